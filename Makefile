@@ -1,0 +1,56 @@
+# demo test lint bench docs: the verbs. Everything happens in .venv.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+PIP    := $(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt
+
+.PHONY: help demo test lint format bench docs clean browser
+
+help:
+	@echo "make demo    the whole job on built-in shapes, ends with demo/report page and figures"
+	@echo "make test    everything that must hold"
+	@echo "make lint    ruff and mypy        make format  let ruff rewrite"
+	@echo "make bench   speed against the published formulations"
+	@echo "make docs    pictures and tables of the documentation, made again"
+
+# torch first and pinned: otherwise another package may choose a newer one, with gigabytes of CUDA.
+$(VENV)/runtime: constraints.txt pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(PIP) torch==2.13.0
+	$(PIP) --editable .
+	touch $@
+
+$(VENV)/dev: $(VENV)/runtime
+	$(PIP) --editable '.[dev]'
+	touch $@
+
+demo: $(VENV)/runtime
+	$(BIN)/adacross demo
+
+# The report is tested in a real browser.
+browser:
+	@command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null \
+	  || { apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium; } \
+	  || { echo "install Chromium (Debian: apt-get install chromium); the report is tested in it" >&2; exit 1; }
+
+test: $(VENV)/dev browser
+	$(BIN)/pytest
+
+lint: $(VENV)/dev
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+
+format: $(VENV)/dev
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+bench: $(VENV)/dev
+	$(BIN)/python benchmarks/edge.py
+	$(BIN)/python benchmarks/render.py
+
+docs: $(VENV)/dev
+	$(BIN)/python docs/make_pictures.py
+
+clean:
+	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache build dist
