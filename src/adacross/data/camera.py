@@ -1,0 +1,115 @@
+"""Pinhole cameras around an object, y up."""
+
+import math
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+from jaxtyping import Float, Float64
+
+from adacross.errors import UserError
+
+FIELD_OF_VIEW = 35.0
+ELEVATIONS = (25.0, 30.0)
+
+
+@dataclass(frozen=True)
+class Camera:
+    """A pinhole camera that takes square pictures and keeps y up.
+
+    Attributes:
+        position: where it stands, in the object's unit.
+        target: the point it looks at, which lands in the middle of the picture.
+        field_of_view: angle between the upper and lower (and left and right) border, in degrees.
+    """
+
+    position: tuple[float, float, float]
+    target: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    field_of_view: float = FIELD_OF_VIEW
+
+    @property
+    def rotation(self) -> Float64[np.ndarray, "3 3"]:
+        """World to camera, `(3, 3)`: the rows are the camera's right, up and backward directions."""
+        backward = np.subtract(self.position, self.target)
+        backward = backward / np.linalg.norm(backward)
+        right = np.cross((0.0, 1.0, 0.0), backward)
+        if np.linalg.norm(right) < 1e-9:  # straight from above or below: any horizontal direction will do
+            right = np.array((1.0, 0.0, 0.0))
+        right = right / np.linalg.norm(right)
+        return np.stack([right, np.cross(backward, right), backward])
+
+    @property
+    def slope(self) -> float:
+        """Tangent of half the field of view: half the picture's width at distance 1."""
+        return math.tan(math.radians(self.field_of_view) / 2)
+
+    def view(self, points: Float[np.ndarray, "N 3"]) -> Float64[np.ndarray, "N 3"]:
+        """Return world points `(N, 3)` in camera coordinates: x right, y up, z backward (seen: z < 0)."""
+        return (points - np.array(self.position)) @ self.rotation.T
+
+    def homogeneous(self, points: Float[np.ndarray, "N 3"], size: int) -> Float64[np.ndarray, "N 3"]:
+        """Return `(x w, y w, w)` of world points `(N, 3)`: pixel centres lie at integer x, y; w is the depth.
+
+        x counts columns from the left, y rows from the top. A point with w <= 0 is behind the camera, which
+        is why the division is left to the caller.
+        """
+        seen = self.view(points)
+        w = -seen[:, 2]
+        x = (seen[:, 0] / self.slope + w) * (size / 2) - 0.5 * w
+        y = (w - seen[:, 1] / self.slope) * (size / 2) - 0.5 * w
+        return np.stack([x, y, w], axis=1)
+
+    def rays(self, size: int, pixels: np.ndarray | None = None) -> Float[np.ndarray, "R 3"]:
+        """Return the world directions `(R, 3)`, float32, through a picture's pixel centres.
+
+        A direction advances one unit along the camera's axis, so the ray's parameter at a hit is the depth.
+
+        Args:
+            size: pixels along each side.
+            pixels: flat indices (row * size + column) of the wanted pixels; None for all, row by row.
+        """
+        grid = _grid(size)
+        chosen = grid if pixels is None else grid[pixels]
+        scale = np.array([[self.slope], [self.slope], [1.0]])
+        return chosen @ (scale * self.rotation).astype(np.float32)
+
+
+@lru_cache(maxsize=8)
+def _grid(size: int) -> Float[np.ndarray, "R 3"]:
+    """Pixel centres as `(x, y, -1)` with x, y in -1..1: the same for every camera, so made once."""
+    steps = ((np.arange(size) + 0.5) / size * 2 - 1).astype(np.float32)
+    grid = np.empty((size, size, 3), dtype=np.float32)
+    grid[..., 0] = steps
+    grid[..., 1] = -steps[:, None]
+    grid[..., 2] = -1
+    grid.flags.writeable = False
+    return grid.reshape(-1, 3)
+
+
+def orbit(views: int, rng: np.random.Generator | None = None) -> list[Camera]:
+    """Return cameras around the y axis that all hold the unit sphere exactly.
+
+    Azimuths are one full turn in equal steps, elevations 25 to 30 degrees, as in the ShapeNet renderings of
+    3D-R2N2 (Choy et al., ECCV 2016) that the methods were published with. Field of view and distance are our
+    choice: the unit sphere touches the picture's borders and is never cut.
+
+    Args:
+        views: how many cameras.
+        rng: draws each azimuth within its step and each elevation within 25 to 30 degrees; None starts 30
+            degrees right of the front (a front view alone hides an object's depth) at elevation 27.5.
+
+    Raises:
+        UserError: `views` is below 1.
+    """
+    if views < 1:
+        raise UserError(f"views is {views}; a shape needs at least 1 view.")
+    low, high = ELEVATIONS
+    shift = np.full(views, views / 12) if rng is None else rng.random(views)
+    elevation = np.full(views, (low + high) / 2) if rng is None else rng.uniform(low, high, views)
+    azimuth = 2 * np.pi * (np.arange(views) + shift) / views
+    height = np.radians(elevation)
+    directions = np.stack(
+        [np.sin(azimuth) * np.cos(height), np.sin(height), np.cos(azimuth) * np.cos(height)], axis=1
+    )
+    distance = 1 / math.sin(math.radians(FIELD_OF_VIEW) / 2)
+    return [Camera((float(x), float(y), float(z))) for x, y, z in directions * distance]

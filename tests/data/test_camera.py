@@ -1,0 +1,74 @@
+"""Cameras: where they stand, what they see, and that their two descriptions of a pixel agree."""
+
+import math
+
+import numpy as np
+import pytest
+
+from adacross.data.camera import ELEVATIONS, FIELD_OF_VIEW, Camera, orbit
+from adacross.errors import UserError
+
+
+def polar(camera: Camera) -> tuple[float, float, float]:
+    x, y, z = camera.position
+    distance = math.sqrt(x * x + y * y + z * z)
+    return math.degrees(math.atan2(x, z)) % 360, math.degrees(math.asin(y / distance)), distance
+
+
+def test_orbit_is_one_even_turn_at_one_height() -> None:
+    azimuth, elevation, distance = np.array([polar(camera) for camera in orbit(8)]).T
+    assert np.allclose(np.diff(azimuth) % 360, 45)
+    assert np.allclose(elevation, 27.5)
+    assert np.allclose(distance, distance[0])
+
+
+def test_orbit_holds_the_unit_sphere_exactly() -> None:
+    """The tangent cone from the camera to the unit sphere has the field of view's opening angle."""
+    for camera in orbit(3):
+        assert math.isclose(2 * math.degrees(math.asin(1 / polar(camera)[2])), FIELD_OF_VIEW)
+
+
+def test_orbit_with_a_generator_stays_in_its_steps_and_repeats() -> None:
+    cameras = orbit(12, np.random.default_rng(3))
+    azimuth, elevation, _ = np.array([polar(camera) for camera in cameras]).T
+    assert (np.floor(azimuth / 30) == np.arange(12)).all()
+    assert ((elevation >= ELEVATIONS[0] - 1e-9) & (elevation <= ELEVATIONS[1] + 1e-9)).all()
+    assert np.ptp(elevation) > 0.5
+    assert cameras == orbit(12, np.random.default_rng(3))
+    assert cameras != orbit(12, np.random.default_rng(4))
+
+
+def test_orbit_of_nothing_is_a_user_error() -> None:
+    with pytest.raises(UserError, match="at least 1"):
+        orbit(0)
+
+
+@pytest.mark.parametrize("camera", [*orbit(5), Camera((0.0, 3.0, 0.0)), Camera((0.0, -3.0, 0.0))])
+def test_rotation_is_right_handed_and_looks_at_the_target(camera: Camera) -> None:
+    rotation = camera.rotation
+    assert np.allclose(rotation @ rotation.T, np.eye(3))
+    assert np.isclose(np.linalg.det(rotation), 1)
+    seen = camera.view(np.zeros((1, 3)))[0]
+    assert np.allclose(seen[:2], 0)
+    assert seen[2] < 0
+
+
+def test_up_in_the_world_is_up_in_the_picture() -> None:
+    camera = orbit(1)[0]
+    points = np.array([[0.0, 0.5, 0.0], [0.0, -0.5, 0.0], list(0.5 * camera.rotation[0])])
+    x, y, w = camera.homogeneous(points, 64).T
+    assert y[0] / w[0] < 31.5 < y[1] / w[1]
+    assert x[2] / w[2] > 31.5
+    assert np.isclose(x[0] / w[0], 31.5)
+
+
+def test_a_ray_through_a_pixel_projects_back_onto_it() -> None:
+    camera, size = orbit(7)[3], 9
+    rays = camera.rays(size)
+    for depth in (0.5, 2.0):
+        x, y, w = camera.homogeneous(np.array(camera.position) + depth * rays, size).T
+        rows, columns = np.divmod(np.arange(size * size), size)
+        assert np.allclose(w, depth, atol=1e-5)
+        assert np.allclose(x / w, columns, atol=1e-4)
+        assert np.allclose(y / w, rows, atol=1e-4)
+    assert np.array_equal(camera.rays(size, np.array([5, 80])), rays[[5, 80]])

@@ -1,0 +1,156 @@
+"""Clouds: a dense one looks like its mesh, a poor one is still drawn."""
+
+import warnings
+
+import numpy as np
+import pytest
+import trimesh
+
+from adacross.data import splat
+from adacross.data.camera import Camera, orbit
+from adacross.data.render import render_mesh
+from adacross.data.shape import Cloud, Mesh
+from adacross.data.splat import render_cloud
+from adacross.errors import UserError
+
+
+def solid(name: str) -> trimesh.Trimesh:
+    if name == "box":
+        return trimesh.creation.box(extents=(1.1, 0.7, 0.5))
+    if name == "torus":
+        return trimesh.creation.torus(0.7, 0.25)
+    table = [trimesh.creation.box(extents=(1.2, 0.06, 0.9))]
+    for x in (-0.5, 0.5):
+        for z in (-0.35, 0.35):
+            leg = trimesh.creation.box(extents=(0.08, 0.7, 0.08))
+            leg.apply_translation((x, -0.38, z))
+            table.append(leg)
+    return trimesh.util.concatenate(table)
+
+
+def sampled(name: str, count: int, normals: bool = False) -> Cloud:
+    source = solid(name)
+    points, faces = trimesh.sample.sample_surface(source, count, seed=0)
+    given = np.asarray(source.face_normals)[faces].astype(np.float32) if normals else None
+    return Cloud(np.asarray(points, dtype=np.float32), normals=given)
+
+
+def seen(pictures: np.ndarray) -> np.ndarray:
+    return (pictures < 250).any(-1)
+
+
+@pytest.mark.parametrize("size", [64, 224])
+@pytest.mark.parametrize(
+    ("name", "dense", "sparse"), [("box", 0.95, 0.90), ("torus", 0.95, 0.86), ("table", 0.90, 0.80)]
+)
+def test_a_cloud_covers_its_meshs_silhouette(name: str, dense: float, sparse: float, size: int) -> None:
+    """Intersection over union with the mesh's picture, over 4 views, from 8,192 and from 1,024 points."""
+    source, cameras = solid(name), orbit(4)
+    mesh = Mesh(np.asarray(source.vertices, np.float64), np.asarray(source.faces, np.int64))
+    expected = seen(render_mesh(mesh, cameras, size))
+    for count, bound in ((8192, dense), (1024, sparse)):
+        found = seen(render_cloud(sampled(name, count), cameras, size))
+        assert (expected & found).sum() / (expected | found).sum() > bound
+
+
+def test_shading_follows_the_mesh() -> None:
+    """Inside the silhouette brightness correlates with the mesh's: estimated normals do their work."""
+    source, cameras = solid("torus"), orbit(4)
+    mesh = Mesh(np.asarray(source.vertices, np.float64), np.asarray(source.faces, np.int64))
+    expected = render_mesh(mesh, cameras, 96)[..., 0].astype(float)
+    found = render_cloud(sampled("torus", 2048), cameras, 96)[..., 0].astype(float)
+    both = (expected < 250) & (found < 250)
+    assert np.corrcoef(expected[both], found[both])[0, 1] > 0.75
+
+
+def test_gaps_close_and_openings_stay() -> None:
+    """Hardly a see-through pixel inside a sheet of 1,024 points; the hole of a torus is still a hole."""
+    rng = np.random.default_rng(0)
+    sheet = np.concatenate([rng.uniform(-0.6, 0.6, (1024, 2)), np.zeros((1024, 1))], axis=1).astype(
+        np.float32
+    )
+    for size in (64, 224):
+        inner = slice(round(size * 0.3), round(size * 0.7))
+        camera = Camera((0.0, 0.0, 3.3))
+        filled = seen(render_cloud(Cloud(sheet), [camera], size))[0, inner, inner].mean()
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(splat, "CLOSING", ())
+            bare = seen(render_cloud(Cloud(sheet), [camera], size))[0, inner, inner].mean()
+        assert filled > 0.99
+        assert 1 - filled < (1 - bare) / 2
+        middle = seen(render_cloud(sampled("torus", 1024), [camera], size))[0, size // 2, size // 2]
+        assert not middle
+
+
+def test_the_sign_of_normals_does_not_matter() -> None:
+    cloud = sampled("torus", 1024, normals=True)
+    assert cloud.normals is not None
+    flipped = Cloud(cloud.points, normals=-cloud.normals)
+    assert np.array_equal(render_cloud(cloud, orbit(2), 64), render_cloud(flipped, orbit(2), 64))
+
+
+def test_zero_normals_are_estimated_instead() -> None:
+    """Some sources write zeros where they have none."""
+    cloud = sampled("torus", 512)
+    zeros = Cloud(cloud.points, normals=np.zeros_like(cloud.points))
+    assert np.array_equal(render_cloud(cloud, orbit(1), 64), render_cloud(zeros, orbit(1), 64))
+
+
+def test_the_nearer_of_two_sheets_is_seen() -> None:
+    rng = np.random.default_rng(0)
+    sheet = np.concatenate([rng.uniform(-0.5, 0.5, (1500, 2)), np.zeros((1500, 1))], axis=1)
+    ahead = np.array([0.0, 0.0, 0.3])
+    points = np.concatenate([sheet + ahead, sheet - ahead]).astype(np.float32)
+    colors = np.repeat(np.array([[255, 0, 0], [0, 0, 255]], dtype=np.uint8), 1500, axis=0)
+    front, back = render_cloud(
+        Cloud(points, colors=colors), [Camera((0.0, 0.0, 3.3)), Camera((0.0, 0.0, -3.3))], 64
+    )
+    assert (front[22:42, 22:42].reshape(-1, 3).argmax(-1) == 0).all()
+    assert (back[22:42, 22:42].reshape(-1, 3).argmax(-1) == 2).all()
+
+
+def test_pictures_repeat_and_do_not_depend_on_the_batch() -> None:
+    cloud, cameras = sampled("table", 1024), orbit(4, np.random.default_rng(1))
+    together = render_cloud(cloud, cameras, 70)
+    assert together.shape == (4, 70, 70, 3)
+    assert np.array_equal(together, render_cloud(cloud, cameras, 70))
+    for camera, picture in zip(cameras, together, strict=True):
+        assert np.array_equal(render_cloud(cloud, [camera], 70)[0], picture)
+
+
+def test_turning_the_object_is_turning_the_camera() -> None:
+    cloud, cameras = sampled("table", 1024), orbit(4)
+    quarter = np.array([[0, 0, 1], [0, 1, 0], [-1, 0, 0]], dtype=np.float32)
+    moved = render_cloud(Cloud(cloud.points @ quarter.T), cameras, 64).astype(int)
+    still = render_cloud(cloud, cameras, 64).astype(int)
+    assert (np.abs(np.roll(moved, -1, axis=0) - still) > 8).any(-1).mean() < 0.01
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 3, 40])
+def test_poor_clouds_are_drawn_without_complaint(count: int) -> None:
+    rng = np.random.default_rng(0)
+    line = np.zeros((count, 3), dtype=np.float32)
+    line[:, 0] = np.linspace(-0.9, 0.9, count)
+    same = np.full((count, 3), 0.3, dtype=np.float32)
+    mostly_same = np.concatenate([np.repeat(same, 3, axis=0), line])
+    far_out = rng.normal(scale=50, size=(count, 3)).astype(np.float32)  # many behind the camera
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for points in (line, same, mostly_same, far_out):
+            pictures = render_cloud(Cloud(points), orbit(2), 64)
+            assert pictures.shape == (2, 64, 64, 3)
+    if count:
+        assert seen(render_cloud(Cloud(line), orbit(2), 64)).any(axis=(1, 2)).all()
+
+
+@pytest.mark.parametrize("size", [1, 2, 5, 64, 160])
+def test_a_cloud_may_reach_over_the_borders(size: int) -> None:
+    points = np.random.default_rng(0).uniform(-2, 2, (600, 3)).astype(np.float32)
+    pictures = render_cloud(Cloud(points), orbit(2), size)
+    assert pictures.shape == (2, size, size, 3)
+    assert seen(pictures).mean() > 0.5
+
+
+def test_a_picture_without_pixels_is_a_user_error() -> None:
+    with pytest.raises(UserError, match="at least 1"):
+        render_cloud(sampled("box", 64), orbit(1), 0)
