@@ -1,0 +1,56 @@
+"""One HTML file about one run: what was trained, what it is worth, and what it looks like."""
+
+from pathlib import Path
+
+from adacross.files import whole_file
+from adacross.report.inputs import RunData
+
+__all__ = ["RunData", "render", "write_report"]
+
+
+def write_report(run: Path, *, output: Path | None = None, seed: int = 0) -> Path:
+    """Write a run's report: one file that needs no network and nothing beside it.
+
+    Sections whose data are not there yet say which command makes them.
+
+    Args:
+        run: a run's folder, as `adacross pretrain` writes it.
+        output: the file to write; `report.html` in the run by default.
+        seed: of the choice of shapes and of the map.
+
+    Returns:
+        The path of the report.
+
+    Raises:
+        UserError: `run` is not a run, one of its files cannot be read, or the report cannot be written.
+    """
+    target = Path(output) if output is not None else Path(run) / "report.html"
+    text = render(RunData.load(Path(run), seed=seed))
+    with whole_file(target) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+    return target
+
+
+def render(data: RunData) -> str:
+    """Return the report of `data` as an HTML document."""
+    from adacross.report.confusion import confusion
+    from adacross.report.curves import curves
+    from adacross.report.embedding import embedding
+    from adacross.report.overview import encoder_name, method_name, overview
+    from adacross.report.page import page
+    from adacross.report.pictures import pictures
+    from adacross.report.setup import setup
+    from adacross.report.shapes import shapes
+
+    sections = [
+        section(data) for section in (overview, curves, embedding, pictures, confusion, shapes, setup)
+    ]
+    title = (
+        f"{method_name(data)} · {encoder_name(data)} · {data.facts.name if data.facts else data.folder.name}"
+    )
+    version, date = data.environment.get("adacross"), data.environment.get("date")
+    kicker = f"adacross report · {data.folder.resolve().name}" + (
+        f" · {str(date)[:16].replace('T', ' ')}" if date else ""
+    )
+    footer = f"Made by adacross{f' {version}' if version else ''}. This file is complete: it loads nothing."
+    return page(title, kicker, sections, footer)

@@ -1,0 +1,205 @@
+"""Reads the collection and the encoder of a run: pictures, features, clouds."""
+
+import io
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from jaxtyping import Int64, UInt8
+
+from adacross.errors import UserError
+from adacross.report.inputs import (
+    Card,
+    CollectionFacts,
+    EmbeddingMap,
+    Example,
+    Linear,
+    Match,
+    Retrieval,
+    Turnable,
+)
+from adacross.report.projection import nearest_same_class, project, random_precision
+
+if TYPE_CHECKING:
+    from adacross.data.collection import Collection
+
+MAP_SHAPES = 1000  # t-SNE stays in seconds and the file in megabytes
+ROWS, RESULTS = 8, 5
+TURNABLES = 6  # each is a WebGL context, of which browsers allow eight to sixteen
+THUMBNAIL, PICTURE = 112, 160  # pixels
+
+
+def gather(
+    folder: Path, config: dict[str, Any], linear: Linear | None, retrieval: Retrieval | None, *, seed: int = 0
+) -> dict[str, Any]:
+    """Return the fields of `RunData` that need the collection or the encoder.
+
+    What cannot be read is left out, with its reason in `absent`.
+    """
+    from adacross.data.collection import Collection
+
+    shown: dict[str, Any] = {}
+    absent: dict[str, str] = {}
+    try:
+        collection = Collection.open(find_collection(folder, str(config["collection"])))
+    except UserError as error:
+        reason = (
+            f"The collection cannot be read: {error} Put it there or beside the run, or correct `collection` "
+            f"in {folder / 'config.yaml'}; then run `adacross report` again."
+        )
+        return {
+            "absent": dict.fromkeys(("facts", "embedding", "neighbours", "retrieved", "turnables"), reason)
+        }
+    rng = np.random.default_rng(seed)
+    shown["facts"] = _facts(collection)
+    shown["turnables"] = turnables(collection, rng)
+    try:
+        points = linear.points if linear else config.get("points")
+        shown["embedding"] = embedding(folder, collection, points, rng, seed)
+    except UserError as error:
+        absent["embedding"] = f"The encoder cannot be read: {error}"
+    if retrieval is not None:
+        try:
+            shown["neighbours"] = matches(_evaluated(folder, collection, retrieval), retrieval.neighbours)
+            shown["retrieved"] = matches(_evaluated(folder, collection, retrieval), retrieval.examples)
+        except UserError as error:
+            absent |= dict.fromkeys(("neighbours", "retrieved"), str(error))
+        else:
+            gallery = collection.labels[collection.indices("test")]
+            if len(gallery) == retrieval.gallery:
+                shown["random_precision"] = random_precision(gallery)
+    return shown | {"absent": absent}
+
+
+def find_collection(folder: Path, written: str) -> Path:
+    """Return where a run's collection is: as written, or beside the run if both were moved together."""
+    given = Path(written)
+    beside = folder.resolve().parent / given.name
+    return beside if not given.is_dir() and beside.is_dir() else given
+
+
+def webp(picture: UInt8[np.ndarray, "H W 3"], size: int) -> bytes:
+    """Return a picture as a WebP file, at most `size` pixels wide."""
+    from PIL import Image
+
+    image = Image.fromarray(picture)
+    if max(image.size) > size:
+        image.thumbnail((size, size), Image.Resampling.LANCZOS)
+    buffer = io.BytesIO()
+    image.save(buffer, "WEBP", quality=78, method=4)
+    return buffer.getvalue()
+
+
+def spread(labels: Int64[np.ndarray, " n"], count: int, rng: np.random.Generator) -> Int64[np.ndarray, " m"]:
+    """Return `count` positions, drawn at random from as many classes as possible."""
+    order = rng.permutation(len(labels))
+    turn = np.zeros(len(labels), dtype=np.int64)  # how many of the same class come earlier
+    seen: dict[int, int] = {}
+    for position in order:
+        label = int(labels[position])
+        turn[position] = seen.get(label, 0)
+        seen[label] = turn[position] + 1
+    return order[np.argsort(turn[order], kind="stable")][:count]
+
+
+def embedding(
+    folder: Path, collection: "Collection", points: int | None, rng: np.random.Generator, seed: int
+) -> EmbeddingMap | None:
+    """Encode at most `MAP_SHAPES` test shapes (all shapes where none is a test shape) and lay them out."""
+    import torch
+
+    from adacross.encoders import load_encoder
+    from adacross.evaluation.features import encode
+
+    if not (folder / "encoder").is_dir():
+        raise UserError(
+            f"{folder} has none yet; finish the training with `adacross pretrain ... --resume auto`."
+        )
+    split = "test" if len(collection.indices("test")) else "all"
+    available = collection.indices("test" if split == "test" else "all")
+    chosen = np.sort(rng.permutation(available)[:MAP_SHAPES])
+    if not len(chosen):
+        return None
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    encoder = load_encoder(folder / "encoder")
+    features = encode(encoder, collection.points(chosen)[:, :points], device=device)
+    xy, projection = project(features, seed)
+    labels = collection.labels[chosen]
+    same, chance = nearest_same_class(features, labels) if (labels >= 0).all() else (None, None)
+    cards = tuple(card(collection, int(index), 0, THUMBNAIL) for index in chosen)
+    return EmbeddingMap(xy, cards, projection, split, len(available), same, chance)
+
+
+def card(collection: "Collection", index: int, view: int, size: int) -> Card:
+    """Return one shape's picture with its names."""
+    label = int(collection.labels[index])
+    name = collection.info.classes[label] if label >= 0 else None
+    return Card(collection.ids[index], name, webp(collection.view(index, view), size))
+
+
+def turnables(collection: "Collection", rng: np.random.Generator) -> tuple[Turnable, ...]:
+    """Return clouds of different classes, from the test split where there is one."""
+    test = collection.indices("test")
+    available = test if len(test) else collection.indices("all")
+    chosen = [available[position] for position in spread(collection.labels[available], TURNABLES, rng)]
+    shapes = [(int(index), collection[int(index)]) for index in chosen]
+    parts = tuple(collection.info.parts)
+    return tuple(
+        Turnable(card(collection, index, 0, PICTURE), shape.points, shape.part, parts)
+        for index, shape in shapes
+    )
+
+
+def matches(collection: "Collection", examples: Sequence[Example]) -> tuple[Match, ...]:
+    """Return the first `ROWS` examples as pictures.
+
+    Raises:
+        UserError: an index is outside the collection.
+    """
+    found = []
+    for example in examples[:ROWS]:
+        results = example.results[:RESULTS]
+        if not all(0 <= index < len(collection) for index in (example.query, *results)):
+            raise UserError(
+                f"retrieval.json names shape {max(example.query, *results)}, but {collection.folder} holds "
+                f"{len(collection)}: it was evaluated on another collection. "
+                "Run `adacross evaluate retrieval` again."
+            )
+        label = collection.labels[example.query]
+        view = example.view % collection.info.views
+        found.append(
+            Match(
+                query=card(collection, example.query, view, PICTURE),
+                results=tuple(card(collection, index, 0, PICTURE) for index in results),
+                same_class=tuple(bool(label >= 0 and collection.labels[index] == label) for index in results),
+                same_object=tuple(index == example.query for index in results),
+            )
+        )
+    return tuple(found)
+
+
+def _evaluated(folder: Path, collection: "Collection", retrieval: Retrieval) -> "Collection":
+    """The collection that retrieval was measured on: the run's own unless its name says otherwise."""
+    from adacross.data.collection import Collection
+
+    if Path(retrieval.data).name in (collection.folder.name, collection.info.name):
+        return collection
+    return Collection.open(find_collection(folder, retrieval.data))
+
+
+def _facts(collection: "Collection") -> CollectionFacts:
+    info = collection.info
+    return CollectionFacts(
+        name=info.name,
+        kind=info.kind,
+        source=info.source,
+        count=info.count,
+        points=info.points,
+        views=info.views,
+        view_size=info.view_size,
+        classes=tuple(info.classes),
+        splits=dict(info.splits),
+        skipped=len(info.skipped),
+        made=dict(info.made),
+    )

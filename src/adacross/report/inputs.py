@@ -1,0 +1,230 @@
+"""What a report is made of, as plain data: no section reads a file, an encoder or a collection itself."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float32, Float64, Int64
+
+
+@dataclass(frozen=True, eq=False)
+class Log:
+    """The curves of `log.jsonl`; NaN where a line lacks a value.
+
+    Attributes:
+        steps: `(S,)` optimiser steps, rising.
+        epochs: `(S,)`.
+        values: total loss ("loss"), learning rate ("lr"), "seconds", "shapes_per_second", each `(S,)`.
+        terms: every loss term, unweighted, `(S,)`.
+        weights: every term's weight, `(S,)`.
+        monitor_steps: `(M,)`.
+        monitor: "probe_accuracy" and "recall_at_1", `(M,)`, as far as measured.
+        truncated: the last line was cut off (a run that was stopped hard).
+    """
+
+    steps: Int64[np.ndarray, " S"]
+    epochs: Float64[np.ndarray, " S"]
+    values: dict[str, Float64[np.ndarray, " S"]]
+    terms: dict[str, Float64[np.ndarray, " S"]]
+    weights: dict[str, Float64[np.ndarray, " S"]]
+    monitor_steps: Int64[np.ndarray, " M"]
+    monitor: dict[str, Float64[np.ndarray, " M"]]
+    truncated: bool = False
+
+
+@dataclass(frozen=True)
+class Probe:
+    """One encoder's linear probe: accuracy and chosen C of every seed, mean and standard deviation."""
+
+    accuracy: tuple[float, ...]
+    mean: float
+    std: float
+    C: tuple[float, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Linear:
+    """`evaluation/linear.json`.
+
+    `confusion` is `(C, C)`, rows truth, columns prediction; `spread` says what the ± stands for; `encoders`
+    counts the pre-trainings in the mean.
+    """
+
+    data: str
+    points: int
+    train: int
+    test: int
+    classifier: str
+    seeds: tuple[int, ...]
+    classes: tuple[str, ...]
+    pretrained: Probe
+    untrained: Probe
+    gain: float
+    confusion: Int64[np.ndarray, "C C"]
+    spread: str = "mean ± standard deviation over seeds"
+    encoders: int = 1
+
+
+@dataclass(frozen=True)
+class Direction:
+    """Retrieval one way: share of queries whose own object is among the first k, and mAP of the class."""
+
+    recall: dict[int, float]
+    mean_average_precision: float | None
+
+
+@dataclass(frozen=True)
+class Example:
+    """One query and its results, as indices into the collection; `view` is the query's picture."""
+
+    query: int
+    view: int
+    results: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Retrieval:
+    """`evaluation/retrieval.json`."""
+
+    data: str
+    gallery: int
+    queries: int
+    chance_recall_at_1: float
+    image_to_shape: Direction
+    shape_to_image: Direction
+    examples: tuple[Example, ...]
+    neighbours: tuple[Example, ...]
+
+
+@dataclass(frozen=True)
+class CollectionFacts:
+    """What the page says about a collection."""
+
+    name: str
+    kind: str
+    source: str
+    count: int
+    points: int
+    views: int
+    view_size: int
+    classes: tuple[str, ...]
+    splits: dict[str, int]
+    skipped: int
+    made: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Card:
+    """One picture of a shape: `class_name` is None without a label, `picture` is WebP."""
+
+    id: str
+    class_name: str | None
+    picture: bytes
+
+
+@dataclass(frozen=True)
+class Match:
+    """One query with its results; `same_class` and `same_object` say what each result is."""
+
+    query: Card
+    results: tuple[Card, ...]
+    same_class: tuple[bool, ...]
+    same_object: tuple[bool, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class EmbeddingMap:
+    """Encoder features in the plane.
+
+    Attributes:
+        xy: `(n, 2)`.
+        cards: one a point.
+        projection: how `xy` was made ("t-SNE" or "PCA").
+        split: which shapes ("test", or "all" where there is no test split).
+        available: how many shapes that split has.
+        same_class_neighbour: share of the points whose nearest other feature has their class, None where
+            there are no labels.
+        chance: the same share for a random neighbour.
+    """
+
+    xy: Float64[np.ndarray, "n 2"]
+    cards: tuple[Card, ...]
+    projection: str
+    split: str
+    available: int
+    same_class_neighbour: float | None = None
+    chance: float | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Turnable:
+    """A cloud to turn with the mouse: `points` `(N, 3)` y up, `part` `(N,)` index into `parts`, or None."""
+
+    card: Card
+    points: Float32[np.ndarray, "N 3"]
+    part: Int64[np.ndarray, " N"] | None = None
+    parts: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class RunData:
+    """Everything that one report shows.
+
+    Attributes:
+        folder: the run's folder as the user gave it.
+        config: `config.yaml`; `config_text` is the file itself.
+        environment: `environment.json`, empty where there is none.
+        log: the curves.
+        linear: None before `adacross evaluate linear`; `retrieval` likewise.
+        facts: the collection, None where it cannot be read.
+        embedding: None where the encoder or the collection cannot be read.
+        neighbours: shape -> shape by encoder features.
+        retrieved: picture -> shape.
+        turnables: at most six clouds.
+        random_precision: mAP of a random ranking, None where labels are not known.
+        absent: why something is None or empty, by attribute name.
+    """
+
+    folder: Path
+    config: dict[str, Any]
+    config_text: str
+    environment: dict[str, Any]
+    log: Log
+    linear: Linear | None = None
+    retrieval: Retrieval | None = None
+    facts: CollectionFacts | None = None
+    embedding: EmbeddingMap | None = None
+    neighbours: tuple[Match, ...] = ()
+    retrieved: tuple[Match, ...] = ()
+    turnables: tuple[Turnable, ...] = ()
+    random_precision: float | None = None
+    absent: dict[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def load(cls, run: Path, *, seed: int = 0) -> "RunData":
+        """Read a run folder, and the collection and encoder it names.
+
+        Args:
+            run: what `adacross pretrain` wrote.
+            seed: of the choice of shapes and of t-SNE.
+
+        Raises:
+            UserError: `run` is not a run folder, or one of its files cannot be read.
+        """
+        from adacross.report import gather, reading
+
+        folder = reading.run_folder(run)
+        config, config_text = reading.read_config(folder)
+        linear, retrieval = reading.read_linear(folder), reading.read_retrieval(folder)
+        shown = gather.gather(folder, config, linear, retrieval, seed=seed)
+        return cls(
+            folder=folder,
+            config=config,
+            config_text=config_text,
+            environment=reading.read_environment(folder),
+            log=reading.read_log(folder),
+            linear=linear,
+            retrieval=retrieval,
+            **shown,
+        )

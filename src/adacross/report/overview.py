@@ -1,0 +1,190 @@
+"""The first screen: what was trained, and the figures that matter."""
+
+import math
+
+import numpy as np
+
+from adacross.report import commands
+from adacross.report.html import Html, Section, join, missing, percent, picture, plural, table, tag
+from adacross.report.inputs import Card, Direction, Linear, Retrieval, RunData
+
+METHODS = {
+    "adacrossnet": "AdaCrossNet",
+    "crosspoint": "CrossPoint",
+    "crossnet": "CrossNet",
+    "joint_mae": "Joint-MAE",
+}
+ENCODERS = {"dgcnn": "DGCNN", "pointnet": "PointNet", "point_m2ae": "Point-M2AE"}
+_STRIP = 12
+
+
+def overview(data: RunData) -> Section:
+    """Return the headline: one sentence, tiles, pictures of the data, probe and retrieval tables."""
+    linear = _probe(data, data.linear) if data.linear else _no_probe(data)
+    retrieval = _retrieval(data, data.retrieval) if data.retrieval else _no_retrieval(data)
+    body = join([tag("p", *_sentence(data), class_="lead"), _tiles(data), _strip(data), linear, retrieval])
+    return Section("overview", "Overview", body)
+
+
+def method_name(data: RunData) -> str:
+    """Return the method as its paper writes it."""
+    return METHODS.get(str(data.config["method"]), str(data.config["method"]))
+
+
+def encoder_name(data: RunData) -> str:
+    """Return the encoder as its paper writes it."""
+    return ENCODERS.get(str(data.config["encoder"]), str(data.config["encoder"]))
+
+
+def duration(seconds: float) -> str:
+    """9284 -> "2 h 35 min", 252 -> "4 min 12 s"."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole}\u00a0s"
+    if whole < 3600:
+        return f"{whole // 60}\u00a0min {whole % 60}\u00a0s"
+    return f"{whole // 3600}\u00a0h {whole % 3600 // 60}\u00a0min"
+
+
+def _sentence(data: RunData) -> list[str]:
+    parts: list[str] = ["The point encoder ", tag("b", encoder_name(data)), " was pre-trained with "]
+    parts += [tag("b", method_name(data))]
+    if data.facts:
+        shapes = data.facts.splits.get("train", data.facts.count)
+        parts += [f" on the {plural(shapes, 'training shape')} of the collection ", tag("b", data.facts.name)]
+        parts += [", point clouds against pictures, no labels"]
+    else:
+        parts += [" on ", tag("b", str(data.config["collection"]))]
+    log = data.log
+    if not len(log.steps):
+        return [*parts, ". The log holds no training step yet."]
+    parts += [f": {plural(int(log.steps[-1]), 'step')}"]
+    if math.isfinite(log.epochs[-1]):
+        parts += [f" ({log.epochs[-1]:.3g} epochs)"]
+    seconds = log.values.get("seconds")
+    if seconds is not None and np.isfinite(seconds).any():
+        parts += [f" in {duration(float(np.nanmax(seconds)))}"]
+    device = data.environment.get("device")
+    if device == "cpu" and data.environment.get("cores"):
+        device = plural(int(data.environment["cores"]), "CPU core")
+    if device:
+        parts += [f" on {device}"]
+    return [*parts, "."]
+
+
+def _tiles(data: RunData) -> Html:
+    tiles = []
+    if data.linear:
+        probe, plain = data.linear.pretrained, data.linear.untrained
+        tiles += [
+            _tile("Linear probe", percent(probe.mean), f"± {100 * probe.std:.1f}, pre-trained", "good"),
+            _tile("Same encoder, untrained", percent(plain.mean), f"± {100 * plain.std:.1f}", ""),
+            _tile("Gain", _points(data.linear.gain), "percentage points", ""),
+        ]
+    if data.retrieval and 1 in data.retrieval.image_to_shape.recall:
+        recall = data.retrieval.image_to_shape.recall[1]
+        chance = percent(data.retrieval.chance_recall_at_1, 2)
+        tiles += [_tile("Picture finds its shape", percent(recall), f"recall@1, chance {chance}", "")]
+    return tag("div", *tiles, class_="tiles") if tiles else Html("")
+
+
+def _tile(label: str, value: str, below: str, class_: str) -> Html:
+    return tag(
+        "div",
+        tag("div", label, class_="tile-label"),
+        tag("div", value, class_=f"tile-value {class_}".strip()),
+        tag("div", below, class_="tile-below"),
+        class_="tile",
+    )
+
+
+def _points(gain: float) -> str:
+    return f"{100 * gain:+.1f}".replace("-", "−")
+
+
+def _strip(data: RunData) -> Html:
+    """Pictures of a dozen shapes, of different classes where there are classes."""
+    cards = data.embedding.cards if data.embedding else tuple(shape.card for shape in data.turnables)
+    first: dict[str | None, Card] = {}
+    for card in cards:
+        first.setdefault(card.class_name, card)
+    rest = [card for card in cards if first.get(card.class_name) is not card]
+    chosen = [*first.values(), *rest][:_STRIP]
+    if not chosen:
+        return Html("")
+    pictures = [picture(card.picture, f"a shape: {card.class_name or card.id}", 112) for card in chosen]
+    return tag("div", *pictures, class_="strip")
+
+
+def _probe(data: RunData, linear: Linear) -> Html:
+    chance = linear.confusion.sum(axis=1).max(initial=0) / max(int(linear.confusion.sum()), 1)
+    rows = []
+    named = (("pre-trained", linear.pretrained), ("untrained, same architecture", linear.untrained))
+    for name, probe in named:
+        each = " · ".join(f"{100 * share:.1f}" for share in probe.accuracy)
+        chosen = " · ".join(f"{c:g}" for c in probe.C) or "–"
+        value = f"{100 * probe.mean:.1f} ± {100 * probe.std:.1f}\u00a0%"
+        rows.append([f"{encoder_name(data)}, {name}", tag("b", value), _bar(probe.mean), each, chosen])
+    rows.append(["always the largest class", percent(float(chance)), _bar(float(chance)), "–", "–"])
+    rows.append(["gain", tag("b", f"{_points(linear.gain)} points"), "", "", ""])
+    note = (
+        f"Accuracy on {plural(linear.test, 'test shape')} of {plural(len(linear.classes), 'class')} of "
+        f"“{linear.data}”; classifier fitted on {plural(linear.train, 'training shape')} at "
+        f"{plural(linear.points, 'point')}: {linear.classifier}. Seeds {', '.join(map(str, linear.seeds))}; "
+        f"{linear.spread}. {_verdict(linear)}"
+    )
+    columns = ("features of", "accuracy", "", "each seed, %", "C")
+    shown = table(f"Linear probe on {linear.data}", columns, rows, note=note, class_="probe")
+    return join([tag("h3", "Does pre-training help a linear classifier?"), shown])
+
+
+def _verdict(linear: Linear) -> str:
+    if len(linear.seeds) < 2:
+        return "One seed only, so the spread is unknown."
+    spread = max(linear.pretrained.std, linear.untrained.std)
+    if linear.gain <= 0:
+        return "Pre-training did not help here."
+    if linear.gain < 2 * spread:
+        return "The gain is less than twice the spread over seeds: too little to build on."
+    return "The gain is more than twice the spread over seeds."
+
+
+def _bar(share: float) -> Html:
+    inner = tag("span", style=f"width:{100 * min(max(share, 0.0), 1.0):.1f}%")
+    return tag("span", inner, class_="bar", aria_hidden="true")
+
+
+def _retrieval(data: RunData, retrieval: Retrieval) -> Html:
+    ranks = sorted(retrieval.image_to_shape.recall)
+    both = (
+        ("picture → shape", retrieval.image_to_shape),
+        ("shape → picture", retrieval.shape_to_image),
+    )
+    labelled = data.facts is None or bool(data.facts.classes)
+    rows = [[name, *_figures(direction, ranks, labelled)] for name, direction in both]
+    chances = [percent(min(rank * retrieval.chance_recall_at_1, 1.0), 2) for rank in ranks]
+    rows.append(["chance", *chances, percent(data.random_precision, 1) if data.random_precision else "–"])
+    note = (
+        f"{plural(retrieval.queries, 'query')} against {plural(retrieval.gallery, 'test shape')} of "
+        f"“{retrieval.data}”. recall@k: the very same object is among the first k. "
+        "mAP: mean average precision for objects of the same class."
+    )
+    columns = ("direction", *(f"recall@{rank}" for rank in ranks), "mAP")
+    shown = table(f"Retrieval on {retrieval.data}", columns, rows, note=note, class_="numbers")
+    return join([tag("h3", "Do pictures find their shapes?"), shown])
+
+
+def _figures(direction: Direction, ranks: list[int], labelled: bool) -> list[str]:
+    cells = [percent(direction.recall[rank]) if rank in direction.recall else "–" for rank in ranks]
+    precision = direction.mean_average_precision
+    return [*cells, "–" if precision is None or not labelled else percent(precision)]
+
+
+def _no_probe(data: RunData) -> Html:
+    if data.facts and not data.facts.classes:
+        return missing("These shapes have no classes, so there is no linear probe.")
+    return missing("The encoder has not been probed yet.", commands.evaluate(data, "linear"))
+
+
+def _no_retrieval(data: RunData) -> Html:
+    return missing("Retrieval has not been measured yet.", commands.evaluate(data, "retrieval"))

@@ -1,0 +1,80 @@
+"""Neighbours and retrieval as pictures."""
+
+from adacross.report import commands
+from adacross.report.html import Html, Section, join, missing, picture, tag
+from adacross.report.inputs import Card, Match, RunData
+
+
+def pictures(data: RunData) -> Section:
+    """Return shape -> shape neighbours and picture -> shape retrieval."""
+    near = _rows(
+        data,
+        "neighbours",
+        data.neighbours,
+        "A shape and the five test shapes whose features are nearest (cosine). "
+        "Each is drawn by one of its pictures; the encoder saw only the points.",
+        objects=False,
+    )
+    found = _rows(
+        data,
+        "retrieved",
+        data.retrieved,
+        "A picture and the five shapes nearest to it in the joint space, "
+        "each drawn by one of its own pictures. The true object carries a star.",
+        objects=True,
+    )
+    drawn = "Queries were drawn at random, not chosen by hand."
+    intro = [tag("p", drawn)] if data.neighbours or data.retrieved else []
+    body = [*intro, tag("h3", "Shape → shape"), near, tag("h3", "Picture → shape"), found]
+    return Section("neighbours", "Neighbours and retrieval", join(body))
+
+
+def _rows(data: RunData, field: str, matches: tuple[Match, ...], text: str, *, objects: bool) -> Html:
+    if not matches:
+        if field in data.absent:
+            return missing(data.absent[field])
+        if data.retrieval is None:
+            return missing("Retrieval has not been measured yet.", commands.evaluate(data, "retrieval"))
+        return missing("The evaluation kept no examples.", commands.evaluate(data, "retrieval"))
+    labelled = any(match.query.class_name for match in matches)
+    rows = [_row(match, objects=objects, labelled=labelled) for match in matches]
+    legend = _legend(objects=objects, labelled=labelled)
+    return join([tag("p", text), legend, tag("div", *rows, class_="matches")])
+
+
+def _legend(*, objects: bool, labelled: bool) -> Html:
+    items = []
+    if objects:
+        items.append(tag("span", tag("i", class_="swatch object"), "★ the same object"))
+    if labelled:
+        items.append(tag("span", tag("i", class_="swatch right"), "✓ same class"))
+        items.append(tag("span", tag("i", class_="swatch wrong"), "✗ another class"))
+    return tag("p", *items, class_="legend") if items else Html("")
+
+
+def _row(match: Match, *, objects: bool, labelled: bool) -> Html:
+    asked = "picture of" if objects else "query"
+    cells = [_figure(match.query, asked, "query", "")]
+    for rank, (card, same_class, same_object) in enumerate(
+        zip(match.results, match.same_class, match.same_object, strict=True), start=1
+    ):
+        if objects and same_object:
+            kind, mark = "object", "★"
+        elif labelled:
+            kind, mark = ("right", "✓") if same_class else ("wrong", "✗")
+        else:
+            kind, mark = "", ""
+        cells.append(_figure(card, f"result {rank}", kind, mark))
+    return tag("div", *cells, class_="match", role="group", aria_label=f"{asked} {match.query.id}")
+
+
+def _figure(card: Card, role: str, kind: str, mark: str) -> Html:
+    said = {"object": ", the same object", "right": ", same class", "wrong": ", another class"}.get(kind, "")
+    name = card.class_name or card.id
+    label = [tag("span", f"{mark} ", class_="mark")] if mark else []
+    return tag(
+        "figure",
+        picture(card.picture, f"{role}: {name}{said}", 160),
+        tag("figcaption", *label, name, tag("small", card.id) if card.class_name else "", title=card.id),
+        class_=f"card {kind}".strip(),
+    )
