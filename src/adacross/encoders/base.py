@@ -1,0 +1,228 @@
+"""What every point encoder can do: clouds to features, and itself to and from a folder or the hub."""
+
+import json
+import re
+from abc import ABC, abstractmethod
+from pathlib import Path
+from typing import Any, ClassVar, TypeVar
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from adacross.errors import UserError
+from adacross.files import read_json, whole_folder
+
+CONFIG_FILE = "config.json"
+WEIGHTS_FILE = "model.safetensors"
+MIN_POINTS = 32
+
+E = TypeVar("E", bound="Encoder")  # Self, which the tests' type checker does not know in methods
+
+
+class Encoder(nn.Module, ABC):
+    """A network from clouds `(B, N, 3)` to features `(B, D)`. Abstract.
+
+    A subclass passes its constructor's arguments to this one, so that they are saved with the weights.
+
+    Attributes:
+        kind: its name in configuration files and in `adacross.encoders.ENCODERS`.
+        dim: D.
+        options: the constructor's arguments.
+    """
+
+    kind: ClassVar[str]
+    dim: int
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__()
+        self.options = options
+
+    @abstractmethod
+    def forward(self, points: Float[Tensor, "B N 3"]) -> Float[Tensor, "B D"]:
+        """Features `(B, dim)` of clouds `(B, N, 3)`, N at least 32, whatever the order of the points.
+
+        Raises:
+            UserError: the points have another shape or type, or are too few.
+        """
+
+    @abstractmethod
+    def point_features(self, points: Float[Tensor, "B N 3"]) -> Float[Tensor, "B N C"]:
+        """Features of each point, `(B, N, C)`; the subclass says which layers they are.
+
+        Raises:
+            UserError: as `forward`.
+        """
+
+    def check(self, points: Tensor) -> Tensor:
+        """Return `points` if they are clouds this encoder can read.
+
+        Raises:
+            UserError: not `(B, N, 3)`, not floating point, N below 32, or another type than the weights.
+        """
+        shape = tuple(points.shape)
+        if len(shape) != 3 or shape[2] != 3:
+            hint = (
+                " Coordinates come last: use points.transpose(1, 2)."
+                if len(shape) == 3 and shape[1] == 3
+                else ""
+            )
+            raise UserError(f"points have shape {shape}; expected (clouds, points, 3).{hint}")
+        if shape[0] < 1 or shape[1] < MIN_POINTS:
+            raise UserError(
+                f"points have shape {shape}; expected at least 1 cloud of at least {MIN_POINTS} points. "
+                "Sample more points per shape."
+            )
+        weight = next(self.parameters())
+        if points.dtype != weight.dtype:
+            name = str(weight.dtype).removeprefix("torch.")
+            raise UserError(
+                f"points are {str(points.dtype).removeprefix('torch.')}, the encoder is {name}; "
+                f"use points.to(torch.{name})."
+            )
+        return points
+
+    def save_pretrained(self, folder: Path | str) -> None:
+        """Write `config.json` and `model.safetensors` to `folder`, whole or not at all.
+
+        A folder that is already there is replaced if it holds a saved encoder or nothing.
+
+        Raises:
+            UserError: it cannot be written, or holds something else.
+        """
+        from safetensors.torch import save_file
+
+        folder = Path(folder)
+        if (
+            folder.exists()
+            and not (folder / CONFIG_FILE).is_file()
+            and (folder.is_file() or any(folder.iterdir()))
+        ):
+            raise UserError(f"{folder} exists and is no saved encoder; choose a new or empty folder.")
+        with whole_folder(folder) as temporary:
+            config = {"encoder": self.kind, "options": self.options}
+            (temporary / CONFIG_FILE).write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
+            tensors = {name: tensor.detach().contiguous() for name, tensor in self.state_dict().items()}
+            save_file(tensors, temporary / WEIGHTS_FILE, metadata={"format": "pt"})
+
+    @classmethod
+    def from_pretrained(cls: type[E], folder_or_hub_id: Path | str) -> E:
+        """An encoder saved by `save_pretrained`, in evaluation mode, on the CPU.
+
+        Args:
+            folder_or_hub_id: a folder, or `owner/name` on the Hugging Face hub.
+
+        Raises:
+            UserError: nothing there, another kind of encoder, or files that are incomplete or damaged.
+        """
+        folder = find_pretrained(folder_or_hub_id)
+        kind, options = read_config(folder)
+        if kind != cls.kind:
+            raise UserError(
+                f"{folder_or_hub_id} holds a {kind!r} encoder, not {cls.kind!r}; use adacross.load_encoder."
+            )
+        try:
+            encoder = cls(**options)
+        except TypeError as error:
+            raise UserError(f"{folder / CONFIG_FILE} does not fit {cls.__name__}: {error}.") from None
+        load_weights(encoder, folder / WEIGHTS_FILE)
+        return encoder.eval()
+
+    def push_to_hub(self, hub_id: str, *, private: bool = False) -> None:
+        """Upload to `owner/name` on the Hugging Face hub, with the login that `hf auth login` stored."""
+        from tempfile import TemporaryDirectory
+
+        from huggingface_hub import HfApi
+
+        with TemporaryDirectory() as temporary:
+            self.save_pretrained(Path(temporary) / "encoder")
+            api = HfApi()
+            api.create_repo(hub_id, private=private, exist_ok=True)
+            api.upload_folder(repo_id=hub_id, folder_path=Path(temporary) / "encoder")
+
+
+def find_pretrained(folder_or_hub_id: Path | str) -> Path:
+    """The folder itself, or the local copy of a hub repository.
+
+    Raises:
+        UserError: neither is there.
+    """
+    path = Path(folder_or_hub_id)
+    if path.is_dir():
+        return path
+    if path.exists():
+        raise UserError(f"{path} is a file; expected the folder that holds {CONFIG_FILE} and {WEIGHTS_FILE}.")
+    looks_like_hub = re.fullmatch(r"[\w.-]+/[\w.-]+", str(folder_or_hub_id)) and not path.parent.is_dir()
+    if not looks_like_hub:
+        raise UserError(
+            f"{path} does not exist; expected a saved encoder's folder, or owner/name on the hub."
+        )
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+
+    try:
+        return Path(snapshot_download(str(folder_or_hub_id), allow_patterns=[CONFIG_FILE, WEIGHTS_FILE]))
+    except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise UserError(
+            f"{folder_or_hub_id} is no folder here, and the Hugging Face hub did not give it ({reason}). "
+            "Check the name, or the network."
+        ) from None
+
+
+def read_config(folder: Path) -> tuple[str, dict[str, Any]]:
+    """Kind and constructor arguments from a saved encoder's `config.json`.
+
+    Raises:
+        UserError: the file is missing or says something else.
+    """
+    config = read_json(folder / CONFIG_FILE, "a saved encoder's description")
+    if not isinstance(config, dict) or not isinstance(config.get("encoder"), str):
+        raise UserError(
+            f"{folder / CONFIG_FILE} names no encoder; expected a file that save_pretrained wrote."
+        )
+    options = config.get("options", {})
+    if not isinstance(options, dict):
+        raise UserError(f"{folder / CONFIG_FILE} has options {options!r}; expected a JSON object.")
+    return config["encoder"], options
+
+
+def load_weights(module: nn.Module, path: Path) -> None:
+    """Fill `module` from a safetensors file that must hold exactly its tensors.
+
+    Raises:
+        UserError: the file is missing or damaged, or its tensors are others.
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        tensors = load_file(path)
+    except FileNotFoundError:
+        raise UserError(f"{path} does not exist; expected the weights of a saved encoder.") from None
+    except (SafetensorError, OSError) as error:
+        raise UserError(
+            f"{path} is damaged or no safetensors file ({error}); save or download it again."
+        ) from None
+    fill(module, tensors, str(path))
+
+
+def fill(module: nn.Module, tensors: dict[str, Tensor], source: str) -> None:
+    """Copy `tensors` into `module`; names and shapes must be the module's own.
+
+    Raises:
+        UserError: names what is missing, left over or of another shape.
+    """
+    own = module.state_dict()
+    problems = [f"{name} is missing" for name in own if name not in tensors]
+    problems += [f"{name} is unknown" for name in tensors if name not in own]
+    problems += [
+        f"{name} is {tuple(tensors[name].shape)}, expected {tuple(own[name].shape)}"
+        for name in own
+        if name in tensors and tensors[name].shape != own[name].shape
+    ]
+    if problems:
+        more = f" and {len(problems) - 6} more" if len(problems) > 6 else ""
+        raise UserError(f"{source} does not fit {type(module).__name__}: {'; '.join(problems[:6])}{more}.")
+    with torch.no_grad():
+        module.load_state_dict(tensors)

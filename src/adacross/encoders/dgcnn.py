@@ -1,0 +1,60 @@
+"""DGCNN for classification: Wang et al. 2019, arXiv 1801.07829, as CrossPoint and its successors use it."""
+
+from typing import ClassVar
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from adacross.encoders.base import Encoder
+from adacross.encoders.layers import EdgeLayer, PointLayer
+from adacross.errors import UserError
+from adacross.ops.neighbors import knn
+from adacross.ops.pool import max_and_mean
+
+
+class DGCNN(Encoder):
+    """Four edge convolutions, each with neighbours found in its input's features; a point layer; pooling.
+
+    Edge convolutions 3-64-64-128-256; their outputs side by side (512) to `width`; maximum and mean over
+    points. 0.62 M parameters at the papers' width. `forward` gives `(B, 2 * width)`.
+
+    Args:
+        k: neighbours, the point itself among them (20 in CrossNet and AdaCrossNet, 15 in CrossPoint).
+        width: of the last layer.
+
+    Raises:
+        UserError: `k` or `width` is below 1.
+    """
+
+    kind: ClassVar[str] = "dgcnn"
+
+    def __init__(self, k: int = 20, width: int = 1024) -> None:
+        if k < 1 or width < 1:
+            raise UserError(
+                f"DGCNN has k {k} and width {width}; expected at least 1 each (20 and 1024 in the papers)."
+            )
+        super().__init__(k=k, width=width)
+        self.k = k
+        self.dim = 2 * width
+        self.edges = nn.ModuleList(
+            [EdgeLayer(3, 64), EdgeLayer(64, 64), EdgeLayer(64, 128), EdgeLayer(128, 256)]
+        )
+        self.last = PointLayer(512, width, slope=0.2)
+
+    def forward(self, points: Float[Tensor, "B N 3"]) -> Float[Tensor, "B D"]:
+        return max_and_mean(self.last(self.point_features(points)))
+
+    def point_features(self, points: Float[Tensor, "B N 3"]) -> Float[Tensor, "B N C"]:
+        """The four edge convolutions side by side: `(B, N, 64 + 64 + 128 + 256 = 512)`."""
+        x = self.check(points)
+        if self.k >= x.shape[1]:
+            raise UserError(
+                f"clouds have {x.shape[1]} points, this DGCNN looks at k = {self.k} neighbours; "
+                "give more points than neighbours."
+            )
+        outputs = []
+        for layer in self.edges:
+            x = layer(x, knn(x, self.k))
+            outputs.append(x)
+        return torch.cat(outputs, 2)

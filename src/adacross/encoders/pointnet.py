@@ -1,0 +1,51 @@
+"""PointNet: Qi et al. 2017, arXiv 1612.00593, without transform nets, as CrossNet and AdaCrossNet use it."""
+
+from typing import ClassVar
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from adacross.encoders.base import Encoder
+from adacross.encoders.layers import PointLayer
+from adacross.errors import UserError
+
+
+class PointNet(Encoder):
+    """Point-wise layers 3-64-64-64-128-width, each with BatchNorm and ReLU, then the maximum over points.
+
+    0.15 M parameters at the papers' width. `forward` gives `(B, width)`.
+
+    Args:
+        width: of the last layer, and of the feature.
+
+    Raises:
+        UserError: `width` is below 1.
+    """
+
+    kind: ClassVar[str] = "pointnet"
+
+    def __init__(self, width: int = 1024) -> None:
+        if width < 1:
+            raise UserError(f"PointNet's width is {width}; expected at least 1 (1024 in the papers).")
+        super().__init__(width=width)
+        self.dim = width
+        self.layers = nn.ModuleList(
+            [PointLayer(3, 64), PointLayer(64, 64), PointLayer(64, 64), PointLayer(64, 128)]
+        )
+        self.last = PointLayer(128, width)
+
+    def forward(self, points: Float[Tensor, "B N 3"]) -> Float[Tensor, "B D"]:
+        return self.last.pooled(self._layers(points)[-1])
+
+    def point_features(self, points: Float[Tensor, "B N 3"]) -> Float[Tensor, "B N C"]:
+        """The four layers before the last, side by side: `(B, N, 64 + 64 + 64 + 128 = 320)`."""
+        return torch.cat(self._layers(points), 2)
+
+    def _layers(self, points: Float[Tensor, "B N 3"]) -> list[Tensor]:
+        x = self.check(points)
+        outputs = []
+        for layer in self.layers:
+            x = layer(x)
+            outputs.append(x)
+        return outputs

@@ -1,0 +1,156 @@
+"""Neighbours, farthest points and gathering: plain torch, no CUDA build, memory that stays small."""
+
+import math
+
+import torch
+from jaxtyping import Float, Int64
+from torch import Tensor
+
+from adacross.errors import UserError
+
+# Bytes of distances made and searched at a time: what a processor's cache holds, what keeps a GPU busy.
+_CPU_BLOCK = 4 * 2**20
+_GPU_BLOCK = 512 * 2**20
+
+
+def knn(
+    points: Float[Tensor, "B N C"], k: int, queries: Float[Tensor, "B M C"] | None = None
+) -> Int64[Tensor, "B M k"]:
+    """Find each point's `k` nearest points by squared distance, in no particular order.
+
+    Without `queries` every point asks for its own neighbours and is always one of them, however many
+    duplicates it has. Among equally far points any may be returned, the same ones for the same input. Half
+    precision is searched in float32. No gradient flows; at most a block of the distances exists at a time.
+
+    Args:
+        points: `(B, N, C)`, coordinates or features.
+        k: neighbours per query, 1 to N.
+        queries: `(B, M, C)` other points that ask for neighbours, or None for `points` themselves.
+
+    Returns:
+        `(B, M, k)` indices into the N points of the same cloud.
+
+    Raises:
+        UserError: `k` is below 1 or above N.
+    """
+    N = points.shape[1]
+    if not 1 <= k <= N:
+        raise UserError(
+            f"k is {k}, but each cloud has {N} points; give 1 to {N} neighbours or larger clouds."
+        )
+    with torch.no_grad(), torch.autocast(points.device.type, enabled=False):
+        dtype = torch.promote_types(points.dtype, torch.float32)
+        center = points.mean(1, keepdim=True, dtype=dtype)  # |p|^2 - 2 p q loses digits far from the origin
+        keys = points.to(dtype) - center
+        asking = keys if queries is None else queries.to(dtype) - center
+        group = _group_size(N, k)
+        keys, asking = _as_product(keys, asking, -N % group)
+        own = queries is None
+        if torch.compiler.is_compiling():  # an exported graph must not depend on the number of clouds
+            return _search(asking, keys, k, group, 0 if own else None)
+        M = asking.shape[1]
+        rows, clouds = _block(keys, M)
+        parts = [
+            torch.cat(
+                [_search(a, p, k, group, i * rows if own else None) for i, a in enumerate(q.split(rows, 1))],
+                1,
+            )
+            for q, p in zip(asking.split(clouds), keys.split(clouds), strict=True)
+        ]
+        return torch.cat(parts)
+
+
+def _search(
+    asking: Float[Tensor, "B M D"], keys: Float[Tensor, "B P D"], k: int, group: int, own: int | None
+) -> Int64[Tensor, "B M k"]:
+    """Neighbours of one block of queries; `own` is the index of the first one's own point, if it has one."""
+    distance = asking @ keys.mT
+    if own is not None:
+        distance.diagonal(offset=own, dim1=1, dim2=2).fill_(-math.inf)
+    return _smallest(distance, k, group)
+
+
+def _group_size(N: int, k: int) -> int:
+    """The power of two that makes the two searches of `_smallest` shortest (N / size + k * size)."""
+    ideal = math.sqrt(N / k)
+    return 2 ** round(math.log2(ideal)) if ideal >= 3 else 1
+
+
+def _as_product(
+    keys: Float[Tensor, "B N C"], asking: Float[Tensor, "B M C"], padding: int
+) -> tuple[Float[Tensor, "B P D"], Float[Tensor, "B M D"]]:
+    """Vectors whose product is |key|^2 - 2 key * query: the squared distance but for a constant per query.
+
+    `padding` keys at a very large distance are appended, so that groups come out even.
+    """
+    norms = keys.square().sum(2, keepdim=True)
+    keys = torch.cat([keys.mul(-2), norms], 2)
+    if padding:
+        far = keys.new_zeros(len(keys), padding, keys.shape[2])
+        far[:, :, -1] = torch.finfo(keys.dtype).max
+        keys = torch.cat([keys, far], 1)
+    return keys, torch.cat([asking, torch.ones_like(asking[:, :, :1])], 2)
+
+
+def _block(keys: Float[Tensor, "B P D"], M: int) -> tuple[int, int]:
+    """How many queries of how many clouds are searched at a time."""
+    P = keys.shape[1]
+    entries = (_CPU_BLOCK if keys.device.type == "cpu" else _GPU_BLOCK) // keys.element_size()
+    rows = max(1, min(M, entries // P))
+    return rows, max(1, entries // (rows * P))
+
+
+def _smallest(distance: Float[Tensor, "B M P"], k: int, group: int) -> Int64[Tensor, "B M k"]:
+    """Indices of the k smallest entries of every row.
+
+    The k smallest lie in the k groups with the smallest minima (a group left out holds nothing below the k
+    minima taken), so two searches of a few hundred entries replace one of thousands.
+    """
+    if group == 1:
+        return distance.topk(k, dim=2, largest=False, sorted=False).indices
+    B, M, P = distance.shape
+    groups = P // group
+    minima = distance.view(B, M, group, groups).amin(2)
+    nearest = minima.topk(k, dim=2, largest=False, sorted=False).indices
+    members = torch.arange(group, device=distance.device)[:, None] * groups
+    candidates = (nearest[:, :, None] + members).view(B, M, group * k)
+    best = distance.gather(2, candidates).topk(k, dim=2, largest=False, sorted=False).indices
+    return candidates.gather(2, best)
+
+
+def farthest_point_sample(points: Float[Tensor, "B N D"], count: int) -> Int64[Tensor, "B count"]:
+    """Choose points that cover the cloud: start at index 0, then always the point farthest from those chosen.
+
+    Ties go to the smallest index. A cloud with fewer distinct points than `count` repeats index 0.
+
+    Args:
+        points: `(B, N, D)`.
+        count: how many to choose, 1 to N.
+
+    Returns:
+        `(B, count)` indices, in the order chosen.
+
+    Raises:
+        UserError: `count` is below 1 or above N.
+    """
+    B, N, _ = points.shape
+    if not 1 <= count <= N:
+        raise UserError(f"cannot choose {count} points from clouds of {N}; give 1 to {N}, or larger clouds.")
+    with torch.no_grad():
+        points = points.to(torch.promote_types(points.dtype, torch.float32))
+        chosen = torch.zeros(B, count, dtype=torch.int64, device=points.device)
+        distance = torch.full((B, N), math.inf, dtype=points.dtype, device=points.device)
+        for i in range(1, count):
+            last = gather(points, chosen[:, i - 1 : i])
+            distance = torch.minimum(distance, (points - last).square().sum(2))
+            chosen[:, i] = distance.argmax(1)
+        return chosen
+
+
+def gather(
+    features: Float[Tensor, "B N C"], indices: Int64[Tensor, "B *shape"]
+) -> Float[Tensor, "B *shape C"]:
+    """Pick each cloud's rows by index: `(B, N, C)` and `(B, ...)` give `(B, ..., C)`; differentiable."""
+    B, _, C = features.shape
+    flat = indices.reshape(B, -1, 1).expand(-1, -1, C)
+    return features.gather(1, flat).view(*indices.shape, C)

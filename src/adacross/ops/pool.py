@@ -1,0 +1,184 @@
+"""Pooling over points; a point-wise layer and its maximum, without the layer's output.
+
+PointNet ends in (Qi et al. 2017, arXiv 1612.00593, eq. 1)
+
+    f = max_n ReLU(gain * (W x_n - mean) / std + bias),
+
+whose last layer is 1,024 wide: nine tenths of the arithmetic and nearly all of the memory. The maximum
+commutes with everything monotone, so only max_n W x_n is kept. Backward, BatchNorm's gradient is that of one
+point a channel plus a part that is affine in x_n, so the wide matrix products shrink to `(Cin, Cin)` ones.
+The result and all gradients equal the plain layers' to rounding.
+"""
+
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
+
+# Bytes of the layer's output made at a time: what a processor's cache holds, what keeps a GPU busy.
+_CPU_BLOCK = 8 * 2**20
+_GPU_BLOCK = 256 * 2**20
+
+
+def pooled_layer(
+    x: Float[Tensor, "B N Cin"],
+    weight: Float[Tensor, "C Cin"],
+    *,
+    gain: Float[Tensor, " C"],
+    bias: Float[Tensor, " C"],
+    running_mean: Float[Tensor, " C"],
+    running_var: Float[Tensor, " C"],
+    training: bool,
+    momentum: float = 0.1,
+    eps: float = 1e-5,
+    slope: float = 0.0,
+) -> Float[Tensor, "B C"]:
+    """Matrix product, BatchNorm, (Leaky)ReLU and maximum over points.
+
+    While training, the running statistics are updated in place as `torch.nn.BatchNorm1d` does (unbiased
+    variance over B * N points). Half precision is computed in float32 and rounded once. Of several points
+    with the same maximum the first receives the gradient (in evaluation mode they share it); with a gain of
+    0 that is point 0.
+
+    Args:
+        x: `(B, N, Cin)` features of the points.
+        weight: `(C, Cin)`.
+        gain: `(C,)` BatchNorm's weight.
+        bias: `(C,)` BatchNorm's bias.
+        running_mean: `(C,)`.
+        running_var: `(C,)`.
+        training: normalise by this batch, or by the running statistics.
+        momentum: of the running statistics.
+        eps: added to the variance.
+        slope: of LeakyReLU below 0; 0 for ReLU.
+
+    Returns:
+        `(B, C)` in the type of `x`.
+    """
+    dtype = torch.promote_types(x.dtype, torch.float32)
+    with torch.autocast(x.device.type, enabled=False):
+        points, weight, gain, bias = x.to(dtype), weight.to(dtype), gain.to(dtype), bias.to(dtype)
+        if not training:
+            scale = gain * torch.rsqrt(running_var.to(dtype) + eps)
+            best = _largest_product(points, weight * scale[:, None])
+            return nn.functional.leaky_relu(best + (bias - running_mean.to(dtype) * scale), slope).to(x.dtype)
+
+        # BatchNorm does not see a shift of all points; around their mean, squares lose no digits.
+        shift = points.detach().mean((0, 1))
+        sign = torch.where(gain < 0, -1.0, 1.0).to(dtype)
+        normal, mean, var = _NormalizedMax.apply(points - shift, weight * sign[:, None], eps, gain == 0)
+        with torch.no_grad():
+            mean = sign * mean + weight @ shift
+            count = x.shape[0] * x.shape[1]
+            running_mean.lerp_(mean.to(running_mean.dtype), momentum)
+            running_var.lerp_((var * (count / max(count - 1, 1))).to(running_var.dtype), momentum)
+        return nn.functional.leaky_relu(torch.addcmul(bias, normal, gain * sign), slope).to(x.dtype)
+
+
+def _block(x: Float[Tensor, "B N Cin"], C: int) -> int:
+    """How many clouds' products `(N, C)` are made at a time."""
+    limit = _CPU_BLOCK if x.device.type == "cpu" else _GPU_BLOCK
+    return max(1, limit // (x.shape[1] * C * x.element_size()))
+
+
+def _largest_product(x: Float[Tensor, "B N Cin"], weight: Float[Tensor, "C Cin"]) -> Float[Tensor, "B C"]:
+    """max_n W x_n, block by block where no gradient is asked for."""
+    learning = torch.is_grad_enabled() and (x.requires_grad or weight.requires_grad)
+    if learning or torch.compiler.is_compiling():  # an exported graph must not depend on the number of clouds
+        return nn.functional.linear(x, weight).amax(1)
+    return torch.cat(
+        [nn.functional.linear(clouds, weight).amax(1) for clouds in x.split(_block(x, len(weight)))]
+    )
+
+
+def max_and_mean(x: Float[Tensor, "B N C"]) -> Float[Tensor, "B twice_C"]:
+    """Maximum and mean over points, side by side: `(B, N, C)` to `(B, 2 C)`.
+
+    Of several points with the same maximum the first receives its gradient.
+    """
+    if torch.is_grad_enabled() and x.requires_grad:
+        return _MaxAndMean.apply(x)
+    return torch.cat([x.amax(1), x.mean(1)], 1)
+
+
+class _MaxAndMean(torch.autograd.Function):
+    """`max_and_mean` with a gradient that is written once, instead of once for each of the two and added."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        best = x.amax(1)
+        ctx.save_for_backward(x, best)
+        return torch.cat([best, x.mean(1)], 1)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> Tensor:
+        x, best = ctx.saved_tensors
+        B, N, C = x.shape
+        to_max, to_mean = grad.split(C, 1)
+        total = (to_mean / N)[:, None].repeat(1, N, 1)
+        labels = torch.arange(N - 1, -1, -1, device=x.device, dtype=torch.float32)[:, None]
+        size = _block(x, C)
+        for start in range(0, B, size):
+            block = slice(start, start + size)
+            label = torch.eq(x[block], best[block, None]).to(torch.float32).mul_(labels).amax(1, keepdim=True)
+            total[block].scatter_add_(1, (N - 1 - label).to(torch.int64), to_max[block, None])
+        return total
+
+
+class _NormalizedMax(torch.autograd.Function):
+    """h = (max_n y_n - mean) / std with y = W x, mean and variance over all points; also both.
+
+    With g the gradient of h and averages over the M = B * N points,
+
+        dy_n = (g [n chosen] - avg(g) - (y_n - mean) / std * avg(g h)) / std,
+
+    from which dW = sum_n dy_n x_n^T and dx_n = W^T dy_n need `sum_n x_n x_n^T` and `W^T diag W`, not y.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any, x: Tensor, weight: Tensor, eps: float, dead: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        B, N, _ = x.shape
+        C = len(weight)
+        labels = torch.arange(N - 1, -1, -1, device=x.device, dtype=x.dtype)[:, None]
+        squares = torch.zeros(C, device=x.device, dtype=torch.float64)
+        best, chosen = [], []
+        for clouds in x.split(_block(x, C)):
+            product = nn.functional.linear(clouds, weight)
+            largest = torch.where(dead, product[:, 0], product.amax(1))
+            squares += product.square().sum(1).sum(0, dtype=torch.float64)
+            best.append(largest)
+            chosen.append(N - 1 - product.eq_(largest[:, None]).mul_(labels).amax(1))
+        mean = weight @ x.mean((0, 1))
+        var = (squares / (B * N) - mean.to(torch.float64).square()).clamp_min(0).to(x.dtype)
+        inverse = torch.rsqrt(var + eps)
+        normal = (torch.cat(best) - mean) * inverse
+        ctx.save_for_backward(x, weight, torch.cat(chosen).to(torch.int64), mean, inverse, normal)
+        ctx.mark_non_differentiable(mean, var)
+        return normal, mean, var
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor, *_: Tensor) -> tuple[Tensor, Tensor, None, None]:
+        x, weight, chosen, mean, inverse, normal = ctx.saved_tensors
+        B, N, width = x.shape
+        flat = x.reshape(B * N, width)
+        rows = chosen + (torch.arange(B, device=x.device) * N)[:, None]
+        slope = (grad * normal).sum(0) * inverse / (B * N)
+        constant = grad.sum(0) / (B * N) - slope * mean
+
+        to_weight = torch.zeros_like(weight)
+        to_x = torch.addmm(
+            (constant * inverse) @ weight, flat, weight.T @ (weight * (slope * inverse)[:, None])
+        )
+        to_x.neg_()
+        scaled = grad * inverse
+        for b in range(B):
+            to_weight.addcmul_(flat.index_select(0, rows[b]), grad[b, :, None])
+            to_x.index_add_(0, rows[b], weight * scaled[b, :, None])
+        to_weight -= constant[:, None] * flat.sum(0) + slope[:, None] * (weight @ (flat.T @ flat))
+        return to_x.view_as(x), to_weight * inverse[:, None], None, None

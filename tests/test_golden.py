@@ -1,0 +1,134 @@
+"""Numbers of the papers' released programs (float64, random weights): outputs, gradients, running statistics.
+
+Every file in `tests/golden`, or in the folder that ADACROSS_GOLDEN names, is run; sizes come from the file. A
+file of a kind without a test fails.
+"""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from adacross.encoders import load_official
+from adacross.losses.nt_xent import nt_xent
+from adacross.losses.weighting import AdaCrossNetWeighting
+from adacross.methods.crossnet import crossnet_terms
+
+Numbers = dict[str, np.ndarray]
+FOLDER = Path(os.environ.get("ADACROSS_GOLDEN", Path(__file__).parent / "golden"))
+FILES = sorted(FOLDER.glob("*.npz"))
+
+
+def agree(found: torch.Tensor, expected: np.ndarray, tolerance: float, what: str) -> None:
+    """Largest error relative to the largest value."""
+    assert tuple(found.shape) == expected.shape, what
+    error = np.abs(found.detach().numpy() - expected).max() / max(np.abs(expected).max(), 1e-300)
+    assert error <= tolerance, f"{what}: relative error {error:.1e}"
+
+
+def our_name(released: str, kind: str) -> str:
+    """`conv3.0.weight`, `bn3.bias`, `inv_head.0.bias` -> where it is in our encoder and head."""
+    if released.startswith("inv_head."):
+        return released.replace("inv_head", "head")
+    layer, _, tensor = released.rpartition(".")
+    number = int(layer.removeprefix("conv").removeprefix("bn").split(".")[0])
+    place = "last" if number == 5 else f"{'edges' if kind == 'dgcnn' else 'layers'}.{number - 1}"
+    is_norm = layer.startswith("bn") or layer.endswith(".1")
+    return f"encoder.{place}.{'norm' if is_norm else 'linear'}.{tensor}"
+
+
+def check_encoder(numbers: Numbers, tmp_path: Path) -> None:
+    """Classification encoder and projection head: evaluation, then one training step."""
+    state = {key[6:]: torch.from_numpy(value) for key, value in numbers.items() if key.startswith("state/")}
+    torch.save(state, tmp_path / "released.pth")
+    encoder, head = load_official(tmp_path / "released.pth", k=int(numbers.get("input/k", 20)))
+    assert head is not None
+    networks = torch.nn.ModuleDict({"encoder": encoder, "head": head}).double()
+    points = torch.from_numpy(numbers["input/points"]).transpose(1, 2).contiguous().requires_grad_()
+    for mode in ("eval", "train"):
+        networks.train(mode == "train")
+        feature = encoder(points)
+        projection = head(feature)
+        agree(feature, numbers[f"{mode}/feature"], 1e-8, f"{mode}/feature")
+        agree(projection, numbers[f"{mode}/projection"], 1e-8, f"{mode}/projection")
+    scalar = (feature * torch.from_numpy(numbers["cotangent/feature"])).sum()
+    (scalar + (projection * torch.from_numpy(numbers["cotangent/projection"])).sum()).backward()
+    agree(points.grad.transpose(1, 2), numbers["grad/points"], 1e-8, "grad/points")
+
+    parameters, buffers = dict(networks.named_parameters()), dict(networks.named_buffers())
+    for key, expected in numbers.items():
+        part, _, name = key.partition("/")
+        if part == "grad" and name != "points":
+            agree(parameters[our_name(name, encoder.kind)].grad.reshape(expected.shape), expected, 1e-8, key)
+        elif part == "after":
+            agree(buffers[our_name(name, encoder.kind)], expected, 1e-8, key)
+
+
+def check_losses(numbers: Numbers, _: Path) -> None:
+    """NT-Xent, each method's terms, and AdaCrossNet's weights."""
+    names = ("point_view_1", "point_view_2", "image_rgb", "image_gray")
+    one, two, rgb, gray = (torch.from_numpy(numbers[f"input/{name}"]) for name in names)
+    temperatures = [
+        key.split("/")[1] for key in numbers if key.startswith("ntxent/") and key.endswith("/value")
+    ]
+    assert temperatures
+    for text in temperatures:
+        view = one.clone().requires_grad_()
+        value = nt_xent(view, two, float(text.removeprefix("t=")))
+        agree(value, numbers[f"ntxent/{text}/value"], 1e-12, f"value at {text}")
+        (grad,) = torch.autograd.grad(value, view)
+        agree(grad, numbers[f"ntxent/{text}/grad_view_1"], 1e-12, f"gradient at {text}")
+
+    mean = (one + two) / 2
+    imid, cmid = nt_xent(one, two, 0.1), nt_xent(mean, rgb, 0.1)
+    terms = crossnet_terms(one, two, rgb, gray, 0.2)
+    joint_cross = nt_xent(mean, rgb, 0.2) + nt_xent(mean, gray, 0.2)
+    found = {
+        "crosspoint/imid": imid,
+        "crosspoint/cmid": cmid,
+        "crosspoint/total": imid + cmid,
+        "adacrossnet/intra": terms["intra"],
+        "adacrossnet/cross": terms["cross"],
+        "crossnet/joint": terms["intra"],
+        "crossnet/joint_cross_per_unit_alpha": joint_cross,
+    }
+    for key, value in found.items():
+        agree(value, numbers[key], 1e-12, key)
+
+    weighting = AdaCrossNetWeighting()
+    pairs = zip(numbers["adacrossnet/series_intra"], numbers["adacrossnet/series_cross"], strict=True)
+    weights = [weighting.update({"intra": float(a), "cross": float(b)}) for a, b in pairs]
+    agree(
+        torch.tensor([[step["intra"], step["cross"]] for step in weights], dtype=torch.float64),
+        numbers["adacrossnet/weights"],
+        1e-12,
+        "adacrossnet/weights",
+    )
+
+
+CHECKS: dict[str, Callable[[Numbers, Path], None]] = {
+    "dgcnn_cls": check_encoder,
+    "pointnet_cls": check_encoder,
+    "losses": check_losses,
+}
+
+
+def kind_of(name: str) -> str:
+    """The kind whose name the file's begins with: other files of a kind carry a suffix."""
+    kinds = [kind for kind in CHECKS if name == kind or name.startswith((f"{kind}_", f"{kind}-", f"{kind}."))]
+    return max(kinds, key=len, default="")
+
+
+def test_there_are_files():
+    assert FILES, f"no .npz in {FOLDER}"
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_file(path, tmp_path):
+    kind = kind_of(path.stem)
+    assert kind, f"{path} is of no kind that has a test here; known kinds: {', '.join(CHECKS)}"
+    with np.load(path) as file:
+        CHECKS[kind](dict(file), tmp_path)
