@@ -1,0 +1,237 @@
+"""A collection: a folder of prepared shapes, read without copies.
+
+`data-*.arrow` are memory-mapped Arrow files that `datasets.load_from_disk(folder)` opens, too, so people can
+look at a collection with their own tools or push it to the hub. `collection.json` says what it is.
+"""
+
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+from jaxtyping import Float32, Int64, UInt8
+
+from adacross.data.columns import decode_view
+from adacross.data.partial import partial_of
+from adacross.data.shape import Shape
+from adacross.errors import UserError, one_of
+from adacross.files import read_json, write_json
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+VERSION = 1
+DESCRIPTION = "collection.json"
+
+
+@dataclass(frozen=True)
+class CollectionInfo:
+    """What a collection is and how it was made (`collection.json`).
+
+    Attributes:
+        version: of the layout; this code reads `VERSION`.
+        name: the folder's name when it was made.
+        source: the folder it was made from, or "builtin".
+        kind: "meshes", "modelnet40" or "builtin".
+        source_up: the axis that pointed up in the source ("x", "y", "z", or "mixed" where file types differ);
+            the collection itself is y up.
+        count: number of shapes.
+        points: points a shape.
+        views: pictures a shape.
+        view_size: their side in pixels.
+        classes: class names, empty for an unlabelled collection.
+        parts: part names, empty where points carry no part.
+        splits: number of shapes in each split.
+        skipped: what could not be prepared: `{"name": ..., "reason": ...}`.
+        made: options, seed, version of adacross and date.
+    """
+
+    version: int
+    name: str
+    source: str
+    kind: str
+    source_up: str
+    count: int
+    points: int
+    views: int
+    view_size: int
+    classes: list[str]
+    parts: list[str]
+    splits: dict[str, int]
+    skipped: list[dict[str, str]] = field(default_factory=list)
+    made: dict[str, Any] = field(default_factory=dict)
+
+    def table(self) -> "RenderableType":
+        """Return it as tables for the terminal; the last one names what was skipped."""
+        from adacross.data.summary import describe
+
+        return describe(self)
+
+    def write(self, folder: Path) -> None:
+        """Write `collection.json`."""
+        write_json(folder / DESCRIPTION, asdict(self))
+
+    @classmethod
+    def read(cls, folder: Path) -> "CollectionInfo":
+        """Read `collection.json`.
+
+        Raises:
+            UserError: the folder is missing, not a collection, unfinished, or of another version.
+        """
+        path = folder / DESCRIPTION
+        if not path.is_file():
+            raise UserError(_why_not(folder))
+        raw = read_json(path, "a collection's description")
+        version = raw.get("version") if isinstance(raw, dict) else None
+        if version != VERSION:
+            source = raw.get("source", "SOURCE") if isinstance(raw, dict) else "SOURCE"
+            raise UserError(
+                f"{folder} is a collection of version {version}; this adacross reads version {VERSION}. "
+                f"Prepare it again: adacross prepare {source} {folder} --overwrite true"
+            )
+        known = {f.name for f in fields(cls)}
+        try:
+            return cls(**{name: value for name, value in raw.items() if name in known})
+        except TypeError as error:
+            raise UserError(f"{path} is incomplete ({error}). Prepare the collection again.") from None
+
+
+class Collection:
+    """A prepared folder, open for reading. Cheap to open, safe to send to worker processes.
+
+    Attributes:
+        folder: where it lies.
+        info: what it is.
+        ids: `n` ids.
+        labels: `(n,)` int64, -1 for none.
+    """
+
+    def __init__(self, folder: Path, info: CollectionInfo, shards: list[pa.Table]) -> None:
+        self.folder = folder
+        self.info = info
+        self.ids: list[str] = [i for shard in shards for i in shard["id"].to_pylist()]
+        self.labels: Int64[np.ndarray, " n"] = _joined([s["label"].to_numpy() for s in shards], np.int64)
+        self._splits = np.array([s for shard in shards for s in shard["split"].to_pylist()], dtype=str)
+        self._starts = np.cumsum([0, *(len(shard) for shard in shards)])
+        self._points = [_block(shard, "points").reshape(-1, info.points, 3) for shard in shards]
+        self._parts = [_block(s, "part").reshape(-1, info.points) for s in shards if info.parts]
+        self._views = [_only(shard, "views") for shard in shards]
+
+    @classmethod
+    def open(cls, folder: str | Path) -> "Collection":
+        """Open a prepared folder.
+
+        Raises:
+            UserError: missing, not a collection, unfinished, of another version, or damaged.
+        """
+        folder = Path(folder)
+        info = CollectionInfo.read(folder)
+        paths = sorted(folder.glob("data-*-of-*.arrow"))
+        try:
+            shards = [pa.ipc.open_stream(pa.memory_map(str(path))).read_all() for path in paths]
+            collection = cls(folder, info, [shard for shard in shards if len(shard)])
+        except (pa.ArrowException, OSError, KeyError, ValueError) as error:
+            raise UserError(
+                f"{folder} is damaged ({error}). Prepare it again with --overwrite true."
+            ) from error
+        if len(collection) != info.count:
+            raise UserError(
+                f"{folder} is damaged: it promises {info.count} shapes and holds {len(collection)}. "
+                "Prepare it again with --overwrite true."
+            )
+        return collection
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Collection.open, (self.folder,)
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def __getitem__(self, i: int) -> Shape:
+        """Return shape `i` with all its views decoded."""
+        shard, row = self._where(i)
+        label = int(self.labels[self._starts[shard] + row])
+        part = self._parts[shard][row].astype(np.int64) if self.info.parts else None
+        return Shape(
+            id=self.ids[self._starts[shard] + row],
+            points=self._points[shard][row].copy(),
+            split="test" if self._splits[self._starts[shard] + row] == "test" else "train",
+            label=None if label < 0 else label,
+            part=part,
+            views=np.stack([self.view(i, v) for v in range(self.info.views)]),
+        )
+
+    def indices(self, split: str) -> Int64[np.ndarray, " k"]:
+        """Return the indices of "train", "test" or "all", ascending.
+
+        Raises:
+            UserError: another word.
+        """
+        one_of("split", split, ("train", "test", "all"))
+        return np.flatnonzero((self._splits == split) | (split == "all")).astype(np.int64)
+
+    def points(self, indices: Int64[np.ndarray, " k"]) -> Float32[np.ndarray, "k N 3"]:
+        """Return the points of some shapes, `(k, N, 3)`, a fresh array.
+
+        Raises:
+            IndexError: an index outside `-n..n-1`.
+        """
+        wanted = np.asarray(indices, dtype=np.int64)
+        if len(wanted) and not (-len(self) <= wanted.min() and wanted.max() < len(self)):
+            raise IndexError(f"an index is outside the {len(self)} shapes of {self.folder}")
+        wanted = wanted % max(len(self), 1)
+        owner = np.searchsorted(self._starts, wanted, side="right") - 1
+        found = np.empty((len(wanted), self.info.points, 3), dtype=np.float32)
+        for shard in np.unique(owner):
+            here = owner == shard
+            found[here] = self._points[shard][wanted[here] - self._starts[shard]]
+        return found
+
+    def view(self, i: int, v: int) -> UInt8[np.ndarray, "H W 3"]:
+        """Return picture `v` of shape `i`; only this one is decoded.
+
+        Raises:
+            IndexError: no such shape or picture.
+        """
+        shard, row = self._where(i)
+        if not -self.info.views <= v < self.info.views:
+            raise IndexError(f"view {v} of a shape with {self.info.views} views")
+        views = self._views[shard]
+        flat = views.offsets[row].as_py() + v % self.info.views
+        return decode_view(views.values.field("bytes")[flat].as_py())
+
+    def _where(self, i: int) -> tuple[int, int]:
+        """Return the shard of shape `i` and its row there."""
+        if not -len(self) <= i < len(self):
+            raise IndexError(f"shape {i} of {len(self)}")
+        shard = int(np.searchsorted(self._starts, i % len(self), side="right")) - 1
+        return shard, int(i % len(self) - self._starts[shard])
+
+
+def _why_not(folder: Path) -> str:
+    """Say what a folder without `collection.json` is, and what to do."""
+    if partial_of(folder).is_dir():
+        return (
+            f"{folder} is not finished: its preparation was interrupted. Run the same prepare command again."
+        )
+    if not folder.exists():
+        return f"{folder} does not exist; expected a collection. Make one: adacross prepare SOURCE {folder}"
+    return f"{folder} is not a collection: it has no {DESCRIPTION}. Make one: adacross prepare {folder} NAME"
+
+
+def _only(shard: pa.Table, column: str) -> Any:
+    """Return a column of a shard as one array; a shard is written as one batch."""
+    return shard[column].combine_chunks() if shard[column].num_chunks != 1 else shard[column].chunk(0)
+
+
+def _block(shard: pa.Table, column: str) -> np.ndarray:
+    """Return a column of nested fixed-size lists as one flat array over the mapped file."""
+    array = _only(shard, column)
+    while pa.types.is_fixed_size_list(array.type):
+        array = array.flatten()
+    return array.to_numpy(zero_copy_only=True)
+
+
+def _joined(arrays: list[np.ndarray], dtype: type) -> np.ndarray:
+    return np.concatenate(arrays).astype(dtype) if arrays else np.zeros(0, dtype=dtype)

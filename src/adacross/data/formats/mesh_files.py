@@ -1,0 +1,202 @@
+"""One mesh file in, one `Mesh` out, or the reason why not."""
+
+import io
+import struct
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from adacross.data.formats.mesh_colors import face_colors
+from adacross.data.formats.off import read_off
+from adacross.data.shape import Mesh
+from adacross.data.source import Axis, BrokenShapeError
+
+# The axis that points up by the format's rule or, where it has none, by habit.
+# GLB: y, by its specification. OFF: z, as in ModelNet. OBJ, PLY, STL: y, as most modelling programs export.
+UP: dict[str, Axis] = {".glb": "y", ".obj": "y", ".off": "z", ".ply": "y", ".stl": "y"}
+
+GREY = (200, 200, 200)
+
+# What trimesh's parsers raise on bytes that are not what they expect. Anything else ends the worker
+# process, and the file is named for that.
+_PARSER_ERRORS = (
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    EOFError,
+    ImportError,
+    LookupError,
+    MemoryError,
+    NameError,
+    OSError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+    struct.error,
+)
+
+
+def read_mesh(path: Path) -> Mesh:
+    """Read an OFF, OBJ, PLY, STL or GLB file as one triangle mesh.
+
+    A scene's parts are put where its graph places them. Colours are kept: of faces, of vertices (mean over
+    the face), of materials (OBJ's .mtl, GLB's base colour), of textures (the texel at the face's centre).
+    Materials and textures are looked up in the mesh's own folder and below, nowhere else.
+
+    Raises:
+        BrokenShapeError: unreadable, truncated, empty, without faces, NaN or infinite coordinates, or a face
+            that points to a vertex that does not exist.
+    """
+    try:
+        data = path.read_bytes()
+        if not data.strip():
+            raise BrokenShapeError("the file is empty")
+        suffix = path.suffix.lower()
+        if suffix == ".off":
+            mesh = read_off(data.decode("utf-8", errors="replace"))
+        else:
+            promised = _promised_faces(data, suffix)
+            mesh = _join(
+                _scene(path, _text(data) if suffix == ".obj" or _is_text_stl(data, suffix) else data)
+            )
+            if len(mesh.faces) < promised:
+                raise BrokenShapeError(f"truncated: {promised} faces promised, {len(mesh.faces)} there")
+    except BrokenShapeError:
+        raise
+    except _PARSER_ERRORS as error:
+        text = " ".join(str(error).split())[:200] or type(error).__name__
+        raise BrokenShapeError(f"not a readable {path.suffix[1:].upper()} file ({text})") from error
+    return _checked(mesh)
+
+
+def _checked(mesh: Mesh) -> Mesh:
+    if len(mesh.faces) == 0:
+        points = f" (only {len(mesh.vertices)} points)" if len(mesh.vertices) else ""
+        raise BrokenShapeError(f"there is no face in it{points}")
+    low, high = int(mesh.faces.min()), int(mesh.faces.max())
+    if low < 0 or high >= len(mesh.vertices):
+        wrong = low if low < 0 else high
+        raise BrokenShapeError(f"a face points to vertex {wrong}, but there are only {len(mesh.vertices)}")
+    if not np.isfinite(mesh.vertices[mesh.faces]).all():
+        raise BrokenShapeError("NaN or infinite coordinates")
+    return mesh
+
+
+def _promised_faces(data: bytes, suffix: str) -> int:
+    """Return how many faces a header promises, where trimesh would take fewer in silence."""
+    if suffix == ".stl" and not _is_text_stl(data, suffix):
+        if len(data) < 84:
+            raise BrokenShapeError(
+                f"truncated: a binary STL file has at least 84 bytes, this one {len(data)}"
+            )
+        (count,) = struct.unpack("<I", data[80:84])
+        if len(data) < 84 + 50 * count:
+            raise BrokenShapeError(
+                f"truncated: {count} triangles take {84 + 50 * count} bytes, the file has {len(data)}"
+            )
+        return int(count)
+    if suffix == ".ply":
+        for line in data[: data.find(b"end_header")].splitlines():
+            words = line.split()
+            if words[:2] == [b"element", b"face"] and len(words) == 3:
+                return int(words[2])
+    return 0
+
+
+def _is_text_stl(data: bytes, suffix: str) -> bool:
+    """Binary files may start with "solid", too; only text goes on with "facet"."""
+    return suffix == ".stl" and data.lstrip()[:5].lower() == b"solid" and b"facet" in data[:4096].lower()
+
+
+def _text(data: bytes) -> bytes:
+    """Return text as UTF-8; names and comments in old files are often Latin-1, which trimesh refuses.
+
+    Raises:
+        BrokenShapeError: binary data.
+    """
+    if b"\0" in data:
+        raise BrokenShapeError("binary data where text belongs")
+    try:
+        data.decode("utf-8")
+    except UnicodeDecodeError:
+        return data.decode("latin-1").encode("utf-8")
+    return data
+
+
+def _scene(path: Path, data: bytes) -> Any:
+    import trimesh
+
+    return trimesh.load(
+        io.BytesIO(data),
+        file_type=path.suffix[1:].lower(),
+        resolver=_own_folder(path),
+        process=False,
+        force="scene",
+    )
+
+
+def _own_folder(path: Path) -> Any:
+    """Return a trimesh resolver for files beside the mesh and below, whatever path the mesh asks for."""
+    from trimesh.resolvers import Resolver
+
+    folder = path.resolve().parent
+
+    class OwnFolder(Resolver):
+        def __init__(self) -> None:
+            """Nothing to keep: the folder is this function's."""
+
+        def get(self, name: str) -> bytes:
+            # By name alone, too: exporters write absolute paths of somebody else's machine.
+            wanted = name.strip().replace("\\", "/")
+            for candidate in (folder / wanted, folder / wanted.rsplit("/", 1)[-1]):
+                real = candidate.resolve()
+                if real.is_relative_to(folder) and real.is_file():
+                    found = real.read_bytes()
+                    return _text(found) if real.suffix.lower() == ".mtl" else found
+            raise FileNotFoundError(name)
+
+        def write(self, name: str, data: Any) -> None:
+            raise PermissionError(name)
+
+        def namespaced(self, namespace: str) -> "OwnFolder":
+            return self
+
+        def keys(self) -> list[str]:
+            return []
+
+    return OwnFolder()
+
+
+def _join(scene: Any) -> Mesh:
+    """Put a trimesh scene's geometries where its graph places them."""
+    vertices, faces, colors, count = [], [], [], 0
+    for node in sorted(scene.graph.nodes_geometry):
+        transform, name = scene.graph[node]
+        part = scene.geometry[name]
+        if np.asarray(getattr(part, "faces", ())).size == 0:
+            continue
+        corners = np.asarray(part.faces, dtype=np.int64)
+        points = np.asarray(part.vertices, dtype=np.float64)
+        if (
+            int(corners.max()) >= len(points) or int(corners.min()) < 0
+        ):  # would silently reach into the next part
+            raise BrokenShapeError(
+                f"a face points to vertex {corners.max()}, but there are only {len(points)}"
+            )
+        with np.errstate(invalid="ignore"):  # infinite coordinates are named later
+            vertices.append(points @ transform[:3, :3].T + transform[:3, 3])
+        faces.append(corners + count)
+        colors.append(face_colors(part.visual, corners))
+        count += len(points)
+    if not faces:
+        loose = sum(len(getattr(g, "vertices", ())) for g in scene.geometry.values())
+        return Mesh(np.zeros((loose, 3)), np.zeros((0, 3), dtype=np.int64))
+    painted = None
+    if any(color is not None for color in colors):
+        plain = [
+            np.full((len(f), 3), GREY, dtype=np.uint8) if c is None else c
+            for c, f in zip(colors, faces, strict=True)
+        ]
+        painted = np.concatenate(plain)
+    return Mesh(np.concatenate(vertices), np.concatenate(faces), painted)

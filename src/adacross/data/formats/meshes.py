@@ -1,0 +1,103 @@
+"""A folder of mesh files, in whatever layout it has."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+
+from adacross.data.formats.mesh_files import UP, read_mesh
+from adacross.data.shape import Split
+from adacross.data.source import Axis, Item, Loaded, Source
+from adacross.errors import UserError
+
+_SPLITS: dict[str, Split] = {"train": "train", "test": "test"}
+
+
+def find(folder: Path, up: Axis | None) -> Source:
+    """List the mesh files of a folder, in the order of their paths.
+
+    The class of a file is the first folder on its way; deeper folders are part of its name only.
+    A folder called `train` or `test` is a split where it lies right below a class (`chair/train/0001.off`,
+    ModelNet's layout) or where nothing but splits lies on the first level (`train/chair/0001.off`). A file
+    that lies directly in the folder, or directly in a split, has no class.
+
+    Args:
+        folder: searched to any depth; hidden files and folders are left out.
+        up: the axis that points up in every file; None takes each file type's own (`mesh_files.UP`).
+
+    Raises:
+        UserError: no file that ends in one of the known suffixes.
+    """
+    paths = sorted(_files(folder), key=lambda path: path.relative_to(folder).as_posix())
+    if not paths:
+        raise UserError(
+            f"{folder} holds no shapes. Looked in it and below for mesh files "
+            f"({', '.join(sorted(UP))}) and in it for ModelNet40's HDF5 files (ply_data_train*.h5, "
+            "ply_data_test*.h5). Give the folder that holds them, or the word 'builtin'."
+        )
+    layouts = [_layout(path.relative_to(folder).parts[:-1]) for path in paths]
+    tops = {path.relative_to(folder).parts[0] for path in paths if path.parent != folder}
+    if tops and tops <= _SPLITS.keys() and not any(path.parent == folder for path in paths):
+        layouts = [_split_first(path.relative_to(folder).parts[:-1]) for path in paths]
+    classes = sorted({name for name, _ in layouts if name is not None})
+    index = {name: i for i, name in enumerate(classes)}
+    items = [
+        Item(
+            id=path.relative_to(folder).as_posix(),
+            path=str(path),
+            label=-1 if name is None else index[name],
+            split=split,
+            up=up or UP[path.suffix.lower()],
+            stamp=_stamp(path),
+        )
+        for path, (name, split) in zip(paths, layouts, strict=True)
+    ]
+    return Source(location=str(folder), kind="meshes", items=items, classes=classes)
+
+
+def load(item: Item, points: int, rng: np.random.Generator) -> Loaded:
+    """Read one mesh; `points` and `rng` are not needed, its surface is sampled later.
+
+    Raises:
+        BrokenShapeError: as `read_mesh`.
+    """
+    return Loaded(mesh=read_mesh(Path(item.path)))
+
+
+def _files(folder: Path) -> list[Path]:
+    """All visible mesh files, links to folders followed once."""
+    found: list[Path] = []
+    seen: set[str] = set()
+    for place, folders, names in os.walk(folder, followlinks=True):
+        real = os.path.realpath(place)
+        folders[:] = [] if real in seen else [name for name in folders if not name.startswith(".")]
+        if real in seen:
+            continue
+        seen.add(real)
+        found += [
+            Path(place, name)
+            for name in names
+            if not name.startswith(".") and Path(name).suffix.lower() in UP
+        ]
+    return found
+
+
+def _layout(folders: tuple[str, ...]) -> tuple[str | None, Split | None]:
+    """Class and split of a file below these folders, the class first."""
+    if not folders:
+        return None, None
+    split = _SPLITS.get(folders[1].lower()) if len(folders) > 1 else None
+    return folders[0], split
+
+
+def _split_first(folders: tuple[str, ...]) -> tuple[str | None, Split | None]:
+    """The same where the first level is `train` and `test`."""
+    return (folders[1] if len(folders) > 1 else None), _SPLITS[folders[0]]
+
+
+def _stamp(path: Path) -> str:
+    try:
+        status = path.stat()
+    except OSError:  # a dangling link: reading it will say so, and name it
+        return "unreadable"
+    return f"{status.st_size}.{status.st_mtime_ns}"

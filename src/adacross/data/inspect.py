@@ -1,0 +1,169 @@
+"""What is this folder, what is missing, what is broken."""
+
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from adacross.data import summary
+from adacross.data.collection import DESCRIPTION, Collection
+from adacross.data.contact_sheet import write_contact_sheet
+from adacross.data.formats import find_source, meshes
+from adacross.data.partial import partial_of, read_plan
+from adacross.data.source import BrokenShapeError, Source, up_of
+from adacross.errors import UserError
+from adacross.files import read_json
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+Found = Literal["collection", "unfinished collection", "meshes", "modelnet40", "run"]
+CHECKED = 200  # mesh files that are read, spread over the folder
+
+
+@dataclass(frozen=True, eq=False)
+class Inspection:
+    """What a folder turned out to be.
+
+    Attributes:
+        path: the folder.
+        kind: which of the folders that adacross knows.
+        tables: what to show, in order.
+        sheet: the contact sheet that was written (collections only).
+    """
+
+    path: Path
+    kind: Found
+    tables: "tuple[RenderableType, ...]"
+    sheet: Path | None = None
+
+    def table(self) -> "RenderableType":
+        """Return everything as one text for the terminal."""
+        from rich.console import Group
+
+        return Group(*self.tables)
+
+
+def inspect(path: str, sheet: str | None = None) -> Inspection:
+    """Say what a folder is; of a collection also draw a contact sheet.
+
+    Knows collections, unfinished ones, folders of meshes or of ModelNet40's HDF5 files, and runs.
+
+    Args:
+        path: the folder.
+        sheet: where a collection's contact sheet goes, a PNG file; by default beside the collection as
+            `<collection>-contact-sheet.png`.
+
+    Raises:
+        UserError: no such folder, none that adacross knows, or a damaged one.
+    """
+    folder = Path(path)
+    if not folder.exists() and partial_of(folder).is_dir():
+        folder = partial_of(folder)
+    if (folder / DESCRIPTION).is_file():
+        given = (
+            Path(sheet) if sheet else folder.resolve().with_name(f"{folder.resolve().name}-contact-sheet.png")
+        )
+        return _collection(folder, given)
+    if (folder / "progress" / "plan.json").is_file():
+        return _unfinished(folder)
+    if (folder / "config.yaml").is_file():
+        return _run(folder)
+    try:
+        return _source(folder, find_source(str(folder), up=None, count=1, variant="clean", seed=0))
+    except UserError as error:
+        raise UserError(
+            f"{error} adacross inspect also knows collections ({DESCRIPTION}) and runs (config.yaml)."
+        ) from None
+
+
+def _collection(folder: Path, sheet: Path) -> Inspection:
+    collection = Collection.open(folder)
+    write_contact_sheet(collection, sheet)
+    rows = {"on disk": summary.size_of(folder), "contact sheet": str(sheet)}
+    tables = (collection.info.table(), summary.classes(collection), summary.facts("files", rows))
+    return Inspection(folder, "collection", tables, sheet)
+
+
+def _unfinished(folder: Path) -> Inspection:
+    plan, done = read_plan(folder)
+    notes = sorted((folder / "progress").glob("shard-*.json"))
+    skipped = [entry for note in notes for entry in read_json(note, "a shard's note")["skipped"]]
+    rows = {
+        "done": f"{done} of {plan.shards} parts of {plan.items:,} shapes",
+        "options": ", ".join(f"{name} {value}" for name, value in plan.options.items()),
+        "on disk": summary.size_of(folder),
+        "next": "run the same prepare command again: it goes on where it stopped",
+    }
+    tables = [summary.facts(f"unfinished collection {folder.name}", rows)]
+    return Inspection(folder, "unfinished collection", (*tables, *_skipped(skipped)))
+
+
+def _source(folder: Path, source: Source) -> Inspection:
+    """Describe a folder that `prepare` takes, and read some of its meshes to see whether they are whole."""
+    counts = Counter(source.classes[item.label] if item.label >= 0 else "(no class)" for item in source.items)
+    splits = Counter(item.split or "none" for item in source.items)
+    skipped = list(source.skipped)
+    rows = {
+        "shapes": f"{len(source.items):,}",
+        "classes": ", ".join(f"{name} {n:,}" for name, n in sorted(counts.items())),
+        "own splits": ", ".join(f"{name} {n:,}" for name, n in sorted(splits.items())),
+        "up": f"{up_of(source.items)} if you do not say otherwise with --up",
+    }
+    if source.kind == "meshes":
+        types = Counter(Path(item.path).suffix.lower() for item in source.items)
+        rows["files"] = ", ".join(f"{suffix} {n:,}" for suffix, n in sorted(types.items()))
+        broken, checked = _broken(source)
+        skipped += broken
+        rows["readable"] = f"{checked - len(broken)} of {checked} files that were read"
+    else:
+        rows["points"] = f"{source.stored:,} a shape"
+    rows["next"] = f"adacross prepare {folder} COLLECTION"
+    return Inspection(
+        folder,
+        "modelnet40" if source.kind == "modelnet40" else "meshes",
+        (summary.facts(f"{source.kind} {folder}", rows), *_skipped(skipped)),
+    )
+
+
+def _broken(source: Source) -> tuple[list[dict[str, str]], int]:
+    """Read up to `CHECKED` meshes; return those that fail, with the reason, and how many were read."""
+    import numpy as np
+
+    step = max(1, -(-len(source.items) // CHECKED))
+    broken = []
+    chosen = source.items[::step]
+    for item in chosen:
+        try:
+            meshes.load(item, 1, np.random.default_rng(0))
+        except BrokenShapeError as error:
+            broken.append({"name": item.id, "reason": str(error)})
+    return broken, len(chosen)
+
+
+def _run(folder: Path) -> Inspection:
+    """Describe a run and say what it still lacks."""
+    import yaml
+
+    try:
+        config: Any = yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8"))
+    except (OSError, yaml.YAMLError) as error:
+        raise UserError(f"{folder / 'config.yaml'} cannot be read ({error}).") from None
+    wanted = {
+        "encoder": ("encoder", "adacross pretrain ... --resume auto"),
+        "log": ("log.jsonl", "adacross pretrain ... --resume auto"),
+        "linear probe": ("evaluation/linear.json", f"adacross evaluate linear {folder} COLLECTION"),
+        "retrieval": ("evaluation/retrieval.json", f"adacross evaluate retrieval {folder} COLLECTION"),
+        "report": ("report.html", f"adacross report {folder}"),
+    }
+    rows = {
+        name: str(folder / place) if (folder / place).exists() else f"missing; make it: {command}"
+        for name, (place, command) in wanted.items()
+    }
+    options = {str(name): str(value) for name, value in config.items()} if isinstance(config, dict) else {}
+    tables = (summary.facts(f"run {folder}", rows), summary.facts("options", options))
+    return Inspection(folder, "run", tables)
+
+
+def _skipped(entries: list[dict[str, str]]) -> "list[RenderableType]":
+    return [summary.skipped(entries)] if entries else []

@@ -1,0 +1,166 @@
+"""The work folder of a preparation: whole shards, a note beside each, and a fingerprint.
+
+`<collection>.partial/` becomes the collection by a rename, so a collection is whole or not there. Until
+then a rerun with the same options takes over every shard that has its note.
+"""
+
+import hashlib
+import json
+import shutil
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from adacross.data.columns import features, to_bytes
+from adacross.errors import UserError
+from adacross.files import read_json, whole_file, write_json
+
+SHARD = 64  # items a shard: seconds of work lost at most, and few enough files at 50,000 shapes
+_NOTES = "progress"
+Skipped = list[dict[str, str]]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a preparation is going to do; equal plans give equal collections.
+
+    Attributes:
+        options: what the user asked for, by name.
+        items: number of items in the source.
+        digest: of the items themselves, so that a changed source is noticed.
+    """
+
+    options: dict[str, Any]
+    items: int
+    digest: str
+
+    @property
+    def shards(self) -> int:
+        return -(-self.items // SHARD)
+
+
+def digest_of(values: Any) -> str:
+    """Return a short fingerprint of JSON values."""
+    return hashlib.blake2b(json.dumps(values, sort_keys=True).encode(), digest_size=16).hexdigest()
+
+
+def partial_of(collection: Path) -> Path:
+    """Return where the work on a collection lies until it is whole."""
+    return collection.with_name(f"{collection.name}.partial")
+
+
+def read_plan(folder: Path) -> tuple[Plan, int]:
+    """Return the plan of a work folder and how many of its shards are done.
+
+    Raises:
+        UserError: not a work folder.
+    """
+    raw = read_json(folder / _NOTES / "plan.json", "the plan of an unfinished preparation")
+    try:
+        plan = Plan(**raw)
+    except TypeError:
+        raise UserError(f"{folder} is not an unfinished preparation of this version. Delete it.") from None
+    return plan, len(list((folder / _NOTES).glob("shard-*.json")))
+
+
+class Partial:
+    """A work folder that is open for writing."""
+
+    def __init__(self, folder: Path, plan: Plan) -> None:
+        self.folder = folder
+        self.plan = plan
+
+    @classmethod
+    def open(cls, collection: Path, plan: Plan) -> "tuple[Partial, str]":
+        """Take over or begin the work on a collection; also return what happened, for people.
+
+        Raises:
+            UserError: the folder cannot be written.
+        """
+        folder = partial_of(collection)
+        message = ""
+        if (folder / _NOTES / "plan.json").is_file():
+            old, done = read_plan(folder)
+            if old == plan:
+                return cls(
+                    folder, plan
+                ), f"continuing: {done} of {plan.shards} shards are done" if done else ""
+            changed = [name for name in plan.options if old.options.get(name) != plan.options[name]]
+            why = ", ".join(f"{n} was {old.options.get(n)!r}" for n in changed) or "the source has changed"
+            message = f"starting over: {folder.name} was begun differently ({why})"
+        elif folder.exists() and any(folder.iterdir()):
+            raise UserError(
+                f"{folder} exists and is not an unfinished preparation. "
+                "Move it away or choose another name for the collection."
+            )
+        shutil.rmtree(folder, ignore_errors=True)
+        write_json(folder / _NOTES / "plan.json", vars(plan))
+        return cls(folder, plan), message
+
+    def notes(self) -> dict[int, Skipped]:
+        """Return what each finished shard skipped."""
+        found = sorted((self.folder / _NOTES).glob("shard-*.json"))
+        return {int(path.stem[6:]): read_json(path, "a shard's note")["skipped"] for path in found}
+
+    def save(self, shard: int, table: pa.Table, skipped: Skipped) -> None:
+        """Write a shard, then its note: without the note the shard does not count.
+
+        Raises:
+            UserError: no space, or no permission.
+        """
+        rows = table.combine_chunks().to_batches()
+        empty = pa.RecordBatch.from_pylist([], schema=table.schema)
+        with whole_file(self.folder / self.name(shard)) as temporary:
+            temporary.write_bytes(to_bytes(rows[0] if rows else empty))
+        write_json(self.folder / _NOTES / f"shard-{shard:05d}.json", {"skipped": skipped})
+
+    def name(self, shard: int) -> str:
+        """Return a shard's file name, as Hugging Face `datasets` calls them."""
+        return f"data-{shard:05d}-of-{self.plan.shards:05d}.arrow"
+
+    def describe(self, classes: list[str], points: int, parts: bool) -> None:
+        """Add the two files that let `datasets.load_from_disk` open the folder.
+
+        Raises:
+            UserError: no space, or no permission.
+        """
+        columns = features(points, classes, parts).to_dict()
+        names = [self.name(shard) for shard in range(self.plan.shards)]
+        state: dict[str, Any] = {
+            "_data_files": [{"filename": name} for name in names],
+            "_fingerprint": self.plan.digest,
+            "_format_columns": None,
+            "_format_kwargs": {},
+            "_format_type": None,
+            "_output_all_columns": False,
+            "_split": None,
+        }
+        write_json(self.folder / "state.json", state)
+        write_json(self.folder / "dataset_info.json", {"features": columns})
+
+    def finish(self, collection: Path) -> None:
+        """Turn the work folder into the collection; one that is already there is replaced.
+
+        Raises:
+            UserError: the rename is refused.
+        """
+        old = collection.with_name(f".{collection.name}.old")
+        try:
+            if collection.exists():
+                shutil.rmtree(old, ignore_errors=True)
+                collection.replace(old)
+            self.folder.replace(collection)
+        except OSError as error:
+            raise UserError(
+                f"cannot move {self.folder} to {collection}: {error.strerror or error}."
+            ) from error
+        shutil.rmtree(old, ignore_errors=True)
+        shutil.rmtree(collection / _NOTES, ignore_errors=True)
+
+    def discard(self) -> None:
+        """Delete the work folder: there is nothing in it worth keeping."""
+        with suppress(OSError):
+            shutil.rmtree(self.folder)

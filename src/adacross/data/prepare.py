@@ -1,0 +1,232 @@
+"""From a source of shapes to a collection: sampled, upright, normalised, drawn, on all cores."""
+
+import os
+import time
+from collections.abc import Generator, Sequence
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from adacross.console import console, progress_bar
+from adacross.data.collection import DESCRIPTION, VERSION, CollectionInfo
+from adacross.data.columns import arrow_schema
+from adacross.data.formats import Variant, find_source
+from adacross.data.partial import SHARD, Partial, Plan, Skipped, digest_of
+from adacross.data.pipeline import row_or_reason
+from adacross.data.shape import Split
+from adacross.data.source import Axis, Source, up_of
+from adacross.data.split import splits_of
+from adacross.data.workers import Died, each
+from adacross.errors import UserError, one_of
+
+
+def prepare(
+    source: str,
+    collection: str,
+    *,
+    points: int = 2048,
+    views: int = 12,
+    size: int = 224,
+    up: Axis | None = None,
+    test_fraction: float = 0.2,
+    seed: int = 0,
+    workers: int | None = None,
+    count: int = 2000,
+    variant: Variant = "clean",
+    overwrite: bool = False,
+) -> CollectionInfo:
+    """Turn meshes, ModelNet40's HDF5 files or the built-in shapes into a collection.
+
+    The work lies in `<collection>.partial` until all of it is done. The same command run again goes on where
+    an interrupted one stopped, and the result does not depend on that, nor on the number of workers. A shape
+    that cannot be read is left out, and named with the reason in the summary.
+
+    Args:
+        source: a folder of meshes (OFF, OBJ, PLY, STL, GLB, in any layout), a folder of ModelNet40's HDF5
+            files, or the word "builtin" (a folder of that name is "./builtin").
+        collection: the folder to make.
+        points: points a shape, uniform over its surface. Of clouds the first ones are kept, all if fewer.
+        views: pictures a shape, from cameras around it.
+        size: side of a picture in pixels.
+        up: the axis that points up in the source. By default z for OFF files and y for all else; the
+            collection is always y up and remembers the source's axis.
+        test_fraction: part of the shapes that is set aside for testing, equally from every class, where the
+            source has no split of its own.
+        seed: of every random choice.
+        workers: processes; by default one a core.
+        count: number of built-in shapes.
+        variant: of the built-in shapes: "clean", or "scanned" as a depth camera would see them.
+        overwrite: replace a collection of that name.
+
+    Returns:
+        The collection's description; `.skipped` lists what was left out.
+
+    Raises:
+        UserError: an option out of its range, no source, no shapes in it, a collection that is already
+            there, none of the shapes readable, or a disk that is full.
+        KeyboardInterrupt: Ctrl-C; its message says how to go on.
+    """
+    _check_numbers(points=points, views=views, size=size, seed=seed, workers=workers, count=count)
+    if not 0 <= test_fraction < 1:
+        raise UserError(f"test_fraction is {test_fraction}; it must be at least 0 and below 1.")
+    one_of("up axis", up or "y", ("x", "y", "z"))
+    one_of("variant", variant, ("clean", "scanned"))
+    target = Path(collection)
+    _check_target(target, overwrite)
+    with console.status("looking at the source"):
+        found = find_source(source, up=up, count=count, variant=variant, seed=seed)
+    kept = points if found.stored is None else min(points, found.stored)
+    if kept < points:
+        console.print(
+            f"the source has {kept} points a shape, fewer than the {points} asked for; all are kept."
+        )
+    options: dict[str, Any] = {
+        "source": found.location,
+        "points": points,
+        "views": views,
+        "size": size,
+        "up": up,
+        "test_fraction": test_fraction,
+        "seed": seed,
+    }
+    if found.kind == "builtin":
+        options |= {"count": count, "variant": variant}
+    splits = splits_of(found.items, test_fraction, seed)
+    items = [asdict(item) for item in found.items]
+    digest = digest_of([VERSION, SHARD, items, found.classes, found.parts, found.skipped])
+    partial, message = Partial.open(target, Plan(options, len(items), digest))
+    if message:
+        console.print(message)
+    common = {
+        "kind": found.kind,
+        "points": kept,
+        "views": views,
+        "size": size,
+        "seed": seed,
+        "parts": found.parts,
+    }
+    requests = [{"item": item, "split": split} | common for item, split in zip(items, splits, strict=True)]
+    try:
+        _work(partial, requests, arrow_schema(kept, bool(found.parts)), workers or os.cpu_count() or 1)
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(_to_go_on("interrupted.", partial)) from None
+    except UserError as error:
+        raise UserError(_to_go_on(str(error), partial)) from error
+    return _finish(partial, target, found, splits, points=kept)
+
+
+def _work(partial: Partial, requests: Sequence[dict[str, Any]], schema: pa.Schema, workers: int) -> None:
+    """Prepare every shard that is not done yet and write each as soon as it is whole."""
+    done = partial.notes().keys()
+    todo = [number for number in range(len(requests)) if number // SHARD not in done]
+    if not todo:
+        return
+    waiting: dict[int, dict[int, pa.Table | str]] = {}
+    with progress_bar("shapes") as progress:
+        start, finished = time.monotonic(), len(requests) - len(todo)
+        bar = progress.add_task("preparing", total=len(requests), completed=finished, note="starting")
+        for number, answer in _answers(requests, todo, workers):
+            shard = number // SHARD
+            waiting.setdefault(shard, {})[number] = answer
+            if len(waiting[shard]) == min(SHARD, len(requests) - shard * SHARD):
+                _save(partial, shard, waiting.pop(shard), requests, schema)
+            finished += 1
+            speed = (finished - len(requests) + len(todo)) / (time.monotonic() - start)
+            progress.update(bar, completed=finished, note=f"{speed:.1f} shapes/s")
+
+
+def _answers(
+    requests: Sequence[dict[str, Any]], todo: Sequence[int], workers: int
+) -> Generator[tuple[int, pa.Table | str], None, None]:
+    """Yield `(item's number, row or reason)` in the order in which the workers finish."""
+    crew = min(workers, len(todo))
+    answers = each("adacross.data.pipeline:serve_item", [requests[number] for number in todo], crew)
+    try:
+        for place, answer in answers:
+            yield todo[place], answer.reason if isinstance(answer, Died) else row_or_reason(answer)
+    finally:
+        answers.close()
+
+
+def _save(
+    partial: Partial,
+    shard: int,
+    answers: dict[int, pa.Table | str],
+    requests: Sequence[dict[str, Any]],
+    schema: pa.Schema,
+) -> None:
+    """Write one shard's rows, in the items' order, and what it had to skip."""
+    ordered = [(requests[number]["item"]["id"], answers[number]) for number in sorted(answers)]
+    rows = [answer for _, answer in ordered if isinstance(answer, pa.Table)]
+    skipped: Skipped = [{"name": name, "reason": text} for name, text in ordered if isinstance(text, str)]
+    partial.save(shard, pa.concat_tables([schema.empty_table(), *rows]), skipped)
+
+
+def _finish(
+    partial: Partial, target: Path, found: Source, splits: Sequence[Split], points: int
+) -> CollectionInfo:
+    """Describe the finished shards and give the folder its name."""
+    from adacross import __version__
+
+    options = partial.plan.options
+    skipped = found.skipped + [entry for _, note in sorted(partial.notes().items()) for entry in note]
+    gone = {entry["name"] for entry in skipped}
+    used = [split for item, split in zip(found.items, splits, strict=True) if item.id not in gone]
+    if not used:
+        partial.discard()
+        reasons = "\n".join(f"  {entry['name']}: {entry['reason']}" for entry in skipped[:10])
+        raise UserError(f"none of the {len(skipped)} shapes in {found.location} can be read:\n{reasons}")
+    info = CollectionInfo(
+        version=VERSION,
+        name=target.name,
+        source=found.location,
+        kind=found.kind,
+        source_up=up_of(found.items),
+        count=len(used),
+        points=points,
+        views=options["views"],
+        view_size=options["size"],
+        classes=found.classes,
+        parts=found.parts,
+        splits={"train": used.count("train"), "test": used.count("test")},
+        skipped=skipped,
+        made={
+            "options": options,
+            "seed": options["seed"],
+            "adacross": __version__,
+            "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        },
+    )
+    partial.describe(info.classes, points, bool(found.parts))
+    info.write(partial.folder)
+    partial.finish(target)
+    return info
+
+
+def _to_go_on(what: str, partial: Partial) -> str:
+    kept = len(partial.notes())
+    return (
+        f"{what} {kept} of {partial.plan.shards} parts of the work are kept in {partial.folder}; "
+        "run the same command again to go on."
+    )
+
+
+def _check_numbers(**numbers: int | None) -> None:
+    """Refuse numbers below their least value."""
+    for name, value in numbers.items():
+        least = {"size": 16, "seed": 0}.get(name, 1)
+        if value is not None and value < least:
+            raise UserError(f"{name} is {value}; it must be at least {least}.")
+
+
+def _check_target(target: Path, overwrite: bool) -> None:
+    """Refuse to touch what is already there, unless it is a collection and may be replaced."""
+    if not target.exists() or (target.is_dir() and not any(target.iterdir())):
+        return
+    if not (target / DESCRIPTION).is_file():
+        raise UserError(f"{target} exists and is not a collection. Choose another name, or move it away.")
+    if not overwrite:
+        raise UserError(f"{target} exists. Choose another name, or replace it with --overwrite true.")

@@ -1,0 +1,91 @@
+"""Points from surfaces, and the frame they are kept in."""
+
+import numpy as np
+from jaxtyping import Float, Float32, Float64
+
+from adacross.data.shape import Cloud, Mesh
+from adacross.data.source import Axis, BrokenShapeError
+
+# Rows are where the new x, y, z come from. Proper rotations, so nothing is mirrored.
+_TO_Y_UP: dict[str, tuple[tuple[int, int, int], ...]] = {
+    "x": ((0, -1, 0), (1, 0, 0), (0, 0, 1)),
+    "y": ((1, 0, 0), (0, 1, 0), (0, 0, 1)),
+    "z": ((1, 0, 0), (0, 0, 1), (0, -1, 0)),
+}
+
+
+def face_areas(mesh: Mesh) -> Float64[np.ndarray, " F"]:
+    """Return the area `(F,)` of each triangle, in the mesh's unit squared."""
+    corners = mesh.vertices[mesh.faces]
+    cross = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+    return np.linalg.norm(cross, axis=1) / 2
+
+
+def sample_surface(mesh: Mesh, count: int, rng: np.random.Generator) -> Cloud:
+    """Sample points uniformly over a mesh's area.
+
+    A triangle is drawn with a probability in proportion to its area; within it the point is uniform through
+    the square root of one of its two barycentric draws (Osada et al., Shape Distributions, 2002, eq. 1).
+
+    Args:
+        mesh: at least one face of positive area.
+        count: how many points.
+        rng: the only source of randomness.
+
+    Returns:
+        `count` points with their faces' unit normals, colours and parts (None where the mesh has none).
+
+    Raises:
+        BrokenShapeError: no face has an area.
+    """
+    areas = face_areas(mesh)
+    cumulative = np.cumsum(areas)
+    total = float(cumulative[-1]) if len(cumulative) else 0.0
+    if not (np.isfinite(total) and total > 0):
+        raise BrokenShapeError("no face has an area (every triangle is degenerate)")
+    chosen = np.searchsorted(cumulative, rng.random(count) * total, side="right")
+    # Rounding may carry a draw past the last face that has an area.
+    chosen = np.minimum(chosen, np.flatnonzero(areas)[-1])
+    a, b, c = np.moveaxis(mesh.vertices[mesh.faces[chosen]], 1, 0)
+    root, along = np.sqrt(rng.random((count, 1))), rng.random((count, 1))
+    points = (1 - root) * a + root * (1 - along) * b + root * along * c
+    normals = np.cross(b - a, c - a) / (2 * areas[chosen])[:, None]
+    return Cloud(
+        points=points.astype(np.float32),
+        normals=normals.astype(np.float32),
+        colors=None if mesh.face_colors is None else mesh.face_colors[chosen],
+        part=None if mesh.face_parts is None else mesh.face_parts[chosen],
+    )
+
+
+def unit_sphere(
+    points: Float[np.ndarray, "N 3"],
+) -> tuple[Float32[np.ndarray, "N 3"], Float64[np.ndarray, "3"], float]:
+    """Move the centroid to 0 and scale the largest norm to 1.
+
+    Args:
+        points: `(N, 3)`, any unit.
+
+    Returns:
+        The new points, the old centroid `(3,)` and the scale: `points = new * scale + center`.
+
+    Raises:
+        BrokenShapeError: a coordinate is not finite, or all points coincide.
+    """
+    if len(points) == 0 or not np.isfinite(points).all():
+        raise BrokenShapeError("a point is not finite (NaN or infinite coordinates)")
+    exact = points.astype(np.float64)
+    center = exact.mean(0)
+    centered = exact - center
+    scale = float(np.linalg.norm(centered, axis=1).max())
+    # Far from the origin float32 leaves only rounding noise; that is no shape either.
+    if not scale > 1e-12 * max(1.0, float(np.abs(exact).max())):
+        raise BrokenShapeError("all points coincide")
+    return (centered / scale).astype(np.float32), center, scale
+
+
+def to_y_up(points: Float[np.ndarray, "N 3"], up: Axis) -> Float[np.ndarray, "N 3"]:
+    """Rotate `(N, 3)` points or normals so that the axis `up` becomes y: z up `(x, y, z)` -> `(x, z, -y)`."""
+    if up == "y":
+        return points
+    return points @ np.array(_TO_Y_UP[up], dtype=points.dtype).T

@@ -1,0 +1,87 @@
+"""A collection's description as tables for the terminal."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from rich.console import Group, RenderableType
+from rich.markup import escape
+from rich.table import Table
+
+if TYPE_CHECKING:
+    from adacross.data.collection import Collection, CollectionInfo
+
+LISTED = 40  # entries of a long table that are shown
+
+
+def describe(info: "CollectionInfo") -> RenderableType:
+    """Return what a collection holds, how it was made, and what was skipped with the reasons."""
+    rows = {
+        "shapes": f"{info.count:,} ({', '.join(f'{name} {n:,}' for name, n in info.splits.items())})",
+        "classes": str(len(info.classes)) if info.classes else "none: unlabelled",
+        "parts": str(len(info.parts)) if info.parts else "none",
+        "points": f"{info.points:,} a shape, y up, centroid 0, largest norm 1",
+        "views": f"{info.views} a shape, {info.view_size} x {info.view_size} pixels",
+        "source": f"{info.source} ({info.kind}, up was {info.source_up})",
+        "made": _made(info),
+        "skipped": f"{len(info.skipped)}" if info.skipped else "none",
+    }
+    tables: list[RenderableType] = [facts(f"collection {info.name}", rows)]
+    return Group(*tables, skipped(info.skipped)) if info.skipped else Group(*tables)
+
+
+def facts(title: str, rows: dict[str, str]) -> Table:
+    """Return a two-column table of names and texts."""
+    table = Table(title=escape(title), title_justify="left", title_style="bold", show_header=False, box=None)
+    table.add_column(style="cyan", no_wrap=True)
+    table.add_column(overflow="fold")
+    for name, text in rows.items():
+        table.add_row(name, escape(text))
+    return table
+
+
+def skipped(entries: list[dict[str, str]]) -> Table:
+    """Return the table of what could not be prepared, and why."""
+    table = Table(title=f"skipped: {len(entries)}", title_justify="left", title_style="bold yellow")
+    table.add_column("shape", overflow="fold")
+    table.add_column("reason", overflow="fold")
+    for entry in entries[:LISTED]:
+        table.add_row(escape(entry["name"]), escape(entry["reason"]))
+    if len(entries) > LISTED:
+        table.add_row(f"... and {len(entries) - LISTED} more", "all are in collection.json")
+    return table
+
+
+def classes(collection: "Collection") -> Table:
+    """Return how many training and test shapes each class has."""
+    table = Table(title="classes", title_justify="left", title_style="bold")
+    table.add_column("class")
+    table.add_column("train", justify="right")
+    table.add_column("test", justify="right")
+    names = [*collection.info.classes, "(no class)"]
+    counts = {
+        split: np.bincount(collection.labels[collection.indices(split)] % len(names), minlength=len(names))
+        for split in ("train", "test")
+    }
+    for i, name in enumerate(names):
+        if i < len(names) - 1 or counts["train"][i] + counts["test"][i]:
+            table.add_row(escape(name), f"{counts['train'][i]:,}", f"{counts['test'][i]:,}")
+    return table
+
+
+def size_of(folder: Path) -> str:
+    """Return the size of all files in a folder, for people."""
+    size = float(sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()))
+    for unit in ("B", "kB", "MB", "GB"):
+        if size < 1000:
+            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
+        size /= 1000
+    return f"{size:.1f} TB"
+
+
+def _made(info: "CollectionInfo") -> str:
+    made = info.made
+    options = ", ".join(
+        f"{name} {value}" for name, value in made.get("options", {}).items() if name != "source"
+    )
+    return f"{made.get('date', 'at an unknown time')} with adacross {made.get('adacross', '?')} ({options})"
