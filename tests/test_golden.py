@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 
-from adacross.encoders import load_official
+from adacross.encoders import load_official, load_official_segmentation
 from adacross.losses.nt_xent import nt_xent
 from adacross.losses.weighting import AdaCrossNetWeighting
 from adacross.methods.crossnet import crossnet_terms
@@ -29,25 +29,82 @@ def agree(found: torch.Tensor, expected: np.ndarray, tolerance: float, what: str
     assert error <= tolerance, f"{what}: relative error {error:.1e}"
 
 
+# Released layer -> ours, beside what the numbers in the names tell.
+HEAD_PLACES = ["label", "join", "layers.0", "layers.1"]
+DGCNN_PLACES = [
+    *(f"encoder.edges.{name}" for name in ("0.first", "0.second", "1.first", "1.second", "2")),
+    "encoder.last",
+    *(f"segmentation.{name}" for name in HEAD_PLACES),
+]
+TRANSFORM_PLACES = {
+    "conv1": "edges.first",
+    "conv2": "edges.second",
+    "conv3": "points",
+    "bn1": "edges.first",
+    "bn2": "edges.second",
+    "bn3": "dense.0",
+    "bn4": "dense.1",
+}
+STN_PLACES = ["layers.0", "layers.1", "last", "dense.0", "dense.1"]
+
+
 def our_name(released: str, kind: str) -> str:
-    """`conv3.0.weight`, `bn3.bias`, `inv_head.0.bias` -> where it is in our encoder and head."""
+    """`conv3.0.weight`, `bn3.bias`, `inv_head.0.bias` -> where it is in our encoder and heads."""
     if released.startswith("inv_head."):
         return released.replace("inv_head", "head")
     layer, _, tensor = released.rpartition(".")
-    number = int(layer.removeprefix("conv").removeprefix("bn").split(".")[0])
-    place = "last" if number == 5 else f"{'edges' if kind == 'dgcnn' else 'layers'}.{number - 1}"
-    is_norm = layer.startswith("bn") or layer.endswith(".1")
-    return f"encoder.{place}.{'norm' if is_norm else 'linear'}.{tensor}"
+    is_norm = "bn" in layer or layer.endswith(".1")
+    part = f"{'norm' if is_norm else 'linear'}.{tensor}"
+    net, _, layer = layer.removesuffix(".0").removesuffix(".1").rpartition(".")
+    number = int("".join(filter(str.isdigit, layer)))
+    if net == "transform_net":
+        return f"encoder.transform.{TRANSFORM_PLACES[layer]}.{part}"
+    if net:
+        transform = {"stn": "transform", "fstn": "feature_transform"}[net]
+        return f"encoder.{transform}.{STN_PLACES[number - 1]}.{part}"
+    if layer in ("conv11", "convs4"):
+        return f"segmentation.last.{tensor}"
+    if layer.startswith(("convs", "bns")):
+        place = f"segmentation.{HEAD_PLACES[number]}"
+    elif kind in ("dgcnn-partseg", "dgcnn-semseg"):
+        place = DGCNN_PLACES[number - 1]
+    elif number == 5:
+        place = "encoder.last"
+    else:
+        place = f"encoder.{'edges' if kind == 'dgcnn' else 'layers'}.{number - 1}"
+    return f"{place}.{part}"
+
+
+def released_file(numbers: Numbers, tmp_path: Path) -> tuple[Path, int]:
+    """The file's state dict as it was released, and its k."""
+    state = {key[6:]: torch.from_numpy(value) for key, value in numbers.items() if key.startswith("state/")}
+    torch.save(state, tmp_path / "released.pth")
+    return tmp_path / "released.pth", int(numbers.get("input/k", 20))
+
+
+def cloud(numbers: Numbers) -> torch.Tensor:
+    return torch.from_numpy(numbers["input/points"]).transpose(1, 2).contiguous().requires_grad_()
+
+
+def check_gradients(numbers: Numbers, networks: torch.nn.Module, kind: str, points: torch.Tensor) -> None:
+    """Gradients after backward, running statistics after one training step; what was unused keeps its own."""
+    agree(points.grad.transpose(1, 2), numbers["grad/points"], 1e-8, "grad/points")
+    parameters, buffers = dict(networks.named_parameters()), dict(networks.named_buffers())
+    for key, expected in numbers.items():
+        part, _, name = key.partition("/")
+        if part == "grad" and name != "points":
+            agree(parameters[our_name(name, kind)].grad.reshape(expected.shape), expected, 1e-8, key)
+        elif part == "after":
+            ours = buffers.get(our_name(name, kind), torch.from_numpy(numbers[f"state/{name}"]))
+            agree(ours, expected, 1e-8, key)
 
 
 def check_encoder(numbers: Numbers, tmp_path: Path) -> None:
-    """Classification encoder and projection head: evaluation, then one training step."""
-    state = {key[6:]: torch.from_numpy(value) for key, value in numbers.items() if key.startswith("state/")}
-    torch.save(state, tmp_path / "released.pth")
-    encoder, head = load_official(tmp_path / "released.pth", k=int(numbers.get("input/k", 20)))
+    """Encoder and projection head: evaluation, then one training step."""
+    encoder, head = load_official(*released_file(numbers, tmp_path))
     assert head is not None
     networks = torch.nn.ModuleDict({"encoder": encoder, "head": head}).double()
-    points = torch.from_numpy(numbers["input/points"]).transpose(1, 2).contiguous().requires_grad_()
+    points = cloud(numbers)
     for mode in ("eval", "train"):
         networks.train(mode == "train")
         feature = encoder(points)
@@ -56,15 +113,28 @@ def check_encoder(numbers: Numbers, tmp_path: Path) -> None:
         agree(projection, numbers[f"{mode}/projection"], 1e-8, f"{mode}/projection")
     scalar = (feature * torch.from_numpy(numbers["cotangent/feature"])).sum()
     (scalar + (projection * torch.from_numpy(numbers["cotangent/projection"])).sum()).backward()
-    agree(points.grad.transpose(1, 2), numbers["grad/points"], 1e-8, "grad/points")
+    check_gradients(numbers, networks, encoder.kind, points)
 
-    parameters, buffers = dict(networks.named_parameters()), dict(networks.named_buffers())
-    for key, expected in numbers.items():
-        part, _, name = key.partition("/")
-        if part == "grad" and name != "points":
-            agree(parameters[our_name(name, encoder.kind)].grad.reshape(expected.shape), expected, 1e-8, key)
-        elif part == "after":
-            agree(buffers[our_name(name, encoder.kind)], expected, 1e-8, key)
+
+def check_segmentation(numbers: Numbers, tmp_path: Path) -> None:
+    """Encoder and part segmentation head: evaluation, then one training step without dropout."""
+    encoder, head = load_official_segmentation(*released_file(numbers, tmp_path))
+    networks = torch.nn.ModuleDict({"encoder": encoder, "segmentation": head}).double()
+    points, category = cloud(numbers), torch.from_numpy(numbers["input/category_onehot"]).argmax(1)
+    key = "log_probabilities" if encoder.kind == "pointnet-partseg" else "logits"
+    for mode in ("eval", "train"):
+        networks.train(mode == "train")
+        for module in networks.modules():
+            if isinstance(module, torch.nn.Dropout):
+                module.eval()
+        scores = head(*encoder.both_features(points), category)
+        if key == "logits":
+            found = scores.transpose(1, 2)
+        else:  # the released program shows its rows (B, N, parts) under the shape (B, parts, N)
+            found = scores.log_softmax(2).reshape(len(scores), -1, scores.shape[1])
+        agree(found, numbers[f"{mode}/{key}"], 1e-8, f"{mode}/{key}")
+    (found * torch.from_numpy(numbers[f"cotangent/{key}"])).sum().backward()
+    check_gradients(numbers, networks, encoder.kind, points)
 
 
 def check_losses(numbers: Numbers, _: Path) -> None:
@@ -111,7 +181,11 @@ def check_losses(numbers: Numbers, _: Path) -> None:
 
 CHECKS: dict[str, Callable[[Numbers, Path], None]] = {
     "dgcnn_cls": check_encoder,
+    "dgcnn_partseg_pretrain": check_encoder,
+    "dgcnn_semseg_pretrain": check_encoder,
+    "dgcnn_partseg": check_segmentation,
     "pointnet_cls": check_encoder,
+    "pointnet_partseg": check_segmentation,
     "losses": check_losses,
 }
 

@@ -4,12 +4,22 @@ from pathlib import Path
 
 from adacross.encoders.base import Encoder, find_pretrained, read_config
 from adacross.encoders.dgcnn import DGCNN
-from adacross.encoders.official import load_official
+from adacross.encoders.dgcnn_segmentation import DGCNNPartSeg, DGCNNSemSeg
+from adacross.encoders.official import load_official, load_official_image, load_official_segmentation
 from adacross.encoders.pointnet import PointNet
+from adacross.encoders.pointnet_partseg import PointNetPartSeg
 from adacross.encoders.resnet import ResNet
+from adacross.encoders.segmentation_heads import PartSegHead, PointNetPartSegHead, SemSegHead
 from adacross.errors import one_of
 
-ENCODERS: dict[str, type[PointNet] | type[DGCNN]] = {"pointnet": PointNet, "dgcnn": DGCNN}
+AnyEncoder = type[PointNet] | type[DGCNN] | type[DGCNNPartSeg] | type[DGCNNSemSeg] | type[PointNetPartSeg]
+ENCODERS: dict[str, AnyEncoder] = {
+    "pointnet": PointNet,
+    "dgcnn": DGCNN,
+    "pointnet-partseg": PointNetPartSeg,
+    "dgcnn-partseg": DGCNNPartSeg,
+    "dgcnn-semseg": DGCNNSemSeg,
+}
 
 
 def load_encoder(folder_or_hub_id: Path | str) -> Encoder:
@@ -25,4 +35,20 @@ def load_encoder(folder_or_hub_id: Path | str) -> Encoder:
     return ENCODERS[one_of("encoder", kind, ENCODERS)].from_pretrained(folder_or_hub_id)
 
 
-__all__ = ["DGCNN", "ENCODERS", "Encoder", "PointNet", "ResNet", "load_encoder", "load_official"]
+__all__ = [
+    "DGCNN",
+    "ENCODERS",
+    "DGCNNPartSeg",
+    "DGCNNSemSeg",
+    "Encoder",
+    "PartSegHead",
+    "PointNet",
+    "PointNetPartSeg",
+    "PointNetPartSegHead",
+    "ResNet",
+    "SemSegHead",
+    "load_encoder",
+    "load_official",
+    "load_official_image",
+    "load_official_segmentation",
+]

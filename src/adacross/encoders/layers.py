@@ -1,20 +1,22 @@
-"""The two layers that point encoders are made of: point by point, and over edges."""
+"""The layers that point encoders are made of: point by point, and over edges."""
 
 from typing import Any
 
+import torch
 from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
 from adacross.ops.edge import edge_convolution
+from adacross.ops.edge_pair import Layer, edge_pair_convolution
 from adacross.ops.pool import pooled_layer
 
 
 class _NormalizedLinear(nn.Module):
-    """Weights of a product without bias and its BatchNorm. Abstract."""
+    """Weights of a product and its BatchNorm. Abstract."""
 
-    def __init__(self, inputs: int, outputs: int, slope: float) -> None:
+    def __init__(self, inputs: int, outputs: int, slope: float, bias: bool = False) -> None:
         super().__init__()
-        self.linear = nn.Linear(inputs, outputs, bias=False)
+        self.linear = nn.Linear(inputs, outputs, bias=bias)
         self.norm = nn.BatchNorm1d(outputs)
         self.slope = slope
 
@@ -43,24 +45,44 @@ class PointLayer(_NormalizedLinear):
     Args:
         inputs: channels in.
         outputs: channels out.
-        slope: of LeakyReLU below 0; 0 for ReLU.
+        slope: of LeakyReLU below 0; 0 for ReLU, 1 for no activation.
+        bias: whether the product has one, which the BatchNorm after it takes away again.
     """
 
-    def __init__(self, inputs: int, outputs: int, slope: float = 0.0) -> None:
-        super().__init__(inputs, outputs, slope)
+    def __init__(self, inputs: int, outputs: int, slope: float = 0.0, bias: bool = False) -> None:
+        super().__init__(inputs, outputs, slope, bias)
 
     def forward(self, x: Float[Tensor, "B N Cin"]) -> Float[Tensor, "B N C"]:
         """`(B, N, Cin)` to `(B, N, C)`."""
-        normal = self.norm(self.linear(x).flatten(0, 1))
+        return self._finish(self.linear(x))
+
+    def pooled(self, x: Float[Tensor, "B N Cin"]) -> Float[Tensor, "B C"]:
+        """The maximum over points of `forward`, without making it: see `adacross.ops.pool`."""
+        weight = self.linear.weight
+        if self.linear.bias is not None:  # one more channel, always 1
+            weight = torch.cat([weight, self.linear.bias[:, None]], 1)
+            x = torch.cat([x, torch.ones_like(x[:, :, :1])], 2)
+        return pooled_layer(x, weight, **self._norm_state())
+
+    def joined(
+        self, cloud: Float[Tensor, "B Ccloud"], x: Float[Tensor, "B N Cpoint"]
+    ) -> Float[Tensor, "B N C"]:
+        """`forward` of a cloud's features beside each of its points' (Ccloud + Cpoint = Cin).
+
+        The cloud's part of the product is made once, not once a point.
+        """
+        to_cloud, to_point = self.linear.weight.split([cloud.shape[1], x.shape[2]], 1)
+        once = nn.functional.linear(cloud, to_cloud, self.linear.bias)
+        return self._finish(nn.functional.linear(x, to_point) + once[:, None])
+
+    def _finish(self, product: Float[Tensor, "B N C"]) -> Float[Tensor, "B N C"]:
+        """BatchNorm and activation."""
+        normal = self.norm(product.flatten(0, 1))
         if self.slope == 0:
             active = nn.functional.relu(normal, inplace=True)
         else:
             active = nn.functional.leaky_relu(normal, self.slope, inplace=True)
-        return active.unflatten(0, x.shape[:2])
-
-    def pooled(self, x: Float[Tensor, "B N Cin"]) -> Float[Tensor, "B C"]:
-        """The maximum over points of `forward`, without making it: see `adacross.ops.pool`."""
-        return pooled_layer(x, self.linear.weight, **self._norm_state())
+        return active.unflatten(0, product.shape[:2])
 
 
 class EdgeLayer(_NormalizedLinear):
@@ -79,3 +101,27 @@ class EdgeLayer(_NormalizedLinear):
     ) -> Float[Tensor, "B N C"]:
         """`(B, N, Cin)` and `(B, N, k)` neighbours to `(B, N, C)`."""
         return edge_convolution(x, neighbors, self.linear.weight, **self._norm_state())
+
+
+class EdgePairLayer(nn.Module):
+    """Two layers on the edges, each with BatchNorm and LeakyReLU(0.2), and the maximum over neighbours.
+
+    Args:
+        inputs: channels of a point; an edge `[x_j - x_i ; x_i]` has twice as many.
+        hidden: channels between the two.
+        outputs: channels out.
+    """
+
+    def __init__(self, inputs: int, hidden: int, outputs: int) -> None:
+        super().__init__()
+        self.first = _NormalizedLinear(2 * inputs, hidden, slope=0.2)
+        self.second = _NormalizedLinear(hidden, outputs, slope=0.2)
+
+    def forward(
+        self, x: Float[Tensor, "B N Cin"], neighbors: Int64[Tensor, "B N k"]
+    ) -> Float[Tensor, "B N C"]:
+        """`(B, N, Cin)` and `(B, N, k)` neighbours to `(B, N, C)`."""
+        first, second = (
+            Layer(layer.linear.weight, **layer._norm_state()) for layer in (self.first, self.second)
+        )
+        return edge_pair_convolution(x, neighbors, first, second)

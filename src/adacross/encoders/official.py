@@ -9,68 +9,138 @@ import torch
 from torch import Tensor, nn
 
 from adacross.encoders.base import Encoder, fill
-from adacross.encoders.dgcnn import DGCNN
-from adacross.encoders.heads import PointProjection
-from adacross.encoders.pointnet import PointNet
+from adacross.encoders.heads import ImageProjection, PointProjection
+from adacross.encoders.official_names import Released, SegmentationHead, State, recognise, shape_of
+from adacross.encoders.resnet import ResNet
 from adacross.errors import UserError
 
-# Released layer -> ours. A layer's convolution and its BatchNorm have names of their own on both sides.
-_DGCNN = {
-    **{f"conv{i}.0": f"edges.{i - 1}.linear" for i in range(1, 5)},
-    **{f"conv{i}.1": f"edges.{i - 1}.norm" for i in range(1, 5)},
-    "conv5.0": "last.linear",
-    "conv5.1": "last.norm",
-}
-_POINTNET = {
-    **{f"conv{i}": f"layers.{i - 1}.linear" for i in range(1, 5)},
-    **{f"bn{i}": f"layers.{i - 1}.norm" for i in range(1, 5)},
-    "conv5": "last.linear",
-    "bn5": "last.norm",
-}
-_HEAD = "inv_head."
+_PROJECTION = "inv_head."
 _COUNTER = "num_batches_tracked"
+_RESNET_MARK = "layer1.0.conv1.weight"
 
 
 def load_official(path: Path | str, k: int = 20) -> tuple[Encoder, PointProjection | None]:
-    """A released DGCNN or PointNet classification encoder and its projection head, in evaluation mode.
+    """A released point encoder and its projection head, in evaluation mode.
 
-    The file's names and shapes decide which it is; every tensor must find its place. Files of several GPUs
-    (`module.` before every name) are read too. Nothing in the file is executed.
+    DGCNN for classification, part and semantic segmentation, PointNet for classification and part
+    segmentation. The file's names and shapes decide which it is; every tensor must find its place. Files of
+    several GPUs (`module.` before every name) are read too. Nothing in the file is executed. A segmentation
+    head that the file also has is checked and left to `load_official_segmentation`.
 
     Args:
         path: a `.pth` file with a state dict.
         k: DGCNN's neighbours, which no file tells: 20 for CrossNet and AdaCrossNet, 15 for CrossPoint.
 
     Returns:
-        The encoder, and the head that was trained on it (None if the file has none).
+        The encoder, and the projection head that was trained on it (None if the file has none).
 
     Raises:
         UserError: no such file, no state dict of plain tensors, another network, or tensors that do not fit.
     """
-    state = _read_state(Path(path))
-    source = str(path)
-    if "conv1.0.weight" in state and _shape(state, "conv5.0.weight")[1:] == (512, 1):
-        # BatchNorms are listed twice: as bn1 and inside conv1.
-        repeated = {
-            name: name.replace(".", ".1.", 1).replace("bn", "conv", 1) for name in state if name[:2] == "bn"
-        }
-        _check_repeated(state, repeated, source)
-        encoder: Encoder = DGCNN(k, width=len(state["conv5.0.weight"]))
-        layers = _DGCNN
-        state = {name: tensor for name, tensor in state.items() if name not in repeated}
-    elif _shape(state, "conv1.weight") == (64, 3, 1) and _shape(state, "conv5.weight")[1:] == (128, 1):
-        encoder, layers = PointNet(width=len(state["conv5.weight"])), _POINTNET
-    else:
+    encoder, projection, _ = _load(path, k)
+    return encoder, projection
+
+
+def load_official_segmentation(path: Path | str, k: int = 20) -> tuple[Encoder, SegmentationHead]:
+    """A released encoder and its part segmentation head, in evaluation mode.
+
+    Args:
+        path: a `.pth` file with a state dict.
+        k: as for `load_official`; CrossPoint fine-tunes with 40.
+
+    Raises:
+        UserError: as `load_official`, or the file has no segmentation head.
+    """
+    encoder, _, head = _load(path, k)
+    if head is None:
         raise UserError(
-            f"{source} is no released DGCNN or PointNet classification encoder; "
-            f"it has {len(state)} tensors, among them {', '.join(sorted(state)[:4])}."
+            f"{path} is a released {encoder.kind!r} encoder without a segmentation head; use load_official."
         )
-    head = {name.removeprefix(_HEAD): tensor for name, tensor in state.items() if name.startswith(_HEAD)}
+    return encoder, head
+
+
+def load_official_image(path: Path | str) -> tuple[ResNet, ImageProjection | None]:
+    """A released image encoder and its projection head, in evaluation mode.
+
+    torchvision's names tell depth and channels; whatever stands before them is left out, and so is `fc`.
+    A projection head is what stands beside the network: four layers of which 0 and 3 are products.
+
+    Args:
+        path: a `.pth` file with a state dict: RGB or grey, ResNet-18 or ResNet-50.
+
+    Raises:
+        UserError: no such file, no state dict of plain tensors, another network, or tensors that do not fit.
+    """
+    state, source = _read_state(Path(path)), str(path)
+    marks = [name for name in state if name.endswith(_RESNET_MARK)]
+    if len(marks) != 1:
+        raise UserError(
+            f"{source} is no image encoder with torchvision's names; expected one {_RESNET_MARK}, "
+            f"found {len(marks)} among {', '.join(sorted(state)[:4])}."
+        )
+    prefix = marks[0].removesuffix(_RESNET_MARK)
+    heads = {name.removesuffix("0.weight") for name in state if _is_projection(state, name)}
+    heads = {name for name in heads if not prefix or not name.startswith(prefix)}
+    head = min(heads) if len(heads) == 1 else None
     body = {
-        _rename(name, layers): _flat(tensor) for name, tensor in state.items() if not name.startswith(_HEAD)
+        name.removeprefix(prefix): tensor
+        for name, tensor in state.items()
+        if (head is None or not name.startswith(head)) and not name.startswith(f"{prefix}fc.")
     }
+    first = shape_of(state, f"{prefix}conv1.weight")
+    channels = first[1] if len(first) > 1 else 3
+    encoder = ResNet(50 if f"{prefix}layer1.0.conv3.weight" in state else 18, channels)
     _fill(encoder, body, source)
-    return encoder.eval(), _projection(head, encoder.dim, source)
+    if head is None:
+        return encoder.eval(), None
+    tensors = {name.removeprefix(head): tensor for name, tensor in state.items() if name.startswith(head)}
+    projection = ImageProjection(encoder.dim, *(len(tensors[f"{i}.weight"]) for i in (0, 3)))
+    _fill(projection, tensors, f"{source} ({head.rstrip('.')})")
+    return encoder.eval(), projection.eval()
+
+
+def _load(path: Path | str, k: int) -> tuple[Encoder, PointProjection | None, SegmentationHead | None]:
+    """All of a released file; what it has not is None."""
+    state, source = _read_state(Path(path)), str(path)
+    released = recognise(state)
+    if released is None:
+        hint = " Use load_official_image." if any(name.endswith(_RESNET_MARK) for name in state) else ""
+        raise UserError(
+            f"{source} is no released DGCNN or PointNet encoder; "
+            f"it has {len(state)} tensors, among them {', '.join(sorted(state)[:4])}.{hint}"
+        )
+    try:
+        encoder = released.encoder(state, k)
+    except KeyError as error:
+        raise UserError(f"{source} is an incomplete released encoder: {error.args[0]} is missing.") from None
+    kind = type(encoder).__name__
+    projection = {name: state.pop(name) for name in list(state) if name.startswith(_PROJECTION)}
+    state = _without_repeated(state, released.twice, kind, source)
+    head = _segmentation_head(state, released, encoder.dim, kind, source)
+    _fill(encoder, {_rename(name, released.layers): _flat(tensor) for name, tensor in state.items()}, source)
+    return encoder.eval(), _projection(projection, encoder.dim, source), head
+
+
+def _segmentation_head(
+    state: State, released: Released, width: int, kind: str, source: str
+) -> SegmentationHead | None:
+    """Take the segmentation head's tensors out of `state`; None if its products are not there.
+
+    Pre-training saves the BatchNorms of a head it does not have: they say nothing and are left out.
+    """
+    own = [name for name in state if name.rpartition(".")[0] in released.head_layers | released.head_twice]
+    tensors = {name: state.pop(name) for name in own}
+    if released.head is None or all(name.rpartition(".")[0] in released.head_twice for name in own):
+        return None
+    tensors = _without_repeated(tensors, released.head_twice, kind, source)
+    try:
+        head = released.head(tensors, width)
+    except KeyError as error:
+        raise UserError(
+            f"{source} has an incomplete segmentation head: {error.args[0]} is missing."
+        ) from None
+    _fill(head, {_rename(name, released.head_layers): _flat(t) for name, t in tensors.items()}, source)
+    return head.eval()
 
 
 def _read_state(path: Path) -> dict[str, Tensor]:
@@ -95,16 +165,23 @@ def _read_state(path: Path) -> dict[str, Tensor]:
     return {str(name).removeprefix("module."): tensor for name, tensor in state.items()}
 
 
-def _shape(state: dict[str, Tensor], name: str) -> tuple[int, ...]:
-    """Shape of a tensor without a 2-D convolution's last axis; () where there is none."""
-    return tuple(state[name].shape[:3]) if name in state else ()
+def _without_repeated(state: State, twice: dict[str, str], kind: str, source: str) -> State:
+    """BatchNorms listed twice, as bn1 and inside conv1, once; they must be the same twice."""
+    once = {}
+    for name, tensor in state.items():
+        layer, _, part = name.rpartition(".")
+        twin = f"{twice[layer]}.{part}" if layer in twice else None
+        if twin is None:
+            once[name] = tensor
+        elif twin not in state or not torch.equal(tensor, state[twin]):
+            raise UserError(f"{source} does not fit {kind}: {name} and {twin} should be the same BatchNorm.")
+    return once
 
 
-def _check_repeated(state: dict[str, Tensor], repeated: dict[str, str], source: str) -> None:
-    """What is listed twice must be the same twice."""
-    for name, twin in repeated.items():
-        if twin not in state or not torch.equal(state[name], state[twin]):
-            raise UserError(f"{source} does not fit DGCNN: {name} and {twin} should be the same BatchNorm.")
+def _is_projection(state: State, name: str) -> bool:
+    """Whether `name` is the first product of a projection head."""
+    last = name.removesuffix("0.weight") + "3.weight"
+    return name.endswith(".0.weight") and len(shape_of(state, name)) == len(shape_of(state, last)) == 2
 
 
 def _rename(name: str, layers: dict[str, str]) -> str:
@@ -123,12 +200,13 @@ def _fill(module: nn.Module, tensors: dict[str, Tensor], source: str) -> None:
     fill(module, {**counters, **tensors}, source)
 
 
-def _projection(tensors: dict[str, Tensor], inputs: int, source: str) -> PointProjection | None:
+def _projection(tensors: State, inputs: int, source: str) -> PointProjection | None:
     if not tensors:
         return None
-    first, last = _shape(tensors, "0.weight"), _shape(tensors, "3.weight")
+    tensors = {name.removeprefix(_PROJECTION): tensor for name, tensor in tensors.items()}
+    first, last = shape_of(tensors, "0.weight"), shape_of(tensors, "3.weight")
     if len(first) != 2 or len(last) != 2:
         raise UserError(f"{source} has a projection head of another form: {', '.join(sorted(tensors))}.")
     head = PointProjection(inputs, hidden=first[0], outputs=last[0])
-    _fill(head, tensors, f"{source} ({_HEAD.rstrip('.')})")
+    _fill(head, tensors, f"{source} ({_PROJECTION.rstrip('.')})")
     return head.eval()

@@ -1,0 +1,110 @@
+"""DGCNN for segmentation: Wang et al. 2019, arXiv 1801.07829, as CrossPoint and its successors use it."""
+
+from typing import ClassVar
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from adacross.encoders.base import Encoder
+from adacross.encoders.layers import EdgeLayer, EdgePairLayer, PointLayer
+from adacross.encoders.transform_nets import EdgeTransform
+from adacross.errors import UserError
+from adacross.ops.neighbors import knn
+
+
+class _DGCNNSegmentation(Encoder):
+    """Edge convolutions of two, two and one layers, each with neighbours found in its input. Abstract."""
+
+    def __init__(self, k: int, width: int) -> None:
+        if k < 1 or width < 1:
+            raise UserError(
+                f"{type(self).__name__} has k {k} and width {width}; expected at least 1 each "
+                "(20 and 1024 in the papers)."
+            )
+        super().__init__(k=k, width=width)
+        self.k = k
+        self.dim = width
+        self.edges = nn.ModuleList([EdgePairLayer(3, 64, 64), EdgePairLayer(64, 64, 64), EdgeLayer(64, 64)])
+        self.last = PointLayer(192, width, slope=0.2)
+
+    def forward(self, points: Float[Tensor, "B N 3"]) -> Float[Tensor, "B D"]:
+        return self.last.pooled(self.point_features(points))
+
+    def point_features(self, points: Float[Tensor, "B N 3"]) -> Float[Tensor, "B N C"]:
+        """The three edge convolutions side by side: `(B, N, 64 + 64 + 64 = 192)`."""
+        x = self._aligned(self._check_neighbors(self.check(points)))
+        outputs = []
+        for layer in self.edges:
+            x = layer(x, knn(x, self.k))
+            outputs.append(x)
+        return torch.cat(outputs, 2)
+
+    def both_features(
+        self, points: Float[Tensor, "B N 3"]
+    ) -> tuple[Float[Tensor, "B N C"], Float[Tensor, "B D"]]:
+        """`point_features` and `forward` in one pass: what a segmentation head takes.
+
+        Raises:
+            UserError: as `forward`.
+        """
+        local = self.point_features(points)
+        return local, self.last.pooled(local)
+
+    def _aligned(self, points: Float[Tensor, "B N 3"]) -> Float[Tensor, "B N 3"]:
+        """What the edge convolutions see."""
+        return points
+
+    def _check_neighbors(self, points: Tensor) -> Tensor:
+        if self.k >= points.shape[1]:
+            raise UserError(
+                f"clouds have {points.shape[1]} points, this {type(self).__name__} looks at k = {self.k} "
+                "neighbours; give more points than neighbours."
+            )
+        return points
+
+
+class DGCNNPartSeg(_DGCNNSegmentation):
+    """DGCNN for part segmentation: a transform net, three edge convolutions, a point layer, the maximum.
+
+    A 3 x 3 matrix made from the cloud is applied first; edge convolutions 3-64-64, 64-64-64 and 64-64; their
+    outputs side by side (192) to `width`; maximum over points. 1.03 M parameters at the papers' width.
+    `forward` gives `(B, width)`. It cannot train on a batch of a single cloud.
+
+    Args:
+        k: neighbours, the point itself among them (20 in CrossNet and AdaCrossNet; CrossPoint pre-trains
+            with 15 and fine-tunes with 40).
+        width: of the last layer, and of the feature.
+
+    Raises:
+        UserError: `k` or `width` is below 1.
+    """
+
+    kind: ClassVar[str] = "dgcnn-partseg"
+
+    def __init__(self, k: int = 20, width: int = 1024) -> None:
+        super().__init__(k, width)
+        self.transform = EdgeTransform()
+
+    def _aligned(self, points: Float[Tensor, "B N 3"]) -> Float[Tensor, "B N 3"]:
+        return points @ self.transform(points, knn(points, self.k))
+
+
+class DGCNNSemSeg(_DGCNNSegmentation):
+    """DGCNN for semantic segmentation of scenes, coordinates only: `DGCNNPartSeg` without a transform net.
+
+    Edge convolutions 3-64-64, 64-64-64 and 64-64; their outputs side by side (192) to `width`; maximum over
+    points. 0.22 M parameters at the papers' width. `forward` gives `(B, width)`.
+
+    Args:
+        k: neighbours, the point itself among them (20 in CrossNet).
+        width: of the last layer, and of the feature.
+
+    Raises:
+        UserError: `k` or `width` is below 1.
+    """
+
+    kind: ClassVar[str] = "dgcnn-semseg"
+
+    def __init__(self, k: int = 20, width: int = 1024) -> None:
+        super().__init__(k, width)

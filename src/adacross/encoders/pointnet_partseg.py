@@ -1,0 +1,74 @@
+"""PointNet for part segmentation: Qi et al. 2017, arXiv 1612.00593, figure 9, as CrossNet uses it."""
+
+from typing import ClassVar
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from adacross.encoders.base import Encoder
+from adacross.encoders.layers import PointLayer
+from adacross.encoders.transform_nets import PointTransform
+from adacross.errors import UserError
+
+
+class PointNetPartSeg(Encoder):
+    """Point-wise layers 3-64-128-128-512-width, with a transform net before the first and the fourth.
+
+    The last layer has BatchNorm and no ReLU; its maximum over points is the feature. 7.0 M parameters at the
+    papers' width, most of them in the 128 x 128 transform's last layer. `forward` gives `(B, width)`. It
+    cannot train on a batch of a single cloud.
+
+    Args:
+        width: of the last layer, and of the feature.
+
+    Raises:
+        UserError: `width` is below 1.
+    """
+
+    kind: ClassVar[str] = "pointnet-partseg"
+
+    def __init__(self, width: int = 2048) -> None:
+        if width < 1:
+            raise UserError(f"PointNetPartSeg's width is {width}; expected at least 1 (2048 in the papers).")
+        super().__init__(width=width)
+        self.dim = width
+        self.transform = PointTransform(3)
+        self.layers = nn.ModuleList(
+            [PointLayer(3, 64), PointLayer(64, 128), PointLayer(128, 128), PointLayer(128, 512)]
+        )
+        self.feature_transform = PointTransform(128)
+        self.last = PointLayer(512, width, slope=1.0)
+
+    def forward(self, points: Float[Tensor, "B N 3"]) -> Float[Tensor, "B D"]:
+        return self.last.pooled(self._layers(points)[-1])
+
+    def point_features(self, points: Float[Tensor, "B N 3"]) -> Float[Tensor, "B N C"]:
+        """All five layers side by side: `(B, N, 64 + 128 + 128 + 512 + width = 2880)`.
+
+        The third is taken before the feature transform.
+        """
+        return self.both_features(points)[0]
+
+    def both_features(
+        self, points: Float[Tensor, "B N 3"]
+    ) -> tuple[Float[Tensor, "B N C"], Float[Tensor, "B D"]]:
+        """`point_features` and `forward` in one pass: what a segmentation head takes.
+
+        Raises:
+            UserError: as `forward`.
+        """
+        outputs = self._layers(points)
+        last = self.last(outputs[-1])
+        return torch.cat([*outputs, last], 2), last.amax(1)
+
+    def _layers(self, points: Float[Tensor, "B N 3"]) -> list[Tensor]:
+        """Outputs of the four layers before the last."""
+        points = self.check(points)
+        x = points @ self.transform(points)
+        outputs = []
+        for layer in self.layers[:3]:
+            x = layer(x)
+            outputs.append(x)
+        outputs.append(self.layers[3](x @ self.feature_transform(x)))
+        return outputs

@@ -1,0 +1,138 @@
+"""The edge convolution of two layers against the published one, written out."""
+
+import copy
+
+import pytest
+import torch
+from torch import nn
+
+from adacross.ops import edge_pair
+from adacross.ops.edge_pair import Layer, edge_moments, edge_pair_convolution
+from adacross.ops.neighbors import knn
+
+
+def edges_of(x, neighbors):
+    """`(B, N, k, 2 C)`, every edge."""
+    neighbor = x[torch.arange(len(x))[:, None, None], neighbors]
+    center = x[:, :, None].expand_as(neighbor)
+    return torch.cat([neighbor - center, center], 3)
+
+
+def published(x, neighbors, weights, norms):
+    """The layer as the paper states it, every edge built."""
+    y = edges_of(x, neighbors).permute(0, 3, 1, 2)
+    for weight, norm in zip(weights, norms, strict=True):
+        y = nn.functional.leaky_relu(norm(nn.functional.conv2d(y, weight[:, :, None, None])), 0.2)
+    return y.amax(3).transpose(1, 2)
+
+
+def ours(x, neighbors, weights, norms):
+    layers = [
+        Layer(
+            weight,
+            gain=norm.weight,
+            bias=norm.bias,
+            running_mean=norm.running_mean,
+            running_var=norm.running_var,
+            training=norm.training,
+            momentum=norm.momentum,
+            eps=norm.eps,
+        )
+        for weight, norm in zip(weights, norms, strict=True)
+    ]
+    return edge_pair_convolution(x, neighbors, *layers)
+
+
+def random_norm(channels, dtype):
+    norm = nn.BatchNorm2d(channels, momentum=0.3)
+    with torch.no_grad():
+        norm.weight.copy_(torch.randn(channels))
+        norm.bias.copy_(torch.randn(channels))
+        norm.running_mean.copy_(torch.randn(channels))
+        norm.running_var.copy_(torch.rand(channels) + 0.5)
+    assert (norm.weight < 0).any()
+    assert (norm.weight > 0).any()
+    return norm.to(dtype)
+
+
+def example(dtype=torch.float64, training=True, offset=0.0, B=3, N=70, Cin=5, H=9, C=11, k=6):
+    torch.manual_seed(0)
+    x = (torch.randn(B, N, Cin) + offset).to(dtype).requires_grad_()
+    weights = [torch.randn(H, 2 * Cin).to(dtype), torch.randn(C, H).to(dtype)]
+    norms = nn.ModuleList([random_norm(H, dtype), random_norm(C, dtype)]).train(training)
+    return x, knn(x, k), [weight.requires_grad_() for weight in weights], norms
+
+
+def compare(arguments, tolerance):
+    x, neighbors, weights, norms = arguments
+    results = []
+    for layer, twins in ((published, norms), (ours, copy.deepcopy(norms))):
+        y = layer(x, neighbors, weights, twins)
+        torch.manual_seed(1)
+        learnt = (x, *weights, *twins.parameters())
+        grads = torch.autograd.grad(y, learnt, torch.randn(y.shape).to(y.dtype))
+        results.append([y, *grads, *(norm.running_mean for norm in twins), *(n.running_var for n in twins)])
+    for expected, found in zip(*results, strict=True):
+        assert found.dtype == expected.dtype
+        scale = expected.abs().max()
+        torch.testing.assert_close(found / scale, expected / scale, rtol=0, atol=tolerance)
+
+
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize("offset", [0.0, 30.0])
+def test_equals_the_published_layer(training, offset):
+    compare(example(training=training, offset=offset), 1e-11)
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_equals_the_published_layer_in_float32(training):
+    compare(example(torch.float32, training, offset=3.0), 1e-4)
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_blocks_do_not_show(training, monkeypatch):
+    """Blocks of a few points, the last one shorter."""
+    monkeypatch.setattr(edge_pair, "_CPU_BLOCK", 13 * 6 * 11 * 8)
+    compare(example(training=training), 1e-11)
+
+
+def test_one_norm_frozen_and_one_not():
+    arguments = example()
+    arguments[3][0].eval()
+    compare(arguments, 1e-11)
+    arguments[3].train()[1].eval()
+    compare(arguments, 1e-11)
+
+
+def test_one_channel_and_one_neighbour():
+    compare(example(k=1), 1e-11)
+
+
+def test_moments_are_those_of_all_edges():
+    torch.manual_seed(0)
+    u, v = torch.randn(2, 2, 50, 4, dtype=torch.float64) + 2
+    neighbors = torch.randint(50, (2, 50, 7))
+    sums = u[torch.arange(2)[:, None, None], neighbors] + v[:, :, None]
+    mean, var = edge_moments(u, v, neighbors)
+    torch.testing.assert_close(mean, sums.mean((0, 1, 2)))
+    torch.testing.assert_close(var, sums.flatten(0, 2).var(0, unbiased=False))
+
+
+def test_half_precision_is_computed_in_float32():
+    x, neighbors, weights, norms = example(torch.float32, training=False)
+    expected = ours(x, neighbors, weights, norms)
+    found = ours(
+        x.bfloat16(), neighbors, [weight.bfloat16() for weight in weights], copy.deepcopy(norms).bfloat16()
+    )
+    assert found.dtype == torch.bfloat16
+    assert (found.float() - expected).norm() < 0.02 * expected.norm()
+
+
+def test_no_tensor_over_all_edges_is_kept():
+    x, neighbors, weights, norms = example(torch.float32, N=400, H=64, C=64, k=20)
+    sizes = []
+    with torch.autograd.graph.saved_tensors_hooks(
+        lambda tensor: sizes.append(tensor.numel()) or tensor, lambda tensor: tensor
+    ):
+        ours(x, neighbors, weights, norms)
+    assert max(sizes) <= 3 * 400 * 64  # of points; neighbours' indices are 3 * 400 * 20
