@@ -1,0 +1,154 @@
+"""Everything that decides a pre-training run, checked before anything expensive starts."""
+
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+
+from adacross.errors import UserError, one_of
+from adacross.files import whole_file
+from adacross.training.schedule import Schedule
+
+NOT_COMPARED = {
+    "run",
+    "resume",
+    "overwrite",
+    "device",
+    "collection",
+}  # may differ between a run and its resumption
+
+
+@dataclass(frozen=True)
+class PretrainConfig:
+    """Options of a pre-training run; a recipe is a YAML file of these.
+
+    Args:
+        collection: a prepared folder (see `adacross prepare`).
+        run: folder of the run; by default `runs/<collection>-<method>-<encoder>-seed<seed>`.
+        method: adacrossnet, crossnet or crosspoint.
+        encoder: the point encoder, dgcnn or pointnet.
+        encoder_args: the encoder's own options, such as `{"k": 15}` for dgcnn.
+        image_depth: depth of the two ResNets, 18 or 50 (50 in the papers).
+        picture_size: side of the pictures given to the ResNets, in pixels (224 in the papers).
+        points: points drawn at random for each augmented cloud; all stored points if not given.
+        epochs: how often every shape is seen.
+        batch_size: shapes a step, over all processes.
+        learning_rate: the largest rate.
+        weight_decay: L2 coefficient given to Adam (CrossNet's 1e-5).
+        schedule: cosine (over the whole run), epoch (CrossPoint's), released (CrossNet's and AdaCrossNet's
+            programs, swinging), or constant.
+        warmup: steps of linear rise at the start, for cosine and constant.
+        weighting: how loss terms are weighted; the method's own if not given.
+        temperature: of NT-Xent; the method's own if not given.
+        mask_same_object: leave false negatives out of CrossNet's cross term; the released programs do not.
+        validation_fraction: part of the training shapes kept out of training for the monitor.
+        monitor_every: epochs between two looks of the monitor; 0 for none.
+        checkpoint_every: epochs between two checkpoints.
+        precision: float32, or bf16 for mixed precision where the device is fast at it.
+        device: auto, cpu or cuda.
+        seed: of weights, order, pictures and augmentation.
+        resume: no; auto (continue from the newest checkpoint, or start if there is none); or a checkpoint.
+        overwrite: delete what the run folder holds and start afresh.
+    """
+
+    collection: str
+    run: str | None = None
+    method: str = "adacrossnet"
+    encoder: str = "dgcnn"
+    encoder_args: dict[str, int] = field(default_factory=dict)
+    image_depth: Literal[18, 50] = 50
+    picture_size: int = 224
+    points: int | None = None
+    epochs: int = 100
+    batch_size: int = 32
+    learning_rate: float = 1e-3
+    weight_decay: float = 1e-5
+    schedule: Schedule = "cosine"
+    warmup: int = 0
+    weighting: str | None = None
+    temperature: float | None = None
+    mask_same_object: bool = False
+    validation_fraction: float = 0.1
+    monitor_every: int = 1
+    checkpoint_every: int = 1
+    precision: Literal["float32", "bf16"] = "float32"
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    seed: int = 0
+    resume: str = "no"
+    overwrite: bool = False
+
+    def __post_init__(self) -> None:
+        from adacross.encoders import ENCODERS
+        from adacross.losses.weighting import WEIGHTINGS
+        from adacross.methods import METHODS
+
+        one_of("method", self.method, METHODS)
+        one_of("encoder", self.encoder, ENCODERS)
+        if self.weighting is not None:
+            one_of("weighting", self.weighting, WEIGHTINGS)
+        for name in ("epochs", "batch_size", "picture_size", "checkpoint_every"):
+            if getattr(self, name) < 1:
+                raise UserError(f"{name} is {getattr(self, name)}; expected at least 1.")
+        if self.batch_size < 2:
+            raise UserError("batch_size is 1; a contrastive loss needs at least 2 shapes to tell apart.")
+        if self.points is not None and self.points < 32:
+            raise UserError(f"points is {self.points}; expected at least 32.")
+        if not 0 <= self.validation_fraction < 1:
+            raise UserError(
+                f"validation_fraction is {self.validation_fraction}; expected 0 or more, below 1."
+            )
+        if self.learning_rate <= 0:
+            raise UserError(f"learning_rate is {self.learning_rate}; expected a positive number.")
+        if self.warmup and self.schedule in ("epoch", "released"):
+            raise UserError(
+                f"warmup is {self.warmup}, but schedule {self.schedule!r} has none; choose cosine."
+            )
+
+    @property
+    def run_folder(self) -> Path:
+        """`run`, or its default."""
+        name = f"{Path(self.collection).resolve().name}-{self.method}-{self.encoder}-seed{self.seed}"
+        return Path(self.run) if self.run else Path("runs") / name
+
+    def save(self, run: Path) -> None:
+        """Write `config.yaml` into the run."""
+        values = asdict(self) | {"collection": str(Path(self.collection).resolve()), "run": str(run)}
+        with whole_file(run / "config.yaml") as temporary:
+            temporary.write_text(yaml.safe_dump(values, sort_keys=False), encoding="utf-8")
+
+    @classmethod
+    def load(cls, run: Path) -> "PretrainConfig":
+        """Read a run's `config.yaml`.
+
+        Raises:
+            UserError: the file is missing, not YAML, or has options this version does not know.
+        """
+        path = Path(run) / "config.yaml"
+        try:
+            values: Any = yaml.safe_load(path.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            raise UserError(
+                f"{run} is not a run: it has no config.yaml. Make one with `adacross pretrain`."
+            ) from None
+        except (yaml.YAMLError, UnicodeDecodeError) as error:
+            raise UserError(f"{path} is not valid YAML ({error}).") from None
+        known = {option.name for option in fields(cls)}
+        if not isinstance(values, dict) or "collection" not in values or not set(values) <= known:
+            strange = sorted(set(values) - known) if isinstance(values, dict) else values
+            raise UserError(f"{path} is not a pre-training configuration of this version (found {strange}).")
+        return cls(**values)
+
+    def must_match(self, earlier: "PretrainConfig") -> None:
+        """Refuse to resume a run under other options.
+
+        Raises:
+            UserError: names the options that differ.
+        """
+        mine, its = asdict(self), asdict(earlier)
+        different = [name for name in mine if name not in NOT_COMPARED and mine[name] != its[name]]
+        if different:
+            listed = ", ".join(f"{name} was {its[name]!r}, is {mine[name]!r}" for name in different)
+            raise UserError(
+                f"cannot resume with other options ({listed}). Give the same ones, or another --run."
+            )

@@ -1,0 +1,81 @@
+"""Batches of raw shapes from a collection, in an order that depends on the seed and the step alone."""
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Float, UInt8
+from torch import Tensor
+
+from adacross.data.collection import Collection
+
+
+@dataclass(frozen=True)
+class RawBatch:
+    """What leaves the disk; augmentation follows on the device.
+
+    Attributes:
+        points: `(B, N, 3)` float32 as stored.
+        views: `(B, H, W, 3)` uint8, one picture of each shape, drawn at random.
+    """
+
+    points: Float[Tensor, "B N 3"]
+    views: UInt8[Tensor, "B H W 3"]
+
+
+class Loader:
+    """Deals a collection's shapes, each once an epoch, a random picture with each.
+
+    The order of epoch e and the pictures of step t follow from (seed, e) and (seed, t) alone, so a run
+    resumed at step t sees exactly what an uninterrupted one would have seen, and nothing needs saving. The
+    incomplete last batch of an epoch is dropped, as in the released programs.
+
+    Args:
+        collection: where the shapes are.
+        indices: which of its shapes to deal.
+        batch_size: shapes a batch, over all processes.
+        seed: the run's seed.
+        rank: this process's number, and `world` the number of processes; each takes its share of a batch.
+    """
+
+    def __init__(
+        self,
+        collection: Collection,
+        indices: np.ndarray,
+        batch_size: int,
+        seed: int,
+        rank: int = 0,
+        world: int = 1,
+    ) -> None:
+        self.collection = collection
+        self.indices = indices
+        self.batch_size = batch_size
+        self.seed = seed
+        self.share = slice(rank, None, world)
+        self.steps_per_epoch = len(indices) // batch_size
+
+    def members(self, step: int) -> np.ndarray:
+        """Indices of the shapes of one step, `(batch_size / world,)`."""
+        epoch, position = divmod(step, self.steps_per_epoch)
+        order = np.random.default_rng([self.seed, epoch]).permutation(self.indices)
+        return order[position * self.batch_size : (position + 1) * self.batch_size][self.share]
+
+    def load(self, step: int) -> RawBatch:
+        """Read and decode one step's shapes."""
+        members = self.members(step)
+        rng = np.random.default_rng([self.seed, step, 1])
+        drawn = rng.integers(self.collection.info.views, size=len(members))
+        views = [self.collection.view(int(i), int(v)) for i, v in zip(members, drawn, strict=True)]
+        points = torch.from_numpy(self.collection.points(members))
+        return RawBatch(points, torch.from_numpy(np.stack(views)))
+
+    def batches(self, start: int, stop: int) -> Iterator[RawBatch]:
+        """Steps `start` to `stop - 1`, the next one being read while the caller works on this one."""
+        with ThreadPoolExecutor(1) as reader:
+            ahead = reader.submit(self.load, start) if start < stop else None
+            for step in range(start, stop):
+                batch = ahead.result()  # type: ignore[union-attr]  # submitted whenever there is a step
+                ahead = reader.submit(self.load, step + 1) if step + 1 < stop else None
+                yield batch

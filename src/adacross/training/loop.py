@@ -1,0 +1,186 @@
+"""The loop itself: steps, log, monitor, checkpoints."""
+
+import math
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+from rich.progress import Progress, TaskID
+from torch import Tensor
+
+from adacross.console import console, progress_bar
+from adacross.data.augment import augment_points, augment_views, draw_points
+from adacross.errors import UserError
+from adacross.losses.weighting import Weighting
+from adacross.methods import Batch, Method
+from adacross.training.checkpoint import save_checkpoint
+from adacross.training.config import PretrainConfig
+from adacross.training.interrupt import stop_request
+from adacross.training.loader import Loader, RawBatch
+from adacross.training.log import Log
+from adacross.training.monitor import Monitor
+from adacross.training.schedule import learning_rate
+
+
+class Interrupted(KeyboardInterrupt):
+    """The run was asked to stop, has saved itself, and says how to continue."""
+
+
+def step_generator(seed: int, step: int, rank: int, device: torch.device) -> torch.Generator:
+    """The generator of one step: a function of seed, step and process, so that nothing needs saving."""
+    drawn = np.random.SeedSequence([seed, step, rank]).generate_state(1, np.uint64)[0]
+    return torch.Generator(device).manual_seed(int(drawn >> np.uint64(1)))
+
+
+def make_batch(raw: RawBatch, config: PretrainConfig, generator: torch.Generator) -> Batch:
+    """Augment a raw batch on the generator's device: two clouds, one RGB and one grey picture a shape."""
+    points, views = raw.points.to(generator.device), raw.views.to(generator.device)
+    clouds = [augment_points(draw_points(points, config.points, generator), generator) for _ in range(2)]
+    rgb, gray = augment_views(views, config.picture_size, generator)
+    return Batch(torch.stack(clouds), rgb, gray)
+
+
+def weighted_sum(
+    terms: dict[str, Tensor], weighting: Weighting, step: int
+) -> tuple[Tensor, dict[str, float], dict[str, float]]:
+    """The loss to descend, the terms' values and their weights.
+
+    Raises:
+        UserError: a term is not finite; says which and when.
+    """
+    values = {name: float(term.detach()) for name, term in terms.items()}
+    for name, value in values.items():
+        if not math.isfinite(value):
+            raise UserError(
+                f"loss term {name!r} became {value} at step {step}. The last checkpoint is intact; "
+                "lower learning_rate, raise temperature or use precision float32, and start again."
+            )
+    weights = weighting.update(values)
+    return torch.stack([weights[name] * terms[name] for name in terms]).sum(), values, weights
+
+
+@dataclass
+class Training:
+    """A run in progress: what is trained, with what, and how far it is."""
+
+    config: PretrainConfig
+    run: Path
+    accelerator: Accelerator
+    method: Method
+    optimizer: torch.optim.Optimizer
+    weighting: Weighting
+    loader: Loader
+    monitor: Monitor
+    step: int = 0
+
+    def state(self) -> dict[str, Any]:
+        """All that a resumed run needs; order and augmentation follow from seed and step."""
+        return {
+            "step": self.step,
+            "method": self.method.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "weighting": self.weighting.state_dict(),
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Continue from a `state`."""
+        self.method.load_state_dict(state["method"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.weighting.load_state_dict(state["weighting"])
+        self.step = state["step"]
+
+    def save(self) -> None:
+        """Write a checkpoint, from the main process alone."""
+        if self.accelerator.is_main_process:
+            save_checkpoint(self.run, self.step, self.state())
+        self.accelerator.wait_for_everyone()
+
+    def go(self) -> None:
+        """Train to the last step.
+
+        Raises:
+            Interrupted: asked to stop by Ctrl-C or SIGTERM, after saving a checkpoint.
+            UserError: a loss that is not finite, a disk that is full.
+        """
+        total = self.config.epochs * self.loader.steps_per_epoch
+        model, optimizer = self.accelerator.prepare(self.method, self.optimizer)
+        log = Log(self.run, self.step) if self.accelerator.is_main_process else None
+        try:
+            with stop_request() as stop, progress_bar("steps") as progress:
+                task = progress.add_task("pre-training", total=total, completed=self.step, note="")
+                began = time.perf_counter()
+                for raw in self.loader.batches(self.step, total):
+                    record = self._step(model, optimizer, raw)
+                    record["shapes_per_second"] = self.config.batch_size / (time.perf_counter() - began)
+                    began = time.perf_counter()
+                    self._after(log, record, progress, task)
+                    if stop and self.step < total:
+                        self.save()
+                        raise Interrupted(
+                            f"stopped after step {self.step} of {total}; everything is saved in {self.run}. "
+                            "Continue with the same command and --resume auto."
+                        )
+        finally:
+            if log:
+                log.close()
+
+    def _step(self, model: Method, optimizer: torch.optim.Optimizer, raw: RawBatch) -> dict[str, Any]:
+        config = self.config
+        rate = learning_rate(
+            config.schedule,
+            config.learning_rate,
+            self.step,
+            self.loader.steps_per_epoch,
+            config.epochs,
+            config.warmup,
+        )
+        for group in optimizer.param_groups:
+            group["lr"] = rate
+        device = self.accelerator.device
+        generator = step_generator(config.seed, self.step, self.accelerator.process_index, device)
+        model.train()
+        with self.accelerator.autocast():
+            terms = model(make_batch(raw, config, generator))
+        loss, values, weights = weighted_sum(terms, self.weighting, self.step)
+        optimizer.zero_grad(set_to_none=True)
+        self.accelerator.backward(loss)
+        optimizer.step()
+        self.step += 1
+        return {
+            "kind": "step",
+            "step": self.step,
+            "epoch": self.step / self.loader.steps_per_epoch,
+            "loss": float(loss.detach()),
+            "terms": values,
+            "weights": weights,
+            "lr": rate,
+        }
+
+    def _after(self, log: Log | None, record: dict[str, Any], progress: Progress, task: TaskID) -> None:
+        """Log, show, look and save what is due after a step."""
+        if log:
+            log.write(record)
+            progress.update(task, completed=self.step, note=_note(record))
+        epoch, position = divmod(self.step, self.loader.steps_per_epoch)
+        if position:
+            return
+        config, last = self.config, epoch == self.config.epochs
+        if log and config.monitor_every and (last or epoch % config.monitor_every == 0):
+            seen = self.monitor.look(self.method)
+            if seen:
+                log.write({"kind": "monitor", "step": self.step, "epoch": float(epoch), **seen})
+            figures = (f"{name.replace('_', ' ')} {100 * value:.1f} %" for name, value in seen.items())
+            losses = (f"{name} {value:.3f}" for name, value in record["terms"].items())
+            console.print(f"epoch {epoch}/{config.epochs} ", *losses, *figures)
+        if last or epoch % config.checkpoint_every == 0:
+            self.save()
+
+
+def _note(record: dict[str, Any]) -> str:
+    """What the progress bar says of a step: every term with its weight, and the speed."""
+    terms = (f"{name} {value:.2f}×{record['weights'][name]:.2f}" for name, value in record["terms"].items())
+    return "  ".join([*terms, f"{record['shapes_per_second']:.0f} shapes/s"])

@@ -1,0 +1,91 @@
+"""A cheap look at the encoder while it trains, on shapes kept out of the training split.
+
+It informs and chooses nothing: the run's result is its last step.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int64
+
+from adacross.data.augment import plain_views
+from adacross.data.collection import Collection
+from adacross.evaluation.features import encode, frozen, in_batches
+from adacross.evaluation.metrics import recall_at
+from adacross.methods import Method
+
+LARGEST = 512  # validation shapes looked at
+REFERENCE = 1024  # training shapes that the probe is fitted on
+
+
+def split_validation(
+    indices: Int64[np.ndarray, " n"], fraction: float, seed: int
+) -> tuple[Int64[np.ndarray, " a"], Int64[np.ndarray, " b"]]:
+    """Divide training shapes at random into those trained on and those the monitor sees."""
+    order = np.random.default_rng([seed, 7]).permutation(indices)
+    held_out = round(fraction * len(indices))
+    return np.sort(order[held_out:]), np.sort(order[:held_out])
+
+
+def probe_accuracy(
+    train: Float[np.ndarray, "n D"],
+    train_labels: Int64[np.ndarray, " n"],
+    test: Float[np.ndarray, "m D"],
+    test_labels: Int64[np.ndarray, " m"],
+) -> float:
+    """Accuracy of a linear SVM at C = 1 on features divided by their overall deviation.
+
+    Without the division the features of an untrained network, which are tiny, would need another C.
+    """
+    from sklearn.svm import SVC
+
+    scale = train.std() + 1e-12
+    return float(SVC(kernel="linear").fit(train / scale, train_labels).score(test / scale, test_labels))
+
+
+@dataclass(frozen=True)
+class Monitor:
+    """Looks at a method now and then.
+
+    Attributes:
+        collection: the data.
+        reference: indices the probe is fitted on, part of what is trained on.
+        validation: indices it is scored on, not trained on.
+        points: points of each cloud.
+        picture_size: side of the pictures.
+        device: where to compute.
+    """
+
+    collection: Collection
+    reference: Int64[np.ndarray, " n"]
+    validation: Int64[np.ndarray, " m"]
+    points: int
+    picture_size: int
+    device: torch.device
+
+    def look(self, method: Method) -> dict[str, float]:
+        """`probe_accuracy` where there are classes, and `recall_at_1` from picture to shape."""
+        if not len(self.validation):
+            return {}
+        clouds = self.collection.points(self.validation)[:, : self.points]
+        seen = {"recall_at_1": self._recall(method, clouds)}
+        labels = self.collection.labels
+        known = self.reference[labels[self.reference] >= 0]
+        if len(np.unique(labels[known])) > 1 and (labels[self.validation] >= 0).all():
+            fit = encode(method.encoder, self.collection.points(known)[:, : self.points], device=self.device)
+            check = encode(method.encoder, clouds, device=self.device)
+            seen["probe_accuracy"] = probe_accuracy(fit, labels[known], check, labels[self.validation])
+        return seen
+
+    def _recall(self, method: Method, clouds: Float[np.ndarray, "m N 3"]) -> float:
+        views = np.stack([self.collection.view(int(index), 0) for index in self.validation])
+        with frozen(method):
+            shapes = in_batches(method.embed_clouds, clouds, 32, self.device)
+            pictures = in_batches(
+                lambda part: method.embed_pictures(plain_views(part, self.picture_size)),
+                views,
+                32,
+                self.device,
+            )
+        return recall_at(pictures, shapes, (1,))[1]

@@ -1,0 +1,122 @@
+"""Pre-training: from a collection and options to a run."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+
+from adacross.data.collection import Collection
+from adacross.errors import UserError
+from adacross.files import write_json
+from adacross.losses.weighting import WEIGHTINGS
+from adacross.training.checkpoint import checkpoints, load_checkpoint, remove_run
+from adacross.training.config import PretrainConfig
+from adacross.training.environment import environment
+from adacross.training.loader import Loader
+from adacross.training.loop import Training
+from adacross.training.monitor import LARGEST, REFERENCE, Monitor, split_validation
+from adacross.training.run import new_method, save_method
+
+
+def _data(config: PretrainConfig, accelerator: Accelerator) -> tuple[Loader, Monitor]:
+    """The collection's training split, divided between training and monitor, checked against the options."""
+    collection = Collection.open(Path(config.collection))
+    info = collection.info
+    train, validation = split_validation(collection.indices("train"), config.validation_fraction, config.seed)
+    if config.batch_size > len(train):
+        raise UserError(
+            f"batch_size is {config.batch_size}, but {config.collection} has {len(train)} shapes to train on "
+            f"({info.splits.get('train', 0)} in its training split, {len(validation)} kept for the monitor). "
+            "Give a smaller --batch-size, or prepare more shapes."
+        )
+    if config.points is not None and config.points > info.points:
+        raise UserError(
+            f"points is {config.points}, but {config.collection} stores {info.points} a shape. "
+            f"Give --points {info.points} or less, or prepare it with more."
+        )
+    loader = Loader(
+        collection,
+        train,
+        config.batch_size,
+        config.seed,
+        accelerator.process_index,
+        accelerator.num_processes,
+    )
+    monitor = Monitor(
+        collection,
+        reference=train[:: -(-len(train) // REFERENCE)],
+        validation=validation[:LARGEST],
+        points=min(config.points or 1024, info.points),
+        picture_size=config.picture_size,
+        device=accelerator.device,
+    )
+    return loader, monitor
+
+
+def _starting_state(config: PretrainConfig, run: Path) -> dict[str, Any] | None:
+    """The checkpoint to continue from, or None to begin at the beginning."""
+    if config.resume == "no":
+        if (run / "config.yaml").exists() and not config.overwrite:
+            raise UserError(
+                f"{run} already holds a run. Continue it with --resume auto, replace it with "
+                "--overwrite true, or give another --run."
+            )
+        remove_run(run)
+        return None
+    if config.resume != "auto":
+        path = Path(config.resume)
+    elif existing := checkpoints(run):
+        path = existing[-1]
+    else:
+        return None
+    config.must_match(PretrainConfig.load(run))
+    return load_checkpoint(path)
+
+
+def _accelerator(config: PretrainConfig) -> Accelerator:
+    precision = "no" if config.precision == "float32" else "bf16"
+    accelerator = Accelerator(cpu=config.device == "cpu", mixed_precision=precision)
+    if config.device == "cuda" and accelerator.device.type != "cuda":
+        raise UserError("device is cuda, but torch finds none. Give --device cpu.")
+    return accelerator
+
+
+def pretrain(config: PretrainConfig) -> Path:
+    """Pre-train an encoder on a collection; the last step's networks are the result.
+
+    Reads the collection's training split only. Writes into the run folder: `config.yaml`,
+    `environment.json`, `log.jsonl` and `log.csv`, `checkpoints/`, `encoder/` and `method.safetensors`.
+
+    Args:
+        config: the options.
+
+    Returns:
+        The run folder.
+
+    Raises:
+        UserError: options that do not fit the collection or the run folder, a loss that is not finite, a disk
+            that is full.
+        Interrupted: stopped by Ctrl-C or SIGTERM; a checkpoint has been saved.
+    """
+    accelerator = _accelerator(config)
+    run = config.run_folder
+    config = replace(config, run=str(run))
+    loader, monitor = _data(config, accelerator)
+    state = _starting_state(config, run)
+    method = new_method(config).to(accelerator.device)
+    optimizer = torch.optim.Adam(
+        method.parameters(), config.learning_rate, weight_decay=config.weight_decay, fused=True
+    )
+    weighting = WEIGHTINGS[config.weighting or method.weighting]()
+    training = Training(config, run, accelerator, method, optimizer, weighting, loader, monitor)
+    if state is not None:
+        training.restore(state)
+    if accelerator.is_main_process:
+        config.save(run)
+        write_json(run / "environment.json", environment(accelerator.device, accelerator.num_processes))
+    training.go()
+    if accelerator.is_main_process:
+        save_method(method, run)
+    return run

@@ -1,0 +1,59 @@
+"""A run's networks: built from its options, saved with it, loaded again."""
+
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save
+
+from adacross.encoders import ENCODERS
+from adacross.errors import UserError
+from adacross.files import whole_file
+from adacross.methods import Method, build_method
+from adacross.training.config import PretrainConfig
+
+
+def new_method(config: PretrainConfig) -> Method:
+    """The method of a configuration with freshly drawn weights, the same for the same seed.
+
+    Raises:
+        UserError: options that the encoder does not have.
+    """
+    with torch.random.fork_rng():
+        torch.manual_seed(config.seed)
+        try:
+            encoder = ENCODERS[config.encoder](**config.encoder_args)
+        except TypeError as error:
+            raise UserError(
+                f"encoder_args {config.encoder_args} do not fit encoder {config.encoder!r}: {error}."
+            ) from None
+        method = build_method(
+            config.method, encoder, config.image_depth, config.temperature, config.mask_same_object
+        )
+    return method.to(memory_format=torch.channels_last)  # the image towers' faster layout, on CPU and GPU
+
+
+def save_method(method: Method, run: Path) -> None:
+    """Write `encoder/` and `method.safetensors`."""
+    method.encoder.save_pretrained(run / "encoder")
+    state = {name: tensor.detach().cpu().contiguous() for name, tensor in method.state_dict().items()}
+    with whole_file(run / "method.safetensors") as temporary:
+        temporary.write_bytes(save(state))
+
+
+def load_method(run: Path) -> tuple[Method, PretrainConfig]:
+    """Both towers of a finished run, in eval mode, and its configuration.
+
+    Raises:
+        UserError: not a run, not finished, or its files are damaged.
+    """
+    config = PretrainConfig.load(run)
+    method = new_method(config)
+    path = run / "method.safetensors"
+    try:
+        method.load_state_dict(load_file(path))
+    except FileNotFoundError:
+        raise UserError(f"run {run} is not finished; continue it with --resume auto.") from None
+    except (SafetensorError, RuntimeError) as error:
+        raise UserError(f"{path} cannot be loaded ({str(error).splitlines()[0]}).") from None
+    return method.eval(), config

@@ -1,0 +1,37 @@
+"""What several tests start from: a small prepared collection and a finished toy run."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from adacross.data.collection import Collection
+from adacross.data.prepare import prepare
+from adacross.training.config import PretrainConfig
+from adacross.training.pretrain import pretrain
+
+TOY: dict[str, Any] = {
+    "encoder": "pointnet",
+    "encoder_args": {"width": 32},
+    "image_depth": 18,
+    "picture_size": 32,
+    "points": 48,
+    "epochs": 2,
+    "batch_size": 8,
+    "device": "cpu",
+}
+
+
+@pytest.fixture(scope="session")
+def toy_collection(tmp_path_factory: pytest.TempPathFactory) -> Collection:
+    """Built-in shapes, two of a category, small clouds and pictures."""
+    folder = tmp_path_factory.mktemp("collections") / "toy"
+    prepare("builtin", str(folder), count=64, points=64, views=2, size=32, workers=1, test_fraction=0.4)
+    return Collection.open(folder)
+
+
+@pytest.fixture(scope="session")
+def toy_run(toy_collection: Collection, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished run on the toy collection. Read it, do not write to it."""
+    folder = tmp_path_factory.mktemp("runs") / "toy"
+    return pretrain(PretrainConfig(str(toy_collection.folder), run=str(folder), **TOY))

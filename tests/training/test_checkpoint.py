@@ -1,0 +1,84 @@
+"""Checkpoints: whole or not at all, nothing executed, the newest two kept."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from adacross.errors import UserError
+from adacross.training.checkpoint import checkpoints, load_checkpoint, remove_run, save_checkpoint
+
+
+def state(step: int) -> dict[str, object]:
+    return {"step": step, "method": {"weight": torch.full((3,), float(step))}, "weighting": {"w": 0.5}}
+
+
+def test_round_trip(tmp_path: Path):
+    loaded = load_checkpoint(save_checkpoint(tmp_path, 7, state(7)))
+    assert loaded["step"] == 7
+    assert torch.equal(loaded["method"]["weight"], torch.full((3,), 7.0))
+
+
+def test_newest_two_are_kept_in_order(tmp_path: Path):
+    for step in (5, 10, 100, 1000):
+        save_checkpoint(tmp_path, step, state(step))
+    assert [path.name for path in checkpoints(tmp_path)] == ["step-00000100.pt", "step-00001000.pt"]
+
+
+def test_code_in_a_checkpoint_is_refused_not_run(tmp_path: Path):
+    class Evil:
+        def __reduce__(self) -> tuple[object, tuple[str]]:
+            return os.mkdir, (str(tmp_path / "executed"),)
+
+    path = tmp_path / "checkpoints" / "step-00000001.pt"
+    path.parent.mkdir()
+    torch.save({"step": Evil()}, path)
+    with pytest.raises(UserError, match="cannot be read"):
+        load_checkpoint(path)
+    assert not (tmp_path / "executed").exists()
+
+
+@pytest.mark.parametrize("damage", ["truncate", "garbage", "empty", "missing"])
+def test_damaged_checkpoints_are_named(tmp_path: Path, damage: str):
+    path = save_checkpoint(tmp_path, 3, state(3))
+    content = path.read_bytes()
+    if damage == "missing":
+        path.unlink()
+    else:
+        path.write_bytes({"truncate": content[:-200], "garbage": b"\x80\x02hello" * 40, "empty": b""}[damage])
+    with pytest.raises(UserError, match=path.name):
+        load_checkpoint(path)
+
+
+def test_a_full_disk_is_one_clear_error_and_keeps_the_last_good_checkpoint(tmp_path: Path):
+    """A real limit on file size, in a process of its own."""
+    save_checkpoint(tmp_path, 1, state(1))
+    program = f"""
+import resource, signal, sys, torch
+from pathlib import Path
+from adacross.errors import UserError
+from adacross.training.checkpoint import save_checkpoint
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, 50_000))
+try:
+    save_checkpoint(Path({str(tmp_path)!r}), 2, {{"step": 2, "weights": torch.zeros(100_000)}})
+except UserError as error:
+    print(error)
+    sys.exit(2)
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert done.returncode == 2, done.stderr
+    assert "cannot write" in done.stdout
+    assert [path.name for path in (tmp_path / "checkpoints").iterdir()] == ["step-00000001.pt"]
+    assert load_checkpoint(checkpoints(tmp_path)[-1])["step"] == 1
+
+
+def test_remove_run_leaves_what_it_did_not_write(tmp_path: Path):
+    save_checkpoint(tmp_path, 1, state(1))
+    (tmp_path / "config.yaml").write_text("a: 1")
+    (tmp_path / "notes.txt").write_text("mine")
+    remove_run(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]

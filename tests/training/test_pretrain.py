@@ -1,0 +1,266 @@
+"""A run from end to end at toy size: what it writes, what it reads, how it resumes."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from conftest import TOY
+from safetensors.torch import load_file
+
+from adacross.data.collection import Collection
+from adacross.encoders import load_encoder
+from adacross.errors import UserError
+from adacross.losses.weighting import WEIGHTINGS
+from adacross.methods import METHODS
+from adacross.recipes import FOLDER, recipe_names, recipe_path
+from adacross.training.config import PretrainConfig
+from adacross.training.loader import Loader
+from adacross.training.log import read_log
+from adacross.training.loop import weighted_sum
+from adacross.training.monitor import split_validation
+from adacross.training.pretrain import pretrain
+from adacross.training.run import load_method
+
+
+def configured(collection: Collection, run: Path, **changes: Any) -> PretrainConfig:
+    return PretrainConfig(str(collection.folder), run=str(run), **(TOY | changes))
+
+
+def same(first: Path, second: Path) -> bool:
+    a, b = load_file(first / "method.safetensors"), load_file(second / "method.safetensors")
+    return a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)
+
+
+def test_a_run_holds_everything_it_should(toy_run: Path):
+    assert {path.name for path in toy_run.iterdir()} == {
+        "checkpoints", "config.yaml", "encoder", "environment.json", "log.csv", "log.jsonl", "method.safetensors",
+    }  # fmt: skip
+    steps = [record for record in read_log(toy_run / "log.jsonl") if record["kind"] == "step"]
+    config = PretrainConfig.load(toy_run)
+    assert [record["step"] for record in steps] == list(range(1, len(steps) + 1))
+    assert steps[-1]["epoch"] == config.epochs
+    for record in steps:
+        assert set(record["terms"]) == set(record["weights"]) == {"intra", "cross"}
+        weighted = sum(record["weights"][name] * record["terms"][name] for name in record["terms"])
+        assert record["loss"] == pytest.approx(weighted, rel=1e-5)
+    looks = [record for record in read_log(toy_run / "log.jsonl") if record["kind"] == "monitor"]
+    assert [look["epoch"] for look in looks] == [1.0, 2.0]
+    assert 0 <= looks[0]["probe_accuracy"] <= 1
+    environment = json.loads((toy_run / "environment.json").read_text())
+    assert environment["torch"] == torch.__version__
+
+
+def test_the_encoder_loads_and_equals_the_methods(toy_run: Path):
+    method, _ = load_method(toy_run)
+    encoder = load_encoder(toy_run / "encoder")
+    points = torch.randn(2, 64, 3)
+    assert not encoder.training
+    assert torch.equal(encoder(points), method.encoder(points))
+
+
+def test_training_changes_every_network(toy_run: Path, toy_collection: Collection, tmp_path: Path):
+    """The released programs' SGD option left both ResNets at their random start."""
+    from adacross.training.run import new_method
+
+    before, after = (
+        new_method(PretrainConfig.load(toy_run)).state_dict(),
+        load_file(toy_run / "method.safetensors"),
+    )
+    for part in ("encoder", "point_head", "rgb_encoder", "rgb_head", "gray_encoder", "gray_head"):
+        weights = [name for name in before if name.startswith(part) and name.endswith("weight")]
+        assert weights
+        assert all(not torch.equal(before[name], after[name]) for name in weights), part
+
+
+def test_the_same_seed_gives_the_same_weights_and_another_does_not(
+    toy_run: Path, toy_collection: Collection, tmp_path: Path
+):
+    assert same(toy_run, pretrain(configured(toy_collection, tmp_path / "again")))
+    assert not same(
+        toy_run, pretrain(configured(toy_collection, tmp_path / "other", seed=1, monitor_every=0))
+    )
+
+
+def test_each_shape_once_an_epoch_and_never_a_test_shape(toy_collection: Collection):
+    train, validation = split_validation(toy_collection.indices("train"), 0.2, seed=0)
+    loader = Loader(toy_collection, train, 4, seed=0)
+    dealt = np.concatenate([loader.members(step) for step in range(loader.steps_per_epoch)])
+    assert len(set(dealt)) == len(dealt) == 4 * loader.steps_per_epoch
+    assert not set(dealt) & set(toy_collection.indices("test"))
+    assert not set(dealt) & set(validation)
+    assert set(train) | set(validation) == set(toy_collection.indices("train"))
+    following = np.concatenate(
+        [loader.members(step) for step in range(loader.steps_per_epoch, 2 * loader.steps_per_epoch)]
+    )
+    assert not np.array_equal(dealt, following)
+
+
+def test_processes_share_a_batch_without_overlap(toy_collection: Collection):
+    indices = toy_collection.indices("train")
+    whole = Loader(toy_collection, indices, 6, seed=0).members(3)
+    shares = [Loader(toy_collection, indices, 6, seed=0, rank=rank, world=3).members(3) for rank in range(3)]
+    assert sorted(np.concatenate(shares)) == sorted(whole)
+
+
+def test_batches_are_those_of_load_in_order(toy_collection: Collection):
+    loader = Loader(toy_collection, toy_collection.indices("train"), 4, seed=0)
+    for step, batch in enumerate(loader.batches(2, 5), start=2):
+        assert torch.equal(batch.points, loader.load(step).points)
+        assert torch.equal(batch.views, loader.load(step).views)
+    assert list(loader.batches(3, 3)) == []
+
+
+COMMAND = [sys.executable, "-m", "adacross", "pretrain"]
+
+
+def flags(options: dict[str, Any]) -> list[str]:
+    return [
+        word
+        for name, value in options.items()
+        for word in (
+            f"--{name.replace('_', '-')}",
+            json.dumps(value) if isinstance(value, dict) else str(value),
+        )
+    ]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_run_resumes_to_the_same_weights(
+    toy_collection: Collection, tmp_path: Path, number: int
+):
+    options = TOY | {"epochs": 6, "monitor_every": 0}
+    whole = pretrain(configured(toy_collection, tmp_path / "whole", **options))
+    run = tmp_path / "stopped"
+    command = [*COMMAND, str(toy_collection.folder), "--run", str(run), *flags(options)]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        deadline = time.monotonic() + 60
+        while len(read_log(run / "log.jsonl")) < 3 and time.monotonic() < deadline:
+            time.sleep(0.02)
+        os.kill(process.pid, number)
+        message = process.communicate(timeout=60)[1]
+    assert process.returncode == 130, message
+    assert "--resume auto" in message
+    assert not (run / "encoder").exists()
+    done = subprocess.run([*command, "--resume", "auto"], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert same(whole, run)
+    numbers = [record["step"] for record in read_log(run / "log.jsonl")]
+    assert numbers == list(range(1, len(numbers) + 1))
+
+
+def test_resuming_with_other_options_is_refused(toy_collection: Collection, toy_run: Path, tmp_path: Path):
+    with pytest.raises(UserError, match=r"learning_rate was 0.001, is 0.5"):
+        pretrain(configured(toy_collection, toy_run, resume="auto", learning_rate=0.5))
+
+
+def test_resume_auto_of_a_finished_run_changes_nothing(toy_collection: Collection, tmp_path: Path):
+    config = configured(toy_collection, tmp_path / "run", epochs=1, monitor_every=0)
+    first = load_file(pretrain(config) / "method.safetensors")
+    pretrain(configured(toy_collection, tmp_path / "run", epochs=1, monitor_every=0, resume="auto"))
+    second = load_file(tmp_path / "run" / "method.safetensors")
+    assert all(torch.equal(first[name], second[name]) for name in first)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"batch_size": 4096}, "batch_size is 4096, but .* has only"),
+        ({"points": 2000}, "stores 64 a shape"),
+        ({"encoder_args": {"depth": 3}}, "do not fit pointnet"),
+    ],
+)
+def test_options_that_do_not_fit_are_refused_before_anything_is_written(
+    toy_collection: Collection, tmp_path: Path, changes: dict[str, Any], message: str
+):
+    with pytest.raises(UserError, match=message):
+        pretrain(configured(toy_collection, tmp_path / "run", **changes))
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"method": "adacrosnet"}, "Did you mean 'adacrossnet'.*Valid: adacrossnet, crossnet, crosspoint"),
+        ({"encoder": "resnet"}, "unknown encoder 'resnet'.*Valid: pointnet, dgcnn"),
+        ({"weighting": "magic"}, "unknown weighting 'magic'.*Valid: "),
+        ({"epochs": 0}, "epochs is 0"),
+        ({"batch_size": 1}, "at least 2"),
+        ({"points": 8}, "at least 32"),
+        ({"validation_fraction": 1.0}, "validation_fraction"),
+        ({"learning_rate": -1.0}, "learning_rate"),
+        ({"schedule": "epoch", "warmup": 5}, "no warmup"),
+    ],
+)
+def test_impossible_options_are_refused_at_once(changes: dict[str, Any], message: str):
+    with pytest.raises(UserError, match=message):
+        PretrainConfig("anything", **changes)
+
+
+def test_an_existing_run_is_not_overwritten_unasked(toy_collection: Collection, tmp_path: Path):
+    config = configured(toy_collection, tmp_path / "run", epochs=1, monitor_every=0)
+    pretrain(config)
+    with pytest.raises(UserError, match="already holds a run"):
+        pretrain(config)
+    pretrain(configured(toy_collection, tmp_path / "run", epochs=1, monitor_every=0, overwrite=True))
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("weighting", WEIGHTINGS)
+def test_every_method_trains_with_every_weighting(
+    toy_collection: Collection, tmp_path: Path, method: str, weighting: str
+):
+    run = pretrain(
+        configured(
+            toy_collection, tmp_path / "run", method=method, weighting=weighting, epochs=1, monitor_every=0
+        )
+    )
+    assert all(np.isfinite(record["loss"]) for record in read_log(run / "log.jsonl"))
+
+
+@pytest.mark.parametrize("name", recipe_names())
+def test_every_recipe_runs_at_toy_size(toy_collection: Collection, tmp_path: Path, name: str):
+    options = yaml.safe_load(recipe_path(name).read_text())
+    small = {
+        "picture_size": 32,
+        "points": 48,
+        "epochs": 1,
+        "batch_size": 8,
+        "image_depth": 18,
+        "monitor_every": 0,
+    }
+    kept = {"encoder_args": {**options.get("encoder_args", {}), "width": 32}}
+    PretrainConfig("anything", **options)  # as it stands it is valid
+    pretrain(
+        PretrainConfig(str(toy_collection.folder), run=str(tmp_path / "run"), **(options | small | kept))
+    )
+
+
+def test_recipes_are_found_by_name_and_by_path():
+    assert recipe_path("demo") == FOLDER / "demo.yaml"
+    assert recipe_path(str(FOLDER / "demo.yaml")) == FOLDER / "demo.yaml"
+    with pytest.raises(UserError, match=r"Valid: .*demo"):
+        recipe_path("dmo")
+    with pytest.raises(UserError, match="no recipe file"):
+        recipe_path("nowhere/demo.yaml")
+
+
+def test_a_loss_that_is_not_finite_stops_and_names_its_term():
+    terms = {"intra": torch.tensor(1.0), "cross": torch.tensor(float("nan"))}
+    with pytest.raises(UserError, match=r"'cross' became nan at step 12"):
+        weighted_sum(terms, WEIGHTINGS["fixed"](), 12)
+
+
+@pytest.mark.parametrize("content", ["- a list", "{", "collection: x\nnonsense: 1\n", "method: adacrossnet"])
+def test_a_damaged_configuration_is_named(tmp_path: Path, content: str):
+    (tmp_path / "config.yaml").write_text(content)
+    with pytest.raises(UserError, match=r"config\.yaml"):
+        PretrainConfig.load(tmp_path)
