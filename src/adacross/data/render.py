@@ -12,7 +12,6 @@ from adacross.data.camera import Camera, orbit
 from adacross.data.shading import BACKGROUND, mean_of, shade, to_bytes
 from adacross.data.shape import Mesh
 from adacross.data.splat import render_cloud
-from adacross.data.zbuffer import visible_faces
 from adacross.errors import UserError, one_of
 
 __all__ = ["Backend", "orbit", "render_cloud", "render_mesh"]
@@ -106,7 +105,11 @@ def _visibility(mesh: Mesh, backend: str) -> Visibility:
         )
     if len(mesh.faces) == 0:
         return lambda camera, size, pixels: np.full(size * size if pixels is None else len(pixels), -1)
-    return _embree(mesh) if installed and backend != "zbuffer" else partial(visible_faces, mesh)
+    if installed and backend != "zbuffer":
+        return _embree(mesh)
+    from adacross.data.zbuffer import visible_faces  # brings torch, which embree does not need
+
+    return partial(visible_faces, mesh)
 
 
 def _embree(mesh: Mesh) -> Visibility:

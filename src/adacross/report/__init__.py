@@ -8,7 +8,7 @@ from adacross.report.inputs import RunData
 __all__ = ["RunData", "render", "write_report"]
 
 
-def write_report(run: Path, *, output: Path | None = None, seed: int = 0) -> Path:
+def write_report(run: str | Path, *, output: str | Path | None = None, seed: int = 0) -> Path:
     """Write a run's report: one file that needs no network and nothing beside it.
 
     Sections whose data are not there yet say which command makes them.

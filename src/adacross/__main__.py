@@ -1,0 +1,5 @@
+"""`python -m adacross`."""
+
+from adacross.cli import main
+
+raise SystemExit(main())

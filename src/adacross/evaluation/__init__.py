@@ -1,0 +1,1 @@
+"""What an encoder learnt, measured: one file a protocol."""

@@ -1,0 +1,105 @@
+"""The floors of docs/architecture.md, held."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import adacross
+
+PACKAGE = Path(adacross.__file__).parent
+FLOORS = [  # a file imports from its own floor or below
+    {"cli", "__main__", "demo"},
+    {"report"},
+    {"evaluation", "training", "recipes"},
+    {"methods"},
+    {"losses", "encoders", "data"},
+    {"ops"},
+    {"errors", "files", "console"},
+]
+FILES = sorted(PACKAGE.rglob("*.py"))
+
+
+def part(module: str) -> str:
+    pieces = module.split(".")
+    return pieces[1] if len(pieces) > 1 else "adacross"
+
+
+def floor(name: str) -> int:
+    return next(number for number, names in enumerate(FLOORS) if name in names)
+
+
+def imports(path: Path) -> set[str]:
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found.add(node.module)
+    return found
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_a_file_imports_from_its_own_floor_or_below(path: Path):
+    if path == PACKAGE / "__init__.py":
+        return
+    own = path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+    for module in imports(path):
+        if module.startswith("adacross."):
+            assert floor(part(module)) >= floor(own), f"{path.name} imports {module} from a floor above"
+
+
+def test_losses_encoders_and_data_do_not_know_each_other():
+    for name in FLOORS[4]:
+        for path in (PACKAGE / name).rglob("*.py"):
+            others = {part(module) for module in imports(path) if module.startswith("adacross.")}
+            assert not others & (FLOORS[4] - {name}), path
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_no_file_is_longer_than_300_lines(path: Path):
+    assert len(path.read_text(encoding="utf-8").splitlines()) <= 300
+
+
+def run(program: str) -> str:
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_everything_imports_with_torchvision_made_to_raise():
+    modules = [
+        ".".join(("adacross", *path.relative_to(PACKAGE).with_suffix("").parts)).removesuffix(".__init__")
+        for path in FILES
+        if path.name != "__main__.py"
+    ]
+    run(
+        "import importlib, sys\n"
+        "class Refuse:\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        "        if name.split('.')[0] in ('torchvision', 'timm', 'lightly'):\n"
+        "            raise RuntimeError(f'{name} was imported')\n"
+        "sys.meta_path.insert(0, Refuse())\n"
+        f"for name in {modules!r}:\n"
+        "    importlib.import_module(name)\n"
+        "assert not {'torchvision', 'timm', 'lightly'} & set(sys.modules)\n"
+    )
+
+
+def test_import_and_help_are_light():
+    heavy = "{'torch', 'sklearn', 'datasets', 'trimesh', 'plotly', 'scipy', 'accelerate', 'h5py'}"
+    run(f"import sys, adacross; assert not {heavy} & set(sys.modules), {heavy} & set(sys.modules)")
+    run(
+        "import sys\nfrom adacross.cli import main\nassert main(['--help']) == 0\n"
+        f"assert not {heavy} & set(sys.modules)"
+    )
+
+
+def test_public_names_are_there():
+    for name in adacross.__all__:
+        assert getattr(adacross, name) is not None
+    assert set(adacross.__all__) <= set(dir(adacross))
+    with pytest.raises(AttributeError, match="nonsense"):
+        _ = adacross.nonsense

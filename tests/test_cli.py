@@ -1,0 +1,123 @@
+"""The command line as a user types it."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from adacross import __version__
+from adacross.cli import COMMANDS, main
+from adacross.data.collection import Collection
+
+
+def typed(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, str, str]:
+    try:
+        code = main(words)
+    except SystemExit as stop:
+        code = int(stop.code or 0)
+    out, err = capsys.readouterr()
+    return code, out, err
+
+
+def test_help_and_version(capsys: pytest.CaptureFixture[str]):
+    code, out, _ = typed(capsys, "--help")
+    assert code == 0
+    assert all(name in out for name in COMMANDS)
+    assert typed(capsys)[:2] == (code, out)
+    assert typed(capsys, "--version")[1].strip() == f"adacross {__version__}"
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_has_help_with_examples(capsys: pytest.CaptureFixture[str], name: str):
+    code, out, _ = typed(capsys, *name.split(), "--help")
+    assert code == 0
+    assert "examples:" in out
+    assert f"adacross {name}" in out
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["pretrian"], "Did you mean 'pretrain'"),
+        (["evaluate", "liner"], "Did you mean 'linear'"),
+        (["evaluate"], "Valid: linear, retrieval"),
+        (["--nonsense"], "unknown command '--nonsense'"),
+        (["prepare", "no/such/folder", "out"], "no/such/folder"),
+        (["inspect", "no/such/folder"], "no/such/folder"),
+        (["pretrain", "no/such/folder"], "no/such/folder does not exist"),
+        (["pretrain", "x", "--method", "mocov3"], "unknown method 'mocov3'. Valid: adacrossnet"),
+        (["pretrain", "x", "--encoder", "transformer"], "Valid: pointnet, dgcnn"),
+        (["pretrain", "x", "--config", "nosuch"], "unknown recipe 'nosuch'"),
+        (["pretrain", "x", "--epochs", "many"], "epochs"),
+        (["pretrain", "x", "--epoch-count", "3"], "epoch"),
+        (["pretrain"], "collection"),
+        (["evaluate", "linear", "no/such/run", "no/such/data"], "no/such/run"),
+        (["evaluate", "linear", "no/such/run*", "data"], "nothing matches"),
+        (["evaluate", "retrieval", "no/such/run", "no/such/data"], "no/such/run is not a run"),
+        (["report", "no/such/run"], "no/such/run"),
+        (["demo", "x", "--seeds", "0"], "seeds is 0"),
+    ],
+    ids=" ".join,
+)
+def test_a_users_mistake_is_one_clear_line_and_exit_code_2(
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    words: list[str],
+    message: str,
+):
+    monkeypatch.chdir(tmp_path)
+    code, _, err = typed(capsys, *words)
+    assert code == 2
+    assert message in err
+    assert "Traceback" not in err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_recipe_with_an_unknown_key_is_refused(capsys: pytest.CaptureFixture[str], tmp_path: Path):
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text("epochs: 3\nlearning_rte: 0.1\n")
+    code, _, err = typed(capsys, "pretrain", "x", "--config", str(recipe))
+    assert code == 2
+    assert "learning_rte" in err
+
+
+def test_pretrain_evaluate_report_as_typed(
+    capsys: pytest.CaptureFixture[str], toy_collection: Collection, tmp_path: Path
+):
+    """A recipe by name, flags over it with dashes, then the run is measured and reported."""
+    data, run = str(toy_collection.folder), str(tmp_path / "run")
+    small = ["--epochs", "1", "--batch-size", "8", "--points=48", "--picture-size", "32", "--device", "cpu"]
+    width = ["--encoder-args", '{"width": 32}']
+    code, out, err = typed(capsys, "pretrain", data, "--config", "demo", "--run", run, *small, *width)
+    assert code == 0, err
+    assert out.strip() == run
+    code, out, err = typed(capsys, "evaluate", "linear", run, data, "--seeds", "2", "--folds", "2")
+    assert code == 0, err
+    assert "untrained" in out
+    result = json.loads((tmp_path / "run" / "evaluation" / "linear.json").read_text())
+    assert len(result["pretrained"]["accuracy"]) == len(result["untrained"]["accuracy"]) == 2
+    assert sum(map(sum, result["confusion"])) == result["test"]
+    code, out, err = typed(capsys, "evaluate", "retrieval", run, data)
+    assert code == 0, err
+    assert "recall@10" in out
+    code, out, err = typed(capsys, "report", run)
+    assert code == 0, err
+    assert Path(out.strip()).name == "report.html"
+
+
+def test_a_runs_own_configuration_is_a_recipe(
+    capsys: pytest.CaptureFixture[str], toy_run: Path, toy_collection: Collection, tmp_path: Path
+):
+    words = ["--config", str(toy_run / "config.yaml"), "--run", str(tmp_path / "copy"), "--epochs", "1"]
+    code, _, err = typed(capsys, "pretrain", str(toy_collection.folder), *words)
+    assert code == 0, err
+
+
+def test_the_installed_command_and_the_module_are_the_same():
+    for command in ([sys.executable, "-m", "adacross"], [str(Path(sys.executable).with_name("adacross"))]):
+        done = subprocess.run([*command, "evalute"], capture_output=True, text=True, check=False)
+        assert done.returncode == 2
+        assert "adacross: unknown command" in done.stderr
