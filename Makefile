@@ -1,6 +1,8 @@
 # demo test lint bench docs: the verbs. Everything happens in .venv.
 PYTHON ?= python3
 VENV   := .venv
+# See cli.py: without it torch is slow on a machine that does something else, too.
+export GOMP_SPINCOUNT ?= 10000
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
