@@ -14,19 +14,20 @@ TOY: dict[str, Any] = {
     "encoder": "pointnet",
     "encoder_args": {"width": 32},
     "image_depth": 18,
+    "image_width": 8,
     "picture_size": 32,
     "points": 48,
     "epochs": 2,
-    "batch_size": 8,
+    "batch_size": 16,
     "device": "cpu",
 }
 
 
 @pytest.fixture(scope="session")
 def toy_collection(tmp_path_factory: pytest.TempPathFactory) -> Collection:
-    """Built-in shapes, two of a category, small clouds and pictures."""
+    """Built-in shapes, five of a category, small clouds and pictures."""
     folder = tmp_path_factory.mktemp("collections") / "toy"
-    prepare("builtin", str(folder), count=64, points=64, views=2, size=32, workers=1, test_fraction=0.4)
+    prepare("builtin", str(folder), count=220, points=64, views=1, size=32, workers=1, test_fraction=0.4)
     return Collection.open(folder)
 
 

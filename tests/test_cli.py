@@ -90,7 +90,7 @@ def test_pretrain_evaluate_report_as_typed(
     """A recipe by name, flags over it with dashes, then the run is measured and reported."""
     data, run = str(toy_collection.folder), str(tmp_path / "run")
     small = ["--epochs", "1", "--batch-size", "8", "--points=48", "--picture-size", "32", "--device", "cpu"]
-    width = ["--encoder-args", '{"width": 32}']
+    width = ["--encoder-args", '{"width": 32}', "--image-width", "8"]
     code, out, err = typed(capsys, "pretrain", data, "--config", "demo", "--run", run, *small, *width)
     assert code == 0, err
     assert out.strip() == run

@@ -45,7 +45,7 @@ COMMANDS = {
         "collection -> a run with an encoder",
         (
             "adacross pretrain collections/parts --method adacrossnet --encoder dgcnn",
-            "adacross pretrain collections/parts --config demo --epochs 200",
+            "adacross pretrain collections/parts --config adacrossnet_pointnet_laptop --epochs 50",
             "adacross pretrain collections/parts --config recipe.yaml --resume auto",
         ),
     ),
@@ -181,8 +181,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         0 if it worked, 2 for a user's mistake, 130 if it was interrupted.
     """
-    # Threads that spin for long while they wait make torch ten times slower once another program wants a core;
-    # threads that never spin lose a third on a quiet machine. This many turns lose neither.
+    # Threads that spin for long while they wait make torch ten times slower as soon as another program wants
+    # a core; threads that never spin lose a third on a quiet machine. This many turns lose neither.
     os.environ.setdefault("GOMP_SPINCOUNT", "10000")
     given = list(sys.argv[1:] if arguments is None else arguments)
     if not given or given[0] in ("-h", "--help", "help"):

@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-import yaml
 from rich.table import Table
 
 from adacross.console import console
@@ -11,7 +10,6 @@ from adacross.data.prepare import prepare
 from adacross.errors import UserError
 from adacross.evaluation.linear import LinearResult, evaluate_linear
 from adacross.evaluation.retrieval import RetrievalResult, evaluate_retrieval
-from adacross.recipes import recipe_path
 from adacross.report import write_report
 from adacross.training.config import PretrainConfig
 from adacross.training.pretrain import pretrain
@@ -62,22 +60,22 @@ def demo(folder: str = "demo", seeds: int = 1, encoder: str | None = None) -> De
     if seeds < 1:
         raise UserError(f"seeds is {seeds}; expected at least 1.")
     root = Path(folder)
-    shapes = root / "shapes"
+    shapes, runs = root / "shapes", [root / f"run-seed{seed}" for seed in range(seeds)]
+    changes = {"encoder": encoder} if encoder else {}
+    configs = [
+        PretrainConfig.recipe("demo", str(shapes), run=str(run), seed=seed, resume="auto", **changes)
+        for seed, run in enumerate(runs)
+    ]
     if not (shapes / "collection.json").exists():
         console.print(f"[bold]1/4[/bold] {SHAPES} built-in shapes, {VIEWS} pictures each")
         prepare("builtin", str(shapes), count=SHAPES, views=VIEWS, size=PICTURE, points=POINTS)
-    options = yaml.safe_load(recipe_path("demo").read_text(encoding="utf-8"))
-    if encoder is not None:
-        options["encoder"] = encoder
-    for seed in range(seeds):
-        config = PretrainConfig(
-            str(shapes), **options, run=str(root / f"run-seed{seed}"), seed=seed, resume="auto"
+    for config in configs:
+        console.print(
+            f"[bold]2/4[/bold] pre-training {config.method} on {config.encoder}, seed {config.seed}"
         )
-        if not (config.run_folder / "method.safetensors").exists():
-            console.print(f"[bold]2/4[/bold] pre-training {config.method} on {config.encoder}, seed {seed}")
-            pretrain(config)
+        pretrain(config)
     console.print("[bold]3/4[/bold] linear probe and retrieval on held-out shapes")
-    linear = evaluate_linear(str(root / "run-seed*"), str(shapes))
-    retrieval = evaluate_retrieval(str(root / "run-seed0"), str(shapes))
+    linear = evaluate_linear([str(run) for run in runs], str(shapes))
+    retrieval = evaluate_retrieval(str(runs[0]), str(shapes))
     console.print("[bold]4/4[/bold] report")
-    return DemoResult(linear, retrieval, write_report(root / "run-seed0"))
+    return DemoResult(linear, retrieval, write_report(runs[0]))

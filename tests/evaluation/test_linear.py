@@ -24,10 +24,20 @@ def test_predictions_are_those_of_plain_svc_with_grid_search():
     test, _ = blobs(80, 1)
     predicted, penalty = svm(train, labels, test, folds=4, seed=3)
     folds = StratifiedKFold(4, shuffle=True, random_state=3)
-    search = GridSearchCV(SVC(kernel="linear"), {"C": list(C_GRID)}, cv=folds).fit(train, labels)
+    grid = {"C": [c / train.astype(np.float64).var(axis=0).mean() for c in C_GRID]}
+    search = GridSearchCV(SVC(kernel="linear"), grid, cv=folds).fit(train, labels)
     assert penalty == search.best_params_["C"]
     assert (predicted == search.predict(test)).mean() > 0.98  # libsvm's own stopping tolerance
     assert np.array_equal(predicted, SVC(kernel="linear", C=penalty).fit(train, labels).predict(test))
+
+
+def test_the_unit_of_the_features_does_not_matter():
+    train, labels = blobs(200, 0)
+    test, _ = blobs(80, 1)
+    predicted, penalty = svm(train, labels, test, 4, 3)
+    small, larger_penalty = svm(train / 1024, labels, test / 1024, 4, 3)
+    assert np.array_equal(predicted, small)
+    assert larger_penalty == pytest.approx(penalty * 1024**2)
 
 
 def test_test_labels_cannot_reach_the_choice_of_c():

@@ -17,7 +17,7 @@ def batch() -> Batch:
 
 def built(name: str) -> CrossPoint | CrossNet:
     torch.manual_seed(1)
-    method = build_method(name, PointNet(width=32), image_depth=18)
+    method = build_method(name, PointNet(width=32), image_depth=18, image_width=8)
     return method.eval()
 
 

@@ -12,20 +12,23 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+import trimesh
 import yaml
 from conftest import TOY
 from safetensors.torch import load_file
 
 from adacross.data.collection import Collection
+from adacross.data.prepare import prepare
 from adacross.encoders import load_encoder
 from adacross.errors import UserError
+from adacross.evaluation.linear import evaluate_linear
 from adacross.losses.weighting import WEIGHTINGS
 from adacross.methods import METHODS
 from adacross.recipes import FOLDER, recipe_names, recipe_path
+from adacross.training.checkpoint import checkpoints
 from adacross.training.config import PretrainConfig
 from adacross.training.loader import Loader
 from adacross.training.log import read_log
-from adacross.training.loop import weighted_sum
 from adacross.training.monitor import split_validation
 from adacross.training.pretrain import pretrain
 from adacross.training.run import load_method
@@ -41,9 +44,8 @@ def same(first: Path, second: Path) -> bool:
 
 
 def test_a_run_holds_everything_it_should(toy_run: Path):
-    assert {path.name for path in toy_run.iterdir()} == {
-        "checkpoints", "config.yaml", "encoder", "environment.json", "log.csv", "log.jsonl", "method.safetensors",
-    }  # fmt: skip
+    files = {"config.yaml", "environment.json", "log.jsonl", "log.csv", "method.safetensors"}
+    assert {path.name for path in toy_run.iterdir()} == files | {"checkpoints", "encoder"}
     steps = [record for record in read_log(toy_run / "log.jsonl") if record["kind"] == "step"]
     config = PretrainConfig.load(toy_run)
     assert [record["step"] for record in steps] == list(range(1, len(steps) + 1))
@@ -133,14 +135,20 @@ def flags(options: dict[str, Any]) -> list[str]:
     ]
 
 
+LONGER = TOY | {"epochs": 6, "monitor_every": 0}
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(toy_collection: Collection, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return pretrain(configured(toy_collection, tmp_path_factory.mktemp("runs") / "whole", **LONGER))
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_run_resumes_to_the_same_weights(
-    toy_collection: Collection, tmp_path: Path, number: int
+    toy_collection: Collection, uninterrupted: Path, tmp_path: Path, number: int
 ):
-    options = TOY | {"epochs": 6, "monitor_every": 0}
-    whole = pretrain(configured(toy_collection, tmp_path / "whole", **options))
     run = tmp_path / "stopped"
-    command = [*COMMAND, str(toy_collection.folder), "--run", str(run), *flags(options)]
+    command = [*COMMAND, str(toy_collection.folder), "--run", str(run), *flags(LONGER)]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
         deadline = time.monotonic() + 60
         while len(read_log(run / "log.jsonl")) < 3 and time.monotonic() < deadline:
@@ -152,7 +160,7 @@ def test_an_interrupted_run_resumes_to_the_same_weights(
     assert not (run / "encoder").exists()
     done = subprocess.run([*command, "--resume", "auto"], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    assert same(whole, run)
+    assert same(uninterrupted, run)
     numbers = [record["step"] for record in read_log(run / "log.jsonl")]
     assert numbers == list(range(1, len(numbers) + 1))
 
@@ -173,9 +181,9 @@ def test_resume_auto_of_a_finished_run_changes_nothing(toy_collection: Collectio
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"batch_size": 4096}, "batch_size is 4096, but .* has only"),
+        ({"batch_size": 4096}, r"batch_size is 4096, but .* has 119 shapes to train on"),
         ({"points": 2000}, "stores 64 a shape"),
-        ({"encoder_args": {"depth": 3}}, "do not fit pointnet"),
+        ({"encoder_args": {"depth": 3}}, "do not fit encoder"),
     ],
 )
 def test_options_that_do_not_fit_are_refused_before_anything_is_written(
@@ -197,7 +205,7 @@ def test_options_that_do_not_fit_are_refused_before_anything_is_written(
         ({"points": 8}, "at least 32"),
         ({"validation_fraction": 1.0}, "validation_fraction"),
         ({"learning_rate": -1.0}, "learning_rate"),
-        ({"schedule": "epoch", "warmup": 5}, "no warmup"),
+        ({"schedule": "epoch", "warmup": 5}, "has none; choose cosine"),
     ],
 )
 def test_impossible_options_are_refused_at_once(changes: dict[str, Any], message: str):
@@ -234,7 +242,7 @@ def test_every_recipe_runs_at_toy_size(toy_collection: Collection, tmp_path: Pat
         "points": 48,
         "epochs": 1,
         "batch_size": 8,
-        "image_depth": 18,
+        "image_width": 8,
         "monitor_every": 0,
     }
     kept = {"encoder_args": {**options.get("encoder_args", {}), "width": 32}}
@@ -253,10 +261,58 @@ def test_recipes_are_found_by_name_and_by_path():
         recipe_path("nowhere/demo.yaml")
 
 
-def test_a_loss_that_is_not_finite_stops_and_names_its_term():
-    terms = {"intra": torch.tensor(1.0), "cross": torch.tensor(float("nan"))}
-    with pytest.raises(UserError, match=r"'cross' became nan at step 12"):
-        weighted_sum(terms, WEIGHTINGS["fixed"](), 12)
+def test_a_loss_that_is_not_finite_stops_names_its_term_and_keeps_the_last_checkpoint(
+    toy_collection: Collection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    original = METHODS["adacrossnet"].losses
+    calls = []
+
+    def poisoned(self: Any, batch: Any) -> dict[str, torch.Tensor]:
+        calls.append(1)
+        terms = original(self, batch)
+        return terms | {"cross": terms["cross"] * float("nan")} if len(calls) > 7 else terms
+
+    monkeypatch.setattr(METHODS["adacrossnet"], "losses", poisoned)
+    with pytest.raises(UserError, match=r"'cross' became nan at step 7"):
+        pretrain(configured(toy_collection, tmp_path / "run", epochs=3, monitor_every=0))
+    assert checkpoints(tmp_path / "run")
+    assert not (tmp_path / "run" / "encoder").exists()
+
+
+def test_mixed_precision_trains(toy_collection: Collection, tmp_path: Path):
+    run = pretrain(configured(toy_collection, tmp_path / "run", precision="bf16", epochs=1))
+    records = [record for record in read_log(run / "log.jsonl") if record["kind"] == "step"]
+    assert all(np.isfinite(record["loss"]) for record in records)
+    assert load_encoder(run / "encoder")(torch.randn(1, 40, 3)).dtype == torch.float32
+
+
+def test_shapes_without_classes_train_and_have_no_probe(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    (tmp_path / "parts").mkdir()
+    for number in range(12):
+        trimesh.creation.box(extents=(1, 1 + number, 2)).export(tmp_path / "parts" / f"{number}.off")
+    data = tmp_path / "data"
+    prepare(str(tmp_path / "parts"), str(data), points=64, views=1, size=32, workers=1)
+    options = TOY | {"batch_size": 4, "validation_fraction": 0.3, "epochs": 1}
+    run = pretrain(PretrainConfig(str(data), run=str(tmp_path / "run"), **options))
+    (look,) = [record for record in read_log(run / "log.jsonl") if record["kind"] == "monitor"]
+    assert "recall_at_1" in look
+    assert "probe_accuracy" not in look
+    with pytest.raises(UserError, match="has no classes"):
+        evaluate_linear(str(run), str(data))
+
+
+def test_two_processes_train_one_run(toy_collection: Collection, tmp_path: Path):
+    """Weights are averaged over processes, only the first writes; each contrasts its own part of a batch."""
+    run = tmp_path / "run"
+    launch = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", "2", "--master_port", "0"]
+    words = [str(toy_collection.folder), "--run", str(run), *flags(TOY | {"epochs": 1, "monitor_every": 0})]
+    command = [*launch, "-m", "adacross", "pretrain", *words]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=180)
+    assert done.returncode == 0, done.stderr
+    assert json.loads((run / "environment.json").read_text())["processes"] == 2
+    steps = [record["step"] for record in read_log(run / "log.jsonl")]
+    assert steps == list(range(1, len(steps) + 1))
+    load_encoder(run / "encoder")
 
 
 @pytest.mark.parametrize("content", ["- a list", "{", "collection: x\nnonsense: 1\n", "method: adacrossnet"])

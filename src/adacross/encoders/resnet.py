@@ -81,26 +81,29 @@ class ResNet(nn.Module):
     Args:
         depth: 18 (dim 512) or 50 (dim 2,048).
         channels: 3 for RGB, 1 for grey.
+        width: channels of the first stage, 64 in the paper; every later stage has twice as many.
 
     Raises:
         UserError: another depth, or no channel.
     """
 
-    def __init__(self, depth: Literal[18, 50] = 50, channels: int = 3) -> None:
+    def __init__(self, depth: Literal[18, 50] = 50, channels: int = 3, width: int = 64) -> None:
         if depth not in _ARCHITECTURES:
             raise UserError(f"ResNet's depth is {depth}; expected 18 or 50.")
-        if channels < 1:
-            raise UserError(f"ResNet has {channels} channels; expected 3 (RGB) or 1 (grey).")
+        if channels < 1 or width < 1:
+            raise UserError(
+                f"ResNet has {channels} channels and width {width}; expected 3 (RGB) or 1 (grey), and 64."
+            )
         super().__init__()
         block, blocks = _ARCHITECTURES[depth]
         self.channels = channels
-        self.dim = 512 * block.expansion
-        self.conv1 = nn.Conv2d(channels, 64, 7, 2, padding=3, bias=False)
-        self.bn1 = nn.BatchNorm2d(64)
-        self.layer1 = _stage(block, 64, 64, blocks[0], 1)
-        self.layer2 = _stage(block, 64 * block.expansion, 128, blocks[1], 2)
-        self.layer3 = _stage(block, 128 * block.expansion, 256, blocks[2], 2)
-        self.layer4 = _stage(block, 256 * block.expansion, 512, blocks[3], 2)
+        self.dim = 8 * width * block.expansion
+        self.conv1 = nn.Conv2d(channels, width, 7, 2, padding=3, bias=False)
+        self.bn1 = nn.BatchNorm2d(width)
+        self.layer1 = _stage(block, width, width, blocks[0], 1)
+        self.layer2 = _stage(block, width * block.expansion, 2 * width, blocks[1], 2)
+        self.layer3 = _stage(block, 2 * width * block.expansion, 4 * width, blocks[2], 2)
+        self.layer4 = _stage(block, 4 * width * block.expansion, 8 * width, blocks[3], 2)
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")

@@ -72,7 +72,7 @@ class LinearResult:
             table.add_column(column)
         for name, score in (("pre-trained", self.pretrained), ("untrained", self.untrained)):
             each = " ".join(f"{100 * value:.1f}" for value in score.accuracy)
-            table.add_row(name, str(score), each, " ".join(f"{c:g}" for c in score.C))
+            table.add_row(name, str(score), each, " ".join(f"{c:.2g}" for c in score.C))
         table.add_row("gain", f"{100 * self.gain:+.1f} points")
         return table
 
@@ -220,7 +220,7 @@ def _spread(encoders: int, drawn: bool, repetitions: int) -> str:
 
 
 def evaluate_linear(
-    encoder: str,
+    encoder: str | list[str],
     data: str,
     points: int | None = None,
     seeds: int = 3,
@@ -234,8 +234,8 @@ def evaluate_linear(
     the training split; the encoder is frozen in eval mode.
 
     Args:
-        encoder: a run, an encoder folder, a hub id, or a quoted pattern of runs that differ in their seed
-            ('runs/shapes-seed*').
+        encoder: a run, an encoder folder, a hub id, or several runs that differ in their seed, as a list or
+            as a quoted pattern ('runs/shapes-seed*').
         data: a prepared collection with classes.
         points: points of each cloud; 1,024 or all there are if not given.
         seeds: repetitions; each draws points and folds anew, and a new untrained encoder.

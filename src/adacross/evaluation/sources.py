@@ -25,31 +25,32 @@ def untrained_like(encoder: Encoder, seed: int) -> Encoder:
         return type(encoder)(**encoder.options).eval()
 
 
-def _is_run(folder: Path) -> bool:
-    return (folder / "config.yaml").is_file()
-
-
-def find_encoders(given: str) -> list[Found]:
-    """Encoders named by a run, an encoder folder, a hub id, or a pattern of runs.
+def find_encoders(given: str | list[str]) -> list[Found]:
+    """Encoders named by a run, an encoder folder, a hub id, a pattern of runs, or a list of those.
 
     Raises:
-        UserError: nothing there, or a run that has no encoder yet.
+        UserError: nothing there, a run that has no encoder yet, or encoders of several kinds.
     """
-    path = Path(given)
-    matches = sorted(path.parent.glob(path.name)) if "*" in path.name else [path]
-    found = []
-    for path in matches:
-        if _is_run(path):
-            if not (path / "encoder").is_dir():
-                raise UserError(
-                    f"run {path} has no encoder yet; finish it with `adacross pretrain ... --resume auto`."
-                )
-            found.append(Found(path.name, load_encoder(str(path / "encoder")), path))
-        else:
-            found.append(Found(path.name, load_encoder(str(path) if path.exists() else given), None))
-    kinds = {type(item.encoder).__name__ for item in found}
+    names = [given] if isinstance(given, str) else given
+    found = [_find(match) for name in names for match in _matches(name)]
+    if not found:
+        raise UserError(f"nothing matches {given}; expected a run, an encoder folder or a pattern of runs.")
+    kinds = sorted({type(item.encoder).__name__ for item in found})
     if len(kinds) > 1:
-        raise UserError(
-            f"{given} matches encoders of different kinds ({', '.join(sorted(kinds))}); expected one kind."
-        )
+        raise UserError(f"{given} matches several kinds of encoder ({', '.join(kinds)}); expected one.")
     return found
+
+
+def _matches(name: str) -> list[str]:
+    """What a pattern stands for; anything else is itself."""
+    path = Path(name)
+    return sorted(str(match) for match in path.parent.glob(path.name)) if "*" in path.name else [name]
+
+
+def _find(name: str) -> Found:
+    path = Path(name)
+    if not (path / "config.yaml").is_file():
+        return Found(path.name, load_encoder(name), None)
+    if not (path / "encoder").is_dir():
+        raise UserError(f"run {path} is not finished; continue it with --resume auto.")
+    return Found(path.name, load_encoder(path / "encoder"), path)

@@ -20,6 +20,7 @@ def build_method(
     name: str,
     encoder: Encoder,
     image_depth: Literal[18, 50],
+    image_width: int = 64,
     temperature: float | None = None,
     mask_same_object: bool = False,
 ) -> Method:
@@ -29,6 +30,7 @@ def build_method(
         name: one of `METHODS`.
         encoder: the point encoder to train.
         image_depth: 18 or 50, the ResNets' depth.
+        image_width: channels of their first stage.
         temperature: None for the method's own (0.1 CrossPoint, 0.2 CrossNet and AdaCrossNet).
         mask_same_object: see `CrossNet`; CrossPoint has no such negatives.
 
@@ -37,9 +39,9 @@ def build_method(
     """
     method = METHODS[one_of("method", name, METHODS)]
     options = {} if temperature is None else {"temperature": temperature}
-    rgb = ResNet(depth=image_depth, channels=3)
+    rgb = ResNet(image_depth, channels=3, width=image_width)
     if issubclass(method, CrossNet):
-        gray = ResNet(depth=image_depth, channels=1)
+        gray = ResNet(image_depth, channels=1, width=image_width)
         return method(encoder, rgb, gray, mask_same_object=mask_same_object, **options)
     return method(encoder, rgb, **options)
 

@@ -12,9 +12,14 @@ METHODS = {
     "adacrossnet": "AdaCrossNet",
     "crosspoint": "CrossPoint",
     "crossnet": "CrossNet",
-    "joint_mae": "Joint-MAE",
 }
-ENCODERS = {"dgcnn": "DGCNN", "pointnet": "PointNet", "point_m2ae": "Point-M2AE"}
+ENCODERS = {
+    "dgcnn": "DGCNN",
+    "dgcnn-partseg": "DGCNN (part segmentation)",
+    "dgcnn-semseg": "DGCNN (semantic segmentation)",
+    "pointnet": "PointNet",
+    "pointnet-partseg": "PointNet (part segmentation)",
+}
 _STRIP = 12
 
 
@@ -51,7 +56,10 @@ def _sentence(data: RunData) -> list[str]:
     parts += [tag("b", method_name(data))]
     if data.facts:
         shapes = data.facts.splits.get("train", data.facts.count)
-        parts += [f" on the {plural(shapes, 'training shape')} of the collection ", tag("b", data.facts.name)]
+        kept = float(data.config.get("validation_fraction", 0))
+        held_out = f" ({kept:.0%} of them kept for the monitor)" if kept else ""
+        parts += [f" on the {plural(shapes, 'training shape')}{held_out} of the collection "]
+        parts += [tag("b", data.facts.name)]
         parts += [", point clouds against pictures, no labels"]
     else:
         parts += [" on ", tag("b", str(data.config["collection"]))]

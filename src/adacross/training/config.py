@@ -8,6 +8,7 @@ import yaml
 
 from adacross.errors import UserError, one_of
 from adacross.files import whole_file
+from adacross.recipes import recipe_path
 from adacross.training.schedule import Schedule
 
 NOT_COMPARED = {
@@ -30,6 +31,7 @@ class PretrainConfig:
         encoder: the point encoder, dgcnn or pointnet.
         encoder_args: the encoder's own options, such as `{"k": 15}` for dgcnn.
         image_depth: depth of the two ResNets, 18 or 50 (50 in the papers).
+        image_width: channels of their first stage (64 in the papers); fewer for small machines.
         picture_size: side of the pictures given to the ResNets, in pixels (224 in the papers).
         points: points drawn at random for each augmented cloud; all stored points if not given.
         epochs: how often every shape is seen.
@@ -58,6 +60,7 @@ class PretrainConfig:
     encoder: str = "dgcnn"
     encoder_args: dict[str, int] = field(default_factory=dict)
     image_depth: Literal[18, 50] = 50
+    image_width: int = 64
     picture_size: int = 224
     points: int | None = None
     epochs: int = 100
@@ -87,9 +90,11 @@ class PretrainConfig:
         one_of("encoder", self.encoder, ENCODERS)
         if self.weighting is not None:
             one_of("weighting", self.weighting, WEIGHTINGS)
-        for name in ("epochs", "batch_size", "picture_size", "checkpoint_every"):
+        for name in ("epochs", "batch_size", "image_width", "checkpoint_every"):
             if getattr(self, name) < 1:
                 raise UserError(f"{name} is {getattr(self, name)}; expected at least 1.")
+        if self.picture_size < 32:
+            raise UserError(f"picture_size is {self.picture_size}; expected at least 32 pixels.")
         if self.batch_size < 2:
             raise UserError("batch_size is 1; a contrastive loss needs at least 2 shapes to tell apart.")
         if self.points is not None and self.points < 32:
@@ -111,6 +116,15 @@ class PretrainConfig:
         name = f"{Path(self.collection).resolve().name}-{self.method}-{self.encoder}-seed{self.seed}"
         return Path(self.run) if self.run else Path("runs") / name
 
+    @classmethod
+    def recipe(cls, name: str, collection: str, **changes: Any) -> "PretrainConfig":
+        """The options of a recipe, given by name or path, with some of them changed.
+
+        Raises:
+            UserError: there is no such recipe, or it has options this version does not know.
+        """
+        return cls(**(_read_options(recipe_path(name), cls) | {"collection": collection} | changes))
+
     def save(self, run: Path) -> None:
         """Write `config.yaml` into the run."""
         values = asdict(self) | {"collection": str(Path(self.collection).resolve()), "run": str(run)}
@@ -125,18 +139,11 @@ class PretrainConfig:
             UserError: the file is missing, not YAML, or has options this version does not know.
         """
         path = Path(run) / "config.yaml"
-        try:
-            values: Any = yaml.safe_load(path.read_text(encoding="utf-8"))
-        except FileNotFoundError:
-            raise UserError(
-                f"{run} is not a run: it has no config.yaml. Make one with `adacross pretrain`."
-            ) from None
-        except (yaml.YAMLError, UnicodeDecodeError) as error:
-            raise UserError(f"{path} is not valid YAML ({error}).") from None
-        known = {option.name for option in fields(cls)}
-        if not isinstance(values, dict) or "collection" not in values or not set(values) <= known:
-            strange = sorted(set(values) - known) if isinstance(values, dict) else values
-            raise UserError(f"{path} is not a pre-training configuration of this version (found {strange}).")
+        if not path.is_file():
+            raise UserError(f"{run} is not a run (no config.yaml); make one with adacross pretrain.")
+        values = _read_options(path, cls)
+        if "collection" not in values:
+            raise UserError(f"{path} names no collection; expected the file that adacross pretrain wrote.")
         return cls(**values)
 
     def must_match(self, earlier: "PretrainConfig") -> None:
@@ -152,3 +159,17 @@ class PretrainConfig:
             raise UserError(
                 f"cannot resume with other options ({listed}). Give the same ones, or another --run."
             )
+
+
+def _read_options(path: Path, options: type[PretrainConfig]) -> dict[str, Any]:
+    """The options in a YAML file, checked to be known ones."""
+    try:
+        values: Any = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise UserError(f"{path} is not valid YAML ({error}).") from None
+    known = {option.name for option in fields(options)}
+    if not isinstance(values, dict):
+        raise UserError(f"{path} holds {values!r}; expected options of pre-training, one a line.")
+    if strange := sorted(set(map(str, values)) - known):
+        raise UserError(f"{path} has options {strange} that this version does not know. Remove them.")
+    return values

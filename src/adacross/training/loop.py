@@ -44,25 +44,6 @@ def make_batch(raw: RawBatch, config: PretrainConfig, generator: torch.Generator
     return Batch(torch.stack(clouds), rgb, gray)
 
 
-def weighted_sum(
-    terms: dict[str, Tensor], weighting: Weighting, step: int
-) -> tuple[Tensor, dict[str, float], dict[str, float]]:
-    """The loss to descend, the terms' values and their weights.
-
-    Raises:
-        UserError: a term is not finite; says which and when.
-    """
-    values = {name: float(term.detach()) for name, term in terms.items()}
-    for name, value in values.items():
-        if not math.isfinite(value):
-            raise UserError(
-                f"loss term {name!r} became {value} at step {step}. The last checkpoint is intact; "
-                "lower learning_rate, raise temperature or use precision float32, and start again."
-            )
-    weights = weighting.update(values)
-    return torch.stack([weights[name] * terms[name] for name in terms]).sum(), values, weights
-
-
 @dataclass
 class Training:
     """A run in progress: what is trained, with what, and how far it is."""
@@ -142,10 +123,13 @@ class Training:
             group["lr"] = rate
         device = self.accelerator.device
         generator = step_generator(config.seed, self.step, self.accelerator.process_index, device)
+        batch = make_batch(raw, config, generator)
         model.train()
         with self.accelerator.autocast():
-            terms = model(make_batch(raw, config, generator))
-        loss, values, weights = weighted_sum(terms, self.weighting, self.step)
+            terms = model(batch)
+        values = self._mean_values(terms)
+        weights = self.weighting.update(values)
+        loss = torch.stack([weights[name] * term for name, term in terms.items()]).sum()
         optimizer.zero_grad(set_to_none=True)
         self.accelerator.backward(loss)
         optimizer.step()
@@ -154,11 +138,28 @@ class Training:
             "kind": "step",
             "step": self.step,
             "epoch": self.step / self.loader.steps_per_epoch,
-            "loss": float(loss.detach()),
+            "loss": sum(weights[name] * values[name] for name in values),
             "terms": values,
             "weights": weights,
             "lr": rate,
         }
+
+    def _mean_values(self, terms: dict[str, Tensor]) -> dict[str, float]:
+        """The terms' values, averaged over processes so that all of them choose the same weights.
+
+        Raises:
+            UserError: a term is not finite; says which and when.
+        """
+        stacked = torch.stack([term.detach().float() for term in terms.values()])
+        means = self.accelerator.reduce(stacked, reduction="mean").tolist()
+        values = dict(zip(terms, means, strict=True))
+        for name, value in values.items():
+            if not math.isfinite(value):
+                raise UserError(
+                    f"loss term {name!r} became {value} at step {self.step}. The last checkpoint is intact; "
+                    "lower learning_rate, raise temperature or use precision float32, and start again."
+                )
+        return values
 
     def _after(self, log: Log | None, record: dict[str, Any], progress: Progress, task: TaskID) -> None:
         """Log, show, look and save what is due after a step."""

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from accelerate import Accelerator
 
+from adacross.console import console
 from adacross.data.collection import Collection
 from adacross.errors import UserError
 from adacross.files import write_json
@@ -119,4 +120,5 @@ def pretrain(config: PretrainConfig) -> Path:
     training.go()
     if accelerator.is_main_process:
         save_method(method, run)
+        console.print(f"the encoder is in {run / 'encoder'}; look at the run with: adacross report {run}")
     return run

@@ -28,9 +28,15 @@ def new_method(config: PretrainConfig) -> Method:
                 f"encoder_args {config.encoder_args} do not fit encoder {config.encoder!r}: {error}."
             ) from None
         method = build_method(
-            config.method, encoder, config.image_depth, config.temperature, config.mask_same_object
+            config.method,
+            encoder,
+            config.image_depth,
+            config.image_width,
+            config.temperature,
+            config.mask_same_object,
         )
-    return method.to(memory_format=torch.channels_last)  # the image towers' faster layout, on CPU and GPU
+    # The image towers' faster layout, on CPU and GPU; torch's type stub does not know the argument.
+    return method.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 
 def save_method(method: Method, run: Path) -> None:

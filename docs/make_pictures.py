@@ -1,0 +1,43 @@
+"""Make the documentation's pictures again: `make demo`, then `make docs`.
+
+Takes the demo's report and collection, and writes docs/images/.
+"""
+
+import shutil
+import sys
+from pathlib import Path
+
+from playwright.sync_api import sync_playwright
+
+from adacross import UserError, inspect
+
+IMAGES = Path(__file__).parent / "images"
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+
+
+def main(demo: Path) -> None:
+    report = demo / "run-seed0" / "report.html"
+    if not report.exists():
+        raise UserError(f"{report} does not exist; run `make demo` first.")
+    browser_path = next((found for name in BROWSERS if (found := shutil.which(name))), None)
+    if browser_path is None:
+        raise UserError(f"none of {', '.join(BROWSERS)} is installed; the pictures are taken in one of them.")
+    IMAGES.mkdir(exist_ok=True)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=browser_path, args=["--no-sandbox", "--enable-unsafe-swiftshader"]
+        )
+        page = browser.new_page(viewport={"width": 1100, "height": 900})
+        page.goto(report.resolve().as_uri())
+        page.wait_for_timeout(3000)
+        page.screenshot(path=IMAGES / "report.png")
+        for section in ("training", "neighbours"):
+            page.locator(f"#{section}").scroll_into_view_if_needed()
+            page.wait_for_timeout(2500)
+            page.screenshot(path=IMAGES / f"report-{section}.png")
+        browser.close()
+    inspect(str(demo / "shapes"), sheet=str(IMAGES / "shapes.png"))
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1] if len(sys.argv) > 1 else "demo"))

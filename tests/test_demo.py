@@ -1,0 +1,80 @@
+"""The demo at toy size, and the README's own lines."""
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+import trimesh
+import yaml
+from conftest import TOY
+
+from adacross import demo as demo_module
+from adacross.cli import main
+from adacross.demo import demo
+from adacross.errors import UserError
+
+README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+
+
+@pytest.fixture
+def toy_recipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Every recipe's name leads to a recipe of toy size."""
+    path = tmp_path / "toy.yaml"
+    path.write_text(yaml.safe_dump(TOY | {"epochs": 1}))
+    monkeypatch.setattr("adacross.training.config.recipe_path", lambda name: path)
+    monkeypatch.setattr("adacross.recipes.recipe_path", lambda name: path)
+    return path
+
+
+@pytest.mark.usefixtures("toy_recipe")
+def test_demo_does_the_whole_job_and_goes_on_where_it_stopped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    for name, value in {"SHAPES": 264, "VIEWS": 1, "PICTURE": 32, "POINTS": 64}.items():
+        monkeypatch.setattr(demo_module, name, value)
+    folder = str(tmp_path / "demo")
+    assert main(["demo", folder]) == 0
+    out = capsys.readouterr().out
+    for word in ("pre-trained", "untrained", "gain", "recall@1", "report.html"):
+        assert word in out
+    report = tmp_path / "demo" / "run-seed0" / "report.html"
+    assert str(report) in out.replace("\n", "")
+    made = (tmp_path / "demo" / "shapes" / "collection.json").stat().st_mtime_ns
+    again = demo(folder, seeds=2)
+    assert (tmp_path / "demo" / "shapes" / "collection.json").stat().st_mtime_ns == made
+    assert again.linear.encoders == ["run-seed0", "run-seed1"]
+    with pytest.raises(UserError, match="encoder was 'pointnet', is 'dgcnn'"):
+        demo(folder, encoder="dgcnn")
+
+
+def parts(folder: Path, count: int) -> None:
+    """A folder of real meshes, as a user has them."""
+    for number in range(count):
+        mesh = trimesh.creation.box(extents=(1, 1 + number % 3, 1 + number % 5))
+        (folder / f"kind{number % 2}").mkdir(parents=True, exist_ok=True)
+        mesh.export(
+            folder / f"kind{number % 2}" / f"part{number}.{('off', 'obj', 'ply', 'stl', 'glb')[number % 5]}"
+        )
+
+
+def test_the_readmes_python_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, toy_recipe: Path):
+    monkeypatch.chdir(tmp_path)
+    parts(tmp_path / "parts", 14)
+    (block,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    names: dict[str, object] = {}
+    exec(block, names)  # noqa: S102  the README is ours
+    assert names["features"].shape == (14, 32)
+    assert (tmp_path / "runs" / "parts" / "report.html").exists()
+
+
+def test_the_readmes_shell_lines_are_commands(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, toy_recipe: Path
+):
+    """Run as written, with pictures and clouds of the size the README gives."""
+    monkeypatch.chdir(tmp_path)
+    parts(tmp_path / "parts", 14)
+    lines = re.findall(r"^    (adacross .*)$", README, re.MULTILINE)
+    assert len(lines) >= 3
+    for line in lines:
+        assert main(shlex.split(line)[1:]) == 0, line
