@@ -1,26 +1,14 @@
 """What several tests start from: a small prepared collection and a finished toy run."""
 
 from pathlib import Path
-from typing import Any
 
 import pytest
+from toy import TOY
 
 from adacross.data.collection import Collection
 from adacross.data.prepare import prepare
 from adacross.training.config import PretrainConfig
 from adacross.training.pretrain import pretrain
-
-TOY: dict[str, Any] = {
-    "encoder": "pointnet",
-    "encoder_args": {"width": 32},
-    "image_depth": 18,
-    "image_width": 8,
-    "picture_size": 32,
-    "points": 48,
-    "epochs": 2,
-    "batch_size": 16,
-    "device": "cpu",
-}
 
 
 @pytest.fixture(scope="session")

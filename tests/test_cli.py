@@ -57,7 +57,7 @@ def test_every_command_has_help_with_examples(capsys: pytest.CaptureFixture[str]
         (["evaluate", "linear", "no/such/run*", "data"], "nothing matches"),
         (["evaluate", "retrieval", "no/such/run", "no/such/data"], "no/such/run is not a run"),
         (["report", "no/such/run"], "no/such/run"),
-        (["demo", "x", "--seeds", "0"], "seeds is 0"),
+        (["demo", "--seeds", "0"], "seeds is 0"),
     ],
     ids=" ".join,
 )
@@ -94,7 +94,7 @@ def test_pretrain_evaluate_report_as_typed(
     code, out, err = typed(capsys, "pretrain", data, "--config", "demo", "--run", run, *small, *width)
     assert code == 0, err
     assert out.strip() == run
-    code, out, err = typed(capsys, "evaluate", "linear", run, data, "--seeds", "2", "--folds", "2")
+    code, out, err = typed(capsys, "evaluate", "linear", run, data, "--seeds", "2", "--folds", "3")
     assert code == 0, err
     assert "untrained" in out
     result = json.loads((tmp_path / "run" / "evaluation" / "linear.json").read_text())

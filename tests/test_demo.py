@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import trimesh
 import yaml
-from conftest import TOY
+from toy import TOY
 
 from adacross import demo as demo_module
 from adacross.cli import main
@@ -34,12 +34,12 @@ def test_demo_does_the_whole_job_and_goes_on_where_it_stopped(
     for name, value in {"SHAPES": 264, "VIEWS": 1, "PICTURE": 32, "POINTS": 64}.items():
         monkeypatch.setattr(demo_module, name, value)
     folder = str(tmp_path / "demo")
-    assert main(["demo", folder]) == 0
+    assert main(["demo", "--folder", folder]) == 0
     out = capsys.readouterr().out
     for word in ("pre-trained", "untrained", "gain", "recall@1", "report.html"):
         assert word in out
     report = tmp_path / "demo" / "run-seed0" / "report.html"
-    assert str(report) in out.replace("\n", "")
+    assert f"report: {report}\n" in out
     made = (tmp_path / "demo" / "shapes" / "collection.json").stat().st_mtime_ns
     again = demo(folder, seeds=2)
     assert (tmp_path / "demo" / "shapes" / "collection.json").stat().st_mtime_ns == made
@@ -60,11 +60,11 @@ def parts(folder: Path, count: int) -> None:
 
 def test_the_readmes_python_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, toy_recipe: Path):
     monkeypatch.chdir(tmp_path)
-    parts(tmp_path / "parts", 14)
+    parts(tmp_path / "parts", 40)
     (block,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
     names: dict[str, object] = {}
     exec(block, names)  # noqa: S102  the README is ours
-    assert names["features"].shape == (14, 32)
+    assert names["features"].shape == (40, 32)
     assert (tmp_path / "runs" / "parts" / "report.html").exists()
 
 
@@ -73,7 +73,7 @@ def test_the_readmes_shell_lines_are_commands(
 ):
     """Run as written, with pictures and clouds of the size the README gives."""
     monkeypatch.chdir(tmp_path)
-    parts(tmp_path / "parts", 14)
+    parts(tmp_path / "parts", 40)
     lines = re.findall(r"^    (adacross .*)$", README, re.MULTILINE)
     assert len(lines) >= 3
     for line in lines:

@@ -1,6 +1,5 @@
 """Where progress and messages go: standard error, so that standard output stays for results."""
 
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -8,7 +7,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 console = Console(stderr=True, highlight=False)
-results = Console(file=sys.stdout, highlight=False, soft_wrap=True)
+results = Console(highlight=False, soft_wrap=True)
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from rich.console import Group
 from rich.table import Table
 
 from adacross.console import console
@@ -26,7 +27,7 @@ class DemoResult:
     retrieval: RetrievalResult
     report: Path
 
-    def table(self) -> Table:
+    def table(self) -> Group:
         """The figures as people read them."""
         table = Table(title="adacross demo", show_header=False)
         table.add_row("linear SVM, pre-trained", str(self.linear.pretrained))
@@ -40,8 +41,7 @@ class DemoResult:
             table.add_row(f"{name} (chance {100 * self.retrieval.chance_recall_at_1:.2f} %)", text)
         table.add_row("data", f"{self.linear.train} train / {self.linear.test} test built-in shapes")
         table.add_row("protocol", f"{self.linear.classifier}; {self.linear.spread}")
-        table.add_row("report", str(self.report))
-        return table
+        return Group(table, f"report: {self.report}")
 
 
 def demo(folder: str = "demo", seeds: int = 1, encoder: str | None = None) -> DemoResult:

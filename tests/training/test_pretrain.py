@@ -14,8 +14,8 @@ import pytest
 import torch
 import trimesh
 import yaml
-from conftest import TOY
 from safetensors.torch import load_file
+from toy import TOY
 
 from adacross.data.collection import Collection
 from adacross.data.prepare import prepare
@@ -104,13 +104,6 @@ def test_each_shape_once_an_epoch_and_never_a_test_shape(toy_collection: Collect
         [loader.members(step) for step in range(loader.steps_per_epoch, 2 * loader.steps_per_epoch)]
     )
     assert not np.array_equal(dealt, following)
-
-
-def test_processes_share_a_batch_without_overlap(toy_collection: Collection):
-    indices = toy_collection.indices("train")
-    whole = Loader(toy_collection, indices, 6, seed=0).members(3)
-    shares = [Loader(toy_collection, indices, 6, seed=0, rank=rank, world=3).members(3) for rank in range(3)]
-    assert sorted(np.concatenate(shares)) == sorted(whole)
 
 
 def test_batches_are_those_of_load_in_order(toy_collection: Collection):
@@ -299,20 +292,6 @@ def test_shapes_without_classes_train_and_have_no_probe(tmp_path: Path, capsys: 
     assert "probe_accuracy" not in look
     with pytest.raises(UserError, match="has no classes"):
         evaluate_linear(str(run), str(data))
-
-
-def test_two_processes_train_one_run(toy_collection: Collection, tmp_path: Path):
-    """Weights are averaged over processes, only the first writes; each contrasts its own part of a batch."""
-    run = tmp_path / "run"
-    launch = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", "2", "--master_port", "0"]
-    words = [str(toy_collection.folder), "--run", str(run), *flags(TOY | {"epochs": 1, "monitor_every": 0})]
-    command = [*launch, "-m", "adacross", "pretrain", *words]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=180)
-    assert done.returncode == 0, done.stderr
-    assert json.loads((run / "environment.json").read_text())["processes"] == 2
-    steps = [record["step"] for record in read_log(run / "log.jsonl")]
-    assert steps == list(range(1, len(steps) + 1))
-    load_encoder(run / "encoder")
 
 
 @pytest.mark.parametrize("content", ["- a list", "{", "collection: x\nnonsense: 1\n", "method: adacrossnet"])

@@ -110,6 +110,9 @@ class _Worker:
     def ask(self, request: Request) -> bytes | Died:
         """Send one request and wait for its answer; a death is an answer, too."""
         process = self._process or self._start()
+        if self._errors is not None:  # what earlier requests wrote explains nothing
+            self._errors.seek(0)
+            self._errors.truncate()
         line = json.dumps(request).encode() + b"\n"
         # A worker that is already gone breaks the pipe; the missing answer then tells so.
         with suppress(BrokenPipeError):

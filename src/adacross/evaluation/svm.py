@@ -47,10 +47,8 @@ def svm(
         fit, check = fold
         to_fit, to_check = gram[np.ix_(fit, fit)], gram[np.ix_(check, fit)]
         machines = (SVC(kernel="precomputed", C=penalty, cache_size=1000) for penalty in candidates)
-        return [
-            machine.fit(to_fit, train_labels[fit]).score(to_check, train_labels[check])
-            for machine in machines
-        ]
+        predictions = (machine.fit(to_fit, train_labels[fit]).predict(to_check) for machine in machines)
+        return [float(np.mean(predicted == train_labels[check])) for predicted in predictions]
 
     with ThreadPoolExecutor(os.cpu_count()) as threads:  # libsvm lets other threads run
         means = np.mean(list(threads.map(accuracies, splits)), axis=0).round(9)

@@ -35,7 +35,7 @@ class PretrainConfig:
         picture_size: side of the pictures given to the ResNets, in pixels (224 in the papers).
         points: points drawn at random for each augmented cloud; all stored points if not given.
         epochs: how often every shape is seen.
-        batch_size: shapes a step, over all processes.
+        batch_size: shapes a step.
         learning_rate: the largest rate.
         weight_decay: L2 coefficient given to Adam (CrossNet's 1e-5).
         schedule: cosine (over the whole run), epoch (CrossPoint's), released (CrossNet's and AdaCrossNet's

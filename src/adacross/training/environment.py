@@ -39,7 +39,7 @@ def _processor() -> str:
     return names[0] if names else platform.machine()
 
 
-def environment(device: torch.device, processes: int = 1) -> dict[str, str | int | None]:
+def environment(device: torch.device) -> dict[str, str | int | None]:
     """Versions, machine and commit, as plain values."""
     packages = ("accelerate", "datasets", "numpy", "scikit-learn", "trimesh")
     return {
@@ -55,5 +55,4 @@ def environment(device: torch.device, processes: int = 1) -> dict[str, str | int
         "cores": os.cpu_count(),
         "threads": torch.get_num_threads(),
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
-        "processes": processes,
     }

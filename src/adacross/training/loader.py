@@ -35,32 +35,22 @@ class Loader:
     Args:
         collection: where the shapes are.
         indices: which of its shapes to deal.
-        batch_size: shapes a batch, over all processes.
+        batch_size: shapes a batch.
         seed: the run's seed.
-        rank: this process's number, and `world` the number of processes; each takes its share of a batch.
     """
 
-    def __init__(
-        self,
-        collection: Collection,
-        indices: np.ndarray,
-        batch_size: int,
-        seed: int,
-        rank: int = 0,
-        world: int = 1,
-    ) -> None:
+    def __init__(self, collection: Collection, indices: np.ndarray, batch_size: int, seed: int) -> None:
         self.collection = collection
         self.indices = indices
         self.batch_size = batch_size
         self.seed = seed
-        self.share = slice(rank, None, world)
         self.steps_per_epoch = len(indices) // batch_size
 
     def members(self, step: int) -> np.ndarray:
-        """Indices of the shapes of one step, `(batch_size / world,)`."""
+        """Indices of the shapes of one step, `(batch_size,)`."""
         epoch, position = divmod(step, self.steps_per_epoch)
         order = np.random.default_rng([self.seed, epoch]).permutation(self.indices)
-        return order[position * self.batch_size : (position + 1) * self.batch_size][self.share]
+        return order[position * self.batch_size : (position + 1) * self.batch_size]
 
     def load(self, step: int) -> RawBatch:
         """Read and decode one step's shapes."""

@@ -30,9 +30,9 @@ class Interrupted(KeyboardInterrupt):
     """The run was asked to stop, has saved itself, and says how to continue."""
 
 
-def step_generator(seed: int, step: int, rank: int, device: torch.device) -> torch.Generator:
-    """The generator of one step: a function of seed, step and process, so that nothing needs saving."""
-    drawn = np.random.SeedSequence([seed, step, rank]).generate_state(1, np.uint64)[0]
+def step_generator(seed: int, step: int, device: torch.device) -> torch.Generator:
+    """The generator of one step: a function of seed and step, so that nothing needs saving."""
+    drawn = np.random.SeedSequence([seed, step]).generate_state(1, np.uint64)[0]
     return torch.Generator(device).manual_seed(int(drawn >> np.uint64(1)))
 
 
@@ -42,6 +42,22 @@ def make_batch(raw: RawBatch, config: PretrainConfig, generator: torch.Generator
     clouds = [augment_points(draw_points(points, config.points, generator), generator) for _ in range(2)]
     rgb, gray = augment_views(views, config.picture_size, generator)
     return Batch(torch.stack(clouds), rgb, gray)
+
+
+def finite_values(terms: dict[str, Tensor], step: int) -> dict[str, float]:
+    """The terms as numbers.
+
+    Raises:
+        UserError: a term is not finite; says which and when.
+    """
+    values = {name: float(term.detach()) for name, term in terms.items()}
+    for name, value in values.items():
+        if not math.isfinite(value):
+            raise UserError(
+                f"loss term {name!r} became {value} at step {step}. The last checkpoint is intact; "
+                "lower learning_rate, raise temperature or use precision float32, and start again."
+            )
+    return values
 
 
 @dataclass
@@ -75,10 +91,8 @@ class Training:
         self.step = state["step"]
 
     def save(self) -> None:
-        """Write a checkpoint, from the main process alone."""
-        if self.accelerator.is_main_process:
-            save_checkpoint(self.run, self.step, self.state())
-        self.accelerator.wait_for_everyone()
+        """Write a checkpoint."""
+        save_checkpoint(self.run, self.step, self.state())
 
     def go(self) -> None:
         """Train to the last step.
@@ -89,7 +103,7 @@ class Training:
         """
         total = self.config.epochs * self.loader.steps_per_epoch
         model, optimizer = self.accelerator.prepare(self.method, self.optimizer)
-        log = Log(self.run, self.step) if self.accelerator.is_main_process else None
+        log = Log(self.run, self.step)
         try:
             with stop_request() as stop, progress_bar("steps") as progress:
                 task = progress.add_task("pre-training", total=total, completed=self.step, note="")
@@ -106,8 +120,7 @@ class Training:
                             "Continue with the same command and --resume auto."
                         )
         finally:
-            if log:
-                log.close()
+            log.close()
 
     def _step(self, model: Method, optimizer: torch.optim.Optimizer, raw: RawBatch) -> dict[str, Any]:
         config = self.config
@@ -122,12 +135,12 @@ class Training:
         for group in optimizer.param_groups:
             group["lr"] = rate
         device = self.accelerator.device
-        generator = step_generator(config.seed, self.step, self.accelerator.process_index, device)
+        generator = step_generator(config.seed, self.step, device)
         batch = make_batch(raw, config, generator)
         model.train()
-        with self.accelerator.autocast():
+        with torch.autocast(device.type, torch.bfloat16, enabled=config.precision == "bf16"):
             terms = model(batch)
-        values = self._mean_values(terms)
+        values = finite_values(terms, self.step)
         weights = self.weighting.update(values)
         loss = torch.stack([weights[name] * term for name, term in terms.items()]).sum()
         optimizer.zero_grad(set_to_none=True)
@@ -144,33 +157,15 @@ class Training:
             "lr": rate,
         }
 
-    def _mean_values(self, terms: dict[str, Tensor]) -> dict[str, float]:
-        """The terms' values, averaged over processes so that all of them choose the same weights.
-
-        Raises:
-            UserError: a term is not finite; says which and when.
-        """
-        stacked = torch.stack([term.detach().float() for term in terms.values()])
-        means = self.accelerator.reduce(stacked, reduction="mean").tolist()
-        values = dict(zip(terms, means, strict=True))
-        for name, value in values.items():
-            if not math.isfinite(value):
-                raise UserError(
-                    f"loss term {name!r} became {value} at step {self.step}. The last checkpoint is intact; "
-                    "lower learning_rate, raise temperature or use precision float32, and start again."
-                )
-        return values
-
-    def _after(self, log: Log | None, record: dict[str, Any], progress: Progress, task: TaskID) -> None:
+    def _after(self, log: Log, record: dict[str, Any], progress: Progress, task: TaskID) -> None:
         """Log, show, look and save what is due after a step."""
-        if log:
-            log.write(record)
-            progress.update(task, completed=self.step, note=_note(record))
+        log.write(record)
+        progress.update(task, completed=self.step, note=_note(record))
         epoch, position = divmod(self.step, self.loader.steps_per_epoch)
         if position:
             return
         config, last = self.config, epoch == self.config.epochs
-        if log and config.monitor_every and (last or epoch % config.monitor_every == 0):
+        if config.monitor_every and (last or epoch % config.monitor_every == 0):
             seen = self.monitor.look(self.method)
             if seen:
                 log.write({"kind": "monitor", "step": self.step, "epoch": float(epoch), **seen})

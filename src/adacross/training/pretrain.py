@@ -37,14 +37,7 @@ def _data(config: PretrainConfig, accelerator: Accelerator) -> tuple[Loader, Mon
             f"points is {config.points}, but {config.collection} stores {info.points} a shape. "
             f"Give --points {info.points} or less, or prepare it with more."
         )
-    loader = Loader(
-        collection,
-        train,
-        config.batch_size,
-        config.seed,
-        accelerator.process_index,
-        accelerator.num_processes,
-    )
+    loader = Loader(collection, train, config.batch_size, config.seed)
     monitor = Monitor(
         collection,
         reference=train[:: -(-len(train) // REFERENCE)],
@@ -77,8 +70,18 @@ def _starting_state(config: PretrainConfig, run: Path) -> dict[str, Any] | None:
 
 
 def _accelerator(config: PretrainConfig) -> Accelerator:
-    precision = "no" if config.precision == "float32" else "bf16"
-    accelerator = Accelerator(cpu=config.device == "cpu", mixed_precision=precision)
+    try:
+        accelerator = Accelerator(cpu=config.device == "cpu")
+    except ValueError:
+        raise UserError(
+            f"device is {config.device}, but this Python process has already trained on another. "
+            "Start a new one."
+        ) from None
+    if accelerator.num_processes > 1:
+        raise UserError(
+            f"started as {accelerator.num_processes} processes; this version pre-trains in one. "
+            "Start it without a launcher."
+        )
     if config.device == "cuda" and accelerator.device.type != "cuda":
         raise UserError("device is cuda, but torch finds none. Give --device cpu.")
     return accelerator
@@ -114,11 +117,9 @@ def pretrain(config: PretrainConfig) -> Path:
     training = Training(config, run, accelerator, method, optimizer, weighting, loader, monitor)
     if state is not None:
         training.restore(state)
-    if accelerator.is_main_process:
-        config.save(run)
-        write_json(run / "environment.json", environment(accelerator.device, accelerator.num_processes))
+    config.save(run)
+    write_json(run / "environment.json", environment(accelerator.device))
     training.go()
-    if accelerator.is_main_process:
-        save_method(method, run)
-        console.print(f"the encoder is in {run / 'encoder'}; look at the run with: adacross report {run}")
+    save_method(method, run)
+    console.print(f"the encoder is in {run / 'encoder'}; look at the run with: adacross report {run}")
     return run
