@@ -7,6 +7,7 @@ import shutil
 import sys
 from pathlib import Path
 
+from PIL import Image
 from playwright.sync_api import sync_playwright
 
 from adacross import UserError, inspect
@@ -37,6 +38,8 @@ def main(demo: Path) -> None:
             page.screenshot(path=IMAGES / f"report-{section}.png")
         browser.close()
     inspect(str(demo / "shapes"), sheet=str(IMAGES / "shapes.png"))
+    for path in IMAGES.glob("*.png"):  # a quarter of the bytes, no visible difference
+        Image.open(path).convert("RGB").quantize(128, dither=Image.Dither.NONE).save(path, optimize=True)
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """The command line as a user types it."""
 
+import errno
 import json
 import subprocess
 import sys
@@ -10,6 +11,7 @@ import pytest
 from adacross import __version__
 from adacross.cli import COMMANDS, main
 from adacross.data.collection import Collection
+from adacross.training.log import Log
 
 
 def typed(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, str, str]:
@@ -74,6 +76,31 @@ def test_a_users_mistake_is_one_clear_line_and_exit_code_2(
     assert message in err
     assert "Traceback" not in err
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_disk_that_fails_is_one_line(
+    capsys: pytest.CaptureFixture[str],
+    toy_collection: Collection,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+):
+    def full(self: Log, record: dict[str, object]) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", str(self.path))
+
+    monkeypatch.setattr(Log, "write", full)
+    words = [
+        str(toy_collection.folder),
+        "--run",
+        str(tmp_path / "run"),
+        "--device",
+        "cpu",
+        "--batch-size",
+        "16",
+    ]
+    small = ["--encoder", "pointnet", "--image-width", "8", "--picture-size", "32", "--image-depth", "18"]
+    code, _, err = typed(capsys, "pretrain", *words, *small)
+    assert code == 2
+    assert "log.jsonl: No space left on device" in err
 
 
 def test_a_recipe_with_an_unknown_key_is_refused(capsys: pytest.CaptureFixture[str], tmp_path: Path):

@@ -199,6 +199,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except UserError as error:
         sys.stderr.write(f"adacross: {error}\n")
         return 2
+    except OSError as error:
+        where = f" {error.filename}" if error.filename else ""
+        sys.stderr.write(f"adacross: cannot read or write{where}: {error.strerror or error}.\n")
+        return 2
     except KeyboardInterrupt as stop:
         sys.stderr.write(f"adacross: {stop or 'interrupted'}\n")
         return 130

@@ -211,6 +211,9 @@ def test_an_existing_run_is_not_overwritten_unasked(toy_collection: Collection, 
     pretrain(config)
     with pytest.raises(UserError, match="already holds a run"):
         pretrain(config)
+    with pytest.raises(UserError, match="do not fit encoder"):
+        pretrain(configured(toy_collection, tmp_path / "run", overwrite=True, encoder_args={"depth": 3}))
+    assert (tmp_path / "run" / "method.safetensors").exists()  # a mistake costs nothing
     pretrain(configured(toy_collection, tmp_path / "run", epochs=1, monitor_every=0, overwrite=True))
 
 

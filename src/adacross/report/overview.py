@@ -130,7 +130,7 @@ def _probe(data: RunData, linear: Linear) -> Html:
     named = (("pre-trained", linear.pretrained), ("untrained, same architecture", linear.untrained))
     for name, probe in named:
         each = " · ".join(f"{100 * share:.1f}" for share in probe.accuracy)
-        chosen = " · ".join(f"{c:g}" for c in probe.C) or "–"
+        chosen = " · ".join(f"{c:.2g}" for c in probe.C) or "–"
         value = f"{100 * probe.mean:.1f} ± {100 * probe.std:.1f}\u00a0%"
         rows.append([f"{encoder_name(data)}, {name}", tag("b", value), _bar(probe.mean), each, chosen])
     rows.append(["always the largest class", percent(float(chance)), _bar(float(chance)), "–", "–"])

@@ -108,8 +108,8 @@ def pretrain(config: PretrainConfig) -> Path:
     run = config.run_folder
     config = replace(config, run=str(run))
     loader, monitor = _data(config, accelerator)
-    state = _starting_state(config, run)
     method = new_method(config).to(accelerator.device)
+    state = _starting_state(config, run)  # may clear the run folder: after everything that can be refused
     optimizer = torch.optim.Adam(
         method.parameters(), config.learning_rate, weight_decay=config.weight_decay, fused=True
     )
