@@ -9,7 +9,7 @@ from adacross.report.html import Section, join, missing, percent, plot, plural, 
 from adacross.report.inputs import Linear, RunData
 from adacross.report.plots import axis, layout, plot_text
 
-_COLUMN, _ROW, _LABELS, _BARS = 18, 19, 160, 140  # pixels: one class, the margins, the accuracy bars
+_COLUMN, _ROW, _LABELS, _BARS = 16, 19, 160, 140  # pixels: one class, the margins, the accuracy bars
 
 
 def confusion(data: RunData) -> Section:
