@@ -32,7 +32,7 @@ demo: $(VENV)/runtime
 # The report is tested in a real browser.
 browser:
 	@command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null \
-	  || { apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium; } \
+	  || { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq chromium; } \
 	  || { echo "install Chromium (Debian: apt-get install chromium); the report is tested in it" >&2; exit 1; }
 
 test: $(VENV)/dev browser
