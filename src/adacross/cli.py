@@ -182,7 +182,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         0 if it worked, 2 for a user's mistake, 130 if it was interrupted.
     """
     # Threads that spin for long while they wait make torch ten times slower as soon as another program wants
-    # a core; threads that never spin lose a third on a quiet machine. This many turns lose neither.
+    # a core; threads that never spin lose a third on a quiet machine. This many turns lie between.
     os.environ.setdefault("GOMP_SPINCOUNT", "10000")
     given = list(sys.argv[1:] if arguments is None else arguments)
     if not given or given[0] in ("-h", "--help", "help"):

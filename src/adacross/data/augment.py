@@ -41,7 +41,7 @@ def rotate_y(points: Float[Tensor, "B N 3"], angle: Float[Tensor, " B"]) -> Floa
 
 
 def augment_points(points: Float[Tensor, "B N 3"], generator: Generator) -> Float[Tensor, "B N 3"]:
-    """Draw one augmented view of every cloud (methods.md of the papers' programs, section "augmentation").
+    """Draw one augmented view of every cloud, as the three released programs do.
 
     In this order, every step with probability 1: unit sphere; one scale for all axes, U(0.5, 2); rotation
     about +y, U(0, 2 pi); shift per axis, U(-0.5, 0.5) of the cloud's extent on that axis; Gaussian jitter

@@ -28,7 +28,8 @@ class PretrainConfig:
         collection: a prepared folder (see `adacross prepare`).
         run: folder of the run; by default `runs/<collection>-<method>-<encoder>-seed<seed>`.
         method: adacrossnet, crossnet or crosspoint.
-        encoder: the point encoder, dgcnn or pointnet.
+        encoder: the point encoder: dgcnn, pointnet, or one of the segmentation trunks (dgcnn-partseg,
+            dgcnn-semseg, pointnet-partseg).
         encoder_args: the encoder's own options, such as `{"k": 15}` for dgcnn.
         image_depth: depth of the two ResNets, 18 or 50 (50 in the papers).
         image_width: channels of their first stage (64 in the papers); fewer for small machines.
