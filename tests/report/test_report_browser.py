@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from playwright.sync_api import Browser, Page, Playwright, sync_playwright
+from playwright.sync_api import Browser, FloatRect, Locator, Page, Playwright, sync_playwright
 
 from adacross.report import RunData, render
 
@@ -121,6 +121,18 @@ def until(page: Page, expression: str) -> None:
     raise AssertionError(f"never: {expression}")
 
 
+def at_rest(page: Page, target: Locator) -> FloatRect:
+    """Where `target` is once the page has stopped moving: plots above it may still be growing."""
+    before = None
+    for _ in range(100):
+        box = target.bounding_box()
+        if box and box == before:
+            return box
+        before = box
+        page.wait_for_timeout(200)
+    raise AssertionError(f"{target} never comes to rest")
+
+
 def fits(page: Page) -> bool:
     return bool(page.evaluate("document.documentElement.scrollWidth <= innerWidth"))
 
@@ -155,11 +167,11 @@ def test_pointing_at_the_map_shows_the_shape(desktop: Opened, full_run: RunData)
     page = desktop.page
     assert full_run.embedding
     page.locator("#map-plot").scroll_into_view_if_needed()
-    box = page.locator("#map-plot .points path.point").first.bounding_box()
-    assert box
     card = page.locator("#hover-card")
     assert not card.is_visible()
+    box = at_rest(page, page.locator("#map-plot .points path.point").first)
     page.mouse.move(box["x"] + box["width"] / 2 - 3, box["y"] + box["height"] / 2)
+    page.wait_for_timeout(100)  # Plotly looks at the pointer at most every 50 ms
     page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
     card.wait_for(state="visible")
     assert card.locator("small").inner_text() in {shape.id for shape in full_run.embedding.cards}
