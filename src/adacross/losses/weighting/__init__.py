@@ -1,0 +1,29 @@
+"""From the values of a method's loss terms to the weights of their sum, one rule a file."""
+
+from adacross.losses.weighting.adacrossnet import AdaCrossNetWeighting
+from adacross.losses.weighting.base import Weighting
+from adacross.losses.weighting.convergence import ConvergenceRate
+from adacross.losses.weighting.dwa import DynamicWeightAverage
+from adacross.losses.weighting.fixed import Fixed
+from adacross.losses.weighting.gradnorm import GradNorm
+from adacross.losses.weighting.uncertainty import Uncertainty
+
+WEIGHTINGS: dict[str, type[Weighting]] = {
+    "fixed": Fixed,
+    "adacrossnet": AdaCrossNetWeighting,
+    "convergence": ConvergenceRate,
+    "dwa": DynamicWeightAverage,
+    "uncertainty": Uncertainty,
+    "gradnorm": GradNorm,
+}
+
+__all__ = [
+    "WEIGHTINGS",
+    "AdaCrossNetWeighting",
+    "ConvergenceRate",
+    "DynamicWeightAverage",
+    "Fixed",
+    "GradNorm",
+    "Uncertainty",
+    "Weighting",
+]

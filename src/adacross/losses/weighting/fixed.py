@@ -1,0 +1,20 @@
+"""No rule at all: weights that do not move."""
+
+from collections.abc import Mapping
+
+from adacross.losses.weighting.base import Weighting
+
+
+class Fixed(Weighting):
+    """The same weight for ever: 1, as in CrossPoint and CrossNet, or the one given.
+
+    Args:
+        weights: per term; a term that is not named weighs 1.
+    """
+
+    def __init__(self, weights: Mapping[str, float] | None = None) -> None:
+        super().__init__()
+        self.weights = dict(weights or {})
+
+    def _weigh(self, losses: dict[str, float], gradient_norms: dict[str, float]) -> dict[str, float]:
+        return {name: self.weights.get(name, 1.0) for name in losses}
