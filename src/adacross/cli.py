@@ -32,6 +32,7 @@ COMMANDS = {
         (
             "adacross prepare parts/ collections/parts --up z",
             "adacross prepare modelnet40_ply_hdf5_2048/ collections/modelnet40 --size 64",
+            "adacross prepare crosspoint-data/ collections/shapenet --views 24 --size 137 --test-fraction 0",
             "adacross prepare builtin collections/builtin --count 3000 --variant scanned",
         ),
     ),

@@ -38,7 +38,7 @@ def write_collection(folder: Path, shapes: list[Shape]) -> Path:
     for shard in range(partial.plan.shards):
         names = {f"shape {i}" for i in range(shard * SHARD, (shard + 1) * SHARD)}
         rows = [to_batch(s, np.arange(3), 2.0) for s in shapes if s.id in names]
-        partial.save(shard, pa.Table.from_batches(rows), [])
+        partial.save(shard, pa.Table.from_batches(rows), {"skipped": [], "remarks": []})
     partial.describe(["cup", "mug"], POINTS, parts=True)
     counts = {name: sum(s.split == name for s in shapes) for name in ("train", "test")}
     info = CollectionInfo(

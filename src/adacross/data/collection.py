@@ -33,7 +33,7 @@ class CollectionInfo:
         version: of the layout; this code reads `VERSION`.
         name: the folder's name when it was made.
         source: the folder it was made from, or "builtin".
-        kind: "meshes", "modelnet40" or "builtin".
+        kind: "meshes", "modelnet40", "shapenet" or "builtin".
         source_up: the axis that pointed up in the source ("x", "y", "z", or "mixed" where file types differ);
             the collection itself is y up.
         count: number of shapes.
@@ -44,6 +44,7 @@ class CollectionInfo:
         parts: part names, empty where points carry no part.
         splits: number of shapes in each split.
         skipped: what could not be prepared: `{"name": ..., "reason": ...}`.
+        remarks: the same of shapes that were prepared, but not as their source promises.
         made: options, seed, version of adacross and date.
     """
 
@@ -60,10 +61,11 @@ class CollectionInfo:
     parts: list[str]
     splits: dict[str, int]
     skipped: list[dict[str, str]] = field(default_factory=list)
+    remarks: list[dict[str, str]] = field(default_factory=list)
     made: dict[str, Any] = field(default_factory=dict)
 
     def table(self) -> "RenderableType":
-        """Return it as tables for the terminal; the last one names what was skipped."""
+        """Return it as tables for the terminal; the last ones name what was not as usual, and was skipped."""
         from adacross.data.summary import describe
 
         return describe(self)

@@ -8,17 +8,17 @@ from typing import TYPE_CHECKING, Any, Literal
 from adacross.data import summary
 from adacross.data.collection import DESCRIPTION, Collection
 from adacross.data.contact_sheet import write_contact_sheet
-from adacross.data.formats import find_source, meshes
-from adacross.data.partial import partial_of, read_plan
+from adacross.data.formats import LOAD, find_source, shapenet
+from adacross.data.partial import partial_of, read_note, read_plan
+from adacross.data.pictures import read_views
 from adacross.data.source import BrokenShapeError, Source, up_of
 from adacross.errors import UserError
-from adacross.files import read_json
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-Found = Literal["collection", "unfinished collection", "meshes", "modelnet40", "run"]
-CHECKED = 200  # mesh files that are read, spread over the folder
+Found = Literal["collection", "unfinished collection", "meshes", "modelnet40", "shapenet", "run"]
+CHECKED = 200  # shapes that are read, spread over the folder
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,7 +47,8 @@ class Inspection:
 def inspect(path: str, sheet: str | None = None) -> Inspection:
     """Say what a folder is; of a collection also draw a contact sheet.
 
-    Knows collections, unfinished ones, folders of meshes or of ModelNet40's HDF5 files, and runs.
+    Knows collections, unfinished ones, folders of meshes, of ModelNet40's HDF5 files or of ShapeNet with
+    pictures, and runs.
 
     Args:
         path: the folder.
@@ -87,8 +88,8 @@ def _collection(folder: Path, sheet: Path) -> Inspection:
 
 def _unfinished(folder: Path) -> Inspection:
     plan, done = read_plan(folder)
-    notes = sorted((folder / "progress").glob("shard-*.json"))
-    skipped = [entry for note in notes for entry in read_json(note, "a shard's note")["skipped"]]
+    notes = [read_note(path) for path in sorted((folder / "progress").glob("shard-*.json"))]
+    remarks, skipped = ([entry for note in notes for entry in note[kind]] for kind in ("remarks", "skipped"))
     rows = {
         "done": f"{done} of {plan.shards} parts of {plan.items:,} shapes",
         "options": ", ".join(f"{name} {value}" for name, value in plan.options.items()),
@@ -96,13 +97,14 @@ def _unfinished(folder: Path) -> Inspection:
         "next": "run the same prepare command again: it goes on where it stopped",
     }
     tables = [summary.facts(f"unfinished collection {folder.name}", rows)]
-    return Inspection(folder, "unfinished collection", (*tables, *_skipped(skipped)))
+    return Inspection(folder, "unfinished collection", (*tables, *summary.notes(remarks, skipped)))
 
 
 def _source(folder: Path, source: Source) -> Inspection:
-    """Describe a folder that `prepare` takes, and read some of its meshes to see whether they are whole."""
+    """Describe a folder that `prepare` takes, and read some of its files to see whether they are whole."""
     counts = Counter(source.classes[item.label] if item.label >= 0 else "(no class)" for item in source.items)
     splits = Counter(item.split or "none" for item in source.items)
+    remarks: list[dict[str, str]] = []
     skipped = list(source.skipped)
     rows = {
         "shapes": f"{len(source.items):,}",
@@ -110,35 +112,50 @@ def _source(folder: Path, source: Source) -> Inspection:
         "own splits": ", ".join(f"{name} {n:,}" for name, n in sorted(splits.items())),
         "up": f"{up_of(source.items)} if you do not say otherwise with --up",
     }
+    if source.stored is not None:
+        rows["points"] = f"{source.stored:,} a shape"
     if source.kind == "meshes":
         types = Counter(Path(item.path).suffix.lower() for item in source.items)
         rows["files"] = ", ".join(f"{suffix} {n:,}" for suffix, n in sorted(types.items()))
-        broken, checked = _broken(source)
+    if source.kind == "shapenet":
+        pictures = shapenet.counts_of(source).items()
+        rows["pictures"] = ", ".join(
+            f"{shapes:,} shapes with {count or 'none'}" for count, shapes in pictures
+        )
+    if source.kind != "modelnet40":
+        remarks, broken, checked = _read(source)
         skipped += broken
         rows["readable"] = f"{checked - len(broken)} of {checked} files that were read"
-    else:
-        rows["points"] = f"{source.stored:,} a shape"
     rows["next"] = f"adacross prepare {folder} COLLECTION"
     return Inspection(
         folder,
-        "modelnet40" if source.kind == "modelnet40" else "meshes",
-        (summary.facts(f"{source.kind} {folder}", rows), *_skipped(skipped)),
+        "meshes" if source.kind == "builtin" else source.kind,
+        (summary.facts(f"{source.kind} {folder}", rows), *summary.notes(remarks, skipped)),
     )
 
 
-def _broken(source: Source) -> tuple[list[dict[str, str]], int]:
-    """Read up to `CHECKED` meshes; return those that fail, with the reason, and how many were read."""
+def _read(source: Source) -> tuple[list[dict[str, str]], list[dict[str, str]], int]:
+    """Read up to `CHECKED` shapes, all their pictures, too.
+
+    Returns:
+        Shapes with a remark, shapes that cannot be read, each with the reason; how many were looked at.
+    """
     import numpy as np
 
+    points = min(source.stored or 1, 2048)  # as `prepare` does unless told otherwise
     step = max(1, -(-len(source.items) // CHECKED))
-    broken = []
+    remarks, broken = [], []
     chosen = source.items[::step]
     for item in chosen:
         try:
-            meshes.load(item, 1, np.random.default_rng(0))
+            loaded = LOAD[source.kind](item, points, np.random.default_rng(0))
         except BrokenShapeError as error:
             broken.append({"name": item.id, "reason": str(error)})
-    return broken, len(chosen)
+            continue
+        _, found = read_views(loaded.pictures, max(1, len(loaded.pictures)), 16)
+        if loaded.remark or found:
+            remarks.append({"name": item.id, "reason": "; ".join(filter(None, (loaded.remark, *found)))})
+    return remarks, broken, len(chosen)
 
 
 def _run(folder: Path) -> Inspection:
@@ -163,7 +180,3 @@ def _run(folder: Path) -> Inspection:
     options = {str(name): str(value) for name, value in config.items()} if isinstance(config, dict) else {}
     tables = (summary.facts(f"run {folder}", rows), summary.facts("options", options))
     return Inspection(folder, "run", tables)
-
-
-def _skipped(entries: list[dict[str, str]]) -> "list[RenderableType]":
-    return [summary.skipped(entries)] if entries else []

@@ -20,7 +20,10 @@ from adacross.files import read_json, whole_file, write_json
 
 SHARD = 64  # items a shard: seconds of work lost at most, and few enough files at 50,000 shapes
 _NOTES = "progress"
-Skipped = list[dict[str, str]]
+Entries = list[dict[str, str]]  # {"name": of a shape, "reason": what about it}
+Note = dict[
+    str, Entries
+]  # "skipped": shapes that are left out; "remarks": shapes that are in, but not as usual
 
 
 @dataclass(frozen=True)
@@ -66,6 +69,11 @@ def read_plan(folder: Path) -> tuple[Plan, int]:
     return plan, len(list((folder / _NOTES).glob("shard-*.json")))
 
 
+def read_note(path: Path) -> Note:
+    """Return what a finished shard has to say: "skipped" and "remarks"."""
+    return {"skipped": [], "remarks": []} | read_json(path, "a shard's note")
+
+
 class Partial:
     """A work folder that is open for writing."""
 
@@ -100,12 +108,12 @@ class Partial:
         write_json(folder / _NOTES / "plan.json", vars(plan))
         return cls(folder, plan), message
 
-    def notes(self) -> dict[int, Skipped]:
-        """Return what each finished shard skipped."""
+    def notes(self) -> dict[int, Note]:
+        """Return what each finished shard has to say."""
         found = sorted((self.folder / _NOTES).glob("shard-*.json"))
-        return {int(path.stem[6:]): read_json(path, "a shard's note")["skipped"] for path in found}
+        return {int(path.stem[6:]): read_note(path) for path in found}
 
-    def save(self, shard: int, table: pa.Table, skipped: Skipped) -> None:
+    def save(self, shard: int, table: pa.Table, note: Note) -> None:
         """Write a shard, then its note: without the note the shard does not count.
 
         Raises:
@@ -115,7 +123,7 @@ class Partial:
         empty = pa.RecordBatch.from_pylist([], schema=table.schema)
         with whole_file(self.folder / self.name(shard)) as temporary:
             temporary.write_bytes(to_bytes(rows[0] if rows else empty))
-        write_json(self.folder / _NOTES / f"shard-{shard:05d}.json", {"skipped": skipped})
+        write_json(self.folder / _NOTES / f"shard-{shard:05d}.json", note)
 
     def name(self, shard: int) -> str:
         """Return a shard's file name, as Hugging Face `datasets` calls them."""

@@ -1,42 +1,65 @@
 """One item in, one row of a collection out. Runs in worker processes."""
 
 import hashlib
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+from jaxtyping import UInt8
 
 from adacross.data.columns import from_bytes, to_batch, to_bytes
 from adacross.data.formats import LOAD
+from adacross.data.pictures import read_views
 from adacross.data.render import orbit, render_cloud, render_mesh
 from adacross.data.sampling import sample_surface, to_y_up, unit_sphere
 from adacross.data.shape import Cloud, Mesh, Shape, Split
 from adacross.data.source import Axis, BrokenShapeError, Item, Kind, Loaded
 
 _ROW, _REASON = b"+", b"-"
+_LENGTH = 4  # bytes that hold a remark's length
+
+
+@dataclass(frozen=True, eq=False)
+class Answer:
+    """What became of one item.
+
+    Attributes:
+        row: a table of one row, or None if the item is left out.
+        remark: why it is left out; beside a row what is not as it should be, "" for nothing.
+    """
+
+    row: pa.Table | None
+    remark: str
 
 
 def serve_item(request: dict[str, Any]) -> bytes:
-    """Answer a worker's request made by `request_for`; `row_or_reason` reads the answer."""
+    """Answer a worker's request; `read_answer` reads the answer."""
     item = Item(**request["item"])
     wanted = {name: request[name] for name in ("kind", "split", "points", "views", "size", "seed", "parts")}
     try:
-        return _ROW + to_bytes(make_row(item, **wanted))
+        row, remark = make_row(item, **wanted)
     except BrokenShapeError as error:
-        return _REASON + str(error).encode()
+        return _REASON + str(error).encode(errors="replace")
     except MemoryError:
         return _REASON + b"not enough memory to read it"
+    text = remark.encode(errors="replace")
+    return _ROW + len(text).to_bytes(_LENGTH, "big") + text + to_bytes(row)
 
 
-def row_or_reason(answer: bytes) -> pa.Table | str:
-    """Return the row of an answer, or the reason why there is none."""
-    return from_bytes(answer[1:]) if answer[:1] == _ROW else answer[1:].decode()
+def read_answer(answer: bytes) -> Answer:
+    """Return what `serve_item` answered."""
+    kind, content = answer[:1], answer[1:]
+    if kind == _REASON:
+        return Answer(None, content.decode())
+    end = _LENGTH + int.from_bytes(content[:_LENGTH], "big")
+    return Answer(from_bytes(content[end:]), content[_LENGTH:end].decode())
 
 
 def make_row(
     item: Item, *, kind: Kind, split: Split, points: int, views: int, size: int, seed: int, parts: list[str]
-) -> pa.RecordBatch:
-    """Read an item, sample it, bring it into the common frame and draw it.
+) -> tuple[pa.RecordBatch, str]:
+    """Read an item, sample it, bring it into the common frame and draw it, where it brings no pictures.
 
     All randomness comes from the seed and the item's id, so a shape does not depend on its neighbours, on the
     number of workers or on where a preparation was interrupted.
@@ -46,10 +69,13 @@ def make_row(
         kind: the format that reads it.
         split: which split the row is for.
         points: points to sample, or to keep where the source has points.
-        views: pictures to draw.
+        views: pictures to draw, or to keep where the source has pictures.
         size: their side in pixels.
         seed: of the whole preparation.
         parts: names of all parts of the collection, empty for none.
+
+    Returns:
+        One row, and what is not as it should be, "" for nothing.
 
     Raises:
         BrokenShapeError: the item cannot become a shape.
@@ -60,15 +86,12 @@ def make_row(
         sampled = sample_surface(loaded.mesh, points, _rng(seed, item.id, 1))
         cloud = cloud or sampled
         _, center, scale = unit_sphere(sampled.points)
-        loaded = Loaded(_framed(loaded.mesh, center, scale), cloud, loaded.part_names)
+        loaded = replace(loaded, mesh=_framed(loaded.mesh, center, scale))
     if cloud is None:
         raise BrokenShapeError("neither a mesh nor points")
     normal_points, center, scale = unit_sphere(cloud.points)
-    cameras = orbit(views, _rng(seed, item.id, 2))
-    if loaded.mesh is not None:
-        pictures = render_mesh(loaded.mesh, cameras, size)
-    else:
-        pictures = render_cloud(Cloud(normal_points, cloud.normals, cloud.colors), cameras, size)
+    framed = Cloud(normal_points, cloud.normals, cloud.colors)
+    pictures, remark = _pictures(loaded, framed, views, size, _rng(seed, item.id, 2))
     part = None
     if parts:
         part = np.full(len(normal_points), -1, dtype=np.int64)
@@ -76,7 +99,23 @@ def make_row(
             # -1 (clutter) picks the last entry
             part = np.array([*(parts.index(name) for name in loaded.part_names), -1])[cloud.part]
     label = item.label if item.label >= 0 else None
-    return to_batch(Shape(item.id, normal_points, split, label, part, pictures), center, scale)
+    return to_batch(Shape(item.id, normal_points, split, label, part, pictures), center, scale), remark
+
+
+def _pictures(
+    loaded: Loaded, cloud: Cloud, views: int, size: int, rng: np.random.Generator
+) -> tuple[UInt8[np.ndarray, "V size size 3"], str]:
+    """Return the pictures that a shape brings, or drawn ones, and what is not as it should be."""
+    pictures, remarks = read_views(loaded.pictures, views, size)
+    remarks = [remark for remark in (loaded.remark, *remarks) if remark]
+    if pictures is None:
+        remarks += ["its pictures are drawn"] if remarks else []
+        cameras = orbit(views, rng)
+        if loaded.mesh is not None:
+            pictures = render_mesh(loaded.mesh, cameras, size)
+        else:
+            pictures = render_cloud(cloud, cameras, size)
+    return pictures, "; ".join(remarks)
 
 
 def _rng(seed: int, name: str, stage: int) -> np.random.Generator:
@@ -93,7 +132,7 @@ def _upright(loaded: Loaded, up: Axis) -> Loaded:
     if cloud is not None:
         normals = None if cloud.normals is None else to_y_up(cloud.normals, up)
         cloud = Cloud(to_y_up(cloud.points, up), normals, cloud.colors, cloud.part)
-    return Loaded(mesh, cloud, loaded.part_names)
+    return replace(loaded, mesh=mesh, cloud=cloud)
 
 
 def _framed(mesh: Mesh, center: np.ndarray, scale: float) -> Mesh:

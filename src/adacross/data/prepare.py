@@ -14,8 +14,8 @@ from adacross.console import console, progress_bar
 from adacross.data.collection import DESCRIPTION, VERSION, CollectionInfo
 from adacross.data.columns import arrow_schema
 from adacross.data.formats import Variant, find_source
-from adacross.data.partial import SHARD, Partial, Plan, Skipped, digest_of
-from adacross.data.pipeline import row_or_reason
+from adacross.data.partial import SHARD, Note, Partial, Plan, digest_of
+from adacross.data.pipeline import Answer, read_answer
 from adacross.data.shape import Split
 from adacross.data.source import Axis, Source, up_of
 from adacross.data.split import splits_of
@@ -38,19 +38,22 @@ def prepare(
     variant: Variant = "clean",
     overwrite: bool = False,
 ) -> CollectionInfo:
-    """Turn meshes, ModelNet40's HDF5 files or the built-in shapes into a collection.
+    """Turn meshes, ModelNet40's HDF5 files, ShapeNet with pictures or built-in shapes into a collection.
 
     The work lies in `<collection>.partial` until all of it is done. The same command run again goes on where
     an interrupted one stopped, and the result does not depend on that, nor on the number of workers. A shape
-    that cannot be read is left out, and named with the reason in the summary.
+    that cannot be read is left out, and named with the reason in the summary. A shape whose ready-made
+    pictures are missing is drawn, and named, too.
 
     Args:
         source: a folder of meshes (OFF, OBJ, PLY, STL, GLB, in any layout), a folder of ModelNet40's HDF5
-            files, or the word "builtin" (a folder of that name is "./builtin").
+            files, the folder that holds ShapeNet (clouds or meshes, <synset>/<id>.ply) and ShapeNetRendering
+            (their pictures), or the word "builtin" (a folder of that name is "./builtin").
         collection: the folder to make.
         points: points a shape, uniform over its surface. Of clouds the first ones are kept, all if fewer.
-        views: pictures a shape, from cameras around it.
-        size: side of a picture in pixels.
+        views: pictures a shape, from cameras around it. Of ready-made pictures the first ones by name are
+            kept, put on white; a shape with fewer than most others repeats its own.
+        size: side of a picture in pixels. Ready-made pictures are resized to it.
         up: the axis that points up in the source. By default z for OFF files and y for all else; the
             collection is always y up and remembers the source's axis.
         test_fraction: part of the shapes that is set aside for testing, equally from every class, where the
@@ -78,11 +81,9 @@ def prepare(
     _check_target(target, overwrite)
     with console.status("looking at the source"):
         found = find_source(source, up=up, count=count, variant=variant, seed=seed)
-    kept = points if found.stored is None else min(points, found.stored)
-    if kept < points:
-        console.print(
-            f"the source has {kept} points a shape, fewer than the {points} asked for; all are kept."
-        )
+    kept, shown = _there("points", points, found.stored), _there("pictures", views, found.pictures)
+    if found.note:
+        console.print(found.note)
     options: dict[str, Any] = {
         "source": found.location,
         "points": points,
@@ -103,7 +104,7 @@ def prepare(
     common = {
         "kind": found.kind,
         "points": kept,
-        "views": views,
+        "views": shown,
         "size": size,
         "seed": seed,
         "parts": found.parts,
@@ -115,7 +116,7 @@ def prepare(
         raise KeyboardInterrupt(_to_go_on("interrupted.", partial)) from None
     except UserError as error:
         raise UserError(_to_go_on(str(error), partial)) from error
-    return _finish(partial, target, found, splits, points=kept)
+    return _finish(partial, target, found, splits, points=kept, views=shown)
 
 
 def _work(partial: Partial, requests: Sequence[dict[str, Any]], schema: pa.Schema, workers: int) -> None:
@@ -124,7 +125,7 @@ def _work(partial: Partial, requests: Sequence[dict[str, Any]], schema: pa.Schem
     todo = [number for number in range(len(requests)) if number // SHARD not in done]
     if not todo:
         return
-    waiting: dict[int, dict[int, pa.Table | str]] = {}
+    waiting: dict[int, dict[int, Answer]] = {}
     with progress_bar("shapes") as progress:
         start, finished = time.monotonic(), len(requests) - len(todo)
         bar = progress.add_task("preparing", total=len(requests), completed=finished, note="starting")
@@ -140,13 +141,16 @@ def _work(partial: Partial, requests: Sequence[dict[str, Any]], schema: pa.Schem
 
 def _answers(
     requests: Sequence[dict[str, Any]], todo: Sequence[int], workers: int
-) -> Generator[tuple[int, pa.Table | str], None, None]:
-    """Yield `(item's number, row or reason)` in the order in which the workers finish."""
+) -> Generator[tuple[int, Answer], None, None]:
+    """Yield `(item's number, answer)` in the order in which the workers finish."""
     crew = min(workers, len(todo))
     answers = each("adacross.data.pipeline:serve_item", [requests[number] for number in todo], crew)
     try:
         for place, answer in answers:
-            yield todo[place], answer.reason if isinstance(answer, Died) else row_or_reason(answer)
+            if isinstance(answer, Died):
+                yield todo[place], Answer(None, answer.reason)
+            else:
+                yield todo[place], read_answer(answer)
     finally:
         answers.close()
 
@@ -154,25 +158,29 @@ def _answers(
 def _save(
     partial: Partial,
     shard: int,
-    answers: dict[int, pa.Table | str],
+    answers: dict[int, Answer],
     requests: Sequence[dict[str, Any]],
     schema: pa.Schema,
 ) -> None:
-    """Write one shard's rows, in the items' order, and what it had to skip."""
-    ordered = [(requests[number]["item"]["id"], answers[number]) for number in sorted(answers)]
-    rows = [answer for _, answer in ordered if isinstance(answer, pa.Table)]
-    skipped: Skipped = [{"name": name, "reason": text} for name, text in ordered if isinstance(text, str)]
-    partial.save(shard, pa.concat_tables([schema.empty_table(), *rows]), skipped)
+    """Write one shard's rows, in the items' order, and what is to be said about them."""
+    note: Note = {"skipped": [], "remarks": []}
+    for number, answer in sorted(answers.items()):
+        if answer.remark or answer.row is None:
+            entry = {"name": requests[number]["item"]["id"], "reason": answer.remark}
+            note["skipped" if answer.row is None else "remarks"].append(entry)
+    rows = [answers[number].row for number in sorted(answers) if answers[number].row is not None]
+    partial.save(shard, pa.concat_tables([schema.empty_table(), *rows]), note)
 
 
 def _finish(
-    partial: Partial, target: Path, found: Source, splits: Sequence[Split], points: int
+    partial: Partial, target: Path, found: Source, splits: Sequence[Split], *, points: int, views: int
 ) -> CollectionInfo:
     """Describe the finished shards and give the folder its name."""
     from adacross import __version__
 
     options = partial.plan.options
-    skipped = found.skipped + [entry for _, note in sorted(partial.notes().items()) for entry in note]
+    notes = [note for _, note in sorted(partial.notes().items())]
+    skipped = found.skipped + [entry for note in notes for entry in note["skipped"]]
     gone = {entry["name"] for entry in skipped}
     used = [split for item, split in zip(found.items, splits, strict=True) if item.id not in gone]
     if not used:
@@ -187,12 +195,13 @@ def _finish(
         source_up=up_of(found.items),
         count=len(used),
         points=points,
-        views=options["views"],
+        views=views,
         view_size=options["size"],
         classes=found.classes,
         parts=found.parts,
         splits={"train": used.count("train"), "test": used.count("test")},
         skipped=skipped,
+        remarks=[entry for note in notes for entry in note["remarks"]],
         made={
             "options": options,
             "seed": options["seed"],
@@ -204,6 +213,14 @@ def _finish(
     info.write(partial.folder)
     partial.finish(target)
     return info
+
+
+def _there(what: str, asked: int, there: int | None) -> int:
+    """Return how many of what is asked for a shape can have, and say so where they are fewer."""
+    if there is None or there >= asked:
+        return asked
+    console.print(f"the source has {there} {what} a shape, fewer than the {asked} asked for; all are kept.")
+    return there
 
 
 def _to_go_on(what: str, partial: Partial) -> str:

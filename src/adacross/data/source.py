@@ -5,12 +5,13 @@ A format (`adacross.data.formats`) has two functions. `find(...) -> Source` runs
 """
 
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Literal
 
 from adacross.data.shape import Cloud, Mesh, Split
 
 Axis = Literal["x", "y", "z"]
-Kind = Literal["meshes", "modelnet40", "builtin"]
+Kind = Literal["meshes", "modelnet40", "shapenet", "builtin"]
 
 
 class BrokenShapeError(ValueError):
@@ -51,6 +52,8 @@ class Source:
         classes: class names that the items' labels point to.
         parts: names of the parts that the loaded clouds' `part` points to.
         stored: points a shape has in the source, or None where any number can be sampled.
+        pictures: pictures a shape has in the source, or None where any number can be drawn.
+        note: what people should know before the work begins, a sentence, or nothing.
         skipped: what is already known to be unreadable: `{"name": ..., "reason": ...}`.
     """
 
@@ -60,6 +63,8 @@ class Source:
     classes: list[str] = field(default_factory=list)
     parts: list[str] = field(default_factory=list)
     stored: int | None = None
+    pictures: int | None = None
+    note: str = ""
     skipped: list[dict[str, str]] = field(default_factory=list)
 
 
@@ -68,12 +73,15 @@ class Loaded:
     """What a format reads for one item, in the source's own frame: a mesh, a cloud or both.
 
     With both, the cloud gives the points and the mesh the pictures. `part_names` are what `cloud.part` or
-    `mesh.face_parts` points to, as the collection calls them.
+    `mesh.face_parts` points to, as the collection calls them. `pictures` are files of ready-made pictures, in
+    order, which are kept in place of drawn ones. `remark` is what is not as it should be, if anything.
     """
 
     mesh: Mesh | None = None
     cloud: Cloud | None = None
     part_names: tuple[str, ...] = ()
+    pictures: tuple[Path, ...] = ()
+    remark: str = ""
 
 
 def up_of(items: list[Item]) -> str:

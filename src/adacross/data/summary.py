@@ -15,7 +15,7 @@ LISTED = 40  # entries of a long table that are shown
 
 
 def describe(info: "CollectionInfo") -> RenderableType:
-    """Return what a collection holds, how it was made, and what was skipped with the reasons."""
+    """Return what a collection holds, how it was made, and what was not as usual or skipped, and why."""
     rows = {
         "shapes": f"{info.count:,} ({', '.join(f'{name} {n:,}' for name, n in info.splits.items())})",
         "classes": str(len(info.classes)) if info.classes else "none: unlabelled",
@@ -26,8 +26,7 @@ def describe(info: "CollectionInfo") -> RenderableType:
         "made": _made(info),
         "skipped": f"{len(info.skipped)}" if info.skipped else "none",
     }
-    tables: list[RenderableType] = [facts(f"collection {info.name}", rows)]
-    return Group(*tables, skipped(info.skipped)) if info.skipped else Group(*tables)
+    return Group(facts(f"collection {info.name}", rows), *notes(info.remarks, info.skipped))
 
 
 def facts(title: str, rows: dict[str, str]) -> Table:
@@ -40,9 +39,24 @@ def facts(title: str, rows: dict[str, str]) -> Table:
     return table
 
 
+def notes(remarks: list[dict[str, str]], skips: list[dict[str, str]]) -> list[RenderableType]:
+    """Return the tables of shapes with a remark and of those that are left out; none for an empty list."""
+    tables: list[RenderableType] = [remarked(remarks)] if remarks else []
+    return [*tables, skipped(skips)] if skips else tables
+
+
 def skipped(entries: list[dict[str, str]]) -> Table:
     """Return the table of what could not be prepared, and why."""
-    table = Table(title=f"skipped: {len(entries)}", title_justify="left", title_style="bold yellow")
+    return _named(f"skipped: {len(entries)}", "bold yellow", entries)
+
+
+def remarked(entries: list[dict[str, str]]) -> Table:
+    """Return the table of what is in, but not as its source promises."""
+    return _named(f"in, but not as usual: {len(entries)}", "bold", entries)
+
+
+def _named(title: str, style: str, entries: list[dict[str, str]]) -> Table:
+    table = Table(title=title, title_justify="left", title_style=style)
     table.add_column("shape", overflow="fold")
     table.add_column("reason", overflow="fold")
     for entry in entries[:LISTED]:

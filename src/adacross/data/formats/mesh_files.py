@@ -1,7 +1,9 @@
-"""One mesh file in, one `Mesh` out, or the reason why not."""
+"""One mesh file in, one `Mesh` (of a PLY file without faces one `Cloud`) out, or the reason why not."""
 
 import io
 import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +11,7 @@ import numpy as np
 
 from adacross.data.formats.mesh_colors import face_colors
 from adacross.data.formats.off import read_off
-from adacross.data.shape import Mesh
+from adacross.data.shape import Cloud, Mesh
 from adacross.data.source import Axis, BrokenShapeError
 
 # The axis that points up by the format's rule or, where it has none, by habit.
@@ -48,10 +50,8 @@ def read_mesh(path: Path) -> Mesh:
         BrokenShapeError: unreadable, truncated, empty, without faces, NaN or infinite coordinates, or a face
             that points to a vertex that does not exist.
     """
-    try:
-        data = path.read_bytes()
-        if not data.strip():
-            raise BrokenShapeError("the file is empty")
+    with _reasons(path):
+        data = _content(path)
         suffix = path.suffix.lower()
         if suffix == ".off":
             mesh = read_off(data.decode("utf-8", errors="replace"))
@@ -62,12 +62,63 @@ def read_mesh(path: Path) -> Mesh:
             )
             if len(mesh.faces) < promised:
                 raise BrokenShapeError(f"truncated: {promised} faces promised, {len(mesh.faces)} there")
+    return _checked(mesh)
+
+
+def read_ply(path: Path) -> Mesh | Cloud:
+    """Read a PLY file: as `read_mesh` if its header promises faces, else all its points, in the file's order.
+
+    Colours of points are kept; their coordinates are not checked.
+
+    Raises:
+        BrokenShapeError: as `read_mesh`, or no point in it.
+    """
+    with _reasons(path):
+        data = _content(path)
+        promised = ply_counts(data)
+        if promised.get("face"):
+            return read_mesh(path)
+        parts = list(_scene(path, data).geometry.values())
+        points = np.concatenate([np.zeros((0, 3)), *(part.vertices for part in parts)]).astype(np.float32)
+        if len(points) < promised.get("vertex", 0):
+            raise BrokenShapeError(f"truncated: {promised['vertex']} points promised, {len(points)} there")
+        if len(points) == 0:
+            raise BrokenShapeError("there is neither a face nor a point in it")
+        colors = np.concatenate([np.asarray(part.colors).reshape(-1, 4)[:, :3] for part in parts])
+    return Cloud(points, colors=colors.astype(np.uint8) if len(colors) == len(points) else None)
+
+
+def ply_counts(data: bytes) -> dict[str, int]:
+    """Return how many of each element a PLY header promises, `{"vertex": 2048}`; nothing if it has no end.
+
+    Args:
+        data: the file's content, or its beginning with the whole header.
+    """
+    rows = [line.split() for line in data[: max(data.find(b"end_header"), 0)].splitlines()]
+    return {
+        row[1].decode("latin-1"): int(row[2])
+        for row in rows
+        if len(row) == 3 and row[0] == b"element" and row[2].isdigit()
+    }
+
+
+def _content(path: Path) -> bytes:
+    data = path.read_bytes()
+    if not data.strip():
+        raise BrokenShapeError("the file is empty")
+    return data
+
+
+@contextmanager
+def _reasons(path: Path) -> Iterator[None]:
+    """Turn what parsers raise into a reason."""
+    try:
+        yield
     except BrokenShapeError:
         raise
     except _PARSER_ERRORS as error:
         text = " ".join(str(error).split())[:200] or type(error).__name__
         raise BrokenShapeError(f"not a readable {path.suffix[1:].upper()} file ({text})") from error
-    return _checked(mesh)
 
 
 def _checked(mesh: Mesh) -> Mesh:
@@ -96,12 +147,7 @@ def _promised_faces(data: bytes, suffix: str) -> int:
                 f"truncated: {count} triangles take {84 + 50 * count} bytes, the file has {len(data)}"
             )
         return int(count)
-    if suffix == ".ply":
-        for line in data[: data.find(b"end_header")].splitlines():
-            words = line.split()
-            if words[:2] == [b"element", b"face"] and len(words) == 3:
-                return int(words[2])
-    return 0
+    return ply_counts(data).get("face", 0) if suffix == ".ply" else 0
 
 
 def _is_text_stl(data: bytes, suffix: str) -> bool:

@@ -28,12 +28,13 @@ def find(folder: Path, up: Axis | None) -> Source:
     Raises:
         UserError: no file that ends in one of the known suffixes.
     """
-    paths = sorted(_files(folder), key=lambda path: path.relative_to(folder).as_posix())
+    paths = sorted(files_below(folder), key=lambda path: path.relative_to(folder).as_posix())
     if not paths:
         raise UserError(
             f"{folder} holds no shapes. Looked in it and below for mesh files "
             f"({', '.join(sorted(UP))}) and in it for ModelNet40's HDF5 files (ply_data_train*.h5, "
-            "ply_data_test*.h5). Give the folder that holds them, or the word 'builtin'."
+            "ply_data_test*.h5) and ShapeNet/<synset>/<id>.ply. Give the folder that holds them, or the word "
+            "'builtin'."
         )
     layouts = [_layout(path.relative_to(folder).parts[:-1]) for path in paths]
     tops = {path.relative_to(folder).parts[0] for path in paths if path.parent != folder}
@@ -48,7 +49,7 @@ def find(folder: Path, up: Axis | None) -> Source:
             label=-1 if name is None else index[name],
             split=split,
             up=up or UP[path.suffix.lower()],
-            stamp=_stamp(path),
+            stamp=stamp_of(path),
         )
         for path, (name, split) in zip(paths, layouts, strict=True)
     ]
@@ -64,8 +65,8 @@ def load(item: Item, points: int, rng: np.random.Generator) -> Loaded:
     return Loaded(mesh=read_mesh(Path(item.path)))
 
 
-def _files(folder: Path) -> list[Path]:
-    """All visible mesh files, links to folders followed once."""
+def files_below(folder: Path) -> list[Path]:
+    """Return all visible mesh files of a folder, in no order, links to folders followed once."""
     found: list[Path] = []
     seen: set[str] = set()
     for place, folders, names in os.walk(folder, followlinks=True):
@@ -95,9 +96,10 @@ def _split_first(folders: tuple[str, ...]) -> tuple[str | None, Split | None]:
     return (folders[1] if len(folders) > 1 else None), _SPLITS[folders[0]]
 
 
-def _stamp(path: Path) -> str:
+def stamp_of(*paths: Path) -> str:
+    """Return a text that changes when one of the files does: summed sizes and latest change."""
     try:
-        status = path.stat()
+        states = [path.stat() for path in paths]
     except OSError:  # a dangling link: reading it will say so, and name it
         return "unreadable"
-    return f"{status.st_size}.{status.st_mtime_ns}"
+    return f"{sum(state.st_size for state in states)}.{max(state.st_mtime_ns for state in states)}"

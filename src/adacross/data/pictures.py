@@ -1,0 +1,86 @@
+"""Ready-made pictures of a shape: read, put on white, made square, resized."""
+
+import struct
+import zlib
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import UInt8
+from PIL import Image
+
+from adacross.data.shading import BACKGROUND
+
+# What Pillow's readers raise on files that are not what they expect.
+_READER_ERRORS = (
+    ArithmeticError,
+    EOFError,
+    Image.DecompressionBombError,
+    LookupError,
+    OSError,
+    SyntaxError,
+    ValueError,
+    struct.error,
+    zlib.error,
+)
+_LISTED = 3  # broken files that a remark names
+
+
+def read_views(
+    paths: Sequence[Path], views: int, size: int
+) -> tuple[UInt8[np.ndarray, "V size size 3"] | None, list[str]]:
+    """Read the first `views` pictures that can be read.
+
+    Where there are fewer, they are repeated in turn: a view drawn at random from the repeated ones is one
+    drawn at random from those that are there. More are not opened.
+
+    Args:
+        paths: picture files of any format, mode and size, in order.
+        views: how many are wanted, at least 1.
+        size: pixels along each side.
+
+    Returns:
+        `(V, size, size, 3)` RGB, as `on_white` and bilinear resizing (antialiased, as the released training's
+        resizing) make them, or None if no file can be read; and remarks: which files cannot be read, sizes
+        that differ, pictures that repeat.
+    """
+    found: list[Image.Image] = []
+    broken: list[str] = []
+    for path in paths:
+        if len(found) == views:
+            break
+        try:
+            with Image.open(path) as image:
+                found.append(on_white(image))
+        except _READER_ERRORS as error:
+            text = " ".join(str(error).replace(str(path), path.name).split())[:120] or type(error).__name__
+            broken.append(f"{path.name} cannot be read ({text})")
+    remarks = broken[:_LISTED]
+    if len(broken) > _LISTED:
+        remarks.append(f"{len(broken) - _LISTED} more pictures cannot be read")
+    if not found:
+        return None, remarks
+    sides = sorted({image.width for image in found})
+    if len(sides) > 1:
+        remarks.append(f"its pictures have sides from {sides[0]} to {sides[-1]} pixels; all are resized")
+    if len(found) < views:
+        remarks.append(f"{len(found)} of {views} pictures, repeated in turn")
+    arrays = [
+        np.asarray(image.resize((size, size), Image.Resampling.BILINEAR), dtype=np.uint8) for image in found
+    ]
+    return np.stack([arrays[view % len(arrays)] for view in range(views)]), remarks
+
+
+def on_white(image: Image.Image) -> Image.Image:
+    """Return a picture as RGB on the background of our own drawings, white, in a square.
+
+    Transparency of any kind (RGBA, grey with alpha, a palette's) is blended: `alpha * colour + (1 - alpha) *
+    white`. A picture that is not square is widened or heightened with white, equally on both sides, so
+    resizing distorts nothing.
+    """
+    rgba = image.convert("RGBA")
+    side = max(rgba.size)
+    canvas = Image.new("RGB", (side, side), (BACKGROUND,) * 3)
+    corner = ((side - rgba.width) // 2, (side - rgba.height) // 2)
+    canvas.paste(rgba.convert("RGB"), corner, rgba.getchannel("A"))
+    return canvas
