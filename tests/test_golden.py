@@ -15,7 +15,7 @@ import torch
 from adacross.encoders import load_official, load_official_segmentation
 from adacross.losses.nt_xent import nt_xent
 from adacross.losses.weighting import AdaCrossNetWeighting
-from adacross.methods.crossnet import crossnet_terms
+from adacross.methods.crossnet import averaged_terms, stacked_terms
 
 Numbers = dict[str, np.ndarray]
 FOLDER = Path(os.environ.get("ADACROSS_GOLDEN", Path(__file__).parent / "golden"))
@@ -154,16 +154,16 @@ def check_losses(numbers: Numbers, _: Path) -> None:
 
     mean = (one + two) / 2
     imid, cmid = nt_xent(one, two, 0.1), nt_xent(mean, rgb, 0.1)
-    terms = crossnet_terms(one, two, rgb, gray, 0.2)
-    joint_cross = nt_xent(mean, rgb, 0.2) + nt_xent(mean, gray, 0.2)
+    terms = stacked_terms(one, two, rgb, gray, 0.2, negatives="released")
+    joint = averaged_terms(one, two, {"rgb": rgb, "gray": gray}, 0.2)
     found = {
         "crosspoint/imid": imid,
         "crosspoint/cmid": cmid,
         "crosspoint/total": imid + cmid,
         "adacrossnet/intra": terms["intra"],
         "adacrossnet/cross": terms["cross"],
-        "crossnet/joint": terms["intra"],
-        "crossnet/joint_cross_per_unit_alpha": joint_cross,
+        "crossnet/joint": joint["intra"],
+        "crossnet/joint_cross_per_unit_alpha": joint["cross_rgb"] + joint["cross_gray"],
     }
     for key, value in found.items():
         agree(value, numbers[key], 1e-12, key)

@@ -115,6 +115,11 @@ def normalize_rgb(images: Float[Tensor, "B 3 S S"]) -> Float[Tensor, "B 3 S S"]:
     return (images - images.new_tensor(RGB_MEAN)[:, None, None]) / images.new_tensor(RGB_STD)[:, None, None]
 
 
+def normalize_gray(images: Float[Tensor, "B 1 S S"]) -> Float[Tensor, "B 1 S S"]:
+    """Subtract the published mean of one channel and divide by its deviation."""
+    return (images - GRAY_MEAN) / GRAY_STD
+
+
 def augment_views(
     views: UInt8[Tensor, "B H W 3"], size: int, generator: Generator
 ) -> tuple[Float[Tensor, "B 3 S S"], Float[Tensor, "B 1 S S"]]:
@@ -128,11 +133,14 @@ def augment_views(
         generator: a generator on the same device as `views`.
     """
     images = _to_float(views, size)
-    gray = (_flip(_luma(images), generator) - GRAY_MEAN) / GRAY_STD
+    gray = normalize_gray(_flip(_luma(images), generator))
     rgb = normalize_rgb(_flip(jitter_colors(images, generator), generator))
     return rgb, gray
 
 
-def plain_views(views: UInt8[Tensor, "B H W 3"], size: int) -> Float[Tensor, "B 3 S S"]:
-    """The RGB pictures without augmentation, for evaluation."""
-    return normalize_rgb(_to_float(views, size))
+def plain_views(
+    views: UInt8[Tensor, "B H W 3"], size: int, *, gray: bool = False
+) -> Float[Tensor, "B C S S"]:
+    """The RGB pictures (C = 3) or the grey ones (C = 1) without augmentation, for evaluation."""
+    images = _to_float(views, size)
+    return normalize_gray(_luma(images)) if gray else normalize_rgb(images)

@@ -8,13 +8,12 @@ import torch
 from jaxtyping import Float, Int64
 from rich.table import Table
 
-from adacross.data.augment import plain_views
 from adacross.data.collection import Collection
 from adacross.errors import UserError
 from adacross.evaluation.features import encode, frozen, in_batches
 from adacross.evaluation.linear import save
 from adacross.evaluation.metrics import cosine_ranking, mean_average_precision, recall_at
-from adacross.methods import Method
+from adacross.methods import CrossModal
 from adacross.training.run import load_method
 
 RANKS = (1, 5, 10)
@@ -61,9 +60,8 @@ def _figures(
 
 
 def measure_retrieval(
-    method: Method,
+    method: CrossModal,
     collection: Collection,
-    picture_size: int,
     *,
     points: int | None = None,
     examples: int = 8,
@@ -78,7 +76,6 @@ def measure_retrieval(
     Args:
         method: a trained method with both towers.
         collection: with a test split.
-        picture_size: side of the pictures, as trained.
         points: points of each cloud; 1,024 or all there are if not given.
         examples: how many queries to keep as examples.
         seed: of the pictures and the examples.
@@ -102,9 +99,7 @@ def measure_retrieval(
     method.to(target)
     with frozen(method):
         shapes = in_batches(method.embed_clouds, clouds, 32, target)
-        pictures = in_batches(
-            lambda part: method.embed_pictures(plain_views(part, picture_size)), views, 32, target
-        )
+        pictures = in_batches(method.embed_pictures, views, 32, target)
     features = encode(method.encoder, clouds, device=target)
     labels = collection.labels[test]
     found, similar = cosine_ranking(pictures, shapes), cosine_ranking(features, features)
@@ -150,10 +145,14 @@ def evaluate_retrieval(
         UserError: no such run or collection, no test shapes.
     """
     method, config = load_method(Path(run))
+    if not isinstance(method, CrossModal):
+        raise UserError(
+            f"{run} was pre-trained with {config.method}, which brings clouds and pictures into no common "
+            "space. Evaluate a run of crosspoint, crossnet or adacrossnet."
+        )
     result = measure_retrieval(
         method,
         Collection.open(Path(data)),
-        config.picture_size,
         points=points,
         seed=seed,
         device=device or ("cuda" if torch.cuda.is_available() else "cpu"),

@@ -1,49 +1,52 @@
 """Pre-training methods, one file each."""
 
-from typing import Literal
+from typing import Any
 
-from adacross.encoders import Encoder, ResNet
-from adacross.errors import one_of
+from adacross.encoders import Encoder
+from adacross.errors import check_options, one_of
 from adacross.methods.adacrossnet import AdaCrossNet
-from adacross.methods.base import Batch, Method
+from adacross.methods.base import Images, Method
+from adacross.methods.cross_modal import Batch, CrossModal
 from adacross.methods.crossnet import CrossNet
 from adacross.methods.crosspoint import CrossPoint
 
-METHODS: dict[str, type[CrossPoint] | type[CrossNet]] = {
+METHODS: dict[str, type[Method]] = {
     "adacrossnet": AdaCrossNet,
     "crossnet": CrossNet,
     "crosspoint": CrossPoint,
 }
+SET_ELSEWHERE = ("points", "picture_size")  # parameters of a method that are options of their own
 
 
 def build_method(
-    name: str,
-    encoder: Encoder,
-    image_depth: Literal[18, 50],
-    image_width: int = 64,
-    temperature: float | None = None,
-    mask_same_object: bool = False,
+    name: str, encoder: Encoder, images: Images, points: int | None = None, **options: Any
 ) -> Method:
-    """The method called `name` around a point encoder, with fresh image towers.
+    """The method called `name` around a point encoder, with fresh networks beside it.
 
     Args:
         name: one of `METHODS`.
         encoder: the point encoder to train.
-        image_depth: 18 or 50, the ResNets' depth.
-        image_width: channels of their first stage.
-        temperature: None for the method's own (0.1 CrossPoint, 0.2 CrossNet and AdaCrossNet).
-        mask_same_object: see `CrossNet`; CrossPoint has no such negatives.
+        images: how pictures are looked at.
+        points: points drawn at random for each cloud; None: all there are.
+        options: the method's own, such as `temperature`.
 
     Raises:
-        UserError: for an unknown name.
+        UserError: an unknown name, or options that the method does not have.
     """
     method = METHODS[one_of("method", name, METHODS)]
-    options = {} if temperature is None else {"temperature": temperature}
-    rgb = ResNet(image_depth, channels=3, width=image_width)
-    if issubclass(method, CrossNet):
-        gray = ResNet(image_depth, channels=1, width=image_width)
-        return method(encoder, rgb, gray, mask_same_object=mask_same_object, **options)
-    return method(encoder, rgb, **options)
+    check_options(f"method {name}", method, options, hidden=SET_ELSEWHERE)
+    return method.build(encoder, images, points, **options)
 
 
-__all__ = ["METHODS", "AdaCrossNet", "Batch", "CrossNet", "CrossPoint", "Method", "build_method"]
+__all__ = [
+    "METHODS",
+    "SET_ELSEWHERE",
+    "AdaCrossNet",
+    "Batch",
+    "CrossModal",
+    "CrossNet",
+    "CrossPoint",
+    "Images",
+    "Method",
+    "build_method",
+]

@@ -1,28 +1,28 @@
-"""What every pre-training method offers, and the batch it is given."""
+"""What every pre-training method offers."""
 
 from abc import abstractmethod
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar, Literal
 
-from jaxtyping import Float
-from torch import Tensor, nn
+from torch import Generator, Tensor, nn
 
+from adacross.data.batch import RawBatch
 from adacross.encoders import Encoder
 
 
 @dataclass(frozen=True)
-class Batch:
-    """B shapes, augmented.
+class Images:
+    """How pictures are looked at.
 
     Attributes:
-        clouds: `(2, B, N, 3)`, two independently augmented views of each shape's points.
-        rgb: `(B, 3, S, S)`, one normalised colour picture of each shape.
-        gray: `(B, 1, S, S)`, the same picture in grey.
+        depth: of the ResNets of a method that has some, 18 or 50 (50 in the papers).
+        width: channels of their first stage (64 in the papers).
+        size: side of a picture, or of a depth map, in pixels (224 in the papers).
     """
 
-    clouds: Float[Tensor, "2 B N 3"]
-    rgb: Float[Tensor, "B 3 S S"]
-    gray: Float[Tensor, "B 1 S S"]
+    depth: Literal[18, 50] = 50
+    width: int = 64
+    size: int = 224
 
 
 class Method(nn.Module):
@@ -31,23 +31,42 @@ class Method(nn.Module):
     Attributes:
         encoder: the point encoder, which is what remains after pre-training.
         weighting: name of the weighting that the method's paper uses.
+        sees_pictures: whether `batch` needs the shapes' pictures.
     """
 
     encoder: Encoder
     weighting: ClassVar[str]
+    sees_pictures: ClassVar[bool]
+
+    @classmethod
+    @abstractmethod
+    def build(cls, encoder: Encoder, images: Images, points: int | None, **options: Any) -> "Method":
+        """The method around a point encoder, with fresh networks beside it.
+
+        Args:
+            encoder: the point encoder to train.
+            images: how pictures are looked at.
+            points: points drawn at random for each cloud; None: all there are.
+            options: the method's own.
+        """
 
     @abstractmethod
-    def losses(self, batch: Batch) -> dict[str, Tensor]:
+    def batch(self, raw: RawBatch, generator: Generator) -> Any:
+        """What `losses` is given, made from stored shapes; all randomness of a step is drawn here.
+
+        Args:
+            raw: on the method's device.
+            generator: on the same device; the only source of randomness.
+        """
+
+    @abstractmethod
+    def losses(self, batch: Any) -> dict[str, Tensor]:
         """The named terms of one batch, scalars with gradient, before any weighting."""
 
     @abstractmethod
-    def embed_clouds(self, points: Float[Tensor, "B N 3"]) -> Float[Tensor, "B E"]:
-        """Clouds in the space shared with pictures, not normalised."""
+    def shared_parameters(self) -> list[nn.Parameter]:
+        """The last parameters that every term depends on, for weightings that compare gradients."""
 
-    @abstractmethod
-    def embed_pictures(self, rgb: Float[Tensor, "B 3 S S"]) -> Float[Tensor, "B E"]:
-        """Pictures in the space shared with clouds, not normalised."""
-
-    def forward(self, batch: Batch) -> dict[str, Tensor]:
+    def forward(self, batch: Any) -> dict[str, Tensor]:
         """`losses(batch)`: data-parallel wrappers call modules, not their methods."""
         return self.losses(batch)

@@ -1,35 +1,54 @@
 """CrossNet: Wu et al., IEEE Transactions on Multimedia 26, 2024, doi 10.1109/TMM.2023.3284591."""
 
-from typing import ClassVar
+from typing import Any, ClassVar, Literal, NamedTuple
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from adacross.encoders import Encoder, ResNet
-from adacross.encoders.heads import ImageProjection
+from adacross.errors import UserError, one_of
 from adacross.losses.nt_xent import nt_xent
-from adacross.methods.base import Batch
-from adacross.methods.cross_modal import CrossModal
+from adacross.methods.base import Images
+from adacross.methods.cross_modal import Batch, CrossModal
+
+Negatives = Literal["others", "released"]
+Variant = Literal["con", "joint", "color", "gray"]
 
 
-def crossnet_terms(
+class _Released(NamedTuple):
+    """One of the four released training scripts: the pictures it looks at, and its temperature."""
+
+    towers: tuple[str, ...]
+    temperature: float
+
+
+VARIANTS: dict[str, _Released] = {
+    "con": _Released(("rgb", "gray"), 0.2),
+    "joint": _Released(("rgb", "gray"), 0.1),
+    "color": _Released(("rgb",), 0.1),
+    "gray": _Released(("gray",), 0.1),
+}
+
+
+def stacked_terms(
     cloud_1: Float[Tensor, "B E"],
     cloud_2: Float[Tensor, "B E"],
     rgb: Float[Tensor, "B E"],
     gray: Float[Tensor, "B E"],
     temperature: float,
-    mask_same_object: bool = False,
+    negatives: Negatives = "others",
 ) -> dict[str, Tensor]:
     """CrossNet's two terms ("con", its main variant), from projections.
 
         intra = NT-Xent(x1, x2)        cross = NT-Xent([x1; x2], [rgb; gray])
 
-    In the cross term cloud 1 is paired with the colour picture and cloud 2 with the grey one. As released,
-    the other cloud and the other picture of the same object count among the negatives; with
-    `mask_same_object` they are left out of the denominator (our correction).
+    In the cross term cloud 1 is paired with the colour picture and cloud 2 with the grey one. With negatives
+    "released", the other cloud and the other picture of the same object count among the negatives, which
+    pushes apart what the intra term pulls together; with "others" (our correction) only other objects do.
     """
-    objects = torch.arange(len(cloud_1), device=cloud_1.device).repeat(2) if mask_same_object else None
+    one_of("negatives", negatives, ("others", "released"))
+    objects = torch.arange(len(cloud_1), device=cloud_1.device).repeat(2) if negatives == "others" else None
     clouds, pictures = torch.cat([cloud_1, cloud_2]), torch.cat([rgb, gray])
     return {
         "intra": nt_xent(cloud_1, cloud_2, temperature),
@@ -37,15 +56,40 @@ def crossnet_terms(
     }
 
 
+def averaged_terms(
+    cloud_1: Float[Tensor, "B E"],
+    cloud_2: Float[Tensor, "B E"],
+    pictures: dict[str, Float[Tensor, "B E"]],
+    temperature: float,
+) -> dict[str, Tensor]:
+    """The terms of the variants "joint", "color" and "gray", from projections.
+
+        intra = NT-Xent(x1, x2)        cross_p = NT-Xent((x1 + x2) / 2, p)   for each kind of picture p
+
+    The mean is taken of the raw projections. The released program multiplies the sum of the cross terms by
+    one factor, 1 by default: that is the weighting "fixed" here.
+    """
+    mean = (cloud_1 + cloud_2) / 2
+    cross = {f"cross_{name}": nt_xent(mean, rows, temperature) for name, rows in pictures.items()}
+    return {"intra": nt_xent(cloud_1, cloud_2, temperature), **cross}
+
+
 class CrossNet(CrossModal):
-    """Clouds agree with each other, cloud 1 with the colour picture, cloud 2 with the grey one.
+    """Clouds agree with each other, and with pictures of the shape in colour and in grey.
 
     Args:
         encoder: point encoder, kept after pre-training.
-        image_encoder: ResNet for RGB, thrown away (ResNet-50 in the paper).
-        gray_encoder: ResNet for one channel, thrown away.
-        temperature: 0.2 in the released program.
-        mask_same_object: leave the cross term's false negatives out; see `crossnet_terms`.
+        image_encoder: ResNet for RGB, thrown away (ResNet-50 in the paper); None for the variant "gray".
+        gray_encoder: ResNet for one channel, thrown away; None for the variant "color".
+        variant: con (cloud 1 with the colour picture, cloud 2 with the grey one: the paper's main method), or
+            the mean of the clouds with both pictures (joint), the colour one (color) or the grey one (gray).
+        temperature: 0.2 for con and 0.1 for the others, as in the released scripts, if not given.
+        negatives: of con's cross term; see `stacked_terms`.
+        points: see `CrossModal`.
+        picture_size: see `CrossModal`.
+
+    Raises:
+        UserError: an unknown variant, or one whose ResNet is missing.
     """
 
     weighting: ClassVar[str] = "fixed"
@@ -53,19 +97,40 @@ class CrossNet(CrossModal):
     def __init__(
         self,
         encoder: Encoder,
-        image_encoder: ResNet,
-        gray_encoder: ResNet,
-        temperature: float = 0.2,
-        mask_same_object: bool = False,
+        image_encoder: ResNet | None,
+        gray_encoder: ResNet | None,
+        variant: Variant = "con",
+        temperature: float | None = None,
+        negatives: Negatives = "others",
+        points: int | None = None,
+        picture_size: int = 224,
     ) -> None:
-        super().__init__(encoder, image_encoder)
-        self.gray_encoder = gray_encoder
-        self.gray_head = ImageProjection(gray_encoder.dim)
-        self.temperature = temperature
-        self.mask_same_object = mask_same_object
+        released = VARIANTS[one_of("variant", variant, VARIANTS)]
+        one_of("negatives", negatives, ("others", "released"))
+        given = {"rgb": image_encoder, "gray": gray_encoder}
+        towers = {name: tower for name in released.towers if (tower := given[name]) is not None}
+        if len(towers) < len(released.towers):
+            raise UserError(f"CrossNet's variant {variant!r} needs a ResNet for {released.towers}.")
+        super().__init__(encoder, towers, points, picture_size)
+        self.variant = variant
+        self.temperature = released.temperature if temperature is None else temperature
+        self.negatives: Negatives = negatives
+
+    @classmethod
+    def build(cls, encoder: Encoder, images: Images, points: int | None, **options: Any) -> "CrossNet":
+        """With the fresh ResNets that the variant looks through; `options` are this class's."""
+        needed = VARIANTS[one_of("variant", options.get("variant", "con"), VARIANTS)].towers
+        rgb = ResNet(images.depth, 3, images.width) if "rgb" in needed else None
+        gray = ResNet(images.depth, 1, images.width) if "gray" in needed else None
+        return cls(encoder, rgb, gray, points=points, picture_size=images.size, **options)
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
-        """The terms `intra` and `cross`."""
-        z = self.project(batch)
-        gray = self.gray_head(self.gray_encoder(batch.gray))
-        return crossnet_terms(z.cloud_1, z.cloud_2, z.rgb, gray, self.temperature, self.mask_same_object)
+        """`intra`, and `cross` (con) or one of `cross_rgb` and `cross_gray` for each kind of picture."""
+        cloud_1, cloud_2 = self.embed_both_clouds(batch)
+        seen = {"rgb": batch.rgb, "gray": batch.gray}
+        pictures = {name: tower(seen[name]) for name, tower in self.towers.items()}
+        if self.variant == "con":
+            return stacked_terms(
+                cloud_1, cloud_2, pictures["rgb"], pictures["gray"], self.temperature, self.negatives
+            )
+        return averaged_terms(cloud_1, cloud_2, pictures, self.temperature)

@@ -29,13 +29,22 @@ def save_checkpoint(run: Path, step: int, state: dict[str, Any]) -> Path:
         UserError: the disk is full or the folder read-only; older checkpoints are still there.
     """
     path = Path(run) / "checkpoints" / f"step-{step:08d}.pt"
+    save_state(path, state)
+    for old in checkpoints(run)[:-KEEP]:
+        old.unlink(missing_ok=True)
+    return path
+
+
+def save_state(path: Path, state: dict[str, Any]) -> None:
+    """Write tensors and plain values, whole or not at all.
+
+    Raises:
+        UserError: the disk is full or the folder read-only.
+    """
     content = BytesIO()  # torch's own writer hides a full disk behind a RuntimeError
     torch.save(state, content)
     with whole_file(path) as temporary:
         temporary.write_bytes(content.getbuffer())
-    for old in checkpoints(run)[:-KEEP]:
-        old.unlink(missing_ok=True)
-    return path
 
 
 def load_checkpoint(path: Path) -> dict[str, Any]:

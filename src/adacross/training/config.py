@@ -6,10 +6,12 @@ from typing import Any, Literal
 
 import yaml
 
-from adacross.errors import UserError, one_of
+from adacross.errors import UserError, check_options, one_of
 from adacross.files import whole_file
 from adacross.recipes import recipe_path
+from adacross.training.optimizer import Optimizer
 from adacross.training.schedule import Schedule
+from adacross.training.selection import Selection
 
 NOT_COMPARED = {
     "run",
@@ -28,6 +30,8 @@ class PretrainConfig:
         collection: a prepared folder (see `adacross prepare`).
         run: folder of the run; by default `runs/<collection>-<method>-<encoder>-seed<seed>`.
         method: adacrossnet, crossnet or crosspoint.
+        method_args: the method's own options, such as `{"temperature": 0.1}` or, for crossnet,
+            `{"variant": "joint"}` and `{"negatives": "released"}`.
         encoder: the point encoder: dgcnn, pointnet, or one of the segmentation trunks (dgcnn-partseg,
             dgcnn-semseg, pointnet-partseg).
         encoder_args: the encoder's own options, such as `{"k": 15}` for dgcnn.
@@ -37,14 +41,18 @@ class PretrainConfig:
         points: points drawn at random for each augmented cloud; all stored points if not given.
         epochs: how often every shape is seen.
         batch_size: shapes a step.
+        optimizer: adam (the contrastive papers'), adamw (Point-M2AE's), sgd, or sgd-released (CrossNet's and
+            AdaCrossNet's --use_sgd, which trains the point network alone).
         learning_rate: the largest rate.
-        weight_decay: L2 coefficient given to Adam (CrossNet's 1e-5).
+        weight_decay: coefficient (CrossNet's 1e-5).
         schedule: cosine (over the whole run), epoch (CrossPoint's), released (CrossNet's and AdaCrossNet's
             programs, swinging), or constant.
-        warmup: steps of linear rise at the start, for cosine and constant.
-        weighting: how loss terms are weighted; the method's own if not given.
-        temperature: of NT-Xent; the method's own if not given.
-        mask_same_object: leave false negatives out of CrossNet's cross term; the released programs do not.
+        warmup: epochs of linear rise at the start, for cosine and constant.
+        weighting: how loss terms are weighted (fixed, adacrossnet, convergence, dwa, uncertainty, gradnorm);
+            the method's own if not given.
+        weighting_args: the weighting's own options, such as `{"alpha": 5}` for adacrossnet.
+        selection: which networks are the result: last, the last step's; or released, the epoch's whose
+            linear SVM is best on the TEST split, as the released programs have it (to check their numbers).
         validation_fraction: part of the training shapes kept out of training for the monitor.
         monitor_every: epochs between two looks of the monitor; 0 for none.
         checkpoint_every: epochs between two checkpoints.
@@ -58,21 +66,23 @@ class PretrainConfig:
     collection: str
     run: str | None = None
     method: str = "adacrossnet"
+    method_args: dict[str, Any] = field(default_factory=dict)
     encoder: str = "dgcnn"
-    encoder_args: dict[str, int] = field(default_factory=dict)
+    encoder_args: dict[str, Any] = field(default_factory=dict)
     image_depth: Literal[18, 50] = 50
     image_width: int = 64
     picture_size: int = 224
     points: int | None = None
     epochs: int = 100
     batch_size: int = 32
+    optimizer: Optimizer = "adam"
     learning_rate: float = 1e-3
     weight_decay: float = 1e-5
     schedule: Schedule = "cosine"
-    warmup: int = 0
+    warmup: float = 0.0
     weighting: str | None = None
-    temperature: float | None = None
-    mask_same_object: bool = False
+    weighting_args: dict[str, Any] = field(default_factory=dict)
+    selection: Selection = "last"
     validation_fraction: float = 0.1
     monitor_every: int = 1
     checkpoint_every: int = 1
@@ -85,12 +95,17 @@ class PretrainConfig:
     def __post_init__(self) -> None:
         from adacross.encoders import ENCODERS
         from adacross.losses.weighting import WEIGHTINGS
-        from adacross.methods import METHODS
+        from adacross.methods import METHODS, SET_ELSEWHERE
 
         one_of("method", self.method, METHODS)
         one_of("encoder", self.encoder, ENCODERS)
         if self.weighting is not None:
             one_of("weighting", self.weighting, WEIGHTINGS)
+        check_options(f"encoder {self.encoder}", ENCODERS[self.encoder], self.encoder_args)
+        check_options(f"method {self.method}", METHODS[self.method], self.method_args, hidden=SET_ELSEWHERE)
+        check_options(
+            f"weighting {self.weighting_name}", WEIGHTINGS[self.weighting_name], self.weighting_args
+        )
         for name in ("epochs", "batch_size", "image_width", "checkpoint_every"):
             if getattr(self, name) < 1:
                 raise UserError(f"{name} is {getattr(self, name)}; expected at least 1.")
@@ -110,6 +125,13 @@ class PretrainConfig:
             raise UserError(
                 f"warmup is {self.warmup}, but schedule {self.schedule!r} has none; choose cosine."
             )
+
+    @property
+    def weighting_name(self) -> str:
+        """`weighting`, or the method's own."""
+        from adacross.methods import METHODS
+
+        return self.weighting or METHODS[self.method].weighting
 
     @property
     def run_folder(self) -> Path:

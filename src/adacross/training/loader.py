@@ -2,27 +2,12 @@
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Float, UInt8
-from torch import Tensor
 
+from adacross.data.batch import RawBatch
 from adacross.data.collection import Collection
-
-
-@dataclass(frozen=True)
-class RawBatch:
-    """What leaves the disk; augmentation follows on the device.
-
-    Attributes:
-        points: `(B, N, 3)` float32 as stored.
-        views: `(B, H, W, 3)` uint8, one picture of each shape, drawn at random.
-    """
-
-    points: Float[Tensor, "B N 3"]
-    views: UInt8[Tensor, "B H W 3"]
 
 
 class Loader:
@@ -37,13 +22,17 @@ class Loader:
         indices: which of its shapes to deal.
         batch_size: shapes a batch.
         seed: the run's seed.
+        pictures: whether to read pictures, too.
     """
 
-    def __init__(self, collection: Collection, indices: np.ndarray, batch_size: int, seed: int) -> None:
+    def __init__(
+        self, collection: Collection, indices: np.ndarray, batch_size: int, seed: int, pictures: bool = True
+    ) -> None:
         self.collection = collection
         self.indices = indices
         self.batch_size = batch_size
         self.seed = seed
+        self.pictures = pictures
         self.steps_per_epoch = len(indices) // batch_size
 
     def members(self, step: int) -> np.ndarray:
@@ -55,10 +44,12 @@ class Loader:
     def load(self, step: int) -> RawBatch:
         """Read and decode one step's shapes."""
         members = self.members(step)
+        points = torch.from_numpy(self.collection.points(members))
+        if not self.pictures:
+            return RawBatch(points, None)
         rng = np.random.default_rng([self.seed, step, 1])
         drawn = rng.integers(self.collection.info.views, size=len(members))
         views = [self.collection.view(int(i), int(v)) for i, v in zip(members, drawn, strict=True)]
-        points = torch.from_numpy(self.collection.points(members))
         return RawBatch(points, torch.from_numpy(np.stack(views)))
 
     def batches(self, start: int, stop: int) -> Iterator[RawBatch]:

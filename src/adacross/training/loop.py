@@ -10,38 +10,45 @@ import numpy as np
 import torch
 from accelerate import Accelerator
 from rich.progress import Progress, TaskID
-from torch import Tensor
+from torch import Tensor, nn
 
 from adacross.console import console, progress_bar
-from adacross.data.augment import augment_points, augment_views, draw_points
+from adacross.data.batch import RawBatch
 from adacross.errors import UserError
 from adacross.losses.weighting import Weighting
-from adacross.methods import Batch, Method
+from adacross.methods import Method
 from adacross.training.checkpoint import save_checkpoint
 from adacross.training.config import PretrainConfig
 from adacross.training.interrupt import stop_request
-from adacross.training.loader import Loader, RawBatch
+from adacross.training.loader import Loader
 from adacross.training.log import Log
 from adacross.training.monitor import Monitor
 from adacross.training.schedule import learning_rate
+from adacross.training.selection import BestOnTest
 
 
 class Interrupted(KeyboardInterrupt):
     """The run was asked to stop, has saved itself, and says how to continue."""
 
 
-def step_generator(seed: int, step: int, device: torch.device) -> torch.Generator:
-    """The generator of one step: a function of seed and step, so that nothing needs saving."""
+def step_seed(seed: int, step: int) -> int:
+    """The seed of one step's randomness: a function of seed and step, so that nothing needs saving."""
     drawn = np.random.SeedSequence([seed, step]).generate_state(1, np.uint64)[0]
-    return torch.Generator(device).manual_seed(int(drawn >> np.uint64(1)))
+    return int(drawn >> np.uint64(1))
 
 
-def make_batch(raw: RawBatch, config: PretrainConfig, generator: torch.Generator) -> Batch:
-    """Augment a raw batch on the generator's device: two clouds, one RGB and one grey picture a shape."""
-    points, views = raw.points.to(generator.device), raw.views.to(generator.device)
-    clouds = [augment_points(draw_points(points, config.points, generator), generator) for _ in range(2)]
-    rgb, gray = augment_views(views, config.picture_size, generator)
-    return Batch(torch.stack(clouds), rgb, gray)
+def moved(raw: RawBatch, device: torch.device) -> RawBatch:
+    """A raw batch on another device."""
+    return RawBatch(raw.points.to(device), None if raw.views is None else raw.views.to(device))
+
+
+def gradient_norms(terms: dict[str, Tensor], parameters: list[nn.Parameter]) -> dict[str, float]:
+    """Euclidean norm of each term's gradient with respect to `parameters`, taken together."""
+    norms = {}
+    for name, term in terms.items():
+        gradients = torch.autograd.grad(term, parameters, retain_graph=True)
+        norms[name] = float(torch.stack([gradient.norm() for gradient in gradients]).norm())
+    return norms
 
 
 def finite_values(terms: dict[str, Tensor], step: int) -> dict[str, float]:
@@ -72,6 +79,7 @@ class Training:
     weighting: Weighting
     loader: Loader
     monitor: Monitor
+    best: BestOnTest | None = None
     step: int = 0
 
     def state(self) -> dict[str, Any]:
@@ -81,6 +89,7 @@ class Training:
             "method": self.method.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "weighting": self.weighting.state_dict(),
+            "best": None if self.best is None else self.best.best,
         }
 
     def restore(self, state: dict[str, Any]) -> None:
@@ -88,6 +97,8 @@ class Training:
         self.method.load_state_dict(state["method"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.weighting.load_state_dict(state["weighting"])
+        if self.best is not None:
+            self.best.best = state["best"]
         self.step = state["step"]
 
     def save(self) -> None:
@@ -121,6 +132,8 @@ class Training:
                         )
         finally:
             log.close()
+        if self.best is not None:
+            self.best.restore(self.method)
 
     def _step(self, model: Method, optimizer: torch.optim.Optimizer, raw: RawBatch) -> dict[str, Any]:
         config = self.config
@@ -130,18 +143,22 @@ class Training:
             self.step,
             self.loader.steps_per_epoch,
             config.epochs,
-            config.warmup,
+            round(config.warmup * self.loader.steps_per_epoch),
         )
         for group in optimizer.param_groups:
             group["lr"] = rate
         device = self.accelerator.device
-        generator = step_generator(config.seed, self.step, device)
-        batch = make_batch(raw, config, generator)
+        seed = step_seed(config.seed, self.step)
+        batch = self.method.batch(moved(raw, device), torch.Generator(device).manual_seed(seed))
+        torch.manual_seed(seed)  # of what networks draw themselves: branches that are dropped
         model.train()
         with torch.autocast(device.type, torch.bfloat16, enabled=config.precision == "bf16"):
             terms = model(batch)
         values = finite_values(terms, self.step)
-        weights = self.weighting.update(values)
+        norms = None
+        if self.weighting.needs_gradient_norms:
+            norms = gradient_norms(terms, self.method.shared_parameters())
+        weights = self.weighting.update(values, norms)
         loss = torch.stack([weights[name] * term for name, term in terms.items()]).sum()
         optimizer.zero_grad(set_to_none=True)
         self.accelerator.backward(loss)
@@ -172,6 +189,11 @@ class Training:
             figures = (f"{name.replace('_', ' ')} {100 * value:.1f} %" for name, value in seen.items())
             losses = (f"{name} {value:.3f}" for name, value in record["terms"].items())
             console.print(f"epoch {epoch}/{config.epochs} ", *losses, *figures)
+        if self.best is not None:
+            accuracy = self.best.look(self.method)
+            log.write(
+                {"kind": "selection", "step": self.step, "epoch": float(epoch), "test_accuracy": accuracy}
+            )
         if last or epoch % config.checkpoint_every == 0:
             self.save()
 

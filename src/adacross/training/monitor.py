@@ -9,11 +9,10 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int64
 
-from adacross.data.augment import plain_views
 from adacross.data.collection import Collection
 from adacross.evaluation.features import encode, frozen, in_batches
 from adacross.evaluation.metrics import recall_at
-from adacross.methods import Method
+from adacross.methods import CrossModal, Method
 
 LARGEST = 512  # validation shapes looked at
 REFERENCE = 1024  # training shapes that the probe is fitted on
@@ -54,7 +53,6 @@ class Monitor:
         reference: indices the probe is fitted on, part of what is trained on.
         validation: indices it is scored on, not trained on.
         points: points of each cloud.
-        picture_size: side of the pictures.
         device: where to compute.
     """
 
@@ -62,15 +60,14 @@ class Monitor:
     reference: Int64[np.ndarray, " n"]
     validation: Int64[np.ndarray, " m"]
     points: int
-    picture_size: int
     device: torch.device
 
     def look(self, method: Method) -> dict[str, float]:
-        """`probe_accuracy` where there are classes, and `recall_at_1` from picture to shape."""
+        """`probe_accuracy` where there are classes; `recall_at_1` where pictures and clouds share a space."""
         if not len(self.validation):
             return {}
         clouds = self.collection.points(self.validation)[:, : self.points]
-        seen = {"recall_at_1": self._recall(method, clouds)}
+        seen = {"recall_at_1": self._recall(method, clouds)} if isinstance(method, CrossModal) else {}
         labels = self.collection.labels
         known = self.reference[labels[self.reference] >= 0]
         if len(np.unique(labels[known])) > 1 and (labels[self.validation] >= 0).all():
@@ -79,14 +76,9 @@ class Monitor:
             seen["probe_accuracy"] = probe_accuracy(fit, labels[known], check, labels[self.validation])
         return seen
 
-    def _recall(self, method: Method, clouds: Float[np.ndarray, "m N 3"]) -> float:
+    def _recall(self, method: CrossModal, clouds: Float[np.ndarray, "m N 3"]) -> float:
         views = np.stack([self.collection.view(int(index), 0) for index in self.validation])
         with frozen(method):
             shapes = in_batches(method.embed_clouds, clouds, 32, self.device)
-            pictures = in_batches(
-                lambda part: method.embed_pictures(plain_views(part, self.picture_size)),
-                views,
-                32,
-                self.device,
-            )
+            pictures = in_batches(method.embed_pictures, views, 32, self.device)
         return recall_at(pictures, shapes, (1,))[1]

@@ -4,7 +4,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import torch
 from accelerate import Accelerator
 
 from adacross.console import console
@@ -12,13 +11,16 @@ from adacross.data.collection import Collection
 from adacross.errors import UserError
 from adacross.files import write_json
 from adacross.losses.weighting import WEIGHTINGS
+from adacross.methods import METHODS
 from adacross.training.checkpoint import checkpoints, load_checkpoint, remove_run
 from adacross.training.config import PretrainConfig
 from adacross.training.environment import environment
 from adacross.training.loader import Loader
 from adacross.training.loop import Training
 from adacross.training.monitor import LARGEST, REFERENCE, Monitor, split_validation
+from adacross.training.optimizer import make_optimizer
 from adacross.training.run import new_method, save_method
+from adacross.training.selection import BestOnTest
 
 
 def _data(config: PretrainConfig, accelerator: Accelerator) -> tuple[Loader, Monitor]:
@@ -37,16 +39,29 @@ def _data(config: PretrainConfig, accelerator: Accelerator) -> tuple[Loader, Mon
             f"points is {config.points}, but {config.collection} stores {info.points} a shape. "
             f"Give --points {info.points} or less, or prepare it with more."
         )
-    loader = Loader(collection, train, config.batch_size, config.seed)
+    pictures = METHODS[config.method].sees_pictures
+    loader = Loader(collection, train, config.batch_size, config.seed, pictures)
     monitor = Monitor(
         collection,
         reference=train[:: -(-len(train) // REFERENCE)],
         validation=validation[:LARGEST],
         points=min(config.points or 1024, info.points),
-        picture_size=config.picture_size,
         device=accelerator.device,
     )
     return loader, monitor
+
+
+def _best_on_test(monitor: Monitor, run: Path) -> BestOnTest:
+    """The released programs' way to choose an epoch, with the warning that it needs."""
+    collection = monitor.collection
+    if not len(collection.indices("test")) or (collection.labels < 0).any():
+        raise UserError(
+            f"selection is released, but {collection.folder} lacks a test split or classes to choose by."
+        )
+    console.print(
+        "[yellow]selection released: the TEST split chooses the epoch; its accuracy is no estimate."
+    )
+    return BestOnTest(collection, monitor.points, monitor.device, run)
 
 
 def _starting_state(config: PretrainConfig, run: Path) -> dict[str, Any] | None:
@@ -110,11 +125,11 @@ def pretrain(config: PretrainConfig) -> Path:
     loader, monitor = _data(config, accelerator)
     method = new_method(config).to(accelerator.device)
     state = _starting_state(config, run)  # may clear the run folder: after everything that can be refused
-    optimizer = torch.optim.Adam(
-        method.parameters(), config.learning_rate, weight_decay=config.weight_decay, fused=True
-    )
-    weighting = WEIGHTINGS[config.weighting or method.weighting]()
+    optimizer = make_optimizer(config.optimizer, method, config.learning_rate, config.weight_decay)
+    weighting = WEIGHTINGS[config.weighting_name](**config.weighting_args)
     training = Training(config, run, accelerator, method, optimizer, weighting, loader, monitor)
+    if config.selection == "released":
+        training.best = _best_on_test(monitor, run)
     if state is not None:
         training.restore(state)
     config.save(run)

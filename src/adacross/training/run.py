@@ -7,9 +7,9 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 
 from adacross.encoders import ENCODERS
-from adacross.errors import UserError
+from adacross.errors import UserError, check_options
 from adacross.files import whole_file
-from adacross.methods import Method, build_method
+from adacross.methods import Images, Method, build_method
 from adacross.training.config import PretrainConfig
 
 
@@ -21,20 +21,11 @@ def new_method(config: PretrainConfig) -> Method:
     """
     with torch.random.fork_rng():
         torch.manual_seed(config.seed)
-        try:
-            encoder = ENCODERS[config.encoder](**config.encoder_args)
-        except TypeError as error:
-            raise UserError(
-                f"encoder_args {config.encoder_args} do not fit encoder {config.encoder!r}: {error}."
-            ) from None
-        method = build_method(
-            config.method,
-            encoder,
-            config.image_depth,
-            config.image_width,
-            config.temperature,
-            config.mask_same_object,
-        )
+        encoder_type = ENCODERS[config.encoder]
+        check_options(f"encoder {config.encoder}", encoder_type, config.encoder_args)
+        encoder = encoder_type(**config.encoder_args)
+        images = Images(config.image_depth, config.image_width, config.picture_size)
+        method = build_method(config.method, encoder, images, config.points, **config.method_args)
     # The image towers' faster layout, on CPU and GPU; torch's type stub does not know the argument.
     return method.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 

@@ -1,0 +1,185 @@
+"""Point-M2AE's hierarchical encoder: Zhang et al. 2022, arXiv 2205.14401."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import ClassVar
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+
+from adacross.encoders.base import Encoder
+from adacross.encoders.point_tokens import GroupEmbedding, Groups, Packing, group_points
+from adacross.encoders.transformer import PositionEmbedding, Stack
+from adacross.errors import UserError
+from adacross.ops.interpolate import interpolate
+from adacross.ops.neighbors import gather
+
+LEVELS = 3
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """The visible tokens of one level, ready for attention.
+
+    Attributes:
+        x: `(B, V, C)`.
+        position: `(B, V, C)`, their centres embedded.
+        sees: `(B, 1 or V, V)` which tokens each may look at; None: all.
+        packing: where they belong among the level's tokens; None: all are there, in order.
+    """
+
+    x: Float[Tensor, "B V C"]
+    position: Float[Tensor, "B V C"]
+    sees: Bool[Tensor, "B #V V"] | None
+    packing: Packing | None
+
+
+class PointM2AE(Encoder):
+    """Three levels of tokens, each embedded from the level below and passed through transformer blocks.
+
+    `forward` gives mean + maximum over the coarsest tokens, `(B, dims[-1])`: the feature of Point-M2AE's
+    linear SVM. 12.9 M parameters at the papers' size.
+
+    Args:
+        groups: tokens of each level, from fine to coarse.
+        neighbors: members of each token: points, then tokens of the level below.
+        dims: channels of each level.
+        depths: transformer blocks of each level. Joint-MAE's recipe puts all of them on top.
+        heads: of every attention.
+        drop_path: of the last block; it rises linearly from 0.
+        radii: attention of each level reaches only tokens within this distance (0.32, 0.64, 1.28 in
+            Point-M2AE's fine-tuning; in its pre-training it has no effect). None: everywhere.
+
+    Raises:
+        UserError: the options do not fit each other.
+    """
+
+    kind: ClassVar[str] = "point-m2ae"
+
+    def __init__(
+        self,
+        groups: Sequence[int] = (512, 256, 64),
+        neighbors: Sequence[int] = (16, 8, 8),
+        dims: Sequence[int] = (96, 192, 384),
+        depths: Sequence[int] = (5, 5, 5),
+        heads: int = 6,
+        drop_path: float = 0.1,
+        radii: Sequence[float] | None = None,
+    ) -> None:
+        options = {"groups": groups, "neighbors": neighbors, "dims": dims, "depths": depths, "radii": radii}
+        for name, values in options.items():
+            if values is not None and len(values) != LEVELS:
+                raise UserError(f"Point-M2AE has {name} {list(values)}; expected one for each of 3 levels.")
+        if not groups[0] >= groups[1] >= groups[2] >= 1 or min(neighbors) < 1 or min(depths) < 0:
+            raise UserError(
+                f"Point-M2AE has groups {list(groups)}, neighbors {list(neighbors)}, depths {list(depths)}; "
+                "expected fewer groups from level to level, and nothing negative."
+            )
+        if neighbors[1] > groups[0] or neighbors[2] > groups[1]:
+            raise UserError(
+                f"Point-M2AE has neighbors {list(neighbors)} among groups {list(groups)}; "
+                "a level cannot have more neighbours than the level below has tokens."
+            )
+        if not 0 <= drop_path < 1:
+            raise UserError(f"Point-M2AE's drop_path is {drop_path}; expected 0 or more, below 1.")
+        plain = {name: None if values is None else list(values) for name, values in options.items()}
+        super().__init__(**plain, heads=heads, drop_path=drop_path)
+        self.groups, self.neighbors = list(groups), list(neighbors)
+        self.dim = dims[-1]
+        self.radii = radii
+        widths = [(128, 256, 512), *((below, below, dim) for below, dim in pairwise(dims))]
+        self.embeddings = nn.ModuleList(
+            GroupEmbedding(inputs, dim, width)
+            for inputs, dim, width in zip((3, *dims[:-1]), dims, widths, strict=True)
+        )
+        self.positions = nn.ModuleList(PositionEmbedding(dim) for dim in dims)
+        rates = torch.linspace(0, drop_path, max(1, sum(depths))).tolist()
+        firsts = [sum(depths[:level]) for level in range(LEVELS)]
+        self.stacks = nn.ModuleList(
+            Stack(depth, dim, heads, rates[first : first + depth])
+            for depth, dim, first in zip(depths, dims, firsts, strict=True)
+        )
+        self.norms = nn.ModuleList(nn.LayerNorm(dim) for dim in dims)
+
+    def forward(self, points: Float[Tensor, "B N 3"]) -> Float[Tensor, "B D"]:
+        top = self.features(self.group(points))[-1]
+        return top.mean(1) + top.amax(1)
+
+    def point_features(self, points: Float[Tensor, "B N 3"]) -> Float[Tensor, "B N C"]:
+        """The three levels side by side, each carried to the points from their three nearest tokens.
+
+        `(B, N, sum of dims)`: 96 + 192 + 384 = 672 at the papers' size.
+        """
+        levels = self.group(points)
+        features = self.features(levels)
+        return torch.cat(
+            [
+                interpolate(points, level.centers, feature)
+                for level, feature in zip(levels, features, strict=True)
+            ],
+            2,
+        )
+
+    def group(self, points: Float[Tensor, "B N 3"]) -> list[Groups]:
+        """The levels of a cloud, from fine to coarse.
+
+        Raises:
+            UserError: as `forward`.
+        """
+        count = self.check(points).shape[1]
+        needed = max(self.groups[0], self.neighbors[0])
+        if count < needed:
+            raise UserError(
+                f"clouds have {count} points, this Point-M2AE makes {self.groups[0]} groups of "
+                f"{self.neighbors[0]} of them; give at least {needed}, or an encoder with fewer groups."
+            )
+        return group_points(points, self.groups, self.neighbors)
+
+    def features(
+        self, levels: Sequence[Groups], visible: Sequence[Bool[Tensor, "B G"]] | None = None
+    ) -> list[Float[Tensor, "B G C"]]:
+        """Normalised tokens of every level, from fine to coarse; masked ones are 0.
+
+        Args:
+            levels: from `group`.
+            visible: which tokens of each level are there (`visible_levels`); None: all. Masked groups
+                are not even embedded.
+        """
+        outputs: list[Tensor] = []
+        for level in range(LEVELS):
+            outputs.append(self.run(level, self.embed(level, levels, outputs, visible)))
+        return [
+            norm(output) if visible is None else norm(output) * seen[:, :, None]
+            for norm, output, seen in zip(self.norms, outputs, visible or outputs, strict=True)
+        ]
+
+    def embed(
+        self,
+        level: int,
+        levels: Sequence[Groups],
+        below: Sequence[Float[Tensor, "B G C"]],
+        visible: Sequence[Bool[Tensor, "B G"]] | None = None,
+    ) -> Tokens:
+        """Tokens of one level from what the level below gave (the last of `below`), before its blocks."""
+        groups = levels[level]
+        members = gather(below[-1], groups.neighbors) if below else groups.offsets
+        position = self.positions[level](groups.centers)
+        if visible is None:
+            x = self.embeddings[level](members.flatten(0, 1)).unflatten(0, members.shape[:2])
+            return Tokens(x, position, self._near(level, groups.centers), None)
+        packing = Packing.of(visible[level])
+        x = packing.place(self.embeddings[level](members[visible[level]]))
+        return Tokens(x, packing.pack(position), packing.valid[:, None], packing)
+
+    def run(self, level: int, tokens: Tokens) -> Float[Tensor, "B G C"]:
+        """Pass a level's tokens through its blocks and put them back in their places."""
+        x = self.stacks[level](tokens.x, tokens.position, tokens.sees)
+        return x if tokens.packing is None else tokens.packing.unpack(x, self.groups[level])
+
+    def _near(self, level: int, centers: Tensor) -> Tensor | None:
+        """Which centres are within the level's radius of each other."""
+        if self.radii is None:
+            return None
+        return torch.cdist(centers, centers) < self.radii[level]

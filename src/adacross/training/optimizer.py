@@ -1,0 +1,61 @@
+"""The optimisers of the papers and of their released programs."""
+
+from typing import Literal
+
+import torch
+from torch import nn
+
+from adacross.errors import UserError
+from adacross.methods import CrossModal, Method
+
+Optimizer = Literal["adam", "adamw", "sgd", "sgd-released"]
+MOMENTUM = 0.9
+
+
+def make_optimizer(
+    name: Optimizer, method: Method, rate: float, weight_decay: float
+) -> torch.optim.Optimizer:
+    """An optimiser of a method's parameters.
+
+    - `adam`: all networks; weight decay is an L2 term in the gradient (the contrastive papers).
+    - `adamw`: all networks; weight decay is apart from the gradient, and there is none on biases, norms and
+      learnt tokens (Point-M2AE, and so Joint-MAE by fallback).
+    - `sgd`: momentum 0.9, all networks.
+    - `sgd-released`: what `--use_sgd` of the released CrossNet and AdaCrossNet programs does: the optimiser
+      is given the point network and its projection alone, so the ResNets stay as they were drawn.
+
+    Args:
+        name: which of them.
+        method: whose parameters; with `sgd-released` its other networks stop asking for gradients.
+        rate: learning rate (0.1 for the released SGD).
+        weight_decay: coefficient.
+
+    Raises:
+        UserError: `sgd-released` for a method that has no image towers to leave out.
+    """
+    match name:
+        case "adam":
+            return torch.optim.Adam(method.parameters(), rate, weight_decay=weight_decay, fused=True)
+        case "adamw":
+            groups = [
+                {"params": list(_decaying(method, True)), "weight_decay": weight_decay},
+                {"params": list(_decaying(method, False)), "weight_decay": 0.0},
+            ]
+            return torch.optim.AdamW(groups, rate, fused=True)
+        case "sgd-released":
+            if not isinstance(method, CrossModal):
+                raise UserError(
+                    "optimizer sgd-released leaves image towers untrained, and this method has none; use sgd."
+                )
+            method.towers.requires_grad_(False)
+    trained = [parameter for parameter in method.parameters() if parameter.requires_grad]
+    return torch.optim.SGD(trained, rate, momentum=MOMENTUM, weight_decay=weight_decay)
+
+
+def _decaying(method: Method, decays: bool) -> "list[nn.Parameter]":
+    """The parameters with weight decay, or those without: vectors, and tokens, which are learnt rows."""
+    return [
+        parameter
+        for name, parameter in method.named_parameters()
+        if (parameter.ndim > 1 and not name.endswith("token")) == decays
+    ]
