@@ -13,9 +13,14 @@ import pytest
 import torch
 
 from adacross.encoders import load_official, load_official_segmentation
+from adacross.encoders.official_m2ae import block_name, encoder_name
+from adacross.encoders.point_tokens import visible_levels
+from adacross.encoders.transformer import Block
 from adacross.losses.nt_xent import nt_xent
 from adacross.losses.weighting import AdaCrossNetWeighting
+from adacross.methods import PointM2AEMethod
 from adacross.methods.crossnet import averaged_terms, stacked_terms
+from adacross.methods.point_m2ae import MaskedClouds
 
 Numbers = dict[str, np.ndarray]
 FOLDER = Path(os.environ.get("ADACROSS_GOLDEN", Path(__file__).parent / "golden"))
@@ -73,6 +78,35 @@ def our_name(released: str, kind: str) -> str:
     else:
         place = f"encoder.{'edges' if kind == 'dgcnn' else 'layers'}.{number - 1}"
     return f"{place}.{part}"
+
+
+M2AE_PLACES = {
+    "token_prop.0.fuse.net.0": "reconstruct.propagate.fuse.linear",
+    "token_prop.0.fuse.net.1": "reconstruct.propagate.fuse.norm",
+    "token_prop.0.extraction.operation.0.net1.0": "reconstruct.propagate.inner.linear",
+    "token_prop.0.extraction.operation.0.net1.1": "reconstruct.propagate.inner.norm",
+    "token_prop.0.extraction.operation.0.net2.0": "reconstruct.propagate.outer.linear",
+    "token_prop.0.extraction.operation.0.net2.1": "reconstruct.propagate.outer.norm",
+    "decoder_norm": "reconstruct.norm",
+    "rec_head": "reconstruct.head",
+}
+M2AE_STAGES = {
+    "h_decoder.0.": "stack.",
+    "h_decoder.1.": "reconstruct.stack.",
+    "decoder_pos_embeds.0.": "position.",
+    "decoder_pos_embeds.1.": "reconstruct.position.",
+}
+
+
+def m2ae_name(released: str) -> str:
+    """A name in Point-M2AE's released program -> in our method."""
+    if released.startswith("h_encoder."):
+        return f"encoder.{encoder_name(released.removeprefix('h_encoder.'))}"
+    for theirs, ours in M2AE_STAGES.items():
+        if released.startswith(theirs):
+            return ours + block_name(released.removeprefix(theirs))
+    layer, _, tensor = released.rpartition(".")
+    return f"{M2AE_PLACES[layer]}.{tensor}" if layer else released
 
 
 def released_file(numbers: Numbers, tmp_path: Path) -> tuple[Path, int]:
@@ -179,6 +213,60 @@ def check_losses(numbers: Numbers, _: Path) -> None:
     )
 
 
+def check_point_m2ae(numbers: Numbers, tmp_path: Path) -> None:
+    """Groups, masks, the feature, and the loss of masked groups with its gradients."""
+    path, _ = released_file(numbers, tmp_path)
+    counts = [numbers[f"group{level}/center"].shape[1] for level in range(3)]
+    neighbors = [numbers[f"group{level}/neighborhood"].shape[2] for level in range(3)]
+    encoder, projection = load_official(path, groups=tuple(counts), neighbors=tuple(neighbors), heads=6)
+    assert projection is None
+    width = numbers["state/rec_head.weight"].shape[0] // 3
+    method = PointM2AEMethod(encoder, decoder_depth=1, group_points=width, embed_masked=True)
+    own = method.state_dict()
+    released = {
+        ours: torch.from_numpy(value).reshape(own[ours].shape)
+        for key, value in numbers.items()
+        if key.startswith("state/") and (ours := m2ae_name(key.removeprefix("state/")))
+    }
+    missing = [name for name in own if name not in released and not name.endswith("num_batches_tracked")]
+    assert not missing
+    method.load_state_dict(own | released)
+    method.double()
+    for module in method.modules():
+        if isinstance(module, Block):
+            module.drop_path = 0.0
+    points = torch.from_numpy(numbers["input/points"])
+
+    levels, below = encoder.group(points), points.shape[1]
+    for level, groups in enumerate(levels):
+        first = torch.arange(len(points))[:, None, None] * below  # the released index runs over the batch
+        index = torch.from_numpy(numbers[f"group{level}/flat_index"].astype(np.int64))
+        theirs, order = (index.view(groups.neighbors.shape) - first).sort(dim=2)
+        ours, own_order = groups.neighbors.sort(dim=2)  # a group has no order
+        assert torch.equal(ours, theirs), level
+        agree(groups.centers, numbers[f"group{level}/center"], 1e-12, f"centres of level {level}")
+        hood = torch.from_numpy(numbers[f"group{level}/neighborhood"])
+        expected = hood.gather(2, order[..., None].expand_as(hood))
+        found = groups.offsets.gather(2, own_order[..., None].expand_as(hood))
+        agree(found, expected.numpy(), 1e-12, f"neighbourhoods of level {level}")
+        below = counts[level]
+    visible = torch.from_numpy(~numbers["input/top_level_mask"])
+    for level, seen in enumerate(visible_levels(levels, visible)):
+        assert torch.equal(~seen, torch.from_numpy(numbers[f"mask/level{level}"])), level
+
+    agree(encoder.eval()(points), numbers["eval/feature"], 1e-8, "eval/feature")
+    batch = MaskedClouds(points, visible)
+    for mode in ("eval", "train"):
+        loss = method.train(mode == "train").losses(batch)["points"]
+        agree(loss, numbers[f"{mode}/masked_loss"], 1e-8, f"{mode}/masked_loss")
+    loss.backward()
+    parameters = dict(method.named_parameters())
+    for key, expected in numbers.items():
+        if key.startswith("grad/"):
+            gradient = parameters[m2ae_name(key.removeprefix("grad/"))].grad
+            agree(gradient.reshape(expected.shape), expected, 1e-8, key)
+
+
 CHECKS: dict[str, Callable[[Numbers, Path], None]] = {
     "dgcnn_cls": check_encoder,
     "dgcnn_partseg_pretrain": check_encoder,
@@ -187,6 +275,7 @@ CHECKS: dict[str, Callable[[Numbers, Path], None]] = {
     "pointnet_cls": check_encoder,
     "pointnet_partseg": check_segmentation,
     "losses": check_losses,
+    "point_m2ae": check_point_m2ae,
 }
 
 

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from adacross.data.prepare import prepare as prepare
     from adacross.encoders import DGCNN as DGCNN
     from adacross.encoders import Encoder as Encoder
+    from adacross.encoders import PointM2AE as PointM2AE
     from adacross.encoders import PointNet as PointNet
     from adacross.encoders import ResNet as ResNet
     from adacross.encoders import load_encoder as load_encoder
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from adacross.methods import AdaCrossNet as AdaCrossNet
     from adacross.methods import CrossNet as CrossNet
     from adacross.methods import CrossPoint as CrossPoint
+    from adacross.methods import JointMAE as JointMAE
     from adacross.report import write_report as write_report
     from adacross.training.config import PretrainConfig as PretrainConfig
     from adacross.training.pretrain import pretrain as pretrain
@@ -36,7 +38,9 @@ _HOMES = {
     "CrossPoint": "adacross.methods",
     "DGCNN": "adacross.encoders",
     "Encoder": "adacross.encoders",
+    "PointM2AE": "adacross.encoders",
     "PointNet": "adacross.encoders",
+    "JointMAE": "adacross.methods",
     "PretrainConfig": "adacross.training.config",
     "ResNet": "adacross.encoders",
     "UserError": "adacross.errors",

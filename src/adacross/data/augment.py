@@ -65,6 +65,19 @@ def augment_points(points: Float[Tensor, "B N 3"], generator: Generator) -> Floa
     return torch.where(dropped[:, :, None], points[:, :1], points)
 
 
+def scale_and_shift(points: Float[Tensor, "B N 3"], generator: Generator) -> Float[Tensor, "B N 3"]:
+    """Draw one view of every cloud as Point-M2AE pre-trains: a scale and a shift for each axis by itself.
+
+    Scale U(2/3, 3/2), then shift U(-0.2, 0.2); no rotation.
+
+    Args:
+        points: `(B, N, 3)` in the unit sphere.
+        generator: on the same device; the only source of randomness.
+    """
+    scale = _uniform((len(points), 1, 3), 2 / 3, 3 / 2, points, generator)
+    return points * scale + _uniform((len(points), 1, 3), -0.2, 0.2, points, generator)
+
+
 def draw_points(
     points: Float[Tensor, "B N 3"], count: int | None, generator: Generator
 ) -> Float[Tensor, "B M 3"]:

@@ -6,19 +6,20 @@ from adacross.encoders.base import Encoder, find_pretrained, read_config
 from adacross.encoders.dgcnn import DGCNN
 from adacross.encoders.dgcnn_segmentation import DGCNNPartSeg, DGCNNSemSeg
 from adacross.encoders.official import load_official, load_official_image, load_official_segmentation
+from adacross.encoders.point_m2ae import PointM2AE
 from adacross.encoders.pointnet import PointNet
 from adacross.encoders.pointnet_partseg import PointNetPartSeg
 from adacross.encoders.resnet import ResNet
 from adacross.encoders.segmentation_heads import PartSegHead, PointNetPartSegHead, SemSegHead
 from adacross.errors import one_of
 
-AnyEncoder = type[PointNet] | type[DGCNN] | type[DGCNNPartSeg] | type[DGCNNSemSeg] | type[PointNetPartSeg]
-ENCODERS: dict[str, AnyEncoder] = {
+ENCODERS: dict[str, type[Encoder]] = {
     "pointnet": PointNet,
     "dgcnn": DGCNN,
     "pointnet-partseg": PointNetPartSeg,
     "dgcnn-partseg": DGCNNPartSeg,
     "dgcnn-semseg": DGCNNSemSeg,
+    "point-m2ae": PointM2AE,
 }
 
 
@@ -42,6 +43,7 @@ __all__ = [
     "DGCNNSemSeg",
     "Encoder",
     "PartSegHead",
+    "PointM2AE",
     "PointNet",
     "PointNetPartSeg",
     "PointNetPartSegHead",

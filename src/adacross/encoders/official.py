@@ -1,4 +1,4 @@
-"""Weights that CrossPoint, CrossNet and AdaCrossNet released, read into our encoders."""
+"""Weights that CrossPoint, CrossNet, AdaCrossNet and Point-M2AE released, read into our encoders."""
 
 import warnings
 from pathlib import Path
@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from adacross.encoders import official_m2ae
 from adacross.encoders.base import Encoder, fill
 from adacross.encoders.heads import ImageProjection, PointProjection
 from adacross.encoders.official_names import Released, SegmentationHead, State, recognise, shape_of
@@ -19,17 +20,29 @@ _COUNTER = "num_batches_tracked"
 _RESNET_MARK = "layer1.0.conv1.weight"
 
 
-def load_official(path: Path | str, k: int = 20) -> tuple[Encoder, PointProjection | None]:
+def load_official(
+    path: Path | str,
+    k: int = 20,
+    *,
+    groups: tuple[int, ...] = (512, 256, 64),
+    neighbors: tuple[int, ...] = (16, 8, 8),
+    heads: int = 6,
+) -> tuple[Encoder, PointProjection | None]:
     """A released point encoder and its projection head, in evaluation mode.
 
     DGCNN for classification, part and semantic segmentation, PointNet for classification and part
-    segmentation. The file's names and shapes decide which it is; every tensor must find its place. Files of
-    several GPUs (`module.` before every name) are read too. Nothing in the file is executed. A segmentation
-    head that the file also has is checked and left to `load_official_segmentation`.
+    segmentation, Point-M2AE. The file's names and shapes decide which it is; every tensor must find its place
+    (of Point-M2AE, those of its encoder). Files of several GPUs (`module.` before every name) and state dicts
+    inside a checkpoint (under `base_model`, as the Point-BERT family has it) are read too. Nothing in the
+    file is executed. A segmentation head that the file also has is checked and left to
+    `load_official_segmentation`.
 
     Args:
         path: a `.pth` file with a state dict.
         k: DGCNN's neighbours, which no file tells: 20 for CrossNet and AdaCrossNet, 15 for CrossPoint.
+        groups: Point-M2AE's tokens of each level, which no file tells, either.
+        neighbors: members of each of them.
+        heads: of its attention.
 
     Returns:
         The encoder, and the projection head that was trained on it (None if the file has none).
@@ -37,7 +50,10 @@ def load_official(path: Path | str, k: int = 20) -> tuple[Encoder, PointProjecti
     Raises:
         UserError: no such file, no state dict of plain tensors, another network, or tensors that do not fit.
     """
-    encoder, projection, _ = _load(path, k)
+    state = _read_state(Path(path))
+    if official_m2ae.MARK in state:
+        return _point_m2ae(state, str(path), groups, neighbors, heads), None
+    encoder, projection, _ = _load(state, str(path), k)
     return encoder, projection
 
 
@@ -51,7 +67,7 @@ def load_official_segmentation(path: Path | str, k: int = 20) -> tuple[Encoder, 
     Raises:
         UserError: as `load_official`, or the file has no segmentation head.
     """
-    encoder, _, head = _load(path, k)
+    encoder, _, head = _load(_read_state(Path(path)), str(path), k)
     if head is None:
         raise UserError(
             f"{path} is a released {encoder.kind!r} encoder without a segmentation head; use load_official."
@@ -99,9 +115,24 @@ def load_official_image(path: Path | str) -> tuple[ResNet, ImageProjection | Non
     return encoder.eval(), projection.eval()
 
 
-def _load(path: Path | str, k: int) -> tuple[Encoder, PointProjection | None, SegmentationHead | None]:
-    """All of a released file; what it has not is None."""
-    state, source = _read_state(Path(path)), str(path)
+def _point_m2ae(
+    state: State, source: str, groups: tuple[int, ...], neighbors: tuple[int, ...], heads: int
+) -> Encoder:
+    """Point-M2AE's encoder; the decoder beside it is left out."""
+    prefix = official_m2ae.ENCODER
+    own = {name.removeprefix(prefix): tensor for name, tensor in state.items() if name.startswith(prefix)}
+    try:
+        encoder = official_m2ae.empty_encoder(own, groups, neighbors, heads)
+    except KeyError as error:
+        raise UserError(f"{source} is an incomplete released encoder: {error.args[0]} is missing.") from None
+    _fill(encoder, {official_m2ae.encoder_name(name): _flat(tensor) for name, tensor in own.items()}, source)
+    return encoder.eval()
+
+
+def _load(
+    state: State, source: str, k: int
+) -> tuple[Encoder, PointProjection | None, SegmentationHead | None]:
+    """All of a released DGCNN's or PointNet's state; what it has not is None."""
     released = recognise(state)
     if released is None:
         hint = " Use load_official_image." if any(name.endswith(_RESNET_MARK) for name in state) else ""
@@ -156,6 +187,8 @@ def _read_state(path: Path) -> dict[str, Tensor]:
         raise UserError(
             f"{path} holds no plain tensors ({reason}); expected a released state dict."
         ) from None
+    if isinstance(state, dict) and isinstance(state.get("base_model"), dict):
+        state = state["base_model"]
     if (
         not isinstance(state, dict)
         or not state

@@ -28,12 +28,14 @@ class Tokens:
         position: `(B, V, C)`, their centres embedded.
         sees: `(B, 1 or V, V)` which tokens each may look at; None: all.
         packing: where they belong among the level's tokens; None: all are there, in order.
+        masked: `(B, G, C)` what stands at masked places afterwards; None: 0.
     """
 
     x: Float[Tensor, "B V C"]
     position: Float[Tensor, "B V C"]
     sees: Bool[Tensor, "B #V V"] | None
     packing: Packing | None
+    masked: Float[Tensor, "B G C"] | None
 
 
 class PointM2AE(Encoder):
@@ -87,6 +89,7 @@ class PointM2AE(Encoder):
         plain = {name: None if values is None else list(values) for name, values in options.items()}
         super().__init__(**plain, heads=heads, drop_path=drop_path)
         self.groups, self.neighbors = list(groups), list(neighbors)
+        self.dims, self.heads = list(dims), heads
         self.dim = dims[-1]
         self.radii = radii
         widths = [(128, 256, 512), *((below, below, dim) for below, dim in pairwise(dims))]
@@ -138,45 +141,74 @@ class PointM2AE(Encoder):
         return group_points(points, self.groups, self.neighbors)
 
     def features(
-        self, levels: Sequence[Groups], visible: Sequence[Bool[Tensor, "B G"]] | None = None
-    ) -> list[Float[Tensor, "B G C"]]:
+        self,
+        levels: Sequence[Groups],
+        visible: Sequence[Bool[Tensor, "B _"]] | None = None,
+        embed_masked: bool = False,
+    ) -> list[Float[Tensor, "B _ _"]]:
         """Normalised tokens of every level, from fine to coarse; masked ones are 0.
 
         Args:
             levels: from `group`.
-            visible: which tokens of each level are there (`visible_levels`); None: all. Masked groups
-                are not even embedded.
+            visible: which tokens of each level are there (`visible_levels`); None: all.
+            embed_masked: as for `embed`.
         """
-        outputs: list[Tensor] = []
+        below: list[Tensor] = []
         for level in range(LEVELS):
-            outputs.append(self.run(level, self.embed(level, levels, outputs, visible)))
-        return [
-            norm(output) if visible is None else norm(output) * seen[:, :, None]
-            for norm, output, seen in zip(self.norms, outputs, visible or outputs, strict=True)
-        ]
+            below.append(self.run(level, self.embed(level, levels, below, visible, embed_masked)))
+        return [self.normalized(level, x, visible) for level, x in enumerate(below)]
 
     def embed(
         self,
         level: int,
         levels: Sequence[Groups],
-        below: Sequence[Float[Tensor, "B G C"]],
-        visible: Sequence[Bool[Tensor, "B G"]] | None = None,
+        below: Sequence[Float[Tensor, "B _ _"]],
+        visible: Sequence[Bool[Tensor, "B _"]] | None = None,
+        embed_masked: bool = False,
     ) -> Tokens:
-        """Tokens of one level from what the level below gave (the last of `below`), before its blocks."""
+        """Tokens of one level from what the level below gave (the last of `below`), before its blocks.
+
+        Args:
+            level: 0 to 2.
+            levels: from `group`.
+            below: outputs of `run` for the levels below.
+            visible: as for `features`.
+            embed_masked: embed masked groups, too, as Point-M2AE's released program does: they enter
+                BatchNorm's statistics while training. Otherwise nothing is made of them.
+        """
         groups = levels[level]
         members = gather(below[-1], groups.neighbors) if below else groups.offsets
         position = self.positions[level](groups.centers)
-        if visible is None:
+        if visible is None or embed_masked:
             x = self.embeddings[level](members.flatten(0, 1)).unflatten(0, members.shape[:2])
-            return Tokens(x, position, self._near(level, groups.centers), None)
+        if visible is None:
+            return Tokens(x, position, self._near(level, groups.centers), None, None)
         packing = Packing.of(visible[level])
-        x = packing.place(self.embeddings[level](members[visible[level]]))
-        return Tokens(x, packing.pack(position), packing.valid[:, None], packing)
+        if embed_masked:
+            packed, masked = packing.pack(x), x
+        else:
+            packed, masked = packing.place(self.embeddings[level](members[visible[level]])), None
+        return Tokens(packed, packing.pack(position), packing.valid[:, None], packing, masked)
 
     def run(self, level: int, tokens: Tokens) -> Float[Tensor, "B G C"]:
         """Pass a level's tokens through its blocks and put them back in their places."""
-        x = self.stacks[level](tokens.x, tokens.position, tokens.sees)
-        return x if tokens.packing is None else tokens.packing.unpack(x, self.groups[level])
+        return self.unpacked(level, tokens, self.stacks[level](tokens.x, tokens.position, tokens.sees))
+
+    def unpacked(self, level: int, tokens: Tokens, x: Float[Tensor, "B V C"]) -> Float[Tensor, "B G C"]:
+        """Tokens that were `tokens.x`, now `x`, in their places; masked ones are `tokens.masked`, or 0."""
+        if tokens.packing is None:
+            return x
+        placed = tokens.packing.unpack(x, self.groups[level])
+        if tokens.masked is None:
+            return placed
+        return torch.where(tokens.packing.visible[:, :, None], placed, tokens.masked)
+
+    def normalized(
+        self, level: int, x: Float[Tensor, "B G C"], visible: Sequence[Bool[Tensor, "B _"]] | None
+    ) -> Float[Tensor, "B G C"]:
+        """The level's last norm; masked tokens are 0 after it."""
+        x = self.norms[level](x)
+        return x if visible is None else torch.where(visible[level][:, :, None], x, 0)
 
     def _near(self, level: int, centers: Tensor) -> Tensor | None:
         """Which centres are within the level's radius of each other."""

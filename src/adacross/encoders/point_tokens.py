@@ -52,7 +52,7 @@ def group_points(
     return levels
 
 
-def visible_levels(levels: Sequence[Groups], top: Bool[Tensor, "B G"]) -> list[Bool[Tensor, "B G"]]:
+def visible_levels(levels: Sequence[Groups], top: Bool[Tensor, "B G"]) -> list[Bool[Tensor, "B _"]]:
     """Which tokens are visible at each level, from fine to coarse, if `top` are at the coarsest.
 
     A finer token is visible if it is among the neighbours of a visible coarser one (arXiv 2205.14401,
@@ -72,10 +72,12 @@ class Packing:
     """Where the visible ones of G tokens go when only they are kept: rows of V, the most that a shape has.
 
     Attributes:
+        visible: `(B, G)` the marks.
         indices: `(B, V)` which token each place holds, in order.
         valid: `(B, V)` False for places that a shape with fewer visible tokens leaves empty.
     """
 
+    visible: Bool[Tensor, "B G"]
     indices: Int64[Tensor, "B V"]
     valid: Bool[Tensor, "B V"]
 
@@ -84,7 +86,7 @@ class Packing:
         """The packing of the tokens marked in `visible`."""
         most = int(visible.sum(1).max())
         indices = (~visible).to(torch.uint8).argsort(dim=1, stable=True)[:, :most]
-        return cls(indices, visible.gather(1, indices))
+        return cls(visible, indices, visible.gather(1, indices))
 
     def pack(self, tokens: Float[Tensor, "B G C"]) -> Float[Tensor, "B V C"]:
         """Keep the visible tokens; empty places hold masked ones, which `valid` tells apart."""
@@ -125,4 +127,27 @@ class GroupEmbedding(nn.Module):
     def forward(self, members: Float[Tensor, "n k Cin"]) -> Float[Tensor, "n C"]:
         """`(n, k, Cin)` groups to `(n, C)` tokens."""
         local = self.local(self.first(members))
-        return self.last(self.second.joined(local.amax(1), local)).amax(1)
+        return self.last(self.second.joined(local.max(1).values, local)).max(1).values
+
+
+def covered_patches(
+    levels: Sequence[Groups], patches: Int64[Tensor, "B N"], count: int
+) -> Bool[Tensor, "B G P"]:
+    """Which of `count` patches hold a point that each coarsest token is made of.
+
+    A token is made of the tokens below it that it groups, and in the end of points; the stored neighbours
+    tell which. Each point lies in one patch.
+
+    Args:
+        levels: of the cloud, from fine to coarse.
+        patches: `(B, N)` the patch of each of the cloud's points.
+        count: P.
+    """
+    B, N = patches.shape
+    covered = torch.zeros(B, N, count, dtype=torch.bool, device=patches.device)
+    covered.scatter_(2, patches[:, :, None], True)
+    for level in levels:
+        _, G, k = level.neighbors.shape
+        members = level.neighbors.flatten(1)[:, :, None].expand(-1, -1, count)
+        covered = covered.gather(1, members).view(B, G, k, count).any(2)
+    return covered

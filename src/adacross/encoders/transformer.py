@@ -36,7 +36,7 @@ class Block(nn.Module):
         self.qkv = nn.Linear(dim, 3 * dim, bias=False)
         self.project = nn.Linear(dim, dim)
         self.norm2 = nn.LayerNorm(dim)
-        self.network = nn.Sequential(nn.Linear(dim, 4 * dim), nn.GELU(), nn.Linear(4 * dim, dim))
+        self.enter, self.leave = nn.Linear(dim, 4 * dim), nn.Linear(4 * dim, dim)
 
     def forward(
         self,
@@ -54,7 +54,7 @@ class Block(nn.Module):
         """
         x = x + position
         x = x + self._dropped(self._attention(self.norm1(x), sees))
-        return x + self._dropped(self.network(self.norm2(x)))
+        return x + self._dropped(self.leave(nn.functional.gelu(self.enter(self.norm2(x)))))
 
     def _attention(self, x: Tensor, sees: Tensor | None) -> Tensor:
         q, k, v = self.qkv(x).unflatten(2, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
@@ -69,6 +69,11 @@ class Block(nn.Module):
         return branch * (kept / (1 - self.drop_path)).to(branch.dtype)
 
 
+def learnt_token(dim: int) -> nn.Parameter:
+    """One row `(1, dim)`, learnt, drawn from N(0, 0.02^2)."""
+    return nn.Parameter(torch.empty(1, dim).normal_(std=0.02))
+
+
 class PositionEmbedding(nn.Sequential):
     """Coordinates `(..., 3)` to `(..., C)`: Linear, GELU, Linear."""
 
@@ -76,7 +81,7 @@ class PositionEmbedding(nn.Sequential):
         super().__init__(nn.Linear(3, dim), nn.GELU(), nn.Linear(dim, dim))
 
 
-class Stack(nn.ModuleList):
+class Stack(nn.Module):
     """Blocks one after the other, all with the same positions and the same mask.
 
     Args:
@@ -87,7 +92,9 @@ class Stack(nn.ModuleList):
     """
 
     def __init__(self, depth: int, dim: int, heads: int, drop_path: list[float] | None = None) -> None:
-        super().__init__(Block(dim, heads, (drop_path or [0.0] * depth)[i]) for i in range(depth))
+        super().__init__()
+        rates = [0.0] * depth if drop_path is None else drop_path
+        self.blocks = nn.ModuleList(Block(dim, heads, rate) for rate in rates)
 
     def forward(
         self,
@@ -96,6 +103,6 @@ class Stack(nn.ModuleList):
         sees: Bool[Tensor, "B #L L"] | None = None,
     ) -> Float[Tensor, "B L C"]:
         """See `Block.forward`."""
-        for block in self:
+        for block in self.blocks:
             x = block(x, position, sees)
         return x

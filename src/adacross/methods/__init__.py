@@ -9,11 +9,15 @@ from adacross.methods.base import Images, Method
 from adacross.methods.cross_modal import Batch, CrossModal
 from adacross.methods.crossnet import CrossNet
 from adacross.methods.crosspoint import CrossPoint
+from adacross.methods.joint_mae import JointMAE
+from adacross.methods.point_m2ae import PointM2AEMethod
 
 METHODS: dict[str, type[Method]] = {
     "adacrossnet": AdaCrossNet,
     "crossnet": CrossNet,
     "crosspoint": CrossPoint,
+    "joint-mae": JointMAE,
+    "point-m2ae": PointM2AEMethod,
 }
 SET_ELSEWHERE = ("points", "picture_size")  # parameters of a method that are options of their own
 
@@ -47,6 +51,8 @@ __all__ = [
     "CrossNet",
     "CrossPoint",
     "Images",
+    "JointMAE",
     "Method",
+    "PointM2AEMethod",
     "build_method",
 ]

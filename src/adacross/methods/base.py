@@ -31,11 +31,13 @@ class Method(nn.Module):
     Attributes:
         encoder: the point encoder, which is what remains after pre-training.
         weighting: name of the weighting that the method's paper uses.
+        usual_encoder: name of the encoder that `auto` stands for.
         sees_pictures: whether `batch` needs the shapes' pictures.
     """
 
     encoder: Encoder
     weighting: ClassVar[str]
+    usual_encoder: ClassVar[str] = "dgcnn"
     sees_pictures: ClassVar[bool]
 
     @classmethod

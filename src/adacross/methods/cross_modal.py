@@ -53,19 +53,33 @@ class CrossModal(Method):
     Args:
         encoder: point encoder, kept after pre-training.
         towers: image encoders by what they look at, "rgb" (3 channels) or "gray" (1); thrown away.
+        temperature: of every term.
         points: points drawn at random for each augmented cloud; None: all there are, as released.
         picture_size: side of the pictures, in pixels; 224 in the papers.
+
+    Raises:
+        UserError: a temperature that is not positive.
     """
 
     sees_pictures: ClassVar[bool] = True
 
     def __init__(
-        self, encoder: Encoder, towers: Mapping[str, ResNet], points: int | None, picture_size: int
+        self,
+        encoder: Encoder,
+        towers: Mapping[str, ResNet],
+        temperature: float,
+        points: int | None,
+        picture_size: int,
     ) -> None:
+        if not temperature > 0:
+            raise UserError(
+                f"temperature is {temperature}; expected a positive number (0.1 or 0.2 in the papers)."
+            )
         super().__init__()
         self.encoder = encoder
         self.point_head = PointProjection(encoder.dim)
         self.towers = nn.ModuleDict({name: ImageTower(tower) for name, tower in towers.items()})
+        self.temperature = temperature
         self.points = points
         self.picture_size = picture_size
 

@@ -89,7 +89,7 @@ class CrossNet(CrossModal):
         picture_size: see `CrossModal`.
 
     Raises:
-        UserError: an unknown variant, or one whose ResNet is missing.
+        UserError: an unknown variant, one whose ResNet is missing, or a temperature that is not positive.
     """
 
     weighting: ClassVar[str] = "fixed"
@@ -111,9 +111,9 @@ class CrossNet(CrossModal):
         towers = {name: tower for name in released.towers if (tower := given[name]) is not None}
         if len(towers) < len(released.towers):
             raise UserError(f"CrossNet's variant {variant!r} needs a ResNet for {released.towers}.")
-        super().__init__(encoder, towers, points, picture_size)
+        temperature = released.temperature if temperature is None else temperature
+        super().__init__(encoder, towers, temperature, points, picture_size)
         self.variant = variant
-        self.temperature = released.temperature if temperature is None else temperature
         self.negatives: Negatives = negatives
 
     @classmethod

@@ -35,8 +35,7 @@ class CrossPoint(CrossModal):
         points: int | None = None,
         picture_size: int = 224,
     ) -> None:
-        super().__init__(encoder, {"rgb": image_encoder}, points, picture_size)
-        self.temperature = temperature
+        super().__init__(encoder, {"rgb": image_encoder}, temperature, points, picture_size)
 
     @classmethod
     def build(cls, encoder: Encoder, images: Images, points: int | None, **options: Any) -> "CrossPoint":

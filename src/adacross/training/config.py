@@ -12,6 +12,7 @@ from adacross.recipes import recipe_path
 from adacross.training.optimizer import Optimizer
 from adacross.training.schedule import Schedule
 from adacross.training.selection import Selection
+from adacross.training.values import check_values
 
 NOT_COMPARED = {
     "run",
@@ -29,11 +30,12 @@ class PretrainConfig:
     Args:
         collection: a prepared folder (see `adacross prepare`).
         run: folder of the run; by default `runs/<collection>-<method>-<encoder>-seed<seed>`.
-        method: adacrossnet, crossnet or crosspoint.
+        method: adacrossnet, crossnet, crosspoint, joint-mae or point-m2ae.
         method_args: the method's own options, such as `{"temperature": 0.1}` or, for crossnet,
             `{"variant": "joint"}` and `{"negatives": "released"}`.
-        encoder: the point encoder: dgcnn, pointnet, or one of the segmentation trunks (dgcnn-partseg,
-            dgcnn-semseg, pointnet-partseg).
+        encoder: the point encoder: dgcnn, pointnet, point-m2ae, or one of the segmentation trunks
+            (dgcnn-partseg, dgcnn-semseg, pointnet-partseg); auto is point-m2ae for joint-mae and point-m2ae,
+            which need it, and dgcnn for the others.
         encoder_args: the encoder's own options, such as `{"k": 15}` for dgcnn.
         image_depth: depth of the two ResNets, 18 or 50 (50 in the papers).
         image_width: channels of their first stage (64 in the papers); fewer for small machines.
@@ -67,7 +69,7 @@ class PretrainConfig:
     run: str | None = None
     method: str = "adacrossnet"
     method_args: dict[str, Any] = field(default_factory=dict)
-    encoder: str = "dgcnn"
+    encoder: str = "auto"
     encoder_args: dict[str, Any] = field(default_factory=dict)
     image_depth: Literal[18, 50] = 50
     image_width: int = 64
@@ -97,15 +99,22 @@ class PretrainConfig:
         from adacross.losses.weighting import WEIGHTINGS
         from adacross.methods import METHODS, SET_ELSEWHERE
 
+        check_values("pre-training", PretrainConfig, vars(self))
         one_of("method", self.method, METHODS)
+        if self.encoder == "auto":  # what is saved and compared is the encoder's name
+            object.__setattr__(self, "encoder", METHODS[self.method].usual_encoder)
         one_of("encoder", self.encoder, ENCODERS)
         if self.weighting is not None:
             one_of("weighting", self.weighting, WEIGHTINGS)
-        check_options(f"encoder {self.encoder}", ENCODERS[self.encoder], self.encoder_args)
-        check_options(f"method {self.method}", METHODS[self.method], self.method_args, hidden=SET_ELSEWHERE)
-        check_options(
-            f"weighting {self.weighting_name}", WEIGHTINGS[self.weighting_name], self.weighting_args
-        )
+        weighting = WEIGHTINGS[self.weighting_name]
+        for owner, function, options, hidden in (
+            (f"encoder {self.encoder}", ENCODERS[self.encoder], self.encoder_args, ()),
+            (f"method {self.method}", METHODS[self.method], self.method_args, SET_ELSEWHERE),
+            (f"weighting {self.weighting_name}", weighting, self.weighting_args, ()),
+        ):
+            check_options(owner, function, options, hidden)
+            check_values(owner, function, options)
+        weighting(**self.weighting_args)  # for its ranges: a run would find them out after it has cleared one
         for name in ("epochs", "batch_size", "image_width", "checkpoint_every"):
             if getattr(self, name) < 1:
                 raise UserError(f"{name} is {getattr(self, name)}; expected at least 1.")

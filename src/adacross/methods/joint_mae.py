@@ -1,0 +1,262 @@
+"""Joint-MAE: Guo et al., IJCAI 2023, arXiv 2302.14007.
+
+No program was released and the method's section was not available. What is the paper's, what is recalled and
+what is a substitute from the group's other programs (Point-M2AE, I2P-MAE) is listed in docs/joint_mae.md.
+"""
+
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal, NamedTuple
+
+import torch
+from jaxtyping import Bool, Float, Int64
+from torch import Generator, Tensor, nn
+
+from adacross.data.batch import RawBatch
+from adacross.encoders import Encoder
+from adacross.encoders.depth_tokens import PATCH, DepthEmbedding, sine_positions
+from adacross.encoders.joint_decoder import JointDecoder, Reconstructed
+from adacross.encoders.point_m2ae import PointM2AE
+from adacross.encoders.point_tokens import Groups, Packing, covered_patches, visible_levels
+from adacross.errors import UserError, one_of
+from adacross.methods.base import Images, Method
+from adacross.methods.masked_points import check_ratio, draw_visible, masked_cloud, need_point_m2ae
+from adacross.ops.distance import chamfer
+from adacross.ops.neighbors import gather
+from adacross.ops.projection import (
+    VIEWS,
+    Projection,
+    Reduction,
+    Splat,
+    depth_map,
+    fit_projection,
+    patchify,
+)
+
+Alignment = Literal["exact", "radius", "none"]
+
+
+@dataclass(frozen=True)
+class MaskedPairs:
+    """B clouds, their depth maps from a random side, and what is visible of both.
+
+    Attributes:
+        points: `(B, N, 3)`, augmented.
+        projection: of each cloud to its map.
+        depth: `(B, 1, S, S)`.
+        visible_points: `(B, G)` tokens of the cloud's coarsest level that are not masked.
+        visible_patches: `(B, P)` patches of the map that are not masked.
+    """
+
+    points: Float[Tensor, "B N 3"]
+    projection: Projection
+    depth: Float[Tensor, "B 1 S S"]
+    visible_points: Bool[Tensor, "B G"]
+    visible_patches: Bool[Tensor, "B P"]
+
+
+class Completed(NamedTuple):
+    """A batch encoded and decoded.
+
+    Attributes:
+        levels: of the clouds.
+        visible: tokens of every level that are visible.
+        decoded: what the decoder says.
+    """
+
+    levels: list[Groups]
+    visible: list[Bool[Tensor, "B _"]]
+    decoded: Reconstructed
+
+
+class JointMAE(Method):
+    """Clouds and their own depth maps, both masked, complete each other.
+
+    Visible tokens of both go through the encoder's last stage together. There a token of the cloud sees only
+    those patches that one of its points falls on, and the other way round (local-aligned attention); within
+    a modality all see all. A joint decoder reconstructs hidden points, hidden patches, and by projecting the
+    points once more the hidden patches again. What remains is the point encoder, as it is without pictures.
+
+    Terms, unweighted: `points`, Chamfer distance of hidden groups of the middle level; `depth`, mean squared
+    error of hidden patches; `cross`, the same for the map drawn from reconstructed and visible points.
+
+    Args:
+        encoder: a `PointM2AE` whose last stage has blocks. The recipe has none in the other stages.
+        mask_ratio: of the cloud's coarsest tokens.
+        patch_mask_ratio: of the map's patches, drawn independently.
+        reduction: of the depth map; see `adacross.ops.projection.depth_map`.
+        splat: of the depth map and of the map drawn from reconstructed points; only "soft" lets the cross
+            term move points across the view, "hard" has a gradient in depth alone.
+        view: the side, 0 to 2, or None for a random one a shape.
+        alignment: "exact"; "radius", patches within one of that of the token's centre; "none", all see all.
+        conv_depths: blocks after the first two stages of the map's embedding.
+        shared_depth: decoder blocks that both modalities share.
+        own_depth: decoder blocks of each.
+        points: points drawn at random for each cloud; None: all there are.
+        picture_size: side S of the depth map, a multiple of 16; 224 as recalled.
+
+    Raises:
+        UserError: another encoder, or options that do not fit.
+    """
+
+    weighting: ClassVar[str] = "fixed"
+    usual_encoder: ClassVar[str] = "point-m2ae"
+    sees_pictures: ClassVar[bool] = False
+    grid: Float[Tensor, "P C"]
+
+    def __init__(
+        self,
+        encoder: Encoder,
+        mask_ratio: float = 0.75,
+        patch_mask_ratio: float = 0.75,
+        reduction: Reduction = "nearest",
+        splat: Splat = "soft",
+        view: int | None = None,
+        alignment: Alignment = "exact",
+        conv_depths: tuple[int, int] = (2, 2),
+        shared_depth: int = 2,
+        own_depth: int = 1,
+        points: int | None = None,
+        picture_size: int = 224,
+    ) -> None:
+        super().__init__()
+        self.encoder: PointM2AE = need_point_m2ae("joint-mae", encoder)
+        if picture_size % PATCH:
+            raise UserError(f"picture_size is {picture_size}; joint-mae needs a multiple of {PATCH} (224).")
+        if view is not None and not 0 <= view < len(VIEWS):
+            raise UserError(f"view is {view}; expected 0, 1 or 2, or nothing for a random one.")
+        side = picture_size // PATCH
+        check_ratio("mask_ratio", mask_ratio, self.encoder.groups[2])
+        check_ratio("patch_mask_ratio", patch_mask_ratio, side * side)
+        self.mask_ratio, self.patch_mask_ratio = mask_ratio, patch_mask_ratio
+        self.reduction: Reduction = reduction
+        self.splat: Splat = splat
+        self.view = view
+        self.alignment = one_of("alignment", alignment, ("exact", "radius", "none"))
+        self.points = points
+        self.picture_size = picture_size
+        dims, heads = self.encoder.dims, self.encoder.heads
+        self.embed_depth = DepthEmbedding(dims, conv_depths)
+        self.modality = nn.Parameter(torch.empty(1, dims[2]).normal_(std=0.02))
+        self.patch_norm = nn.LayerNorm(dims[2])
+        self.decoder = JointDecoder(dims, heads, self.encoder.neighbors[1], shared_depth, own_depth)
+        self.register_buffer("grid", sine_positions(side, dims[2]), persistent=False)
+
+    @classmethod
+    def build(cls, encoder: Encoder, images: Images, points: int | None, **options: Any) -> "JointMAE":
+        """With fresh networks beside the encoder; `options` are this class's."""
+        return cls(encoder, points=points, picture_size=images.size, **options)
+
+    def batch(self, raw: RawBatch, generator: Generator) -> MaskedPairs:
+        """Augmented clouds, their maps from a random side each, and two independent masks a shape."""
+        points = masked_cloud(raw, self.points, generator)
+        B, device = len(points), points.device
+        if self.view is None:
+            view = torch.randint(len(VIEWS), (B,), generator=generator, device=device)
+        else:
+            view = torch.full((B,), self.view, device=device)
+        projection = fit_projection(points, view, self.picture_size)
+        return MaskedPairs(
+            points,
+            projection,
+            depth_map(points, projection, self.reduction, self.splat),
+            draw_visible(B, self.encoder.groups[2], self.mask_ratio, generator),
+            draw_visible(B, len(self.grid), self.patch_mask_ratio, generator),
+        )
+
+    def losses(self, batch: MaskedPairs) -> dict[str, Tensor]:
+        """The terms `points`, `depth` and `cross`."""
+        levels, visible, decoded = self.complete(batch)
+        hidden, hidden_patches = ~visible[1], ~batch.visible_patches
+        truth = patchify(batch.depth)[hidden_patches]
+        drawn = patchify(self.redraw(batch, levels, visible, decoded.offsets))[hidden_patches]
+        return {
+            "points": chamfer(decoded.offsets[hidden], levels[1].offsets[hidden]).mean(),
+            "depth": (decoded.patches[hidden_patches].float() - truth).square().mean(),
+            "cross": (drawn - truth).square().mean(),
+        }
+
+    def complete(self, batch: MaskedPairs) -> Completed:
+        """Encode what is visible and decode everything."""
+        levels = self.encoder.group(batch.points)
+        visible = visible_levels(levels, batch.visible_points)
+        skip, points, patches = self.encode(batch, levels, visible)
+        decoded = self.decoder(
+            levels, skip, points, batch.visible_points, patches, batch.visible_patches, self.grid
+        )
+        return Completed(levels, visible, decoded)
+
+    def encode(
+        self, batch: MaskedPairs, levels: list[Groups], visible: list[Bool[Tensor, "B _"]]
+    ) -> tuple[Float[Tensor, "B G1 C1"], Float[Tensor, "B G2 C"], Float[Tensor, "B P C"]]:
+        """Normalised tokens of the middle level, the coarsest level and the patches; masked ones are 0."""
+        encoder = self.encoder
+        below: list[Tensor] = []
+        for level in range(2):
+            below.append(encoder.run(level, encoder.embed(level, levels, below, visible)))
+        cloud = encoder.embed(2, levels, below, visible)
+        cloud_packing, map_packing = Packing.of(visible[2]), Packing.of(batch.visible_patches)
+        maps = map_packing.pack(self.embed_depth(batch.depth, batch.visible_patches))
+        on_map = (self.grid + self.modality)[map_packing.indices]
+        sees = self.sees(batch, levels, cloud_packing.indices, map_packing.indices)
+        both = encoder.stacks[2](torch.cat([cloud.x, maps], 1), torch.cat([cloud.position, on_map], 1), sees)
+        points, patches = both.split([cloud.x.shape[1], maps.shape[1]], 1)
+        return (
+            encoder.normalized(1, below[1], visible),
+            encoder.normalized(2, encoder.unpacked(2, cloud, points), visible),
+            map_packing.unpack(self.patch_norm(patches), len(self.grid)),
+        )
+
+    def sees(
+        self,
+        batch: MaskedPairs,
+        levels: list[Groups],
+        tokens: Int64[Tensor, "B V"],
+        patches: Int64[Tensor, "B W"],
+    ) -> Bool[Tensor, "B L L"] | None:
+        """Local-aligned attention's mask over visible tokens and patches, tokens first (methods.md 5.5).
+
+        A token and a patch see each other where the projection puts one into the other; each sees all of its
+        own modality, so no row is empty. None for alignment "none".
+
+        Args:
+            batch: for the points and their projection.
+            levels: of the clouds.
+            tokens: which of the coarsest tokens are visible.
+            patches: which patches are.
+        """
+        if self.alignment == "none":
+            return None
+        side = self.picture_size // PATCH
+        if self.alignment == "exact":
+            on = batch.projection.patches(batch.points, PATCH)
+            aligned = covered_patches(levels, on, len(self.grid))
+        else:
+            middle = batch.projection.patches(levels[2].centers, PATCH)[:, :, None]
+            every = torch.arange(len(self.grid), device=middle.device)
+            rows, columns = middle // side - every // side, middle % side - every % side
+            aligned = (rows.abs() <= 1) & (columns.abs() <= 1)
+        aligned = aligned.gather(1, tokens[:, :, None].expand(-1, -1, len(self.grid)))
+        aligned = aligned.gather(2, patches[:, None].expand(-1, tokens.shape[1], -1))
+        within = [aligned.new_ones(len(aligned), n, n) for n in aligned.shape[1:]]
+        return torch.cat([torch.cat([within[0], aligned], 2), torch.cat([aligned.mT, within[1]], 2)], 1)
+
+    def redraw(
+        self,
+        batch: MaskedPairs,
+        levels: list[Groups],
+        visible: list[Bool[Tensor, "B _"]],
+        offsets: Float[Tensor, "B G m 3"],
+    ) -> Float[Tensor, "B 1 S S"]:
+        """The map of reconstructed groups where hidden and of the true points where visible."""
+        middle = levels[1]
+        made = torch.where(visible[1][:, :, None, None], middle.offsets, offsets.float())
+        groups = (middle.centers[:, :, None] + made).flatten(1, 2)
+        known = gather(batch.points, levels[0].neighbors)
+        anchor = gather(levels[0].centers, visible[0].to(torch.uint8).argmax(1, keepdim=True))
+        known = torch.where(visible[0][:, :, None, None], known, anchor[:, :, None]).flatten(1, 2)
+        cloud = torch.cat([groups, known], 1)
+        return depth_map(cloud, batch.projection, self.reduction, self.splat)
+
+    def shared_parameters(self) -> list[nn.Parameter]:
+        """The last layer of the decoder's last shared block."""
+        return self.decoder.last_shared()

@@ -1,0 +1,50 @@
+"""What methods that mask points share: their augmentation, and the drawing of masks."""
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Generator, Tensor
+
+from adacross.data.augment import draw_points, scale_and_shift, unit_sphere
+from adacross.data.batch import RawBatch
+from adacross.encoders import Encoder
+from adacross.encoders.point_m2ae import PointM2AE
+from adacross.errors import UserError
+
+
+def masked_cloud(raw: RawBatch, points: int | None, generator: Generator) -> Float[Tensor, "B N 3"]:
+    """Points drawn at random, in the unit sphere, scaled and shifted per axis, as Point-M2AE pre-trains."""
+    return scale_and_shift(unit_sphere(draw_points(raw.points, points, generator)), generator)
+
+
+def draw_visible(shapes: int, count: int, mask_ratio: float, generator: Generator) -> Bool[Tensor, "B G"]:
+    """Which of `count` tokens stay visible, for each shape by itself: all but int(mask_ratio * count)."""
+    noise = torch.rand(shapes, count, device=generator.device, generator=generator)
+    masked = noise.argsort(1)[:, : int(mask_ratio * count)]
+    return torch.ones(shapes, count, dtype=torch.bool, device=noise.device).scatter_(1, masked, False)
+
+
+def check_ratio(name: str, mask_ratio: float, count: int) -> None:
+    """Refuse a mask that hides nothing or everything.
+
+    Raises:
+        UserError: says how many of `count` tokens would be left.
+    """
+    hidden = int(mask_ratio * count)
+    if not 0 < hidden < count:
+        raise UserError(
+            f"{name} is {mask_ratio}, which masks {hidden} of {count} tokens; expected at least one masked "
+            "and one visible. 0.75 or 0.8 are usual."
+        )
+
+
+def need_point_m2ae(method: str, encoder: Encoder) -> PointM2AE:
+    """The encoder, if it is one that can leave tokens out.
+
+    Raises:
+        UserError: another kind of encoder.
+    """
+    if not isinstance(encoder, PointM2AE):
+        raise UserError(
+            f"{method} masks tokens, which encoder {encoder.kind!r} has not. Give --encoder point-m2ae."
+        )
+    return encoder

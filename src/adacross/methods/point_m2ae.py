@@ -1,0 +1,99 @@
+"""Point-M2AE's pre-training: Zhang et al. 2022, arXiv 2205.14401. Joint-MAE's ancestor, without pictures."""
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Generator, Tensor, nn
+
+from adacross.data.batch import RawBatch
+from adacross.encoders import Encoder
+from adacross.encoders.point_decoder import PointReconstruction
+from adacross.encoders.point_m2ae import PointM2AE
+from adacross.encoders.point_tokens import visible_levels
+from adacross.encoders.transformer import PositionEmbedding, Stack, learnt_token
+from adacross.methods.base import Images, Method
+from adacross.methods.masked_points import check_ratio, draw_visible, masked_cloud, need_point_m2ae
+from adacross.ops.distance import chamfer
+
+
+@dataclass(frozen=True)
+class MaskedClouds:
+    """B augmented clouds and what is visible of them.
+
+    Attributes:
+        points: `(B, N, 3)`.
+        visible: `(B, G)` tokens of the coarsest level that are not masked.
+    """
+
+    points: Float[Tensor, "B N 3"]
+    visible: Bool[Tensor, "B G"]
+
+
+class PointM2AEMethod(Method):
+    """Masked clouds are completed: hidden groups of the middle level, from the visible tokens.
+
+    Masks are drawn at the coarsest level and carried down (`visible_levels`). The decoder's first stage sees
+    visible and mask tokens of the coarsest level, its second carries them to the middle level.
+
+    Args:
+        encoder: a `PointM2AE`.
+        mask_ratio: of the coarsest tokens; 0.8 in the paper.
+        decoder_depth: transformer blocks of each of the two decoder stages; 1 in the paper.
+        group_points: points predicted for a group; as many as the first level's groups have (16) in the
+            released program, whose targets have as many as the second level's (8).
+        embed_masked: embed masked groups, too, as the released program does. Their tokens are left out
+            afterwards, but have entered BatchNorm's statistics. False costs less and leaks nothing.
+        points: points drawn at random for each cloud; None: all there are.
+    """
+
+    weighting: ClassVar[str] = "fixed"
+    usual_encoder: ClassVar[str] = "point-m2ae"
+    sees_pictures: ClassVar[bool] = False
+
+    def __init__(
+        self,
+        encoder: Encoder,
+        mask_ratio: float = 0.8,
+        decoder_depth: int = 1,
+        group_points: int = 16,
+        embed_masked: bool = False,
+        points: int | None = None,
+    ) -> None:
+        super().__init__()
+        self.encoder: PointM2AE = need_point_m2ae("point-m2ae", encoder)
+        check_ratio("mask_ratio", mask_ratio, self.encoder.groups[2])
+        _, fine, coarse = self.encoder.dims
+        self.mask_ratio = mask_ratio
+        self.embed_masked = embed_masked
+        self.points = points
+        self.mask_token = learnt_token(coarse)
+        self.position = PositionEmbedding(coarse)
+        self.stack = Stack(decoder_depth, coarse, self.encoder.heads)
+        self.reconstruct = PointReconstruction(coarse, fine, group_points, decoder_depth, self.encoder.heads)
+
+    @classmethod
+    def build(cls, encoder: Encoder, images: Images, points: int | None, **options: Any) -> "PointM2AEMethod":
+        """With a fresh decoder; `options` are this class's."""
+        return cls(encoder, points=points, **options)
+
+    def batch(self, raw: RawBatch, generator: Generator) -> MaskedClouds:
+        """Augmented clouds, each with a mask of its own."""
+        visible = draw_visible(len(raw.points), self.encoder.groups[2], self.mask_ratio, generator)
+        return MaskedClouds(masked_cloud(raw, self.points, generator), visible)
+
+    def losses(self, batch: MaskedClouds) -> dict[str, Tensor]:
+        """The term `points`: Chamfer distance of hidden groups, a mean over them."""
+        levels = self.encoder.group(batch.points)
+        visible = visible_levels(levels, batch.visible)
+        _, skip, top = self.encoder.features(levels, visible, self.embed_masked)
+        tokens = torch.where(batch.visible[:, :, None], top, self.mask_token)
+        decoded = self.stack(tokens, self.position(levels[2].centers))
+        predicted = self.reconstruct(levels[1], skip, levels[2], decoded)
+        hidden = ~visible[1]
+        return {"points": chamfer(predicted[hidden], levels[1].offsets[hidden]).mean()}
+
+    def shared_parameters(self) -> list[nn.Parameter]:
+        """The head's last layer: there is one term."""
+        return list(self.reconstruct.head.parameters())
