@@ -8,7 +8,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from adacross.encoders.depth_tokens import PATCH
-from adacross.encoders.point_decoder import PointReconstruction
+from adacross.encoders.point_decoder import CoarseReconstruction, PointReconstruction
 from adacross.encoders.point_tokens import Groups
 from adacross.encoders.transformer import PositionEmbedding, Stack, learnt_token
 
@@ -17,7 +17,7 @@ class Reconstructed(NamedTuple):
     """What the decoder says of every group and every patch, masked or not.
 
     Attributes:
-        offsets: `(B, G, m, 3)` points around the centres of the middle level.
+        offsets: `(B, G, m, 3)` points around the centres of the middle or the coarsest level.
         patches: `(B, P, 256)` pixels.
     """
 
@@ -28,26 +28,38 @@ class Reconstructed(NamedTuple):
 class JointDecoder(nn.Module):
     """Mask tokens fill both modalities up; shared blocks see all tokens; then each goes its own way.
 
-    Clouds: carried to the middle level and reconstructed there, as by Point-M2AE. Pictures: blocks, a norm
-    and a linear layer to 16 x 16 pixels. Depths are ours by fallback: Point-M2AE has 1 + 1, PiMAE 3.
+    Clouds: carried to the middle level and reconstructed there, as by Point-M2AE, or reconstructed where the
+    coarsest tokens are. Pictures: blocks, a norm and a linear layer to 16 x 16 pixels. Depths are ours by
+    fallback: Point-M2AE has 1 + 1, PiMAE 3.
 
     Args:
         dims: channels of the point encoder's levels.
         heads: of every attention.
-        group_points: points predicted for each group of the middle level.
+        coarse: whether to reconstruct around the coarsest centres instead of the middle ones.
+        group_points: points predicted for each group.
         shared_depth: blocks that both modalities share.
         own_depth: blocks that each has to itself.
     """
 
     def __init__(
-        self, dims: Sequence[int], heads: int, group_points: int, shared_depth: int, own_depth: int
+        self,
+        dims: Sequence[int],
+        heads: int,
+        coarse: bool,
+        group_points: int,
+        shared_depth: int,
+        own_depth: int,
     ) -> None:
         super().__init__()
         _, fine, dim = dims
         self.point_token, self.patch_token, self.modality = (learnt_token(dim) for _ in range(3))
         self.point_position = PositionEmbedding(dim)
         self.shared = Stack(shared_depth, dim, heads)
-        self.points = PointReconstruction(dim, fine, group_points, own_depth, heads)
+        self.points: CoarseReconstruction | PointReconstruction
+        if coarse:
+            self.points = CoarseReconstruction(dim, group_points, own_depth, heads)
+        else:
+            self.points = PointReconstruction(dim, fine, group_points, own_depth, heads)
         self.patches = Stack(own_depth, dim, heads)
         self.norm = nn.LayerNorm(dim)
         self.head = nn.Linear(dim, PATCH * PATCH)
@@ -81,7 +93,10 @@ class JointDecoder(nn.Module):
         positions = [self.point_position(levels[2].centers), on_map]
         both = self.shared(torch.cat(filled, 1), torch.cat(positions, 1))
         clouds, maps = both.split([points.shape[1], patches.shape[1]], 1)
-        offsets = self.points(levels[1], skip, levels[2], clouds)
+        if isinstance(self.points, CoarseReconstruction):
+            offsets = self.points(clouds, positions[0])
+        else:
+            offsets = self.points(levels[1], skip, levels[2], clouds)
         return Reconstructed(offsets, self.head(self.norm(self.patches(maps, on_map))))
 
     def last_shared(self) -> list[nn.Parameter]:

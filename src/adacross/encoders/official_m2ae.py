@@ -62,10 +62,8 @@ def empty_encoder(state: State, groups: tuple[int, ...], neighbors: tuple[int, .
         KeyError: a tensor that tells a size is missing.
     """
     dims = [len(state[f"encoder_norms.{level}.weight"]) for level in range(3)]
-    blocks = {
-        match.groups()
-        for name in state
-        if (match := re.match(r"encoder_blocks\.(\d)\.blocks\.(\d+)\.", name))
-    }
+    pattern = re.compile(r"encoder_blocks\.(\d)\.blocks\.(\d+)\.")
+    blocks = {match.groups() for name in state if (match := pattern.match(name))}
     depths = [sum(found == str(level) for found, _ in blocks) for level in range(3)]
-    return PointM2AE(groups, neighbors, dims, depths, heads)
+    width = len(state["token_embed.0.first_conv.0.weight"])
+    return PointM2AE(groups, neighbors, dims, width, depths, heads)

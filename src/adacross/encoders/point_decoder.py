@@ -40,6 +40,31 @@ class TokenPropagation(nn.Module):
         return gelu(self.outer(gelu(self.inner(x))) + x)
 
 
+class CoarseReconstruction(nn.Module):
+    """From tokens of the coarsest level to points around their own centres: blocks, norm, a linear head.
+
+    Point-MAE's decoder (Pang et al. 2022, arXiv 2203.06604) at this hierarchy's top, without propagation.
+
+    Args:
+        dim: channels of the tokens.
+        points: points predicted for each token.
+        depth: transformer blocks.
+        heads: of their attention.
+    """
+
+    def __init__(self, dim: int, points: int, depth: int = 1, heads: int = 6) -> None:
+        super().__init__()
+        self.stack = Stack(depth, dim, heads)
+        self.norm = nn.LayerNorm(dim)
+        self.head = nn.Linear(dim, 3 * points)
+
+    def forward(
+        self, tokens: Float[Tensor, "B H C"], position: Float[Tensor, "B H C"]
+    ) -> Float[Tensor, "B H m 3"]:
+        """Predicted offsets from each centre, `(B, H, m, 3)`, from tokens and their positions."""
+        return self.head(self.norm(self.stack(tokens, position))).unflatten(2, (-1, 3))
+
+
 class PointReconstruction(nn.Module):
     """From tokens of the coarsest level to points around every centre of the middle one.
 

@@ -48,6 +48,8 @@ class PointM2AE(Encoder):
         groups: tokens of each level, from fine to coarse.
         neighbors: members of each token: points, then tokens of the level below.
         dims: channels of each level.
+        width: of the first layer that looks at points; twice and four times as many channels follow (128 in
+            the papers; fewer for small machines).
         depths: transformer blocks of each level. Joint-MAE's recipe puts all of them on top.
         heads: of every attention.
         drop_path: of the last block; it rises linearly from 0.
@@ -65,6 +67,7 @@ class PointM2AE(Encoder):
         groups: Sequence[int] = (512, 256, 64),
         neighbors: Sequence[int] = (16, 8, 8),
         dims: Sequence[int] = (96, 192, 384),
+        width: int = 128,
         depths: Sequence[int] = (5, 5, 5),
         heads: int = 6,
         drop_path: float = 0.1,
@@ -74,7 +77,7 @@ class PointM2AE(Encoder):
         for name, values in options.items():
             if values is not None and len(values) != LEVELS:
                 raise UserError(f"Point-M2AE has {name} {list(values)}; expected one for each of 3 levels.")
-        if not groups[0] >= groups[1] >= groups[2] >= 1 or min(neighbors) < 1 or min(depths) < 0:
+        if not groups[0] >= groups[1] >= groups[2] >= 1 or min(*neighbors, width) < 1 or min(depths) < 0:
             raise UserError(
                 f"Point-M2AE has groups {list(groups)}, neighbors {list(neighbors)}, depths {list(depths)}; "
                 "expected fewer groups from level to level, and nothing negative."
@@ -87,12 +90,12 @@ class PointM2AE(Encoder):
         if not 0 <= drop_path < 1:
             raise UserError(f"Point-M2AE's drop_path is {drop_path}; expected 0 or more, below 1.")
         plain = {name: None if values is None else list(values) for name, values in options.items()}
-        super().__init__(**plain, heads=heads, drop_path=drop_path)
+        super().__init__(**plain, width=width, heads=heads, drop_path=drop_path)
         self.groups, self.neighbors = list(groups), list(neighbors)
         self.dims, self.heads = list(dims), heads
         self.dim = dims[-1]
         self.radii = radii
-        widths = [(128, 256, 512), *((below, below, dim) for below, dim in pairwise(dims))]
+        widths = [(width, 2 * width, 4 * width), *((below, below, dim) for below, dim in pairwise(dims))]
         self.embeddings = nn.ModuleList(
             GroupEmbedding(inputs, dim, width)
             for inputs, dim, width in zip((3, *dims[:-1]), dims, widths, strict=True)

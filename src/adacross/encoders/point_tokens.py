@@ -128,26 +128,3 @@ class GroupEmbedding(nn.Module):
         """`(n, k, Cin)` groups to `(n, C)` tokens."""
         local = self.local(self.first(members))
         return self.last(self.second.joined(local.max(1).values, local)).max(1).values
-
-
-def covered_patches(
-    levels: Sequence[Groups], patches: Int64[Tensor, "B N"], count: int
-) -> Bool[Tensor, "B G P"]:
-    """Which of `count` patches hold a point that each coarsest token is made of.
-
-    A token is made of the tokens below it that it groups, and in the end of points; the stored neighbours
-    tell which. Each point lies in one patch.
-
-    Args:
-        levels: of the cloud, from fine to coarse.
-        patches: `(B, N)` the patch of each of the cloud's points.
-        count: P.
-    """
-    B, N = patches.shape
-    covered = torch.zeros(B, N, count, dtype=torch.bool, device=patches.device)
-    covered.scatter_(2, patches[:, :, None], True)
-    for level in levels:
-        _, G, k = level.neighbors.shape
-        members = level.neighbors.flatten(1)[:, :, None].expand(-1, -1, count)
-        covered = covered.gather(1, members).view(B, G, k, count).any(2)
-    return covered

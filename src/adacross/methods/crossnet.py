@@ -110,7 +110,10 @@ class CrossNet(CrossModal):
         given = {"rgb": image_encoder, "gray": gray_encoder}
         towers = {name: tower for name in released.towers if (tower := given[name]) is not None}
         if len(towers) < len(released.towers):
-            raise UserError(f"CrossNet's variant {variant!r} needs a ResNet for {released.towers}.")
+            missing = " and ".join(name for name in released.towers if name not in towers)
+            raise UserError(
+                f"CrossNet's variant {variant!r} looks at {missing} pictures; give a ResNet for them."
+            )
         temperature = released.temperature if temperature is None else temperature
         super().__init__(encoder, towers, temperature, points, picture_size)
         self.variant = variant

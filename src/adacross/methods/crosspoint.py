@@ -23,6 +23,9 @@ class CrossPoint(CrossModal):
         temperature: 0.1 in the paper.
         points: see `CrossModal`.
         picture_size: see `CrossModal`.
+
+    Raises:
+        UserError: a temperature that is not positive.
     """
 
     weighting: ClassVar[str] = "fixed"

@@ -5,34 +5,36 @@ what is a substitute from the group's other programs (Point-M2AE, I2P-MAE) is li
 """
 
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, NamedTuple
+from typing import Any, ClassVar, Literal, NamedTuple, get_args
 
 import torch
-from jaxtyping import Bool, Float, Int64
+from jaxtyping import Bool, Float
 from torch import Generator, Tensor, nn
 
 from adacross.data.batch import RawBatch
 from adacross.encoders import Encoder
+from adacross.encoders.alignment import Alignment, aligned_patches, joint_attention
 from adacross.encoders.depth_tokens import PATCH, DepthEmbedding, sine_positions
 from adacross.encoders.joint_decoder import JointDecoder, Reconstructed
 from adacross.encoders.point_m2ae import PointM2AE
-from adacross.encoders.point_tokens import Groups, Packing, covered_patches, visible_levels
+from adacross.encoders.point_tokens import Groups, Packing, visible_levels
 from adacross.errors import UserError, one_of
 from adacross.methods.base import Images, Method
 from adacross.methods.masked_points import check_ratio, draw_visible, masked_cloud, need_point_m2ae
 from adacross.ops.distance import chamfer
-from adacross.ops.neighbors import gather
+from adacross.ops.neighbors import gather, knn
 from adacross.ops.projection import (
     VIEWS,
     Projection,
     Reduction,
     Splat,
+    check_drawing,
     depth_map,
     fit_projection,
     patchify,
 )
 
-Alignment = Literal["exact", "radius", "none"]
+Target = Literal["middle", "coarse"]
 
 
 @dataclass(frozen=True)
@@ -76,16 +78,21 @@ class JointMAE(Method):
     a modality all see all. A joint decoder reconstructs hidden points, hidden patches, and by projecting the
     points once more the hidden patches again. What remains is the point encoder, as it is without pictures.
 
-    Terms, unweighted: `points`, Chamfer distance of hidden groups of the middle level; `depth`, mean squared
-    error of hidden patches; `cross`, the same for the map drawn from reconstructed and visible points.
+    Terms, unweighted: `points`, Chamfer distance of hidden groups; `depth`, mean squared error of hidden
+    patches; `cross`, the same for the map drawn from reconstructed and visible points.
 
     Args:
         encoder: a `PointM2AE` whose last stage has blocks. The recipe has none in the other stages.
         mask_ratio: of the cloud's coarsest tokens.
         patch_mask_ratio: of the map's patches, drawn independently.
+        target: the groups to reconstruct: "middle", those of the middle level, as Point-M2AE; "coarse", the
+            points nearest to each centre of the coarsest level, of which there are fewer: a decoder that
+            knows the centres has less to go by.
+        group_points: points of such a group; as many as the middle groups have, or 32 for "coarse".
         reduction: of the depth map; see `adacross.ops.projection.depth_map`.
         splat: of the depth map and of the map drawn from reconstructed points; only "soft" lets the cross
             term move points across the view, "hard" has a gradient in depth alone.
+        radius: pixels around its own that a point writes to, too; 2 as released, for maps of 224 pixels.
         view: the side, 0 to 2, or None for a random one a shape.
         alignment: "exact"; "radius", patches within one of that of the token's centre; "none", all see all.
         conv_depths: blocks after the first two stages of the map's embedding.
@@ -108,8 +115,11 @@ class JointMAE(Method):
         encoder: Encoder,
         mask_ratio: float = 0.75,
         patch_mask_ratio: float = 0.75,
+        target: Target = "middle",
+        group_points: int | None = None,
         reduction: Reduction = "nearest",
         splat: Splat = "soft",
+        radius: int = 2,
         view: int | None = None,
         alignment: Alignment = "exact",
         conv_depths: tuple[int, int] = (2, 2),
@@ -128,17 +138,23 @@ class JointMAE(Method):
         check_ratio("mask_ratio", mask_ratio, self.encoder.groups[2])
         check_ratio("patch_mask_ratio", patch_mask_ratio, side * side)
         self.mask_ratio, self.patch_mask_ratio = mask_ratio, patch_mask_ratio
+        check_drawing(reduction, splat, radius)
+        self.level = {"middle": 1, "coarse": 2}[one_of("target", target, get_args(Target))]
+        self.group_points = self.encoder.neighbors[1] if target == "middle" else group_points or 32
         self.reduction: Reduction = reduction
         self.splat: Splat = splat
+        self.radius = radius
         self.view = view
-        self.alignment = one_of("alignment", alignment, ("exact", "radius", "none"))
+        one_of("alignment", alignment, get_args(Alignment))
+        self.alignment: Alignment = alignment
         self.points = points
         self.picture_size = picture_size
         dims, heads = self.encoder.dims, self.encoder.heads
         self.embed_depth = DepthEmbedding(dims, conv_depths)
         self.modality = nn.Parameter(torch.empty(1, dims[2]).normal_(std=0.02))
         self.patch_norm = nn.LayerNorm(dims[2])
-        self.decoder = JointDecoder(dims, heads, self.encoder.neighbors[1], shared_depth, own_depth)
+        coarse = target == "coarse"
+        self.decoder = JointDecoder(dims, heads, coarse, self.group_points, shared_depth, own_depth)
         self.register_buffer("grid", sine_positions(side, dims[2]), persistent=False)
 
     @classmethod
@@ -147,8 +163,11 @@ class JointMAE(Method):
         return cls(encoder, points=points, picture_size=images.size, **options)
 
     def batch(self, raw: RawBatch, generator: Generator) -> MaskedPairs:
-        """Augmented clouds, their maps from a random side each, and two independent masks a shape."""
-        points = masked_cloud(raw, self.points, generator)
+        """Augmented clouds, masked; see `masked`."""
+        return self.masked(masked_cloud(raw, self.points, generator), generator)
+
+    def masked(self, points: Float[Tensor, "B N 3"], generator: Generator) -> MaskedPairs:
+        """Clouds as they are, their maps from a random side each, and two independent masks a shape."""
         B, device = len(points), points.device
         if self.view is None:
             view = torch.randint(len(VIEWS), (B,), generator=generator, device=device)
@@ -158,7 +177,7 @@ class JointMAE(Method):
         return MaskedPairs(
             points,
             projection,
-            depth_map(points, projection, self.reduction, self.splat),
+            depth_map(points, projection, self.reduction, self.splat, self.radius),
             draw_visible(B, self.encoder.groups[2], self.mask_ratio, generator),
             draw_visible(B, len(self.grid), self.patch_mask_ratio, generator),
         )
@@ -166,11 +185,11 @@ class JointMAE(Method):
     def losses(self, batch: MaskedPairs) -> dict[str, Tensor]:
         """The terms `points`, `depth` and `cross`."""
         levels, visible, decoded = self.complete(batch)
-        hidden, hidden_patches = ~visible[1], ~batch.visible_patches
+        hidden, hidden_patches = ~visible[self.level], ~batch.visible_patches
         truth = patchify(batch.depth)[hidden_patches]
         drawn = patchify(self.redraw(batch, levels, visible, decoded.offsets))[hidden_patches]
         return {
-            "points": chamfer(decoded.offsets[hidden], levels[1].offsets[hidden]).mean(),
+            "points": chamfer(decoded.offsets[hidden], self.true_offsets(batch, levels)[hidden]).mean(),
             "depth": (decoded.patches[hidden_patches].float() - truth).square().mean(),
             "cross": (drawn - truth).square().mean(),
         }
@@ -197,7 +216,8 @@ class JointMAE(Method):
         cloud_packing, map_packing = Packing.of(visible[2]), Packing.of(batch.visible_patches)
         maps = map_packing.pack(self.embed_depth(batch.depth, batch.visible_patches))
         on_map = (self.grid + self.modality)[map_packing.indices]
-        sees = self.sees(batch, levels, cloud_packing.indices, map_packing.indices)
+        aligned = aligned_patches(self.alignment, levels, batch.points, batch.projection)
+        sees = joint_attention(aligned, cloud_packing.indices, map_packing.indices)
         both = encoder.stacks[2](torch.cat([cloud.x, maps], 1), torch.cat([cloud.position, on_map], 1), sees)
         points, patches = both.split([cloud.x.shape[1], maps.shape[1]], 1)
         return (
@@ -205,40 +225,6 @@ class JointMAE(Method):
             encoder.normalized(2, encoder.unpacked(2, cloud, points), visible),
             map_packing.unpack(self.patch_norm(patches), len(self.grid)),
         )
-
-    def sees(
-        self,
-        batch: MaskedPairs,
-        levels: list[Groups],
-        tokens: Int64[Tensor, "B V"],
-        patches: Int64[Tensor, "B W"],
-    ) -> Bool[Tensor, "B L L"] | None:
-        """Local-aligned attention's mask over visible tokens and patches, tokens first (methods.md 5.5).
-
-        A token and a patch see each other where the projection puts one into the other; each sees all of its
-        own modality, so no row is empty. None for alignment "none".
-
-        Args:
-            batch: for the points and their projection.
-            levels: of the clouds.
-            tokens: which of the coarsest tokens are visible.
-            patches: which patches are.
-        """
-        if self.alignment == "none":
-            return None
-        side = self.picture_size // PATCH
-        if self.alignment == "exact":
-            on = batch.projection.patches(batch.points, PATCH)
-            aligned = covered_patches(levels, on, len(self.grid))
-        else:
-            middle = batch.projection.patches(levels[2].centers, PATCH)[:, :, None]
-            every = torch.arange(len(self.grid), device=middle.device)
-            rows, columns = middle // side - every // side, middle % side - every % side
-            aligned = (rows.abs() <= 1) & (columns.abs() <= 1)
-        aligned = aligned.gather(1, tokens[:, :, None].expand(-1, -1, len(self.grid)))
-        aligned = aligned.gather(2, patches[:, None].expand(-1, tokens.shape[1], -1))
-        within = [aligned.new_ones(len(aligned), n, n) for n in aligned.shape[1:]]
-        return torch.cat([torch.cat([within[0], aligned], 2), torch.cat([aligned.mT, within[1]], 2)], 1)
 
     def redraw(
         self,
@@ -248,14 +234,22 @@ class JointMAE(Method):
         offsets: Float[Tensor, "B G m 3"],
     ) -> Float[Tensor, "B 1 S S"]:
         """The map of reconstructed groups where hidden and of the true points where visible."""
-        middle = levels[1]
-        made = torch.where(visible[1][:, :, None, None], middle.offsets, offsets.float())
-        groups = (middle.centers[:, :, None] + made).flatten(1, 2)
+        truth = self.true_offsets(batch, levels)
+        made = torch.where(visible[self.level][:, :, None, None], truth, offsets.to(truth.dtype))
+        groups = (levels[self.level].centers[:, :, None] + made).flatten(1, 2)
         known = gather(batch.points, levels[0].neighbors)
         anchor = gather(levels[0].centers, visible[0].to(torch.uint8).argmax(1, keepdim=True))
         known = torch.where(visible[0][:, :, None, None], known, anchor[:, :, None]).flatten(1, 2)
         cloud = torch.cat([groups, known], 1)
-        return depth_map(cloud, batch.projection, self.reduction, self.splat)
+        return depth_map(cloud, batch.projection, self.reduction, self.splat, self.radius)
+
+    def true_offsets(self, batch: MaskedPairs, levels: list[Groups]) -> Float[Tensor, "B G m 3"]:
+        """What the reconstruction of every group should be, relative to its centre."""
+        if self.level == 1:
+            return levels[1].offsets
+        centers = levels[2].centers
+        nearest = knn(batch.points, self.group_points, queries=centers)
+        return gather(batch.points, nearest) - centers[:, :, None]
 
     def shared_parameters(self) -> list[nn.Parameter]:
         """The last layer of the decoder's last shared block."""

@@ -1,7 +1,7 @@
 """Point-M2AE's pre-training: Zhang et al. 2022, arXiv 2205.14401. Joint-MAE's ancestor, without pictures."""
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import torch
 from jaxtyping import Bool, Float
@@ -11,7 +11,7 @@ from adacross.data.batch import RawBatch
 from adacross.encoders import Encoder
 from adacross.encoders.point_decoder import PointReconstruction
 from adacross.encoders.point_m2ae import PointM2AE
-from adacross.encoders.point_tokens import visible_levels
+from adacross.encoders.point_tokens import Groups, visible_levels
 from adacross.encoders.transformer import PositionEmbedding, Stack, learnt_token
 from adacross.methods.base import Images, Method
 from adacross.methods.masked_points import check_ratio, draw_visible, masked_cloud, need_point_m2ae
@@ -29,6 +29,20 @@ class MaskedClouds:
 
     points: Float[Tensor, "B N 3"]
     visible: Bool[Tensor, "B G"]
+
+
+class CompletedClouds(NamedTuple):
+    """A batch encoded and decoded.
+
+    Attributes:
+        levels: of the clouds.
+        visible: tokens of every level that are visible.
+        offsets: `(B, G, m, 3)` points around the centres of the middle level, masked or not.
+    """
+
+    levels: list[Groups]
+    visible: list[Bool[Tensor, "B _"]]
+    offsets: Float[Tensor, "B G m 3"]
 
 
 class PointM2AEMethod(Method):
@@ -79,20 +93,29 @@ class PointM2AEMethod(Method):
         return cls(encoder, points=points, **options)
 
     def batch(self, raw: RawBatch, generator: Generator) -> MaskedClouds:
-        """Augmented clouds, each with a mask of its own."""
-        visible = draw_visible(len(raw.points), self.encoder.groups[2], self.mask_ratio, generator)
-        return MaskedClouds(masked_cloud(raw, self.points, generator), visible)
+        """Augmented clouds, masked; see `masked`."""
+        return self.masked(masked_cloud(raw, self.points, generator), generator)
+
+    def masked(self, points: Float[Tensor, "B N 3"], generator: Generator) -> MaskedClouds:
+        """Clouds as they are, each with a mask of its own."""
+        return MaskedClouds(
+            points, draw_visible(len(points), self.encoder.groups[2], self.mask_ratio, generator)
+        )
 
     def losses(self, batch: MaskedClouds) -> dict[str, Tensor]:
         """The term `points`: Chamfer distance of hidden groups, a mean over them."""
+        levels, visible, offsets = self.complete(batch)
+        hidden = ~visible[1]
+        return {"points": chamfer(offsets[hidden], levels[1].offsets[hidden]).mean()}
+
+    def complete(self, batch: MaskedClouds) -> CompletedClouds:
+        """Encode what is visible and decode everything."""
         levels = self.encoder.group(batch.points)
         visible = visible_levels(levels, batch.visible)
         _, skip, top = self.encoder.features(levels, visible, self.embed_masked)
         tokens = torch.where(batch.visible[:, :, None], top, self.mask_token)
         decoded = self.stack(tokens, self.position(levels[2].centers))
-        predicted = self.reconstruct(levels[1], skip, levels[2], decoded)
-        hidden = ~visible[1]
-        return {"points": chamfer(predicted[hidden], levels[1].offsets[hidden]).mean()}
+        return CompletedClouds(levels, visible, self.reconstruct(levels[1], skip, levels[2], decoded))
 
     def shared_parameters(self) -> list[nn.Parameter]:
         """The head's last layer: there is one term."""

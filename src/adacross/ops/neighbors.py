@@ -133,16 +133,17 @@ def farthest_point_sample(points: Float[Tensor, "B N D"], count: int) -> Int64[T
     Raises:
         UserError: `count` is below 1 or above N.
     """
-    B, N, _ = points.shape
+    B, N, D = points.shape
     if not 1 <= count <= N:
         raise UserError(f"cannot choose {count} points from clouds of {N}; give 1 to {N}, or larger clouds.")
     with torch.no_grad():
-        points = points.to(torch.promote_types(points.dtype, torch.float32))
+        # Coordinates in planes: sums over a short last axis are slow.
+        planes = points.to(torch.promote_types(points.dtype, torch.float32)).mT.contiguous()
         chosen = torch.zeros(B, count, dtype=torch.int64, device=points.device)
-        distance = torch.full((B, N), math.inf, dtype=points.dtype, device=points.device)
+        distance = torch.full((B, N), math.inf, dtype=planes.dtype, device=points.device)
         for i in range(1, count):
-            last = gather(points, chosen[:, i - 1 : i])
-            distance = torch.minimum(distance, (points - last).square().sum(2))
+            last = planes.gather(2, chosen[:, None, i - 1 : i].expand(-1, D, -1))
+            distance = torch.minimum(distance, (planes - last).square_().sum(1))
             chosen[:, i] = distance.argmax(1)
         return chosen
 

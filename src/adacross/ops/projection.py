@@ -163,15 +163,7 @@ def depth_map(
     Raises:
         UserError: an unknown reduction or splat, "released" with soft splatting, or a negative radius.
     """
-    one_of("reduction", reduction, get_args(Reduction))
-    one_of("splat", splat, get_args(Splat))
-    if radius < 0:
-        raise UserError(f"the radius is {radius} pixels; give 0 (the point's own pixel only) or more.")
-    if reduction == "released" and splat == "soft":
-        raise UserError(
-            "the reduction 'released' is an exact recipe with hard splatting; "
-            "choose 'nearest' or 'mean' for soft splatting, or splat 'hard'."
-        )
+    check_drawing(reduction, splat, radius)
     cell, fraction, depth = _locate(points, projection)
     steps = torch.arange(-radius, radius + 1, device=points.device)
     block = cell[..., None] + steps
@@ -188,6 +180,23 @@ def depth_map(
         2
     )  # a row of the block after the other
     return _soft(value[..., None], weight, pixels, projection.size, reduction)
+
+
+def check_drawing(reduction: str, splat: str, radius: int) -> None:
+    """Refuse what `depth_map` cannot draw.
+
+    Raises:
+        UserError: an unknown reduction or splat, "released" with soft splatting, or a negative radius.
+    """
+    one_of("reduction", reduction, get_args(Reduction))
+    one_of("splat", splat, get_args(Splat))
+    if radius < 0:
+        raise UserError(f"the radius is {radius} pixels; give 0 (the point's own pixel only) or more.")
+    if reduction == "released" and splat == "soft":
+        raise UserError(
+            "the reduction 'released' is an exact recipe with hard splatting; "
+            "choose 'nearest' or 'mean' for soft splatting, or splat 'hard'."
+        )
 
 
 def patchify(maps: Float[Tensor, "B 1 S S"], patch: int = 16) -> Float[Tensor, "B P area"]:
