@@ -109,6 +109,31 @@ def test_the_nearer_of_two_sheets_is_seen() -> None:
     assert (back[22:42, 22:42].reshape(-1, 3).argmax(-1) == 2).all()
 
 
+def test_balls_show_where_points_are_and_nothing_else() -> None:
+    """One ball is a disc of its radius and of one colour; between two there is a gap."""
+    camera, size = Camera((0.0, 0.0, 3.3)), 200
+    colors = np.array([[250, 120, 30]] * 2, dtype=np.uint8)
+    apart = Cloud(np.array([[-0.5, 0, 0], [0.5, 0, 0]], dtype=np.float32), colors=colors)
+    picture = render_cloud(apart, [camera], size, ball=0.2)[0]
+    assert not seen(picture)[:, 75:125].any()
+    radius = 0.2 / 3.3 / camera.slope * size / 2
+    assert seen(picture).sum() == pytest.approx(2 * np.pi * radius**2, rel=0.1)
+    hues = picture[seen(picture)] / picture[seen(picture)].sum(1, keepdims=True)
+    np.testing.assert_allclose(hues, np.broadcast_to([0.625, 0.3, 0.075], hues.shape), atol=0.02)
+
+
+def test_balls_leave_a_sheet_open() -> None:
+    sheet = sampled("box", 300)
+    surface, balls = (seen(render_cloud(sheet, orbit(1), 160, ball=ball)).sum() for ball in (None, 0.02))
+    assert balls < surface / 2
+
+
+@pytest.mark.parametrize("ball", [0.0, -1.0])
+def test_a_ball_without_extent_is_refused(ball: float) -> None:
+    with pytest.raises(UserError, match="above 0"):
+        render_cloud(sampled("box", 50), orbit(1), 32, ball=ball)
+
+
 def test_pictures_repeat_and_do_not_depend_on_the_batch() -> None:
     cloud, cameras = sampled("table", 1024), orbit(4, np.random.default_rng(1))
     together = render_cloud(cloud, cameras, 70)

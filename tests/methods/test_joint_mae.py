@@ -104,7 +104,7 @@ def test_terms_are_their_definitions(target):
     maps = torch.cat(
         [
             depth_map(
-                torch.cat(cloud[shape])[None], part(batch.projection, shape), "nearest", "hard", hard.radius
+                torch.cat(cloud[shape])[None], part(batch.projection, shape), "nearest", "hard", method.radius
             )
             for shape in range(4)
         ]

@@ -7,7 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image, ImageDraw
+from toy import TOY_MASKED
 
+from adacross.data.collection import Collection
 from adacross.report.inputs import (
     Card,
     CollectionFacts,
@@ -21,6 +23,8 @@ from adacross.report.inputs import (
     RunData,
     Turnable,
 )
+from adacross.training.config import PretrainConfig
+from adacross.training.pretrain import pretrain
 
 CLASSES = (
     "armchair", "bench", "bottle", "bowl", "desk", "lamp", "mug", "shelf", "stool", "table", "tent", "vase",
@@ -189,6 +193,13 @@ def make_run(folder: Path = Path("runs/demo"), shapes: int = 120, seed: int = 0)
         turnables=tuple(Turnable(cards[index], *clouds[index], PARTS) for index in range(6)),
         random_precision=0.123,
     )  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def masked_run(toy_collection: Collection, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished toy run of Joint-MAE. Read it, do not write to it."""
+    folder = tmp_path_factory.mktemp("runs") / "masked"
+    return pretrain(PretrainConfig(str(toy_collection.folder), run=str(folder), **TOY_MASKED))
 
 
 @pytest.fixture(scope="session")

@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Browser, FloatRect, Locator, Page, Playwright, sync_playwright
 
-from adacross.report import RunData, render
+from adacross.report import RunData, render, write_report
 
 # Software rendering: test machines have no GPU, and the clouds are drawn with WebGL.
 FLAGS = ("--no-sandbox", "--use-gl=angle", "--use-angle=swiftshader", "--enable-unsafe-swiftshader")
@@ -239,6 +239,31 @@ def test_paper_is_light_even_for_a_dark_screen(browser: Browser, report: Path) -
         page.emulate_media(media="screen", color_scheme="light")
         tick = "getComputedStyle(document.querySelector('#curve-lr .xtick text')).fill"
         until(page, f"{tick} === 'rgb(90, 94, 101)'")  # the plots follow the theme
+        assert found.troubles == []
+
+
+@pytest.mark.parametrize(("width", "dark", "rows"), [(1280, False, 1), (1280, True, 1), (390, True, 2)])
+def test_masked_and_completed_shapes_stand_side_by_side(
+    browser: Browser, masked_run: Path, tmp_path: Path, width: int, dark: bool, rows: int
+) -> None:
+    path = write_report(masked_run, output=tmp_path / "masked.html")
+    with opened(browser, path, width=width, dark=dark) as found:
+        page = found.page
+        assert page.title() == "Joint-MAE · Point-M2AE · toy"
+        assert page.locator('nav a[href="#completed"]').inner_text() == "Masked and completed"
+        assert page.locator(".completion").count() == 6
+        boxes = [at_rest(page, image) for image in page.locator(".completion").first.locator("img").all()]
+        assert len(boxes) == 7
+        assert len({round(box["y"]) for box in boxes}) == rows
+        assert [box["x"] for box in boxes[:3]] == sorted(box["x"] for box in boxes[:3])
+        assert [box["x"] for box in boxes[3:]] == sorted(box["x"] for box in boxes[3:])
+        assert all(box["width"] == pytest.approx(box["height"], abs=1) and box["width"] > 70 for box in boxes)
+        page.locator(".completion img").last.scroll_into_view_if_needed()
+        until(page, "[...document.querySelectorAll('.completion img')].pop().naturalWidth === 160")
+        assert page.locator("#curve-loss .scatterlayer .js-line").count() == 8  # raw and smoothed
+        assert page.locator("#curve-monitor .legendtext").text_content() == "probe accuracy"
+        assert fits(page)
+        assert page.evaluate(CONTRAST) == []
         assert found.troubles == []
 
 

@@ -117,6 +117,48 @@ def test_curves_hold_the_log(full_run: RunData) -> None:
     assert figures["curve-loss"]["data"][0]["x"][-1] == full_run.log.steps[-1]
 
 
+def made_of(log: Log, **terms: np.ndarray) -> Log:
+    """A log with other loss terms and their sum."""
+    total = {"loss": sum(terms.values())}
+    return replace(log, values=log.values | total, terms=terms)
+
+
+def test_losses_far_apart_share_a_logarithmic_axis(full_run: RunData) -> None:
+    """Points 1e-2, depth 1e-1: on a plain axis one would lie on the ground."""
+    falling = 1 + np.exp(-full_run.log.steps / 100)
+    log = made_of(full_run.log, points=0.01 * falling, depth=0.1 * falling, cross=0.012 * falling)
+    section = curves(replace(full_run, log=log))
+    figure = section.figures["curve-loss"]
+    assert figure["layout"]["yaxis"]["type"] == "log"
+    assert [trace["name"] for trace in figure["data"]] == ["total, weighted", "points", "depth", "cross"]
+    assert "Loss terms, logarithmic" in said(section.body)
+    assert "points from 0.0199 to 0.0101" in section.body
+    for name in ("weights", "monitor", "lr"):
+        assert "type" not in section.figures[f"curve-{name}"]["layout"]["yaxis"]
+
+
+def test_losses_near_each_other_or_not_positive_have_a_plain_axis(full_run: RunData) -> None:
+    steps = len(full_run.log.steps)
+    near = made_of(full_run.log, intra=np.linspace(3, 1, steps), cross=np.linspace(4, 2, steps))
+    signed = made_of(full_run.log, intra=np.linspace(3, -1, steps), cross=np.linspace(40, 2, steps))
+    for log in (near, signed):
+        section = curves(replace(full_run, log=log))
+        assert "type" not in section.figures["curve-loss"]["layout"]["yaxis"]
+        assert "logarithmic" not in section.body
+
+
+def test_a_lone_curve_is_named(full_run: RunData) -> None:
+    """A method without retrieval has one monitored figure; without a name nobody knows which."""
+    known = full_run.log.monitor["probe_accuracy"]
+    monitor = {"probe_accuracy": known, "recall_at_1": np.full_like(known, np.nan)}
+    log = replace(full_run.log, monitor=monitor, terms={"points": full_run.log.terms["intra"]})
+    figures = curves(replace(full_run, log=log)).figures
+    for name in ("loss", "monitor"):
+        assert len(figures[f"curve-{name}"]["data"]) == 1
+        assert figures[f"curve-{name}"]["layout"]["showlegend"]
+    assert not figures["curve-lr"]["layout"]["showlegend"]
+
+
 def test_a_long_curve_is_averaged_not_sampled() -> None:
     values = np.random.default_rng(0).normal(size=10_000)
     values[17] = np.nan

@@ -36,7 +36,7 @@ FINE = 128  # pictures up to this size are drawn at twice the size and averaged
 class _Splats:
     centers: Float64[np.ndarray, "N 3"]
     covariances: Float64[np.ndarray, "N 3 3"]
-    normals: Float64[np.ndarray, "N 3"]
+    normals: Float64[np.ndarray, "N 3"] | None  # None: balls, which face every camera and leave gaps open
     colors: UInt8[np.ndarray, "N 3"] | None
 
 
@@ -51,7 +51,9 @@ class _Coverage:
     reach: Float[np.ndarray, " m"]  # the splat's radius: how far behind the front it still blends
 
 
-def render_cloud(cloud: Cloud, cameras: Sequence[Camera], size: int) -> UInt8[np.ndarray, "V size size 3"]:
+def render_cloud(
+    cloud: Cloud, cameras: Sequence[Camera], size: int, ball: float | None = None
+) -> UInt8[np.ndarray, "V size size 3"]:
     """Draw a cloud from each camera: shaded by normal and depth, white background.
 
     Uses the cloud's normals and colours where it has them; otherwise normals are estimated and the colour is
@@ -61,25 +63,35 @@ def render_cloud(cloud: Cloud, cameras: Sequence[Camera], size: int) -> UInt8[np
         cloud: inside the unit sphere, as `orbit`'s cameras expect it. 1,024 points fill most surfaces.
         cameras: the viewpoints; each picture depends on its own camera only.
         size: pixels along each side.
+        ball: draw points as balls of this radius, evenly lit, with nothing between them, so that one sees
+            which points are there. None: as a surface.
 
     Returns:
         `(V, size, size, 3)` RGB.
 
     Raises:
-        UserError: `size` below 1.
+        UserError: `size` below 1, or a radius that is not positive.
     """
     if size < 1:
         raise UserError(f"the picture size is {size} pixels; it must be at least 1.")
+    if ball is not None and ball <= 0:
+        raise UserError(f"points are to be balls of radius {ball}; it must be above 0.")
     pictures = np.full((len(cameras), size, size, 3), BACKGROUND, dtype=np.uint8)
     if len(cloud.points) == 0:
         return pictures
-    splats = _splats(cloud)
+    splats = _splats(cloud) if ball is None else _balls(cloud, ball)
     factor = 2 if size <= FINE else 1
     for picture, camera in zip(pictures, cameras, strict=True):
         drawn = _draw(splats, camera, size * factor)
         samples = [drawn[i::factor, j::factor] for i in range(factor) for j in range(factor)]
         picture[:] = to_bytes(mean_of(samples))
     return pictures
+
+
+def _balls(cloud: Cloud, radius: float) -> _Splats:
+    """Turn points into balls of one size."""
+    covariances = np.broadcast_to(radius**2 * np.eye(3), (len(cloud.points), 3, 3))
+    return _Splats(cloud.points.astype(np.float64), covariances, None, cloud.colors)
 
 
 def _splats(cloud: Cloud) -> _Splats:
@@ -128,12 +140,15 @@ def _draw(splats: _Splats, camera: Camera, size: int) -> Float[np.ndarray, "size
     hit = total > 0
     if not hit.any():
         return picture.reshape(size, size, 3)
-    lit = shade(splats.colors, splats.normals, splats.centers, camera)
+    normals = splats.normals
+    if normals is None:
+        normals = np.broadcast_to(camera.rotation[2], splats.centers.shape)
+    lit = shade(splats.colors, normals, splats.centers, camera)
     channels = range(1 if splats.colors is None else 3)  # grey clouds need one
     blended = np.zeros((size * size, len(channels)))
     for c in channels:
         blended[hit, c] = np.bincount(pixel, weight * lit[:, c][splat], size * size)[hit] / total[hit]
-    for divisor, needed in CLOSING:
+    for divisor, needed in CLOSING if splats.normals is not None else ():
         _close(blended, front.reshape(size, size), max(1, round(size / divisor)), needed)
     hit = np.isfinite(front)
     near, far = float(depth.min()), float(depth.max())

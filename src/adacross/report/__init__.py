@@ -16,7 +16,7 @@ def write_report(run: str | Path, *, output: str | Path | None = None, seed: int
     Args:
         run: a run's folder, as `adacross pretrain` writes it.
         output: the file to write; `report.html` in the run by default.
-        seed: of the choice of shapes and of the map.
+        seed: of the choice of shapes, of masks and of the map.
 
     Returns:
         The path of the report.
@@ -36,15 +36,16 @@ def render(data: RunData) -> str:
     from adacross.report.confusion import confusion
     from adacross.report.curves import curves
     from adacross.report.embedding import embedding
-    from adacross.report.overview import encoder_name, method_name, overview
+    from adacross.report.names import encoder_name, method_name
+    from adacross.report.overview import overview
     from adacross.report.page import page
     from adacross.report.pictures import pictures
+    from adacross.report.reconstruction import reconstruction
     from adacross.report.setup import setup
     from adacross.report.shapes import shapes
 
-    sections = [
-        section(data) for section in (overview, curves, embedding, pictures, confusion, shapes, setup)
-    ]
+    made = (overview, curves, reconstruction, embedding, pictures, confusion, shapes, setup)
+    sections = [section for make in made if (section := make(data)) is not None]
     title = (
         f"{method_name(data)} · {encoder_name(data)} · {data.facts.name if data.facts else data.folder.name}"
     )

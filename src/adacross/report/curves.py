@@ -11,6 +11,7 @@ from adacross.report.inputs import Log, RunData
 from adacross.report.plots import LINES, axis, layout, numbers, plot_text
 
 _MOST = 1500  # points a curve; more are averaged in bins
+_SPAN = 10  # losses whose largest value is so many times the smallest share a logarithmic axis
 _MONITOR = {"probe_accuracy": "probe accuracy", "recall_at_1": "recall@1"}
 
 Curve = tuple[str, Float[np.ndarray, " S"]]
@@ -66,7 +67,11 @@ def _box(
     smooth: bool = False,
     share: bool = False,
 ) -> Html:
-    """One figure with its caption; without any value, a line that says so."""
+    """One figure with its caption; without any value, a line that says so.
+
+    Curves that are to be smoothed are losses, whose terms may differ by orders of magnitude: their axis is
+    logarithmic if their values do, so that each can be read. The others' begins at 0.
+    """
     known = [(name, *thin(steps, values)) for name, values in named if np.isfinite(values).any()]
     if not known:
         return tag("figure", tag("figcaption", title), tag("p", "Not in the log.", class_="note"))
@@ -83,7 +88,11 @@ def _box(
         }
         for index, (name, x, y) in enumerate(known)
     ]
-    vertical = axis(tickformat=".0%") if share else axis()
+    logarithmic = smooth and _spans([y for _, _, y in known])
+    if logarithmic:
+        vertical, title = axis(type="log"), f"{title}, logarithmic"
+    else:
+        vertical = axis(tickformat=".0%") if share else axis()
     figures[anchor] = {
         "kind": "curves",
         "smooth": smooth,
@@ -92,13 +101,19 @@ def _box(
             xaxis=axis("step"),
             yaxis=vertical | ({"rangemode": "tozero"} if not smooth else {}),
             hovermode="x unified",
-            showlegend=len(traces) > 1,
+            showlegend=len(traces) > 1 or known[0][0] != title.lower(),
         ),
     }
     said = "; ".join(f"{name} from {_say(y[0], share)} to {_say(y[-1], share)}" for name, _, y in known)
     return tag(
         "figure", tag("figcaption", title), plot(anchor, f"{title} over steps: {said}.", class_="curve")
     )
+
+
+def _spans(curves: list[Float[np.ndarray, "_"]]) -> bool:
+    """Whether values can stand on a logarithmic axis and need one."""
+    values = np.concatenate(curves)
+    return bool(values.min() > 0 and values.max() > _SPAN * values.min())
 
 
 def _monitor_box(figures: dict[str, dict[str, Any]], log: Log) -> Html:

@@ -3,7 +3,7 @@
 import io
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from jaxtyping import Int64, UInt8
@@ -19,6 +19,7 @@ from adacross.report.inputs import (
     Retrieval,
     Turnable,
 )
+from adacross.report.names import MASKED
 from adacross.report.projection import nearest_same_class, project, random_precision
 
 if TYPE_CHECKING:
@@ -48,9 +49,8 @@ def gather(
             f"The collection cannot be read: {error} Put it there or beside the run, or correct `collection` "
             f"in {folder / 'config.yaml'}; then run `adacross report` again."
         )
-        return {
-            "absent": dict.fromkeys(("facts", "embedding", "neighbours", "retrieved", "turnables"), reason)
-        }
+        fields = ("facts", "embedding", "neighbours", "retrieved", "turnables", "completions")
+        return {"absent": dict.fromkeys(fields, reason)}
     rng = np.random.default_rng(seed)
     shown["facts"] = _facts(collection)
     shown["turnables"] = turnables(collection, rng)
@@ -59,6 +59,14 @@ def gather(
         shown["embedding"] = embedding(folder, collection, points, rng, seed)
     except UserError as error:
         absent["embedding"] = f"The encoder cannot be read: {error}"
+    if config["method"] in MASKED:
+        from adacross.report.completions import completions
+
+        split, chosen = varied(collection, np.random.default_rng(seed))
+        try:
+            shown["completions"] = completions(folder, collection, split, chosen, seed)
+        except UserError as error:
+            absent["completions"] = f"The method cannot be read: {error}"
     if retrieval is not None:
         try:
             shown["neighbours"] = matches(_evaluated(folder, collection, retrieval), retrieval.neighbours)
@@ -103,6 +111,13 @@ def spread(labels: Int64[np.ndarray, " n"], count: int, rng: np.random.Generator
     return order[np.argsort(turn[order], kind="stable")][:count]
 
 
+def varied(collection: "Collection", rng: np.random.Generator) -> tuple[str, Int64[np.ndarray, " m"]]:
+    """Return six shapes of different classes and their split: "test", or "all" where there is none."""
+    split: Literal["test", "all"] = "test" if len(collection.indices("test")) else "all"
+    available = collection.indices(split)
+    return split, available[spread(collection.labels[available], TURNABLES, rng)]
+
+
 def embedding(
     folder: Path, collection: "Collection", points: int | None, rng: np.random.Generator, seed: int
 ) -> EmbeddingMap | None:
@@ -140,9 +155,7 @@ def card(collection: "Collection", index: int, view: int, size: int) -> Card:
 
 def turnables(collection: "Collection", rng: np.random.Generator) -> tuple[Turnable, ...]:
     """Return clouds of different classes, from the test split where there is one."""
-    test = collection.indices("test")
-    available = test if len(test) else collection.indices("all")
-    chosen = [available[position] for position in spread(collection.labels[available], TURNABLES, rng)]
+    _, chosen = varied(collection, rng)
     shapes = [(int(index), collection[int(index)]) for index in chosen]
     parts = tuple(collection.info.parts)
     return tuple(

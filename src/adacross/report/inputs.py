@@ -167,6 +167,47 @@ class Turnable:
     parts: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True)
+class Completion:
+    """One shape that a method masked and completed; pictures are WebP.
+
+    Attributes:
+        id: of the shape.
+        class_name: None without a label.
+        clouds: the points given, those visible, the completed cloud.
+        visible: share of the points that are visible.
+        maps: the depth map given, its visible patches, the completed map, and the map drawn from the
+            completed cloud; empty for a method that has none.
+        view: side the map is seen from, an index into `adacross.ops.projection.VIEWS`.
+    """
+
+    id: str
+    class_name: str | None
+    clouds: tuple[bytes, bytes, bytes]
+    visible: float
+    maps: tuple[bytes, ...] = ()
+    view: int | None = None
+
+
+@dataclass(frozen=True)
+class Completions:
+    """What a method that masks makes of shapes.
+
+    Attributes:
+        shapes: of different classes.
+        split: which shapes ("test", or "all" where there is no test split).
+        seed: of the choice of shapes and of the masks.
+        groups: how many of a cloud's coarsest groups were hidden, and of how many.
+        patches: the same for a map's patches; None for a method that has none.
+    """
+
+    shapes: tuple[Completion, ...]
+    split: str
+    seed: int
+    groups: tuple[int, int]
+    patches: tuple[int, int] | None = None
+
+
 @dataclass(frozen=True, eq=False)
 class RunData:
     """Everything that one report shows.
@@ -182,6 +223,7 @@ class RunData:
         neighbours: shape -> shape by encoder features.
         retrieved: picture -> shape.
         turnables: at most six clouds.
+        completions: masked and completed shapes; None for a method that does not mask.
         random_precision: mAP of a random ranking, None where labels are not known.
         absent: why something is None or empty, by attribute name.
     """
@@ -198,6 +240,7 @@ class RunData:
     neighbours: tuple[Match, ...] = ()
     retrieved: tuple[Match, ...] = ()
     turnables: tuple[Turnable, ...] = ()
+    completions: Completions | None = None
     random_precision: float | None = None
     absent: dict[str, str] = field(default_factory=dict)
 
@@ -207,7 +250,7 @@ class RunData:
 
         Args:
             run: what `adacross pretrain` wrote.
-            seed: of the choice of shapes and of t-SNE.
+            seed: of the choice of shapes, of masks and of t-SNE.
 
         Raises:
             UserError: `run` is not a run folder, or one of its files cannot be read.

@@ -7,19 +7,8 @@ import numpy as np
 from adacross.report import commands
 from adacross.report.html import Html, Section, join, missing, percent, picture, plural, table, tag
 from adacross.report.inputs import Card, Direction, Linear, Retrieval, RunData
+from adacross.report.names import encoder_name, learns_from, masks, method_name, no_shared_space
 
-METHODS = {
-    "adacrossnet": "AdaCrossNet",
-    "crosspoint": "CrossPoint",
-    "crossnet": "CrossNet",
-}
-ENCODERS = {
-    "dgcnn": "DGCNN",
-    "dgcnn-partseg": "DGCNN (part segmentation)",
-    "dgcnn-semseg": "DGCNN (semantic segmentation)",
-    "pointnet": "PointNet",
-    "pointnet-partseg": "PointNet (part segmentation)",
-}
 _STRIP = 12
 
 
@@ -29,16 +18,6 @@ def overview(data: RunData) -> Section:
     retrieval = _retrieval(data, data.retrieval) if data.retrieval else _no_retrieval(data)
     body = join([tag("p", *_sentence(data), class_="lead"), _tiles(data), _strip(data), linear, retrieval])
     return Section("overview", "Overview", body)
-
-
-def method_name(data: RunData) -> str:
-    """Return the method as its paper writes it."""
-    return METHODS.get(str(data.config["method"]), str(data.config["method"]))
-
-
-def encoder_name(data: RunData) -> str:
-    """Return the encoder as its paper writes it."""
-    return ENCODERS.get(str(data.config["encoder"]), str(data.config["encoder"]))
 
 
 def duration(seconds: float) -> str:
@@ -60,7 +39,7 @@ def _sentence(data: RunData) -> list[str]:
         held_out = f" ({kept:.0%} of them kept for the monitor)" if kept else ""
         parts += [f" on the {plural(shapes, 'training shape')}{held_out} of the collection "]
         parts += [tag("b", data.facts.name)]
-        parts += [", point clouds against pictures, no labels"]
+        parts += [f", {learns_from(data)}, no labels"]
     else:
         parts += [" on ", tag("b", str(data.config["collection"]))]
     log = data.log
@@ -195,4 +174,6 @@ def _no_probe(data: RunData) -> Html:
 
 
 def _no_retrieval(data: RunData) -> Html:
+    if masks(data):
+        return tag("p", no_shared_space(data), class_="note")
     return missing("Retrieval has not been measured yet.", commands.evaluate(data, "retrieval"))

@@ -3,10 +3,14 @@
 from adacross.report import commands
 from adacross.report.html import Html, Section, join, missing, picture, tag
 from adacross.report.inputs import Card, Match, RunData
+from adacross.report.names import masks, no_shared_space
 
 
 def pictures(data: RunData) -> Section:
     """Return shape -> shape neighbours and picture -> shape retrieval."""
+    title = "Neighbours and retrieval"
+    if data.retrieval is None and masks(data):
+        return Section("neighbours", title, missing(no_shared_space(data)))
     near = _rows(
         data,
         "neighbours",
@@ -26,7 +30,7 @@ def pictures(data: RunData) -> Section:
     drawn = "Queries were drawn at random, not chosen by hand."
     intro = [tag("p", drawn)] if data.neighbours or data.retrieved else []
     body = [*intro, tag("h3", "Shape → shape"), near, tag("h3", "Picture → shape"), found]
-    return Section("neighbours", "Neighbours and retrieval", join(body))
+    return Section("neighbours", title, join(body))
 
 
 def _rows(data: RunData, field: str, matches: tuple[Match, ...], text: str, *, objects: bool) -> Html:

@@ -1,0 +1,79 @@
+"""How masked and completed shapes are drawn: clouds as balls, depth maps in colour."""
+
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+from jaxtyping import Bool, Float, Float32, UInt8
+
+from adacross.data.render import orbit, render_cloud
+from adacross.data.shape import Cloud
+
+if TYPE_CHECKING:
+    from adacross.evaluation.reconstruction import CompletedMap, CompletedShape
+
+Color = tuple[int, int, int]
+
+GIVEN: Color = (147, 149, 152)
+PREDICTED: Color = (199, 90, 25)
+LIGHT = 0.78  # how much of their colour balls show (adacross.data.shading, seen from the front)
+# Depth 0 (nothing there) and from the farthest, 0.2, to the nearest; lightness rises all the way.
+NOTHING: Color = (24, 25, 30)
+DEPTHS: tuple[tuple[float, Color], ...] = (
+    (0.0, NOTHING), (0.2, (52, 56, 150)), (0.45, (38, 132, 142)), (0.7, (94, 182, 92)), (1.0, (253, 220, 70)),
+)  # fmt: skip
+HIDDEN: tuple[Color, Color] = (226, 226, 222), (198, 198, 194)  # ground and stripes of what is not shown
+STRIPE, PERIOD = 3, 10  # pixels along a row
+SIDE = 320  # pixels of a picture: twice what is shown, for fine screens and smooth edges
+BALL = 0.9  # radius times the root of the number of points: a surface is about covered
+ROOM = 0.9  # clouds are drawn this much smaller: predicted points may lie outside the unit sphere
+
+
+def draw_clouds(shape: "CompletedShape") -> list[UInt8[np.ndarray, "S S 3"]]:
+    """Return the cloud, its visible points and the completed cloud, seen by one camera."""
+    ball = BALL * ROOM / math.sqrt(len(shape.points))
+    given = np.zeros(len(shape.points), dtype=bool)
+    return [
+        _cloud(points, predicted, ball)
+        for points, predicted in (
+            (shape.points, given),
+            (shape.points[shape.visible], given[shape.visible]),
+            (shape.completed, shape.predicted),
+        )
+    ]
+
+
+def draw_maps(depth: "CompletedMap") -> list[UInt8[np.ndarray, "S S 3"]]:
+    """Return the map, its visible patches, the completed and the redrawn map, each `SIDE` wide or wider."""
+    times = max(1, -(-SIDE // len(depth.given)))
+    pictures = [
+        np.kron(depth_colors(values), np.ones((times, times, 1), dtype=np.uint8))
+        for values in (depth.given, depth.given, depth.completed, depth.redrawn)
+    ]
+    hide(pictures[1], ~np.kron(depth.visible, np.ones((times, times), dtype=bool)))
+    return pictures
+
+
+def depth_colors(values: Float32[np.ndarray, "H W"]) -> UInt8[np.ndarray, "H W 3"]:
+    """Return depths, 0 to 1, as colours from dark to light."""
+    stops, colors = zip(*DEPTHS, strict=True)
+    channels = [np.interp(values, stops, channel) for channel in zip(*colors, strict=True)]
+    return np.stack(channels, axis=2).round().astype(np.uint8)
+
+
+def hide(picture: UInt8[np.ndarray, "H W 3"], hidden: Bool[np.ndarray, "H W"]) -> None:
+    """Cover pixels with light stripes, which no depth looks like, in place."""
+    rows, columns = np.nonzero(hidden)
+    picture[rows, columns] = np.array(HIDDEN, dtype=np.uint8)[
+        ((rows + columns) % PERIOD < STRIPE).astype(int)
+    ]
+
+
+def _cloud(
+    points: Float[np.ndarray, "N 3"], predicted: Bool[np.ndarray, " N"], ball: float
+) -> UInt8[np.ndarray, "S S 3"]:
+    colors = (np.array([GIVEN, PREDICTED]) / LIGHT).round().astype(np.uint8)[predicted.astype(int)]
+    picture: UInt8[np.ndarray, "S S 3"] = render_cloud(
+        Cloud((ROOM * points).astype(np.float32), colors=colors), orbit(1), SIDE, ball
+    )[0]
+    return picture
