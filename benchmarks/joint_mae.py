@@ -1,8 +1,8 @@
 """What do Joint-MAE's masks, its local-aligned attention and its cross term do?
 
 The laptop recipe, and the same with one thing changed; same data, sizes, steps and seeds, probed on as many
-points as it trains with. Prints a table; writes study.json and study.md into the folder. Interrupted, the same
-command goes on.
+points as it trains with. Prints a table; writes study.json and study.md into the folder. Interrupted, the
+same command goes on.
 
     python benchmarks/joint_mae.py collections/shapes --folder runs/joint-mae
     python benchmarks/joint_mae.py collections/modelnet40 --folder runs/jm-modelnet40 --only recipe --epochs 4

@@ -1,0 +1,91 @@
+"""Whether options from a recipe, a configuration or Python are of the types that their owner says."""
+
+from collections.abc import Callable, Mapping, Sequence
+from inspect import isclass
+from pathlib import PurePath
+from types import NoneType, UnionType
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+
+from adacross.errors import UserError
+
+_PLAIN: dict[Any, tuple[type, ...]] = {
+    bool: (bool,),
+    int: (int,),
+    float: (int, float),
+    str: (str,),
+    NoneType: (NoneType,),
+}
+_WORDS = {int: "a whole number", float: "a number", str: "text", bool: "true or false", NoneType: "nothing"}
+_MANY = {int: "whole numbers", float: "numbers", str: "texts"}
+
+
+def check_values(owner: str, function: Callable[..., Any], values: Mapping[str, Any]) -> None:
+    """Raise a `UserError` if a value is not of its parameter's type.
+
+    Numbers must be Python's own, since a run's `config.yaml` holds them. A list serves as a tuple, which YAML
+    does not have, and a path as text. Types that YAML cannot express are not checked.
+
+    Args:
+        owner: whose options they are, for the message ("method crossnet").
+        function: what they will be given to; a class stands for its constructor.
+        values: by the parameter's name; names that the function does not have are left to others.
+    """
+    hints = get_type_hints(function.__init__ if isclass(function) else function)
+    for name, value in values.items():
+        if name in hints and not fits(value, hints[name]):
+            raise UserError(
+                f"option {name} of {owner} is {value!r}; expected {described(hints[name])}.{_yaml(value)}"
+            )
+
+
+def fits(value: Any, hint: Any) -> bool:
+    """Whether a value is of the type `hint`. What YAML cannot express fits every value."""
+    origin, inner = get_origin(hint), get_args(hint)
+    if origin is Literal:
+        return value in inner
+    if origin in (Union, UnionType):
+        return any(fits(value, one) for one in inner)
+    if hint in _PLAIN:
+        return type(value) in _PLAIN[hint] or (hint is str and isinstance(value, PurePath))
+    if origin in (list, tuple, Sequence):
+        return isinstance(value, (list, tuple)) and _items_fit(value, hint)
+    if origin in (dict, Mapping):
+        keys, items = inner
+        return isinstance(value, Mapping) and all(fits(k, keys) and fits(v, items) for k, v in value.items())
+    return True
+
+
+def described(hint: Any) -> str:
+    """A type in words: "a number or nothing", "'con' or 'joint'"."""
+    origin, inner = get_origin(hint), get_args(hint)
+    if origin is Literal:
+        return _either([repr(valid) for valid in inner])
+    if origin in (Union, UnionType):
+        return _either([described(one) for one in inner])
+    if origin in (list, tuple, Sequence):
+        count = f"{len(inner)} " if origin is tuple and Ellipsis not in inner else ""
+        return f"a list of {count}{_MANY.get(inner[0], 'values')}"
+    if origin in (dict, Mapping):
+        return f"names with {_MANY.get(inner[1], 'values')}"
+    return _WORDS.get(hint, str(hint))
+
+
+def _items_fit(values: Sequence[Any], hint: Any) -> bool:
+    """Whether the items are of the types in the brackets of `hint`: one for each (tuple), or one for all."""
+    inner = get_args(hint)
+    each = inner if get_origin(hint) is tuple and Ellipsis not in inner else inner[:1] * len(values)
+    return len(values) == len(each) and all(map(fits, values, each))
+
+
+def _either(words: list[str]) -> str:
+    *first, last = words
+    return f"{', '.join(first)} or {last}" if first else last
+
+
+def _yaml(value: Any) -> str:
+    """What to do about a number that arrived as text, as 1e-3 does from YAML 1.1."""
+    try:
+        float(value if isinstance(value, str) else "")
+    except ValueError:
+        return ""
+    return " In YAML leave out the quotes, and write 1.0e-3 rather than 1e-3, which is text."
