@@ -2,16 +2,20 @@
 
 import errno
 import json
+import math
+import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
 from adacross import __version__
 from adacross.cli import COMMANDS, main
 from adacross.data.collection import Collection
-from adacross.training.log import Log
+from adacross.training.log import Log, read_log
 
 
 def typed(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, str, str]:
@@ -55,6 +59,20 @@ def test_every_command_has_help_with_examples(capsys: pytest.CaptureFixture[str]
         (["pretrain", "x", "--epochs", "many"], "epochs"),
         (["pretrain", "x", "--epoch-count", "3"], "epoch"),
         (["pretrain"], "collection"),
+        (["pretrain", "x", "--optimizer", "adamm"], "optimizer"),
+        (["pretrain", "x", "--selection", "best"], "selection"),
+        (["pretrain", "x", "--method_args", "warm"], "method_args"),
+        (
+            ["pretrain", "x", "--method_args", '{"tau": 1}'],
+            "method adacrossnet 'tau'. Valid: variant, temper",
+        ),
+        (["pretrain", "x", "--method-args", '{"negativs": "all"}'], "Did you mean 'negatives'?"),
+        (["pretrain", "x", "--method_args", '{"temperature": "warm"}'], "is 'warm'; expected a number"),
+        (["pretrain", "x", "--method_args", '{"variant": "colour"}'], "expected 'con', 'joint', 'color' or"),
+        (["pretrain", "x", "--weighting_args", '{"alfa": 5}'], "Did you mean 'alpha'? Valid: alpha, beta."),
+        (["pretrain", "x", "--weighting_args", '{"beta": [1]}'], "beta of weighting adacrossnet is [1]"),
+        (["pretrain", "x", "--weighting", "dwa", "--weighting_args", '{"period": 0}'], "period 0"),
+        (["pretrain", "x", "--encoder_args", '{"k": "many"}'], "k of encoder dgcnn is 'many'"),
         (["evaluate", "linear", "no/such/run", "no/such/data"], "no/such/run"),
         (["evaluate", "linear", "no/such/run*", "data"], "nothing matches"),
         (["evaluate", "retrieval", "no/such/run", "no/such/data"], "no/such/run is not a run"),
@@ -133,6 +151,79 @@ def test_pretrain_evaluate_report_as_typed(
     code, out, err = typed(capsys, "report", run)
     assert code == 0, err
     assert Path(out.strip()).name == "report.html"
+
+
+def test_options_of_method_and_weighting_as_typed(
+    capsys: pytest.CaptureFixture[str], toy_collection: Collection, tmp_path: Path
+):
+    """JSON, with dashes or underscores in the flag; the first step's weight shows that alpha has arrived."""
+    small = ["--encoder", "pointnet", "--image-width", "8", "--picture-size", "32", "--image-depth", "18"]
+    brief = ["--epochs", "1", "--batch-size", "16", "--device", "cpu", "--monitor_every", "0"]
+    own = [
+        "--method-args",
+        '{"negatives": "released", "temperature": 0.4}',
+        "--weighting_args",
+        '{"alpha": 0.5}',
+    ]
+    run = tmp_path / "run"
+    code, _, err = typed(
+        capsys, "pretrain", str(toy_collection.folder), "--run", str(run), *small, *brief, *own
+    )
+    assert code == 0, err
+    config = yaml.safe_load((run / "config.yaml").read_text())
+    assert config["method_args"] == {"negatives": "released", "temperature": 0.4}
+    assert config["weighting_args"] == {"alpha": 0.5}
+    first = read_log(run / "log.jsonl")[0]
+    for name, loss in first["terms"].items():
+        assert first["weights"][name] == pytest.approx(0.95 + 0.05 / (1 + math.exp(-0.5 * loss)))
+
+
+def test_the_released_behaviour_is_had_by_the_command_that_the_documentation_gives(
+    capsys: pytest.CaptureFixture[str], toy_collection: Collection, tmp_path: Path
+):
+    """As written in docs/methods.md, then made small."""
+    text = (Path(__file__).parents[1] / "docs" / "methods.md").read_text(encoding="utf-8")
+    (line,) = re.findall(r"^    adacross (pretrain .*)\\\n(.*)$", text, re.MULTILINE)
+    words = shlex.split(" ".join(line))
+    words[1] = str(toy_collection.folder)
+    own = ["--encoder_args", '{"k": 5, "width": 32}', "--image_depth", "18", "--image_width", "8"]
+    small = [
+        "--picture_size",
+        "32",
+        "--points",
+        "32",
+        "--epochs",
+        "1",
+        "--batch_size",
+        "16",
+        "--device",
+        "cpu",
+    ]
+    run = tmp_path / "run"
+    code, _, err = typed(capsys, *words, *own, *small, "--run", str(run))
+    assert code == 0, err
+    assert "the TEST split chooses" in re.sub(r"\s+", " ", err)
+    records = read_log(run / "log.jsonl")
+    assert len([record for record in records if record["kind"] == "step"]) == 132 // 16  # all of the split
+    assert [record["lr"] for record in records[:3]] == pytest.approx(
+        [1e-3, 0, 1e-3]
+    )  # half a period is 1 step
+    assert records[-1]["kind"] == "selection"
+    assert yaml.safe_load((run / "config.yaml").read_text())["method_args"] == {"negatives": "released"}
+
+
+@pytest.mark.parametrize("given", ['{"temperature": "warm"}', '{"temperature": -1}'])
+def test_a_wrong_option_of_a_method_is_one_line_from_the_real_program(
+    toy_collection: Collection, tmp_path: Path, given: str
+):
+    """In a process of its own, where no type checker of the tests stands in front."""
+    command = [sys.executable, "-m", "adacross", "pretrain", str(toy_collection.folder), "--device", "cpu"]
+    command += ["--run", str(tmp_path / "run"), "--batch-size", "16", "--image-depth", "18", "--method_args"]
+    done = subprocess.run([*command, given], capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert done.stderr.startswith("adacross: ")
+    assert len(done.stderr.splitlines()) == 1
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_runs_own_configuration_is_a_recipe(

@@ -121,14 +121,19 @@ def test_pointnet_part_segmentation(tmp_path):
 
 @pytest.mark.parametrize(("depth", "channels"), [(18, 1), (50, 3)])
 @pytest.mark.parametrize(("prefix", "head"), [("", "inv_head."), ("resnet.", "head."), ("module.net.", "")])
-def test_image_encoders_of_any_prefix(depth, channels, prefix, head, tmp_path):
+def test_image_encoders_of_any_prefix(depth, channels, prefix, head, tmp_path, capsys):
     """Small heads: released ones differ in width only."""
     network, projection = ResNet(depth, channels), ImageProjection(512 if depth == 18 else 2048, 8, 6)
     state = {prefix + name: tensor for name, tensor in network.state_dict().items()}
     state[f"{prefix}fc.weight"] = torch.zeros(10, network.dim)
     if head:
         state |= {head + name: tensor for name, tensor in projection.state_dict().items()}
-    loaded, loaded_projection = load_official_image(saved(state, tmp_path / "image.pth"))
+    path = saved(state, tmp_path / "image.pth")
+    loaded, loaded_projection = load_official_image(path)
+    assert isinstance(load_official(path)[0], ResNet)
+    said = capsys.readouterr().err.splitlines()
+    notes = ", with a projection head" if head else ""
+    assert said == [f"{path}: released ResNet-{depth}, {network.dim} features{notes}"] * 2
     assert (loaded.dim, loaded.channels, loaded.training) == (network.dim, channels, False)
     pictures = torch.randn(2, channels, 32, 32)
     assert torch.equal(loaded(pictures), network.eval()(pictures))
@@ -143,10 +148,20 @@ def test_image_encoders_that_do_not_fit(tmp_path):
     state = ResNet(18).state_dict()
     with pytest.raises(UserError, match="no image encoder with torchvision's names"):
         load_official_image(saved(released("pointnet_cls"), tmp_path / "points.pth"))
-    with pytest.raises(UserError, match=r"no released DGCNN.*load_official_image"):
-        load_official(saved(state, tmp_path / "image.pth"))
     with pytest.raises(UserError, match="extra is unknown"):
         load_official_image(saved(state | {"extra": torch.zeros(1)}, tmp_path / "more.pth"))
+
+
+def test_what_was_found_and_left_out_is_said(tmp_path, capsys):
+    heads = "with a projection head, with a segmentation head"
+    for name, said in (
+        ("dgcnn_cls", "released dgcnn, 128 features, with a projection head"),
+        ("dgcnn_partseg", f"released dgcnn-partseg, 1024 features, {heads}, left out"),
+        ("point_m2ae", "released point-m2ae, 96 features, 57 tensors of its decoder left out"),
+    ):
+        path = saved(released(name), tmp_path / f"{name}.pth")
+        load_official(path)
+        assert capsys.readouterr().err == f"{path}: {said}\n"
 
 
 def test_k_is_the_callers(tmp_path):
@@ -185,7 +200,7 @@ def test_without_a_head(tmp_path):
         ),
         ("pointnet_cls", lambda state: state.pop("inv_head.3.bias"), "3.bias is missing"),
         ("pointnet_cls", lambda state: state.pop("inv_head.0.weight"), "projection head of another form"),
-        ("pointnet_cls", lambda state: state.pop("conv1.weight"), "is no released DGCNN or PointNet"),
+        ("pointnet_cls", lambda state: state.pop("conv1.weight"), "is no released DGCNN, PointNet"),
         ("dgcnn_partseg", lambda state: state.pop("conv9.0.weight"), "layers.0.linear.weight is missing"),
         (
             "dgcnn_partseg",

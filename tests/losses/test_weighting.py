@@ -127,3 +127,5 @@ def test_another_weightings_state_is_refused():
 def test_fixed():
     assert Fixed().update({"a": 3.0, "b": 4.0}) == {"a": 1.0, "b": 1.0}
     assert Fixed({"b": 0.5}).update({"a": 3.0, "b": 4.0}) == {"a": 1.0, "b": 0.5}
+    with pytest.raises(UserError, match=r"unknown loss term 'c'.*Valid: a, b"):
+        Fixed({"c": 2.0}).update({"a": 3.0, "b": 4.0})

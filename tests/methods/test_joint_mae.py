@@ -215,7 +215,7 @@ def test_the_kept_encoder_is_the_point_path_without_pictures():
     assert {name.split(".")[0] for name, _ in method.named_parameters()} == {
         "encoder",
         "embed_depth",
-        "modality",
+        "modality_token",
         "patch_norm",
         "decoder",
     }

@@ -1,73 +1,62 @@
-"""Each method's terms, against their equations written out."""
+"""What holds for every contrastive method; each one's equation is in its own file."""
+
+import re
+from typing import Any
 
 import pytest
 import torch
+from contrastive import CONTRASTIVE, IMAGES, agree, batch, built, by_definition
 
-from adacross.encoders import PointNet, ResNet
-from adacross.losses.nt_xent import nt_xent
-from adacross.methods import METHODS, AdaCrossNet, Batch, CrossNet, CrossPoint, build_method
-from adacross.methods.crossnet import crossnet_terms
+from adacross.encoders import PointNet
+from adacross.errors import UserError
+from adacross.methods import METHODS, AdaCrossNet, CrossNet, CrossPoint, Images, build_method
+from adacross.training.loop import gradient_norms
 
-
-@pytest.fixture
-def batch() -> Batch:
-    torch.manual_seed(0)
-    return Batch(torch.randn(2, 6, 40, 3), torch.randn(6, 3, 32, 32), torch.randn(6, 1, 32, 32))
-
-
-def built(name: str) -> CrossPoint | CrossNet:
-    torch.manual_seed(1)
-    method = build_method(name, PointNet(width=32), image_depth=18, image_width=8)
-    return method.eval()
+every_method = pytest.mark.parametrize(
+    ("name", "options"), CONTRASTIVE, ids=[" ".join((name, *given.values())) for name, given in CONTRASTIVE]
+)
 
 
-def test_crosspoint_compares_the_mean_of_raw_projections(batch: Batch):
-    method = built("crosspoint")
-    z1, z2 = (method.embed_clouds(cloud) for cloud in batch.clouds)
-    pictures = method.embed_pictures(batch.rgb)
-    terms = method.losses(batch)
-    assert torch.allclose(terms["intra"], nt_xent(z1, z2, 0.1))
-    assert torch.allclose(terms["cross"], nt_xent((z1 + z2) / 2, pictures, 0.1))
-    assert set(terms) == {"intra", "cross"}
-
-
-@pytest.mark.parametrize("name", ["crossnet", "adacrossnet"])
-def test_crossnet_pairs_cloud_one_with_rgb_and_cloud_two_with_gray(batch: Batch, name: str):
-    method = built(name)
-    x1, x2 = (method.embed_clouds(cloud) for cloud in batch.clouds)
-    rgb, gray = method.embed_pictures(batch.rgb), method.gray_head(method.gray_encoder(batch.gray))
-    terms = method.losses(batch)
-    assert torch.allclose(terms["intra"], nt_xent(x1, x2, 0.2))
-    assert torch.allclose(terms["cross"], nt_xent(torch.cat([x1, x2]), torch.cat([rgb, gray]), 0.2))
-
-
-def test_masking_leaves_the_other_vectors_of_the_object_out():
-    """With an object's four vectors equal the released term cannot fall below ln 3; the masked one can."""
-    vectors = 50 * torch.eye(8)
-    released = crossnet_terms(vectors, vectors, vectors, vectors, 0.05)
-    masked = crossnet_terms(vectors, vectors, vectors, vectors, 0.05, mask_same_object=True)
-    assert released["cross"].item() == pytest.approx(torch.tensor(3.0).log().item(), abs=1e-4)
-    assert masked["cross"].item() == pytest.approx(0, abs=1e-4)
-    assert torch.equal(released["intra"], masked["intra"])
-
-
-def test_both_clouds_share_one_pass_and_so_their_batch_statistics(batch: Batch):
-    method = built("adacrossnet").train()
+@every_method
+def test_both_clouds_share_one_pass_and_so_their_batch_statistics(name: str, options: dict[str, Any]):
+    method = built(name, **options).train()
     calls = []
     method.encoder.register_forward_hook(lambda module, inputs, output: calls.append(inputs[0].shape))
-    method.losses(batch)
+    method.losses(batch())
     assert calls == [(12, 40, 3)]
 
 
-def test_every_network_gets_a_gradient(batch: Batch):
-    for name in METHODS:
-        method = built(name).train()
-        sum(method.losses(batch).values()).backward()
-        missing = [
-            key for key, value in method.named_parameters() if value.grad is None or not value.grad.any()
-        ]
-        # The bias before a BatchNorm has none to rounding; all else must learn.
-        assert [key for key in missing if key != "point_head.0.bias"] == [], name
+@every_method
+def test_every_network_gets_a_gradient(name: str, options: dict[str, Any]):
+    method = built(name, **options).train()
+    sum(method.losses(batch()).values()).backward()
+    missing = {key for key, value in method.named_parameters() if value.grad is None or not value.grad.any()}
+    # The bias before a BatchNorm has none, or one of rounding; all else must learn.
+    assert missing <= {"point_head.0.bias"}
+
+
+@every_method
+def test_every_term_reaches_the_shared_parameters(name: str, options: dict[str, Any]):
+    method = built(name, **options).train()
+    shared = method.shared_parameters()
+    assert {id(parameter) for parameter in shared} < {id(parameter) for parameter in method.parameters()}
+    for term, value in method.losses(batch()).items():
+        gradients = torch.autograd.grad(value, shared, retain_graph=True)
+        assert all(gradient.norm() > 1e-6 for gradient in gradients), term
+
+
+@every_method
+def test_gradient_norms_are_those_of_a_backward_pass_for_each_term(name: str, options: dict[str, Any]):
+    method = built(name, **options).train()
+    terms = method.losses(batch())
+    found = gradient_norms(terms, method.shared_parameters())
+    assert all(parameter.grad is None for parameter in method.parameters())  # the step's own comes later
+    sum(terms.values()).backward()  # and the graph is still there for it
+    for term in terms:
+        method.zero_grad(set_to_none=True)
+        method.losses(batch())[term].backward()
+        flat = torch.cat([parameter.grad.flatten() for parameter in method.shared_parameters()])
+        assert found[term] == pytest.approx(flat.double().norm().item(), rel=1e-4)
 
 
 def test_each_method_has_its_papers_weighting_and_temperature():
@@ -76,8 +65,46 @@ def test_each_method_has_its_papers_weighting_and_temperature():
     assert (built("adacrossnet").temperature, AdaCrossNet.weighting) == (0.2, "adacrossnet")
 
 
-def test_image_towers_read_three_channels_and_one():
-    method = built("adacrossnet")
-    assert isinstance(method.rgb_encoder, ResNet)
-    assert method.rgb_encoder.conv1.in_channels == 3
-    assert method.gray_encoder.conv1.in_channels == 1
+def test_crosspoint_compares_the_mean_of_raw_projections():
+    method, given = built("crosspoint"), batch()
+    z1, z2 = (method.embed_clouds(cloud) for cloud in given.clouds)
+    pictures = method.towers["rgb"](given.rgb)
+    agree(
+        method.losses(given),
+        {"intra": by_definition(z1, z2, 0.1), "cross": by_definition((z1 + z2) / 2, pictures, 0.1)},
+    )
+
+
+@pytest.mark.parametrize("name", ["adacrossnet", "crossnet", "crosspoint"])
+def test_building_hands_on_what_it_was_given(name: str):
+    encoder = PointNet(width=32)
+    method = METHODS[name].build(encoder, Images(50, 4, 48), 40, temperature=0.3)
+    assert method.encoder is encoder
+    assert (method.points, method.picture_size, method.temperature) == (40, 48, 0.3)
+    for pictures, channels in (("rgb", 3), ("gray", 1)):
+        if pictures in method.towers:
+            resnet = method.towers[pictures].encoder
+            assert resnet(torch.randn(1, channels, 48, 48)).shape == (
+                1,
+                4 * 32,
+            )  # bottlenecks from 4 channels
+    assert ("gray" in method.towers) == (name != "crosspoint")
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "message"),
+    [
+        ("crosnet", {}, "unknown method 'crosnet'. Did you mean 'crossnet'?"),
+        ("crosspoint", {"tau": 0.1}, "unknown option of method crosspoint 'tau'. Valid: temperature"),
+        (
+            "crossnet",
+            {"variants": "joint"},
+            "Did you mean 'variant'? Valid: variant, temperature, negatives.",
+        ),
+        ("crosspoint", {"temperature": 0.0}, "temperature is 0.0; expected a positive number"),
+        ("crossnet", {"temperature": float("nan")}, "temperature is nan"),
+    ],
+)
+def test_what_a_method_does_not_have_is_refused(name: str, options: dict[str, Any], message: str):
+    with pytest.raises(UserError, match=re.escape(message)):
+        build_method(name, PointNet(width=32), IMAGES, None, **options)

@@ -52,7 +52,7 @@ class JointDecoder(nn.Module):
     ) -> None:
         super().__init__()
         _, fine, dim = dims
-        self.point_token, self.patch_token, self.modality = (learnt_token(dim) for _ in range(3))
+        self.point_token, self.patch_token, self.modality_token = (learnt_token(dim) for _ in range(3))
         self.point_position = PositionEmbedding(dim)
         self.shared = Stack(shared_depth, dim, heads)
         self.points: CoarseReconstruction | PointReconstruction
@@ -89,7 +89,7 @@ class JointDecoder(nn.Module):
             torch.where(visible_points[:, :, None], points, self.point_token),
             torch.where(visible_patches[:, :, None], patches, self.patch_token),
         ]
-        on_map = (grid + self.modality).expand_as(patches)
+        on_map = (grid + self.modality_token).expand_as(patches)
         positions = [self.point_position(levels[2].centers), on_map]
         both = self.shared(torch.cat(filled, 1), torch.cat(positions, 1))
         clouds, maps = both.split([points.shape[1], patches.shape[1]], 1)

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from adacross.console import console
 from adacross.encoders import official_m2ae
 from adacross.encoders.base import Encoder, fill
 from adacross.encoders.heads import ImageProjection, PointProjection
@@ -27,15 +28,17 @@ def load_official(
     groups: tuple[int, ...] = (512, 256, 64),
     neighbors: tuple[int, ...] = (16, 8, 8),
     heads: int = 6,
-) -> tuple[Encoder, PointProjection | None]:
-    """A released point encoder and its projection head, in evaluation mode.
+) -> tuple[Encoder | ResNet, PointProjection | ImageProjection | None]:
+    """A released encoder and its projection head, in evaluation mode.
 
     DGCNN for classification, part and semantic segmentation, PointNet for classification and part
-    segmentation, Point-M2AE. The file's names and shapes decide which it is; every tensor must find its place
-    (of Point-M2AE, those of its encoder). Files of several GPUs (`module.` before every name) and state dicts
-    inside a checkpoint (under `base_model`, as the Point-BERT family has it) are read too. Nothing in the
-    file is executed. A segmentation head that the file also has is checked and left to
-    `load_official_segmentation`.
+    segmentation, Point-M2AE; an image encoder as by `load_official_image`. The file's names and shapes decide
+    which it is; every tensor must find its place (of Point-M2AE, those of its encoder). Files of several GPUs
+    (`module.` before every name) and state dicts inside a checkpoint (under `base_model`, as the Point-BERT
+    family has it) are read too. Nothing in the file is executed.
+
+    A segmentation head that the file also has is checked and left to `load_official_segmentation`. One line
+    on standard error says what was found and what was left out; what does not fit is refused by name.
 
     Args:
         path: a `.pth` file with a state dict.
@@ -51,10 +54,18 @@ def load_official(
         UserError: no such file, no state dict of plain tensors, another network, or tensors that do not fit.
     """
     state = _read_state(Path(path))
+    if any(name.endswith(_RESNET_MARK) for name in state):
+        return load_official_image(path)
     if official_m2ae.MARK in state:
-        return _point_m2ae(state, str(path), groups, neighbors, heads), None
-    encoder, projection, _ = _load(state, str(path), k)
-    return encoder, projection
+        own = {name for name in state if name.startswith(official_m2ae.ENCODER)}
+        encoder = _point_m2ae(state, str(path), groups, neighbors, heads)
+        left = f"{len(state) - len(own)} tensors of its decoder left out" if len(state) > len(own) else ""
+        _tell(path, encoder, left)
+        return encoder, None
+    released, projection, head = _load(state, str(path), k)
+    parts = [("a projection head", projection), ("a segmentation head, left out", head)]
+    _tell(path, released, *(f"with {what}" for what, found in parts if found is not None))
+    return released, projection
 
 
 def load_official_segmentation(path: Path | str, k: int = 20) -> tuple[Encoder, SegmentationHead]:
@@ -72,6 +83,7 @@ def load_official_segmentation(path: Path | str, k: int = 20) -> tuple[Encoder, 
         raise UserError(
             f"{path} is a released {encoder.kind!r} encoder without a segmentation head; use load_official."
         )
+    _tell(path, encoder, "with a segmentation head")
     return encoder, head
 
 
@@ -107,12 +119,20 @@ def load_official_image(path: Path | str) -> tuple[ResNet, ImageProjection | Non
     channels = first[1] if len(first) > 1 else 3
     encoder = ResNet(50 if f"{prefix}layer1.0.conv3.weight" in state else 18, channels)
     _fill(encoder, body, source)
+    _tell(path, encoder, "" if head is None else "with a projection head")
     if head is None:
         return encoder.eval(), None
     tensors = {name.removeprefix(head): tensor for name, tensor in state.items() if name.startswith(head)}
     projection = ImageProjection(encoder.dim, *(len(tensors[f"{i}.weight"]) for i in (0, 3)))
     _fill(projection, tensors, f"{source} ({head.rstrip('.')})")
     return encoder.eval(), projection.eval()
+
+
+def _tell(path: Path | str, network: Encoder | ResNet, *notes: str) -> None:
+    """Say what was found in a file, and what of it was left out."""
+    what = f"released ResNet-{network.depth}" if isinstance(network, ResNet) else f"released {network.kind}"
+    listed = ", ".join([what, f"{network.dim} features", *filter(None, notes)])
+    console.print(f"{path}: {listed}", soft_wrap=True, markup=False)
 
 
 def _point_m2ae(
@@ -135,10 +155,9 @@ def _load(
     """All of a released DGCNN's or PointNet's state; what it has not is None."""
     released = recognise(state)
     if released is None:
-        hint = " Use load_official_image." if any(name.endswith(_RESNET_MARK) for name in state) else ""
         raise UserError(
-            f"{source} is no released DGCNN or PointNet encoder; "
-            f"it has {len(state)} tensors, among them {', '.join(sorted(state)[:4])}.{hint}"
+            f"{source} is no released DGCNN, PointNet, Point-M2AE or ResNet; "
+            f"it has {len(state)} tensors, among them {', '.join(sorted(state)[:4])}."
         )
     try:
         encoder = released.encoder(state, k)

@@ -96,6 +96,7 @@ class ResNet(nn.Module):
             )
         super().__init__()
         block, blocks = _ARCHITECTURES[depth]
+        self.depth = depth
         self.channels = channels
         self.dim = 8 * width * block.expansion
         self.conv1 = nn.Conv2d(channels, width, 7, 2, padding=3, bias=False)

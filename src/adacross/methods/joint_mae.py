@@ -4,6 +4,7 @@ No program was released and the method's section was not available. What is the 
 what is a substitute from the group's other programs (Point-M2AE, I2P-MAE) is listed in docs/joint_mae.md.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, NamedTuple, get_args
 
@@ -122,7 +123,7 @@ class JointMAE(Method):
         radius: int = 2,
         view: int | None = None,
         alignment: Alignment = "exact",
-        conv_depths: tuple[int, int] = (2, 2),
+        conv_depths: Sequence[int] = (2, 2),
         shared_depth: int = 2,
         own_depth: int = 1,
         points: int | None = None,
@@ -151,7 +152,7 @@ class JointMAE(Method):
         self.picture_size = picture_size
         dims, heads = self.encoder.dims, self.encoder.heads
         self.embed_depth = DepthEmbedding(dims, conv_depths)
-        self.modality = nn.Parameter(torch.empty(1, dims[2]).normal_(std=0.02))
+        self.modality_token = nn.Parameter(torch.empty(1, dims[2]).normal_(std=0.02))
         self.patch_norm = nn.LayerNorm(dims[2])
         coarse = target == "coarse"
         self.decoder = JointDecoder(dims, heads, coarse, self.group_points, shared_depth, own_depth)
@@ -215,7 +216,7 @@ class JointMAE(Method):
         cloud = encoder.embed(2, levels, below, visible)
         cloud_packing, map_packing = Packing.of(visible[2]), Packing.of(batch.visible_patches)
         maps = map_packing.pack(self.embed_depth(batch.depth, batch.visible_patches))
-        on_map = (self.grid + self.modality)[map_packing.indices]
+        on_map = (self.grid + self.modality_token)[map_packing.indices]
         aligned = aligned_patches(self.alignment, levels, batch.points, batch.projection)
         sees = joint_attention(aligned, cloud_packing.indices, map_packing.indices)
         both = encoder.stacks[2](torch.cat([cloud.x, maps], 1), torch.cat([cloud.position, on_map], 1), sees)

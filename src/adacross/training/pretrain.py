@@ -54,7 +54,8 @@ def _data(config: PretrainConfig, accelerator: Accelerator) -> tuple[Loader, Mon
 def _best_on_test(monitor: Monitor, run: Path) -> BestOnTest:
     """The released programs' way to choose an epoch, with the warning that it needs."""
     collection = monitor.collection
-    if not len(collection.indices("test")) or (collection.labels < 0).any():
+    labels = collection.labels
+    if not len(collection.indices("test")) or labels.min() < 0 or labels.max() < 1:
         raise UserError(
             f"selection is released, but {collection.folder} lacks a test split or classes to choose by."
         )
@@ -105,8 +106,9 @@ def _accelerator(config: PretrainConfig) -> Accelerator:
 def pretrain(config: PretrainConfig) -> Path:
     """Pre-train an encoder on a collection; the last step's networks are the result.
 
-    Reads the collection's training split only. Writes into the run folder: `config.yaml`,
-    `environment.json`, `log.jsonl` and `log.csv`, `checkpoints/`, `encoder/` and `method.safetensors`.
+    Reads the collection's training split only (but for `selection: released`, which says so). Writes into the
+    run folder: `config.yaml`, `environment.json`, `log.jsonl` and `log.csv`, `checkpoints/`, `encoder/` and
+    `method.safetensors`.
 
     Args:
         config: the options.
@@ -124,12 +126,12 @@ def pretrain(config: PretrainConfig) -> Path:
     config = replace(config, run=str(run))
     loader, monitor = _data(config, accelerator)
     method = new_method(config).to(accelerator.device)
-    state = _starting_state(config, run)  # may clear the run folder: after everything that can be refused
     optimizer = make_optimizer(config.optimizer, method, config.learning_rate, config.weight_decay)
     weighting = WEIGHTINGS[config.weighting_name](**config.weighting_args)
     training = Training(config, run, accelerator, method, optimizer, weighting, loader, monitor)
     if config.selection == "released":
         training.best = _best_on_test(monitor, run)
+    state = _starting_state(config, run)  # may clear the run folder: after everything that can be refused
     if state is not None:
         training.restore(state)
     config.save(run)

@@ -1,0 +1,141 @@
+"""Options of pre-training: what is refused, and with which words."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from adacross.errors import UserError
+from adacross.recipes import FOLDER, recipe_path
+from adacross.training.config import PretrainConfig
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"method": "adacrosnet"}, "Did you mean 'adacrossnet'.*Valid: adacrossnet, crossnet, crosspoint"),
+        ({"encoder": "resnet"}, "unknown encoder 'resnet'.*Valid: pointnet, dgcnn"),
+        ({"weighting": "magic"}, "unknown weighting 'magic'.*Valid: fixed, adacrossnet, convergence, dwa"),
+        (
+            {"method_args": {"negative": "released"}},
+            "Did you mean 'negatives'.*Valid: variant, temperature, neg",
+        ),
+        ({"method_args": {"points": 64}}, "unknown option of method adacrossnet 'points'"),
+        ({"method_args": {"picture_size": 64}}, "unknown option of method adacrossnet 'picture_size'"),
+        ({"method_args": {"encoder": "dgcnn"}}, "unknown option of method adacrossnet 'encoder'"),
+        (
+            {"method": "crosspoint", "method_args": {"variant": "con"}},
+            "crosspoint 'variant'.*Valid: temperature",
+        ),
+        ({"weighting_args": {"alfa": 5.0}}, "option of weighting adacrossnet 'alfa'.*Valid: alpha, beta"),
+        (
+            {"weighting": "dwa", "weighting_args": {"alpha": 5.0}},
+            "weighting dwa 'alpha'.*Valid: period, temp",
+        ),
+        ({"weighting": "dwa", "weighting_args": {"period": 0}}, "period 0"),
+        ({"epochs": 0}, "epochs is 0"),
+        ({"batch_size": 1}, "at least 2"),
+        ({"points": 8}, "at least 32"),
+        ({"validation_fraction": 1.0}, "validation_fraction"),
+        ({"learning_rate": -1.0}, "learning_rate"),
+        ({"schedule": "epoch", "warmup": 5.0}, "has none; choose cosine"),
+    ],
+)
+def test_impossible_options_are_refused_at_once(changes: dict[str, Any], message: str):
+    with pytest.raises(UserError, match=message):
+        PretrainConfig("anything", **changes)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (
+            {"method_args": {"temperature": "warm"}},
+            "option temperature of method adacrossnet is 'warm'; expected a num",
+        ),
+        ({"method_args": {"variant": 3}}, "expected 'con', 'joint', 'color' or 'gray'"),
+        (
+            {"weighting_args": {"beta": [0.9]}},
+            r"option beta of weighting adacrossnet is \[0.9\]; expected a number",
+        ),
+        (
+            {"weighting": "fixed", "weighting_args": {"weights": {"cross": "half"}}},
+            "expected names with numbers",
+        ),
+        ({"encoder_args": {"k": 2.5}}, "option k of encoder dgcnn is 2.5; expected a whole number"),
+        ({"encoder_args": {"k": True}}, "option k of encoder dgcnn is True"),
+    ],
+)
+def test_a_wrong_type_among_the_named_options_is_a_sentence(changes: dict[str, Any], message: str):
+    with pytest.raises(UserError, match=message):
+        PretrainConfig("anything", **changes)
+
+
+def test_a_wrong_type_of_an_option_itself_is_a_sentence(tmp_path: Path):
+    """From a recipe, as plain Python, where no type checker of the tests stands in front."""
+    mistakes = {
+        "optimizer: adamm": "option optimizer of pre-training is 'adamm'; expected 'adam', 'adamw', 'sgd' or",
+        "schedule: cosin": "option schedule of pre-training is 'cosin'; expected 'cosine', 'epoch'",
+        "selection: best": "option selection of pre-training is 'best'; expected 'last' or 'released'",
+        "learning_rate: 1e-3": "expected a number. In YAML leave out the quotes, and write 1.0e-3",
+        "epochs: 2.5": "option epochs of pre-training is 2.5; expected a whole number.",
+        "epochs: yes": "option epochs of pre-training is True; expected a whole number.",
+        "method_args: warm": "option method_args of pre-training is 'warm'; expected names with values",
+        "method_args: {3: 3}": "option method_args of pre-training is {3: 3}; expected names with values",
+        "points: [64]": "option points of pre-training is [64]; expected a whole number or nothing.",
+        "method: 3": "option method of pre-training is 3; expected text.",
+    }
+    (tmp_path / "mistakes.json").write_text(json.dumps(list(mistakes)))
+    program = f"""
+import json
+from pathlib import Path
+from adacross.errors import UserError
+from adacross.training.config import PretrainConfig
+folder = Path({str(tmp_path)!r})
+for line in json.loads((folder / "mistakes.json").read_text()):
+    (folder / "recipe.yaml").write_text(line)
+    try:
+        print(PretrainConfig.recipe(str(folder / "recipe.yaml"), "anything"))
+    except UserError as error:
+        print(error)
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    for message, line in zip(mistakes.values(), done.stdout.splitlines(), strict=True):
+        assert message in line
+
+
+def test_named_options_survive_saving(tmp_path: Path):
+    """Including a small number, which YAML would read back as text if it were written without a point."""
+    config = PretrainConfig(
+        "anything",
+        run=str(tmp_path),
+        method="crossnet",
+        method_args={"variant": "con", "negatives": "released", "temperature": 1e-3},
+        weighting="fixed",
+        weighting_args={"weights": {"cross": 0.5}},
+        learning_rate=1e-5,
+        selection="released",
+    )
+    config.save(tmp_path)
+    PretrainConfig.load(tmp_path).must_match(config)
+    with pytest.raises(UserError, match=r"method_args was .*, is \{\}"):
+        PretrainConfig("anything", method="crossnet").must_match(config)
+
+
+def test_recipes_are_found_by_name_and_by_path():
+    assert recipe_path("demo") == FOLDER / "demo.yaml"
+    assert recipe_path(str(FOLDER / "demo.yaml")) == FOLDER / "demo.yaml"
+    with pytest.raises(UserError, match=r"Valid: .*demo"):
+        recipe_path("dmo")
+    with pytest.raises(UserError, match="no recipe file"):
+        recipe_path("nowhere/demo.yaml")
+
+
+@pytest.mark.parametrize("content", ["- a list", "{", "collection: x\nnonsense: 1\n", "method: adacrossnet"])
+def test_a_damaged_configuration_is_named(tmp_path: Path, content: str):
+    (tmp_path / "config.yaml").write_text(content)
+    with pytest.raises(UserError, match=r"config\.yaml"):
+        PretrainConfig.load(tmp_path)
