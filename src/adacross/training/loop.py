@@ -114,9 +114,11 @@ class Training:
         """
         total = self.config.epochs * self.loader.steps_per_epoch
         model, optimizer = self.accelerator.prepare(self.method, self.optimizer)
+        device = self.accelerator.device
+        seeded = torch.random.fork_rng([device] if device.type == "cuda" else [])  # steps seed it, see _step
         log = Log(self.run, self.step)
         try:
-            with stop_request() as stop, progress_bar("steps") as progress:
+            with seeded, stop_request() as stop, progress_bar("steps") as progress:
                 task = progress.add_task("pre-training", total=total, completed=self.step, note="")
                 began = time.perf_counter()
                 for raw in self.loader.batches(self.step, total):
