@@ -5,7 +5,7 @@ points as it trains with. Prints two tables; writes study.json and study.md into
 same command goes on.
 
     python benchmarks/joint_mae.py collections/shapes --folder runs/jm-shapes
-    python benchmarks/joint_mae.py collections/modelnet40 --folder runs/jm-modelnet40 --only recipe --epochs 4
+    python benchmarks/joint_mae.py collections/modelnet40 --folder runs/jm-modelnet40 --only recipe --epochs 2
     python benchmarks/joint_mae.py collections/meshes --folder runs/jm-meshes --only recipe --epochs 60
 """
 
@@ -120,8 +120,8 @@ def main() -> None:
     except UserError as error:
         raise SystemExit(f"joint_mae.py: {error}") from None
     text = (
-        f"{probe_table(record)}\n\nUnweighted terms of seed 0: means of the first and the last ten steps, and "
-        f"on test shapes with their own coarse tokens and with another shape's:\n\n{terms}"
+        f"{probe_table(record)}\n\nUnweighted terms of seed 0: means of the first and the last ten steps; on "
+        f"test shapes with their own coarse tokens and with another shape's:\n\n{terms}"
     )
     print(text)
     (given.folder / "study.md").write_text(text + "\n", encoding="utf-8")
