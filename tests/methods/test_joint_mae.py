@@ -315,6 +315,16 @@ def test_other_encoders_and_map_sizes_are_refused():
         JointMAE(PointM2AE(**SMALL), picture_size=100)
 
 
+def test_masks_that_leave_nothing_to_reconstruct_are_refused():
+    everywhere = SMALL | {"neighbors": (8, 24, 12)}
+    for method in (
+        JointMAE(PointM2AE(**everywhere), picture_size=64),
+        PointM2AEMethod(PointM2AE(**everywhere)),
+    ):
+        with pytest.raises(UserError, match="part of a visible one; raise mask_ratio"):
+            method.losses(drawn(method))
+
+
 def test_point_m2ae_masks_its_ratio():
     method = PointM2AEMethod(PointM2AE(**SMALL), mask_ratio=0.5, points=48)
     batch = method.batch(raw(), torch.Generator().manual_seed(0))

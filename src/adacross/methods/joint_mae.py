@@ -19,9 +19,16 @@ from adacross.encoders.depth_tokens import PATCH, DepthEmbedding, sine_positions
 from adacross.encoders.joint_decoder import JointDecoder, Reconstructed
 from adacross.encoders.point_m2ae import PointM2AE
 from adacross.encoders.point_tokens import Groups, Packing, visible_levels
+from adacross.encoders.transformer import learnt_token
 from adacross.errors import UserError, one_of
 from adacross.methods.base import Images, Method
-from adacross.methods.masked_points import check_ratio, draw_visible, masked_cloud, need_point_m2ae
+from adacross.methods.masked_points import (
+    check_ratio,
+    draw_visible,
+    hidden_groups,
+    masked_cloud,
+    need_point_m2ae,
+)
 from adacross.ops.distance import chamfer
 from adacross.ops.neighbors import gather, knn
 from adacross.ops.projection import (
@@ -152,7 +159,7 @@ class JointMAE(Method):
         self.picture_size = picture_size
         dims, heads = self.encoder.dims, self.encoder.heads
         self.embed_depth = DepthEmbedding(dims, conv_depths)
-        self.modality_token = nn.Parameter(torch.empty(1, dims[2]).normal_(std=0.02))
+        self.modality_token = learnt_token(dims[2])
         self.patch_norm = nn.LayerNorm(dims[2])
         coarse = target == "coarse"
         self.decoder = JointDecoder(dims, heads, coarse, self.group_points, shared_depth, own_depth)
@@ -186,7 +193,7 @@ class JointMAE(Method):
     def losses(self, batch: MaskedPairs) -> dict[str, Tensor]:
         """The terms `points`, `depth` and `cross`."""
         levels, visible, decoded = self.complete(batch)
-        hidden, hidden_patches = ~visible[self.level], ~batch.visible_patches
+        hidden, hidden_patches = hidden_groups(visible[self.level]), ~batch.visible_patches
         truth = patchify(batch.depth)[hidden_patches]
         drawn = patchify(self.redraw(batch, levels, visible, decoded.offsets))[hidden_patches]
         return {

@@ -37,6 +37,21 @@ def check_ratio(name: str, mask_ratio: float, count: int) -> None:
         )
 
 
+def hidden_groups(visible: Bool[Tensor, "B G"]) -> Bool[Tensor, "B G"]:
+    """The groups to reconstruct.
+
+    Raises:
+        UserError: there is none: visible coarser tokens are made of every one.
+    """
+    hidden = ~visible
+    if not hidden.any():
+        raise UserError(
+            "every group that should be reconstructed is part of a visible one; raise mask_ratio, or give "
+            "the encoder more groups or fewer neighbors."
+        )
+    return hidden
+
+
 def need_point_m2ae(method: str, encoder: Encoder) -> PointM2AE:
     """The encoder, if it is one that can leave tokens out.
 

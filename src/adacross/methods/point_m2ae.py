@@ -14,7 +14,13 @@ from adacross.encoders.point_m2ae import PointM2AE
 from adacross.encoders.point_tokens import Groups, visible_levels
 from adacross.encoders.transformer import PositionEmbedding, Stack, learnt_token
 from adacross.methods.base import Images, Method
-from adacross.methods.masked_points import check_ratio, draw_visible, masked_cloud, need_point_m2ae
+from adacross.methods.masked_points import (
+    check_ratio,
+    draw_visible,
+    hidden_groups,
+    masked_cloud,
+    need_point_m2ae,
+)
 from adacross.ops.distance import chamfer
 
 
@@ -105,7 +111,7 @@ class PointM2AEMethod(Method):
     def losses(self, batch: MaskedClouds) -> dict[str, Tensor]:
         """The term `points`: Chamfer distance of hidden groups, a mean over them."""
         levels, visible, offsets = self.complete(batch)
-        hidden = ~visible[1]
+        hidden = hidden_groups(visible[1])
         return {"points": chamfer(offsets[hidden], levels[1].offsets[hidden]).mean()}
 
     def complete(self, batch: MaskedClouds) -> CompletedClouds:
