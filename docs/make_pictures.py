@@ -1,6 +1,9 @@
 """Make the documentation's pictures again: `make demo`, then `make docs`.
 
-Takes the demo's report and collection, and writes docs/images/.
+Takes the demo's report and collection, and writes docs/images/. Given the folder of a Joint-MAE run, whose
+report has been written, it makes that method's picture, too:
+
+    python docs/make_pictures.py demo runs/joint-mae
 """
 
 import shutil
@@ -16,7 +19,7 @@ IMAGES = Path(__file__).parent / "images"
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 
 
-def main(demo: Path) -> None:
+def main(demo: Path, joint_mae: Path | None) -> None:
     report = demo / "run-seed0" / "report.html"
     if not report.exists():
         raise UserError(f"{report} does not exist; run `make demo` first.")
@@ -36,6 +39,11 @@ def main(demo: Path) -> None:
             page.locator(f"#{section}").scroll_into_view_if_needed()
             page.wait_for_timeout(2500)
             page.screenshot(path=IMAGES / f"report-{section}.png")
+        if joint_mae is not None:
+            page.goto((joint_mae / "report.html").resolve().as_uri())
+            page.add_style_tag(content="nav { position: static !important }")  # it would lie over the section
+            page.wait_for_timeout(3000)
+            page.locator("#completed").screenshot(path=IMAGES / "joint-mae.png")
         browser.close()
     inspect(str(demo / "shapes"), sheet=str(IMAGES / "shapes.png"))
     for path in IMAGES.glob("*.png"):  # a quarter of the bytes, no visible difference
@@ -43,4 +51,5 @@ def main(demo: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1] if len(sys.argv) > 1 else "demo"))
+    folders = [Path(argument) for argument in sys.argv[1:]] or [Path("demo")]
+    main(folders[0], folders[1] if len(folders) > 1 else None)
