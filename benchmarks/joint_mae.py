@@ -35,7 +35,7 @@ CHANGES: dict[str, dict[str, Any]] = {
     "masks of 75 %": {"method_args": {"mask_ratio": 0.75}},
     "every token sees every patch": {"method_args": {"alignment": "none"}},
     "without the cross term": {"weighting_args": {"weights": {"cross": 0.0}}},
-    "without pictures": {"weighting_args": {"weights": {"depth": 0.0, "cross": 0.0}}},
+    "soft splatting": {"method_args": {"splat": "soft"}},
     "middle groups": {"method_args": {"target": "middle", "group_points": None}},
 }
 
