@@ -20,9 +20,12 @@ RECIPES = {
 
 def main() -> None:
     given = options(__doc__ or "").parse_args()
-    variants = {name: Variant(recipe, sizes(given)) for name, recipe in RECIPES.items()}
+    changes = sizes(given) | {"monitor_every": given.epochs}
+    variants = {name: Variant(recipe, changes) for name, recipe in RECIPES.items()}
     try:
-        record = study(given.collection, variants, range(given.seeds), given.folder, given.jobs)
+        record = study(
+            given.collection, variants, range(given.seeds), given.folder, given.jobs, points=given.points
+        )
     except UserError as error:
         raise SystemExit(f"methods.py: {error}") from None
     table = probe_table(record)

@@ -114,7 +114,9 @@ def main() -> None:
     given = options(__doc__ or "").parse_args()
     try:
         chosen = variants(given.collection, sizes(given))
-        record = study(given.collection, chosen, range(given.seeds), given.folder, given.jobs)
+        record = study(
+            given.collection, chosen, range(given.seeds), given.folder, given.jobs, points=given.points
+        )
     except UserError as error:
         raise SystemExit(f"weightings.py: {error}") from None
     tables = f"{probe_table(record)}\n\n{end_table(record)}"
