@@ -32,11 +32,13 @@ TERMS = ("points", "depth", "cross")
 LOOKED_AT = 256  # test shapes, for what the decoder owes to the encoder
 CHANGES: dict[str, dict[str, Any]] = {
     "recipe": {},
-    "masks of 75 %": {"method_args": {"mask_ratio": 0.75}},
-    "every token sees every patch": {"method_args": {"alignment": "none"}},
-    "without the cross term": {"weighting_args": {"weights": {"cross": 0.0}}},
-    "soft splatting": {"method_args": {"splat": "soft"}},
-    "middle groups": {"method_args": {"target": "middle", "group_points": None}},
+    "masks of 50 %": {"method_args": {"mask_ratio": 0.5}},
+    "masks of 50 %, every token sees every patch": {"method_args": {"mask_ratio": 0.5, "alignment": "none"}},
+    "masks of 50 %, without the cross term": {
+        "method_args": {"mask_ratio": 0.5},
+        "weighting_args": {"weights": {"cross": 0.0}},
+    },
+    "masks of 50 %, soft splatting": {"method_args": {"mask_ratio": 0.5, "splat": "soft"}},
 }
 
 
@@ -50,7 +52,7 @@ def variants(collection: str, only: list[str] | None, sizes: dict[str, Any]) -> 
         options = dict(changes)
         if "method_args" in options:
             options["method_args"] = usual | options["method_args"]
-        found[name.replace(" ", "-").replace("-%", "")] = Variant(RECIPE, sizes | options)
+        found[name.replace(" %", "").replace(",", "").replace(" ", "-")] = Variant(RECIPE, sizes | options)
     return found
 
 
