@@ -47,6 +47,7 @@ COMMANDS = {
         (
             "adacross pretrain collections/parts --method adacrossnet --encoder dgcnn",
             "adacross pretrain collections/parts --config adacrossnet_pointnet_laptop --epochs 50",
+            "adacross pretrain collections/parts --config joint_mae_laptop",
             "adacross pretrain collections/parts --config recipe.yaml --resume auto",
         ),
     ),
