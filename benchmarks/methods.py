@@ -4,7 +4,7 @@ Same data, encoder, sizes, steps and seeds; every method keeps its own loss, tem
 a table; writes study.json and study.md into the folder. Interrupted, the same command goes on.
 
     python benchmarks/methods.py collections/shapes --folder runs/methods-shapes
-    python benchmarks/methods.py collections/meshes --folder runs/methods-meshes --epochs 60
+    python benchmarks/methods.py collections/meshes --folder runs/methods-meshes --epochs 40
 """
 
 from study import Variant, options, probe_table, sizes, study
