@@ -3,7 +3,7 @@
 Same data, encoder, sizes, steps and seeds; every method keeps its own loss, temperature and weighting. Prints
 a table; writes study.json and study.md into the folder. Interrupted, the same command goes on.
 
-    python benchmarks/methods.py collections/shapes --folder runs/methods-shapes
+    python benchmarks/methods.py collections/shapes --folder runs/methods-shapes --epochs 4
     python benchmarks/methods.py collections/meshes --folder runs/methods-meshes --epochs 40
 """
 
