@@ -158,7 +158,8 @@ def _measure(
 ) -> dict[str, Any]:
     """The probe of a variant's runs, and how its training ended."""
     runs = [config.run_folder for config in configs]
-    output = folder / "probes" / f"{runs[0].name.rpartition('-')[0]}.json"
+    protocol_of = f"{points or 'usual'}-points-{folds}-folds"  # another protocol is another file
+    output = folder / "probes" / f"{runs[0].name.rpartition('-')[0]}-{protocol_of}.json"
     linear = _probe(runs, collection, output, folds, points)
     logs = [read_log(run / "log.jsonl") for run in runs]
     return {
