@@ -38,8 +38,8 @@ def make_optimizer(
             return torch.optim.Adam(method.parameters(), rate, weight_decay=weight_decay, fused=True)
         case "adamw":
             groups = [
-                {"params": list(_decaying(method, True)), "weight_decay": weight_decay},
-                {"params": list(_decaying(method, False)), "weight_decay": 0.0},
+                {"params": _decaying(method, True), "weight_decay": weight_decay},
+                {"params": _decaying(method, False), "weight_decay": 0.0},
             ]
             return torch.optim.AdamW(groups, rate, fused=True)
         case "sgd-released":
@@ -52,7 +52,7 @@ def make_optimizer(
     return torch.optim.SGD(trained, rate, momentum=MOMENTUM, weight_decay=weight_decay)
 
 
-def _decaying(method: Method, decays: bool) -> "list[nn.Parameter]":
+def _decaying(method: Method, decays: bool) -> list[nn.Parameter]:
     """The parameters with weight decay, or those without: vectors, and tokens, which are learnt rows."""
     return [
         parameter
