@@ -1,5 +1,6 @@
 """The command line: a command is a typed function, its flags are the function's signature."""
 
+import json
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -13,11 +14,15 @@ from adacross.errors import UserError, one_of
 
 @dataclass(frozen=True)
 class Command:
-    """Where a command's function lives, what it is for, and how it is typed."""
+    """Where a command's function lives, what it is for, and how it is typed.
+
+    With `gathers`, all words before the last are the first parameter, a list.
+    """
 
     function: str
     summary: str
     examples: tuple[str, ...]
+    gathers: bool = False
 
 
 COMMANDS = {
@@ -57,12 +62,69 @@ COMMANDS = {
         (
             "adacross evaluate linear runs/parts collections/parts",
             "adacross evaluate linear 'runs/parts-seed*' collections/parts",
+            "adacross evaluate linear runs/shapenet collections/modelnet40 --as crosspoint",
+        ),
+    ),
+    "evaluate few-shot": Command(
+        "adacross.evaluation.few_shot:evaluate_few_shot",
+        "a few labelled shapes of a few classes: accuracy over many episodes",
+        (
+            "adacross evaluate few-shot runs/parts collections/parts",
+            "adacross evaluate few-shot runs/parts collections/parts --ways '[5]' --shots '[1, 5]'",
+            "adacross evaluate few-shot runs/shapenet collections/modelnet40 --as point-m2ae",
+        ),
+    ),
+    "evaluate fine-tune": Command(
+        "adacross.evaluation.fine_tune:evaluate_fine_tune",
+        "train the whole network with 1 %, 10 % and 100 % of the labels, beside one from scratch",
+        (
+            "adacross evaluate fine-tune runs/parts collections/parts",
+            "adacross evaluate fine-tune runs/parts collections/parts --fractions '[1.0]' --votes 10",
+            "adacross evaluate fine-tune runs/shapenet collections/modelnet40 --as adacrossnet",
+        ),
+    ),
+    "evaluate part-seg": Command(
+        "adacross.evaluation.part_segmentation:evaluate_part_segmentation",
+        "a part for every point: instance and class mIoU, beside a network from scratch",
+        (
+            "adacross evaluate part-seg runs/shapenet collections/shapenetpart",
+            "adacross evaluate part-seg runs/parts collections/parts --fractions '[0.1]' --epochs 20",
+        ),
+    ),
+    "evaluate sem-seg": Command(
+        "adacross.evaluation.semantic_segmentation:evaluate_semantic_segmentation",
+        "a class for every point of a room: overall accuracy and mIoU by held-out area",
+        (
+            "adacross evaluate sem-seg runs/shapenet collections/s3dis",
+            "adacross evaluate sem-seg runs/shapenet collections/s3dis --areas '[1, 2, 3, 4, 5, 6]'",
         ),
     ),
     "evaluate retrieval": Command(
         "adacross.evaluation.retrieval:evaluate_retrieval",
-        "picture to shape and shape to picture: recall@k, mAP",
-        ("adacross evaluate retrieval runs/parts collections/parts",),
+        "picture to shape, shape to picture, shape to shape: recall@k, mAP",
+        (
+            "adacross evaluate retrieval runs/parts collections/parts",
+            "adacross evaluate retrieval runs/parts/encoder collections/parts --output retrieval.json",
+        ),
+    ),
+    "evaluate robustness": Command(
+        "adacross.evaluation.robustness:evaluate_robustness",
+        "accuracy under 15 corruptions at 5 severities, any rotation, and fewer points",
+        ("adacross evaluate robustness runs/parts collections/parts",),
+    ),
+    "evaluate images": Command(
+        "adacross.evaluation.image_few_shot:evaluate_images",
+        "few-shot classification of pictures with the pre-trained image tower",
+        ("adacross evaluate images runs/parts CIFAR-FS/",),
+    ),
+    "evaluate compare": Command(
+        "adacross.evaluation.compare:evaluate_compare",
+        "several encoders on the same seeds: one table with significance",
+        (
+            "adacross evaluate compare runs/crosspoint runs/adacrossnet collections/parts",
+            "adacross evaluate compare runs/a runs/b collections/parts --task few-shot --output a-and-b.json",
+        ),
+        gathers=True,
     ),
     "report": Command(
         "adacross.report:write_report",
@@ -114,7 +176,15 @@ def _underscores(argument: str) -> str:
     if not argument.startswith("--"):
         return argument
     flag, equals, value = argument.partition("=")
-    return "--" + flag[2:].replace("-", "_") + equals + value
+    name = flag[2:].replace("-", "_")
+    return f"--{name}_{equals}{value}" if name == "as" else f"--{name}{equals}{value}"  # `as` is Python's
+
+
+def _gathered(arguments: list[str]) -> list[str]:
+    """Make one list, as jsonargparse reads it, of all words before the last that come before any flag."""
+    flags = next((i for i, argument in enumerate(arguments) if argument.startswith("-")), len(arguments))
+    words, rest = arguments[:flags], arguments[flags:]
+    return [json.dumps(words[:-1]), words[-1], *rest] if len(words) > 1 else arguments
 
 
 def _with_recipes(arguments: list[str]) -> list[str]:
@@ -141,7 +211,10 @@ def run(name: str, arguments: Sequence[str]) -> Any:
     from jsonargparse import ArgumentParser, DefaultHelpFormatter
 
     class HelpFormatter(DefaultHelpFormatter, RawDescriptionHelpFormatter):
-        """Keeps the examples' lines apart."""
+        """Keeps the examples' lines apart, and writes the flag `--as` without the underscore of its name."""
+
+        def format_help(self) -> str:
+            return super().format_help().replace("--as_ ", "--as ").replace("as_: ", "as: ")
 
     command = COMMANDS[name]
     module, _, attribute = command.function.partition(":")
@@ -161,7 +234,8 @@ def run(name: str, arguments: Sequence[str]) -> Any:
             "--config", action="config", help="a recipe: YAML of options, or a built-in one's name"
         )
         parser.add_class_arguments(options, as_positional=True, fail_untyped=True)
-    typed = _with_recipes([_underscores(argument) for argument in arguments])
+    given = _gathered(list(arguments)) if command.gathers else arguments
+    typed = _with_recipes([_underscores(argument) for argument in given])
     values = parser.parse_args(typed).as_dict()
     values.pop("config", None)
     return function(options(**values)) if options else function(**values)

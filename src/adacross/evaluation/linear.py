@@ -1,22 +1,21 @@
 """Linear SVM on frozen features, beside the same encoder untrained."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from rich.table import Table
 
-from adacross.console import console, progress_bar
+from adacross.console import progress_bar
 from adacross.data.collection import Collection
 from adacross.encoders import Encoder
-from adacross.errors import UserError
 from adacross.evaluation.features import encode
+from adacross.evaluation.labelled import labelled
+from adacross.evaluation.results import save
 from adacross.evaluation.sources import find_encoders, untrained_like
 from adacross.evaluation.svm import svm
-from adacross.files import write_json
 
 
 @dataclass(frozen=True)
@@ -75,29 +74,6 @@ class LinearResult:
             table.add_row(name, str(score), each, " ".join(f"{c:.2g}" for c in score.C))
         table.add_row("gain", f"{100 * self.gain:+.1f} points")
         return table
-
-
-def _labelled(collection: Collection, folds: int) -> tuple[np.ndarray, np.ndarray]:
-    """Training and test indices with a label, checked to be enough."""
-    labels = collection.labels
-    train, test = (
-        indices[labels[indices] >= 0] for indices in (collection.indices("train"), collection.indices("test"))
-    )
-    where = collection.folder
-    if not collection.info.classes:
-        raise UserError(
-            f"{where} has no classes, which a linear probe needs. Prepare a folder with a subfolder a class."
-        )
-    if not len(test):
-        raise UserError(f"{where} has no test shapes. Prepare it again with --test-fraction 0.2.")
-    counts = np.bincount(labels[train], minlength=len(collection.info.classes))
-    few = [collection.info.classes[i] for i in np.flatnonzero((counts > 0) & (counts < folds))]
-    if few:
-        console.print(f"[yellow]fewer than {folds} training shapes, left out: {', '.join(few)}[/yellow]")
-    kept = np.flatnonzero(counts >= folds)
-    if len(kept) < 2:
-        raise UserError(f"{where} has fewer than 2 classes with {folds} training shapes; give fewer --folds.")
-    return train[np.isin(labels[train], kept)], test[np.isin(labels[test], kept)]
 
 
 @dataclass(frozen=True)
@@ -164,7 +140,7 @@ def measure_linear(
     Raises:
         UserError: no classes, no test split, too few shapes.
     """
-    train, test = _labelled(collection, folds)
+    train, test = labelled(collection, folds)
     probe = _Probe(
         clouds=(collection.points(train), collection.points(test)),
         labels=(collection.labels[train], collection.labels[test]),
@@ -258,10 +234,3 @@ def evaluate_linear(
     )
     save(result, output, found[0].run, "linear")
     return result
-
-
-def save(result: Any, output: str | None, run: Path | None, task: str) -> None:
-    """Write a result to `output`, or into its run, if there is either."""
-    path = Path(output) if output else run / "evaluation" / f"{task}.json" if run else None
-    if path:
-        write_json(path, asdict(result))

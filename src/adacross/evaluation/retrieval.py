@@ -11,8 +11,8 @@ from rich.table import Table
 from adacross.data.collection import Collection
 from adacross.errors import UserError
 from adacross.evaluation.features import encode, frozen, in_batches
-from adacross.evaluation.linear import save
 from adacross.evaluation.metrics import cosine_ranking, mean_average_precision, recall_at
+from adacross.evaluation.results import save
 from adacross.methods import CrossModal
 from adacross.training.run import load_method
 

@@ -43,9 +43,11 @@ def render(data: RunData) -> str:
     from adacross.report.reconstruction import reconstruction
     from adacross.report.setup import setup
     from adacross.report.shapes import shapes
+    from adacross.report.tasks import task_sections
 
-    made = (overview, curves, reconstruction, embedding, pictures, confusion, shapes, setup)
-    sections = [section for make in made if (section := make(data)) is not None]
+    first = (overview, curves, reconstruction, embedding, pictures, confusion)
+    sections = [section for make in first if (section := make(data)) is not None]
+    sections += [*task_sections(data), shapes(data), setup(data)]
     title = (
         f"{method_name(data)} · {encoder_name(data)} · {data.facts.name if data.facts else data.folder.name}"
     )

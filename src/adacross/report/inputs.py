@@ -225,6 +225,7 @@ class RunData:
         turnables: at most six clouds.
         completions: masked and completed shapes; None for a method that does not mask.
         random_precision: mAP of a random ranking, None where labels are not known.
+        results: what else was measured, by task (`adacross.report.tasks`).
         absent: why something is None or empty, by attribute name.
     """
 
@@ -242,6 +243,7 @@ class RunData:
     turnables: tuple[Turnable, ...] = ()
     completions: Completions | None = None
     random_precision: float | None = None
+    results: dict[str, Any] = field(default_factory=dict)
     absent: dict[str, str] = field(default_factory=dict)
 
     @classmethod
@@ -255,7 +257,7 @@ class RunData:
         Raises:
             UserError: `run` is not a run folder, or one of its files cannot be read.
         """
-        from adacross.report import gather, reading
+        from adacross.report import gather, reading, tasks
 
         folder = reading.run_folder(run)
         config, config_text = reading.read_config(folder)
@@ -269,5 +271,6 @@ class RunData:
             log=reading.read_log(folder),
             linear=linear,
             retrieval=retrieval,
+            results=tasks.read_results(folder),
             **shown,
         )

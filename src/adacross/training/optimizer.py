@@ -6,16 +6,16 @@ import torch
 from torch import nn
 
 from adacross.errors import UserError
-from adacross.methods import CrossModal, Method
+from adacross.methods import CrossModal
 
 Optimizer = Literal["adam", "adamw", "sgd", "sgd-released"]
 MOMENTUM = 0.9
 
 
 def make_optimizer(
-    name: Optimizer, method: Method, rate: float, weight_decay: float
+    name: Optimizer, network: nn.Module, rate: float, weight_decay: float
 ) -> torch.optim.Optimizer:
-    """An optimiser of a method's parameters.
+    """An optimiser of a network's parameters (a method's, or a classifier's).
 
     - `adam`: all networks; weight decay is an L2 term in the gradient (the contrastive papers).
     - `adamw`: all networks; weight decay is apart from the gradient, and there is none on biases, norms and
@@ -26,7 +26,7 @@ def make_optimizer(
 
     Args:
         name: which of them.
-        method: whose parameters; with `sgd-released` its other networks stop asking for gradients.
+        network: whose parameters; with `sgd-released` its other networks stop asking for gradients.
         rate: learning rate (0.1 for the released SGD).
         weight_decay: coefficient.
 
@@ -35,27 +35,27 @@ def make_optimizer(
     """
     match name:
         case "adam":
-            return torch.optim.Adam(method.parameters(), rate, weight_decay=weight_decay, fused=True)
+            return torch.optim.Adam(network.parameters(), rate, weight_decay=weight_decay, fused=True)
         case "adamw":
             groups = [
-                {"params": _decaying(method, True), "weight_decay": weight_decay},
-                {"params": _decaying(method, False), "weight_decay": 0.0},
+                {"params": _decaying(network, True), "weight_decay": weight_decay},
+                {"params": _decaying(network, False), "weight_decay": 0.0},
             ]
             return torch.optim.AdamW(groups, rate, fused=True)
         case "sgd-released":
-            if not isinstance(method, CrossModal):
+            if not isinstance(network, CrossModal):
                 raise UserError(
                     "optimizer sgd-released leaves image towers untrained, and this method has none; use sgd."
                 )
-            method.towers.requires_grad_(False)
-    trained = [parameter for parameter in method.parameters() if parameter.requires_grad]
+            network.towers.requires_grad_(False)
+    trained = [parameter for parameter in network.parameters() if parameter.requires_grad]
     return torch.optim.SGD(trained, rate, momentum=MOMENTUM, weight_decay=weight_decay)
 
 
-def _decaying(method: Method, decays: bool) -> list[nn.Parameter]:
+def _decaying(network: nn.Module, decays: bool) -> list[nn.Parameter]:
     """The parameters with weight decay, or those without: vectors, and tokens, which are learnt rows."""
     return [
         parameter
-        for name, parameter in method.named_parameters()
+        for name, parameter in network.named_parameters()
         if (parameter.ndim > 1 and not name.endswith("token")) == decays
     ]

@@ -1,0 +1,158 @@
+"""What every result is made of, and how it is kept: figures with their spread, JSON, what was done half."""
+
+import builtins
+import hashlib
+import json
+import shutil
+import types
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields, is_dataclass
+from pathlib import Path
+from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
+
+import numpy as np
+from torch import nn
+
+from adacross.console import console
+from adacross.errors import UserError
+from adacross.files import read_json, write_json
+
+R = TypeVar("R")
+Paper = Literal["crosspoint", "crossnet", "adacrossnet", "point-m2ae", "joint-mae"]
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A figure that was measured several times.
+
+    Attributes:
+        values: one a repetition, shares from 0 to 1.
+        mean: their mean.
+        std: their standard deviation (n - 1), 0 for one repetition.
+    """
+
+    values: list[float]
+    mean: float
+    std: float
+
+    @classmethod
+    def of(cls, values: Sequence[float]) -> "Figure":
+        """Summarise repetitions."""
+        std = float(np.std(values, ddof=1)) if len(values) > 1 else 0.0
+        return cls([float(value) for value in values], float(np.mean(values)), std)
+
+    def __str__(self) -> str:
+        return f"{100 * self.mean:.1f} ± {100 * self.std:.1f} %"
+
+    @property
+    def each(self) -> str:
+        """Every value, in per cent."""
+        return " ".join(f"{100 * value:.1f}" for value in self.values)
+
+
+def result_path(output: str | None, run: Path | None, task: str) -> Path | None:
+    """Where a result goes: `output`, or into its run, or nowhere."""
+    return Path(output) if output else run / "evaluation" / f"{task}.json" if run else None
+
+
+def save(result: Any, output: str | None, run: Path | None, task: str) -> None:
+    """Write a result to `output`, or into its run, if there is either."""
+    path = result_path(output, run, task)
+    if path:
+        write_json(path, asdict(result))
+
+
+def load(kind: type[R], path: Path) -> R:
+    """Read what `save` wrote.
+
+    Raises:
+        UserError: the file is missing, or is not a result of this kind.
+    """
+    value = read_json(path, "a measurement's result")
+    try:
+        return _rebuilt(kind, value)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        what = f"{error} is missing" if isinstance(error, KeyError) else str(error)
+        raise UserError(f"{path} cannot be used ({what}); delete it and measure again.") from None
+
+
+def _rebuilt(kind: Any, value: Any) -> Any:
+    """A value read from JSON as the type it was written from."""
+    arguments = get_args(kind)
+    if is_dataclass(kind):
+        make: Any = kind
+        hints = get_type_hints(kind)
+        return make(**{item.name: _rebuilt(hints[item.name], value[item.name]) for item in fields(kind)})
+    match get_origin(kind) or kind:
+        case builtins.list:
+            return [_rebuilt(arguments[0], item) for item in value]
+        case builtins.dict:
+            return {key: _rebuilt(arguments[1], item) for key, item in value.items()}
+        case types.UnionType:
+            return None if value is None else _rebuilt(arguments[0], value)
+        case builtins.float:
+            return float(value)
+        case builtins.int | builtins.str | builtins.bool as plain if not isinstance(value, plain):
+            raise TypeError(f"{value!r} where {plain.__name__} is expected")
+    return value
+
+
+def fingerprint(module: nn.Module) -> str:
+    """A digest of a network's weights: the same weights, the same text."""
+    digest = hashlib.blake2b(digest_size=16)
+    for name, tensor in module.state_dict().items():
+        digest.update(name.encode())
+        digest.update(tensor.detach().cpu().contiguous().flatten().numpy().tobytes())
+    return digest.hexdigest()
+
+
+class Ledger:
+    """Keeps the pieces of a long measurement as they are finished, so that it can be interrupted.
+
+    The pieces lie in `<result>.partial/`, a JSON file each, and count for one protocol only. Without a place
+    for the result nothing is kept.
+
+    Args:
+        result: where the whole result will go, or None.
+        protocol: everything that the pieces depend on, as plain values.
+    """
+
+    def __init__(self, result: Path | None, protocol: Mapping[str, Any]) -> None:
+        self.folder = result.with_suffix(".partial") if result else None
+        if self.folder is None:
+            return
+        written = json.loads(json.dumps(protocol))
+        path = self.folder / "protocol.json"
+        if path.is_file():
+            if _kept(path) == written:
+                console.print(f"going on with what was measured before ({self.folder})")
+                return
+            shutil.rmtree(self.folder)
+        write_json(path, written)
+
+    def once(self, name: str, measure: Callable[[], Any]) -> Any:
+        """The piece called `name`: what was kept of it, or what `measure` returns, which is then kept."""
+        path = self.folder / f"{name}.json" if self.folder else None
+        if path and path.is_file() and (kept := _kept(path)) is not None:
+            return kept
+        value = measure()
+        if path:
+            write_json(path, value)
+        return value
+
+    def checkpoint(self, name: str) -> Path | None:
+        """Where a piece that takes long may keep what it has so far."""
+        return self.folder / f"{name}.pt" if self.folder else None
+
+    def close(self) -> None:
+        """Forget the pieces: the whole result has been written."""
+        if self.folder:
+            shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def _kept(path: Path) -> Any:
+    """What a file of a ledger holds, None where it is damaged."""
+    try:
+        return read_json(path, "a piece of a measurement")
+    except UserError:
+        return None
