@@ -1,5 +1,6 @@
 import copy
 import json
+import shutil
 from pathlib import Path
 
 import datasets
@@ -29,6 +30,11 @@ def make_shape(i: int) -> Shape:
     )
 
 
+def frame_of(shape: Shape) -> tuple[np.ndarray, float]:
+    number = float(shape.id.split()[1])
+    return np.array([number, 1, 2]), number + 2
+
+
 SHAPES = [make_shape(i) for i in range(COUNT) if i != SKIPPED]
 
 
@@ -37,7 +43,7 @@ def write_collection(folder: Path, shapes: list[Shape]) -> Path:
     partial, _ = Partial.open(folder, Plan({"seed": 0}, COUNT, "digest"))
     for shard in range(partial.plan.shards):
         names = {f"shape {i}" for i in range(shard * SHARD, (shard + 1) * SHARD)}
-        rows = [to_batch(s, np.arange(3), 2.0) for s in shapes if s.id in names]
+        rows = [to_batch(s, *frame_of(s)) for s in shapes if s.id in names]
         partial.save(shard, pa.Table.from_batches(rows), {"skipped": [], "remarks": []})
     partial.describe(["cup", "mug"], POINTS, parts=True)
     counts = {name: sum(s.split == name for s in shapes) for name in ("train", "test")}
@@ -92,6 +98,33 @@ def test_points_of_any_indices(folder: Path) -> None:
     assert collection.points(np.array([0])).any()
 
 
+def test_frames_and_parts_of_any_indices(folder: Path) -> None:
+    collection = Collection.open(folder)
+    for indices in ([], [0], [-1, 5, 5, 2 * SHARD, 0, SHARD - 1, SHARD]):
+        wanted = np.array(indices, dtype=np.int64)
+        centers, scales = collection.frames(wanted)
+        assert (centers.shape, scales.shape) == ((len(indices), 3), (len(indices),))
+        np.testing.assert_array_equal(centers, np.reshape([frame_of(SHAPES[i])[0] for i in indices], (-1, 3)))
+        np.testing.assert_array_equal(scales, [frame_of(SHAPES[i])[1] for i in indices])
+        parts = collection.part_labels(wanted)
+        assert parts.dtype == np.int64
+        np.testing.assert_array_equal(parts, np.reshape([SHAPES[i].part for i in indices], (-1, POINTS)))
+    for i in (COUNT - 1, -COUNT):
+        with pytest.raises(IndexError):
+            collection.frames(np.array([i]))
+        with pytest.raises(IndexError):
+            collection.part_labels(np.array([i]))
+
+
+def test_parts_of_a_collection_without(folder: Path, tmp_path: Path) -> None:
+    copied = tmp_path / "copy"
+    shutil.copytree(folder, copied)
+    description = json.loads((copied / "collection.json").read_text())
+    (copied / "collection.json").write_text(json.dumps(description | {"parts": []}))
+    with pytest.raises(UserError, match=r"has no parts\. Give a collection of ShapeNetPart"):
+        Collection.open(copied).part_labels(np.array([0]))
+
+
 def test_single_views(folder: Path) -> None:
     collection = Collection.open(folder)
     for i, v in ((0, 0), (SHARD, 2), (-1, -1)):
@@ -134,8 +167,8 @@ def test_hugging_face_datasets_opens_it(folder: Path) -> None:
     np.testing.assert_array_equal(np.array(row["points"], dtype=np.float32), SHAPES[SHARD].points)
     np.testing.assert_array_equal(np.asarray(row["views"][1].convert("RGB")), SHAPES[SHARD].views[1])
     np.testing.assert_array_equal(row["part"], SHAPES[SHARD].part)
-    assert row["center"] == [0, 1, 2]
-    assert row["scale"] == 2
+    assert row["center"] == frame_of(SHAPES[SHARD])[0].tolist()
+    assert row["scale"] == frame_of(SHAPES[SHARD])[1]
 
 
 def test_description_round_trip(folder: Path) -> None:

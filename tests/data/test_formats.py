@@ -254,7 +254,7 @@ def test_links_in_a_circle_end(tmp_path: Path) -> None:
 
 
 def test_sources_that_are_none(tmp_path: Path) -> None:
-    options = {"up": None, "count": 1, "variant": "clean", "seed": 0}
+    options = {"up": None, "count": 1, "variant": None, "seed": 0}
     with pytest.raises(UserError, match=r"\.glb, \.obj, \.off, \.ply, \.stl.*HDF5"):
         find_source(str(tmp_path), **options)
     with pytest.raises(UserError, match="does not exist"):
@@ -275,7 +275,7 @@ def test_modelnet40_rows_splits_and_names(tmp_path: Path) -> None:
     hdf5(tmp_path / "ply_data_test0.h5", clouds[:2, :6], np.array([1, 9]))
     write(tmp_path, "ply_data_train1.h5", "not HDF5")
     write(tmp_path, "shape_names.txt", "cup\nmug\njar\n")
-    source = find_source(str(tmp_path), up=None, count=1, variant="clean", seed=0)
+    source = find_source(str(tmp_path), up=None, count=1, variant=None, seed=0)
     assert source.kind == "modelnet40"
     assert source.classes == ["cup", "mug", "jar"]
     assert source.stored == 6

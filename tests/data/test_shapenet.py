@@ -115,7 +115,7 @@ def in_process(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def source_of(folder: Path) -> Source:
-    return find_source(str(folder), up=None, count=1, variant="clean", seed=0)
+    return find_source(str(folder), up=None, count=1, variant=None, seed=0)
 
 
 def prepared(root: Path, **options: Any) -> tuple[Collection, CollectionInfo, dict[str, str], dict[str, str]]:

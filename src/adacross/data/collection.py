@@ -33,7 +33,7 @@ class CollectionInfo:
         version: of the layout; this code reads `VERSION`.
         name: the folder's name when it was made.
         source: the folder it was made from, or "builtin".
-        kind: "meshes", "modelnet40", "shapenet" or "builtin".
+        kind: which format it was read by (`adacross.data.source.Kind`).
         source_up: the axis that pointed up in the source ("x", "y", "z", or "mixed" where file types differ);
             the collection itself is y up.
         count: number of shapes.
@@ -118,6 +118,8 @@ class Collection:
         self._starts = np.cumsum([0, *(len(shard) for shard in shards)])
         self._points = [_block(shard, "points").reshape(-1, info.points, 3) for shard in shards]
         self._parts = [_block(s, "part").reshape(-1, info.points) for s in shards if info.parts]
+        self._centers = [_block(shard, "center").reshape(-1, 3) for shard in shards]
+        self._scales = [_block(shard, "scale") for shard in shards]
         self._views = [_only(shard, "views") for shard in shards]
 
     @classmethod
@@ -179,16 +181,32 @@ class Collection:
         Raises:
             IndexError: an index outside `-n..n-1`.
         """
-        wanted = np.asarray(indices, dtype=np.int64)
-        if len(wanted) and not (-len(self) <= wanted.min() and wanted.max() < len(self)):
-            raise IndexError(f"an index is outside the {len(self)} shapes of {self.folder}")
-        wanted = wanted % max(len(self), 1)
-        owner = np.searchsorted(self._starts, wanted, side="right") - 1
-        found = np.empty((len(wanted), self.info.points, 3), dtype=np.float32)
-        for shard in np.unique(owner):
-            here = owner == shard
-            found[here] = self._points[shard][wanted[here] - self._starts[shard]]
-        return found
+        return self._gather(self._points, indices)
+
+    def frames(
+        self, indices: Int64[np.ndarray, " k"]
+    ) -> tuple[Float32[np.ndarray, "k 3"], Float32[np.ndarray, " k"]]:
+        """Return the centers `(k, 3)` and scales `(k,)` that undo the normalisation of some shapes.
+
+        `points * scale + center` are the source's own coordinates, in its unit, turned y up.
+
+        Raises:
+            IndexError: an index outside `-n..n-1`.
+        """
+        return self._gather(self._centers, indices), self._gather(self._scales, indices)
+
+    def part_labels(self, indices: Int64[np.ndarray, " k"]) -> Int64[np.ndarray, "k N"]:
+        """Return which part each point of some shapes belongs to, `(k, N)`, -1 for none.
+
+        Raises:
+            UserError: the collection has no parts.
+            IndexError: an index outside `-n..n-1`.
+        """
+        if not self.info.parts:
+            raise UserError(
+                f"{self.folder} has no parts. Give a collection of ShapeNetPart, S3DIS or built-in shapes."
+            )
+        return self._gather(self._parts, indices).astype(np.int64)
 
     def view(self, i: int, v: int) -> UInt8[np.ndarray, "H W 3"]:
         """Return picture `v` of shape `i`; only this one is decoded.
@@ -202,6 +220,19 @@ class Collection:
         views = self._views[shard]
         flat = views.offsets[row].as_py() + v % self.info.views
         return decode_view(views.values.field("bytes")[flat].as_py())
+
+    def _gather(self, blocks: list[np.ndarray], indices: Int64[np.ndarray, " k"]) -> np.ndarray:
+        """Return some rows of a column that lies in one block a shard, as a fresh array."""
+        wanted = np.asarray(indices, dtype=np.int64)
+        if len(wanted) and not (-len(self) <= wanted.min() and wanted.max() < len(self)):
+            raise IndexError(f"an index is outside the {len(self)} shapes of {self.folder}")
+        wanted = wanted % max(len(self), 1)
+        owner = np.searchsorted(self._starts, wanted, side="right") - 1
+        found = np.empty((len(wanted), *blocks[0].shape[1:]), dtype=blocks[0].dtype)
+        for shard in np.unique(owner):
+            here = owner == shard
+            found[here] = blocks[shard][wanted[here] - self._starts[shard]]
+        return found
 
     def _where(self, i: int) -> tuple[int, int]:
         """Return the shard of shape `i` and its row there."""

@@ -8,17 +8,18 @@ from typing import TYPE_CHECKING, Any, Literal
 from adacross.data import summary
 from adacross.data.collection import DESCRIPTION, Collection
 from adacross.data.contact_sheet import write_contact_sheet
-from adacross.data.formats import LOAD, find_source, shapenet
+from adacross.data.formats import LAYOUTS, LOAD, find_source, scanobjectnn, shapenet
 from adacross.data.partial import partial_of, read_note, read_plan
 from adacross.data.pictures import read_views
-from adacross.data.source import BrokenShapeError, Source, up_of
+from adacross.data.source import BrokenShapeError, Kind, Source, up_of
 from adacross.errors import UserError
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-Found = Literal["collection", "unfinished collection", "meshes", "modelnet40", "shapenet", "run"]
+Found = Kind | Literal["collection", "unfinished collection", "run"]
 CHECKED = 200  # shapes that are read, spread over the folder
+CHECKED_ROWS = 25  # of HDF5 files, where a whole block has to be read for one
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,8 +48,7 @@ class Inspection:
 def inspect(path: str, sheet: str | None = None) -> Inspection:
     """Say what a folder is; of a collection also draw a contact sheet.
 
-    Knows collections, unfinished ones, folders of meshes, of ModelNet40's HDF5 files or of ShapeNet with
-    pictures, and runs.
+    Knows collections, unfinished ones, folders of meshes, the data sets that `prepare` reads, and runs.
 
     Args:
         path: the folder.
@@ -71,7 +71,10 @@ def inspect(path: str, sheet: str | None = None) -> Inspection:
     if (folder / "config.yaml").is_file():
         return _run(folder)
     try:
-        return _source(folder, find_source(str(folder), up=None, count=1, variant="clean", seed=0))
+        variants = list(scanobjectnn.variants(folder))
+        variant = variants[0] if variants else None
+        source = find_source(str(folder), up=None, count=1, variant=variant, seed=0)
+        return _source(folder, source, variants)
     except UserError as error:
         raise UserError(
             f"{error} adacross inspect also knows collections ({DESCRIPTION}) and runs (config.yaml)."
@@ -100,13 +103,13 @@ def _unfinished(folder: Path) -> Inspection:
     return Inspection(folder, "unfinished collection", (*tables, *summary.notes(remarks, skipped)))
 
 
-def _source(folder: Path, source: Source) -> Inspection:
+def _source(folder: Path, source: Source, variants: list[str]) -> Inspection:
     """Describe a folder that `prepare` takes, and read some of its files to see whether they are whole."""
+    option = f" --variant {source.variant}" if variants else ""
     counts = Counter(source.classes[item.label] if item.label >= 0 else "(no class)" for item in source.items)
     splits = Counter(item.split or "none" for item in source.items)
-    remarks: list[dict[str, str]] = []
-    skipped = list(source.skipped)
     rows = {
+        "layout": LAYOUTS[source.kind],
         "shapes": f"{len(source.items):,}",
         "classes": ", ".join(f"{name} {n:,}" for name, n in sorted(counts.items())),
         "own splits": ", ".join(f"{name} {n:,}" for name, n in sorted(splits.items())),
@@ -114,6 +117,14 @@ def _source(folder: Path, source: Source) -> Inspection:
     }
     if source.stored is not None:
         rows["points"] = f"{source.stored:,} a shape"
+    if source.parts:
+        rows["parts"] = f"{len(source.parts)}"
+    if variants:
+        rows["variants"] = f"{', '.join(variants)}; this is {source.variant}"
+    if source.note:
+        rows["note"] = source.note
+    if source.missing:
+        rows["missing"] = "; ".join(source.missing)
     if source.kind == "meshes":
         types = Counter(Path(item.path).suffix.lower() for item in source.items)
         rows["files"] = ", ".join(f"{suffix} {n:,}" for suffix, n in sorted(types.items()))
@@ -122,16 +133,11 @@ def _source(folder: Path, source: Source) -> Inspection:
         rows["pictures"] = ", ".join(
             f"{shapes:,} shapes with {count or 'none'}" for count, shapes in pictures
         )
-    if source.kind != "modelnet40":
-        remarks, broken, checked = _read(source)
-        skipped += broken
-        rows["readable"] = f"{checked - len(broken)} of {checked} files that were read"
-    rows["next"] = f"adacross prepare {folder} COLLECTION"
-    return Inspection(
-        folder,
-        "meshes" if source.kind == "builtin" else source.kind,
-        (summary.facts(f"{source.kind} {folder}", rows), *summary.notes(remarks, skipped)),
-    )
+    remarks, broken, checked = _read(source)
+    rows["readable"] = f"{checked - len(broken)} of {checked} {_unit(source)} that were read"
+    rows["next"] = f"adacross prepare {folder} COLLECTION{option}"
+    title = summary.facts(f"{source.kind} {folder}", rows)
+    return Inspection(folder, source.kind, (title, *summary.notes(remarks, source.skipped + broken)))
 
 
 def _read(source: Source) -> tuple[list[dict[str, str]], list[dict[str, str]], int]:
@@ -143,7 +149,8 @@ def _read(source: Source) -> tuple[list[dict[str, str]], list[dict[str, str]], i
     import numpy as np
 
     points = min(source.stored or 1, 2048)  # as `prepare` does unless told otherwise
-    step = max(1, -(-len(source.items) // CHECKED))
+    most = CHECKED if _unit(source) == "files" else CHECKED_ROWS
+    step = -(-len(source.items) // most)
     remarks, broken = [], []
     chosen = source.items[::step]
     for item in chosen:
@@ -156,6 +163,10 @@ def _read(source: Source) -> tuple[list[dict[str, str]], list[dict[str, str]], i
         if loaded.remark or found:
             remarks.append({"name": item.id, "reason": "; ".join(filter(None, (loaded.remark, *found)))})
     return remarks, broken, len(chosen)
+
+
+def _unit(source: Source) -> str:
+    return "rows" if Path(source.items[0].path).suffix == ".h5" else "files"
 
 
 def _run(folder: Path) -> Inspection:

@@ -130,8 +130,9 @@ def _upright(loaded: Loaded, up: Axis) -> Loaded:
         vertices = to_y_up(mesh.vertices, up)
         mesh = Mesh(vertices, mesh.faces, mesh.face_colors, mesh.face_parts, mesh.part_names)
     if cloud is not None:
-        normals = None if cloud.normals is None else to_y_up(cloud.normals, up)
-        cloud = Cloud(to_y_up(cloud.points, up), normals, cloud.colors, cloud.part)
+        with np.errstate(invalid="ignore"):  # of what is not finite; it is refused later
+            normals = None if cloud.normals is None else to_y_up(cloud.normals, up)
+            cloud = Cloud(to_y_up(cloud.points, up), normals, cloud.colors, cloud.part)
     return replace(loaded, mesh=mesh, cloud=cloud)
 
 

@@ -13,7 +13,7 @@ import pyarrow as pa
 from adacross.console import console, progress_bar
 from adacross.data.collection import DESCRIPTION, VERSION, CollectionInfo
 from adacross.data.columns import arrow_schema
-from adacross.data.formats import Variant, find_source
+from adacross.data.formats import find_source
 from adacross.data.partial import SHARD, Note, Partial, Plan, digest_of
 from adacross.data.pipeline import Answer, read_answer
 from adacross.data.shape import Split
@@ -35,10 +35,10 @@ def prepare(
     seed: int = 0,
     workers: int | None = None,
     count: int = 2000,
-    variant: Variant = "clean",
+    variant: str | None = None,
     overwrite: bool = False,
 ) -> CollectionInfo:
-    """Turn meshes, ModelNet40's HDF5 files, ShapeNet with pictures or built-in shapes into a collection.
+    """Turn meshes, one of the field's data sets or built-in shapes into a collection.
 
     The work lies in `<collection>.partial` until all of it is done. The same command run again goes on where
     an interrupted one stopped, and the result does not depend on that, nor on the number of workers. A shape
@@ -46,37 +46,39 @@ def prepare(
     pictures are missing is drawn, and named, too.
 
     Args:
-        source: a folder of meshes (OFF, OBJ, PLY, STL, GLB, in any layout), a folder of ModelNet40's HDF5
-            files, the folder that holds ShapeNet (clouds or meshes, <synset>/<id>.ply) and ShapeNetRendering
-            (their pictures), or the word "builtin" (a folder of that name is "./builtin").
+        source: a folder of meshes (OFF, OBJ, PLY, STL, GLB, in any layout), the folder of a data set as it
+            comes (ModelNet40 as HDF5 or text, ScanObjectNN, ShapeNet with ShapeNetRendering, ShapeNetPart,
+            S3DIS in blocks), or the word "builtin" (a folder of that name is "./builtin").
         collection: the folder to make.
-        points: points a shape, uniform over its surface. Of clouds the first ones are kept, all if fewer.
+        points: points a shape, uniform over its surface. Of clouds the first ones are kept, all if fewer;
+            of ShapeNetPart's text files, which have any number, so many are drawn.
         views: pictures a shape, from cameras around it. Of ready-made pictures the first ones by name are
             kept, put on white; a shape with fewer than most others repeats its own.
         size: side of a picture in pixels. Ready-made pictures are resized to it.
-        up: the axis that points up in the source. By default z for OFF files and y for all else; the
+        up: the axis that points up in the source. By default z for OFF files and S3DIS, y for all else; the
             collection is always y up and remembers the source's axis.
         test_fraction: part of the shapes that is set aside for testing, equally from every class, where the
             source has no split of its own.
         seed: of every random choice.
         workers: processes; by default one a core.
         count: number of built-in shapes.
-        variant: of the built-in shapes: "clean", or "scanned" as a depth camera would see them.
+        variant: which of several sets. Built-in shapes: "clean" (default), or "scanned" as a depth camera
+            would see them. ModelNet40: "modelnet40" (default) or "modelnet10". ScanObjectNN: "obj_only",
+            "obj_bg" or "pb_t50_rs", by default the one that is there.
         overwrite: replace a collection of that name.
 
     Returns:
         The collection's description; `.skipped` lists what was left out.
 
     Raises:
-        UserError: an option out of its range, no source, no shapes in it, a collection that is already
-            there, none of the shapes readable, or a disk that is full.
+        UserError: an option out of its range, no source, a variant it does not have, no shapes in it, a
+            collection that is already there, none of the shapes readable, or a disk that is full.
         KeyboardInterrupt: Ctrl-C; its message says how to go on.
     """
     _check_numbers(points=points, views=views, size=size, seed=seed, workers=workers, count=count)
     if not 0 <= test_fraction < 1:
         raise UserError(f"test_fraction is {test_fraction}; it must be at least 0 and below 1.")
     one_of("up axis", up or "y", ("x", "y", "z"))
-    one_of("variant", variant, ("clean", "scanned"))
     target = Path(collection)
     _check_target(target, overwrite)
     with console.status("looking at the source"):
@@ -84,6 +86,8 @@ def prepare(
     kept, shown = _there("points", points, found.stored), _there("pictures", views, found.pictures)
     if found.note:
         console.print(found.note)
+    if found.missing:
+        console.print(f"missing in the source: {'; '.join(found.missing)}.")
     options: dict[str, Any] = {
         "source": found.location,
         "points": points,
@@ -94,7 +98,9 @@ def prepare(
         "seed": seed,
     }
     if found.kind == "builtin":
-        options |= {"count": count, "variant": variant}
+        options["count"] = count
+    if found.variant:
+        options["variant"] = found.variant
     splits = splits_of(found.items, test_fraction, seed)
     items = [asdict(item) for item in found.items]
     digest = digest_of([VERSION, SHARD, items, found.classes, found.parts, found.skipped])

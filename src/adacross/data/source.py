@@ -11,7 +11,9 @@ from typing import Literal
 from adacross.data.shape import Cloud, Mesh, Split
 
 Axis = Literal["x", "y", "z"]
-Kind = Literal["meshes", "modelnet40", "shapenet", "builtin"]
+Kind = Literal[
+    "meshes", "modelnet40", "modelnet_text", "scanobjectnn", "shapenet", "shapenetpart", "s3dis", "builtin"
+]
 
 
 class BrokenShapeError(ValueError):
@@ -30,6 +32,8 @@ class Item:
         split: the split that the source itself gives, or None.
         up: the axis that points up in the file.
         stamp: changes when the file changes (size and time of change), so that a restart notices.
+        parts: names of the parts that its points may belong to, and the number that the file has for each;
+            empty where its format knows without.
     """
 
     id: str
@@ -39,6 +43,7 @@ class Item:
     split: Split | None = None
     up: Axis = "y"
     stamp: str = ""
+    parts: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -53,7 +58,9 @@ class Source:
         parts: names of the parts that the loaded clouds' `part` points to.
         stored: points a shape has in the source, or None where any number can be sampled.
         pictures: pictures a shape has in the source, or None where any number can be drawn.
+        variant: which of several sets in the same files, or nothing where there is one.
         note: what people should know before the work begins, a sentence, or nothing.
+        missing: files that belong to the layout and are not there.
         skipped: what is already known to be unreadable: `{"name": ..., "reason": ...}`.
     """
 
@@ -64,7 +71,9 @@ class Source:
     parts: list[str] = field(default_factory=list)
     stored: int | None = None
     pictures: int | None = None
+    variant: str = ""
     note: str = ""
+    missing: list[str] = field(default_factory=list)
     skipped: list[dict[str, str]] = field(default_factory=list)
 
 

@@ -30,12 +30,7 @@ def find(folder: Path, up: Axis | None) -> Source:
     """
     paths = sorted(files_below(folder), key=lambda path: path.relative_to(folder).as_posix())
     if not paths:
-        raise UserError(
-            f"{folder} holds no shapes. Looked in it and below for mesh files "
-            f"({', '.join(sorted(UP))}) and in it for ModelNet40's HDF5 files (ply_data_train*.h5, "
-            "ply_data_test*.h5) and ShapeNet/<synset>/<id>.ply. Give the folder that holds them, or the word "
-            "'builtin'."
-        )
+        raise UserError(f"{folder} holds no shapes: no file in it or below ends in {', '.join(sorted(UP))}.")
     layouts = [_layout(path.relative_to(folder).parts[:-1]) for path in paths]
     tops = {path.relative_to(folder).parts[0] for path in paths if path.parent != folder}
     if tops and tops <= _SPLITS.keys() and not any(path.parent == folder for path in paths):

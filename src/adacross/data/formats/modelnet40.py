@@ -4,62 +4,78 @@
 y up. `shape_names.txt`, `train_files.txt` and `test_files.txt` are used where they exist.
 """
 
-from functools import lru_cache
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float32
 
+from adacross.data.formats.hdf5 import files_of, find_rows, has, lines_of, read_points
 from adacross.data.shape import Cloud, Split
-from adacross.data.source import Axis, BrokenShapeError, Item, Loaded, Source
-from adacross.errors import UserError
+from adacross.data.source import Axis, Item, Loaded, Source
+from adacross.errors import UserError, one_of
 
-_ROWS = 64  # rows read at once: the files are compressed in blocks of many rows
-_SPLITS: tuple[Split, ...] = ("train", "test")
+VARIANTS = ("modelnet40", "modelnet10")
+SPLITS: tuple[Split, ...] = ("train", "test")
+# ModelNet10 by its labels among the 40, and what shape_names.txt calls them.
+TEN = {
+    1: "bathtub",
+    2: "bed",
+    8: "chair",
+    12: "desk",
+    14: "dresser",
+    22: "monitor",
+    23: "night_stand",
+    30: "sofa",
+    33: "table",
+    35: "toilet",
+}
 
 
 def recognise(folder: Path) -> bool:
-    """Whether a folder holds files of this layout."""
-    return any(any(folder.glob(f"ply_data_{split}*.h5")) for split in _SPLITS)
+    """Whether a folder holds files of this layout; ShapeNetPart's, which have parts (`pid`), are others."""
+    files = [path for split in SPLITS for path in folder.glob(f"ply_data_{split}*.h5")]
+    return bool(files) and not any(has(path, "pid") for path in files)
 
 
-def find(folder: Path, up: Axis | None) -> Source:
+def find(folder: Path, up: Axis | None, variant: str | None = None) -> Source:
     """List the rows of all files; a file that cannot be read is skipped as a whole and named.
 
     Args:
         folder: as `recognise` accepts it.
         up: the axis that points up; None means y.
+        variant: "modelnet10" keeps 10 of the 40 classes, as labels 0 to 9; None means "modelnet40".
 
     Raises:
-        UserError: a listed file is missing, or no file can be read.
+        UserError: a listed file is missing, no file can be read, another variant, or ModelNet10 of classes
+            that are not ModelNet40's.
     """
-    items: list[Item] = []
-    skipped: list[dict[str, str]] = []
-    stored: list[int] = []
-    names = _names(folder)
-    for split in _SPLITS:
-        for path in _files(folder, split):
-            try:
-                labels, points = _contents(path)
-            except BrokenShapeError as error:
-                skipped.append({"name": path.name, "reason": str(error)})
-                continue
-            stored.append(points)
-            stamp = f"{path.stat().st_size}.{path.stat().st_mtime_ns}"
-            for row, label in enumerate(labels.tolist()):
-                name = f"{path.stem}/{row:05d}"
-                if names and not 0 <= label < len(names):
-                    reason = f"label {label}, but shape_names.txt has only {len(names)} names"
-                    skipped.append({"name": name, "reason": reason})
-                    continue
-                items.append(Item(name, str(path), row, label, split, up or "y", stamp))
-    if not items:
-        reasons = "; ".join(f"{entry['name']}: {entry['reason']}" for entry in skipped[:3])
-        raise UserError(
-            f"no shape in the HDF5 files of {folder} can be read ({reasons}). Download them again."
-        )
-    classes = names or [f"{i:02d}" for i in range(max(item.label for item in items) + 1)]
-    return Source(str(folder), "modelnet40", items, classes, stored=min(stored), skipped=skipped)
+    variant = one_of("variant of ModelNet40", variant or VARIANTS[0], VARIANTS)
+    names = lines_of(folder / "shape_names.txt")
+    if variant == "modelnet10":
+        _check_forty(folder, names)
+    files = [(path, split) for split in SPLITS for path in _files(folder, split)]
+    items, skipped, stored = find_rows(
+        folder,
+        files,
+        up or "y",
+        classes=len(names) or None,
+        expected=f"but shape_names.txt has only {len(names)} names" if names else "expected 0 or more",
+    )
+    if variant == "modelnet10":
+        labels, names = list(TEN), list(TEN.values())
+        items = [replace(item, label=labels.index(item.label)) for item in items if item.label in TEN]
+        if not items:
+            raise UserError(f"no shape in {folder} belongs to ModelNet10. Leave --variant away to keep all.")
+    return Source(
+        location=str(folder),
+        kind="modelnet40",
+        items=items,
+        classes=names or [f"{i:02d}" for i in range(max(item.label for item in items) + 1)],
+        stored=stored,
+        variant=variant,
+        missing=[f"ply_data_{split}*.h5" for split in SPLITS if not _files(folder, split)],
+        skipped=skipped,
+    )
 
 
 def load(item: Item, points: int, rng: np.random.Generator) -> Loaded:
@@ -68,58 +84,18 @@ def load(item: Item, points: int, rng: np.random.Generator) -> Loaded:
     Raises:
         BrokenShapeError: the file cannot be read (any more).
     """
-    block = _block(item.path, item.row // _ROWS)
-    return Loaded(cloud=Cloud(points=block[item.row % _ROWS][:points].copy()))
-
-
-@lru_cache(maxsize=2)
-def _block(path: str, number: int) -> Float32[np.ndarray, "n N 3"]:
-    import h5py
-
-    try:
-        with h5py.File(path, "r") as file:
-            block: Float32[np.ndarray, "n N 3"] = file["data"][number * _ROWS : (number + 1) * _ROWS]
-    except (OSError, KeyError, RuntimeError) as error:
-        raise BrokenShapeError(f"cannot read {Path(path).name} ({error})") from error
-    return block.astype(np.float32)
+    return Loaded(cloud=Cloud(points=read_points(item, points)))
 
 
 def _files(folder: Path, split: Split) -> list[Path]:
-    """The files of a split: those that `train_files.txt` lists, or all that are there."""
-    listing = folder / f"{split}_files.txt"
-    if not listing.is_file():
-        return sorted(folder.glob(f"ply_data_{split}*.h5"))
-    lines = (line.strip() for line in listing.read_text(encoding="utf-8", errors="replace").splitlines())
-    listed = [folder / line.replace("\\", "/").rsplit("/", 1)[-1] for line in lines if line]
-    missing = [path.name for path in listed if not path.is_file()]
-    if missing:
-        raise UserError(
-            f"{listing} lists {missing[0]}{' and others' if missing[1:] else ''}, which is not there. "
-            "Add the file, or delete the list to use the files that are there."
-        )
-    return listed
+    return files_of(folder, f"ply_data_{split}*.h5", f"{split}_files.txt")
 
 
-def _contents(path: Path) -> tuple[np.ndarray, int]:
-    """Return the labels `(n,)` and the number of points of a file without reading its points."""
-    import h5py
-
-    try:
-        with h5py.File(path, "r") as file:
-            shape = file["data"].shape
-            labels = np.asarray(file["label"]).reshape(-1).astype(np.int64)
-    except (OSError, KeyError, AttributeError, ValueError, RuntimeError) as error:
-        raise BrokenShapeError(f"not an HDF5 file with `data` and `label` ({error})") from error
-    if len(shape) != 3 or shape[2] != 3 or shape[1] < 1:
-        raise BrokenShapeError(f"`data` has shape {shape}, expected (n, points, 3)")
-    if len(labels) != shape[0]:
-        raise BrokenShapeError(f"{shape[0]} shapes but {len(labels)} labels")
-    return labels, int(shape[1])
-
-
-def _names(folder: Path) -> list[str]:
-    path = folder / "shape_names.txt"
-    if not path.is_file():
-        return []
-    text = path.read_text(encoding="utf-8", errors="replace")
-    return [line.strip() for line in text.splitlines() if line.strip()]
+def _check_forty(folder: Path, names: list[str]) -> None:
+    """Refuse a list of names by which the ten labels are other classes; without a list they are trusted."""
+    for label, name in TEN.items():
+        if names and names[label : label + 1] != [name]:
+            raise UserError(
+                f"ModelNet10 is 10 of ModelNet40's 40 classes, among them label {label}, {name}, but "
+                f"{folder / 'shape_names.txt'} says otherwise. Give ModelNet40's own files."
+            )

@@ -1,0 +1,202 @@
+"""Clouds in HDF5 files, as several data sets keep them: `data` (n, N, C) and labels beside it.
+
+A file that cannot be read is skipped as a whole and named; the rows of the others go on.
+"""
+
+from collections.abc import Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float32, Int64
+
+from adacross.data.formats.meshes import stamp_of
+from adacross.data.shape import Split
+from adacross.data.source import Axis, BrokenShapeError, Item
+from adacross.errors import UserError
+
+_ROWS = 64  # rows read at once: the files are compressed in blocks of many rows
+_UNREADABLE = (OSError, KeyError, AttributeError, TypeError, ValueError, RuntimeError)
+Skipped = list[dict[str, str]]
+
+
+def files_of(folder: Path, pattern: str, listing: str) -> list[Path]:
+    """Return the files that a list in the folder names, or, without it, those that fit a pattern.
+
+    Args:
+        folder: where the files lie; folders in the list's own paths are left away.
+        pattern: as `Path.glob` takes it.
+        listing: the list's file name.
+
+    Returns:
+        In the list's order, or by name with numbers in their own order (`_2` before `_10`).
+
+    Raises:
+        UserError: a listed file is missing.
+    """
+    path = folder / listing
+    if not path.is_file():
+        found = [file for file in folder.glob(pattern) if not file.name.startswith(".")]
+        return sorted(found, key=lambda file: (len(file.name), file.name))
+    listed = [folder / line.replace("\\", "/").rsplit("/", 1)[-1] for line in lines_of(path)]
+    missing = [file.name for file in listed if not file.is_file()]
+    if missing:
+        raise UserError(
+            f"{path} lists {missing[0]}{' and others' if missing[1:] else ''}, which is not there. "
+            "Add the file, or delete the list to use the files that are there."
+        )
+    return list(dict.fromkeys(listed))
+
+
+def lines_of(path: Path) -> list[str]:
+    """Return the lines of a text file that are not blank, stripped; none if there is no such file."""
+    if not path.is_file():
+        return []
+    text = path.read_text(encoding="utf-8", errors="replace")
+    return [line.strip() for line in text.splitlines() if line.strip()]
+
+
+def find_rows(
+    folder: Path,
+    files: Sequence[tuple[Path, Split]],
+    up: Axis,
+    *,
+    classes: int | None,
+    expected: str,
+    parts: str = "",
+) -> tuple[list[Item], Skipped, int]:
+    """List the rows of files that have one label a row.
+
+    Args:
+        folder: for the message.
+        files: each with its split.
+        up: the axis that points up.
+        classes: how many there are, None for any number.
+        expected: what is said of a label outside of them: "label 9, <expected>".
+        parts: name of the labels (n, N) that the points must have, or nothing.
+
+    Returns:
+        The items, what was skipped, and how many points every cloud has at least.
+
+    Raises:
+        UserError: nothing can be read.
+    """
+    items: list[Item] = []
+    skipped: Skipped = []
+    stored: list[int] = []
+    for path, split in files:
+        try:
+            count, points = size_of(path, parts=parts)
+            labels = _labels(path, count)
+        except BrokenShapeError as error:
+            skipped.append({"name": path.name, "reason": str(error)})
+            continue
+        stamp = stamp_of(path)
+        stored.append(points)
+        for row, label in enumerate(labels.tolist()):
+            name = f"{path.stem}/{row:05d}"
+            if label < 0 or (classes is not None and label >= classes):
+                skipped.append({"name": name, "reason": f"label {label}, {expected}"})
+            else:
+                items.append(Item(name, str(path), row, label, split, up, stamp))
+    if not items:
+        raise none_readable(folder, skipped)
+    return items, skipped, min(stored)
+
+
+def none_readable(folder: Path, skipped: Skipped) -> UserError:
+    """Return the error that says why nothing in a folder of HDF5 files can be read."""
+    reasons = "; ".join(f"{entry['name']}: {entry['reason']}" for entry in skipped[:3])
+    return UserError(f"no shape in the HDF5 files of {folder} can be read ({reasons}). Download them again.")
+
+
+def has(path: Path, key: str) -> bool:
+    """Whether a file can be opened and holds something of this name."""
+    import h5py
+
+    try:
+        with h5py.File(path, "r") as file:
+            return key in file
+    except OSError:
+        return False
+
+
+def size_of(path: Path, *, channels: int = 3, parts: str = "") -> tuple[int, int]:
+    """Return how many clouds of how many points a file promises, without reading them.
+
+    Args:
+        path: the file.
+        channels: numbers a point.
+        parts: name of the labels (n, N) that its points must have, or nothing.
+
+    Raises:
+        BrokenShapeError: not HDF5, cut off, or of another form.
+    """
+    import h5py
+
+    wanted = f"`data` and `{parts or 'label'}`"
+    try:
+        with h5py.File(path, "r") as file:
+            shape = tuple(file["data"].shape)
+            labelled = tuple(file[parts].shape) if parts else shape[:2]
+    except _UNREADABLE as error:
+        raise BrokenShapeError(f"not an HDF5 file with {wanted} ({error})") from error
+    if len(shape) != 3 or shape[2] != channels or shape[1] < 1:
+        raise BrokenShapeError(f"`data` has shape {shape}, expected (n, points, {channels})")
+    if labelled != shape[:2]:
+        raise BrokenShapeError(f"`{parts}` has shape {labelled}, expected {shape[:2]}: one a point")
+    return int(shape[0]), int(shape[1])
+
+
+def read_points(item: Item, points: int | None = None) -> Float32[np.ndarray, "N 3"]:
+    """Read the first `points` points of an item's cloud, or all, x, y and z only.
+
+    Raises:
+        BrokenShapeError: the file cannot be read (any more).
+    """
+    with np.errstate(over="ignore"):  # a number beyond float32 becomes infinite, and is refused as such
+        return _row(item, "data")[:points].astype(np.float32)
+
+
+def read_labels(item: Item, key: str, points: int) -> Int64[np.ndarray, " N"]:
+    """Read the labels of an item's first `points` points.
+
+    Raises:
+        BrokenShapeError: the file cannot be read (any more).
+    """
+    return _row(item, key)[:points].astype(np.int64)
+
+
+def _row(item: Item, key: str) -> np.ndarray:
+    block = _block(item.path, key, item.row // _ROWS)
+    if item.row % _ROWS >= len(block):
+        raise BrokenShapeError(f"{Path(item.path).name} has become shorter while it was read")
+    return block[item.row % _ROWS]
+
+
+@lru_cache(maxsize=4)
+def _block(path: str, key: str, number: int) -> np.ndarray:
+    import h5py
+
+    rows = slice(number * _ROWS, (number + 1) * _ROWS)
+    try:
+        with h5py.File(path, "r") as file:
+            stored: Any = file[key]
+            return np.asarray(stored[rows, :, :3] if stored.ndim == 3 else stored[rows])
+    except _UNREADABLE as error:
+        raise BrokenShapeError(f"cannot read {Path(path).name} ({error})") from error
+
+
+def _labels(path: Path, count: int) -> Int64[np.ndarray, " n"]:
+    """Return the label of each row of a file."""
+    import h5py
+
+    try:
+        with h5py.File(path, "r") as file:
+            labels = np.asarray(file["label"]).reshape(-1).astype(np.int64)
+    except _UNREADABLE as error:
+        raise BrokenShapeError(f"not an HDF5 file with `data` and `label` ({error})") from error
+    if len(labels) != count:
+        raise BrokenShapeError(f"{count} shapes but {len(labels)} labels")
+    return labels
