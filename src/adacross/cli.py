@@ -37,6 +37,8 @@ COMMANDS = {
         (
             "adacross prepare parts/ collections/parts --up z",
             "adacross prepare modelnet40_ply_hdf5_2048/ collections/modelnet40 --size 64",
+            "adacross prepare modelnet40_ply_hdf5_2048/ collections/modelnet10 --variant modelnet10",
+            "adacross prepare h5_files/ collections/scanobjectnn --variant pb_t50_rs --views 1",
             "adacross prepare crosspoint-data/ collections/shapenet --views 24 --size 137 --test-fraction 0",
             "adacross prepare builtin collections/builtin --count 3000 --variant scanned",
         ),

@@ -56,10 +56,16 @@ def result_path(output: str | None, run: Path | None, task: str) -> Path | None:
 
 
 def save(result: Any, output: str | None, run: Path | None, task: str) -> None:
-    """Write a result to `output`, or into its run, if there is either."""
+    """Write a result to `output`, or into its run, if there is either; its ledger is not needed any more."""
     path = result_path(output, run, task)
     if path:
         write_json(path, asdict(result))
+        shutil.rmtree(_pieces(path), ignore_errors=True)
+
+
+def _pieces(result: Path) -> Path:
+    """Where a result's ledger lies."""
+    return result.with_suffix(".partial")
 
 
 def load(kind: type[R], path: Path) -> R:
@@ -109,8 +115,8 @@ def fingerprint(module: nn.Module) -> str:
 class Ledger:
     """Keeps the pieces of a long measurement as they are finished, so that it can be interrupted.
 
-    The pieces lie in `<result>.partial/`, a JSON file each, and count for one protocol only. Without a place
-    for the result nothing is kept.
+    The pieces lie in `<result>.partial/`, a JSON file each, until the result is saved, and count for one
+    protocol only. Without a place for the result nothing is kept.
 
     Args:
         result: where the whole result will go, or None.
@@ -118,7 +124,7 @@ class Ledger:
     """
 
     def __init__(self, result: Path | None, protocol: Mapping[str, Any]) -> None:
-        self.folder = result.with_suffix(".partial") if result else None
+        self.folder = _pieces(result) if result else None
         if self.folder is None:
             return
         written = json.loads(json.dumps(protocol))
@@ -143,11 +149,6 @@ class Ledger:
     def checkpoint(self, name: str) -> Path | None:
         """Where a piece that takes long may keep what it has so far."""
         return self.folder / f"{name}.pt" if self.folder else None
-
-    def close(self) -> None:
-        """Forget the pieces: the whole result has been written."""
-        if self.folder:
-            shutil.rmtree(self.folder, ignore_errors=True)
 
 
 def _kept(path: Path) -> Any:

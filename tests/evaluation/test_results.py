@@ -1,0 +1,79 @@
+"""Figures, results on disk, and measurements that are taken up again."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import torch
+
+from adacross.errors import UserError
+from adacross.evaluation.results import Figure, Ledger, fingerprint, load, result_path, save
+
+
+@dataclass(frozen=True)
+class Made:
+    task: str
+    n: int
+    figure: Figure
+    maybe: Figure | None
+    rows: list[list[float]]
+    named: dict[str, Figure]
+
+
+RESULT = Made("toy", 3, Figure.of([0.5, 0.7]), None, [[1.0, 2.0]], {"a": Figure.of([1.0])})
+
+
+def test_a_figure_is_mean_and_sample_deviation():
+    figure = Figure.of([0.5, 0.6, 0.7])
+    assert (figure.mean, figure.std) == (pytest.approx(0.6), pytest.approx(0.1))
+    assert str(figure) == "60.0 ± 10.0 %"
+    assert figure.each == "50.0 60.0 70.0"
+    assert Figure.of([0.5]).std == 0
+
+
+def test_a_result_comes_back_as_it_was_saved(tmp_path: Path):
+    save(RESULT, None, tmp_path, "toy")
+    assert load(Made, tmp_path / "evaluation" / "toy.json") == RESULT
+    save(RESULT, str(tmp_path / "other.json"), tmp_path, "toy")
+    assert load(Made, tmp_path / "other.json") == RESULT
+    assert result_path(None, None, "toy") is None
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('{"task": "toy"}', "'n' is missing"),
+        ('{"task": 1, "n": 3}', "1 where str is expected"),
+        ("[1]", "cannot be used"),
+        ("{", "not valid JSON"),
+    ],
+)
+def test_another_file_is_named_and_refused(tmp_path: Path, text: str, message: str):
+    (tmp_path / "toy.json").write_text(text)
+    with pytest.raises(UserError, match=message):
+        load(Made, tmp_path / "toy.json")
+
+
+def test_a_ledger_keeps_pieces_until_the_result_is_saved(tmp_path: Path):
+    made: list[str] = []
+
+    def measure(name: str, protocol: dict[str, int]) -> int:
+        ledger = Ledger(tmp_path / "toy.json", protocol)
+        return ledger.once(name, lambda: made.append(name) or len(made))
+
+    assert [measure(name, {"k": 1}) for name in ("a", "b", "a")] == [1, 2, 1]
+    (tmp_path / "toy.partial" / "b.json").write_text("{")  # damaged: measured again
+    assert measure("b", {"k": 1}) == 3
+    assert measure("a", {"k": 2}) == 4  # another protocol: nothing counts
+    save(RESULT, str(tmp_path / "toy.json"), None, "toy")
+    assert not (tmp_path / "toy.partial").exists()
+    assert Ledger(None, {}).once("a", lambda: 7) == 7
+
+
+def test_a_fingerprint_tells_weights_apart():
+    layer = torch.nn.Linear(2, 2)
+    before = fingerprint(layer)
+    assert before == fingerprint(layer)
+    with torch.no_grad():
+        layer.bias[0] += 1
+    assert fingerprint(layer) != before
