@@ -48,7 +48,7 @@ def test_every_command_has_help_with_examples(capsys: pytest.CaptureFixture[str]
     [
         (["pretrian"], "Did you mean 'pretrain'"),
         (["evaluate", "liner"], "Did you mean 'linear'"),
-        (["evaluate"], "Valid: linear, retrieval"),
+        (["evaluate"], "Valid: linear, few-shot, fine-tune"),
         (["--nonsense"], "unknown command '--nonsense'"),
         (["prepare", "no/such/folder", "out"], "no/such/folder"),
         (["inspect", "no/such/folder"], "no/such/folder"),
@@ -75,7 +75,7 @@ def test_every_command_has_help_with_examples(capsys: pytest.CaptureFixture[str]
         (["pretrain", "x", "--encoder_args", '{"k": "many"}'], "k of encoder dgcnn is 'many'"),
         (["evaluate", "linear", "no/such/run", "no/such/data"], "no/such/run"),
         (["evaluate", "linear", "no/such/run*", "data"], "nothing matches"),
-        (["evaluate", "retrieval", "no/such/run", "no/such/data"], "no/such/run is not a run"),
+        (["evaluate", "retrieval", "no/such/run", "no/such/data"], "no/such/run"),
         (["report", "no/such/run"], "no/such/run"),
         (["demo", "--seeds", "0"], "seeds is 0"),
     ],

@@ -1,9 +1,19 @@
 """Retrieval figures against a slow count and closed forms."""
 
+import itertools
+
 import numpy as np
 import pytest
 
-from adacross.evaluation.metrics import cosine_ranking, mean_average_precision, recall_at
+from adacross.evaluation.metrics import (
+    chance_hit_at,
+    chance_precision,
+    cosine_ranking,
+    hit_at,
+    mean_average_precision,
+    recall_at,
+    without_self,
+)
 
 
 def slow_average_precision(order: list[int], relevant: set[int]) -> float:
@@ -52,3 +62,41 @@ def test_recall_grows_with_k_to_one():
 def test_ranking_ignores_length_and_survives_zero():
     gallery = np.array([[0.0, 0.0], [0.0, 9.0], [0.1, 0.0]])
     assert cosine_ranking(np.array([[5.0, 0.1]]), gallery).tolist() == [[2, 1, 0]]
+
+
+def test_leaving_the_query_out_keeps_the_order_of_the_rest():
+    rng = np.random.default_rng(0)
+    ranking = np.stack([rng.permutation(7) for _ in range(7)])
+    for query, row in enumerate(without_self(ranking)):
+        assert row.tolist() == [item for item in ranking[query] if item != query]
+
+
+def test_hits_are_the_slow_count():
+    rng = np.random.default_rng(0)
+    labels = np.array([0, 0, 1, 1, 1, 2, 3, 3])  # nobody is like the sixth
+    ranking = without_self(np.stack([rng.permutation(8) for _ in labels]))
+    counted = [query for query in range(8) if query != 5]
+    for k, found in hit_at(ranking, labels, labels, (1, 2, 5, 7, 100)).items():
+        expected = [any(labels[item] == labels[query] for item in ranking[query, :k]) for query in counted]
+        assert found == pytest.approx(np.mean(expected))
+    assert hit_at(ranking[:1], np.array([9]), labels, (1,)) == {1: 0.0}
+
+
+def test_chance_is_the_mean_over_every_ranking():
+    labels = np.array([0, 0, 0, 1, 1, 2])
+    gallery = 5
+    relevant = np.bincount(labels)[labels] - 1
+    hits: dict[int, list[float]] = {1: [], 2: [], 4: [], 9: []}
+    precisions = []
+    for query in range(5):  # the sixth has none of its class
+        others = np.delete(labels, query)
+        for order in itertools.permutations(range(gallery)):
+            right = others[list(order)] == labels[query]
+            for k, found in hits.items():
+                found.append(float(right[:k].any()))
+            precisions.append(float((right.cumsum() / np.arange(1, 6))[right].mean()))
+    expected = chance_hit_at(relevant, gallery, tuple(hits))
+    assert expected == pytest.approx({k: np.mean(found) for k, found in hits.items()})
+    assert chance_precision(relevant, gallery) == pytest.approx(np.mean(precisions))
+    assert chance_hit_at(np.array([0]), 3, (1,)) == {1: 0.0}
+    assert chance_precision(np.array([0]), 3) == 0.0

@@ -1,88 +1,57 @@
 """Finding shapes by picture, pictures by shape, and shapes by shape."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
+from typing import Any
 
-import numpy as np
 import torch
-from jaxtyping import Float, Int64
-from rich.table import Table
 
+from adacross.console import progress_bar
 from adacross.data.collection import Collection
+from adacross.encoders import Encoder
 from adacross.errors import UserError
-from adacross.evaluation.features import encode, frozen, in_batches
-from adacross.evaluation.metrics import cosine_ranking, mean_average_precision, recall_at
-from adacross.evaluation.results import save
-from adacross.methods import CrossModal
+from adacross.evaluation.results import Figure, Ledger, fingerprint, result_path, save
+from adacross.evaluation.retrieval_result import PICTURES, RANKS, Example, RetrievalResult, Search
+from adacross.evaluation.searching import Gallery
+from adacross.evaluation.sources import Found, find_encoders, untrained_like
+from adacross.methods import METHODS, CrossModal
+from adacross.training.config import PretrainConfig
 from adacross.training.run import load_method
 
-RANKS = (1, 5, 10)
-
-
-@dataclass(frozen=True)
-class RetrievalResult:
-    """What `evaluate retrieval` measured.
-
-    Recall@k counts the very object; mAP counts shapes of the query's class (0 without classes).
-    """
-
-    task: str
-    data: str
-    gallery: int
-    queries: int
-    points: int
-    chance_recall_at_1: float
-    image_to_shape: dict[str, float]
-    shape_to_image: dict[str, float]
-    examples: list[dict[str, int | list[int]]]
-    neighbours: list[dict[str, int | list[int]]]
-
-    def table(self) -> Table:
-        """The result as people read it."""
-        title = f"{self.data}: retrieval among {self.gallery} test shapes, one picture each"
-        table = Table(title=title, caption=f"chance recall@1 {100 * self.chance_recall_at_1:.2f} %")
-        table.add_column("direction")
-        for name in self.image_to_shape:
-            table.add_column(name)
-        for direction in ("image_to_shape", "shape_to_image"):
-            figures = getattr(self, direction).values()
-            table.add_row(direction.replace("_", " "), *(f"{100 * value:.1f} %" for value in figures))
-        return table
-
-
-def _figures(
-    queries: Float[np.ndarray, "n D"], gallery: Float[np.ndarray, "n D"], labels: Int64[np.ndarray, " n"]
-) -> dict[str, float]:
-    figures = {f"recall@{k}": value for k, value in recall_at(queries, gallery, RANKS).items()}
-    known = np.flatnonzero(labels >= 0)
-    ranking = cosine_ranking(queries[known], gallery[known])
-    return figures | {"mAP": mean_average_precision(ranking, labels[known], labels[known])}
+__all__ = ["Example", "RetrievalResult", "Search", "evaluate_retrieval", "measure_retrieval"]
 
 
 def measure_retrieval(
-    method: CrossModal,
+    trained: Sequence[Encoder | CrossModal],
     collection: Collection,
     *,
     points: int | None = None,
+    seeds: int = 3,
     examples: int = 8,
-    seed: int = 0,
     device: str = "cpu",
+    names: Sequence[str] = ("encoder",),
+    result: Path | None = None,
 ) -> RetrievalResult:
-    """Recall and mAP between the test shapes and one picture of each.
+    """Recall and mAP between the test shapes, and between them and one picture of each.
 
-    Every test shape is compared with one of its pictures, drawn by `seed`, by the cosine of their projections
-    into the shared space. Neighbours from shape to shape use the encoder's own features.
+    Pictures and shapes are compared by the cosine of their projections into the shared space, shapes and
+    shapes by that of the encoder's own features. A repetition draws a picture of every shape, the points
+    (where fewer are asked for than stored) and an untrained encoder, which searches shapes beside the trained
+    one. Several encoders, which should differ in their pre-training seed only, take turns, one a repetition.
 
     Args:
-        method: a trained method with both towers.
+        trained: methods with both towers, or encoders, which find shapes by shapes only.
         collection: with a test split.
         points: points of each cloud; 1,024 or all there are if not given.
-        examples: how many queries to keep as examples.
-        seed: of the pictures and the examples.
+        seeds: repetitions, at least one for each encoder.
+        examples: how many queries to keep as examples, of the first repetition.
         device: where to compute.
+        names: the encoders' names, for the record.
+        result: where the result will be written; finished repetitions are kept beside it until then.
 
     Raises:
-        UserError: the collection has no test shapes.
+        UserError: too few test shapes, no repetition, or encoders and methods mixed.
     """
     test = collection.indices("test")
     if len(test) < max(RANKS):
@@ -90,72 +59,141 @@ def measure_retrieval(
             f"{collection.folder} has {len(test)} test shapes; retrieval needs at least {max(RANKS)}. "
             "Prepare it again with `--test-fraction 0.2 --overwrite`."
         )
-    rng = np.random.default_rng(seed)
-    drawn = rng.integers(collection.info.views, size=len(test))
+    if len({isinstance(item, CrossModal) for item in trained}) != 1:
+        raise UserError(f"{list(names)}: some have an image tower and some have none; expected one kind.")
+    if seeds < 1 or (points is not None and points < 1):
+        raise UserError(f"seeds is {seeds} and points {points}; expected at least 1 of both.")
     count = min(points or 1024, collection.info.points)
-    clouds = collection.points(test)[:, :count]
-    views = np.stack([collection.view(int(i), int(v)) for i, v in zip(test, drawn, strict=True)])
-    target = torch.device(device)
-    method.to(target)
-    with frozen(method):
-        shapes = in_batches(method.embed_clouds, clouds, 32, target)
-        pictures = in_batches(method.embed_pictures, views, 32, target)
-    features = encode(method.encoder, clouds, device=target)
-    labels = collection.labels[test]
-    found, similar = cosine_ranking(pictures, shapes), cosine_ranking(features, features)
-    shown = np.sort(rng.permutation(len(test))[:examples])
+    gallery = Gallery(collection, test, collection.points(test), count, torch.device(device))
+    repetitions = list(range(max(seeds, len(trained))))
+    ledger = Ledger(
+        result,
+        {
+            "collection": [collection.info.name, collection.info.made, test.tolist()],
+            "trained": [fingerprint(item) for item in trained],
+            "protocol": [count, examples],
+        },
+    )
+    found = []
+    with progress_bar("encoders") as progress:
+        task = progress.add_task("retrieval", total=len(repetitions), note="")
+        for seed in repetitions:
+            which = seed % len(trained)
+            found.append(
+                ledger.once(
+                    f"seed{seed}", partial(_repetition, gallery, trained[which], which, seed, examples)
+                )
+            )
+            progress.advance(task)
+    chances = gallery.chances()
+    pictures = {name: _over(found, "pretrained", name) for name in PICTURES}
+    first = {kind: [Example(**item) for item in kept] for kind, kept in found[0]["examples"].items()}
     return RetrievalResult(
         task="retrieval",
         data=collection.info.name,
+        encoders=list(names),
         gallery=len(test),
         queries=len(test),
         points=count,
+        spread=_spread(len(trained), bool(pictures["image_to_shape"]), gallery.draws, len(repetitions)),
+        seeds=repetitions,
         chance_recall_at_1=1 / len(test),
-        image_to_shape=_figures(pictures, shapes, labels),
-        shape_to_image=_figures(shapes, pictures, labels),
-        examples=[
-            {"query": int(test[i]), "view": int(drawn[i]), "results": test[found[i, :5]].tolist()}
-            for i in shown
-        ],
-        neighbours=[
-            {"query": int(test[i]), "results": test[similar[i][similar[i] != i][:5]].tolist()} for i in shown
-        ],
+        **{kind: {name: figure.mean for name, figure in both.items()} for kind, both in pictures.items()},
+        std={kind: {name: figure.std for name, figure in both.items()} for kind, both in pictures.items()},
+        chance=chances["pictures"],
+        shape_to_shape=_search(found, "shape_to_shape", count, chances),
+        same_object=_search(found, "same_object", gallery.pair_points, chances),
+        examples=first.get("examples", []),
+        shape_examples=first.get("shape_examples", []),
+        neighbours=first["neighbours"],
     )
+
+
+def _repetition(
+    gallery: Gallery, trained: Encoder | CrossModal, which: int, seed: int, examples: int
+) -> dict[str, Any]:
+    """Figures by encoder and kind of search, and examples."""
+    encoder = trained.encoder if isinstance(trained, CrossModal) else trained
+    features = gallery.features(encoder, seed, which)
+    figures = gallery.shapes(encoder, features, seed)
+    kept: dict[str, Any] = {"neighbours": gallery.neighbours(features, seed, examples)}
+    if isinstance(trained, CrossModal) and gallery.collection.info.views:
+        found, more = gallery.pictures(trained, features, seed, examples)
+        figures |= found
+        kept |= more
+    fresh = untrained_like(encoder, seed)
+    untrained = gallery.shapes(fresh, gallery.features(fresh, seed), seed)
+    return {"pretrained": figures, "untrained": untrained, "examples": kept}
+
+
+def _over(found: Sequence[dict[str, Any]], arm: str, kind: str) -> dict[str, Figure]:
+    """Every figure over the repetitions."""
+    each = [piece[arm][kind] for piece in found if kind in piece[arm]]
+    return {name: Figure.of([figures[name] for figures in each]) for name in (each[0] if each else ())}
+
+
+def _search(
+    found: Sequence[dict[str, Any]], kind: str, points: int, chances: dict[str, dict[str, float]]
+) -> Search | None:
+    pretrained, untrained = (_over(found, arm, kind) for arm in ("pretrained", "untrained"))
+    return Search(points, pretrained, untrained, chances[kind]) if pretrained else None
+
+
+def _spread(encoders: int, pictures: bool, draws: bool, repetitions: int) -> str:
+    """What the ± stands for, in words."""
+    several = {
+        f"{encoders} pre-training seeds": encoders > 1,
+        "the pictures compared": pictures,
+        "the points drawn": draws,
+    }
+    varied = ", ".join(words for words, there in several.items() if there) or "no difference"
+    return f"mean ± standard deviation of {repetitions}: {varied}; untrained: also the initialisation"
 
 
 def evaluate_retrieval(
-    run: str,
+    encoder: str | list[str],
     data: str,
     points: int | None = None,
-    seed: int = 0,
+    seeds: int = 3,
     device: str | None = None,
     output: str | None = None,
 ) -> RetrievalResult:
-    """Picture to shape, shape to picture: recall@1/5/10 and mAP on the test split.
+    """Picture to shape, shape to picture, shape to shape: recall@1/5/10 and mAP on the test split.
+
+    Pictures need a run of crosspoint, crossnet or adacrossnet, which has an image tower; shapes find shapes
+    with any encoder, beside the same encoder untrained.
 
     Args:
-        run: a finished pre-training run; both of its towers are needed, not the encoder alone.
+        encoder: a run, an encoder folder, a hub id, or several runs that differ in their seed, as a list or
+            as a quoted pattern ('runs/shapes-seed*').
         data: a prepared collection with a test split.
-        points: points of each cloud; 1,024 or all there are if not given.
-        seed: of the pictures compared and the examples kept.
+        points: points of each cloud; 1,024 or all there are if not given. With fewer than are stored, shapes
+            also search themselves by their other points.
+        seeds: repetitions; each draws the pictures that are compared, points, and a new untrained encoder.
         device: cpu or cuda; cuda if there is one.
-        output: where to write the result as JSON; by default `evaluation/retrieval.json` of the run.
+        output: where to write the result as JSON; by default `evaluation/retrieval.json` of the (first) run.
 
     Raises:
-        UserError: no such run or collection, no test shapes.
+        UserError: no such encoder or collection, too few test shapes.
     """
-    method, config = load_method(Path(run))
-    if not isinstance(method, CrossModal):
-        raise UserError(
-            f"{run} was pre-trained with {config.method}, which brings clouds and pictures into no common "
-            "space. Evaluate a run of crosspoint, crossnet or adacrossnet."
-        )
+    found = find_encoders(encoder)
     result = measure_retrieval(
-        method,
+        [_trained(item) for item in found],
         Collection.open(Path(data)),
         points=points,
-        seed=seed,
+        seeds=seeds,
         device=device or ("cuda" if torch.cuda.is_available() else "cpu"),
+        names=[item.name for item in found],
+        result=result_path(output, found[0].run, "retrieval"),
     )
-    save(result, output, Path(run), "retrieval")
+    save(result, output, found[0].run, "retrieval")
     return result
+
+
+def _trained(item: Found) -> Encoder | CrossModal:
+    """The whole method where it has an image tower, the encoder where not."""
+    if item.run and issubclass(METHODS[PretrainConfig.load(item.run).method], CrossModal):
+        method, _ = load_method(item.run)
+        if isinstance(method, CrossModal):
+            return method
+    return item.encoder

@@ -42,9 +42,11 @@ def find_encoders(given: str | list[str]) -> list[Found]:
 
 
 def _matches(name: str) -> list[str]:
-    """What a pattern stands for; anything else is itself."""
+    """The folders that a pattern stands for; anything else is itself."""
     path = Path(name)
-    return sorted(str(match) for match in path.parent.glob(path.name)) if "*" in path.name else [name]
+    if "*" not in path.name:
+        return [name]
+    return sorted(str(match) for match in path.parent.glob(path.name) if match.is_dir())
 
 
 def _find(name: str) -> Found:

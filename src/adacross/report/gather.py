@@ -29,6 +29,8 @@ MAP_SHAPES = 1000  # t-SNE stays in seconds and the file in megabytes
 ROWS, RESULTS = 8, 5
 TURNABLES = 6  # each is a WebGL context, of which browsers allow eight to sixteen
 THUMBNAIL, PICTURE = 112, 160  # pixels
+# Rows of pictures, and the examples of `retrieval.json` that they draw.
+_MATCHES = {"neighbours": "neighbours", "retrieved": "examples", "pictured": "shape_examples"}
 
 
 def gather(
@@ -49,7 +51,7 @@ def gather(
             f"The collection cannot be read: {error} Put it there or beside the run, or correct `collection` "
             f"in {folder / 'config.yaml'}; then run `adacross report` again."
         )
-        fields = ("facts", "embedding", "neighbours", "retrieved", "turnables", "completions")
+        fields = ("facts", "embedding", "turnables", "completions", *_MATCHES)
         return {"absent": dict.fromkeys(fields, reason)}
     rng = np.random.default_rng(seed)
     shown["facts"] = _facts(collection)
@@ -69,10 +71,11 @@ def gather(
             absent["completions"] = f"The method cannot be read: {error}"
     if retrieval is not None:
         try:
-            shown["neighbours"] = matches(_evaluated(folder, collection, retrieval), retrieval.neighbours)
-            shown["retrieved"] = matches(_evaluated(folder, collection, retrieval), retrieval.examples)
+            evaluated = _evaluated(folder, collection, retrieval)
+            for name, kind in _MATCHES.items():
+                shown[name] = matches(evaluated, getattr(retrieval, kind))
         except UserError as error:
-            absent |= dict.fromkeys(("neighbours", "retrieved"), str(error))
+            absent |= dict.fromkeys(_MATCHES, str(error))
         else:
             gallery = collection.labels[collection.indices("test")]
             if len(gallery) == retrieval.gallery:
@@ -173,6 +176,7 @@ def matches(collection: "Collection", examples: Sequence[Example]) -> tuple[Matc
     found = []
     for example in examples[:ROWS]:
         results = example.results[:RESULTS]
+        views = example.views if len(example.views) == len(example.results) else [0] * len(results)
         if not all(0 <= index < len(collection) for index in (example.query, *results)):
             raise UserError(
                 f"retrieval.json names shape {max(example.query, *results)}, but {collection.folder} holds "
@@ -184,7 +188,10 @@ def matches(collection: "Collection", examples: Sequence[Example]) -> tuple[Matc
         found.append(
             Match(
                 query=card(collection, example.query, view, PICTURE),
-                results=tuple(card(collection, index, 0, PICTURE) for index in results),
+                results=tuple(
+                    card(collection, index, view % collection.info.views, PICTURE)
+                    for index, view in zip(results, views, strict=False)
+                ),
                 same_class=tuple(bool(label >= 0 and collection.labels[index] == label) for index in results),
                 same_object=tuple(index == example.query for index in results),
             )

@@ -68,24 +68,36 @@ class Linear:
 
 @dataclass(frozen=True)
 class Direction:
-    """Retrieval one way: share of queries whose own object is among the first k, and mAP of the class."""
+    """Recall by k, mAP of the class, and their deviations over repetitions ("recall@1", "mAP")."""
 
     recall: dict[int, float]
     mean_average_precision: float | None
+    std: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Search:
+    """Shapes found by shapes, with an encoder, with the same untrained, and at random."""
+
+    points: int
+    pretrained: Direction
+    untrained: Direction
+    chance: Direction
 
 
 @dataclass(frozen=True)
 class Example:
-    """One query and its results, as indices into the collection; `view` is the query's picture."""
+    """One query and its results, as indices into the collection, with the pictures that were compared."""
 
     query: int
     view: int
     results: tuple[int, ...]
+    views: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
 class Retrieval:
-    """`evaluation/retrieval.json`."""
+    """`evaluation/retrieval.json`; what was not measured (or not by an older version) is empty or None."""
 
     data: str
     gallery: int
@@ -95,6 +107,11 @@ class Retrieval:
     shape_to_image: Direction
     examples: tuple[Example, ...]
     neighbours: tuple[Example, ...]
+    shape_examples: tuple[Example, ...] = ()
+    shape_to_shape: Search | None = None
+    same_object: Search | None = None
+    chance_precision: float | None = None
+    spread: str = ""
 
 
 @dataclass(frozen=True)
@@ -222,6 +239,7 @@ class RunData:
         embedding: None where the encoder or the collection cannot be read.
         neighbours: shape -> shape by encoder features.
         retrieved: picture -> shape.
+        pictured: shape -> picture.
         turnables: at most six clouds.
         completions: masked and completed shapes; None for a method that does not mask.
         random_precision: mAP of a random ranking, None where labels are not known.
@@ -240,6 +258,7 @@ class RunData:
     embedding: EmbeddingMap | None = None
     neighbours: tuple[Match, ...] = ()
     retrieved: tuple[Match, ...] = ()
+    pictured: tuple[Match, ...] = ()
     turnables: tuple[Turnable, ...] = ()
     completions: Completions | None = None
     random_precision: float | None = None

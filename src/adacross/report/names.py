@@ -44,8 +44,8 @@ def learns_from(data: RunData) -> str:
 
 
 def no_shared_space(data: RunData) -> str:
-    """Return why a method that masks has no retrieval."""
+    """Return why a method that masks compares no pictures with shapes."""
     return (
         f"{method_name(data)} completes masked shapes. It has no shared space of pictures and clouds, "
-        "so there is no retrieval to measure."
+        "so that neither can find the other."
     )

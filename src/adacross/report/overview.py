@@ -6,8 +6,9 @@ import numpy as np
 
 from adacross.report import commands
 from adacross.report.html import Html, Section, join, missing, percent, picture, plural, table, tag
-from adacross.report.inputs import Card, Direction, Linear, Retrieval, RunData
-from adacross.report.names import encoder_name, learns_from, masks, method_name, no_shared_space
+from adacross.report.inputs import Card, Linear, RunData
+from adacross.report.names import encoder_name, learns_from, method_name
+from adacross.report.retrieval import retrieval_tables
 
 _STRIP = 12
 
@@ -15,7 +16,7 @@ _STRIP = 12
 def overview(data: RunData) -> Section:
     """Return the headline: one sentence, tiles, pictures of the data, probe and retrieval tables."""
     linear = _probe(data, data.linear) if data.linear else _no_probe(data)
-    retrieval = _retrieval(data, data.retrieval) if data.retrieval else _no_retrieval(data)
+    retrieval = retrieval_tables(data, data.retrieval) if data.retrieval else _no_retrieval(data)
     body = join([tag("p", *_sentence(data), class_="lead"), _tiles(data), _strip(data), linear, retrieval])
     return Section("overview", "Overview", body)
 
@@ -72,6 +73,10 @@ def _tiles(data: RunData) -> Html:
         recall = data.retrieval.image_to_shape.recall[1]
         chance = percent(data.retrieval.chance_recall_at_1, 2)
         tiles += [_tile("Picture finds its shape", percent(recall), f"recall@1, chance {chance}", "")]
+    elif data.retrieval and data.retrieval.shape_to_shape:
+        found = data.retrieval.shape_to_shape
+        below = f"recall@1, untrained {percent(found.untrained.recall.get(1, 0.0))}"
+        tiles += [_tile("Shape finds its class", percent(found.pretrained.recall.get(1, 0.0)), below, "")]
     return tag("div", *tiles, class_="tiles") if tiles else Html("")
 
 
@@ -141,32 +146,6 @@ def _bar(share: float) -> Html:
     return tag("span", inner, class_="bar", aria_hidden="true")
 
 
-def _retrieval(data: RunData, retrieval: Retrieval) -> Html:
-    ranks = sorted(retrieval.image_to_shape.recall)
-    both = (
-        ("picture → shape", retrieval.image_to_shape),
-        ("shape → picture", retrieval.shape_to_image),
-    )
-    labelled = data.facts is None or bool(data.facts.classes)
-    rows = [[name, *_figures(direction, ranks, labelled)] for name, direction in both]
-    chances = [percent(min(rank * retrieval.chance_recall_at_1, 1.0), 2) for rank in ranks]
-    rows.append(["chance", *chances, percent(data.random_precision, 1) if data.random_precision else "–"])
-    note = (
-        f"{plural(retrieval.queries, 'query')} against {plural(retrieval.gallery, 'test shape')} of "
-        f"“{retrieval.data}”. recall@k: the very same object is among the first k. "
-        "mAP: mean average precision for objects of the same class."
-    )
-    columns = ("direction", *(f"recall@{rank}" for rank in ranks), "mAP")
-    shown = table(f"Retrieval on {retrieval.data}", columns, rows, note=note, class_="numbers")
-    return join([tag("h3", "Do pictures find their shapes?"), shown])
-
-
-def _figures(direction: Direction, ranks: list[int], labelled: bool) -> list[str]:
-    cells = [percent(direction.recall[rank]) if rank in direction.recall else "–" for rank in ranks]
-    precision = direction.mean_average_precision
-    return [*cells, "–" if precision is None or not labelled else percent(precision)]
-
-
 def _no_probe(data: RunData) -> Html:
     if data.facts and not data.facts.classes:
         return missing("These shapes have no classes, so there is no linear probe.")
@@ -174,6 +153,4 @@ def _no_probe(data: RunData) -> Html:
 
 
 def _no_retrieval(data: RunData) -> Html:
-    if masks(data):
-        return tag("p", no_shared_space(data), class_="note")
     return missing("Retrieval has not been measured yet.", commands.evaluate(data, "retrieval"))

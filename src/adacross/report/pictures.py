@@ -7,10 +7,8 @@ from adacross.report.names import masks, no_shared_space
 
 
 def pictures(data: RunData) -> Section:
-    """Return shape -> shape neighbours and picture -> shape retrieval."""
+    """Return shape -> shape neighbours, picture -> shape and shape -> picture retrieval."""
     title = "Neighbours and retrieval"
-    if data.retrieval is None and masks(data):
-        return Section("neighbours", title, missing(no_shared_space(data)))
     near = _rows(
         data,
         "neighbours",
@@ -26,14 +24,29 @@ def pictures(data: RunData) -> Section:
         "A picture and the five shapes nearest to it in the joint space, "
         "each drawn by one of its own pictures. The true object carries a star.",
         objects=True,
+        asked="picture of",
+    )
+    pictured = _rows(
+        data,
+        "pictured",
+        data.pictured,
+        "A shape, of which the encoder saw only the points, and the five pictures nearest to it in the joint "
+        "space, among one picture of each test shape. That of the true object carries a star.",
+        objects=True,
     )
     drawn = "Queries were drawn at random, not chosen by hand."
     intro = [tag("p", drawn)] if data.neighbours or data.retrieved else []
-    body = [*intro, tag("h3", "Shape → shape"), near, tag("h3", "Picture → shape"), found]
+    body = [*intro, tag("h3", "Shape → shape"), near]
+    if masks(data):
+        body += [tag("p", no_shared_space(data), class_="note")]
+    else:
+        body += [tag("h3", "Picture → shape"), found, tag("h3", "Shape → picture"), pictured]
     return Section("neighbours", title, join(body))
 
 
-def _rows(data: RunData, field: str, matches: tuple[Match, ...], text: str, *, objects: bool) -> Html:
+def _rows(
+    data: RunData, field: str, matches: tuple[Match, ...], text: str, *, objects: bool, asked: str = "query"
+) -> Html:
     if not matches:
         if field in data.absent:
             return missing(data.absent[field])
@@ -41,7 +54,7 @@ def _rows(data: RunData, field: str, matches: tuple[Match, ...], text: str, *, o
             return missing("Retrieval has not been measured yet.", commands.evaluate(data, "retrieval"))
         return missing("The evaluation kept no examples.", commands.evaluate(data, "retrieval"))
     labelled = any(match.query.class_name for match in matches)
-    rows = [_row(match, objects=objects, labelled=labelled) for match in matches]
+    rows = [_row(match, asked, objects=objects, labelled=labelled) for match in matches]
     legend = _legend(objects=objects, labelled=labelled)
     return join([tag("p", text), legend, tag("div", *rows, class_="matches")])
 
@@ -56,8 +69,7 @@ def _legend(*, objects: bool, labelled: bool) -> Html:
     return tag("p", *items, class_="legend") if items else Html("")
 
 
-def _row(match: Match, *, objects: bool, labelled: bool) -> Html:
-    asked = "picture of" if objects else "query"
+def _row(match: Match, asked: str, *, objects: bool, labelled: bool) -> Html:
     cells = [_figure(match.query, asked, "query", "")]
     for rank, (card, same_class, same_object) in enumerate(
         zip(match.results, match.same_class, match.same_object, strict=True), start=1

@@ -3,6 +3,8 @@
 import numpy as np
 from jaxtyping import Float, Float64, Int64
 
+from adacross.evaluation.metrics import chance_precision
+
 _FEWEST_FOR_TSNE = 30  # below, neighbourhoods of a few points say nothing
 
 
@@ -59,16 +61,12 @@ def nearest_same_class(
 def random_precision(labels: Int64[np.ndarray, " n"]) -> float | None:
     """Return the mean average precision of a random ranking of a gallery that holds the queries themselves.
 
-    For a query with R relevant of n objects, the expected average precision is
-    (H_n + (R - 1) / (n - 1) (n - H_n)) / n with the harmonic number H_n (rank k is relevant with probability
-    R / n, and then each earlier one with (R - 1) / (n - 1)). None where labels are missing.
+    None where labels are missing.
     """
     size = len(labels)
     if size < 2 or (labels < 0).any():
         return None
-    harmonic = (1.0 / np.arange(1, size + 1)).sum()
-    relevant = np.bincount(labels)[labels]
-    return float(((harmonic + (relevant - 1) / (size - 1) * (size - harmonic)) / size).mean())
+    return chance_precision(np.bincount(labels)[labels], size)
 
 
 def _principal_components(rows: Float64[np.ndarray, "n D"], count: int) -> Float64[np.ndarray, "n K"]:

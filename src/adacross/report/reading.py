@@ -12,7 +12,7 @@ from jaxtyping import Float64
 
 from adacross.errors import UserError
 from adacross.files import read_json
-from adacross.report.inputs import Direction, Example, Linear, Log, Probe, Retrieval
+from adacross.report.inputs import Direction, Example, Linear, Log, Probe, Retrieval, Search
 
 _STEP_VALUES = ("loss", "lr", "seconds", "shapes_per_second")
 _MONITOR_VALUES = ("probe_accuracy", "recall_at_1")
@@ -158,10 +158,15 @@ def read_retrieval(folder: Path) -> Retrieval | None:
             gallery=int(value["gallery"]),
             queries=int(value["queries"]),
             chance_recall_at_1=float(value["chance_recall_at_1"]),
-            image_to_shape=_direction(value["image_to_shape"]),
-            shape_to_image=_direction(value["shape_to_image"]),
+            image_to_shape=_direction(value["image_to_shape"], value.get("std", {}).get("image_to_shape")),
+            shape_to_image=_direction(value["shape_to_image"], value.get("std", {}).get("shape_to_image")),
             examples=_examples(value.get("examples") or []),
             neighbours=_examples(value.get("neighbours") or []),
+            shape_examples=_examples(value.get("shape_examples") or []),
+            shape_to_shape=_search(value.get("shape_to_shape")),
+            same_object=_search(value.get("same_object")),
+            chance_precision=_direction(value.get("chance") or {}).mean_average_precision,
+            spread=str(value.get("spread") or ""),
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise _wrong(path, error, "adacross evaluate retrieval") from None
@@ -176,20 +181,37 @@ def _probe(value: dict[str, Any]) -> Probe:
     )
 
 
-def _direction(value: dict[str, Any]) -> Direction:
+def _direction(value: dict[str, Any], std: dict[str, Any] | None = None) -> Direction:
     precision = value.get("mAP")
     return Direction(
         recall={
             int(key.split("@")[1]): float(share) for key, share in value.items() if key.startswith("recall@")
         },
         mean_average_precision=float(precision) if _is_number(precision) else None,
+        std={str(key): float(share) for key, share in (std or {}).items()},
     )
+
+
+def _search(value: dict[str, Any] | None) -> Search | None:
+    if value is None:
+        return None
+    pretrained, untrained = (
+        _direction(
+            {name: figure["mean"] for name, figure in value[arm].items()},
+            {name: figure["std"] for name, figure in value[arm].items()},
+        )
+        for arm in ("pretrained", "untrained")
+    )
+    return Search(int(value["points"]), pretrained, untrained, _direction(value["chance"]))
 
 
 def _examples(values: Sequence[dict[str, Any]]) -> tuple[Example, ...]:
     return tuple(
         Example(
-            int(value["query"]), int(value.get("view", 0)), tuple(int(index) for index in value["results"])
+            query=int(value["query"]),
+            view=int(value.get("view", 0)),
+            results=tuple(int(index) for index in value["results"]),
+            views=tuple(int(view) for view in value.get("views") or ()),
         )
         for value in values
     )

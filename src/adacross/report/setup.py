@@ -55,11 +55,13 @@ def _notes(data: RunData) -> list[str]:
             "Random features are strong on point clouds: only the difference is due to pre-training.",
             _repetitions(data, data.linear),
         ]
-    if data.retrieval:
+    if data.retrieval and data.retrieval.image_to_shape.recall:
         notes.append(
             "Retrieval searches test shapes by one picture of each, and back, in the joint space of the "
-            "pre-training. Neighbours among shapes use the encoder's features alone."
+            "pre-training."
         )
+    if data.retrieval:
+        notes.append("Shapes search shapes by the encoder's features alone.")
     return notes
 
 

@@ -1,0 +1,169 @@
+"""Labelled sets of pictures: folders of a class each, and the pickles of CIFAR-FS and CIFAR-100."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Int64, UInt8
+
+from adacross.console import console, progress_bar
+from adacross.data.array_pickle import read_pickled_table
+from adacross.data.pictures import read_views
+from adacross.errors import UserError, one_of
+
+SPLITS = ("train", "val", "test")
+SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".bmp"}
+_NAMED = 3  # unreadable files that a message names
+_EXPECTED = (
+    "Expected <class>/*.png or *.jpg; <split>/<class>/* with splits train, val and test; "
+    "CIFAR_FS_test.pickle; or the files train, test and meta of CIFAR-100 (python version)."
+)
+
+
+@dataclass(frozen=True, eq=False)
+class ImageSet:
+    """Labelled pictures.
+
+    Attributes:
+        folder: where they were read.
+        layout: which of the known layouts it has, in words.
+        split: which part this is: train, val or test, or "all" where there are no splits.
+        classes: their names, in order of the labels.
+        pictures: `(n, H, W, 3)` RGB.
+        labels: `(n,)` indices into the classes.
+        skipped: files that could not be read, and why.
+    """
+
+    folder: Path
+    layout: str
+    split: str
+    classes: list[str]
+    pictures: UInt8[np.ndarray, "n H W 3"]
+    labels: Int64[np.ndarray, " n"]
+    skipped: list[str] = field(default_factory=list)
+
+
+def read_image_set(folder: str | Path, size: int, split: str = "test") -> ImageSet:
+    """Read a labelled set of pictures.
+
+    Layouts, in the order they are looked for:
+
+    * `CIFAR_FS_{train,val,test}.pickle`, each a dictionary of `data` `(n, H, W, 3)` uint8 and `labels`, `n`
+      whole numbers; the classes of the splits differ;
+    * `train`, `test`, `meta`: CIFAR-100's python version, `data` `(n, 3072)`, `fine_labels`; both splits have
+      all classes;
+    * `<split>/<class>/*`, with a folder `test`;
+    * `<class>/*`, which has no splits.
+
+    Pickles are not executed (`array_pickle`). Of folders, every picture is put on white, made square and
+    resized; one that cannot be read is named and skipped.
+
+    Args:
+        folder: the folder.
+        size: side that the pictures of folders are resized to, in pixels.
+        split: which part to read where there are splits.
+
+    Raises:
+        UserError: no such folder, another layout, a damaged or forbidden pickle, labels that do not fit the
+            pictures, or fewer than two classes.
+    """
+    one_of("split", split, SPLITS)
+    root = Path(folder)
+    if not root.is_dir():
+        raise UserError(f"{root} is not a folder; expected one of pictures. {_EXPECTED}")
+    cifar_fs = {name: root / f"CIFAR_FS_{name}.pickle" for name in SPLITS}
+    if any(path.is_file() for path in cifar_fs.values()):
+        found = _pickled(root, "CIFAR-FS pickles", split, cifar_fs[split], [])
+    elif (root / "meta").is_file() and any((root / name).is_file() for name in SPLITS):
+        found = _pickled(root, "CIFAR-100 pickles", split, root / split, _names(root / "meta"))
+    else:
+        found = _folders(root, size, split)
+    if len(found.classes) < 2:
+        raise UserError(
+            f"{root} has pictures of one class ({found.classes[0]}); expected 2 classes or more. {_EXPECTED}"
+        )
+    return found
+
+
+def _pickled(root: Path, layout: str, split: str, path: Path, names: Sequence[str]) -> ImageSet:
+    """Pictures of a pickle; without names a class is called by its number."""
+    table = read_pickled_table(path)
+    pictures = _pictures(path, table.get("data"))
+    labels = _labels(path, table.get("labels", table.get("fine_labels")), len(pictures))
+    values, indices = np.unique(labels, return_inverse=True)
+    if names and values.max(initial=0) >= len(names):
+        raise UserError(f"{path} has label {values.max()}, but meta names {len(names)} classes.")
+    classes = [names[value] if names else f"class {value}" for value in values.tolist()]
+    return ImageSet(root, layout, split, classes, pictures, indices.astype(np.int64))
+
+
+def _pictures(path: Path, data: Any) -> UInt8[np.ndarray, "n H W 3"]:
+    """`data` as pictures; rows of 3,072 are CIFAR's 32 x 32, a colour after the other."""
+    if isinstance(data, np.ndarray) and data.ndim == 2 and data.shape[1] == 3072:
+        data = data.reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1)
+    if not isinstance(data, np.ndarray) or data.dtype != np.uint8 or data.shape[3:] != (3,) or not data.size:
+        got = f"{data.dtype} {data.shape}" if isinstance(data, np.ndarray) else type(data).__name__
+        raise UserError(f"{path}: data is {got}; expected pictures, uint8 (n, height, width, 3).")
+    return np.ascontiguousarray(data)
+
+
+def _labels(path: Path, labels: Any, count: int) -> Int64[np.ndarray, " n"]:
+    values = labels.tolist() if isinstance(labels, np.ndarray) else labels
+    if not isinstance(values, list) or not all(type(value) is int and 0 <= value < 2**31 for value in values):
+        raise UserError(
+            f"{path}: labels are no list of whole numbers; expected one for each of {count} pictures."
+        )
+    if len(values) != count:
+        raise UserError(f"{path}: {len(values)} labels for {count} pictures. Download it again.")
+    return np.array(values, dtype=np.int64)
+
+
+def _names(path: Path) -> list[str]:
+    names = read_pickled_table(path).get("fine_label_names")
+    if not isinstance(names, list):
+        raise UserError(f"{path} has no fine_label_names; expected CIFAR-100's description of its classes.")
+    return [name.decode("latin-1") if isinstance(name, bytes) else str(name) for name in names]
+
+
+def _folders(root: Path, size: int, split: str) -> ImageSet:
+    """Pictures of a folder of class folders."""
+    splits = [name for name in SPLITS if any(child.is_dir() for child in _listed(root / name))]
+    if splits and split not in splits:
+        raise UserError(f"{root} has {', '.join(splits)}, but no {split}/<class>/*. {_EXPECTED}")
+    layout, part = ("image folder with splits", split) if splits else ("image folder", "all")
+    files = {
+        child.name: [file for file in _listed(child) if file.suffix.lower() in SUFFIXES]
+        for child in _listed(root / split if splits else root)
+    }
+    pictures: list[np.ndarray] = []
+    labels: list[int] = []
+    classes: list[str] = []
+    skipped: list[str] = []
+    with progress_bar("pictures") as progress:
+        task = progress.add_task("reading pictures", total=sum(map(len, files.values())), note="")
+        for name, paths in files.items():
+            before = len(pictures)
+            for path in paths:
+                views, remarks = read_views([path], 1, size)
+                pictures += [] if views is None else [views[0]]
+                skipped += [f"{name}/{remark}" for remark in remarks]
+                progress.advance(task)
+            if len(pictures) > before:
+                labels += [len(classes)] * (len(pictures) - before)
+                classes.append(name)
+    if not pictures:
+        raise UserError(f"{root} has no pictures that can be read. {_EXPECTED}")
+    if skipped:
+        more = f" and {len(skipped) - _NAMED} more" if len(skipped) > _NAMED else ""
+        console.print(f"left out: {'; '.join(skipped[:_NAMED])}{more}", style="yellow", markup=False)
+    return ImageSet(
+        root, layout, part, classes, np.stack(pictures), np.array(labels, dtype=np.int64), skipped
+    )
+
+
+def _listed(folder: Path) -> list[Path]:
+    """What is in a folder, by name, without hidden files; nothing if it is none."""
+    children = folder.iterdir() if folder.is_dir() else ()
+    return sorted(child for child in children if not child.name.startswith("."))

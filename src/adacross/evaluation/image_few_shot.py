@@ -1,0 +1,269 @@
+"""Few-shot classification of pictures with the image tower that pre-training leaves behind.
+
+CrossPoint's paper *fine-tunes* its ResNet-50 on CIFAR-FS with RFS (Tian et al. 2020, arXiv 2003.11539) and
+reports a clear gain; its figures are not known to us, and its program has no such part. Ours is what RFS does
+once an encoder is there: the encoder is frozen, and each episode is solved by logistic regression on features
+of length 1. (C = 1 and 15 queries a class are recalled to be its program's, which also adds five augmented
+copies of each support picture; we add none.)
+"""
+
+import base64
+import hashlib
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+from jaxtyping import UInt8
+from PIL import Image
+
+from adacross.console import console, progress_bar
+from adacross.data.columns import encode_view
+from adacross.data.image_set import ImageSet, read_image_set
+from adacross.encoders import ResNet
+from adacross.errors import UserError
+from adacross.evaluation.image_episodes import PENALTY, Study, accuracy, solve
+from adacross.evaluation.image_result import NAMES, EpisodeScore, Example, ImageFewShotResult, Query, Setting
+from adacross.evaluation.results import Ledger, fingerprint, result_path, save
+from adacross.evaluation.sources import find_encoders
+from adacross.methods import CrossModal
+from adacross.methods.cross_modal import ImageTower
+from adacross.training.run import load_method
+
+__all__ = ["ImageFewShotResult", "enough", "evaluate_images", "measure_images"]
+
+Tower = Literal["rgb", "gray"]
+DRAWN, DRAWN_SIDE = 3, 64  # queries of each class that the report shows, and how large
+
+
+def measure_images(
+    towers: Sequence[ResNet],
+    data: ImageSet,
+    *,
+    size: int,
+    ways: Sequence[int] = (5,),
+    shots: Sequence[int] = (1, 5),
+    queries: int = 15,
+    episodes: int = 600,
+    seeds: int = 3,
+    device: str = "cpu",
+    names: Sequence[str] = ("run",),
+    result: Path | None = None,
+) -> ImageFewShotResult:
+    """Solve episodes with frozen features of pre-trained image towers, of untrained ones, and with pixels.
+
+    All three see the same episodes. Several towers, which should differ in their pre-training seed only, take
+    turns, one a seed; each seed draws its own episodes and its own untrained tower. Nothing is chosen.
+
+    Args:
+        towers: one or more pre-trained ResNets of one architecture.
+        data: the pictures; classes with too few of them are left out, and named.
+        size: side that pictures are resized to for the towers.
+        ways: classes of an episode.
+        shots: pictures of each class that are learnt from.
+        queries: pictures of each class that are asked for.
+        episodes: of every seed.
+        seeds: how many, at least one for each tower.
+        device: where features are computed.
+        names: the towers' names, for the record.
+        result: where the result will be written; finished seeds are kept beside it until then.
+
+    Raises:
+        UserError: a number out of its range, or too few classes with enough pictures.
+    """
+    if min(*ways, 2) < 2 or min(*shots, queries, episodes, seeds) < 1:
+        raise UserError(
+            f"ways {list(ways)}, shots {list(shots)}, queries {queries}, episodes {episodes}, seeds {seeds}; "
+            "expected at least 2 ways, and at least 1 of the others."
+        )
+    data = enough(data, max(ways), max(shots) + queries)
+    gray = towers[0].channels == 1
+    study = Study(data, size, gray, tuple(ways), tuple(shots), queries, episodes, device)
+    repetitions = list(range(max(seeds, len(towers))))
+    ledger = Ledger(
+        result,
+        {
+            "data": [hashlib.blake2b(array.data).hexdigest() for array in (data.pictures, data.labels)],
+            "towers": [fingerprint(tower) for tower in towers],
+            "protocol": [size, list(ways), list(shots), queries, episodes],
+        },
+    )
+    with progress_bar("episodes") as progress:
+        total = len(repetitions) * len(study.settings) * len(NAMES) * episodes
+        task = progress.add_task("few-shot pictures", total=total, note="")
+        found = []
+        for seed in repetitions:
+            tower = towers[seed % len(towers)]
+            arms = dict(zip(NAMES, (tower, _untrained(tower, seed), None), strict=True))
+            found.append(ledger.once(f"seed{seed}", partial(study.accuracies, arms, seed, progress, task)))
+            progress.update(task, completed=total * len(found) // len(repetitions))
+    settings = [
+        _setting(ways, shots, {arm: [piece[arm][place] for piece in found] for arm in NAMES})
+        for place, (ways, shots) in enumerate(study.settings)
+    ]
+    first = towers[0]
+    return ImageFewShotResult(
+        task="images",
+        data=data.folder.resolve().name,
+        layout=data.layout,
+        split=data.split,
+        classes=data.classes,
+        pictures=len(data.pictures),
+        skipped=len(data.skipped),
+        encoders=list(names),
+        tower="gray" if gray else "rgb",
+        network=f"ResNet-{first.depth} ({'grey' if gray else 'RGB'}), {first.dim} features",
+        size=size,
+        queries=queries,
+        episodes=episodes,
+        classifier=f"multinomial logistic regression, C {PENALTY:g}, on frozen features of length 1",
+        spread=_spread(len(towers), len(repetitions), episodes),
+        seeds=repetitions,
+        settings=settings,
+        example=_example(study, first),
+    )
+
+
+def enough(data: ImageSet, ways: int, pictures: int) -> ImageSet:
+    """The classes that have enough pictures.
+
+    Raises:
+        UserError: fewer than `ways`.
+    """
+    counts = np.bincount(data.labels, minlength=len(data.classes))
+    kept = np.flatnonzero(counts >= pictures)
+    few = [data.classes[label] for label in np.flatnonzero(counts < pictures)]
+    if len(kept) < ways:
+        raise UserError(
+            f"{data.folder} has {len(kept)} classes of {pictures} pictures or more; {ways}-way episodes need "
+            f"{ways}. Ask for fewer ways, shots or queries."
+        )
+    if not few:
+        return data
+    console.print(f"fewer than {pictures} pictures, left out: {', '.join(few)}", style="yellow", markup=False)
+    chosen = np.isin(data.labels, kept)
+    classes, labels = [data.classes[label] for label in kept], np.searchsorted(kept, data.labels[chosen])
+    return replace(data, classes=classes, pictures=data.pictures[chosen], labels=labels)
+
+
+def _untrained(tower: ResNet, seed: int) -> ResNet:
+    """A tower of the same architecture with freshly drawn weights."""
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        return ResNet(tower.depth, tower.channels, tower.conv1.out_channels)
+
+
+def _setting(ways: int, shots: int, found: dict[str, list[list[float]]]) -> Setting:
+    scores = {arm: EpisodeScore.of(episodes) for arm, episodes in found.items()}
+    pairs = zip(found["pretrained"], found["untrained"], strict=True)
+    gain = EpisodeScore.of([np.subtract(*pair).tolist() for pair in pairs])
+    return Setting(ways, shots, **scores, gain=gain)
+
+
+def _spread(towers: int, seeds: int, episodes: int) -> str:
+    several = f"; {towers} pre-training seeds take turns" if towers > 1 else ""
+    over = f"{seeds} seeds (other episodes, another untrained tower{several})" if seeds > 1 else "one seed: 0"
+    return f"±: 95 % confidence interval over the {episodes} episodes of a seed; std over {over}"
+
+
+def _example(study: Study, tower: ResNet) -> Example:
+    """The first seed's first episode of the first setting."""
+    ways, shots = study.settings[0]
+    (episode,) = study.drawn(ways, shots, 0, count=1)
+    predicted = solve(study.features(tower), episode)
+    names = [study.data.classes[label] for label in episode.classes]
+    return Example(
+        setting=f"{ways}-way {shots}-shot",
+        accuracy=accuracy(predicted),
+        classes=names,
+        support=[[_webp(study.data.pictures[index]) for index in row] for row in episode.support],
+        queries=[
+            Query(_webp(study.data.pictures[index]), names[way], names[predicted[way, place]])
+            for way, row in enumerate(episode.queries)
+            for place, index in enumerate(row[:DRAWN])
+        ],
+    )
+
+
+def _webp(picture: UInt8[np.ndarray, "H W 3"]) -> str:
+    image = Image.fromarray(picture)
+    image.thumbnail((DRAWN_SIDE, DRAWN_SIDE))
+    return base64.b64encode(encode_view(np.asarray(image))).decode("ascii")
+
+
+def evaluate_images(
+    run: str | list[str],
+    data: str,
+    ways: list[int] | None = None,
+    shots: list[int] | None = None,
+    queries: int = 15,
+    episodes: int = 600,
+    seeds: int = 3,
+    tower: Tower = "rgb",
+    device: str | None = None,
+    output: str | None = None,
+) -> ImageFewShotResult:
+    """Few-shot classification of pictures with a run's image tower, beside it untrained and beside pixels.
+
+    An episode draws classes and a few pictures of each to learn from, then asks for others. The tower is
+    frozen; its features (before the projection head) go into a logistic regression. Ctrl-C keeps finished
+    seeds; the same command goes on.
+
+    Args:
+        run: a finished pre-training run of crosspoint, crossnet or adacrossnet, or several that differ in
+            their seed, as a list or as a quoted pattern ('runs/shapes-seed*').
+        data: a folder of pictures: <class>/*.png, <split>/<class>/*, or the pickles of CIFAR-FS or
+            CIFAR-100. Where there are splits, episodes come from test.
+        ways: classes an episode; [5] if not given.
+        shots: pictures of each class to learn from; [1, 5] if not given.
+        queries: pictures of each class that are asked for.
+        episodes: of every seed.
+        seeds: each draws other episodes, and another untrained tower.
+        tower: rgb or gray: which of the run's image towers.
+        device: cpu or cuda; cuda if there is one.
+        output: where to write the result as JSON; by default `evaluation/images.json` of the (first) run.
+
+    Raises:
+        UserError: no such run, one without this tower, no such pictures, a number out of its range.
+    """
+    found = find_encoders(run)
+    loaded = [_tower(item.run, item.name, tower) for item in found]
+    kinds = {(network.depth, network.dim, side) for network, side in loaded}
+    if len(kinds) > 1:
+        raise UserError(f"{run} are runs with different image towers or picture sizes; expected one kind.")
+    size = loaded[0][1]
+    result = measure_images(
+        [network for network, _ in loaded],
+        read_image_set(data, size),
+        size=size,
+        ways=ways or [5],
+        shots=shots or [1, 5],
+        queries=queries,
+        episodes=episodes,
+        seeds=seeds,
+        device=device or ("cuda" if torch.cuda.is_available() else "cpu"),
+        names=[item.name for item in found],
+        result=result_path(output, found[0].run, "images"),
+    )
+    save(result, output, found[0].run, "images")
+    return result
+
+
+def _tower(run: Path | None, name: str, tower: Tower) -> tuple[ResNet, int]:
+    """A run's image encoder, and the side of the pictures it was trained on."""
+    wanted = "Give a run of crosspoint, crossnet or adacrossnet."
+    if run is None:
+        raise UserError(f"{name} is a point encoder alone; image towers are kept in runs. {wanted}")
+    method, config = load_method(run)
+    if not isinstance(method, CrossModal):
+        raise UserError(f"{run} was pre-trained with {config.method}, which has no image tower. {wanted}")
+    towers = method.towers.items()
+    networks = {kind: each.encoder for kind, each in towers if isinstance(each, ImageTower)}
+    if tower not in networks:
+        raise UserError(
+            f"{run} ({config.method}) has no {tower} tower, only {' and '.join(networks)}; see --tower."
+        )
+    return networks[tower], method.picture_size
