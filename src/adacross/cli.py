@@ -29,7 +29,7 @@ COMMANDS = {
     "demo": Command(
         "adacross.demo:demo",
         "everything on built-in shapes, in minutes on a laptop; ends with report.html",
-        ("adacross demo", "adacross demo --folder my-demo --seeds 3"),
+        ("adacross demo", "adacross demo --folder my-demo --seeds 3", "adacross demo --full"),
     ),
     "prepare": Command(
         "adacross.data.prepare:prepare",

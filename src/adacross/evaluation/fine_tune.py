@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -221,14 +220,15 @@ def evaluate_fine_tune(
         as_: crossnet, adacrossnet, point-m2ae or joint-mae: that paper's head, optimiser and schedule, with
             all labels; other options given beside it win.
         fractions: parts of the labels; [0.01, 0.1, 1.0], or [1.0] with --as.
-        epochs: passes over the labelled shapes; 20 (and at least 200 steps) if not given.
+        epochs: passes over the labelled shapes; 20, and at least 200 steps, if not given.
         batch_size: 32 if not given.
         learning_rate: the largest; 0.001 with Adam if not given.
         points: points of each cloud; 1,024 or all there are if not given.
         seeds: repetitions, each with other labelled shapes, another order and head.
         votes: augmented copies of each test shape that vote, reported separately; 10 in some papers.
         device: cpu or cuda; cuda if there is one.
-        output: where to write the result as JSON; by default `evaluation/fine-tune.json` of the (first) run.
+        output: where to write the result as JSON; by default `evaluation/fine-tune.json` of the (first) run,
+            `fine-tune-as-PAPER.json` with --as.
 
     Raises:
         UserError: no such encoder or collection, no classes, an option out of its range, a paper that did not
@@ -237,11 +237,10 @@ def evaluate_fine_tune(
     if as_ and as_ not in PRESETS:
         raise UserError(f"{as_} published no fine-tuned classification; --as knows {', '.join(PRESETS)}.")
     protocol = PRESETS[as_] if as_ else OURS
-    changes: dict[str, Any] = {"epochs": epochs, "batch_size": batch_size, "learning_rate": learning_rate}
-    wanted = {name: value for name, value in changes.items() if value is not None}
-    if any(value <= 0 for value in [*wanted.values(), *([points] if points is not None else [])]):
-        raise UserError(f"epochs, batch_size, learning_rate and points must be above 0; given {wanted}.")
-    schedule = replace(protocol.schedule, **wanted)
+    schedule = protocol.schedule.changed(epochs, batch_size, learning_rate)
+    if points is not None and points <= 0:
+        raise UserError(f"points is {points}; expected above 0.")
+    task = f"fine-tune-as-{as_}" if as_ else "fine-tune"
     found = find_encoders(encoder)
     result = measure_fine_tune(
         [item.encoder for item in found],
@@ -252,7 +251,7 @@ def evaluate_fine_tune(
         votes=votes,
         device=device or ("cuda" if torch.cuda.is_available() else "cpu"),
         names=[item.name for item in found],
-        result=result_path(output, found[0].run, "fine-tune"),
+        result=result_path(output, found[0].run, task),
     )
-    save(result, output, found[0].run, "fine-tune")
+    save(result, output, found[0].run, task)
     return result

@@ -11,11 +11,9 @@ from rich.table import Table
 from adacross.console import progress_bar
 from adacross.data.collection import Collection
 from adacross.encoders import Encoder
-from adacross.evaluation.features import encode
-from adacross.evaluation.labelled import labelled
-from adacross.evaluation.results import save
+from adacross.evaluation.probe import PRESETS, Probe
+from adacross.evaluation.results import Paper, save
 from adacross.evaluation.sources import find_encoders, untrained_like
-from adacross.evaluation.svm import svm
 
 
 @dataclass(frozen=True)
@@ -26,7 +24,7 @@ class Score:
         accuracy: one a repetition, 0 to 1.
         mean: their mean.
         std: their standard deviation (n - 1), 0 for one repetition.
-        C: the penalty that cross-validation chose in each repetition.
+        C: the penalty in each repetition, as given or as cross-validation chose it.
     """
 
     accuracy: list[float]
@@ -54,6 +52,7 @@ class LinearResult:
     points: int
     train: int
     test: int
+    protocol: str
     classifier: str
     spread: str
     seeds: list[int]
@@ -76,41 +75,6 @@ class LinearResult:
         return table
 
 
-@dataclass(frozen=True)
-class _Probe:
-    """A labelled collection, ready to be probed.
-
-    Attributes:
-        clouds: of the training and of the test shapes, with all their stored points.
-        labels: of the same.
-        points: how many of the stored points to use.
-        folds: of the cross-validation.
-        device: where features are computed.
-    """
-
-    clouds: tuple[np.ndarray, np.ndarray]
-    labels: tuple[np.ndarray, np.ndarray]
-    points: int
-    folds: int
-    device: str
-
-    @property
-    def draws(self) -> bool:
-        """Whether a repetition draws points, or takes all there are."""
-        return self.points < self.clouds[0].shape[1]
-
-    def features(self, encoder: Encoder, seed: int) -> list[np.ndarray]:
-        """Training and test features, of points drawn by `seed`, the same numbers for every cloud."""
-        stored = self.clouds[0].shape[1]
-        drawn = np.random.default_rng(seed).permutation(stored)[: self.points] if self.draws else slice(None)
-        return [encode(encoder, clouds[:, drawn], device=self.device) for clouds in self.clouds]
-
-    def predict(self, features: list[np.ndarray], seed: int) -> tuple[np.ndarray, float, float]:
-        """Predictions for the test shapes, their accuracy and the chosen C."""
-        predicted, penalty = svm(features[0], self.labels[0], features[1], self.folds, seed)
-        return predicted, float(np.mean(predicted == self.labels[1])), penalty
-
-
 def measure_linear(
     encoders: Sequence[Encoder],
     collection: Collection,
@@ -120,6 +84,8 @@ def measure_linear(
     folds: int = 5,
     device: str = "cpu",
     names: Sequence[str] = ("encoder",),
+    C: float | None = None,
+    as_: Paper | None = None,
 ) -> LinearResult:
     """Fit a linear SVM on the training split's features, score it on the test split, several times.
 
@@ -128,37 +94,44 @@ def measure_linear(
     encoder with a new initialisation goes through exactly the same. Several encoders, which should differ
     in their pre-training seed only, take turns, one a repetition.
 
+    As a paper measures, C is the paper's, on features that are not scaled, and the points are the first that
+    are stored. Then nothing is drawn, and each encoder is measured once; untrained ones still `seeds` times.
+
     Args:
         encoders: one or more pre-trained encoders of one architecture.
         collection: with classes and a test split.
-        points: points of each cloud; 1,024 or all there are if not given.
+        points: points of each cloud; the paper's, else 1,024, or all there are if not given.
         seeds: repetitions, at least one for each encoder.
-        folds: of the cross-validation.
+        folds: of the cross-validation; not used where C is given.
         device: where features are computed.
         names: the encoders' names, for the record.
+        C: of the SVM, instead of cross-validation or of the paper's.
+        as_: the paper whose setting to use; what is given beside it wins.
 
     Raises:
-        UserError: no classes, no test split, too few shapes.
+        UserError: no classes, no test split, too few shapes, points or C that are not above 0.
     """
-    train, test = labelled(collection, folds)
-    probe = _Probe(
-        clouds=(collection.points(train), collection.points(test)),
-        labels=(collection.labels[train], collection.labels[test]),
-        points=min(points or 1024, collection.info.points),
-        folds=folds,
-        device=device,
-    )
+    preset = PRESETS[as_] if as_ else None
+    if preset:
+        C = preset.penalty(collection) if C is None else C
+        points = preset.points if points is None else points
+    elif points is None:
+        points = 1024
+    probe = Probe.of(collection, points, folds, device, C, first=preset is not None)
     repetitions = list(range(max(seeds, len(encoders))))
+    varies = probe.draws or C is None
+    measured = len(repetitions) if varies else len(encoders)
     trained, untrained = [], []
     known: dict[int, list[np.ndarray]] = {}  # features that no draw of points can change
     with progress_bar("probes") as progress:
-        task = progress.add_task("linear probe", total=2 * len(repetitions), note="")
+        task = progress.add_task("linear probe", total=measured + len(repetitions), note="")
         for seed in repetitions:
             which = seed % len(encoders)
-            if probe.draws or which not in known:
-                known[which] = probe.features(encoders[which], seed)
-            trained.append(probe.predict(known[which], seed))
-            progress.advance(task)
+            if seed < measured:
+                if probe.draws or which not in known:
+                    known[which] = probe.features(encoders[which], seed)
+                trained.append(probe.predict(known[which], seed))
+                progress.advance(task)
             fresh = untrained_like(encoders[which], seed)
             untrained.append(probe.predict(probe.features(fresh, seed), seed))
             progress.advance(task)
@@ -170,10 +143,11 @@ def measure_linear(
         data=collection.info.name,
         encoders=list(names),
         points=probe.points,
-        train=len(train),
-        test=len(test),
-        classifier=f"linear SVM (SVC), C by {folds}-fold cross-validation on the training split",
-        spread=_spread(len(encoders), probe.draws, len(repetitions)),
+        train=len(probe.labels[0]),
+        test=len(probe.labels[1]),
+        protocol=as_ or "ours",
+        classifier=probe.classifier + (f" ({preset.words}); the first stored points" if preset else ""),
+        spread=_spread(len(encoders), probe, len(repetitions)),
         seeds=repetitions,
         classes=collection.info.classes,
         pretrained=scores[0],
@@ -183,15 +157,18 @@ def measure_linear(
     )
 
 
-def _spread(encoders: int, drawn: bool, repetitions: int) -> str:
+def _spread(encoders: int, probe: Probe, repetitions: int) -> str:
     """What the ± stands for, in words."""
-    varied = ["cross-validation folds"]
-    if drawn:
-        varied.insert(0, "the points drawn")
-    if encoders > 1:
-        varied.insert(0, f"{encoders} pre-training seeds")
+    several = f"{encoders} pre-training seeds" if encoders > 1 else ""
+    folds = "" if probe.C else "cross-validation folds"
+    varied = [words for words in (several, "the points drawn" if probe.draws else "", folds) if words]
+    measured = encoders if probe.C and not probe.draws else repetitions
+    spread = f"mean ± standard deviation of {measured}: {', '.join(varied)}" if varied else "measured once"
+    if not probe.C:
+        return f"{spread}; untrained: also the initialisation"
     return (
-        f"mean ± standard deviation of {repetitions}: {', '.join(varied)}; untrained: also the initialisation"
+        f"{spread}; untrained: {repetitions} initialisations. One C for all suits features of one scale, and "
+        "untrained ones have another: with a fixed C the gain is not due to pre-training alone"
     )
 
 
@@ -201,6 +178,8 @@ def evaluate_linear(
     points: int | None = None,
     seeds: int = 3,
     folds: int = 5,
+    C: float | None = None,
+    as_: Paper | None = None,
     device: str | None = None,
     output: str | None = None,
 ) -> LinearResult:
@@ -209,18 +188,27 @@ def evaluate_linear(
     Fits on the collection's training split and scores on its test split; C is chosen by cross-validation on
     the training split; the encoder is frozen in eval mode.
 
+    With --as, a paper's C and points instead, to check a published figure. That result has a file of its own,
+    `linear-as-PAPER.json` (`linear-C-0.1.json` where C alone is given), so that `linear.json` stays the
+    figure for which nothing was fixed by hand.
+
     Args:
         encoder: a run, an encoder folder, a hub id, or several runs that differ in their seed, as a list or
             as a quoted pattern ('runs/shapes-seed*').
         data: a prepared collection with classes.
         points: points of each cloud; 1,024 or all there are if not given.
         seeds: repetitions; each draws points and folds anew, and a new untrained encoder.
-        folds: of the cross-validation.
+        folds: of the cross-validation; not used where C is given.
+        C: penalty of the SVM, instead of cross-validation.
+        as_: C and points of a paper's program: crosspoint, crossnet and adacrossnet 0.01 (CrossPoint's
+            training loop has 0.1: --C 0.1), point-m2ae and joint-mae 0.012, on ScanObjectNN 0.042; the first
+            1,024 stored points, adacrossnet all of them. --C and --points given beside it win.
         device: cpu or cuda; cuda if there is one.
-        output: where to write the result as JSON; by default `evaluation/linear.json` of the (first) run.
+        output: where to write the result as JSON; by default `evaluation/linear.json` of the (first) run,
+            `linear-as-PAPER.json` with --as, `linear-C-0.1.json` with --C 0.1.
 
     Raises:
-        UserError: no such encoder or collection, no classes, too few shapes.
+        UserError: no such encoder or collection, no classes, too few shapes, points or C not above 0.
     """
     found = find_encoders(encoder)
     result = measure_linear(
@@ -231,6 +219,9 @@ def evaluate_linear(
         folds=folds,
         device=device or ("cuda" if torch.cuda.is_available() else "cpu"),
         names=[item.name for item in found],
+        C=C,
+        as_=as_,
     )
-    save(result, output, found[0].run, "linear")
+    other = f"-as-{as_}" if as_ else f"-C-{C:g}" if C else ""
+    save(result, output, found[0].run, f"linear{other}")
     return result

@@ -3,7 +3,7 @@
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +59,30 @@ class Schedule:
     def all_epochs(self, count: int) -> int:
         """Passes over `count` samples: `epochs`, or as many as `least_steps` asks for."""
         return max(self.epochs, math.ceil(self.least_steps / self.steps_per_epoch(count)))
+
+    def changed(
+        self, epochs: int | None = None, batch_size: int | None = None, learning_rate: float | None = None
+    ) -> "Schedule":
+        """This schedule with what is given put in its place.
+
+        With `epochs` there are exactly as many; the last rate keeps its share of the largest.
+
+        Raises:
+            UserError: a number that is not above 0.
+        """
+        given = {"epochs": epochs, "batch_size": batch_size, "learning_rate": learning_rate}
+        for name, value in given.items():
+            if value is not None and value <= 0:
+                raise UserError(f"{name} is {value}; expected above 0.")
+        rate = learning_rate or self.learning_rate
+        return replace(
+            self,
+            epochs=epochs or self.epochs,
+            least_steps=0 if epochs else self.least_steps,
+            batch_size=batch_size or self.batch_size,
+            learning_rate=rate,
+            last_rate=rate * self.last_rate / self.learning_rate,
+        )
 
     def rate(self, step: int, count: int) -> float:
         """The learning rate of a step, from 0."""
