@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from adacross.errors import UserError as UserError
     from adacross.evaluation.features import encode as encode
     from adacross.evaluation.linear import evaluate_linear as evaluate_linear
-    from adacross.evaluation.retrieval import evaluate_retrieval as evaluate_retrieval
+    from adacross.evaluation.retrieval.measure import evaluate_retrieval as evaluate_retrieval
     from adacross.losses.nt_xent import nt_xent as nt_xent
     from adacross.methods import AdaCrossNet as AdaCrossNet
     from adacross.methods import CrossNet as CrossNet
@@ -46,7 +46,7 @@ _HOMES = {
     "UserError": "adacross.errors",
     "encode": "adacross.evaluation.features",
     "evaluate_linear": "adacross.evaluation.linear",
-    "evaluate_retrieval": "adacross.evaluation.retrieval",
+    "evaluate_retrieval": "adacross.evaluation.retrieval.measure",
     "inspect": "adacross.data.inspect",
     "load_encoder": "adacross.encoders",
     "load_official": "adacross.encoders",

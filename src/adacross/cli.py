@@ -68,7 +68,7 @@ COMMANDS = {
         ),
     ),
     "evaluate few-shot": Command(
-        "adacross.evaluation.few_shot:evaluate_few_shot",
+        "adacross.evaluation.few_shot.measure:evaluate_few_shot",
         "a few labelled shapes of a few classes: accuracy over many episodes",
         (
             "adacross evaluate few-shot runs/parts collections/parts",
@@ -86,7 +86,7 @@ COMMANDS = {
         ),
     ),
     "evaluate part-seg": Command(
-        "adacross.evaluation.part_segmentation:evaluate_part_segmentation",
+        "adacross.evaluation.segmentation.parts:evaluate_part_segmentation",
         "a part for every point: instance and class mIoU, beside a network from scratch",
         (
             "adacross evaluate part-seg runs/shapenet collections/shapenetpart",
@@ -94,7 +94,7 @@ COMMANDS = {
         ),
     ),
     "evaluate sem-seg": Command(
-        "adacross.evaluation.semantic_segmentation:evaluate_semantic_segmentation",
+        "adacross.evaluation.segmentation.scenes:evaluate_semantic_segmentation",
         "a class for every point of a room: overall accuracy and mIoU by held-out area",
         (
             "adacross evaluate sem-seg runs/shapenet collections/s3dis",
@@ -102,7 +102,7 @@ COMMANDS = {
         ),
     ),
     "evaluate retrieval": Command(
-        "adacross.evaluation.retrieval:evaluate_retrieval",
+        "adacross.evaluation.retrieval.measure:evaluate_retrieval",
         "picture to shape, shape to picture, shape to shape: recall@k, mAP",
         (
             "adacross evaluate retrieval runs/parts collections/parts",
@@ -110,17 +110,17 @@ COMMANDS = {
         ),
     ),
     "evaluate robustness": Command(
-        "adacross.evaluation.robustness:evaluate_robustness",
+        "adacross.evaluation.robustness.measure:evaluate_robustness",
         "accuracy under 15 corruptions at 5 severities, any rotation, and fewer points",
         ("adacross evaluate robustness runs/parts collections/parts",),
     ),
     "evaluate images": Command(
-        "adacross.evaluation.image_few_shot:evaluate_images",
+        "adacross.evaluation.images.measure:evaluate_images",
         "few-shot classification of pictures with the pre-trained image tower",
         ("adacross evaluate images runs/parts CIFAR-FS/",),
     ),
     "evaluate compare": Command(
-        "adacross.evaluation.compare:evaluate_compare",
+        "adacross.evaluation.compare.measure:evaluate_compare",
         "several encoders on the same seeds: one table with significance",
         (
             "adacross evaluate compare runs/crosspoint runs/adacrossnet collections/parts",

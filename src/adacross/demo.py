@@ -13,16 +13,17 @@ from adacross.console import console
 from adacross.data.collection import Collection
 from adacross.data.prepare import prepare
 from adacross.errors import UserError
-from adacross.evaluation.compare import Comparison, evaluate_compare
-from adacross.evaluation.few_shot import FewShotResult, evaluate_few_shot
+from adacross.evaluation.compare.comparison import Comparison
+from adacross.evaluation.compare.measure import evaluate_compare
+from adacross.evaluation.few_shot.measure import FewShotResult, evaluate_few_shot
 from adacross.evaluation.fine_tune import FineTuneResult, evaluate_fine_tune
-from adacross.evaluation.image_few_shot import ImageFewShotResult, evaluate_images
+from adacross.evaluation.images.measure import ImageFewShotResult, evaluate_images
 from adacross.evaluation.linear import LinearResult, evaluate_linear
-from adacross.evaluation.part_segmentation import PartSegResult, evaluate_part_segmentation
 from adacross.evaluation.results import load
-from adacross.evaluation.retrieval import RetrievalResult, evaluate_retrieval
-from adacross.evaluation.robustness import RobustnessResult, evaluate_robustness
-from adacross.evaluation.semantic_segmentation import SemSegResult, evaluate_semantic_segmentation
+from adacross.evaluation.retrieval.measure import RetrievalResult, evaluate_retrieval
+from adacross.evaluation.robustness.measure import RobustnessResult, evaluate_robustness
+from adacross.evaluation.segmentation.parts import PartSegResult, evaluate_part_segmentation
+from adacross.evaluation.segmentation.scenes import SemSegResult, evaluate_semantic_segmentation
 from adacross.files import whole_folder
 from adacross.report import write_report
 from adacross.training.config import PretrainConfig

@@ -16,15 +16,15 @@ from adacross.cli import main
 from adacross.data.collection import Collection
 from adacross.encoders import DGCNN, Encoder, PointNet
 from adacross.errors import UserError
-from adacross.evaluation import compare_tasks
-from adacross.evaluation.compare import measure_compare
-from adacross.evaluation.comparison import Comparison, as_csv, as_markdown
-from adacross.evaluation.episodes import draw_episodes
+from adacross.evaluation.compare import tasks
+from adacross.evaluation.compare.comparison import Comparison, as_csv, as_markdown
+from adacross.evaluation.compare.measure import measure_compare
+from adacross.evaluation.compare.significance import holm, independent, paired_test
 from adacross.evaluation.features import encode
-from adacross.evaluation.few_shot import measure_few_shot
+from adacross.evaluation.few_shot.episodes import draw_episodes
+from adacross.evaluation.few_shot.measure import measure_few_shot
 from adacross.evaluation.linear import measure_linear
 from adacross.evaluation.results import load
-from adacross.evaluation.significance import holm, independent, paired_test
 from adacross.evaluation.sources import untrained_like
 
 SMALL = {"seeds": 4, "points": 40, "folds": 3}
@@ -230,15 +230,15 @@ def test_an_interrupted_comparison_goes_on(
     whole = measure_compare(given, toy_collection, **QUICK)
     measured: list[Encoder] = []
 
-    features = compare_tasks.Gallery.features
+    features = tasks.Gallery.features
 
-    def stops(self: compare_tasks.Gallery, encoder: Encoder, seed: int) -> np.ndarray:
+    def stops(self: tasks.Gallery, encoder: Encoder, seed: int) -> np.ndarray:
         measured.append(encoder)
         if len(measured) == 6:
             raise KeyboardInterrupt
         return features(self, encoder, seed)
 
-    monkeypatch.setattr(compare_tasks.Gallery, "features", stops)
+    monkeypatch.setattr(tasks.Gallery, "features", stops)
     path = tmp_path / "compare.json"
     with pytest.raises(KeyboardInterrupt):
         measure_compare(given, toy_collection, **QUICK, result=path)

@@ -16,11 +16,11 @@ from adacross.data.collection import Collection
 from adacross.encoders import Encoder, PointNet
 from adacross.errors import UserError
 from adacross.evaluation import classification
-from adacross.evaluation.episodes import Episode, EpisodeSet, Rule, draw_episodes, read_episodes
 from adacross.evaluation.features import encode
-from adacross.evaluation.few_shot import FewShotResult, measure_few_shot
-from adacross.evaluation.few_shot_learners import episode_accuracy
-from adacross.evaluation.few_shot_protocol import OURS, PRESETS
+from adacross.evaluation.few_shot.episodes import Episode, EpisodeSet, Rule, draw_episodes, read_episodes
+from adacross.evaluation.few_shot.learners import episode_accuracy
+from adacross.evaluation.few_shot.measure import FewShotResult, measure_few_shot
+from adacross.evaluation.few_shot.protocol import OURS, PRESETS
 from adacross.evaluation.results import load
 from adacross.evaluation.sources import untrained_like
 from adacross.training.loop import Interrupted
@@ -227,7 +227,7 @@ def test_fewer_points_are_drawn_the_same_for_all_clouds(
         seen.append(clouds)
         return np.random.default_rng(0).normal(size=(len(clouds), network.dim)).astype(np.float32)
 
-    monkeypatch.setattr("adacross.evaluation.few_shot_learners.encode", spy)
+    monkeypatch.setattr("adacross.evaluation.few_shot.learners.encode", spy)
     episodes = draw_episodes(toy_collection, [3], [1], Rule(episodes=5))
     drawing = measure_few_shot([encoder], toy_collection, episodes, replace(OURS, points=40))
     assert "3 draws of points take turns" in drawing.spread

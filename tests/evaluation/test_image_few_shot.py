@@ -19,8 +19,8 @@ from adacross.data.augment import plain_views
 from adacross.data.image_set import ImageSet, read_image_set
 from adacross.encoders import ResNet
 from adacross.errors import UserError
-from adacross.evaluation.image_episodes import Study, accuracy, draw_episodes, half_width, solve
-from adacross.evaluation.image_few_shot import ImageFewShotResult, enough, evaluate_images, measure_images
+from adacross.evaluation.images.episodes import Study, accuracy, draw_episodes, half_width, solve
+from adacross.evaluation.images.measure import ImageFewShotResult, enough, evaluate_images, measure_images
 from adacross.evaluation.results import load
 from adacross.training.config import PretrainConfig
 from adacross.training.run import load_method, new_method, save_method

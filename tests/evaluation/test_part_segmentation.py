@@ -12,13 +12,13 @@ from adacross.data.collection import Collection, CollectionInfo
 from adacross.encoders import DGCNNPartSeg, PointNet
 from adacross.encoders.segmenter import Segmenter
 from adacross.errors import UserError
-from adacross.evaluation import segmenting
-from adacross.evaluation.part_segmentation import PartSegResult, measure_part_segmentation
-from adacross.evaluation.part_task import category_parts, part_task
 from adacross.evaluation.results import load, save
-from adacross.evaluation.segmentation_metrics import shape_ious
-from adacross.evaluation.segmentation_presets import PART_PRESETS, PARTS, chosen
-from adacross.evaluation.segmenting import Clouds, Protocol, draw, new_segmenter, predict, train
+from adacross.evaluation.segmentation import training
+from adacross.evaluation.segmentation.metrics import shape_ious
+from adacross.evaluation.segmentation.part_task import category_parts, part_task
+from adacross.evaluation.segmentation.parts import PartSegResult, measure_part_segmentation
+from adacross.evaluation.segmentation.presets import PART_PRESETS, PARTS, chosen
+from adacross.evaluation.segmentation.training import Clouds, Protocol, draw, new_segmenter, predict, train
 from adacross.evaluation.sources import untrained_like
 from adacross.evaluation.supervised import Schedule
 from adacross.training.loop import Interrupted
@@ -101,7 +101,7 @@ def test_ctrl_c_keeps_what_is_done(
     monkeypatch: pytest.MonkeyPatch,
 ):
     calls = []
-    real = segmenting.fit
+    real = training.fit
 
     def stopping(*args, **kwargs):
         calls.append(kwargs["note"])
@@ -109,7 +109,7 @@ def test_ctrl_c_keeps_what_is_done(
             raise Interrupted("stopped")
         return real(*args, **kwargs)
 
-    monkeypatch.setattr(segmenting, "fit", stopping)
+    monkeypatch.setattr(training, "fit", stopping)
     path = tmp_path / "part-seg.json"
     with pytest.raises(Interrupted):
         measure_part_segmentation([encoder], toy_collection, BRIEF, fractions=(0.3,), seeds=2, result=path)

@@ -13,10 +13,10 @@ from adacross.data.collection import Collection
 from adacross.data.prepare import prepare
 from adacross.encoders import Encoder, PointNet
 from adacross.errors import UserError
-from adacross.evaluation import retrieval
 from adacross.evaluation.features import encode
 from adacross.evaluation.results import load
-from adacross.evaluation.retrieval import RetrievalResult, evaluate_retrieval, measure_retrieval
+from adacross.evaluation.retrieval import measure
+from adacross.evaluation.retrieval.measure import RetrievalResult, evaluate_retrieval, measure_retrieval
 from adacross.evaluation.sources import untrained_like
 from adacross.methods import CrossModal
 from adacross.training.run import load_method
@@ -142,17 +142,15 @@ def test_shapes_find_themselves_by_other_points(method: CrossModal, toy_collecti
 
 
 def test_too_few_other_points_are_not_compared(method: CrossModal, toy_collection: Collection):
-    gallery = retrieval.Gallery(
+    gallery = measure.Gallery(
         toy_collection, np.arange(12), toy_collection.points(np.arange(12)), 60, torch.device("cpu")
     )
     assert gallery.pair_points == 32  # half of what is stored
     assert (
-        retrieval.Gallery(gallery.collection, gallery.test, gallery.clouds, 31, gallery.device).pair_points
-        == 0
+        measure.Gallery(gallery.collection, gallery.test, gallery.clouds, 31, gallery.device).pair_points == 0
     )
     assert (
-        retrieval.Gallery(gallery.collection, gallery.test, gallery.clouds, 64, gallery.device).pair_points
-        == 0
+        measure.Gallery(gallery.collection, gallery.test, gallery.clouds, 64, gallery.device).pair_points == 0
     )
 
 
@@ -208,7 +206,7 @@ def test_an_interrupted_measurement_goes_on(
     method: CrossModal, toy_collection: Collection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     done: list[int] = []
-    real = retrieval._repetition
+    real = measure._repetition
 
     def stopping(gallery: object, trained: object, which: int, seed: int, examples: int) -> object:
         if seed == 1 and len(done) == 1:
@@ -216,13 +214,13 @@ def test_an_interrupted_measurement_goes_on(
         done.append(seed)
         return real(gallery, trained, which, seed, examples)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(retrieval, "_repetition", stopping)
+    monkeypatch.setattr(measure, "_repetition", stopping)
     with pytest.raises(KeyboardInterrupt):
         measure_retrieval([method], toy_collection, seeds=2, result=tmp_path / "r.json")
     done.append(-1)
     again = measure_retrieval([method], toy_collection, seeds=2, result=tmp_path / "r.json")
     assert done == [0, -1, 1]
-    monkeypatch.setattr(retrieval, "_repetition", real)
+    monkeypatch.setattr(measure, "_repetition", real)
     assert again == measure_retrieval([method], toy_collection, seeds=2)
 
 

@@ -12,13 +12,13 @@ from adacross.data.collection import Collection
 from adacross.data.corruptions import KINDS, SEVERITIES, corrupt, rotate
 from adacross.encoders import DGCNN, PointM2AE, load_encoder
 from adacross.errors import UserError
-from adacross.evaluation import damage
-from adacross.evaluation.corruption_error import mean_corruption_error, summarise
-from adacross.evaluation.damage import Recognised, fewer_points, try_out
 from adacross.evaluation.labelled import labelled
 from adacross.evaluation.linear import measure_linear
 from adacross.evaluation.results import load
-from adacross.evaluation.robustness import RobustnessResult, measure_robustness, stratified
+from adacross.evaluation.robustness import damage
+from adacross.evaluation.robustness.damage import Recognised, fewer_points, try_out
+from adacross.evaluation.robustness.errors import mean_corruption_error, summarise
+from adacross.evaluation.robustness.measure import RobustnessResult, measure_robustness, stratified
 from adacross.evaluation.svm import fit_svm, svm
 
 FOLDS, SHAPES = 3, 50
@@ -136,7 +136,7 @@ def test_a_reference_without_errors_cannot_normalise():
 def test_clean_accuracy_is_the_linear_probe_s(toy_run: Path, toy_collection: Collection, monkeypatch):
     """The same points, the same folds, the same classifier."""
     monkeypatch.setattr(damage, "KINDS", {})  # nothing but clean, turned, fewer
-    monkeypatch.setattr("adacross.evaluation.corruption_error.KINDS", {"clean": None})
+    monkeypatch.setattr("adacross.evaluation.robustness.errors.KINDS", {"clean": None})
     encoder = load_encoder(toy_run / "encoder").train()
     ours = measure_robustness([encoder], toy_collection, seeds=2, folds=FOLDS)
     linear = measure_linear([encoder], toy_collection, seeds=2, folds=FOLDS)

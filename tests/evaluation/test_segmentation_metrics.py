@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from adacross.evaluation.segmentation_metrics import (
+from adacross.evaluation.segmentation.metrics import (
     category_means,
     mean_of_known,
     overlaps,

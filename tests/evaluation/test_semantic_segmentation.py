@@ -13,10 +13,10 @@ from adacross.data.shape import Shape
 from adacross.encoders import DGCNNSemSeg, PointNet
 from adacross.errors import UserError
 from adacross.evaluation.results import load, save
-from adacross.evaluation.scene_task import SceneTask, held_out
-from adacross.evaluation.segmentation_presets import SCENE_PRESETS, SCENES, chosen
-from adacross.evaluation.segmenting import Protocol
-from adacross.evaluation.semantic_segmentation import SemSegResult, measure_semantic_segmentation
+from adacross.evaluation.segmentation.presets import SCENE_PRESETS, SCENES, chosen
+from adacross.evaluation.segmentation.scene_task import SceneTask, held_out
+from adacross.evaluation.segmentation.scenes import SemSegResult, measure_semantic_segmentation
+from adacross.evaluation.segmentation.training import Protocol
 from adacross.evaluation.supervised import Schedule
 
 CLASSES = ["ceiling", "floor", "wall", "chair"]

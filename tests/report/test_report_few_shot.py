@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from adacross.evaluation.comparison import ComparedRow, Comparison
-from adacross.evaluation.few_shot import FewShotResult, SettingResult
+from adacross.evaluation.compare.comparison import ComparedRow, Comparison
+from adacross.evaluation.few_shot.measure import FewShotResult, SettingResult
 from adacross.evaluation.linear import LinearResult, Score
 from adacross.evaluation.results import Figure, load, save
 from adacross.report import RunData, render

@@ -15,10 +15,10 @@ from test_sections import EVIL, Reader, said
 
 from adacross.data.collection import Collection
 from adacross.data.columns import encode_view
-from adacross.evaluation.image_few_shot import ImageFewShotResult
-from adacross.evaluation.image_result import EpisodeScore, Example, Query, Setting
+from adacross.evaluation.images.measure import ImageFewShotResult
+from adacross.evaluation.images.result import EpisodeScore, Example, Query, Setting
 from adacross.evaluation.results import Figure, save
-from adacross.evaluation.retrieval import evaluate_retrieval
+from adacross.evaluation.retrieval.measure import evaluate_retrieval
 from adacross.report import RunData, reading, render
 from adacross.report.image_few_shot import image_few_shot, verdict
 from adacross.report.inputs import Direction, Search

@@ -9,10 +9,10 @@ from conftest import make_cloud
 from test_sections import EVIL, Reader, said
 
 from adacross.data.corruptions import FAMILIES, KINDS
-from adacross.evaluation.corruption_error import summarise
-from adacross.evaluation.damage import Recognised
 from adacross.evaluation.results import save
-from adacross.evaluation.robustness import Example, RobustnessResult
+from adacross.evaluation.robustness.damage import Recognised
+from adacross.evaluation.robustness.errors import summarise
+from adacross.evaluation.robustness.measure import Example, RobustnessResult
 from adacross.report import RunData, render
 from adacross.report.html import Section
 from adacross.report.robustness import NAMES, robustness

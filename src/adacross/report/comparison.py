@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from adacross.evaluation.comparison import ComparedRow, Comparison
+from adacross.evaluation.compare.comparison import ComparedRow, Comparison
 from adacross.report.html import Html, Section, count, join, percent, plot, table, tag
 from adacross.report.inputs import RunData
 from adacross.report.plots import axis, layout, plot_text

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from adacross.evaluation.few_shot import FewShotResult, SettingResult
+from adacross.evaluation.few_shot.measure import FewShotResult, SettingResult
 from adacross.report.html import Html, Section, count, join, percent, plot, plural, table, tag
 from adacross.report.inputs import RunData
 from adacross.report.names import METHODS

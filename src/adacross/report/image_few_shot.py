@@ -2,7 +2,7 @@
 
 import base64
 
-from adacross.evaluation.image_result import NAMES, EpisodeScore, Example, ImageFewShotResult, Query, Setting
+from adacross.evaluation.images.result import NAMES, EpisodeScore, Example, ImageFewShotResult, Query, Setting
 from adacross.report.html import Html, Section, join, percent, picture, plural, table, tag
 from adacross.report.inputs import RunData
 

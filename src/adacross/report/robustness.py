@@ -15,9 +15,9 @@ from adacross.report.inputs import RunData
 from adacross.report.plots import axis, layout
 
 if TYPE_CHECKING:
-    from adacross.evaluation.corruption_error import Robustness
     from adacross.evaluation.results import Figure
-    from adacross.evaluation.robustness import Example, RobustnessResult
+    from adacross.evaluation.robustness.errors import Robustness
+    from adacross.evaluation.robustness.measure import Example, RobustnessResult
 
 NAMES = {
     "occlusion": "occlusion",

@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from typing import Any
 
-from adacross.evaluation.part_segmentation import PartSegResult
 from adacross.evaluation.results import Figure
-from adacross.evaluation.semantic_segmentation import SemSegResult
+from adacross.evaluation.segmentation.parts import PartSegResult
+from adacross.evaluation.segmentation.scenes import SemSegResult
 from adacross.report.html import Html, Section, join, percent, plot, plural, table, tag
 from adacross.report.inputs import RunData
 from adacross.report.plots import LINES, axis, layout

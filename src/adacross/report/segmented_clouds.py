@@ -9,7 +9,7 @@ from jaxtyping import Bool, Int64, UInt8
 
 from adacross.data.render import orbit, render_cloud
 from adacross.data.shape import Cloud
-from adacross.evaluation.segmenting import Example
+from adacross.evaluation.segmentation.training import Example
 from adacross.report.drawing import BALL, GIVEN, LIGHT, PREDICTED, ROOM, SIDE
 from adacross.report.gather import webp
 from adacross.report.html import Html, percent, picture, tag

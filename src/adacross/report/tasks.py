@@ -11,25 +11,25 @@ if TYPE_CHECKING:
 
 # The result's file in `evaluation/`, its type, and what draws it: `(data, result) -> Section`.
 TASKS = {
-    "few-shot": ("adacross.evaluation.few_shot:FewShotResult", "adacross.report.few_shot:few_shot"),
+    "few-shot": ("adacross.evaluation.few_shot.measure:FewShotResult", "adacross.report.few_shot:few_shot"),
     "fine-tune": ("adacross.evaluation.fine_tune:FineTuneResult", "adacross.report.fine_tuning:fine_tuning"),
     "part-seg": (
-        "adacross.evaluation.part_segmentation:PartSegResult",
+        "adacross.evaluation.segmentation.parts:PartSegResult",
         "adacross.report.segmentation:part_segmentation",
     ),
     "sem-seg": (
-        "adacross.evaluation.semantic_segmentation:SemSegResult",
+        "adacross.evaluation.segmentation.scenes:SemSegResult",
         "adacross.report.segmentation:semantic_segmentation",
     ),
     "robustness": (
-        "adacross.evaluation.robustness:RobustnessResult",
+        "adacross.evaluation.robustness.measure:RobustnessResult",
         "adacross.report.robustness:robustness",
     ),
     "images": (
-        "adacross.evaluation.image_few_shot:ImageFewShotResult",
+        "adacross.evaluation.images.measure:ImageFewShotResult",
         "adacross.report.image_few_shot:image_few_shot",
     ),
-    "compare": ("adacross.evaluation.compare:Comparison", "adacross.report.comparison:comparison"),
+    "compare": ("adacross.evaluation.compare.comparison:Comparison", "adacross.report.comparison:comparison"),
 }
 
 

@@ -25,8 +25,8 @@ from adacross.data.columns import encode_view
 from adacross.data.image_set import ImageSet, read_image_set
 from adacross.encoders import ResNet
 from adacross.errors import UserError
-from adacross.evaluation.image_episodes import PENALTY, Study, accuracy, solve
-from adacross.evaluation.image_result import NAMES, EpisodeScore, Example, ImageFewShotResult, Query, Setting
+from adacross.evaluation.images.episodes import PENALTY, Study, accuracy, solve
+from adacross.evaluation.images.result import NAMES, EpisodeScore, Example, ImageFewShotResult, Query, Setting
 from adacross.evaluation.results import Ledger, fingerprint, result_path, save
 from adacross.evaluation.sources import find_encoders
 from adacross.methods import CrossModal

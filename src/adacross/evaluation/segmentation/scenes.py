@@ -16,10 +16,17 @@ from adacross.data.collection import Collection
 from adacross.encoders import Encoder
 from adacross.errors import UserError
 from adacross.evaluation.results import Figure, Ledger, Paper, fingerprint, result_path, save
-from adacross.evaluation.scene_task import COORDINATES, Coordinates, Held, SceneTask, held_out, of_rooms
-from adacross.evaluation.segmentation_metrics import mean_of_known, scene_ious
-from adacross.evaluation.segmentation_presets import SCENE_PRESETS, SCENES, chosen
-from adacross.evaluation.segmenting import ARMS, Example, Protocol, mean_over_seeds
+from adacross.evaluation.segmentation.metrics import mean_of_known, scene_ious
+from adacross.evaluation.segmentation.presets import SCENE_PRESETS, SCENES, chosen
+from adacross.evaluation.segmentation.scene_task import (
+    COORDINATES,
+    Coordinates,
+    Held,
+    SceneTask,
+    held_out,
+    of_rooms,
+)
+from adacross.evaluation.segmentation.training import ARMS, Example, Protocol, mean_over_seeds
 from adacross.evaluation.sources import find_encoders, untrained_like
 
 

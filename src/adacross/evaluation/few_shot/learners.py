@@ -12,9 +12,9 @@ from rich.progress import Progress
 from adacross.data.collection import Collection
 from adacross.encoders import Encoder
 from adacross.evaluation import classification
-from adacross.evaluation.episodes import Episode, Setting
 from adacross.evaluation.features import encode
-from adacross.evaluation.few_shot_protocol import FewShotProtocol
+from adacross.evaluation.few_shot.episodes import Episode, Setting
+from adacross.evaluation.few_shot.protocol import FewShotProtocol
 from adacross.evaluation.results import Ledger
 from adacross.evaluation.sources import untrained_like
 from adacross.training.loop import step_seed

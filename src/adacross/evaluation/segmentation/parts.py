@@ -15,10 +15,10 @@ from adacross.data.collection import Collection
 from adacross.encoders import Encoder
 from adacross.errors import UserError
 from adacross.evaluation.fine_tune import fraction_of
-from adacross.evaluation.part_task import CONVENTIONS, PartTask, part_task
 from adacross.evaluation.results import Figure, Ledger, Paper, fingerprint, result_path, save
-from adacross.evaluation.segmentation_presets import PART_PRESETS, PARTS, chosen
-from adacross.evaluation.segmenting import ARMS, Example, Protocol, examples, mean_over_seeds
+from adacross.evaluation.segmentation.part_task import CONVENTIONS, PartTask, part_task
+from adacross.evaluation.segmentation.presets import PART_PRESETS, PARTS, chosen
+from adacross.evaluation.segmentation.training import ARMS, Example, Protocol, examples, mean_over_seeds
 from adacross.evaluation.sources import find_encoders, untrained_like
 
 

@@ -12,8 +12,8 @@ from adacross.data.collection import Collection
 from adacross.encoders import Encoder
 from adacross.encoders.segmenter import Segmenter, scene_segmenter
 from adacross.errors import UserError
-from adacross.evaluation.segmentation_metrics import overlaps
-from adacross.evaluation.segmenting import (
+from adacross.evaluation.segmentation.metrics import overlaps
+from adacross.evaluation.segmentation.training import (
     Clouds,
     Example,
     Protocol,

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from rich.table import Table
 
-from adacross.evaluation.image_episodes import PIXELS, half_width
+from adacross.evaluation.images.episodes import PIXELS, half_width
 from adacross.evaluation.results import Figure
 
 NAMES = {"pretrained": "pre-trained", "untrained": "untrained", "pixels": f"pixels, {PIXELS} x {PIXELS}"}

@@ -5,7 +5,7 @@ from dataclasses import replace
 from adacross.encoders import Encoder, PointM2AE
 from adacross.errors import UserError
 from adacross.evaluation.results import Paper
-from adacross.evaluation.segmenting import Protocol
+from adacross.evaluation.segmentation.training import Protocol
 from adacross.evaluation.supervised import Schedule
 
 # Settled on a held-out fifth of the built-in shapes' training split: of the rates 0.0003, 0.001 and 0.003 the

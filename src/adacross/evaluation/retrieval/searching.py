@@ -20,7 +20,7 @@ from adacross.evaluation.metrics import (
     recall_at,
     without_self,
 )
-from adacross.evaluation.retrieval_result import RANKS
+from adacross.evaluation.retrieval.result import RANKS
 from adacross.methods import CrossModal
 
 RESULTS = 5  # of an example

@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 
 from adacross.errors import UserError
 from adacross.evaluation import classification
-from adacross.evaluation.episodes import Rule
+from adacross.evaluation.few_shot.episodes import Rule
 from adacross.evaluation.results import Paper
 
 

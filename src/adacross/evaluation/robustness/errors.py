@@ -7,8 +7,8 @@ import numpy as np
 from jaxtyping import Float
 
 from adacross.data.corruptions import KINDS
-from adacross.evaluation.damage import Recognised
 from adacross.evaluation.results import Figure
+from adacross.evaluation.robustness.damage import Recognised
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,8 @@ from adacross.data.collection import Collection
 from adacross.encoders import Encoder
 from adacross.errors import UserError
 from adacross.evaluation.results import Figure, Ledger, fingerprint, result_path, save
-from adacross.evaluation.retrieval_result import PICTURES, RANKS, Example, RetrievalResult, Search
-from adacross.evaluation.searching import Gallery
+from adacross.evaluation.retrieval.result import PICTURES, RANKS, Example, RetrievalResult, Search
+from adacross.evaluation.retrieval.searching import Gallery
 from adacross.evaluation.sources import Found, find_encoders, untrained_like
 from adacross.methods import METHODS, CrossModal
 from adacross.training.config import PretrainConfig

@@ -12,9 +12,9 @@ from adacross.console import console, progress_bar
 from adacross.data.collection import Collection
 from adacross.encoders import Encoder
 from adacross.errors import UserError, one_of
-from adacross.evaluation.episodes import EpisodeSet, Setting, draw_episodes, read_episodes
-from adacross.evaluation.few_shot_learners import FineTuned, Frozen
-from adacross.evaluation.few_shot_protocol import OURS, PRESETS, FewShotProtocol
+from adacross.evaluation.few_shot.episodes import EpisodeSet, Setting, draw_episodes, read_episodes
+from adacross.evaluation.few_shot.learners import FineTuned, Frozen
+from adacross.evaluation.few_shot.protocol import OURS, PRESETS, FewShotProtocol
 from adacross.evaluation.results import Figure, Ledger, Paper, fingerprint, result_path, save
 from adacross.evaluation.sources import find_encoders
 

@@ -10,13 +10,13 @@ from adacross.data.collection import Collection, CollectionInfo
 from adacross.encoders import Encoder
 from adacross.encoders.segmenter import Segmenter, part_segmenter
 from adacross.errors import UserError
-from adacross.evaluation.segmentation_metrics import (
+from adacross.evaluation.segmentation.metrics import (
     category_means,
     mean_of_known,
     point_accuracy,
     shape_ious,
 )
-from adacross.evaluation.segmenting import Clouds, Protocol, new_segmenter, predict, train
+from adacross.evaluation.segmentation.training import Clouds, Protocol, new_segmenter, predict, train
 
 SHOWN = 6  # test shapes whose predictions are kept
 CONVENTIONS = ("all", "known")  # parts among which the arg-max is taken: all, or those of the known category

@@ -13,10 +13,10 @@ from adacross.console import progress_bar
 from adacross.data.collection import Collection
 from adacross.encoders import Encoder
 from adacross.errors import UserError
-from adacross.evaluation.corruption_error import Robustness, summarise
-from adacross.evaluation.damage import Repetition, clouds_of, fewer_points, plan, try_out
 from adacross.evaluation.labelled import labelled
 from adacross.evaluation.results import Ledger, fingerprint, result_path, save
+from adacross.evaluation.robustness.damage import Repetition, clouds_of, fewer_points, plan, try_out
+from adacross.evaluation.robustness.errors import Robustness, summarise
 from adacross.evaluation.sources import find_encoders, untrained_like
 
 NETWORKS = ("pre-trained", "untrained")

@@ -13,10 +13,10 @@ from adacross.console import progress_bar
 from adacross.data.collection import Collection
 from adacross.encoders import Encoder
 from adacross.errors import UserError, one_of
-from adacross.evaluation.compare_tasks import TASKS, Options, Task
-from adacross.evaluation.comparison import ComparedRow, Comparison, as_csv, as_markdown
+from adacross.evaluation.compare.comparison import ComparedRow, Comparison, as_csv, as_markdown
+from adacross.evaluation.compare.significance import FEWEST, holm, independent, paired_test
+from adacross.evaluation.compare.tasks import TASKS, Options, Task
 from adacross.evaluation.results import Figure, Ledger, fingerprint, result_path, save
-from adacross.evaluation.significance import FEWEST, holm, independent, paired_test
 from adacross.evaluation.sources import find_encoders, untrained_like
 from adacross.files import whole_file
 

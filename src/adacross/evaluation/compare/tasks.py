@@ -10,11 +10,11 @@ from rich.progress import Progress
 from adacross.data.collection import Collection
 from adacross.encoders import Encoder
 from adacross.errors import UserError
-from adacross.evaluation.episodes import draw_episodes
-from adacross.evaluation.few_shot_learners import FeatureTable, episode_accuracy
+from adacross.evaluation.few_shot.episodes import draw_episodes
+from adacross.evaluation.few_shot.learners import FeatureTable, episode_accuracy
 from adacross.evaluation.metrics import cosine_ranking, mean_average_precision, without_self
 from adacross.evaluation.probe import Probe
-from adacross.evaluation.searching import Gallery
+from adacross.evaluation.retrieval.searching import Gallery
 
 EPISODES = 10  # of a seed
 

@@ -1,0 +1,1 @@
+"""Several encoders on the same seeds."""

@@ -1,0 +1,1 @@
+"""Few-shot classification: the published protocols and ours."""

@@ -1,0 +1,1 @@
+"""Finding shapes by picture, pictures by shape, shapes by shape."""

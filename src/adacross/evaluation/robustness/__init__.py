@@ -1,0 +1,1 @@
+"""Accuracy under corruptions, rotations and fewer points."""

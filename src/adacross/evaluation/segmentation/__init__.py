@@ -1,0 +1,1 @@
+"""A part or a class for every point."""
