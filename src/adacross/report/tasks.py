@@ -1,10 +1,12 @@
 """Sections about measurements beyond probe and retrieval: one for each result that the run has."""
 
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from adacross.report.html import Section
+from adacross.report.html import Html, Section
+from adacross.report.names import METHODS
 
 if TYPE_CHECKING:
     from adacross.report.inputs import RunData
@@ -33,21 +35,50 @@ TASKS = {
 }
 
 
+# A paper's way of probing; the fair probe has its place in the overview.
+PRESETS = TASKS | {
+    "linear": ("adacross.evaluation.linear:LinearResult", "adacross.report.linear_preset:linear_preset")
+}
+
+
 def read_results(folder: Path) -> dict[str, Any]:
-    """Return the results that a run has, by task.
+    """Return the results that a run has, by the name of their file: a task, or a task as a paper measures it.
 
     Raises:
         UserError: a file is not a result of its task.
     """
     from adacross.evaluation.results import load
 
-    paths = {task: folder / "evaluation" / f"{task}.json" for task in TASKS}
-    return {task: load(_named(TASKS[task][0]), path) for task, path in paths.items() if path.is_file()}
+    kinds = {task: kind for task, (kind, _) in TASKS.items()}
+    kinds |= {f"{task}-as-{paper}": kind for task, (kind, _) in PRESETS.items() for paper in METHODS}
+    paths = {name: folder / "evaluation" / f"{name}.json" for name in kinds}
+    return {name: load(_named(kinds[name]), path) for name, path in paths.items() if path.is_file()}
 
 
 def task_sections(data: "RunData") -> list[Section]:
     """Return a section for every result."""
-    return [_named(TASKS[task][1])(data, result) for task, result in data.results.items()]
+    sections = []
+    for name, result in data.results.items():
+        task, _, paper = name.partition("-as-")
+        section: Section = _named(PRESETS[task][1])(data, result)
+        sections.append(as_measured_by(section, paper) if paper else section)
+    return sections
+
+
+def as_measured_by(section: Section, paper: str) -> Section:
+    """Return a section whose names say whose protocol it is, so that it can stand beside the fair one."""
+    if section.anchor.endswith(paper):
+        return section
+    body: str = section.body
+    for plot in section.figures:
+        body = body.replace(f'id="{plot}"', f'id="{plot}-{paper}"')
+    return replace(
+        section,
+        anchor=f"{section.anchor}-{paper}",
+        title=f"{section.title}, as {METHODS[paper]} measures",
+        body=Html(body),
+        figures={f"{plot}-{paper}": figure for plot, figure in section.figures.items()},
+    )
 
 
 def _named(place: str) -> Any:
