@@ -239,3 +239,12 @@ def test_the_installed_command_and_the_module_are_the_same():
         done = subprocess.run([*command, "evalute"], capture_output=True, text=True, check=False)
         assert done.returncode == 2
         assert "adacross: unknown command" in done.stderr
+
+
+def test_a_switch_stands_alone_or_with_a_word():
+    from adacross.cli import _spoken_out
+
+    assert _spoken_out(["a", "--full"], ["full"]) == ["a", "--full", "true"]
+    assert _spoken_out(["--full", "--seeds", "2"], ["full"]) == ["--full", "true", "--seeds", "2"]
+    assert _spoken_out(["--full", "false", "--full=true"], ["full"]) == ["--full", "false", "--full=true"]
+    assert _spoken_out([], ["full"]) == []

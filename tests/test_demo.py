@@ -48,6 +48,29 @@ def test_demo_does_the_whole_job_and_goes_on_where_it_stopped(
         demo(folder, encoder="dgcnn")
 
 
+@pytest.mark.usefixtures("toy_recipe")
+def test_the_full_demo_measures_everything_and_keeps_what_it_has(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    toy = {"SHAPES": 44 * 14, "VIEWS": 4, "PICTURE": 32, "POINTS": 64, "SMALL": 64, "EPOCHS": 1}
+    for name, value in toy.items():
+        monkeypatch.setattr(demo_module, name, value)
+    folder = str(tmp_path / "demo")
+    assert main(["demo", "--folder", folder, "--full"]) == 0
+    out = capsys.readouterr().out
+    for word in ("from scratch", "mCE", "5-way", "mIoU", "difference to"):
+        assert word in out, word
+    run = tmp_path / "demo" / "run-seed0"
+    report = (run / "report.html").read_text(encoding="utf-8")
+    for anchor in ("few-shot", "fine-tuning", "part-seg", "sem-seg", "robustness", "images", "compare"):
+        assert f'<section id="{anchor}"' in report, anchor
+    made = {path: path.stat().st_mtime_ns for path in (run / "evaluation").glob("*.json")}
+    again = demo(folder, full=True)
+    assert len(again.further) == 8
+    kept = {path for path, stamp in made.items() if path.stat().st_mtime_ns == stamp}
+    assert {path.stem for path in made.keys() - kept} == {"linear", "retrieval"}
+
+
 def parts(folder: Path, count: int) -> None:
     """A folder of real meshes, as a user has them."""
     for number in range(count):

@@ -16,9 +16,20 @@ if TYPE_CHECKING:
     from adacross.encoders import load_encoder as load_encoder
     from adacross.encoders import load_official as load_official
     from adacross.errors import UserError as UserError
+    from adacross.evaluation.compare.measure import evaluate_compare as evaluate_compare
     from adacross.evaluation.features import encode as encode
+    from adacross.evaluation.few_shot.measure import evaluate_few_shot as evaluate_few_shot
+    from adacross.evaluation.fine_tune import evaluate_fine_tune as evaluate_fine_tune
+    from adacross.evaluation.images.measure import evaluate_images as evaluate_images
     from adacross.evaluation.linear import evaluate_linear as evaluate_linear
     from adacross.evaluation.retrieval.measure import evaluate_retrieval as evaluate_retrieval
+    from adacross.evaluation.robustness.measure import evaluate_robustness as evaluate_robustness
+    from adacross.evaluation.segmentation.parts import (
+        evaluate_part_segmentation as evaluate_part_segmentation,
+    )
+    from adacross.evaluation.segmentation.scenes import (
+        evaluate_semantic_segmentation as evaluate_semantic_segmentation,
+    )
     from adacross.losses.nt_xent import nt_xent as nt_xent
     from adacross.methods import AdaCrossNet as AdaCrossNet
     from adacross.methods import CrossNet as CrossNet
@@ -45,6 +56,13 @@ _HOMES = {
     "ResNet": "adacross.encoders",
     "UserError": "adacross.errors",
     "encode": "adacross.evaluation.features",
+    "evaluate_compare": "adacross.evaluation.compare.measure",
+    "evaluate_few_shot": "adacross.evaluation.few_shot.measure",
+    "evaluate_fine_tune": "adacross.evaluation.fine_tune",
+    "evaluate_images": "adacross.evaluation.images.measure",
+    "evaluate_part_segmentation": "adacross.evaluation.segmentation.parts",
+    "evaluate_robustness": "adacross.evaluation.robustness.measure",
+    "evaluate_semantic_segmentation": "adacross.evaluation.segmentation.scenes",
     "evaluate_linear": "adacross.evaluation.linear",
     "evaluate_retrieval": "adacross.evaluation.retrieval.measure",
     "inspect": "adacross.data.inspect",

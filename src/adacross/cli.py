@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, is_dataclass
 from importlib import import_module
 from inspect import signature
+from itertools import zip_longest
 from typing import Any, get_type_hints
 
 from adacross.errors import UserError, one_of
@@ -182,6 +183,16 @@ def _underscores(argument: str) -> str:
     return f"--{name}_{equals}{value}" if name == "as" else f"--{name}{equals}{value}"  # `as` is Python's
 
 
+def _spoken_out(arguments: Sequence[str], switches: Sequence[str]) -> list[str]:
+    """Put `true` behind a switch that stands alone: `--full` is `--full true`."""
+    spoken: list[str] = []
+    for argument, after in zip_longest(arguments, arguments[1:], fillvalue=""):
+        spoken.append(argument)
+        if argument.removeprefix("--") in switches and after not in ("true", "false"):
+            spoken.append("true")
+    return spoken
+
+
 def _gathered(arguments: list[str]) -> list[str]:
     """Make one list, as jsonargparse reads it, of all words before the last that come before any flag."""
     flags = next((i for i, argument in enumerate(arguments) if argument.startswith("-")), len(arguments))
@@ -237,7 +248,9 @@ def run(name: str, arguments: Sequence[str]) -> Any:
         )
         parser.add_class_arguments(options, as_positional=True, fail_untyped=True)
     given = _gathered(list(arguments)) if command.gathers else arguments
-    typed = _with_recipes([_underscores(argument) for argument in given])
+    flags = get_type_hints(options) if options else hints
+    switches = [flag for flag, kind in flags.items() if kind is bool]
+    typed = _with_recipes(_spoken_out([_underscores(argument) for argument in given], switches))
     values = parser.parse_args(typed).as_dict()
     values.pop("config", None)
     return function(options(**values)) if options else function(**values)

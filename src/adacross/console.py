@@ -1,13 +1,17 @@
 """Where progress and messages go: standard error, so that standard output stays for results."""
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+WIDE = 160  # columns of a table that goes to no terminal
+
 console = Console(stderr=True, highlight=False)
-results = Console(highlight=False, soft_wrap=True)
+# A file or a pipe has no width of its own, and a table cut to 80 columns would lose figures.
+results = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else WIDE)
 
 
 @contextmanager

@@ -5,7 +5,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from rich.console import Group
 from rich.table import Table
 
@@ -31,7 +30,7 @@ from adacross.training.pretrain import pretrain
 
 SHAPES, VIEWS, PICTURE = 2000, 6, 64
 POINTS = 1024
-SMALL = 256  # points of what is trained or encoded many times over
+SMALL, EPOCHS = 256, 30  # points and epochs of what `--full` fine-tunes, encodes many times over
 
 
 @dataclass(frozen=True)
@@ -108,16 +107,20 @@ def everything(root: Path, shapes: Path, run: Path, config: PretrainConfig) -> l
         "fine-tune": (
             FineTuneResult,
             lambda: evaluate_fine_tune(
-                who, where, fractions=[0.03, 0.1, 0.3], epochs=30, points=SMALL, seeds=2
+                who, where, fractions=[0.03, 0.1, 0.3], epochs=EPOCHS, points=SMALL, seeds=2
             ),
         ),
         "part-seg": (
             PartSegResult,
-            lambda: evaluate_part_segmentation(who, where, fractions=[0.1], epochs=30, points=SMALL, seeds=2),
+            lambda: evaluate_part_segmentation(
+                who, where, fractions=[0.1], epochs=EPOCHS, points=SMALL, seeds=2
+            ),
         ),
         "sem-seg": (
             SemSegResult,
-            lambda: evaluate_semantic_segmentation(who, where, epochs=4, points=SMALL, seeds=1),
+            lambda: evaluate_semantic_segmentation(
+                who, where, epochs=max(1, EPOCHS // 8), points=SMALL, seeds=1
+            ),
         ),
         "robustness": (
             RobustnessResult,
@@ -126,7 +129,7 @@ def everything(root: Path, shapes: Path, run: Path, config: PretrainConfig) -> l
         "images": (
             ImageFewShotResult,
             lambda: evaluate_images(
-                str(run), str(pictures(shapes, root / "pictures")), episodes=200, seeds=1
+                str(run), str(pictures(shapes, root / "pictures")), episodes=200, queries=4, seeds=1
             ),
         ),
         "linear-scanned": (
@@ -160,8 +163,8 @@ def pictures(shapes: Path, folder: Path) -> Path:
             for index in collection.indices("test"):
                 place = temporary / collection.info.classes[int(collection.labels[index])]
                 place.mkdir(exist_ok=True)
-                view = int(np.random.default_rng(int(index)).integers(collection.info.views))
-                Image.fromarray(collection.view(int(index), view)).save(place / f"{index:05d}.png")
+                for view in range(collection.info.views):
+                    Image.fromarray(collection.view(int(index), view)).save(place / f"{index}-{view}.png")
     return folder
 
 

@@ -165,7 +165,7 @@ def _losses(network, clouds, protocol):
     found = []
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(
-            segmenting,
+            training,
             "fit",
             lambda net, count, loss, *_, **__: found.append(
                 loss(torch.arange(count), torch.Generator().manual_seed(0)).item()

@@ -231,7 +231,6 @@ def test_the_command_as_typed(
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ):
-    monkeypatch.setenv("COLUMNS", "160")
     output = tmp_path / "retrieval.json"
     words = [str(toy_collection.folder), "--points", "32", "--seeds", "2", "--output", str(output)]
     assert main(["evaluate", "retrieval", str(toy_run), *words]) == 0

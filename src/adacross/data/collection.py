@@ -90,7 +90,7 @@ class CollectionInfo:
             source = raw.get("source", "SOURCE") if isinstance(raw, dict) else "SOURCE"
             raise UserError(
                 f"{folder} is a collection of version {version}; this adacross reads version {VERSION}. "
-                f"Prepare it again: adacross prepare {source} {folder} --overwrite true"
+                f"Prepare it again: adacross prepare {source} {folder} --overwrite"
             )
         known = {f.name for f in fields(cls)}
         try:
@@ -136,13 +136,11 @@ class Collection:
             shards = [pa.ipc.open_stream(pa.memory_map(str(path))).read_all() for path in paths]
             collection = cls(folder, info, [shard for shard in shards if len(shard)])
         except (pa.ArrowException, OSError, KeyError, ValueError) as error:
-            raise UserError(
-                f"{folder} is damaged ({error}). Prepare it again with --overwrite true."
-            ) from error
+            raise UserError(f"{folder} is damaged ({error}). Prepare it again with --overwrite.") from error
         if len(collection) != info.count:
             raise UserError(
                 f"{folder} is damaged: it promises {info.count} shapes and holds {len(collection)}. "
-                "Prepare it again with --overwrite true."
+                "Prepare it again with --overwrite."
             )
         return collection
 

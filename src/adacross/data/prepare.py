@@ -252,4 +252,4 @@ def _check_target(target: Path, overwrite: bool) -> None:
     if not (target / DESCRIPTION).is_file():
         raise UserError(f"{target} exists and is not a collection. Choose another name, or move it away.")
     if not overwrite:
-        raise UserError(f"{target} exists. Choose another name, or replace it with --overwrite true.")
+        raise UserError(f"{target} exists. Choose another name, or replace it with --overwrite.")

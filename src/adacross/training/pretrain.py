@@ -71,7 +71,7 @@ def _starting_state(config: PretrainConfig, run: Path) -> dict[str, Any] | None:
         if (run / "config.yaml").exists() and not config.overwrite:
             raise UserError(
                 f"{run} already holds a run. Continue it with --resume auto, replace it with "
-                "--overwrite true, or give another --run."
+                "--overwrite, or give another --run."
             )
         remove_run(run)
         return None
