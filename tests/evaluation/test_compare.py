@@ -17,7 +17,7 @@ from adacross.data.collection import Collection
 from adacross.encoders import DGCNN, Encoder, PointNet
 from adacross.errors import UserError
 from adacross.evaluation.compare import tasks
-from adacross.evaluation.compare.comparison import Comparison, as_csv, as_markdown
+from adacross.evaluation.compare.comparison import Comparison, as_csv, as_markdown, points
 from adacross.evaluation.compare.measure import measure_compare
 from adacross.evaluation.compare.significance import holm, independent, paired_test
 from adacross.evaluation.features import encode
@@ -365,3 +365,8 @@ def test_untrained_rows_are_drawn_by_the_seed(toy_collection: Collection, encode
     fresh = untrained_like(encoders["e"], 2)
     again = measure_compare({"fresh": [fresh]}, toy_collection, "retrieval-shape", seeds=1)
     assert result.rows[1].accuracy.values[2] == pytest.approx(again.rows[0].accuracy.values[0])
+
+
+@pytest.mark.parametrize(("difference", "said"), [(0.021, "+2.1"), (-0.0001, "+0.0"), (-0.3, "-30.0")])
+def test_a_difference_in_points(difference: float, said: str):
+    assert points(difference) == said
