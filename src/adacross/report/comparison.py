@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from adacross.evaluation.compare.comparison import ComparedRow, Comparison
+from adacross.evaluation.compare.comparison import ComparedRow, Comparison, points
 from adacross.report.html import Html, Section, count, join, percent, plot, table, tag
 from adacross.report.inputs import RunData
 from adacross.report.plots import axis, layout, plot_text
@@ -65,7 +65,7 @@ def _table(result: Comparison) -> Html:
 
 
 def _points(difference: float) -> str:
-    return f"{100 * difference:+.1f}".replace("-", "−")
+    return points(difference).replace("-", "−")
 
 
 def _told(row: ComparedRow) -> str:

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from adacross.evaluation.compare.comparison import points
 from adacross.evaluation.few_shot.measure import FewShotResult, SettingResult
 from adacross.report.html import Html, Section, count, join, percent, plot, plural, table, tag
 from adacross.report.inputs import RunData
@@ -57,7 +58,7 @@ def _never_drawn(row: SettingResult, most: int = 8) -> str:
 
 
 def _signed(difference: float) -> str:
-    return f"{100 * difference:+.1f}".replace("-", "−")
+    return points(difference).replace("-", "−")
 
 
 def _legend() -> Html:

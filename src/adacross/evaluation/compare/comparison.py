@@ -93,8 +93,8 @@ def cells(row: ComparedRow) -> list[str]:
 
 
 def points(difference: float) -> str:
-    """A difference of shares in percentage points: 0.021 -> "+2.1"."""
-    return f"{100 * difference:+.1f}"
+    """A difference of shares in percentage points: 0.021 -> "+2.1", -0.0001 -> "+0.0"."""
+    return f"{round(100 * difference, 1) + 0.0:+.1f}"
 
 
 def as_markdown(comparison: Comparison) -> str:
