@@ -54,7 +54,7 @@ class PartSegHead(nn.Module):
                 "a part segmentation head cannot train on a batch of 1 cloud; give at least 2 "
                 "(BatchNorm needs them), or call eval()."
             )
-        label = self.label(_one_hot(category, self.categories, feature)[:, None])[:, 0]
+        label = self.label(one_hot_category(category, self.categories, feature)[:, None])[:, 0]
         x = self.dropout(self.join.joined(torch.cat([feature, label], 1), point_features))
         x = self.dropout(self.layers[0](x))
         return self.last(self.layers[1](x))
@@ -98,7 +98,7 @@ class PointNetPartSegHead(nn.Module):
         Raises:
             UserError: a category out of range.
         """
-        label = _one_hot(category, self.categories, feature)
+        label = one_hot_category(category, self.categories, feature)
         x = self.join.joined(torch.cat([feature, label], 1), point_features)
         for layer in self.layers:
             x = layer(x)
@@ -137,7 +137,7 @@ class SemSegHead(nn.Module):
         return self.last(self.dropout(self.layer(self.join.joined(feature, point_features))))
 
 
-def _one_hot(
+def one_hot_category(
     category: Int64[Tensor, " B"], categories: int, like: Float[Tensor, "B D"]
 ) -> Float[Tensor, "B K"]:
     """Rows of the identity, in the type of `like`.

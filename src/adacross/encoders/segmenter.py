@@ -13,7 +13,12 @@ from adacross.encoders.layers import PointLayer
 from adacross.encoders.point_m2ae import PointM2AE
 from adacross.encoders.pointnet import PointNet
 from adacross.encoders.pointnet_partseg import PointNetPartSeg
-from adacross.encoders.segmentation_heads import PartSegHead, PointNetPartSegHead, SemSegHead, _one_hot
+from adacross.encoders.segmentation_heads import (
+    PartSegHead,
+    PointNetPartSegHead,
+    SemSegHead,
+    one_hot_category,
+)
 from adacross.errors import UserError
 from adacross.ops.interpolate import interpolate
 from adacross.ops.pool import max_and_mean
@@ -75,7 +80,7 @@ class PointM2AEPartSegHead(nn.Module):
                 "a part segmentation head cannot train on a batch of 1 cloud; give at least 2 "
                 "(BatchNorm needs them), or call eval()."
             )
-        label = self.label(_one_hot(category, self.categories, feature)[:, None])[:, 0]
+        label = self.label(one_hot_category(category, self.categories, feature)[:, None])[:, 0]
         levels = point_features.split(self.dims, dim=2)
         x = torch.cat([layer(level) for layer, level in zip(self.levels, levels, strict=True)], 2)
         x = self.dropout(self.join.joined(torch.cat([x.amax(1) + x.mean(1), label], 1), x))
