@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from layout_files import clouds, inspected, look, write, write_hdf5
+from PIL import Image
 
 from adacross.data.formats import LAYOUTS, LOAD
 from adacross.errors import UserError
@@ -96,3 +97,17 @@ def test_built_in_shapes_have_their_own_variants() -> None:
         look(Path("builtin"), "modelnet10")
     assert look(Path("builtin")).variant == "clean"
     assert inspected(Path("builtin"))[0] == "builtin"
+
+
+def test_a_folder_of_labelled_pictures_is_recognised(tmp_path: Path):
+    rng = np.random.default_rng(0)
+    for name in ("cat", "dog"):
+        (tmp_path / name).mkdir()
+        for number in range(2):
+            picture = Image.fromarray(rng.integers(0, 255, (32, 32, 3), dtype=np.uint8))
+            picture.save(tmp_path / name / f"{number}.png")
+    (tmp_path / "dog" / "9.png").write_bytes(b"no picture")
+    kind, text = inspected(tmp_path)
+    assert kind == "pictures"
+    for word in ("4 of 2 classes", "cat, dog", "evaluate images", "9.png"):
+        assert word in text

@@ -87,6 +87,14 @@ def read_image_set(folder: str | Path, size: int, split: str = "test") -> ImageS
     return found
 
 
+def holds_pictures(folder: Path) -> bool:
+    """Whether a folder looks like one that `read_image_set` reads, without reading it."""
+    if any((folder / f"CIFAR_FS_{name}.pickle").is_file() for name in SPLITS) or (folder / "meta").is_file():
+        return True
+    deep = (path for pattern in ("*/*", "*/*/*") for path in folder.glob(pattern))
+    return any(path.suffix.lower() in SUFFIXES for path in deep)
+
+
 def _pickled(root: Path, layout: str, split: str, path: Path, names: Sequence[str]) -> ImageSet:
     """Pictures of a pickle; without names a class is called by its number."""
     table = read_pickled_table(path)

@@ -9,6 +9,7 @@ from adacross.data import summary
 from adacross.data.collection import DESCRIPTION, Collection
 from adacross.data.contact_sheet import write_contact_sheet
 from adacross.data.formats import LAYOUTS, LOAD, find_source, scanobjectnn, shapenet
+from adacross.data.image_set import holds_pictures, read_image_set
 from adacross.data.partial import partial_of, read_note, read_plan
 from adacross.data.pictures import read_views
 from adacross.data.source import BrokenShapeError, Kind, Source, up_of
@@ -17,7 +18,7 @@ from adacross.errors import UserError
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-Found = Kind | Literal["collection", "unfinished collection", "run"]
+Found = Kind | Literal["collection", "unfinished collection", "run", "pictures"]
 CHECKED = 200  # shapes that are read, spread over the folder
 CHECKED_ROWS = 25  # of HDF5 files, where a whole block has to be read for one
 
@@ -76,9 +77,26 @@ def inspect(path: str, sheet: str | None = None) -> Inspection:
         source = find_source(str(folder), up=None, count=1, variant=variant, seed=0)
         return _source(folder, source, variants)
     except UserError as error:
+        if holds_pictures(folder):
+            return _pictures(folder)
         raise UserError(
             f"{error} adacross inspect also knows collections ({DESCRIPTION}) and runs (config.yaml)."
         ) from None
+
+
+def _pictures(folder: Path) -> Inspection:
+    """Describe a set of labelled pictures, the part of it that is tested on where there are splits."""
+    found = read_image_set(folder, 32)
+    rows = {
+        "layout": found.layout,
+        "split": found.split,
+        "pictures": f"{len(found.pictures):,} of {len(found.classes)} classes",
+        "classes": ", ".join(found.classes),
+        "next": f"adacross evaluate images RUN {folder}",
+    }
+    broken = [{"name": folder.name, "reason": reason} for reason in found.skipped]
+    tables = (summary.facts(f"pictures {folder}", rows), *summary.notes([], broken))
+    return Inspection(folder, "pictures", tables)
 
 
 def _collection(folder: Path, sheet: Path) -> Inspection:
