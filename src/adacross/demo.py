@@ -129,13 +129,13 @@ def everything(root: Path, shapes: Path, run: Path, config: PretrainConfig) -> l
         "images": (
             ImageFewShotResult,
             lambda: evaluate_images(
-                str(run), str(pictures(shapes, root / "pictures")), episodes=200, queries=4, seeds=1
+                who, str(pictures(shapes, root / "pictures")), episodes=200, queries=4, seeds=1
             ),
         ),
         "linear-scanned": (
             LinearResult,
             lambda: evaluate_linear(
-                str(run),
+                who,
                 str(scanned(root / "scanned")),
                 output=str(run / "evaluation" / "linear-scanned.json"),
             ),

@@ -15,14 +15,8 @@ from adacross.encoders import (
     PointNetPartSeg,
     PointNetPartSegHead,
 )
-from adacross.encoders.segmenter import (
-    PointM2AEPartSegHead,
-    both_features,
-    part_segmenter,
-    point_channels,
-    scene_segmenter,
-    with_neighbors,
-)
+from adacross.encoders.segmentation_heads import PointM2AEPartSegHead
+from adacross.encoders.segmenter import part_segmenter, scene_segmenter, with_neighbors
 from adacross.errors import UserError
 
 ENCODERS = {
@@ -49,8 +43,8 @@ def points():
 
 def test_one_pass_gives_what_two_give(encoder, points):
     encoder.eval()
-    local, feature = both_features(encoder, points)
-    assert local.shape[2] == point_channels(encoder)
+    local, feature = encoder.both_features(points)
+    assert local.shape[2] == encoder.point_dim
     torch.testing.assert_close(local, encoder.point_features(points))
     torch.testing.assert_close(feature, encoder(points))
 
@@ -58,7 +52,7 @@ def test_one_pass_gives_what_two_give(encoder, points):
 def test_a_pass_while_training_moves_batchnorm_once(points):
     for make in ENCODERS.values():
         encoder = make().train()
-        both_features(encoder, points)
+        encoder.both_features(points)
         counts = [module.num_batches_tracked for module in encoder.modules() if hasattr(module, "momentum")]
         assert counts
         assert all(count == 1 for count in counts)

@@ -251,7 +251,7 @@ def test_fewer_points_are_drawn_the_same_for_all_clouds(
 
 
 def test_the_presets_are_the_published_settings():
-    """methods.md 6.3."""
+    """As read from the programs."""
     crosspoint = PRESETS["crosspoint"]
     assert asdict(crosspoint.rule) == {"episodes": 10, "queries": 20, "queries_from": "train", "exact": True}
     assert (crosspoint.points, crosspoint.fine_tune) == (None, None)

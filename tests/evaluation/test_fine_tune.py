@@ -9,7 +9,7 @@ import torch
 
 from adacross.cli import main
 from adacross.data.collection import Collection
-from adacross.encoders import DGCNN, PointM2AE, PointNet, load_encoder
+from adacross.encoders import DGCNN, PointM2AE, PointNet
 from adacross.encoders.classifier import ClassificationHead, Classifier
 from adacross.errors import UserError
 from adacross.evaluation.classification import OURS, PRESETS, Protocol, Task
@@ -114,19 +114,11 @@ def test_the_command_line(
     output = tmp_path / "fine-tune.json"
     command = ["evaluate", "fine-tune", str(toy_run), str(toy_collection.folder), "--device", "cpu"]
     small = [
-        "--fractions",
-        "[0.5]",
-        "--epochs",
-        "1",
-        "--points",
-        "48",
-        "--seeds",
-        "1",
-        "--output",
+        *["--fractions", "[0.5]", "--epochs", "1", "--points", "48", "--seeds", "1", "--output"],
         str(output),
     ]
     assert main([*command, *small]) == 0
-    assert "from scratch" in capsys.readouterr().out.replace("\n", " ") or output.is_file()
+    assert "from scratch" in capsys.readouterr().out
     assert load(FineTuneResult, output).labels[0].fraction == 0.5
     assert not output.with_suffix(".partial").exists()
     assert main([*command, "--as", "adacrossnet", *small]) == 0
@@ -135,7 +127,6 @@ def test_the_command_line(
     assert "published no fine-tuned classification" in capsys.readouterr().err
     assert main([*command, "--fractions", "[0]"]) == 2
     assert main([*command, "--epochs", "0"]) == 2
-    assert load_encoder(toy_run / "encoder") is not None
 
 
 def test_a_protocol_says_itself_in_a_line():

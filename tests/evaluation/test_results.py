@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 import torch
 
+from adacross.encoders import DGCNN
+from adacross.encoders.segmenter import with_neighbors
 from adacross.errors import UserError
 from adacross.evaluation.results import Figure, Ledger, fingerprint, load, result_path, save
 
@@ -68,6 +70,13 @@ def test_a_ledger_keeps_pieces_until_the_result_is_saved(tmp_path: Path):
     save(RESULT, str(tmp_path / "toy.json"), None, "toy")
     assert not (tmp_path / "toy.partial").exists()
     assert Ledger(None, {}).once("a", lambda: 7) == 7
+
+
+def test_a_fingerprint_tells_encoders_apart_whose_weights_are_the_same():
+    """k is no weight; pieces of a measurement with another k must not be taken up."""
+    few = DGCNN(k=4, width=8)
+    assert fingerprint(few) == fingerprint(with_neighbors(few, 4))
+    assert fingerprint(few) != fingerprint(with_neighbors(few, 9))
 
 
 def test_a_fingerprint_tells_weights_apart():

@@ -28,11 +28,13 @@ class Encoder(nn.Module, ABC):
     Attributes:
         kind: its name in configuration files and in `adacross.encoders.ENCODERS`.
         dim: D.
+        point_dim: C of `point_features`.
         options: the constructor's arguments.
     """
 
     kind: ClassVar[str]
     dim: int
+    point_dim: int
 
     def __init__(self, **options: Any) -> None:
         super().__init__()
@@ -49,6 +51,16 @@ class Encoder(nn.Module, ABC):
     @abstractmethod
     def point_features(self, points: Float[Tensor, "B N 3"]) -> Float[Tensor, "B N C"]:
         """Features of each point, `(B, N, C)`; the subclass says which layers they are.
+
+        Raises:
+            UserError: as `forward`.
+        """
+
+    @abstractmethod
+    def both_features(
+        self, points: Float[Tensor, "B N 3"]
+    ) -> tuple[Float[Tensor, "B N C"], Float[Tensor, "B D"]]:
+        """`point_features` and `forward` in one pass: what a segmentation head takes.
 
         Raises:
             UserError: as `forward`.

@@ -36,14 +36,14 @@ class DGCNN(Encoder):
             )
         super().__init__(k=k, width=width)
         self.k = k
-        self.dim = 2 * width
+        self.dim, self.point_dim = 2 * width, 512
         self.edges = nn.ModuleList(
             [EdgeLayer(3, 64), EdgeLayer(64, 64), EdgeLayer(64, 128), EdgeLayer(128, 256)]
         )
-        self.last = PointLayer(512, width, slope=0.2)
+        self.last = PointLayer(self.point_dim, width, slope=0.2)
 
     def forward(self, points: Float[Tensor, "B N 3"]) -> Float[Tensor, "B D"]:
-        return max_and_mean(self.last(self.point_features(points)))
+        return self.both_features(points)[1]
 
     def point_features(self, points: Float[Tensor, "B N 3"]) -> Float[Tensor, "B N C"]:
         """The four edge convolutions side by side: `(B, N, 64 + 64 + 128 + 256 = 512)`."""
@@ -58,3 +58,9 @@ class DGCNN(Encoder):
             x = layer(x, knn(x, self.k))
             outputs.append(x)
         return torch.cat(outputs, 2)
+
+    def both_features(
+        self, points: Float[Tensor, "B N 3"]
+    ) -> tuple[Float[Tensor, "B N C"], Float[Tensor, "B D"]]:
+        local = self.point_features(points)
+        return local, max_and_mean(self.last(local))

@@ -24,9 +24,9 @@ class _DGCNNSegmentation(Encoder):
             )
         super().__init__(k=k, width=width)
         self.k = k
-        self.dim = width
+        self.dim, self.point_dim = width, 192
         self.edges = nn.ModuleList([EdgePairLayer(3, 64, 64), EdgePairLayer(64, 64, 64), EdgeLayer(64, 64)])
-        self.last = PointLayer(192, width, slope=0.2)
+        self.last = PointLayer(self.point_dim, width, slope=0.2)
 
     def forward(self, points: Float[Tensor, "B N 3"]) -> Float[Tensor, "B D"]:
         return self.last.pooled(self.point_features(points))
@@ -43,11 +43,6 @@ class _DGCNNSegmentation(Encoder):
     def both_features(
         self, points: Float[Tensor, "B N 3"]
     ) -> tuple[Float[Tensor, "B N C"], Float[Tensor, "B D"]]:
-        """`point_features` and `forward` in one pass: what a segmentation head takes.
-
-        Raises:
-            UserError: as `forward`.
-        """
         local = self.point_features(points)
         return local, self.last.pooled(local)
 

@@ -93,7 +93,7 @@ class PointM2AE(Encoder):
         super().__init__(**plain, width=width, heads=heads, drop_path=drop_path)
         self.groups, self.neighbors = list(groups), list(neighbors)
         self.dims, self.heads = list(dims), heads
-        self.dim = dims[-1]
+        self.dim, self.point_dim = dims[-1], sum(dims)
         self.radii = radii
         widths = [(width, 2 * width, 4 * width), *((below, below, dim) for below, dim in pairwise(dims))]
         self.embeddings = nn.ModuleList(
@@ -110,23 +110,22 @@ class PointM2AE(Encoder):
         self.norms = nn.ModuleList(nn.LayerNorm(dim) for dim in dims)
 
     def forward(self, points: Float[Tensor, "B N 3"]) -> Float[Tensor, "B D"]:
-        top = self.features(self.group(points))[-1]
-        return top.mean(1) + top.amax(1)
+        return _pooled(self.features(self.group(points)))
 
     def point_features(self, points: Float[Tensor, "B N 3"]) -> Float[Tensor, "B N C"]:
         """The three levels side by side, each carried to the points from their three nearest tokens.
 
         `(B, N, sum of dims)`: 96 + 192 + 384 = 672 at the papers' size.
         """
+        return self.both_features(points)[0]
+
+    def both_features(
+        self, points: Float[Tensor, "B N 3"]
+    ) -> tuple[Float[Tensor, "B N C"], Float[Tensor, "B D"]]:
         levels = self.group(points)
-        features = self.features(levels)
-        return torch.cat(
-            [
-                interpolate(points, level.centers, feature)
-                for level, feature in zip(levels, features, strict=True)
-            ],
-            2,
-        )
+        tokens = self.features(levels)
+        carried = [interpolate(points, level.centers, x) for level, x in zip(levels, tokens, strict=True)]
+        return torch.cat(carried, 2), _pooled(tokens)
 
     def group(self, points: Float[Tensor, "B N 3"]) -> list[Groups]:
         """The levels of a cloud, from fine to coarse.
@@ -218,3 +217,8 @@ class PointM2AE(Encoder):
         if self.radii is None:
             return None
         return torch.cdist(centers, centers) < self.radii[level]
+
+
+def _pooled(tokens: Sequence[Float[Tensor, "B _ _"]]) -> Float[Tensor, "B D"]:
+    """Mean + maximum over the coarsest tokens."""
+    return tokens[-1].mean(1) + tokens[-1].amax(1)

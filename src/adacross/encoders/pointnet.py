@@ -29,7 +29,7 @@ class PointNet(Encoder):
         if width < 1:
             raise UserError(f"PointNet's width is {width}; expected at least 1 (1024 in the papers).")
         super().__init__(width=width)
-        self.dim = width
+        self.dim, self.point_dim = width, 320
         self.layers = nn.ModuleList(
             [PointLayer(3, 64), PointLayer(64, 64), PointLayer(64, 64), PointLayer(64, 128)]
         )
@@ -41,6 +41,12 @@ class PointNet(Encoder):
     def point_features(self, points: Float[Tensor, "B N 3"]) -> Float[Tensor, "B N C"]:
         """The four layers before the last, side by side: `(B, N, 64 + 64 + 64 + 128 = 320)`."""
         return torch.cat(self._layers(points), 2)
+
+    def both_features(
+        self, points: Float[Tensor, "B N 3"]
+    ) -> tuple[Float[Tensor, "B N C"], Float[Tensor, "B D"]]:
+        outputs = self._layers(points)
+        return torch.cat(outputs, 2), self.last.pooled(outputs[-1])
 
     def _layers(self, points: Float[Tensor, "B N 3"]) -> list[Tensor]:
         x = self.check(points)

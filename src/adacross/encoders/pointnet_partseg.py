@@ -32,7 +32,7 @@ class PointNetPartSeg(Encoder):
         if width < 1:
             raise UserError(f"PointNetPartSeg's width is {width}; expected at least 1 (2048 in the papers).")
         super().__init__(width=width)
-        self.dim = width
+        self.dim, self.point_dim = width, width + 832
         self.transform = PointTransform(3)
         self.layers = nn.ModuleList(
             [PointLayer(3, 64), PointLayer(64, 128), PointLayer(128, 128), PointLayer(128, 512)]
@@ -53,11 +53,6 @@ class PointNetPartSeg(Encoder):
     def both_features(
         self, points: Float[Tensor, "B N 3"]
     ) -> tuple[Float[Tensor, "B N C"], Float[Tensor, "B D"]]:
-        """`point_features` and `forward` in one pass: what a segmentation head takes.
-
-        Raises:
-            UserError: as `forward`.
-        """
         outputs = self._layers(points)
         last = self.last(outputs[-1])
         return torch.cat([*outputs, last], 2), last.amax(1)

@@ -6,7 +6,6 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-import torch
 from jaxtyping import Int64
 from rich.table import Table
 
@@ -16,8 +15,8 @@ from adacross.encoders import Encoder
 from adacross.errors import UserError
 from adacross.evaluation.classification import OURS, PRESETS, Protocol, Task
 from adacross.evaluation.labelled import labelled
-from adacross.evaluation.results import Figure, Ledger, Paper, fingerprint, result_path, save
-from adacross.evaluation.sources import find_encoders, untrained_like
+from adacross.evaluation.results import Figure, Ledger, Paper, result_path, save, subject
+from adacross.evaluation.sources import find_encoders, untrained_like, usual_device
 
 ARMS = ("pretrained", "scratch")
 
@@ -150,12 +149,7 @@ def measure_fine_tune(
     repetitions = list(range(max(seeds, len(encoders))))
     ledger = Ledger(
         result,
-        {
-            "protocol": asdict(protocol),
-            "votes": votes,
-            "collection": [collection.info.name, collection.info.made, len(train), len(test)],
-            "encoders": [fingerprint(encoder) for encoder in encoders],
-        },
+        {"protocol": asdict(protocol), "votes": votes} | subject(collection, encoders),
     )
     rows = []
     with progress_bar("steps") as progress:
@@ -249,7 +243,7 @@ def evaluate_fine_tune(
         fractions=fractions or ([1.0] if as_ else [0.01, 0.1, 1.0]),
         seeds=seeds,
         votes=votes,
-        device=device or ("cuda" if torch.cuda.is_available() else "cpu"),
+        device=usual_device(device),
         names=[item.name for item in found],
         result=result_path(output, found[0].run, task),
     )

@@ -5,15 +5,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
 from rich.table import Table
 
 from adacross.console import progress_bar
 from adacross.data.collection import Collection
 from adacross.encoders import Encoder
 from adacross.evaluation.probe import PRESETS, Probe
-from adacross.evaluation.results import Paper, save
-from adacross.evaluation.sources import find_encoders, untrained_like
+from adacross.evaluation.results import Figure, Paper, save
+from adacross.evaluation.sources import find_encoders, untrained_like, usual_device
 
 
 @dataclass(frozen=True)
@@ -35,11 +34,16 @@ class Score:
     @classmethod
     def of(cls, accuracy: list[float], chosen: list[float]) -> "Score":
         """Summarise repetitions."""
-        std = float(np.std(accuracy, ddof=1)) if len(accuracy) > 1 else 0.0
-        return cls(accuracy, float(np.mean(accuracy)), std, chosen)
+        figure = Figure.of(accuracy)
+        return cls(figure.values, figure.mean, figure.std, chosen)
 
     def __str__(self) -> str:
-        return f"{100 * self.mean:.1f} ± {100 * self.std:.1f} %"
+        return str(self.figure)
+
+    @property
+    def figure(self) -> Figure:
+        """The accuracies alone."""
+        return Figure(self.accuracy, self.mean, self.std)
 
 
 @dataclass(frozen=True)
@@ -69,8 +73,7 @@ class LinearResult:
         for column in ("encoder", "accuracy", "each", "C"):
             table.add_column(column)
         for name, score in (("pre-trained", self.pretrained), ("untrained", self.untrained)):
-            each = " ".join(f"{100 * value:.1f}" for value in score.accuracy)
-            table.add_row(name, str(score), each, " ".join(f"{c:.2g}" for c in score.C))
+            table.add_row(name, str(score), score.figure.each, " ".join(f"{c:.2g}" for c in score.C))
         table.add_row("gain", f"{100 * self.gain:+.1f} points")
         return table
 
@@ -217,7 +220,7 @@ def evaluate_linear(
         points=points,
         seeds=seeds,
         folds=folds,
-        device=device or ("cuda" if torch.cuda.is_available() else "cpu"),
+        device=usual_device(device),
         names=[item.name for item in found],
         C=C,
         as_=as_,

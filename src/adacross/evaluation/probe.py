@@ -35,7 +35,7 @@ class Preset:
         return self.other.get(collection.info.kind, self.C)
 
 
-# methods.md 6.1, 6.2 and 5.7, read from the programs. All of them chose the epoch on the test split, and
+# Read from the released programs. All of them chose the epoch on the test split, and
 # Point-M2AE evidently C, too; here C is the only thing taken over.
 _POINT_M2AE_OTHER = {"scanobjectnn": 0.042}
 PRESETS: dict[Paper, Preset] = {

@@ -14,6 +14,7 @@ import numpy as np
 from torch import nn
 
 from adacross.console import console
+from adacross.data.collection import Collection
 from adacross.errors import UserError
 from adacross.files import read_json, write_json
 
@@ -104,12 +105,23 @@ def _rebuilt(kind: Any, value: Any) -> Any:
 
 
 def fingerprint(module: nn.Module) -> str:
-    """A digest of a network's weights: the same weights, the same text."""
-    digest = hashlib.blake2b(digest_size=16)
+    """A digest of a network: the same options and weights, the same text.
+
+    An encoder's options count, for not all of them show in its weights: a DGCNN's k does not.
+    """
+    digest = hashlib.blake2b(repr(getattr(module, "options", None)).encode(), digest_size=16)
     for name, tensor in module.state_dict().items():
         digest.update(name.encode())
         digest.update(tensor.detach().cpu().contiguous().flatten().numpy().tobytes())
     return digest.hexdigest()
+
+
+def subject(collection: Collection, networks: Sequence[nn.Module]) -> dict[str, Any]:
+    """What is measured, for a ledger's protocol: another preparation or other weights, other pieces."""
+    return {
+        "collection": [collection.info.name, collection.info.made, len(collection)],
+        "networks": [fingerprint(network) for network in networks],
+    }
 
 
 class Ledger:

@@ -18,6 +18,11 @@ class Found:
     run: Path | None
 
 
+def usual_device(given: str | None = None) -> str:
+    """The device that was given, else cuda where there is one."""
+    return given or ("cuda" if torch.cuda.is_available() else "cpu")
+
+
 def untrained_like(encoder: Encoder, seed: int) -> Encoder:
     """An encoder with the same options and freshly drawn weights."""
     with torch.random.fork_rng():

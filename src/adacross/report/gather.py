@@ -125,10 +125,9 @@ def embedding(
     folder: Path, collection: "Collection", points: int | None, rng: np.random.Generator, seed: int
 ) -> EmbeddingMap | None:
     """Encode at most `MAP_SHAPES` test shapes (all shapes where none is a test shape) and lay them out."""
-    import torch
-
     from adacross.encoders import load_encoder
     from adacross.evaluation.features import encode
+    from adacross.evaluation.sources import usual_device
 
     if not (folder / "encoder").is_dir():
         raise UserError(
@@ -139,9 +138,8 @@ def embedding(
     chosen = np.sort(rng.permutation(available)[:MAP_SHAPES])
     if not len(chosen):
         return None
-    device = "cuda" if torch.cuda.is_available() else "cpu"
     encoder = load_encoder(folder / "encoder")
-    features = encode(encoder, collection.points(chosen)[:, :points], device=device)
+    features = encode(encoder, collection.points(chosen)[:, :points], device=usual_device())
     xy, projection = project(features, seed)
     labels = collection.labels[chosen]
     same, chance = nearest_same_class(features, labels) if (labels >= 0).all() else (None, None)

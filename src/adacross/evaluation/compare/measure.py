@@ -7,8 +7,6 @@ from functools import partial
 from pathlib import Path
 from typing import Literal
 
-import torch
-
 from adacross.console import progress_bar
 from adacross.data.collection import Collection
 from adacross.encoders import Encoder
@@ -16,8 +14,8 @@ from adacross.errors import UserError, one_of
 from adacross.evaluation.compare.comparison import ComparedRow, Comparison, as_csv, as_markdown
 from adacross.evaluation.compare.significance import FEWEST, holm, independent, paired_test
 from adacross.evaluation.compare.tasks import TASKS, Options, Task
-from adacross.evaluation.results import Figure, Ledger, fingerprint, result_path, save
-from adacross.evaluation.sources import find_encoders, untrained_like
+from adacross.evaluation.results import Figure, Ledger, result_path, save, subject
+from adacross.evaluation.sources import find_encoders, untrained_like, usual_device
 from adacross.files import whole_file
 
 Measured = Literal["linear", "few-shot", "retrieval-shape"]
@@ -99,9 +97,8 @@ def measure_compare(
         "task": ready.protocol,
         "points": count,
         "seeds": repetitions,
-        "collection": [collection.info.name, collection.info.made, len(collection)],
-        "encoders": {entry.name: [fingerprint(e) for e in entry.encoders] for entry in compared},
-    }
+        "entries": [[entry.name, len(entry.encoders)] for entry in compared],
+    } | subject(collection, [encoder for entry in compared for encoder in entry.encoders])
     values = _measure(compared, ready, repetitions, Ledger(result, protocol))
     rows = _rows(compared, values, reference)
     return Comparison(
@@ -272,7 +269,7 @@ def evaluate_compare(
         folds=folds,
         ways=ways,
         shots=shots,
-        device=device or ("cuda" if torch.cuda.is_available() else "cpu"),
+        device=usual_device(device),
         names={called[word]: [item.name for item in items] for word, items in found.items()},
         result=path,
     )

@@ -5,7 +5,6 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import torch
 from rich.table import Table
 
 from adacross.console import console, progress_bar
@@ -15,8 +14,8 @@ from adacross.errors import UserError, one_of
 from adacross.evaluation.few_shot.episodes import EpisodeSet, Setting, draw_episodes, read_episodes
 from adacross.evaluation.few_shot.learners import FineTuned, Frozen
 from adacross.evaluation.few_shot.protocol import OURS, PRESETS, FewShotProtocol
-from adacross.evaluation.results import Figure, Ledger, Paper, fingerprint, result_path, save
-from adacross.evaluation.sources import find_encoders
+from adacross.evaluation.results import Figure, Ledger, Paper, result_path, save, subject
+from adacross.evaluation.sources import find_encoders, usual_device
 
 ARMS = ("pretrained", "untrained")
 
@@ -134,12 +133,8 @@ def measure_few_shot(
     points = min(protocol.points or collection.info.points, collection.info.points)
     ledger = Ledger(
         result,
-        {
-            "protocol": asdict(replace(protocol, points=points)),
-            "episodes": asdict(episodes),
-            "collection": [collection.info.name, collection.info.made, len(collection)],
-            "encoders": [fingerprint(encoder) for encoder in encoders],
-        },
+        {"protocol": asdict(replace(protocol, points=points)), "episodes": asdict(episodes)}
+        | subject(collection, encoders),
     )
     rows = []
     with progress_bar("steps" if protocol.fine_tune else "shapes") as progress:
@@ -247,9 +242,7 @@ def evaluate_few_shot(
             not go together, a paper without few-shot figures, a file of episodes of another collection.
     """
     if as_ and as_ not in PRESETS:
-        raise UserError(
-            f"no few-shot figures of {as_} are known (methods.md 3.3, 4.6). --as knows {', '.join(PRESETS)}."
-        )
+        raise UserError(f"no few-shot figures of {as_} are known; --as knows {', '.join(PRESETS)}.")
     protocol = PRESETS[as_] if as_ else OURS
     if epochs is not None:
         protocol = protocol.with_epochs(epochs)
@@ -282,7 +275,7 @@ def evaluate_few_shot(
         collection,
         drawn,
         replace(protocol, points=points or protocol.points),
-        device=device or ("cuda" if torch.cuda.is_available() else "cpu"),
+        device=usual_device(device),
         names=[item.name for item in found],
         result=path,
     )

@@ -28,7 +28,7 @@ from adacross.errors import UserError
 from adacross.evaluation.images.episodes import PENALTY, Study, accuracy, solve
 from adacross.evaluation.images.result import NAMES, EpisodeScore, Example, ImageFewShotResult, Query, Setting
 from adacross.evaluation.results import Ledger, fingerprint, result_path, save
-from adacross.evaluation.sources import find_encoders
+from adacross.evaluation.sources import find_encoders, usual_device
 from adacross.methods import CrossModal
 from adacross.methods.cross_modal import ImageTower
 from adacross.training.run import load_method
@@ -244,7 +244,7 @@ def evaluate_images(
         queries=queries,
         episodes=episodes,
         seeds=seeds,
-        device=device or ("cuda" if torch.cuda.is_available() else "cpu"),
+        device=usual_device(device),
         names=[item.name for item in found],
         result=result_path(output, found[0].run, "images"),
     )

@@ -11,10 +11,10 @@ from adacross.console import progress_bar
 from adacross.data.collection import Collection
 from adacross.encoders import Encoder
 from adacross.errors import UserError
-from adacross.evaluation.results import Figure, Ledger, fingerprint, result_path, save
+from adacross.evaluation.results import Figure, Ledger, result_path, save, subject
 from adacross.evaluation.retrieval.result import PICTURES, RANKS, Example, RetrievalResult, Search
 from adacross.evaluation.retrieval.searching import Gallery
-from adacross.evaluation.sources import Found, find_encoders, untrained_like
+from adacross.evaluation.sources import Found, find_encoders, untrained_like, usual_device
 from adacross.methods import METHODS, CrossModal
 from adacross.training.config import PretrainConfig
 from adacross.training.run import load_method
@@ -66,14 +66,7 @@ def measure_retrieval(
     count = min(points or 1024, collection.info.points)
     gallery = Gallery(collection, test, collection.points(test), count, torch.device(device))
     repetitions = list(range(max(seeds, len(trained))))
-    ledger = Ledger(
-        result,
-        {
-            "collection": [collection.info.name, collection.info.made, test.tolist()],
-            "trained": [fingerprint(item) for item in trained],
-            "protocol": [count, examples],
-        },
-    )
+    ledger = Ledger(result, {"protocol": [count, examples]} | subject(collection, trained))
     found = []
     with progress_bar("encoders") as progress:
         task = progress.add_task("retrieval", total=len(repetitions), note="")
@@ -182,7 +175,7 @@ def evaluate_retrieval(
         Collection.open(Path(data)),
         points=points,
         seeds=seeds,
-        device=device or ("cuda" if torch.cuda.is_available() else "cpu"),
+        device=usual_device(device),
         names=[item.name for item in found],
         result=result_path(output, found[0].run, "retrieval"),
     )

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
 from jaxtyping import Int64
 from rich.table import Table
 
@@ -14,10 +13,10 @@ from adacross.data.collection import Collection
 from adacross.encoders import Encoder
 from adacross.errors import UserError
 from adacross.evaluation.labelled import labelled
-from adacross.evaluation.results import Ledger, fingerprint, result_path, save
+from adacross.evaluation.results import Ledger, result_path, save, subject
 from adacross.evaluation.robustness.damage import Repetition, clouds_of, fewer_points, plan, try_out
 from adacross.evaluation.robustness.errors import Robustness, summarise
-from adacross.evaluation.sources import find_encoders, untrained_like
+from adacross.evaluation.sources import find_encoders, untrained_like, usual_device
 
 NETWORKS = ("pre-trained", "untrained")
 
@@ -123,12 +122,9 @@ def measure_robustness(
     pieces, repetitions = plan(fewer), range(max(seeds, len(encoders)))
     ledger = Ledger(
         result,
-        {
-            "points": count, "folds": folds, "test": test.tolist(), "fewer": fewer,
-            "collection": [collection.info.name, collection.info.made, len(train)],
-            "encoders": [fingerprint(encoder) for encoder in encoders],
-        },
-    )  # fmt: skip
+        {"points": count, "folds": folds, "test": test.tolist(), "fewer": fewer}
+        | subject(collection, encoders),
+    )
     measured = []
     with progress_bar("test sets") as progress:
         total = len(repetitions) * len(NETWORKS) * sum(map(len, pieces.values()))
@@ -223,7 +219,7 @@ def evaluate_robustness(
         seeds=seeds,
         folds=folds,
         test_shapes=test_shapes,
-        device=device or ("cuda" if torch.cuda.is_available() else "cpu"),
+        device=usual_device(device),
         names=[item.name for item in found],
         result=result_path(output, found[0].run, "robustness"),
     )

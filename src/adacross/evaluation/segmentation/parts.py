@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from rich.table import Table
 
 from adacross.console import progress_bar
@@ -15,11 +14,11 @@ from adacross.data.collection import Collection
 from adacross.encoders import Encoder
 from adacross.errors import UserError
 from adacross.evaluation.fine_tune import fraction_of
-from adacross.evaluation.results import Figure, Ledger, Paper, fingerprint, result_path, save
+from adacross.evaluation.results import Figure, Ledger, Paper, result_path, save, subject
 from adacross.evaluation.segmentation.part_task import CONVENTIONS, PartTask, part_task
 from adacross.evaluation.segmentation.presets import PART_PRESETS, PARTS, chosen
 from adacross.evaluation.segmentation.training import ARMS, Example, Protocol, examples, mean_over_seeds
-from adacross.evaluation.sources import find_encoders, untrained_like
+from adacross.evaluation.sources import find_encoders, untrained_like, usual_device
 
 
 @dataclass(frozen=True)
@@ -142,14 +141,7 @@ def measure_part_segmentation(
         raise UserError(f"seeds is {seeds}; expected at least 1.")
     protocol = replace(protocol, points=min(protocol.points, collection.info.points))
     task = part_task(collection, protocol, device)
-    ledger = Ledger(
-        result,
-        {
-            "protocol": asdict(protocol),
-            "collection": [collection.info.name, collection.info.made, len(task.train), len(task.test)],
-            "encoders": [fingerprint(encoder) for encoder in encoders],
-        },
-    )
+    ledger = Ledger(result, {"protocol": asdict(protocol)} | subject(collection, encoders))
     repetitions = list(range(max(seeds, len(encoders))))
     with progress_bar("steps") as progress:
         rows = [
@@ -276,7 +268,7 @@ def evaluate_part_segmentation(
         protocol,
         fractions=fractions or ([1.0] if as_ else [0.1, 1.0]),
         seeds=seeds,
-        device=device or ("cuda" if torch.cuda.is_available() else "cpu"),
+        device=usual_device(device),
         names=[item.name for item in found],
         result=result_path(output, found[0].run, task),
     )

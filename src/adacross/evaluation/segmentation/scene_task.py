@@ -25,7 +25,7 @@ from adacross.evaluation.segmentation.training import (
 
 SHOWN = 4  # blocks whose predictions are kept
 AREA = re.compile(r"Area_(\d+)_")
-AREA_5 = (5,)  # held out by default: the one building of its own (methods.md 6.5 names no default)
+AREA_5 = (5,)  # held out by default: the one building of its own (CrossNet names no default)
 
 Coordinates = Literal["source", "unit"]
 COORDINATES = {"source": "the source's coordinates", "unit": "coordinates in the unit sphere"}

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from rich.progress import Progress
 from rich.table import Table
 
@@ -15,7 +14,7 @@ from adacross.console import progress_bar
 from adacross.data.collection import Collection
 from adacross.encoders import Encoder
 from adacross.errors import UserError
-from adacross.evaluation.results import Figure, Ledger, Paper, fingerprint, result_path, save
+from adacross.evaluation.results import Figure, Ledger, Paper, result_path, save, subject
 from adacross.evaluation.segmentation.metrics import mean_of_known, scene_ious
 from adacross.evaluation.segmentation.presets import SCENE_PRESETS, SCENES, chosen
 from adacross.evaluation.segmentation.scene_task import (
@@ -27,7 +26,7 @@ from adacross.evaluation.segmentation.scene_task import (
     of_rooms,
 )
 from adacross.evaluation.segmentation.training import ARMS, Example, Protocol, mean_over_seeds
-from adacross.evaluation.sources import find_encoders, untrained_like
+from adacross.evaluation.sources import find_encoders, untrained_like, usual_device
 
 
 @dataclass(frozen=True)
@@ -143,12 +142,7 @@ def measure_semantic_segmentation(
     task = SceneTask(collection, protocol, unit, device)
     ledger = Ledger(
         result,
-        {
-            "protocol": asdict(protocol),
-            "coordinates": unit,
-            "collection": [info.name, info.made, len(collection)],
-            "encoders": [fingerprint(encoder) for encoder in encoders],
-        },
+        {"protocol": asdict(protocol), "coordinates": unit} | subject(collection, encoders),
     )
     repetitions = list(range(max(seeds, len(encoders))))
     with progress_bar("steps") as progress:
@@ -283,7 +277,7 @@ def evaluate_semantic_segmentation(
         areas=areas,
         coordinates=coordinates,
         seeds=seeds,
-        device=device or ("cuda" if torch.cuda.is_available() else "cpu"),
+        device=usual_device(device),
         names=[item.name for item in found],
         result=result_path(output, found[0].run, task),
     )
