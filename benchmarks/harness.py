@@ -30,18 +30,19 @@ LIBRARIES = ("torch", "numpy", "scikit-learn", "datasets", "trimesh")
 
 @dataclass(frozen=True)
 class Timing:
-    """Seconds of one job: the median of several turns and their quartiles."""
+    """Seconds of one job: the median of several turns and their quartiles; peak MiB of the turn before."""
 
     median: float
     low: float
     high: float
     turns: int
+    mib: float | None = None
 
     @classmethod
-    def of(cls, seconds: list[float]) -> "Timing":
+    def of(cls, seconds: list[float], mib: float | None = None) -> "Timing":
         """From single measurements."""
         low, median, high = statistics.quantiles(seconds, n=4) if len(seconds) > 1 else seconds * 3
-        return cls(median, low, high, len(seconds))
+        return cls(median, low, high, len(seconds), mib)
 
 
 @dataclass(frozen=True)
@@ -74,6 +75,24 @@ class Row:
     floor: float | None = None
     floor_words: str = ""
 
+    @classmethod
+    def of(
+        cls,
+        what: str,
+        device: str,
+        times: dict[str, Timing],
+        goal: float | None = None,
+        difference: float | None = None,
+        memory_goal: float | None = None,
+        floor: float | None = None,
+        floor_words: str = "",
+    ) -> "Row":
+        """From what `compare` says of "plain" and "ours"."""
+        plain, ours = times["plain"], times["ours"]
+        return cls(
+            what, device, plain, ours, goal, difference, plain.mib, ours.mib, memory_goal, floor, floor_words
+        )
+
     @property
     def ratio(self) -> float:
         """How many times faster ours is."""
@@ -97,21 +116,23 @@ class Row:
 def compare(
     jobs: dict[str, Callable[[], object]], turns: int, device: str | torch.device = "cpu"
 ) -> dict[str, Timing]:
-    """Time jobs that take turns; a first turn warms up and is not counted."""
+    """Time jobs that take turns; an uncounted first turn warms up and says how much memory is needed."""
     wait = torch.cuda.synchronize if torch.device(device).type == "cuda" else lambda: None
     seconds: dict[str, list[float]] = {name: [] for name in jobs}
+    memory: dict[str, float | None] = {}
     with progress_bar("turns") as progress:
         task = progress.add_task(" and ".join(jobs), total=turns + 1, note="")
-        for turn in range(turns + 1):
+        for name, job in jobs.items():
+            memory[name] = peak_mib(job, device)
+        for _ in range(turns):
+            progress.advance(task)
             for name, job in jobs.items():
                 wait()
                 start = time.perf_counter()
                 job()
                 wait()
-                if turn:
-                    seconds[name].append(time.perf_counter() - start)
-            progress.advance(task)
-    return {name: Timing.of(values) for name, values in seconds.items()}
+                seconds[name].append(time.perf_counter() - start)
+    return {name: Timing.of(values, memory[name]) for name, values in seconds.items()}
 
 
 def peak_mib(job: Callable[[], object], device: str | torch.device = "cpu") -> float | None:

@@ -1,4 +1,4 @@
-"""The pooled layer and the double pooling against the plain layers."""
+"""The layers that are pooled over points, by maximum or by maximum and mean, against the plain layers."""
 
 import copy
 
@@ -6,17 +6,21 @@ import pytest
 import torch
 from torch import nn
 
-from adacross.ops import pool
-from adacross.ops.pool import max_and_mean, pooled_layer
+from adacross.ops import max_and_mean, pool
+from adacross.ops.max_and_mean import max_and_mean_layer
+from adacross.ops.pool import pooled_layer
+
+BOTH = pytest.mark.parametrize("layer", [pooled_layer, max_and_mean_layer])
 
 
-def plain(x, weight, norm, slope):
+def plain(layer, x, weight, norm, slope):
     normal = norm(nn.functional.linear(x, weight).flatten(0, 1)).unflatten(0, x.shape[:2])
-    return nn.functional.leaky_relu(normal, slope).amax(1)
+    active = nn.functional.leaky_relu(normal, slope)
+    return active.amax(1) if layer is pooled_layer else torch.cat([active.amax(1), active.mean(1)], 1)
 
 
-def ours(x, weight, norm, slope):
-    return pooled_layer(
+def ours(layer, x, weight, norm, slope):
+    return layer(
         x,
         weight,
         gain=norm.weight,
@@ -47,13 +51,15 @@ def example(dtype, training, offset=0.0):
 @pytest.mark.parametrize("slope", [0.0, 0.2])
 @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float64, 1e-11), (torch.float32, 1e-4)])
 @pytest.mark.parametrize("block", [1, 8 * 60 * 11 * 2, 2**20])
-def test_equals_the_plain_layers(training, slope, dtype, tolerance, block, monkeypatch):
+@BOTH
+def test_equals_the_plain_layers(layer, training, slope, dtype, tolerance, block, monkeypatch):
     monkeypatch.setattr(pool, "_CPU_BLOCK", block)
+    monkeypatch.setattr(max_and_mean, "_CPU_BLOCK", block)
     x, weight, norm = example(dtype, training, offset=5.0)
     twin = copy.deepcopy(norm)
     results = []
-    for layer, bn in ((plain, norm), (ours, twin)):
-        y = layer(x, weight, bn, slope)
+    for way, bn in ((plain, norm), (ours, twin)):
+        y = way(layer, x, weight, bn, slope)
         torch.manual_seed(1)
         grads = torch.autograd.grad(y, (x, weight, bn.weight, bn.bias), torch.randn(y.shape).to(dtype))
         results.append([y, *grads, bn.running_mean, bn.running_var])
@@ -62,7 +68,8 @@ def test_equals_the_plain_layers(training, slope, dtype, tolerance, block, monke
         torch.testing.assert_close(found / scale, expected / scale, rtol=0, atol=tolerance)
 
 
-def test_a_gain_of_zero_learns_from_point_0_as_published():
+@BOTH
+def test_a_gain_of_zero_learns_from_point_0_as_published(layer):
     x, weight, norm = example(torch.float64, training=True)
     with torch.no_grad():
         norm.weight[4] = 0
@@ -70,57 +77,54 @@ def test_a_gain_of_zero_learns_from_point_0_as_published():
     twin = copy.deepcopy(norm)
     published = norm(nn.functional.linear(x, weight).flatten(0, 1)).unflatten(0, (3, 60)).relu().max(1).values
     (expected,) = torch.autograd.grad(published[:, 4].sum(), norm.weight)
-    (found,) = torch.autograd.grad(ours(x, weight, twin, 0.0)[:, 4].sum(), twin.weight)
+    (found,) = torch.autograd.grad(ours(layer, x, weight, twin, 0.0)[:, 4].sum(), twin.weight)
     assert expected[4] != 0
     torch.testing.assert_close(found, expected, rtol=0, atol=1e-11)
 
 
+@BOTH
 @pytest.mark.parametrize("training", [True, False])
-def test_values_that_are_not_numbers_come_out_and_break_nothing(training):
+def test_values_that_are_not_numbers_come_out_and_break_nothing(training, layer):
     x, weight, norm = example(torch.float32, training)
     with torch.no_grad():
         x[0, 3] = torch.nan
-    found = ours(x, weight, norm, 0.0)
+    found = ours(layer, x, weight, norm, 0.0)
     found.sum().backward()
     assert found[0].isnan().all()
-    pooled = max_and_mean(x)
-    pooled.sum().backward()
-    assert pooled[0].isnan().all()
 
 
-def test_evaluation_without_gradients_gives_the_same():
+@BOTH
+def test_evaluation_without_gradients_gives_the_same(layer):
     x, weight, norm = example(torch.float64, training=False)
     with torch.no_grad():
         torch.testing.assert_close(
-            ours(x, weight, norm, 0.2), plain(x, weight, norm, 0.2), rtol=1e-12, atol=1e-12
+            ours(layer, x, weight, norm, 0.2), plain(layer, x, weight, norm, 0.2), rtol=1e-12, atol=1e-12
         )
 
 
-def test_gradients_agree_with_finite_differences():
+@BOTH
+def test_gradients_agree_with_finite_differences(layer):
     x, weight, norm = example(torch.float64, training=True)
     assert torch.autograd.gradcheck(
-        lambda x, weight: ours(x, weight, copy.deepcopy(norm), 0.2), (x[:2, :9], weight)
+        lambda x, weight: ours(layer, x, weight, copy.deepcopy(norm), 0.2), (x[:2, :9], weight)
     )
 
 
-def test_bfloat16_is_computed_in_float32_and_rounded_once():
+@BOTH
+def test_bfloat16_is_computed_in_float32_and_rounded_once(layer):
     x, weight, norm = example(torch.bfloat16, training=True)
-    found = ours(x, weight, copy.deepcopy(norm), 0.0)
+    found = ours(layer, x, weight, copy.deepcopy(norm), 0.0)
     assert found.dtype == torch.bfloat16
-    expected = plain(x.float(), weight.float(), norm.float(), 0.0)
+    expected = plain(layer, x.float(), weight.float(), norm.float(), 0.0)
     torch.testing.assert_close(found.float(), expected, rtol=2**-8, atol=1e-5)
 
 
-def test_max_and_mean():
-    x = torch.randn(3, 20, 5, dtype=torch.float64, requires_grad=True)
-    expected = torch.cat([x.max(1).values, x.mean(1)], 1)
-    torch.testing.assert_close(max_and_mean(x), expected)
-    with torch.no_grad():
-        torch.testing.assert_close(max_and_mean(x), expected)
-    assert torch.autograd.gradcheck(max_and_mean, (x,))
-
-
-def test_the_gradient_of_a_shared_maximum_goes_to_the_first_point():
-    x = torch.zeros(1, 4, 1, requires_grad=True)
-    max_and_mean(x)[0, 0].backward()
-    assert x.grad.flatten().tolist() == [1, 0, 0, 0]
+@BOTH
+def test_the_gradient_of_a_shared_maximum_goes_to_the_first_point(layer):
+    x, weight, norm = example(torch.float64, training=True)
+    x = torch.cat([x, x], 1).detach().requires_grad_()  # every point twice, the maximum's, too
+    best = ours(layer, x, weight, norm, 0.2)[:, :11]
+    (found,) = torch.autograd.grad(best[0, 0], x)
+    twins = (found[:, :60] - found[:, 60:]).abs().sum(2)
+    assert (twins > 1e-12).sum() == 1
+    assert (found[:, :60] - found[:, 60:]).abs().sum() > 0

@@ -10,7 +10,6 @@ from adacross.encoders.base import Encoder
 from adacross.encoders.layers import EdgeLayer, PointLayer
 from adacross.errors import UserError
 from adacross.ops.neighbors import knn
-from adacross.ops.pool import max_and_mean
 
 
 class DGCNN(Encoder):
@@ -63,4 +62,4 @@ class DGCNN(Encoder):
         self, points: Float[Tensor, "B N 3"]
     ) -> tuple[Float[Tensor, "B N C"], Float[Tensor, "B D"]]:
         local = self.point_features(points)
-        return local, max_and_mean(self.last(local))
+        return local, self.last.max_and_mean(local)

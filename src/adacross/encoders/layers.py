@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from adacross.ops.edge import edge_convolution
 from adacross.ops.edge_pair import Layer, edge_pair_convolution
+from adacross.ops.max_and_mean import max_and_mean_layer
 from adacross.ops.pool import pooled_layer
 
 
@@ -63,6 +64,10 @@ class PointLayer(_NormalizedLinear):
             weight = torch.cat([weight, self.linear.bias[:, None]], 1)
             x = torch.cat([x, torch.ones_like(x[:, :, :1])], 2)
         return pooled_layer(x, weight, **self._norm_state())
+
+    def max_and_mean(self, x: Float[Tensor, "B N Cin"]) -> Float[Tensor, "B twice_C"]:
+        """Maximum and mean over points of `forward` side by side: see `adacross.ops.max_and_mean`."""
+        return max_and_mean_layer(x, self.linear.weight, **self._norm_state())
 
     def joined(
         self, cloud: Float[Tensor, "B Ccloud"], x: Float[Tensor, "B N Cpoint"]

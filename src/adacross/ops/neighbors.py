@@ -11,6 +11,9 @@ from adacross.errors import UserError
 # Bytes of distances made and searched at a time: what a processor's cache holds, what keeps a GPU busy.
 _CPU_BLOCK = 4 * 2**20
 _GPU_BLOCK = 512 * 2**20
+# Searches of at least so many entries per neighbour are done in groups, of this size.
+_WORTH_GROUPING = 8
+_GROUP = 4
 
 
 def knn(
@@ -43,16 +46,15 @@ def knn(
         center = points.mean(1, keepdim=True, dtype=dtype)  # |p|^2 - 2 p q loses digits far from the origin
         keys = points.to(dtype) - center
         asking = keys if queries is None else queries.to(dtype) - center
-        group = _group_size(N, k)
-        keys, asking = _as_product(keys, asking, -N % group)
+        keys, asking = _as_product(keys, asking, -N % _multiple(N, k))
         own = queries is None
         if torch.compiler.is_compiling():  # an exported graph must not depend on the number of clouds
-            return _search(asking, keys, k, group, 0 if own else None)
+            return _search(asking, keys, k, 0 if own else None)
         M = asking.shape[1]
         rows, clouds = _block(keys, M)
         parts = [
             torch.cat(
-                [_search(a, p, k, group, i * rows if own else None) for i, a in enumerate(q.split(rows, 1))],
+                [_search(a, p, k, i * rows if own else None) for i, a in enumerate(q.split(rows, 1))],
                 1,
             )
             for q, p in zip(asking.split(clouds), keys.split(clouds), strict=True)
@@ -61,19 +63,21 @@ def knn(
 
 
 def _search(
-    asking: Float[Tensor, "B M D"], keys: Float[Tensor, "B P D"], k: int, group: int, own: int | None
+    asking: Float[Tensor, "B M D"], keys: Float[Tensor, "B P D"], k: int, own: int | None
 ) -> Int64[Tensor, "B M k"]:
     """Neighbours of one block of queries; `own` is the index of the first one's own point, if it has one."""
     distance = asking @ keys.mT
     if own is not None:
         distance.diagonal(offset=own, dim1=1, dim2=2).fill_(-math.inf)
-    return _smallest(distance, k, group)
+    return _smallest(distance, k)
 
 
-def _group_size(N: int, k: int) -> int:
-    """The power of two that makes the two searches of `_smallest` shortest (N / size + k * size)."""
-    ideal = math.sqrt(N / k)
-    return 2 ** round(math.log2(ideal)) if ideal >= 3 else 1
+def _multiple(N: int, k: int) -> int:
+    """What the number of keys must be a multiple of, so that `_smallest` can divide it evenly."""
+    size = 1
+    while N // size >= _WORTH_GROUPING * k:
+        size *= _GROUP
+    return size
 
 
 def _as_product(
@@ -100,20 +104,20 @@ def _block(keys: Float[Tensor, "B P D"], M: int) -> tuple[int, int]:
     return rows, max(1, entries // (rows * P))
 
 
-def _smallest(distance: Float[Tensor, "B M P"], k: int, group: int) -> Int64[Tensor, "B M k"]:
+def _smallest(distance: Float[Tensor, "B M P"], k: int) -> Int64[Tensor, "B M k"]:
     """Indices of the k smallest entries of every row.
 
     The k smallest lie in the k groups with the smallest minima (a group left out holds nothing below the k
-    minima taken), so two searches of a few hundred entries replace one of thousands.
+    minima taken), and those groups are found in the same way: a few searches of a hundred entries replace one
+    of thousands.
     """
-    if group == 1:
-        return distance.topk(k, dim=2, largest=False, sorted=False).indices
     B, M, P = distance.shape
-    groups = P // group
-    minima = distance.view(B, M, group, groups).amin(2)
-    nearest = minima.topk(k, dim=2, largest=False, sorted=False).indices
-    members = torch.arange(group, device=distance.device)[:, None] * groups
-    candidates = (nearest[:, :, None] + members).view(B, M, group * k)
+    if _WORTH_GROUPING * k > P:
+        return distance.topk(k, dim=2, largest=False, sorted=False).indices
+    groups = P // _GROUP
+    nearest = _smallest(distance.view(B, M, _GROUP, groups).amin(2), k)
+    members = torch.arange(_GROUP, device=distance.device)[:, None] * groups
+    candidates = (nearest[:, :, None] + members).view(B, M, _GROUP * k)
     best = distance.gather(2, candidates).topk(k, dim=2, largest=False, sorted=False).indices
     return candidates.gather(2, best)
 

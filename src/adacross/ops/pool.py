@@ -1,4 +1,4 @@
-"""Pooling over points; a point-wise layer and its maximum, without the layer's output.
+"""A point-wise layer and its maximum over points, without the layer's output.
 
 PointNet ends in (Qi et al. 2017, arXiv 1612.00593, eq. 1)
 
@@ -91,41 +91,6 @@ def _largest_product(x: Float[Tensor, "B N Cin"], weight: Float[Tensor, "C Cin"]
     return torch.cat(
         [nn.functional.linear(clouds, weight).amax(1) for clouds in x.split(_block(x, len(weight)))]
     )
-
-
-def max_and_mean(x: Float[Tensor, "B N C"]) -> Float[Tensor, "B twice_C"]:
-    """Maximum and mean over points, side by side: `(B, N, C)` to `(B, 2 C)`.
-
-    Of several points with the same maximum the first receives its gradient.
-    """
-    if torch.is_grad_enabled() and x.requires_grad:
-        return _MaxAndMean.apply(x)
-    return torch.cat([x.amax(1), x.mean(1)], 1)
-
-
-class _MaxAndMean(torch.autograd.Function):
-    """`max_and_mean` with a gradient that is written once, instead of once for each of the two and added."""
-
-    @staticmethod
-    def forward(ctx: Any, x: Tensor) -> Tensor:
-        best = x.amax(1)
-        ctx.save_for_backward(x, best)
-        return torch.cat([best, x.mean(1)], 1)
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, grad: Tensor) -> Tensor:
-        x, best = ctx.saved_tensors
-        B, N, C = x.shape
-        to_max, to_mean = grad.split(C, 1)
-        total = (to_mean / N)[:, None].repeat(1, N, 1)
-        labels = torch.arange(N - 1, -1, -1, device=x.device, dtype=torch.float32)[:, None]
-        size = _block(x, C)
-        for start in range(0, B, size):
-            block = slice(start, start + size)
-            label = torch.eq(x[block], best[block, None]).to(torch.float32).mul_(labels).amax(1, keepdim=True)
-            total[block].scatter_add_(1, (N - 1 - label).to(torch.int64), to_max[block, None])
-        return total
 
 
 class _NormalizedMax(torch.autograd.Function):
