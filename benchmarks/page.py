@@ -1,0 +1,102 @@
+"""Puts the measured figures into docs/performance.md: tables between its markers, curves beside it.
+
+    python benchmarks/page.py [--results benchmarks/results] [--page docs/performance.md]
+
+A marker is a pair of comments, `<!-- table: dgcnn -->` and `<!-- end -->`; what is between them is replaced.
+"""
+
+import argparse
+import json
+import re
+from pathlib import Path
+
+from curves import picture
+
+from adacross.files import whole_file
+
+ROOT = Path(__file__).parent.parent
+MARKED = re.compile(r"(<!-- (table|curves|machine|extra): (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
+
+
+def seconds(value: float) -> str:
+    """Three digits, in a unit that suits."""
+    return f"{value:.3g} s" if value >= 1 else f"{1000 * value:.3g} ms"
+
+
+def table(found: dict) -> str:
+    """A benchmark's rows as Markdown; columns that nobody fills are left out."""
+    rows = []
+    for row in found["rows"]:
+        plain, ours = row["plain"], row["ours"]
+        spread = f"{seconds(ours['low'])} to {seconds(ours['high'])}" if ours["turns"] > 1 else ""
+        memory = row["memory_ratio"]
+        rows.append({
+            "": row["what"],
+            "published": seconds(plain["median"]),
+            "ours": seconds(ours["median"]),
+            "quartiles": spread,
+            "faster": f"**{row['ratio']:.1f}x**",
+            "goal": f"{row['goal']:g}x" if row["goal"] else "",
+            "published MiB": f"{row['plain_mib']:,.0f}" if memory else "",
+            "ours MiB": f"{row['ours_mib']:,.0f}" if memory else "",
+            "less memory": f"**{memory:.1f}x**" if memory else "",
+            "goal of memory": f"{row['memory_goal']:g}x" if row["memory_goal"] else "",
+            "floor": seconds(row["floor"]) if row["floor"] else "",
+        })  # fmt: skip
+    names = [name for name in rows[0] if any(row[name] for row in rows)]
+    lines = [names, ["---", *["---:"] * (len(names) - 1)], *([row[name] for name in names] for row in rows)]
+    words = sorted({row["floor_words"] for row in found["rows"] if row["floor_words"]})
+    floors = f"\nFloor: {'; '.join(words)}.\n" if words else ""
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines) + floors
+
+
+def curves(found: dict) -> str:
+    """The cost curves as Markdown tables."""
+    text = ""
+    for name, points in found["curves"].items():
+        text += f"\n| {name} | published | ours | published MiB | ours MiB |\n|---:|---:|---:|---:|---:|\n"
+        for point in points:
+            ways = [point.get(way) for way in ("published", "ours")]
+            times = (seconds(way["median"]) if way else "not tried" for way in ways)
+            memory = (f"{way['mib']:,.0f}" if way else "" for way in ways)
+            text += f"| {point['x']:,} | {' | '.join([*times, *memory])} |\n"
+    return text
+
+
+def machine(found: dict) -> str:
+    """Where the figures come from, in one line."""
+    parts = found["machine"]
+    versions = ", ".join(f"{name} {parts[name]}" for name in ("python", "torch", "numpy", "scikit-learn"))
+    return f"Measured on {parts['cores']} cores of an {parts['processor']}, {versions}.\n"
+
+
+def extra(found: dict) -> str:
+    """What a benchmark says of itself beside its rows."""
+    return found["words"] + "\n"
+
+
+FILLERS = {"table": table, "curves": curves, "machine": machine, "extra": extra}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--results", type=Path, default=ROOT / "benchmarks" / "results")
+    parser.add_argument("--page", type=Path, default=ROOT / "docs" / "performance.md")
+    options = parser.parse_args()
+
+    def filled(match: re.Match[str]) -> str:
+        found = json.loads((options.results / f"{match[3]}.json").read_text())
+        return match[1] + FILLERS[match[2]](found) + match[4]
+
+    text = MARKED.sub(filled, options.page.read_text(encoding="utf-8"))
+    with whole_file(options.page) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+    found = json.loads((options.results / "curves.json").read_text())
+    with whole_file(options.page.parent / "images" / "cost-curves.svg") as temporary:
+        temporary.write_text(picture(found["curves"]), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
