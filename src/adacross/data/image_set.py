@@ -11,6 +11,7 @@ from jaxtyping import Int64, UInt8
 from adacross.console import console, progress_bar
 from adacross.data.array_pickle import read_pickled_table
 from adacross.data.pictures import read_views
+from adacross.data.source import shown
 from adacross.errors import UserError, one_of
 
 SPLITS = ("train", "val", "test")
@@ -156,11 +157,11 @@ def _folders(root: Path, size: int, split: str) -> ImageSet:
             for path in paths:
                 views, remarks = read_views([path], 1, size)
                 pictures += [] if views is None else [views[0]]
-                skipped += [f"{name}/{remark}" for remark in remarks]
+                skipped += [shown(f"{name}/{remark}") for remark in remarks]
                 progress.advance(task)
             if len(pictures) > before:
                 labels += [len(classes)] * (len(pictures) - before)
-                classes.append(name)
+                classes.append(shown(name))
     if not pictures:
         raise UserError(f"{root} has no pictures that can be read. {_EXPECTED}")
     if skipped:

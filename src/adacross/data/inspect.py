@@ -2,8 +2,8 @@
 
 from collections import Counter
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Literal
 
 from adacross.data import summary
 from adacross.data.collection import DESCRIPTION, Collection
@@ -12,8 +12,10 @@ from adacross.data.formats import LAYOUTS, LOAD, find_source, scanobjectnn, shap
 from adacross.data.image_set import holds_pictures, read_image_set
 from adacross.data.partial import partial_of, read_note, read_plan
 from adacross.data.pictures import read_views
+from adacross.data.remote import is_url, local_folder
 from adacross.data.source import BrokenShapeError, Kind, Source, up_of
 from adacross.errors import UserError
+from adacross.files import read_yaml
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -52,20 +54,19 @@ def inspect(path: str, sheet: str | None = None) -> Inspection:
     Knows collections, unfinished ones, folders of meshes, the data sets that `prepare` reads, and runs.
 
     Args:
-        path: the folder.
-        sheet: where a collection's contact sheet goes, a PNG file; by default beside the collection as
-            `<collection>-contact-sheet.png`.
+        path: the folder, or the URL of a collection.
+        sheet: where a collection's contact sheet goes, a PNG file; by default beside the collection (of a URL
+            in the working folder) as `<collection>-contact-sheet.png`.
 
     Raises:
         UserError: no such folder, none that adacross knows, or a damaged one.
     """
-    folder = Path(path)
+    folder = local_folder(path)
     if not folder.exists() and partial_of(folder).is_dir():
         folder = partial_of(folder)
     if (folder / DESCRIPTION).is_file():
-        given = (
-            Path(sheet) if sheet else folder.resolve().with_name(f"{folder.resolve().name}-contact-sheet.png")
-        )
+        shown = Path(PurePosixPath(path).name) if is_url(path) else folder.resolve()
+        given = Path(sheet) if sheet else shown.with_name(f"{shown.name}-contact-sheet.png")
         return _collection(folder, given)
     if (folder / "progress" / "plan.json").is_file():
         return _unfinished(folder)
@@ -189,12 +190,7 @@ def _unit(source: Source) -> str:
 
 def _run(folder: Path) -> Inspection:
     """Describe a run and say what it still lacks."""
-    import yaml
-
-    try:
-        config: Any = yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8"))
-    except (OSError, yaml.YAMLError) as error:
-        raise UserError(f"{folder / 'config.yaml'} cannot be read ({error}).") from None
+    config = read_yaml(folder / "config.yaml", "a run's options")
     wanted = {
         "encoder": ("encoder", "adacross pretrain ... --resume auto"),
         "log": ("log.jsonl", "adacross pretrain ... --resume auto"),

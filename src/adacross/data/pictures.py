@@ -1,24 +1,32 @@
 """Ready-made pictures of a shape: read, put on white, made square, resized."""
 
+import io
 import struct
+import warnings
 import zlib
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 from jaxtyping import UInt8
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from adacross.data.shading import BACKGROUND
+from adacross.files import read_bytes
 
+FORMATS = ("PNG", "JPEG", "WEBP", "BMP")  # Pillow knows more, and runs Ghostscript for one of them
+LARGEST_SIDE = 8192  # pixels; a thin picture is made square, so its area alone says little
 # What Pillow's readers raise on files that are not what they expect.
-_READER_ERRORS = (
+READER_ERRORS = (
     ArithmeticError,
     EOFError,
     Image.DecompressionBombError,
+    Image.DecompressionBombWarning,
     LookupError,
+    MemoryError,
     OSError,
     SyntaxError,
+    TypeError,
     ValueError,
     struct.error,
     zlib.error,
@@ -44,15 +52,18 @@ def read_views(
         resizing) make them, or None if no file can be read; and remarks: which files cannot be read, sizes
         that differ, pictures that repeat.
     """
-    found: list[Image.Image] = []
+    found: list[UInt8[np.ndarray, "size size 3"]] = []
+    widths: set[int] = set()
     broken: list[str] = []
     for path in paths:
         if len(found) == views:
             break
         try:
-            with Image.open(path) as image:
-                found.append(on_white(image))
-        except _READER_ERRORS as error:
+            image = on_white(open_picture(read_bytes(path)))
+            small = image.resize((size, size), Image.Resampling.BILINEAR)
+            found.append(np.asarray(small, dtype=np.uint8))
+            widths.add(image.width)
+        except READER_ERRORS as error:
             text = " ".join(str(error).replace(str(path), path.name).split())[:120] or type(error).__name__
             broken.append(f"{path.name} cannot be read ({text})")
     remarks = broken[:_LISTED]
@@ -60,15 +71,30 @@ def read_views(
         remarks.append(f"{len(broken) - _LISTED} more pictures cannot be read")
     if not found:
         return None, remarks
-    sides = sorted({image.width for image in found})
+    sides = sorted(widths)
     if len(sides) > 1:
         remarks.append(f"its pictures have sides from {sides[0]} to {sides[-1]} pixels; all are resized")
     if len(found) < views:
         remarks.append(f"{len(found)} of {views} pictures, repeated in turn")
-    arrays = [
-        np.asarray(image.resize((size, size), Image.Resampling.BILINEAR), dtype=np.uint8) for image in found
-    ]
-    return np.stack([arrays[view % len(arrays)] for view in range(views)]), remarks
+    return np.stack([found[view % len(found)] for view in range(views)]), remarks
+
+
+def open_picture(content: bytes) -> Image.Image:
+    """Return the picture in a file's bytes, of one of `FORMATS`, at most `LARGEST_SIDE` pixels wide and high.
+
+    Raises:
+        Exception: one of `READER_ERRORS`: it is damaged, something else, or larger.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", Image.DecompressionBombWarning)
+        try:
+            image = Image.open(io.BytesIO(content), formats=FORMATS)
+        except UnidentifiedImageError:
+            raise ValueError(f"no picture: none of {', '.join(FORMATS)}") from None
+    if max(image.size) > LARGEST_SIDE:
+        raise ValueError(f"{image.width} x {image.height} pixels, more than {LARGEST_SIDE:,} along a side")
+    image.load()
+    return image
 
 
 def on_white(image: Image.Image) -> Image.Image:

@@ -5,7 +5,7 @@ A format (`adacross.data.formats`) has two functions. `find(...) -> Source` runs
 """
 
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Literal
 
 from adacross.data.shape import Cloud, Mesh, Split
@@ -91,6 +91,25 @@ class Loaded:
     part_names: tuple[str, ...] = ()
     pictures: tuple[Path, ...] = ()
     remark: str = ""
+
+
+def file_below(folder: Path, name: str) -> Path | None:
+    """Return the file that a list in a folder names, or None where there is none.
+
+    Names that lead out of the folder (`../../secret`, `/etc/passwd`) name nothing.
+    """
+    path = PurePosixPath(name)
+    if path.is_absolute() or ".." in path.parts:
+        return None
+    try:
+        return folder / path if (folder / path).is_file() else None
+    except (OSError, ValueError):  # too long for a name, or no name at all
+        return None
+
+
+def shown(name: str) -> str:
+    """Return a file's name as text: bytes that are no UTF-8, which a file's name may have, as `\\udcff`."""
+    return name.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def up_of(items: list[Item]) -> str:

@@ -5,8 +5,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from rich.console import Group, RenderableType
-from rich.markup import escape
+from rich.markup import escape as escape_markup
 from rich.table import Table
+
+from adacross.data.source import shown
 
 if TYPE_CHECKING:
     from adacross.data.collection import Collection, CollectionInfo
@@ -64,6 +66,11 @@ def _named(title: str, style: str, entries: list[dict[str, str]]) -> Table:
     if len(entries) > LISTED:
         table.add_row(f"... and {len(entries) - LISTED} more", "all are in collection.json")
     return table
+
+
+def escape(text: str) -> str:
+    """Return any text, names of files among it, as rich and every terminal can print it."""
+    return escape_markup(shown(text))
 
 
 def classes(collection: "Collection") -> Table:

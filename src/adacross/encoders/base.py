@@ -3,6 +3,7 @@
 import json
 import re
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
@@ -11,13 +12,15 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from adacross.errors import UserError
-from adacross.files import read_json, whole_folder
+from adacross.files import file_size, read_json, whole_folder
 
 CONFIG_FILE = "config.json"
 WEIGHTS_FILE = "model.safetensors"
 MIN_POINTS = 32
+_FLOATS = {torch.float16, torch.bfloat16, torch.float32, torch.float64}  # weights may be any of them
 
 E = TypeVar("E", bound="Encoder")  # Self, which the tests' type checker does not know in methods
+N = TypeVar("N", bound=nn.Module)
 
 
 class Encoder(nn.Module, ABC):
@@ -133,12 +136,9 @@ class Encoder(nn.Module, ABC):
             raise UserError(
                 f"{folder_or_hub_id} holds a {kind!r} encoder, not {cls.kind!r}; use adacross.load_encoder."
             )
-        try:
-            encoder = cls(**options)
-        except TypeError as error:
-            raise UserError(f"{folder / CONFIG_FILE} does not fit {cls.__name__}: {error}.") from None
-        load_weights(encoder, folder / WEIGHTS_FILE)
-        return encoder.eval()
+        tensors = read_tensors(folder / WEIGHTS_FILE)
+        source = f"{folder} ({CONFIG_FILE} and {WEIGHTS_FILE})"
+        return filled(lambda: cls(**options), tensors, source, cls.__name__)
 
     def push_to_hub(self, hub_id: str, *, private: bool = False) -> None:
         """Upload to `owner/name` on the Hugging Face hub, with the login that `hf auth login` stored."""
@@ -199,32 +199,73 @@ def read_config(folder: Path) -> tuple[str, dict[str, Any]]:
     return config["encoder"], options
 
 
-def load_weights(module: nn.Module, path: Path) -> None:
-    """Fill `module` from a safetensors file that must hold exactly its tensors.
+def read_tensors(path: Path) -> dict[str, Tensor]:
+    """The tensors of a safetensors file, by name.
 
     Raises:
-        UserError: the file is missing or damaged, or its tensors are others.
+        UserError: the file is missing or damaged.
     """
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
     try:
-        tensors = load_file(path)
+        file_size(path)  # refuses pipes and devices
+        return load_file(path)
     except FileNotFoundError:
         raise UserError(f"{path} does not exist; expected the weights of a saved encoder.") from None
-    except (SafetensorError, OSError) as error:
+    except (SafetensorError, OSError, LookupError, MemoryError, RuntimeError, ValueError) as error:
+        reason = str(error) or type(error).__name__
         raise UserError(
-            f"{path} is damaged or no safetensors file ({error}); save or download it again."
+            f"{path} is damaged or no safetensors file ({reason}); save or download it again."
         ) from None
-    fill(module, tensors, str(path))
+
+
+def filled(make: Callable[[], N], tensors: dict[str, Tensor], source: str, what: str = "a network") -> N:
+    """The network that `make` makes, called `what`, with these tensors, in evaluation mode.
+
+    It is made without memory first, and again only if the tensors fit: a damaged file may describe a network
+    of any size.
+
+    Raises:
+        UserError: as `fill`, or there is no network of such options.
+    """
+    with torch.device("meta"):
+        _check_fit(_made(make, source, what), tensors, source)
+    module = _made(make, source, what)
+    fill(module, tensors, source)
+    return module.eval()
+
+
+def _made(make: Callable[[], N], source: str, what: str) -> N:
+    try:
+        return make()
+    except UserError as error:
+        raise UserError(f"{source}: {error}") from None
+    except (
+        ArithmeticError,
+        AttributeError,
+        LookupError,
+        MemoryError,
+        RuntimeError,
+        TypeError,
+        ValueError,
+    ) as error:
+        reason = " ".join(str(error).split())[:200] or type(error).__name__
+        raise UserError(f"{source} does not fit {what}: {reason}.") from None
 
 
 def fill(module: nn.Module, tensors: dict[str, Tensor], source: str) -> None:
     """Copy `tensors` into `module`; names and shapes must be the module's own.
 
     Raises:
-        UserError: names what is missing, left over or of another shape.
+        UserError: names what is missing, left over, of another shape or kind, NaN or infinite.
     """
+    _check_fit(module, tensors, source)
+    with torch.no_grad():
+        module.load_state_dict(tensors)
+
+
+def _check_fit(module: nn.Module, tensors: dict[str, Tensor], source: str) -> None:
     own = module.state_dict()
     problems = [f"{name} is missing" for name in own if name not in tensors]
     problems += [f"{name} is unknown" for name in tensors if name not in own]
@@ -233,8 +274,16 @@ def fill(module: nn.Module, tensors: dict[str, Tensor], source: str) -> None:
         for name in own
         if name in tensors and tensors[name].shape != own[name].shape
     ]
+    problems += [
+        f"{name} is {str(tensor.dtype).removeprefix('torch.')}"
+        for name, tensor in tensors.items()
+        if name in own and (tensor.dtype in _FLOATS) != (own[name].dtype in _FLOATS)
+    ]
+    problems += [
+        f"{name} has numbers that are NaN or infinite"
+        for name, tensor in tensors.items()
+        if tensor.dtype in _FLOATS and not torch.isfinite(tensor).all()
+    ]
     if problems:
         more = f" and {len(problems) - 6} more" if len(problems) > 6 else ""
         raise UserError(f"{source} does not fit {type(module).__name__}: {'; '.join(problems[:6])}{more}.")
-    with torch.no_grad():
-        module.load_state_dict(tensors)

@@ -1,19 +1,19 @@
 """Weights that CrossPoint, CrossNet, AdaCrossNet and Point-M2AE released, read into our encoders."""
 
-import warnings
+from collections.abc import Callable
 from pathlib import Path
-from pickle import UnpicklingError  # noqa: TID251  the name of an error; nothing is unpickled here
-from typing import Any
+from typing import Literal
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from adacross.console import console
 from adacross.encoders import official_m2ae
-from adacross.encoders.base import Encoder, fill
+from adacross.encoders.base import Encoder, N, filled
 from adacross.encoders.heads import ImageProjection, PointProjection
 from adacross.encoders.official_names import Released, SegmentationHead, State, recognise, shape_of
 from adacross.encoders.resnet import ResNet
+from adacross.encoders.torch_files import load_plain
 from adacross.errors import UserError
 
 _PROJECTION = "inv_head."
@@ -117,15 +117,17 @@ def load_official_image(path: Path | str) -> tuple[ResNet, ImageProjection | Non
     }
     first = shape_of(state, f"{prefix}conv1.weight")
     channels = first[1] if len(first) > 1 else 3
-    encoder = ResNet(50 if f"{prefix}layer1.0.conv3.weight" in state else 18, channels)
-    _fill(encoder, body, source)
+    depth: Literal[18, 50] = 50 if f"{prefix}layer1.0.conv3.weight" in state else 18
+    encoder = _filled(lambda: ResNet(depth, channels), body, source)
     _tell(path, encoder, "" if head is None else "with a projection head")
     if head is None:
-        return encoder.eval(), None
+        return encoder, None
     tensors = {name.removeprefix(head): tensor for name, tensor in state.items() if name.startswith(head)}
-    projection = ImageProjection(encoder.dim, *(len(tensors[f"{i}.weight"]) for i in (0, 3)))
-    _fill(projection, tensors, f"{source} ({head.rstrip('.')})")
-    return encoder.eval(), projection.eval()
+    sizes = [len(tensors[f"{i}.weight"]) for i in (0, 3)]
+    projection = _filled(
+        lambda: ImageProjection(encoder.dim, *sizes), tensors, f"{source} ({head.rstrip('.')})"
+    )
+    return encoder, projection
 
 
 def _tell(path: Path | str, network: Encoder | ResNet, *notes: str) -> None:
@@ -141,12 +143,13 @@ def _point_m2ae(
     """Point-M2AE's encoder; the decoder beside it is left out."""
     prefix = official_m2ae.ENCODER
     own = {name.removeprefix(prefix): tensor for name, tensor in state.items() if name.startswith(prefix)}
-    try:
-        encoder = official_m2ae.empty_encoder(own, groups, neighbors, heads)
-    except KeyError as error:
-        raise UserError(f"{source} is an incomplete released encoder: {error.args[0]} is missing.") from None
-    _fill(encoder, {official_m2ae.encoder_name(name): _flat(tensor) for name, tensor in own.items()}, source)
-    return encoder.eval()
+    tensors = {official_m2ae.encoder_name(name): _flat(tensor) for name, tensor in own.items()}
+    return _filled(
+        lambda: official_m2ae.empty_encoder(own, groups, neighbors, heads),
+        tensors,
+        source,
+        "released encoder",
+    )
 
 
 def _load(
@@ -159,16 +162,15 @@ def _load(
             f"{source} is no released DGCNN, PointNet, Point-M2AE or ResNet; "
             f"it has {len(state)} tensors, among them {', '.join(sorted(state)[:4])}."
         )
-    try:
-        encoder = released.encoder(state, k)
-    except KeyError as error:
-        raise UserError(f"{source} is an incomplete released encoder: {error.args[0]} is missing.") from None
+    sizes = dict(state)
+    encoder = _empty(lambda: released.encoder(sizes, k), source, "released encoder")
     kind = type(encoder).__name__
     projection = {name: state.pop(name) for name in list(state) if name.startswith(_PROJECTION)}
     state = _without_repeated(state, released.twice, kind, source)
     head = _segmentation_head(state, released, encoder.dim, kind, source)
-    _fill(encoder, {_rename(name, released.layers): _flat(tensor) for name, tensor in state.items()}, source)
-    return encoder.eval(), _projection(projection, encoder.dim, source), head
+    tensors = {_rename(name, released.layers): _flat(tensor) for name, tensor in state.items()}
+    encoder = _filled(lambda: released.encoder(sizes, k), tensors, source, "released encoder")
+    return encoder, _projection(projection, encoder.dim, source), head
 
 
 def _segmentation_head(
@@ -180,32 +182,22 @@ def _segmentation_head(
     """
     own = [name for name in state if name.rpartition(".")[0] in released.head_layers | released.head_twice]
     tensors = {name: state.pop(name) for name in own}
-    if released.head is None or all(name.rpartition(".")[0] in released.head_twice for name in own):
+    make = released.head
+    if make is None or all(name.rpartition(".")[0] in released.head_twice for name in own):
         return None
     tensors = _without_repeated(tensors, released.head_twice, kind, source)
-    try:
-        head = released.head(tensors, width)
-    except KeyError as error:
-        raise UserError(
-            f"{source} has an incomplete segmentation head: {error.args[0]} is missing."
-        ) from None
-    _fill(head, {_rename(name, released.head_layers): _flat(t) for name, t in tensors.items()}, source)
-    return head.eval()
+    renamed = {_rename(name, released.head_layers): _flat(tensor) for name, tensor in tensors.items()}
+    return _filled(lambda: make(tensors, width), renamed, source, "segmentation head")
 
 
 def _read_state(path: Path) -> dict[str, Tensor]:
     """Names and tensors of a `.pth` file, without `module.` before the names."""
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # old file formats warn; what matters is raised
-            state: Any = torch.load(path, map_location="cpu", weights_only=True)
+        state = load_plain(path)
     except FileNotFoundError:
         raise UserError(f"{path} does not exist; expected a released .pth file.") from None
-    except (UnpicklingError, RuntimeError, OSError, EOFError, ValueError) as error:
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise UserError(
-            f"{path} holds no plain tensors ({reason}); expected a released state dict."
-        ) from None
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path} holds no plain tensors ({error}); expected a released state dict.") from None
     if isinstance(state, dict) and isinstance(state.get("base_model"), dict):
         state = state["base_model"]
     if (
@@ -214,7 +206,16 @@ def _read_state(path: Path) -> dict[str, Tensor]:
         or not all(isinstance(tensor, Tensor) for tensor in state.values())
     ):
         raise UserError(f"{path} holds no plain tensors by name; expected a released state dict.")
+    if hollow := [name for name, tensor in state.items() if not _whole(tensor)]:
+        raise UserError(f"{path} has not all numbers of {hollow[0]}; expected a released state dict.")
     return {str(name).removeprefix("module."): tensor for name, tensor in state.items()}
+
+
+def _whole(tensor: Tensor) -> bool:
+    """Whether a tensor has a number of its own in every place: a file may say that one fills a billion."""
+    if tensor.layout != torch.strided or tensor.is_meta:
+        return False
+    return 0 < tensor.nbytes <= tensor.untyped_storage().nbytes()
 
 
 def _without_repeated(state: State, twice: dict[str, str], kind: str, source: str) -> State:
@@ -246,10 +247,22 @@ def _flat(tensor: Tensor) -> Tensor:
     return tensor.flatten(1).squeeze(-1) if tensor.ndim > 2 else tensor
 
 
-def _fill(module: nn.Module, tensors: dict[str, Tensor], source: str) -> None:
-    """Fill, with BatchNorm's counters where the file has none."""
-    counters = {name: tensor for name, tensor in module.state_dict().items() if name.endswith(_COUNTER)}
-    fill(module, {**counters, **tensors}, source)
+def _empty(make: Callable[[], N], source: str, what: str) -> N:
+    """A network of the size that a file tells, which may be any: it takes no memory."""
+    try:
+        with torch.device("meta"):
+            return make()
+    except KeyError as error:
+        raise UserError(f"{source} has an incomplete {what}: {error.args[0]} is missing.") from None
+    except (ArithmeticError, LookupError, RuntimeError, TypeError, ValueError) as error:
+        raise UserError(f"{source} has a {what} of a form that no network has ({error}).") from None
+
+
+def _filled(make: Callable[[], N], tensors: State, source: str, what: str = "network") -> N:
+    """A network with these tensors, and with BatchNorm's counters where the file has none."""
+    names = _empty(make, source, what).state_dict()
+    counters = {name: torch.tensor(0) for name in names if name.endswith(_COUNTER)}
+    return filled(make, {**counters, **tensors}, source)
 
 
 def _projection(tensors: State, inputs: int, source: str) -> PointProjection | None:
@@ -259,6 +272,8 @@ def _projection(tensors: State, inputs: int, source: str) -> PointProjection | N
     first, last = shape_of(tensors, "0.weight"), shape_of(tensors, "3.weight")
     if len(first) != 2 or len(last) != 2:
         raise UserError(f"{source} has a projection head of another form: {', '.join(sorted(tensors))}.")
-    head = PointProjection(inputs, hidden=first[0], outputs=last[0])
-    _fill(head, tensors, f"{source} ({_PROJECTION.rstrip('.')})")
-    return head.eval()
+    return _filled(
+        lambda: PointProjection(inputs, hidden=first[0], outputs=last[0]),
+        tensors,
+        f"{source} ({_PROJECTION.rstrip('.')})",
+    )

@@ -27,7 +27,7 @@ def write_report(run: str | Path, *, output: str | Path | None = None, seed: int
     target = Path(output) if output is not None else Path(run) / "report.html"
     text = render(RunData.load(Path(run), seed=seed))
     with whole_file(target) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+        temporary.write_text(text, encoding="utf-8", errors="replace")  # of names that are no text
     return target
 
 

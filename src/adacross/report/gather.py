@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from jaxtyping import Int64, UInt8
 
+from adacross.data.remote import is_url
 from adacross.errors import UserError
 from adacross.report.inputs import (
     Card,
@@ -83,8 +84,10 @@ def gather(
     return shown | {"absent": absent}
 
 
-def find_collection(folder: Path, written: str) -> Path:
+def find_collection(folder: Path, written: str) -> str | Path:
     """Return where a run's collection is: as written, or beside the run if both were moved together."""
+    if is_url(written):
+        return written
     given = Path(written)
     beside = folder.resolve().parent / given.name
     return beside if not given.is_dir() and beside.is_dir() else given

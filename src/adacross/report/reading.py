@@ -7,11 +7,10 @@ from pathlib import Path
 from typing import Any, TypeGuard
 
 import numpy as np
-import yaml
 from jaxtyping import Float64
 
 from adacross.errors import UserError
-from adacross.files import read_json
+from adacross.files import read_bytes, read_json, read_yaml
 from adacross.report.inputs import Direction, Example, Linear, Log, Probe, Retrieval, Search
 
 _STEP_VALUES = ("loss", "lr", "seconds", "shapes_per_second")
@@ -41,13 +40,8 @@ def read_config(folder: Path) -> tuple[dict[str, Any], str]:
         UserError: it is not YAML or lacks collection, method or encoder.
     """
     path = folder / "config.yaml"
-    try:
-        text = path.read_text(encoding="utf-8")
-        config = yaml.safe_load(text)
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UserError(f"{path} is not valid YAML ({error}); expected the options of a training.") from None
-    except OSError as error:
-        raise UserError(f"cannot read {path}: {error.strerror or error}.") from None
+    config = read_yaml(path, "the options of a training")
+    text = path.read_text(encoding="utf-8")
     wanted = ("collection", "method", "encoder")
     if not isinstance(config, dict) or not all(isinstance(config.get(key), str) for key in wanted):
         raise UserError(f"{path} is not a run's configuration; expected at least {', '.join(wanted)}.")
@@ -75,16 +69,17 @@ def read_log(folder: Path) -> Log:
     """
     path = folder / "log.jsonl"
     try:
-        lines = path.read_text(encoding="utf-8", errors="replace").splitlines() if path.exists() else []
-    except OSError as error:
-        raise UserError(f"cannot read {path}: {error.strerror or error}.") from None
+        text = read_bytes(path).decode("utf-8", errors="replace") if path.exists() else ""
+    except (OSError, MemoryError) as error:
+        raise UserError(f"cannot read {path}: {getattr(error, 'strerror', error)}.") from None
+    lines = text.splitlines()
     records, truncated = [], False
     for row, line in enumerate(lines, start=1):
         if not line.strip():
             continue
         try:
             record = json.loads(line)
-        except json.JSONDecodeError:
+        except (ValueError, RecursionError):
             if row == len(lines):
                 truncated = True
                 break
@@ -138,7 +133,7 @@ def read_linear(folder: Path) -> Linear | None:
             spread=str(value.get("spread") or "mean ± standard deviation over seeds"),
             encoders=len(value.get("encoders") or [""]),
         )
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise _wrong(path, error, "adacross evaluate linear") from None
 
 
@@ -168,7 +163,7 @@ def read_retrieval(folder: Path) -> Retrieval | None:
             chance_precision=_direction(value.get("chance") or {}).mean_average_precision,
             spread=str(value.get("spread") or ""),
         )
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise _wrong(path, error, "adacross evaluate retrieval") from None
 
 
@@ -223,7 +218,8 @@ def _wrong(path: Path, error: Exception, command: str) -> UserError:
 
 
 def _is_number(value: object) -> TypeGuard[float]:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    """Whether it is a number that float64 and int64 can hold."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 2**63
 
 
 def _column(records: list[dict[str, Any]], name: str) -> Float64[np.ndarray, " S"]:

@@ -5,6 +5,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from adacross.errors import UserError
 from adacross.report.html import Html, Section
 from adacross.report.names import METHODS
 
@@ -56,11 +57,21 @@ def read_results(folder: Path) -> dict[str, Any]:
 
 
 def task_sections(data: "RunData") -> list[Section]:
-    """Return a section for every result."""
+    """Return a section for every result.
+
+    Raises:
+        UserError: the parts of a result do not fit each other (a corruption that there is not, a curve of no
+            points).
+    """
     sections = []
     for name, result in data.results.items():
         task, _, paper = name.partition("-as-")
-        section: Section = _named(PRESETS[task][1])(data, result)
+        try:
+            section: Section = _named(PRESETS[task][1])(data, result)
+        except (ArithmeticError, LookupError, TypeError, ValueError) as error:
+            path = data.folder / "evaluation" / f"{name}.json"
+            what = f"{type(error).__name__}: {error}"
+            raise UserError(f"{path} cannot be drawn ({what}); delete it and measure again.") from error
         sections.append(as_measured_by(section, paper) if paper else section)
     return sections
 

@@ -18,7 +18,7 @@ from adacross.data.formats import (
     shapenetpart,
 )
 from adacross.data.formats.mesh_files import UP
-from adacross.data.source import Axis, Item, Kind, Loaded, Source
+from adacross.data.source import Axis, Item, Kind, Loaded, Source, shown
 from adacross.errors import UserError
 
 __all__ = ["BUILTIN", "LAYOUTS", "LOAD", "find_source"]
@@ -46,7 +46,7 @@ LAYOUTS: dict[Kind, str] = {
     "builtin": "shapes from nothing, by the word 'builtin' in a folder's place",
 }
 # How to tell a folder of each layout and what lists its shapes; a folder of meshes is what is left.
-_FIND: dict[Kind, tuple[Callable[[Path], bool], Callable[[Path, Axis | None], Source]]] = {
+_PLAIN: dict[Kind, tuple[Callable[[Path], bool], Callable[[Path, Axis | None], Source]]] = {
     "shapenetpart": (shapenetpart.recognise, shapenetpart.find),
     "s3dis": (s3dis.recognise, s3dis.find),
     "shapenet": (shapenet.recognise, shapenet.find),
@@ -66,6 +66,12 @@ def find_source(source: str, *, up: Axis | None, count: int, variant: str | None
     Raises:
         UserError: no such folder, nothing in it that we know, or a variant that it does not have.
     """
+    found = _find(source, up=up, count=count, variant=variant, seed=seed)
+    items = [item if item.id == shown(item.id) else replace(item, id=shown(item.id)) for item in found.items]
+    return replace(found, items=items, classes=[shown(name) for name in found.classes])
+
+
+def _find(source: str, *, up: Axis | None, count: int, variant: str | None, seed: int) -> Source:
     if source == BUILTIN:
         return builtin.find(count, variant, seed, up)
     folder = Path(source)
@@ -78,8 +84,8 @@ def find_source(source: str, *, up: Axis | None, count: int, variant: str | None
         return _FIND_VARIANT[kind][1](folder, up, variant)
     if variant is not None:
         raise UserError(f"variant {variant} was given, but {folder} has none ({kind}). Leave --variant away.")
-    if kind in _FIND:
-        return _FIND[kind][1](folder, up)
+    if kind in _PLAIN:
+        return _PLAIN[kind][1](folder, up)
     below = _known_among(sorted(place for place in folder.glob("[!.]*") if place.is_dir()))
     try:
         found = meshes.find(folder, up)
@@ -93,7 +99,7 @@ def find_source(source: str, *, up: Axis | None, count: int, variant: str | None
 
 def _kind_of(folder: Path) -> Kind:
     """Which layout a folder has; "meshes" if none of the others."""
-    every = [(kind, both[0]) for kind, both in (_FIND | _FIND_VARIANT).items()]
+    every = [(kind, both[0]) for kind, both in (_PLAIN | _FIND_VARIANT).items()]
     return next((kind for kind, recognise in every if recognise(folder)), "meshes")
 
 

@@ -3,7 +3,8 @@
 A file that cannot be read is skipped as a whole and named; the rows of the others go on.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -13,11 +14,14 @@ from jaxtyping import Float32, Int64
 
 from adacross.data.formats.meshes import stamp_of
 from adacross.data.shape import Split
-from adacross.data.source import Axis, BrokenShapeError, Item
+from adacross.data.source import Axis, BrokenShapeError, Item, file_below
 from adacross.errors import UserError
+from adacross.files import file_size, read_bytes
 
 _ROWS = 64  # rows read at once: the files are compressed in blocks of many rows
-_UNREADABLE = (OSError, KeyError, AttributeError, TypeError, ValueError, RuntimeError)
+_MOST_POINTS = 1_000_000  # of a cloud; 64 clouds are held at once
+_DEFLATED = 1032  # how many bytes one byte of a file may stand for at most (deflate's limit)
+_UNREADABLE = (OSError, LookupError, AttributeError, TypeError, ValueError, RuntimeError, MemoryError)
 Skipped = list[dict[str, str]]
 
 
@@ -33,27 +37,36 @@ def files_of(folder: Path, pattern: str, listing: str) -> list[Path]:
         In the list's order, or by name with numbers in their own order (`_2` before `_10`).
 
     Raises:
-        UserError: a listed file is missing.
+        UserError: the list cannot be read or names nothing, or a listed file is missing.
     """
     path = folder / listing
     if not path.is_file():
         found = [file for file in folder.glob(pattern) if not file.name.startswith(".")]
         return sorted(found, key=lambda file: (len(file.name), file.name))
-    listed = [folder / line.replace("\\", "/").rsplit("/", 1)[-1] for line in lines_of(path)]
-    missing = [file.name for file in listed if not file.is_file()]
+    listed = dict.fromkeys(line.replace("\\", "/").rsplit("/", 1)[-1] for line in lines_of(path))
+    if not listed:
+        raise UserError(f"{path} lists no file. Delete it to use the files that are there.")
+    missing = [name for name in listed if file_below(folder, name) is None]
     if missing:
         raise UserError(
-            f"{path} lists {missing[0]}{' and others' if missing[1:] else ''}, which is not there. "
+            f"{path} lists {missing[0][:200]}{' and others' if missing[1:] else ''}, which is not there. "
             "Add the file, or delete the list to use the files that are there."
         )
-    return list(dict.fromkeys(listed))
+    return [folder / name for name in listed]
 
 
 def lines_of(path: Path) -> list[str]:
-    """Return the lines of a text file that are not blank, stripped; none if there is no such file."""
+    """Return the lines of a text file that are not blank, stripped; none if there is no such file.
+
+    Raises:
+        UserError: it cannot be read.
+    """
     if not path.is_file():
         return []
-    text = path.read_text(encoding="utf-8", errors="replace")
+    try:
+        text = read_bytes(path).decode("utf-8", errors="replace")
+    except (OSError, MemoryError) as error:
+        raise UserError(f"cannot read {path}: {getattr(error, 'strerror', error)}.") from None
     return [line.strip() for line in text.splitlines() if line.strip()]
 
 
@@ -113,12 +126,10 @@ def none_readable(folder: Path, skipped: Skipped) -> UserError:
 
 def has(path: Path, key: str) -> bool:
     """Whether a file can be opened and holds something of this name."""
-    import h5py
-
     try:
-        with h5py.File(path, "r") as file:
+        with _opened(path) as file:
             return key in file
-    except OSError:
+    except _UNREADABLE:
         return False
 
 
@@ -133,16 +144,14 @@ def size_of(path: Path, *, channels: int = 3, parts: str = "") -> tuple[int, int
     Raises:
         BrokenShapeError: not HDF5, cut off, or of another form.
     """
-    import h5py
-
     wanted = f"`data` and `{parts or 'label'}`"
     try:
-        with h5py.File(path, "r") as file:
-            shape = tuple(file["data"].shape)
-            labelled = tuple(file[parts].shape) if parts else shape[:2]
+        with _opened(path) as file:
+            shape = tuple(_dataset(file, "data").shape)
+            labelled = tuple(_dataset(file, parts).shape) if parts else shape[:2]
     except _UNREADABLE as error:
         raise BrokenShapeError(f"not an HDF5 file with {wanted} ({error})") from error
-    if len(shape) != 3 or shape[2] != channels or shape[1] < 1:
+    if len(shape) != 3 or shape[2] != channels or not 1 <= shape[1] <= _MOST_POINTS:
         raise BrokenShapeError(f"`data` has shape {shape}, expected (n, points, {channels})")
     if labelled != shape[:2]:
         raise BrokenShapeError(f"`{parts}` has shape {labelled}, expected {shape[:2]}: one a point")
@@ -165,7 +174,8 @@ def read_labels(item: Item, key: str, points: int) -> Int64[np.ndarray, " N"]:
     Raises:
         BrokenShapeError: the file cannot be read (any more).
     """
-    return _row(item, key)[:points].astype(np.int64)
+    with np.errstate(invalid="ignore"):  # NaN becomes a label that no part has
+        return _row(item, key)[:points].astype(np.int64)
 
 
 def _row(item: Item, key: str) -> np.ndarray:
@@ -175,14 +185,47 @@ def _row(item: Item, key: str) -> np.ndarray:
     return block[item.row % _ROWS]
 
 
-@lru_cache(maxsize=4)
-def _block(path: str, key: str, number: int) -> np.ndarray:
+@contextmanager
+def _opened(path: Path) -> Iterator[Any]:
+    """Open an HDF5 file for reading."""
     import h5py
 
+    file_size(path)  # refuses pipes and devices, on which HDF5 would wait
+    with h5py.File(path, "r") as file:
+        yield file
+
+
+def _dataset(file: Any, key: str) -> Any:
+    """Return an array of numbers that lies in the file itself and may be as large as it says.
+
+    HDF5 can point to other files (links, external and virtual data), which a downloaded file has no business
+    to read, and may declare any number of rows that were never written.
+
+    Raises:
+        LookupError: there is none of that name.
+        ValueError: it is something else.
+    """
+    import h5py
+
+    found = file[key] if isinstance(file.get(key, getlink=True), h5py.HardLink) else None
+    if not isinstance(found, h5py.Dataset):
+        raise KeyError(f"no data of its own called `{key}`")
+    if found.external or found.is_virtual:
+        raise ValueError(f"`{key}` lies in another file")
+    if found.dtype.kind not in "fiub":
+        raise ValueError(f"`{key}` is of type {found.dtype}, expected numbers")
+    size = file.id.get_filesize()
+    if found.nbytes > _DEFLATED * size:
+        raise ValueError(f"`{key}` has shape {found.shape}, but the file only {size:,} bytes")
+    return found
+
+
+@lru_cache(maxsize=4)
+def _block(path: str, key: str, number: int) -> np.ndarray:
     rows = slice(number * _ROWS, (number + 1) * _ROWS)
     try:
-        with h5py.File(path, "r") as file:
-            stored: Any = file[key]
+        with _opened(Path(path)) as file:
+            stored = _dataset(file, key)
             return np.asarray(stored[rows, :, :3] if stored.ndim == 3 else stored[rows])
     except _UNREADABLE as error:
         raise BrokenShapeError(f"cannot read {Path(path).name} ({error})") from error
@@ -190,11 +233,9 @@ def _block(path: str, key: str, number: int) -> np.ndarray:
 
 def _labels(path: Path, count: int) -> Int64[np.ndarray, " n"]:
     """Return the label of each row of a file."""
-    import h5py
-
     try:
-        with h5py.File(path, "r") as file:
-            labels = np.asarray(file["label"]).reshape(-1).astype(np.int64)
+        with _opened(path) as file, np.errstate(invalid="ignore"):  # NaN becomes a label that no class has
+            labels = np.asarray(_dataset(file, "label")).reshape(-1).astype(np.int64)
     except _UNREADABLE as error:
         raise BrokenShapeError(f"not an HDF5 file with `data` and `label` ({error})") from error
     if len(labels) != count:

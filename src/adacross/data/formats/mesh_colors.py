@@ -5,6 +5,10 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Int64, UInt8
 
+from adacross.data.pictures import FORMATS, LARGEST_SIDE, READER_ERRORS
+from adacross.data.source import BrokenShapeError
+
+_TEXTURES = (*FORMATS, "GIF", "TGA", "TIFF", None)  # None: made by trimesh itself
 # What trimesh paints a file that names no material, as a colour and as a texture: stands for no colour.
 _UNTOUCHED = ((102, 102, 102), (100, 100, 100))
 
@@ -25,6 +29,7 @@ def face_colors(visual: Any, faces: Int64[np.ndarray, "F 3"]) -> UInt8[np.ndarra
     material = visual.material
     color = _base_color(getattr(material, "baseColorFactor", getattr(material, "diffuse", None)))
     image = getattr(material, "baseColorTexture", getattr(material, "image", None))
+    image = image if visual.uv is None else _decoded(image)
     if image is not None and visual.uv is not None and not _untouched(image):
         texels = _texels(image, np.asarray(visual.uv, dtype=np.float64)[faces].mean(1))
         return texels if color is None else (texels * (color / 255)).round().astype(np.uint8)
@@ -41,14 +46,33 @@ def _base_color(factor: Any) -> Float[np.ndarray, "3"] | None:
     return None if tuple(values.tolist()) in _UNTOUCHED else values.astype(np.float64)
 
 
+def _decoded(image: Any) -> Any:
+    """Return a texture, which trimesh has opened and not read, as RGB.
+
+    Raises:
+        BrokenShapeError: it is damaged, too large, or of a kind that is not read.
+    """
+    if image is None:
+        return None
+    try:
+        if image.format not in _TEXTURES:
+            raise ValueError(f"a {image.format} file")
+        if max(image.size) > LARGEST_SIDE:
+            raise ValueError(f"{image.width} x {image.height} pixels")
+        return image.convert("RGB")
+    except READER_ERRORS as error:
+        reason = " ".join(str(error).split())[:120] or type(error).__name__
+        raise BrokenShapeError(f"its texture cannot be read ({reason})") from error
+
+
 def _untouched(image: Any) -> bool:
-    single = image.convert("RGB").getcolors(1)  # None where there are several colours
+    single = image.getcolors(1)  # None where there are several colours
     return bool(single) and single[0][1] in _UNTOUCHED
 
 
 def _texels(image: Any, uv: Float[np.ndarray, "F 2"]) -> UInt8[np.ndarray, "F 3"]:
-    """Look up a picture at texture coordinates, which repeat beyond 0..1 and grow upwards."""
-    pixels = np.asarray(image.convert("RGB"))
+    """Look up an RGB picture at texture coordinates, which repeat beyond 0..1 and grow upwards."""
+    pixels = np.asarray(image)
     height, width = pixels.shape[:2]
     u, v = np.moveaxis(np.nan_to_num(uv) % 1.0, -1, 0)
     column = np.minimum((u * width).astype(np.int64), width - 1)

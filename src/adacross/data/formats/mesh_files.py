@@ -1,6 +1,8 @@
 """One mesh file in, one `Mesh` (of a PLY file without faces one `Cloud`) out, or the reason why not."""
 
 import io
+import json
+import re
 import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,34 +10,32 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from PIL import EpsImagePlugin
 
 from adacross.data.formats.mesh_colors import face_colors
 from adacross.data.formats.off import read_off
+from adacross.data.pictures import READER_ERRORS
 from adacross.data.shape import Cloud, Mesh
 from adacross.data.source import Axis, BrokenShapeError
+from adacross.files import read_bytes
 
 # The axis that points up by the format's rule or, where it has none, by habit.
 # GLB: y, by its specification. OFF: z, as in ModelNet. OBJ, PLY, STL: y, as most modelling programs export.
 UP: dict[str, Axis] = {".glb": "y", ".obj": "y", ".off": "z", ".ply": "y", ".stl": "y"}
 
 GREY = (200, 200, 200)
+MOST_MATERIALS = 2_000  # of an OBJ file
+_MATERIAL = re.compile(rb"^[ \t]*usemtl([^\r\n]*)", re.MULTILINE)
 
 # What trimesh's parsers raise on bytes that are not what they expect. Anything else ends the worker
 # process, and the file is named for that.
 _PARSER_ERRORS = (
-    ArithmeticError,
+    *READER_ERRORS,
     AssertionError,
     AttributeError,
-    EOFError,
     ImportError,
-    LookupError,
-    MemoryError,
     NameError,
-    OSError,
     RuntimeError,
-    TypeError,
-    ValueError,
-    struct.error,
 )
 
 
@@ -56,6 +56,8 @@ def read_mesh(path: Path) -> Mesh:
         if suffix == ".off":
             mesh = read_off(data.decode("utf-8", errors="replace"))
         else:
+            if suffix == ".glb":
+                _check_glb(data)
             promised = _promised_faces(data, suffix)
             mesh = _join(
                 _scene(path, _text(data) if suffix == ".obj" or _is_text_stl(data, suffix) else data)
@@ -103,7 +105,7 @@ def ply_counts(data: bytes) -> dict[str, int]:
 
 
 def _content(path: Path) -> bytes:
-    data = path.read_bytes()
+    data = read_bytes(path)
     if not data.strip():
         raise BrokenShapeError("the file is empty")
     return data
@@ -155,14 +157,26 @@ def _is_text_stl(data: bytes, suffix: str) -> bool:
     return suffix == ".stl" and data.lstrip()[:5].lower() == b"solid" and b"facet" in data[:4096].lower()
 
 
+def _check_glb(data: bytes) -> None:
+    """Refuse numbers that lie nowhere: an accessor without a view stands for as many zeros as it likes."""
+    (length,) = struct.unpack("<I", data[12:16])
+    accessors = json.loads(data[20 : 20 + length]).get("accessors", [])
+    nowhere = sum(accessor["count"] for accessor in accessors if "bufferView" not in accessor)
+    if nowhere > len(data):
+        raise BrokenShapeError(f"{nowhere:,} numbers promised that are not in the file")
+
+
 def _text(data: bytes) -> bytes:
     """Return text as UTF-8; names and comments in old files are often Latin-1, which trimesh refuses.
 
     Raises:
-        BrokenShapeError: binary data.
+        BrokenShapeError: binary data, or so many materials that trimesh takes seconds: it squares them.
     """
     if b"\0" in data:
         raise BrokenShapeError("binary data where text belongs")
+    materials = len(set(_MATERIAL.findall(data)))
+    if materials > MOST_MATERIALS:
+        raise BrokenShapeError(f"{materials:,} materials, more than the {MOST_MATERIALS:,} it may have")
     try:
         data.decode("utf-8")
     except UnicodeDecodeError:
@@ -173,13 +187,24 @@ def _text(data: bytes) -> bytes:
 def _scene(path: Path, data: bytes) -> Any:
     import trimesh
 
-    return trimesh.load(
-        io.BytesIO(data),
-        file_type=path.suffix[1:].lower(),
-        resolver=_own_folder(path),
-        process=False,
-        force="scene",
-    )
+    with _without_ghostscript():
+        return trimesh.load(
+            io.BytesIO(data),
+            file_type=path.suffix[1:].lower(),
+            resolver=_own_folder(path),
+            process=False,
+            force="scene",
+        )
+
+
+@contextmanager
+def _without_ghostscript() -> Iterator[None]:
+    """Keep Pillow, by which trimesh reads textures, from starting a program for a texture in PostScript."""
+    before, EpsImagePlugin.gs_binary = EpsImagePlugin.gs_binary, False
+    try:
+        yield
+    finally:
+        EpsImagePlugin.gs_binary = before
 
 
 def _own_folder(path: Path) -> Any:
@@ -198,7 +223,7 @@ def _own_folder(path: Path) -> Any:
             for candidate in (folder / wanted, folder / wanted.rsplit("/", 1)[-1]):
                 real = candidate.resolve()
                 if real.is_relative_to(folder) and real.is_file():
-                    found = real.read_bytes()
+                    found = read_bytes(real)
                     return _text(found) if real.suffix.lower() == ".mtl" else found
             raise FileNotFoundError(name)
 

@@ -14,7 +14,7 @@ from adacross.data.formats.meshes import stamp_of
 from adacross.data.formats.modelnet40 import SPLITS, VARIANTS
 from adacross.data.formats.point_text import read_rows
 from adacross.data.shape import Cloud
-from adacross.data.source import Axis, BrokenShapeError, Item, Loaded, Source
+from adacross.data.source import Axis, BrokenShapeError, Item, Loaded, Source, file_below
 from adacross.errors import UserError, one_of
 
 _LOOKED = 5  # files whose points are counted: reading all of them would take as long as preparing them
@@ -55,13 +55,14 @@ def find(folder: Path, up: Axis | None, variant: str | None = None) -> Source:
     skipped: Skipped = []
     for split, path in lists.items():
         for name in lines_of(path):
-            file = folder / _class_of(name) / f"{name}.txt"
+            place = f"{_class_of(name)}/{name}.txt"
+            file = file_below(folder, place)
             if name in items:
                 reason = "named twice; its first place counts"
             elif "/" in name or _class_of(name) not in names:
                 reason = f"its class is not in {variant}_shape_names.txt"
-            elif not file.is_file():
-                reason = f"{file.parent.name}/{file.name} is not there"
+            elif file is None:
+                reason = f"{place} is not there"
             else:
                 label = names.index(_class_of(name))
                 items[name] = Item(name, str(file), 0, label, split, up or "y", stamp_of(file))

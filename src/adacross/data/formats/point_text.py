@@ -6,6 +6,7 @@ import numpy as np
 from jaxtyping import Float32
 
 from adacross.data.source import BrokenShapeError
+from adacross.files import read_bytes
 
 
 def read_rows(
@@ -22,12 +23,12 @@ def read_rows(
         BrokenShapeError: not readable, empty, a line of something else, or a number that is not finite.
     """
     try:
-        lines = [line for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+        lines = [line for line in read_bytes(path).decode("utf-8").splitlines() if line.strip()]
         exact = np.loadtxt(lines or ["0"], delimiter=separator, ndmin=2, comments=None)
     except OSError as error:
         raise BrokenShapeError(error.strerror or str(error)) from error
-    except ValueError as error:
-        reason = str(error).splitlines()[0].split(";", maxsplit=1)[0]
+    except (ValueError, MemoryError) as error:
+        reason = (str(error) or "not enough memory").splitlines()[0].split(";", maxsplit=1)[0]
         raise BrokenShapeError(f"not a cloud of points: {reason}") from error
     if not lines:
         raise BrokenShapeError("the file is empty")

@@ -21,6 +21,7 @@ from adacross.data.formats.meshes import files_below, stamp_of
 from adacross.data.formats.synsets import SYNSETS
 from adacross.data.shape import Cloud, Mesh
 from adacross.data.source import Axis, BrokenShapeError, Item, Loaded, Source
+from adacross.files import file_size
 
 SHAPES, PICTURES = "ShapeNet", "ShapeNetRendering"
 _HEAD = 4096  # bytes of a PLY file that hold its header
@@ -104,19 +105,16 @@ def load(item: Item, points: int, rng: np.random.Generator) -> Loaded:
 def pictures_of(path: Path) -> tuple[Path, ...]:
     """Return the pictures of the shape in a PLY file, by name; none where the folder is missing.
 
-    Only visible files that end in .png count, so 3D-R2N2's text files beside them do not.
+    Only visible names that end in .png count, so 3D-R2N2's text files beside them do not. What is no file is
+    named when it is its turn.
     """
     folder = path.parents[2] / PICTURES / path.parent.name / path.stem / "rendering"
     try:
         with os.scandir(folder) as entries:
-            names = [
-                entry.name
-                for entry in entries
-                if entry.name.lower().endswith(".png") and entry.name[0] != "." and entry.is_file()
-            ]
+            names = [entry.name for entry in entries if entry.name.lower().endswith(".png")]
     except OSError:
         return ()
-    return tuple(folder / name for name in sorted(names))
+    return tuple(folder / name for name in sorted(names) if not name.startswith("."))
 
 
 def counts_of(source: Source) -> dict[int, int]:
@@ -134,6 +132,7 @@ def _root(folder: Path) -> Path:
 def _points(path: Path) -> int:
     """Points of a cloud by its header; 0 for a mesh, or a file that is not as it should be."""
     try:
+        file_size(path)  # refuses pipes, on which `open` would wait
         with path.open("rb") as file:
             counts = ply_counts(file.read(_HEAD))
     except OSError:

@@ -32,7 +32,7 @@ from adacross.data.formats.meshes import stamp_of
 from adacross.data.formats.point_text import read_rows
 from adacross.data.formats.synsets import SYNSETS
 from adacross.data.shape import Cloud, Split
-from adacross.data.source import Axis, BrokenShapeError, Item, Loaded, Source
+from adacross.data.source import Axis, BrokenShapeError, Item, Loaded, Source, file_below
 from adacross.errors import UserError
 from adacross.files import read_json
 
@@ -128,13 +128,14 @@ def _find_text(folder: Path, up: Axis) -> Source:
             continue
         for entry in _listed(path):
             synset, _, stem = "/".join(entry.split("/")[-2:]).partition("/")
-            name, file = f"{synset}/{stem}", folder / synset / f"{stem}.txt"
+            name = f"{synset}/{stem}"
+            file = file_below(folder, f"{name}.txt")
             if name in items:
                 reason = "named twice; its first place counts"
             elif synset not in synsets:
                 reason = f"its folder is not in {_NAMES}"
-            elif not file.is_file():
-                reason = f"{synset}/{file.name} is not there"
+            elif file is None:
+                reason = f"{name}.txt is not there"
             else:
                 category = synsets[synset].lower() if published else synsets[synset]
                 items[name] = Item(name, str(file), 0, classes.index(category), split, up, stamp_of(file))
@@ -144,7 +145,7 @@ def _find_text(folder: Path, up: Axis) -> Source:
         why = (
             f"{_LISTS} has none of its lists"
             if len(missing) == len(_SPLITS)
-            else "its lists name no file in it"
+            else f"its lists name no file in it, or none of the folders in {_NAMES}"
         )
         raise UserError(f"{folder} has shapes of ShapeNetPart's layout, but {why}. Add what is missing.")
     gone = sum(entry["reason"].endswith("is not there") for entry in skipped)

@@ -1,0 +1,76 @@
+"""Pictures that were decoded once, kept on disk for the rest of a training."""
+
+import os
+import tempfile
+import weakref
+from pathlib import Path
+from threading import Lock
+from typing import IO
+
+import numpy as np
+from jaxtyping import UInt8
+
+from adacross.data.collection import Collection
+
+
+class DecodedViews:
+    """A collection's pictures; each is decoded when it is first asked for, and copied from then on.
+
+    Decoded pictures lie in a file without a name that vanishes with the process, however it ends. What does
+    not fit the limit, or the disk, is decoded every time.
+
+    Args:
+        collection: whose pictures.
+        folder: where the file lies, once there is a picture to keep.
+        limit: bytes it may grow to; 0 for none.
+    """
+
+    def __init__(self, collection: Collection, folder: Path, limit: int) -> None:
+        info = collection.info
+        self.collection = collection
+        self._shape = (info.view_size, info.view_size, 3)
+        self._bytes = info.view_size**2 * 3
+        self._room = limit // self._bytes
+        self._places: dict[int, int] = {}
+        self._folder = folder
+        self._keeping = Lock()
+        self._file: IO[bytes] | None = None
+
+    def views(self, shapes: np.ndarray, numbers: np.ndarray) -> UInt8[np.ndarray, "B H W 3"]:
+        """Picture `numbers[b]` of shape `shapes[b]`, for every b: `(B, H, W, 3)`.
+
+        Raises:
+            UserError: a damaged picture.
+        """
+        found = np.empty((len(shapes), *self._shape), dtype=np.uint8)
+        for picture, shape, number in zip(found, shapes, numbers, strict=True):
+            key = int(shape) * self.collection.info.views + int(number)
+            if not self._read(key, picture):
+                picture[:] = self.collection.view(int(shape), int(number))
+                with self._keeping:
+                    self._keep(key, picture)
+        return found
+
+    def _read(self, key: int, picture: np.ndarray) -> bool:
+        """Fill `picture` if it is there."""
+        place = self._places.get(key)
+        if self._file is None or place is None:
+            return False
+        return os.preadv(self._file.fileno(), [picture], place * self._bytes) == self._bytes
+
+    def _keep(self, key: int, picture: np.ndarray) -> None:
+        """Write `picture` if there is room."""
+        place = len(self._places)
+        if place >= self._room or key in self._places:
+            return
+        try:
+            if self._file is None:
+                self._file = tempfile.TemporaryFile(dir=self._folder, buffering=0)  # noqa: SIM115
+                weakref.finalize(self, self._file.close)
+            written = os.pwrite(self._file.fileno(), picture.data, place * self._bytes)
+        except OSError:  # a full disk or a folder that cannot be written to: what there is, is enough
+            written = 0
+        if written == self._bytes:
+            self._places[key] = place
+        else:
+            self._room = place
