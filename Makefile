@@ -36,7 +36,7 @@ browser:
 	  || { echo "install Chromium (Debian: apt-get install chromium); the report is tested in it" >&2; exit 1; }
 
 test: $(VENV)/dev browser
-	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses auto
+	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses auto --dist loadgroup
 
 lint: $(VENV)/dev
 	$(BIN)/ruff check

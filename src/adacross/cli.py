@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, is_dataclass
 from importlib import import_module
 from inspect import signature
-from itertools import zip_longest
+from itertools import pairwise, zip_longest
 from typing import Any, get_type_hints
 
 from adacross.errors import UserError, one_of
@@ -37,11 +37,11 @@ COMMANDS = {
         "meshes, clouds or built-in shapes -> a collection with pictures",
         (
             "adacross prepare parts/ collections/parts --up z",
-            "adacross prepare modelnet40_ply_hdf5_2048/ collections/modelnet40 --size 64",
             "adacross prepare modelnet40_ply_hdf5_2048/ collections/modelnet10 --variant modelnet10",
             "adacross prepare h5_files/ collections/scanobjectnn --variant pb_t50_rs --views 1",
             "adacross prepare crosspoint-data/ collections/shapenet --views 24 --size 137 --test-fraction 0",
             "adacross prepare builtin collections/builtin --count 3000 --variant scanned",
+            "adacross prepare parts/ collections/parts --engine ray --ray-address auto",
         ),
     ),
     "inspect": Command(
@@ -55,7 +55,7 @@ COMMANDS = {
         (
             "adacross pretrain collections/parts --method adacrossnet --encoder dgcnn",
             "adacross pretrain collections/parts --config adacrossnet_pointnet_laptop --epochs 50",
-            "adacross pretrain collections/parts --config joint_mae_laptop",
+            "adacross pretrain s3://bucket/parts --run runs/parts",
             "adacross pretrain collections/parts --config recipe.yaml --resume auto",
         ),
     ),
@@ -201,16 +201,14 @@ def _gathered(arguments: list[str]) -> list[str]:
 
 
 def _with_recipes(arguments: list[str]) -> list[str]:
-    """Put the path of a recipe where its name was given: `--config demo`."""
-    from adacross.recipes import recipe_path
+    """Put the path of a recipe, once it is checked, where its name was given: `--config demo`."""
+    spoken = [word for given in arguments for word in given.split("=", given.startswith("--config="))]
+    for place, (flag, given) in enumerate(pairwise(spoken), 1):
+        if flag == "--config":
+            from adacross.training.config import checked_recipe
 
-    paths = list(arguments)
-    for place, argument in enumerate(arguments):
-        if argument == "--config" and place + 1 < len(arguments):
-            paths[place + 1] = str(recipe_path(arguments[place + 1]))
-        elif argument.startswith("--config="):
-            paths[place] = f"--config={recipe_path(argument.removeprefix('--config='))}"
-    return paths
+            spoken[place] = str(checked_recipe(given))
+    return spoken
 
 
 def run(name: str, arguments: Sequence[str]) -> Any:

@@ -71,7 +71,9 @@ def reasons(entries: list[dict[str, str]]) -> dict[str, str]:
 def prepared(monkeypatch: pytest.MonkeyPatch, source: Path, **options: Any) -> Collection:
     """Prepare beside the source, the work of the worker processes done here, which is faster."""
 
-    def each(function: str, requests: list[dict[str, Any]], workers: int) -> Iterator[tuple[int, bytes]]:
+    def each(
+        function: str, requests: list[dict[str, Any]], workers: int, _: float
+    ) -> Iterator[tuple[int, bytes]]:
         for number, request in enumerate(requests):
             yield number, serve_item(json.loads(json.dumps(request)))
 

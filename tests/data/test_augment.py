@@ -289,6 +289,22 @@ def test_rgb_and_gray_show_the_same_view_flipped_independently():
     assert (gray_flipped ^ rgb_flipped).float().mean() == pytest.approx(0.5, abs=0.1)
 
 
+@pytest.mark.parametrize("size", [48, 20])
+def test_pictures_made_one_by_one_are_those_made_together(size: int):
+    """Against the published steps one after the other, on pictures that are clipped and on pale ones."""
+    views = torch.cat([picture(60), 90 + picture(60, seed=1) // 3])
+    source = generator(5)
+    images = augment._to_float(views, size)
+    turned = torch.rand(len(views), 1, 1, 1, generator=source) < 0.5
+    jittered = jitter_colors(images, source)
+    mirrored = torch.rand(len(views), 1, 1, 1, generator=source) < 0.5
+    luma = torch.einsum("bchw,c->bhw", images, torch.tensor(augment.LUMA))[:, None]
+    rgb, gray = augment_views(views, size, generator(5))
+    expected = (augment.normalize_rgb(jittered), augment.normalize_gray(luma))
+    for found, plain, flip in zip((rgb, gray), expected, (mirrored, turned), strict=True):
+        assert torch.allclose(found, torch.where(flip, plain.flip(-1), plain), atol=5e-6)
+
+
 def test_resizing_ignores_the_aspect_ratio_and_agrees_with_pillow():
     views = torch.from_numpy(np.array(Image.radial_gradient("L").resize((100, 60)).convert("RGB"))[None])
     resized = restored(plain_views(views, 32))[0]

@@ -72,3 +72,44 @@ def test_a_ray_through_a_pixel_projects_back_onto_it() -> None:
         assert np.allclose(x / w, columns, atol=1e-4)
         assert np.allclose(y / w, rows, atol=1e-4)
     assert np.array_equal(camera.rays(size, np.array([5, 80])), rays[[5, 80]])
+
+
+def touched_pixels(camera: Camera, vertices: np.ndarray, size: int) -> np.ndarray:
+    """Pixels whose square holds one of many points drawn inside the triangles."""
+    weights = np.random.default_rng(1).dirichlet(np.ones(3), 400)
+    inside = (weights @ vertices.reshape(-1, 3, 3)).reshape(-1, 3)
+    x, y, w = camera.homogeneous(inside, size).T
+    columns, rows = np.rint(x / w).astype(int), np.rint(y / w).astype(int)
+    kept = (columns >= 0) & (columns < size) & (rows >= 0) & (rows < size)
+    return np.unique(rows[kept] * size + columns[kept])
+
+
+@pytest.mark.parametrize("spread", [0.05, 0.4, 3.0])
+def test_surroundings_hold_every_pixel_a_shape_touches(spread: float) -> None:
+    rng = np.random.default_rng(0)
+    for camera in orbit(5, rng):
+        vertices = rng.normal(scale=spread, size=(30, 3)).clip(-1.5, 1.5)
+        around = camera.surroundings(vertices, 80)
+        assert (np.diff(around) > 0).all()
+        touched = touched_pixels(camera, vertices, 80)
+        assert np.isin(touched, around).all()
+
+
+def test_surroundings_of_a_ball_are_its_octagon() -> None:
+    """The octagon around a disc of radius r has area 8 (sqrt 2 - 1) r^2; half a pixel is added all around."""
+    camera = orbit(1)[0]
+    directions = np.random.default_rng(0).normal(size=(20000, 3))
+    directions *= 0.6 / np.linalg.norm(directions, axis=1, keepdims=True)
+    distance = math.dist(camera.position, (0, 0, 0))
+    radius = 0.6 / math.sqrt(distance**2 - 0.36) / camera.slope * 100
+    found = len(camera.surroundings(directions, 200))
+    low, high = (8 * (math.sqrt(2) - 1) * (radius + margin) ** 2 for margin in (-0.2, 1.2))
+    assert low < found < high
+
+
+def test_surroundings_of_nothing_and_of_what_reaches_behind_the_camera() -> None:
+    camera = orbit(1)[0]
+    assert len(camera.surroundings(np.zeros((0, 3)), 9)) == 0
+    behind = np.array([[0.0, 0, 0], list(np.array(camera.position) * 2)])
+    assert np.array_equal(camera.surroundings(behind, 9), np.arange(81))
+    assert len(camera.surroundings(5 * camera.rotation[:1], 9)) == 0  # far to the right

@@ -138,7 +138,7 @@ def test_run_says_what_is_missing(tmp_path: Path) -> None:
     assert f"adacross report {tmp_path}" in text
     assert str(tmp_path / "encoder") in text
     (tmp_path / "config.yaml").write_text("a: [")
-    with pytest.raises(UserError, match="cannot be read"):
+    with pytest.raises(UserError, match="is not valid YAML"):
         inspect(str(tmp_path))
 
 

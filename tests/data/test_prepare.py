@@ -80,7 +80,7 @@ def in_process(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[str]]:
         asked: list[str] = []
 
         def each(
-            function: str, requests: list[dict[str, Any]], workers: int
+            function: str, requests: list[dict[str, Any]], workers: int, timeout: float
         ) -> Iterator[tuple[int, bytes | Died]]:
             numbers = list(range(len(requests)))
             random.Random(order).shuffle(numbers)

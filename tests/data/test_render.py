@@ -107,8 +107,26 @@ def test_zbuffer_finds_the_very_faces_brute_force_finds(name: str) -> None:
 def test_zbuffer_in_chunks_finds_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     mesh, camera = random_triangles(200), orbit(1)[0]
     whole = visible_faces(mesh, camera, 64)
-    monkeypatch.setattr("adacross.data.zbuffer.PAIRS", 500)
+    monkeypatch.setattr("adacross.data.zbuffer.BLOCKS", 30)
     assert np.array_equal(visible_faces(mesh, camera, 64), whole)
+
+
+def test_zbuffer_leaves_no_hole_where_triangles_meet() -> None:
+    """A finely tiled square whose tiles' borders pass through pixel centres."""
+    camera, size = Camera((0.0, 0.0, 3.0)), 64
+    reach = 3 * camera.slope
+    ticks = np.linspace(-reach, reach, 2 * size + 1)  # every second one is a pixel centre
+    vertices = np.stack([*np.meshgrid(ticks, ticks), np.zeros((2 * size + 1,) * 2)], -1).reshape(-1, 3)
+    first = (np.arange(2 * size)[:, None] * (2 * size + 1) + np.arange(2 * size)).ravel()
+    quads = first[:, None] + np.array([0, 1, 2 * size + 2, 2 * size + 1])
+    mesh = Mesh(vertices, np.concatenate([quads[:, [0, 1, 2]], quads[:, [0, 2, 3]]]))
+    assert (visible_faces(mesh, camera, size) >= 0).all()
+
+
+def test_zbuffer_draws_nothing_for_triangles_seen_from_their_side() -> None:
+    camera = Camera((0.0, 0.0, 3.0))
+    edge_on = Mesh(np.array([[0.0, -0.5, -0.5], [0, 0.5, 0], [0, 0, 0.5]]), np.array([[0, 1, 2], [1, 1, 2]]))
+    assert (visible_faces(edge_on, camera, 33) == -1).mean() > 0.99
 
 
 @pytest.mark.parametrize("backend", BACKENDS)

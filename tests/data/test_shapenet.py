@@ -107,7 +107,9 @@ def root(tmp_path: Path) -> Path:
 def in_process(monkeypatch: pytest.MonkeyPatch) -> None:
     """Do the work of the worker processes here, which is faster."""
 
-    def each(function: str, requests: list[dict[str, Any]], workers: int) -> Iterator[tuple[int, bytes]]:
+    def each(
+        function: str, requests: list[dict[str, Any]], workers: int, _: float
+    ) -> Iterator[tuple[int, bytes]]:
         for number, request in enumerate(requests):
             yield number, serve_item(json.loads(json.dumps(request)))
 

@@ -1,4 +1,5 @@
 import os
+import re
 import signal
 import sys
 import time
@@ -25,6 +26,8 @@ def answer(request: dict[str, Any]) -> bytes:
             return b"x" * 3_000_000
         case "threads":
             return os.environ["OMP_NUM_THREADS"].encode()
+        case "spin":  # native code that never returns, and never lets Python run either
+            re.match(r"(a+)+$", "a" * 60 + "b")
     time.sleep(60)
     return b""
 
@@ -40,6 +43,14 @@ def test_a_crash_costs_only_the_request_that_caused_it() -> None:
     assert answers[3] == Died("the process that read it ended with code 3")
     assert answers[4] == b"x" * 3_000_000
     assert answers[5] == b"1"
+
+
+def test_a_request_that_hangs_is_ended_and_costs_only_itself() -> None:
+    requests: list[dict[str, Any]] = [{"do": "double", "number": i} for i in range(4)]
+    requests[1:1] = [{"do": "sleep"}, {"do": "spin"}]
+    answers = dict(each("test_workers:answer", requests, 2, timeout=3.0))
+    assert [answers[i] for i in (0, 3, 4, 5)] == [b"0", b"2", b"4", b"6"]
+    assert answers[1] == answers[2] == Died("reading it took longer than 3 s")
 
 
 def test_leaving_early_ends_workers_at_once() -> None:

@@ -5,10 +5,14 @@ paper text of CrossPoint also lists elastic distortion of points and random crop
 re-checked); neither exists in its released program, nor here.
 """
 
+from typing import NamedTuple
+
 import torch
 from jaxtyping import Float, UInt8
 from torch import Generator, Tensor
 from torch.nn.functional import interpolate
+
+from adacross.ops.processes import drawn
 
 SCALE = (0.5, 2.0)
 TRANSLATION = 0.5  # of the bounding box's extent, per axis
@@ -17,11 +21,13 @@ DROPOUT = 0.875
 COLOR_JITTER = 0.4
 RGB_MEAN, RGB_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 GRAY_MEAN, GRAY_STD = 0.485, 0.229
+_BRIGHTNESS, _CONTRAST, _SATURATION = range(3)
+_GPU_BLOCK = 256 * 2**20  # bytes of pictures worked on at a time: what keeps it busy
 LUMA = (0.299, 0.587, 0.114)  # ITU-R 601-2, as in Pillow's mode "L"
 
 
 def _uniform(shape: tuple[int, ...], low: float, high: float, like: Tensor, generator: Generator) -> Tensor:
-    sample = torch.rand(shape, device=like.device, dtype=like.dtype, generator=generator)
+    sample = drawn(torch.rand, shape, device=like.device, dtype=like.dtype, generator=generator)
     return sample * (high - low) + low
 
 
@@ -58,7 +64,8 @@ def augment_points(points: Float[Tensor, "B N 3"], generator: Generator) -> Floa
     points = rotate_y(points, _uniform((batch,), 0.0, 2 * torch.pi, points, generator))
     extent = points.amax(dim=1, keepdim=True) - points.amin(dim=1, keepdim=True)
     points = points + extent * _uniform((batch, 1, 3), -TRANSLATION, TRANSLATION, points, generator)
-    noise = torch.randn(points.shape, device=points.device, dtype=points.dtype, generator=generator)
+    options = {"device": points.device, "dtype": points.dtype, "generator": generator}
+    noise = drawn(torch.randn, points.shape, **options)
     points = points + (JITTER_STD * noise).clamp(-JITTER_CLIP, JITTER_CLIP)
     rate = _uniform((batch, 1), 0.0, DROPOUT, points, generator)
     dropped = _uniform((batch, count), 0.0, 1.0, points, generator) < rate
@@ -89,20 +96,46 @@ def draw_points(
     return points.gather(1, chosen[:, :, None].expand(-1, -1, 3))
 
 
-def _to_float(views: UInt8[Tensor, "B H W 3"], size: int) -> Float[Tensor, "B 3 S S"]:
-    images = views.permute(0, 3, 1, 2).float() / 255
+def _resized(views: UInt8[Tensor, "B H W 3"], size: int) -> UInt8[Tensor, "B 3 S S"]:
+    """Bilinear and antialiased, to whole levels, as Pillow does; a view of what was given if it fits."""
+    images = views.permute(0, 3, 1, 2)
     if images.shape[-2:] == (size, size):
         return images
-    return interpolate(images, size=(size, size), mode="bilinear", antialias=True).clamp(0, 1)
+    if views.device.type == "cpu":
+        return interpolate(images, size=(size, size), mode="bilinear", antialias=True)
+    resized = interpolate(images.float(), size=(size, size), mode="bilinear", antialias=True)
+    return resized.round_().clamp_(0, 255).byte()
+
+
+def _to_float(views: UInt8[Tensor, "B H W 3"], size: int) -> Float[Tensor, "B 3 S S"]:
+    return _resized(views, size).contiguous().float().mul_(1 / 255)
 
 
 def _luma(images: Float[Tensor, "B 3 S S"]) -> Float[Tensor, "B 1 S S"]:
-    return torch.einsum("bchw,c->bhw", images, images.new_tensor(LUMA))[:, None]
+    red, green, blue = images.split(1, 1)
+    return (red * LUMA[0]).add_(green, alpha=LUMA[1]).add_(blue, alpha=LUMA[2])
 
 
-def _flip(images: Tensor, generator: Generator) -> Tensor:
-    flipped = _uniform((len(images), 1, 1, 1), 0.0, 1.0, images, generator) < 0.5
-    return torch.where(flipped, images.flip(-1), images)
+class _Jitter(NamedTuple):
+    """What is drawn for B pictures: in which order brightness 0, contrast 1, saturation 2, and how much."""
+
+    order: Tensor  # (B, 3)
+    factors: Tensor  # (B, 3), by place in the order
+
+    @classmethod
+    def draw(cls, batch: int, like: Tensor, generator: Generator) -> "_Jitter":
+        order = _uniform((batch, 3), 0.0, 1.0, like, generator).argsort(dim=1)
+        return cls(order, _uniform((batch, 3), 1 - COLOR_JITTER, 1 + COLOR_JITTER, like, generator))
+
+    def apply_(self, images: Float[Tensor, "B 3 S S"], rows: slice) -> Float[Tensor, "B 3 S S"]:
+        """Jitter in place the pictures that `rows` were drawn for."""
+        for kinds, factors in zip(self.order[rows].T, self.factors[rows].T, strict=True):
+            kind, factor = kinds[:, None, None, None], factors[:, None, None, None]
+            gray = _luma(images)
+            mean = (kind == _CONTRAST) * gray.mean(dim=(2, 3), keepdim=True)
+            reference = gray.mul_(kind == _SATURATION).add_(mean)
+            torch.lerp(reference, images, factor, out=images).clamp_(0, 1)
+        return images
 
 
 def jitter_colors(images: Float[Tensor, "B 3 S S"], generator: Generator) -> Float[Tensor, "B 3 S S"]:
@@ -110,27 +143,18 @@ def jitter_colors(images: Float[Tensor, "B 3 S S"], generator: Generator) -> Flo
 
     Each of the three is a blend with a reference: black, the image's mean grey, the image's grey version.
     """
-    batch = len(images)
-    order = _uniform((batch, 3), 0.0, 1.0, images, generator).argsort(dim=1)
-    factors = _uniform((batch, 3), 1 - COLOR_JITTER, 1 + COLOR_JITTER, images, generator)
-    for slot in range(3):
-        kind = order[:, slot, None, None, None]
-        factor = factors[:, slot, None, None, None]
-        gray = _luma(images)
-        reference = torch.where(kind == 1, gray.mean(dim=(2, 3), keepdim=True), gray)
-        reference = torch.where(kind == 0, 0.0, reference)
-        images = (factor * images + (1 - factor) * reference).clamp(0, 1)
-    return images
+    return _Jitter.draw(len(images), images, generator).apply_(images.clone(), slice(None))
 
 
 def normalize_rgb(images: Float[Tensor, "B 3 S S"]) -> Float[Tensor, "B 3 S S"]:
     """Subtract the usual RGB mean and divide by the usual deviation (ImageNet's)."""
-    return (images - images.new_tensor(RGB_MEAN)[:, None, None]) / images.new_tensor(RGB_STD)[:, None, None]
+    scale = 1 / images.new_tensor(RGB_STD)[:, None, None]
+    return (images * scale).sub_(images.new_tensor(RGB_MEAN)[:, None, None] * scale)
 
 
 def normalize_gray(images: Float[Tensor, "B 1 S S"]) -> Float[Tensor, "B 1 S S"]:
     """Subtract the published mean of one channel and divide by its deviation."""
-    return (images - GRAY_MEAN) / GRAY_STD
+    return (images - GRAY_MEAN).div_(GRAY_STD)
 
 
 def augment_views(
@@ -145,10 +169,79 @@ def augment_views(
         size: side length S in pixels (224 in the papers); the aspect ratio is not kept.
         generator: a generator on the same device as `views`.
     """
-    images = _to_float(views, size)
-    gray = normalize_gray(_flip(_luma(images), generator))
-    rgb = normalize_rgb(_flip(jitter_colors(images, generator), generator))
+    batch, like = len(views), torch.empty(0, device=views.device)
+    turned = _uniform((batch, 1, 1, 1), 0.0, 1.0, like, generator) < 0.5
+    jitter = _Jitter.draw(batch, like, generator)
+    mirrored = _uniform((batch, 1, 1, 1), 0.0, 1.0, like, generator) < 0.5
+    rgb, gray = like.new_empty(batch, 3, size, size), like.new_empty(batch, 1, size, size)
+    if views.device.type == "cpu":
+        draws = zip(
+            *(drawn.tolist() for drawn in (*jitter, turned.flatten(), mirrored.flatten())), strict=True
+        )
+        for view, draw, *pictures in zip(views, draws, rgb, gray[:, 0], strict=True):
+            _augment_view(view, size, *draw, *pictures)
+        return rgb, gray
+    step = max(1, _GPU_BLOCK // (12 * size * size))
+    for start in range(0, batch, step):
+        rows = slice(start, start + step)
+        images = _to_float(views[rows], size)
+        grays = normalize_gray(_luma(images))
+        torch.where(turned[rows], grays.flip(-1), grays, out=gray[rows])
+        colors = normalize_rgb(jitter.apply_(images, rows))
+        torch.where(mirrored[rows], colors.flip(-1), colors, out=rgb[rows])
     return rgb, gray
+
+
+def _augment_view(
+    view: UInt8[Tensor, "H W 3"],
+    size: int,
+    order: list[int],
+    factors: list[float],
+    turned: bool,
+    mirrored: bool,
+    rgb: Float[Tensor, "3 S S"],
+    gray: Float[Tensor, "S S"],
+) -> None:
+    """Fill in both pictures of one view with what was drawn for it: a CPU's cache holds one, not a batch.
+
+    Brightness and contrast are affine, the same for every channel; saturation commutes with that and keeps
+    the luma. So they are only noted down as `scale` and `offset`. Pixels change by saturation, and by the
+    clip to 0..1, which can matter only after a factor above 1.
+    """
+    planes = _to_planes(view, size)
+    colors, light = planes[:3], planes[3:]
+    grays = light.view(size, size)
+    torch.add(
+        _floats(-GRAY_MEAN / GRAY_STD), grays.flip(-1) if turned else grays, alpha=1 / GRAY_STD, out=gray
+    )
+    scale, offset, clipped = 1.0, 0.0, False
+    for kind, factor in zip(order, factors, strict=True):
+        if clipped and kind != _BRIGHTNESS:
+            torch.mm(_floats(LUMA)[None], colors, out=light)
+            clipped = False
+        if kind == _SATURATION:
+            torch.lerp(light, colors, factor, out=colors)
+        else:
+            reference = scale * float(light.mean()) + offset if kind == _CONTRAST else 0.0
+            scale, offset = factor * scale, factor * offset + (1 - factor) * reference
+        if factor > 1:
+            colors.clamp_(-offset / scale, (1 - offset) / scale)
+            clipped = True
+    images = colors.view(3, size, size)
+    images = images.flip(-1) if mirrored else images
+    for image, mean, std, place in zip(images, RGB_MEAN, RGB_STD, rgb, strict=True):
+        torch.add(_floats((offset - mean) / std), image, alpha=scale / std, out=place)
+
+
+def _to_planes(view: UInt8[Tensor, "H W 3"], size: int) -> Float[Tensor, "4 P"]:
+    """Red, green, blue and luma of a resized view, 0..1."""
+    pixels = _resized(view[None], size)[0].permute(1, 2, 0).reshape(-1, 3).float()
+    mix = torch.cat([torch.eye(3), _floats(LUMA)[None]]) / 255
+    return mix @ pixels.T
+
+
+def _floats(value: float | tuple[float, ...]) -> Tensor:
+    return torch.tensor(value, dtype=torch.float32)
 
 
 def plain_views(

@@ -2,15 +2,17 @@
 
 import math
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 import numpy as np
-from jaxtyping import Float, Float64
+from jaxtyping import Float, Float64, Int64
 
 from adacross.errors import UserError
 
 FIELD_OF_VIEW = 35.0
 ELEVATIONS = (25.0, 30.0)
+_ROUNDING = 0.01  # pixels
+_BESIDE = 1e-6  # depth, below which projecting says nothing
 
 
 @dataclass(frozen=True)
@@ -27,7 +29,7 @@ class Camera:
     target: tuple[float, float, float] = (0.0, 0.0, 0.0)
     field_of_view: float = FIELD_OF_VIEW
 
-    @property
+    @cached_property
     def rotation(self) -> Float64[np.ndarray, "3 3"]:
         """World to camera, `(3, 3)`: the rows are the camera's right, up and backward directions."""
         backward = np.subtract(self.position, self.target)
@@ -36,7 +38,9 @@ class Camera:
         if np.linalg.norm(right) < 1e-9:  # straight from above or below: any horizontal direction will do
             right = np.array((1.0, 0.0, 0.0))
         right = right / np.linalg.norm(right)
-        return np.stack([right, np.cross(backward, right), backward])
+        rotation = np.stack([right, np.cross(backward, right), backward])
+        rotation.flags.writeable = False
+        return rotation
 
     @property
     def slope(self) -> float:
@@ -59,6 +63,33 @@ class Camera:
         y = (w - seen[:, 1] / self.slope) * (size / 2) - 0.5 * w
         return np.stack([x, y, w], axis=1)
 
+    def surroundings(self, points: Float[np.ndarray, "N 3"], size: int) -> Int64[np.ndarray, " P"]:
+        """Return the pixels that a shape with these corners may touch, as flat indices, ascending.
+
+        Those that touch the octagon around the projected points: a ray through any other pixel meets nothing.
+        All pixels if a point is beside or behind the camera.
+
+        Args:
+            points: the corners, in the object's unit.
+            size: pixels along each side.
+        """
+        if len(points) == 0:
+            return np.zeros(0, dtype=np.int64)
+        x, y, w = self.homogeneous(points, size).T
+        if not w.min() > _BESIDE:
+            return np.arange(size * size)
+        x, y = x / w, y / w
+        half, whole = 0.5 + _ROUNDING, 1 + _ROUNDING  # how far a pixel's square reaches along, and across
+        rows = np.arange(size)
+        rising, falling = x + y, x - y
+        left = np.maximum(rising.min() - whole - rows, falling.min() - whole + rows).clip(x.min() - half)
+        right = np.minimum(rising.max() + whole - rows, falling.max() + whole + rows).clip(
+            None, x.max() + half
+        )
+        right[(rows < y.min() - half) | (rows > y.max() + half)] = -1
+        columns = np.arange(size)
+        return np.flatnonzero((columns >= left[:, None]) & (columns <= right[:, None]))
+
     def rays(self, size: int, pixels: np.ndarray | None = None) -> Float[np.ndarray, "R 3"]:
         """Return the world directions `(R, 3)`, float32, through a picture's pixel centres.
 
@@ -69,7 +100,7 @@ class Camera:
             pixels: flat indices (row * size + column) of the wanted pixels; None for all, row by row.
         """
         grid = _grid(size)
-        chosen = grid if pixels is None else grid[pixels]
+        chosen = grid if pixels is None else grid.take(pixels, axis=0)
         scale = np.array([[self.slope], [self.slope], [1.0]])
         return chosen @ (scale * self.rotation).astype(np.float32)
 

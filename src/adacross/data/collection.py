@@ -4,19 +4,21 @@
 look at a collection with their own tools or push it to the hub. `collection.json` says what it is.
 """
 
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_type_hints
 
 import numpy as np
 import pyarrow as pa
 from jaxtyping import Float32, Int64, UInt8
 
-from adacross.data.columns import decode_view
+from adacross.data.columns import decode_view, read_shard
 from adacross.data.partial import partial_of
+from adacross.data.pictures import READER_ERRORS
+from adacross.data.remote import local_folder
 from adacross.data.shape import Shape
 from adacross.errors import UserError, one_of
-from adacross.files import read_json, write_json
+from adacross.files import fits, read_json, write_json
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -92,11 +94,16 @@ class CollectionInfo:
                 f"{folder} is a collection of version {version}; this adacross reads version {VERSION}. "
                 f"Prepare it again: adacross prepare {source} {folder} --overwrite"
             )
-        known = {f.name for f in fields(cls)}
+        known = get_type_hints(cls)
+        if wrong := [name for name, kind in known.items() if name in raw and not fits(raw[name], kind)]:
+            raise UserError(f"{path}: {wrong[0]} is of a wrong type. Prepare the collection again.")
         try:
-            return cls(**{name: value for name, value in raw.items() if name in known})
+            info = cls(**{name: value for name, value in raw.items() if name in known})
         except TypeError as error:
             raise UserError(f"{path} is incomplete ({error}). Prepare the collection again.") from None
+        if not (0 < info.points < 2**31 and all(0 <= size < 2**31 for size in (info.views, info.view_size))):
+            raise UserError(f"{path} promises impossible sizes. Prepare the collection again.")
+        return info
 
 
 class Collection:
@@ -124,23 +131,21 @@ class Collection:
 
     @classmethod
     def open(cls, folder: str | Path) -> "Collection":
-        """Open a prepared folder.
+        """Open a prepared folder, or the copy of one whose URL is given (see `adacross.data.remote`).
 
         Raises:
             UserError: missing, not a collection, unfinished, of another version, or damaged.
         """
-        folder = Path(folder)
+        folder = local_folder(folder)
         info = CollectionInfo.read(folder)
         paths = sorted(folder.glob("data-*-of-*.arrow"))
-        try:
-            shards = [pa.ipc.open_stream(pa.memory_map(str(path))).read_all() for path in paths]
-            collection = cls(folder, info, [shard for shard in shards if len(shard)])
-        except (pa.ArrowException, OSError, KeyError, ValueError) as error:
-            raise UserError(f"{folder} is damaged ({error}). Prepare it again with --overwrite.") from error
+        sizes = (info.points, info.views, len(info.classes), len(info.parts))
+        shards = [read_shard(path, *sizes) for path in paths]
+        collection = cls(folder, info, [shard for shard in shards if len(shard)])
         if len(collection) != info.count:
             raise UserError(
-                f"{folder} is damaged: it promises {info.count} shapes and holds {len(collection)}. "
-                "Prepare it again with --overwrite."
+                f"{folder} is damaged: it promises {info.count} shapes and holds {len(collection)} in "
+                "data-*.arrow. Prepare it again with --overwrite."
             )
         return collection
 
@@ -157,7 +162,7 @@ class Collection:
         part = self._parts[shard][row].astype(np.int64) if self.info.parts else None
         return Shape(
             id=self.ids[self._starts[shard] + row],
-            points=self._points[shard][row].copy(),
+            points=self.points(np.array([i]))[0],
             split="test" if self._splits[self._starts[shard] + row] == "test" else "train",
             label=None if label < 0 else label,
             part=part,
@@ -217,10 +222,23 @@ class Collection:
             raise IndexError(f"view {v} of a shape with {self.info.views} views")
         views = self._views[shard]
         flat = views.offsets[row].as_py() + v % self.info.views
-        return decode_view(views.values.field("bytes")[flat].as_py())
+        side = self.info.view_size
+        try:
+            picture = decode_view(views.values.field("bytes")[flat].as_py())
+            if picture.shape != (side, side, 3):
+                raise ValueError(f"{picture.shape[1]} x {picture.shape[0]} pixels, expected {side} x {side}")
+        except READER_ERRORS as error:
+            where = f"picture {v} of {self.ids[i]} in {self.folder}"
+            raise UserError(f"{where} is damaged ({error}). Prepare it again with --overwrite.") from error
+        return picture
 
     def _gather(self, blocks: list[np.ndarray], indices: Int64[np.ndarray, " k"]) -> np.ndarray:
-        """Return some rows of a column that lies in one block a shard, as a fresh array."""
+        """Return some rows of a column that lies in one block a shard, as a fresh array.
+
+        Raises:
+            IndexError: an index outside `-n..n-1`.
+            UserError: numbers that are not finite.
+        """
         wanted = np.asarray(indices, dtype=np.int64)
         if len(wanted) and not (-len(self) <= wanted.min() and wanted.max() < len(self)):
             raise IndexError(f"an index is outside the {len(self)} shapes of {self.folder}")
@@ -230,6 +248,12 @@ class Collection:
         for shard in np.unique(owner):
             here = owner == shard
             found[here] = blocks[shard][wanted[here] - self._starts[shard]]
+        if found.dtype.kind == "f" and not np.isfinite(found).all():
+            row = int(np.argmin(np.isfinite(found).reshape(len(found), -1).all(1)))
+            raise UserError(
+                f"{self.ids[wanted[row]]} in {self.folder} is damaged (NaN or infinite numbers). "
+                "Prepare it again with --overwrite."
+            )
         return found
 
     def _where(self, i: int) -> tuple[int, int]:

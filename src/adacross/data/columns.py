@@ -12,14 +12,19 @@
 """
 
 import io
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from jaxtyping import UInt8
 from PIL import Image
 
+from adacross.data.pictures import open_picture
 from adacross.data.shape import Shape
+from adacross.errors import UserError
+from adacross.files import file_size
 
 if TYPE_CHECKING:
     from datasets import Features
@@ -39,6 +44,45 @@ def arrow_schema(points: int, parts: bool) -> pa.Schema:
     if parts:
         columns["part"] = pa.list_(pa.int16(), points)
     return pa.schema(columns)
+
+
+def read_shard(path: Path, points: int, views: int, classes: int, parts: int) -> pa.Table:
+    """Map an Arrow file of shapes and check that it is what a description promises.
+
+    Neither points nor pictures are read for that.
+
+    Args:
+        path: the file.
+        points: of each shape.
+        views: pictures of each shape.
+        classes: number of them; labels are -1 or below it.
+        parts: number of them.
+
+    Raises:
+        UserError: it cannot be read, is something else, or its offsets lead out of the file.
+    """
+    try:
+        file_size(path)  # refuses pipes, on which `memory_map` would wait
+        table = pa.ipc.open_stream(pa.memory_map(str(path))).read_all()
+        _check(table, arrow_schema(points, parts > 0), views, classes)
+    except (pa.ArrowException, OSError, LookupError, MemoryError, ValueError) as error:
+        raise UserError(f"{path} is damaged ({error}). Prepare it again with --overwrite.") from error
+    return table
+
+
+def _check(table: pa.Table, schema: pa.Schema, views: int, classes: int) -> None:
+    table.validate(full=True)
+    if not table.select(schema.names).schema.equals(schema):
+        raise ValueError(
+            f"its columns are {', '.join(table.schema.names)}, of other types or sizes than promised"
+        )
+    if empty := [name for name in schema.names if table[name].null_count]:
+        raise ValueError(f"a shape has no {empty[0]}")
+    labels = table["label"].to_numpy()
+    if not -1 <= labels.min(initial=-1) <= labels.max(initial=-1) < max(classes, 1):
+        raise ValueError(f"labels from {labels.min()} to {labels.max()} for {classes} classes")
+    if pc.unique(pc.list_value_length(table["views"])).to_pylist() not in ([], [views]):
+        raise ValueError(f"a shape has not the {views} pictures that are promised")
 
 
 def features(points: int, classes: list[str], parts: bool) -> "Features":
@@ -108,6 +152,9 @@ def encode_view(view: UInt8[np.ndarray, "H W 3"]) -> bytes:
 
 
 def decode_view(data: bytes) -> UInt8[np.ndarray, "H W 3"]:
-    """Return the picture of an image file's bytes, RGB."""
-    with Image.open(io.BytesIO(data)) as image:
-        return np.array(image.convert("RGB"))
+    """Return the picture of an image file's bytes, RGB.
+
+    Raises:
+        Exception: as `open_picture`.
+    """
+    return np.array(open_picture(data).convert("RGB"))

@@ -56,7 +56,7 @@ class DecodedViews:
         place = self._places.get(key)
         if self._file is None or place is None:
             return False
-        return os.preadv(self._file.fileno(), [picture], place * self._bytes) == self._bytes
+        return os.preadv(self._file.fileno(), [picture.data], place * self._bytes) == self._bytes
 
     def _keep(self, key: int, picture: np.ndarray) -> None:
         """Write `picture` if there is room."""

@@ -10,13 +10,13 @@ import shutil
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
 import pyarrow as pa
 
 from adacross.data.columns import features, to_bytes
 from adacross.errors import UserError
-from adacross.files import read_json, whole_file, write_json
+from adacross.files import fits, read_json, whole_file, write_json
 
 SHARD = 64  # items a shard: seconds of work lost at most, and few enough files at 50,000 shapes
 _NOTES = "progress"
@@ -62,16 +62,34 @@ def read_plan(folder: Path) -> tuple[Plan, int]:
         UserError: not a work folder.
     """
     raw = read_json(folder / _NOTES / "plan.json", "the plan of an unfinished preparation")
-    try:
-        plan = Plan(**raw)
-    except TypeError:
-        raise UserError(f"{folder} is not an unfinished preparation of this version. Delete it.") from None
+    hints = get_type_hints(Plan)
+    if (
+        not isinstance(raw, dict)
+        or raw.keys() != hints.keys()
+        or not all(fits(raw[n], hints[n]) for n in raw)
+    ):
+        raise UserError(
+            f"{folder / _NOTES / 'plan.json'} is not of an unfinished preparation of this version. "
+            f"Delete {folder}."
+        )
+    plan = Plan(**raw)
     return plan, len(list((folder / _NOTES).glob("shard-*.json")))
 
 
 def read_note(path: Path) -> Note:
-    """Return what a finished shard has to say: "skipped" and "remarks"."""
-    return {"skipped": [], "remarks": []} | read_json(path, "a shard's note")
+    """Return what a finished shard has to say: "skipped" and "remarks".
+
+    Raises:
+        UserError: it cannot be read.
+    """
+    note = read_json(path, "a shard's note")
+    if not fits(note, Note) or not all(
+        {"name", "reason"} <= one.keys() for few in note.values() for one in few
+    ):
+        raise UserError(
+            f"{path} is not a shard's note. Delete it, and the same command does that part again."
+        )
+    return {"skipped": [], "remarks": []} | note
 
 
 class Partial:

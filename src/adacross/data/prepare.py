@@ -2,25 +2,32 @@
 
 import os
 import time
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
+from contextlib import closing
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args
 
 import pyarrow as pa
 
 from adacross.console import console, progress_bar
+from adacross.data import ray_workers
 from adacross.data.collection import DESCRIPTION, VERSION, CollectionInfo
 from adacross.data.columns import arrow_schema
 from adacross.data.formats import find_source
 from adacross.data.partial import SHARD, Note, Partial, Plan, digest_of
 from adacross.data.pipeline import Answer, read_answer
+from adacross.data.remote import local_target
 from adacross.data.shape import Split
 from adacross.data.source import Axis, Source, up_of
 from adacross.data.split import splits_of
-from adacross.data.workers import Died, each
+from adacross.data.workers import Died, Request, each
 from adacross.errors import UserError, one_of
+
+Engine = Literal["local", "ray"]
+Answers = Callable[[list[Request]], Generator[tuple[int, bytes | Died], None, None]]
+_READ = "adacross.data.pipeline:serve_item"
 
 
 def prepare(
@@ -34,6 +41,9 @@ def prepare(
     test_fraction: float = 0.2,
     seed: int = 0,
     workers: int | None = None,
+    timeout: float = 300.0,
+    engine: Engine = "local",
+    ray_address: str | None = None,
     count: int = 2000,
     variant: str | None = None,
     overwrite: bool = False,
@@ -41,9 +51,9 @@ def prepare(
     """Turn meshes, one of the field's data sets or built-in shapes into a collection.
 
     The work lies in `<collection>.partial` until all of it is done. The same command run again goes on where
-    an interrupted one stopped, and the result does not depend on that, nor on the number of workers. A shape
-    that cannot be read is left out, and named with the reason in the summary. A shape whose ready-made
-    pictures are missing is drawn, and named, too.
+    an interrupted one stopped, and the result does not depend on that, nor on the number of workers, nor on
+    the engine. A shape that cannot be read is left out, and named with the reason in the summary. A shape
+    whose ready-made pictures are missing is drawn, and named, too.
 
     Args:
         source: a folder of meshes (OFF, OBJ, PLY, STL, GLB, in any layout), the folder of a data set as it
@@ -60,7 +70,13 @@ def prepare(
         test_fraction: part of the shapes that is set aside for testing, equally from every class, where the
             source has no split of its own.
         seed: of every random choice.
-        workers: processes; by default one a core.
+        workers: processes; by default one a core, of all machines together.
+        timeout: seconds that one shape may take; a file on which its reader hangs is left out and named. (Not
+            on Windows.)
+        engine: "local" uses this machine, "ray" all machines of a Ray cluster, which must see the source
+            under the same path and have the same packages. Only this machine writes.
+        ray_address: of the cluster: host:port, or "auto" on one of its machines. By default what RAY_ADDRESS
+            says, or "local": Ray on this machine alone.
         count: number of built-in shapes.
         variant: which of several sets. Built-in shapes: "clean" (default), or "scanned" as a depth camera
             would see them. ModelNet40: "modelnet40" (default) or "modelnet10". ScanObjectNN: "obj_only",
@@ -71,15 +87,18 @@ def prepare(
         The collection's description; `.skipped` lists what was left out.
 
     Raises:
-        UserError: an option out of its range, no source, a variant it does not have, no shapes in it, a
-            collection that is already there, none of the shapes readable, or a disk that is full.
+        UserError: an option out of its range, no Ray, no source, a variant it does not have, no shapes in it,
+            a collection that is already there, none of the shapes readable, or a disk that is full.
         KeyboardInterrupt: Ctrl-C; its message says how to go on.
     """
     _check_numbers(points=points, views=views, size=size, seed=seed, workers=workers, count=count)
+    if not timeout > 0:
+        raise UserError(f"timeout is {timeout}; it must be more than 0 seconds.")
     if not 0 <= test_fraction < 1:
         raise UserError(f"test_fraction is {test_fraction}; it must be at least 0 and below 1.")
     one_of("up axis", up or "y", ("x", "y", "z"))
-    target = Path(collection)
+    one_of("engine", engine, get_args(Engine))
+    target = local_target(collection)
     _check_target(target, overwrite)
     with console.status("looking at the source"):
         found = find_source(source, up=up, count=count, variant=variant, seed=seed)
@@ -116,8 +135,15 @@ def prepare(
         "parts": found.parts,
     }
     requests = [{"item": item, "split": split} | common for item, split in zip(items, splits, strict=True)]
+
+    def answers(todo: list[Request]) -> Generator[tuple[int, bytes | Died], None, None]:
+        if engine == "ray":
+            folder = None if found.kind == "builtin" else found.location
+            return ray_workers.each(_READ, todo, workers, timeout, address=ray_address, folder=folder)
+        return each(_READ, todo, min(workers or os.cpu_count() or 1, len(todo)), timeout)
+
     try:
-        _work(partial, requests, arrow_schema(kept, bool(found.parts)), workers or os.cpu_count() or 1)
+        _work(partial, requests, arrow_schema(kept, bool(found.parts)), answers)
     except KeyboardInterrupt:
         raise KeyboardInterrupt(_to_go_on("interrupted.", partial)) from None
     except UserError as error:
@@ -125,7 +151,7 @@ def prepare(
     return _finish(partial, target, found, splits, points=kept, views=shown)
 
 
-def _work(partial: Partial, requests: Sequence[dict[str, Any]], schema: pa.Schema, workers: int) -> None:
+def _work(partial: Partial, requests: Sequence[Request], schema: pa.Schema, answers: Answers) -> None:
     """Prepare every shard that is not done yet and write each as soon as it is whole."""
     done = partial.notes().keys()
     todo = [number for number in range(len(requests)) if number // SHARD not in done]
@@ -135,7 +161,7 @@ def _work(partial: Partial, requests: Sequence[dict[str, Any]], schema: pa.Schem
     with progress_bar("shapes") as progress:
         start, finished = time.monotonic(), len(requests) - len(todo)
         bar = progress.add_task("preparing", total=len(requests), completed=finished, note="starting")
-        for number, answer in _answers(requests, todo, workers):
+        for number, answer in _read(answers, requests, todo):
             shard = number // SHARD
             waiting.setdefault(shard, {})[number] = answer
             if len(waiting[shard]) == min(SHARD, len(requests) - shard * SHARD):
@@ -145,27 +171,23 @@ def _work(partial: Partial, requests: Sequence[dict[str, Any]], schema: pa.Schem
             progress.update(bar, completed=finished, note=f"{speed:.1f} shapes/s")
 
 
-def _answers(
-    requests: Sequence[dict[str, Any]], todo: Sequence[int], workers: int
+def _read(
+    answers: Answers, requests: Sequence[Request], todo: Sequence[int]
 ) -> Generator[tuple[int, Answer], None, None]:
     """Yield `(item's number, answer)` in the order in which the workers finish."""
-    crew = min(workers, len(todo))
-    answers = each("adacross.data.pipeline:serve_item", [requests[number] for number in todo], crew)
-    try:
-        for place, answer in answers:
+    with closing(answers([requests[number] for number in todo])) as arriving:
+        for place, answer in arriving:
             if isinstance(answer, Died):
                 yield todo[place], Answer(None, answer.reason)
             else:
                 yield todo[place], read_answer(answer)
-    finally:
-        answers.close()
 
 
 def _save(
     partial: Partial,
     shard: int,
     answers: dict[int, Answer],
-    requests: Sequence[dict[str, Any]],
+    requests: Sequence[Request],
     schema: pa.Schema,
 ) -> None:
     """Write one shard's rows, in the items' order, and what is to be said about them."""

@@ -29,12 +29,13 @@ def shade(
     Args:
         colors: `(F, 3)` RGB, or None for light grey.
         normals: `(F, 3)` unit normals of either sign; a zero normal gets ambient light only.
-        positions: `(F, 3)` a point of each patch.
+        positions: `(F, 3)` a point of each patch, as precise as the normals.
         camera: who looks.
     """
     head, key = camera.rotation[2], camera.rotation.T @ KEY_DIRECTION
-    eye, head_cosine, key_cosine = np.stack([camera.position, head, key]) @ normals.T
-    side = np.where(eye < np.einsum("fd,fd->f", normals, positions), -1.0, 1.0)
+    directions = np.stack([camera.position, head, key]).astype(normals.dtype)
+    eye, head_cosine, key_cosine = directions @ normals.T
+    side = np.copysign(np.ones_like(eye), eye - np.einsum("fd,fd->f", normals, positions))
     light = AMBIENT + HEADLIGHT * (side * head_cosine).clip(0) + KEY * (side * key_cosine).clip(0)
     if colors is None:
         return np.broadcast_to((GREY * light)[:, None], normals.shape)

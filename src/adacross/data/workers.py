@@ -2,8 +2,9 @@
 
 Parsers and ray casters are native code, and a bad file can take the whole process down. Each worker here is a
 Python process of its own that holds one request at a time, so a death names its culprit; a fresh worker takes
-its place. Requests are JSON lines and answers plain bytes, so nothing is pickled; and the caller's script is
-not imported again (no `if __name__ == "__main__"` needed in a user's script).
+its place. A parser that hangs is ended by an alarm that its process sets itself, which works without its
+caller, too. Requests are JSON lines and answers plain bytes, so nothing is pickled; and the caller's script
+is not imported again (no `if __name__ == "__main__"` needed in a user's script).
 """
 
 import json
@@ -40,7 +41,7 @@ class Died:
 
 
 def each(
-    function: str, requests: Iterable[Request], workers: int
+    function: str, requests: Iterable[Request], workers: int, timeout: float | None = None
 ) -> Generator[tuple[int, bytes | Died], None, None]:
     """Answer every request in worker processes; yield `(number of the request, answer)` as they finish.
 
@@ -50,6 +51,7 @@ def each(
         function: "package.module:name" of a function `(request: dict) -> bytes`, imported by the workers.
         requests: dictionaries of JSON values.
         workers: number of processes, each with one thread for its mathematics.
+        timeout: seconds a request may take before its worker is ended. Not on Windows, which has no alarms.
 
     Raises:
         RuntimeError: a worker could not even start, which is no fault of a request.
@@ -58,9 +60,9 @@ def each(
     todo = iter(enumerate(requests))
     lock = threading.Lock()
     stop = threading.Event()
-    crew = [_Worker(function) for _ in range(workers)]
+    crew = [Worker(function, timeout) for _ in range(workers)]
 
-    def drive(worker: _Worker) -> None:
+    def drive(worker: Worker) -> None:
         try:
             while not stop.is_set():
                 with lock:
@@ -95,14 +97,15 @@ def each(
             thread.join()
 
 
-class _Worker:
+class Worker:
     """One process, started at its first request and again after each death.
 
     One thread drives it; only `kill` may be called from another.
     """
 
-    def __init__(self, function: str) -> None:
+    def __init__(self, function: str, timeout: float | None = None) -> None:
         self._function = function
+        self._timeout = timeout
         self._process: subprocess.Popen[bytes] | None = None
         self._errors: IO[bytes] | None = None
         self._killed = False
@@ -142,7 +145,7 @@ class _Worker:
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115  lives as long as the process
         code = f"import sys; sys.path[:] = {sys.path!r}; from adacross.data.workers import serve; serve()"
         process = subprocess.Popen(
-            [sys.executable, "-c", code, self._function],
+            [sys.executable, "-c", code, self._function, str(self._timeout or 0)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._errors,
@@ -170,6 +173,8 @@ class _Worker:
         errors.seek(0)
         last = errors.read().decode(errors="replace").strip().splitlines()[-1:]
         errors.close()
+        if self._timeout and code == -getattr(signal, "SIGALRM", 0):
+            return f"reading it took longer than {self._timeout:g} s"
         if code < 0:
             return f"the process that read it was killed by {signal.Signals(-code).name}"
         return last[0][:300] if last else f"the process that read it ended with code {code}"
@@ -183,9 +188,29 @@ def serve() -> None:
     warnings.simplefilter("ignore")
     module, name = sys.argv[1].split(":")
     function: Callable[[Request], bytes] = getattr(import_module(module), name)
+    alarm = _alarm(float(sys.argv[2]))
     _send(answers, b"ready")
     for line in sys.stdin.buffer:
-        _send(answers, function(json.loads(line)))
+        request = json.loads(line)
+        alarm(True)
+        try:
+            answer = function(request)
+        finally:
+            alarm(False)
+        _send(answers, answer)
+
+
+def _alarm(timeout: float) -> Callable[[bool], None]:
+    """Return a switch for an alarm that ends this process, also within native code that never returns."""
+    if not timeout or not hasattr(signal, "setitimer"):
+        return lambda on: None
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGALRM})
+
+    def alarm(on: bool) -> None:
+        signal.setitimer(signal.ITIMER_REAL, timeout if on else 0)
+
+    return alarm
 
 
 def _send(pipe: IO[bytes], answer: bytes) -> None:

@@ -1,0 +1,196 @@
+"""The same as `workers.py` on a Ray cluster: each request goes to whichever machine is free.
+
+Ray places the work and tells when a machine or one of its own processes is lost; the request is then sent out
+again. What reads a file is, here too, a process of its own below Ray's, so a crash and a file that hangs are
+told apart from a lost machine and name their culprit. Only the caller writes.
+"""
+
+import json
+import os
+import socket
+import time
+from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import contextmanager, suppress
+from functools import cache
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from adacross import __version__
+from adacross.console import console
+from adacross.data.workers import Died, Request, Worker
+from adacross.errors import UserError
+
+TRIES = 5  # a request that loses its machine so often is given up: it may be what takes them down
+AHEAD = 2  # requests sent out for each core, so that none waits for the next
+STORE = 2**28  # bytes of shared memory for Ray where it runs on this machine alone; a row has about 2^17
+LOOK = 5.0  # seconds between two looks at how many cores there are
+
+
+def each(
+    function: str,
+    requests: Iterable[Request],
+    workers: int | None = None,
+    timeout: float | None = None,
+    *,
+    address: str | None = None,
+    folder: str | None = None,
+) -> Generator[tuple[int, bytes | Died], None, None]:
+    """Answer every request on a Ray cluster; yield `(number of the request, answer)` as they finish.
+
+    Closing the iterator (also by an exception in the caller, Ctrl-C included) takes back what is under way.
+
+    Args:
+        function: "package.module:name" of a function `(request: dict) -> bytes`, imported on the machines.
+        requests: dictionaries of JSON values.
+        workers: requests under way at once; by default as many as keep all cores of the cluster busy, also
+            those of machines that join later.
+        timeout: seconds a request may take before it counts as died.
+        address: of the cluster, as `ray.init` takes it, or "local" for a new one of this machine alone. By
+            default what RAY_ADDRESS says, or "local".
+        folder: what every machine must see.
+
+    Raises:
+        UserError: Ray is not installed, no such cluster, one that fails, or a machine that cannot work: it
+            lacks adacross, has another version of it, or does not see `folder`.
+    """
+    ray = _import_ray()
+    with _connected(ray, address, workers):
+        task = ray.remote(num_cpus=1, max_retries=0)(_answer)
+
+        def send(request: Request) -> Any:
+            return task.remote(function, json.dumps(request), timeout, __version__, folder)
+
+        def room() -> int:
+            return workers or AHEAD * max(1, int(ray.cluster_resources().get("CPU", 1)))
+
+        try:
+            yield from _exchange(ray, send, enumerate(requests), room)
+        except ray.exceptions.RayTaskError as error:
+            raise UserError(_unfit(error.cause)) from None
+        except ray.exceptions.RayError as error:
+            raise UserError(f"the Ray cluster failed: {_first_line(error)}.") from error
+
+
+def _exchange(
+    ray: Any, send: Callable[[Request], Any], todo: Iterator[tuple[int, Request]], room: Callable[[], int]
+) -> Generator[tuple[int, bytes | Died], None, None]:
+    """Keep as many requests under way as there is room for, and send the lost ones again."""
+    names = ("WorkerCrashedError", "NodeDiedError", "OutOfMemoryError", "ObjectLostError")
+    lost = tuple(getattr(ray.exceptions, name) for name in names)
+    running: dict[Any, tuple[int, Request, int]] = {}
+    places, looked = room(), time.monotonic()
+    try:
+        while True:
+            if time.monotonic() - looked > LOOK:
+                places, looked = room(), time.monotonic()
+            for number, request in islice(todo, max(0, places - len(running))):
+                running[send(request)] = number, request, 1
+            if not running:
+                return
+            ready, _ = ray.wait(list(running), num_returns=len(running), timeout=0)
+            for reference in ready or ray.wait(list(running), timeout=LOOK)[0]:
+                number, request, tries = running.pop(reference)
+                try:
+                    answer = ray.get(reference)
+                except lost as error:
+                    if tries < TRIES:
+                        running[send(request)] = number, request, tries + 1
+                        continue
+                    answer = f"its machine or process was lost {tries} times ({_first_line(error)})"
+                yield number, Died(answer) if isinstance(answer, str) else answer
+    finally:
+        for reference in running:
+            with suppress(ray.exceptions.RayError):
+                ray.cancel(reference, force=True)
+
+
+@contextmanager
+def _connected(ray: Any, address: str | None, workers: int | None) -> Iterator[None]:
+    """Be part of a cluster, of the one that the caller's program has joined already, or of a new one.
+
+    Raises:
+        UserError: no such cluster.
+    """
+    if ray.is_initialized():
+        yield
+        return
+    place = address or os.environ.get("RAY_ADDRESS") or "local"
+    quiet = {"log_to_driver": False, "logging_level": "ERROR"}
+    try:
+        if place == "local":
+            os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # Ray's makers need no report
+            os.environ.setdefault("RAY_worker_niceness", "0")  # as polite as the local engine, not more
+            ray.init("local", num_cpus=workers, object_store_memory=STORE, include_dashboard=False, **quiet)
+        else:
+            _check_reachable(place)
+            ray.init(place, **quiet)
+    except (OSError, RuntimeError, ValueError, ImportError) as error:
+        raise UserError(
+            f"cannot join the Ray cluster {place} ({_first_line(error)}). "
+            "Start one with `ray start --head`, and give its address, host:port."
+        ) from error
+    nodes = sum(node["Alive"] for node in ray.nodes())
+    console.print(f"Ray: {nodes} machines, {ray.cluster_resources().get('CPU', 0):g} cores")
+    try:
+        yield
+    finally:
+        ray.shutdown()
+
+
+def _check_reachable(place: str) -> None:
+    """Fail at once if nobody listens at host:port, where Ray itself would try for minutes.
+
+    Raises:
+        OSError: nobody does.
+    """
+    host, _, port = place.rpartition(":")
+    if host and port.isdecimal() and "://" not in place:
+        socket.create_connection((host, int(port)), timeout=10).close()
+
+
+def _answer(
+    function: str, request: str, timeout: float | None, version: str, folder: str | None
+) -> bytes | str:
+    """Answer a request, or say why its reader died. Runs on the machines of the cluster.
+
+    Raises:
+        UserError: this machine cannot do the caller's work.
+    """
+    if version != __version__:
+        raise UserError(f"it has adacross {__version__}, and the command was given with {version}")
+    if folder and not Path(folder).exists():
+        raise UserError(f"it does not see {folder}; sources must lie on storage that all machines share")
+    answer = _worker(function, timeout).ask(json.loads(request))
+    return answer.reason if isinstance(answer, Died) else answer
+
+
+@cache
+def _worker(function: str, timeout: float | None) -> Worker:
+    """Return the one process that reads below this process of Ray's; it ends with it."""
+    return Worker(function, timeout)
+
+
+def _unfit(error: BaseException) -> str:
+    """Say what to do about a machine that cannot work."""
+    return (
+        f"a machine of the Ray cluster cannot work: {str(error) or type(error).__name__}. "
+        "All of them need the same adacross (and the packages of its constraints.txt) and the same folders."
+    )
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0][:300].rstrip(".")
+
+
+def _import_ray() -> Any:
+    """Return the library.
+
+    Raises:
+        UserError: it is not installed.
+    """
+    try:
+        import ray
+    except ImportError:
+        raise UserError("the ray engine needs Ray. Install it with: pip install 'adacross[ray]'") from None
+    return ray

@@ -1,0 +1,213 @@
+"""Collections on S3-style storage: `s3://bucket/collection`, and any other URL that fsspec knows.
+
+Training reads shapes in random order, again in every epoch, so a collection is copied into a cache folder at
+its first use and mapped from there. The copy's name follows from the URL and from what the storage says about
+each file (size, checksum, date): a collection that changes there gets a new copy, one that does not is never
+copied again. A copy is whole or not there; an interrupted one goes on with the files that it lacks.
+"""
+
+import errno
+import hashlib
+import json
+import os
+import re
+import shutil
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import contextmanager
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from adacross.console import console, progress_bar
+from adacross.errors import UserError
+from adacross.files import whole_file
+
+CACHE = "ADACROSS_CACHE"  # the variable that names the cache folder
+STREAMS = 8  # files that are copied at once: a request's delay, not the line, bounds small files
+_FILES = re.compile(r"(collection|state|dataset_info)\.json|data-\d{5,}-of-\d{5,}\.arrow")  # no paths
+_EXTRAS = {"s3": "adacross[s3]", "s3a": "adacross[s3]", "gs": "gcsfs", "gcs": "gcsfs", "az": "adlfs"}
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
+_MIB = 2**20
+
+
+def is_url(place: str | Path) -> bool:
+    """Whether a place is a URL such as `s3://bucket/collection`, and no path."""
+    return isinstance(place, str) and "://" in place
+
+
+def absolute(place: str) -> str:
+    """Return a path that holds from every working directory; a URL does as it is."""
+    return place if is_url(place) else str(Path(place).resolve())
+
+
+def local_target(place: str) -> Path:
+    """Return the folder to write to.
+
+    Raises:
+        UserError: it is a URL.
+    """
+    if is_url(place):
+        raise UserError(
+            f"{place} is not a folder of this machine, and unfinished work must lie in one. Give a folder, "
+            f"and copy it when it is done, for instance: aws s3 cp --recursive FOLDER {place}"
+        )
+    return Path(place)
+
+
+def cache_folder() -> Path:
+    """Return where copies lie: `ADACROSS_CACHE`, or the folder `adacross` in the user's cache folder."""
+    home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(os.environ.get(CACHE) or Path(home) / "adacross").expanduser() / "collections"
+
+
+def local_folder(place: str | Path) -> Path:
+    """Return the folder in which a collection can be read: of a URL its copy, which is made if need be.
+
+    Several processes may ask at once; one copies, the others wait for it.
+
+    Raises:
+        UserError: no such storage, bucket or collection there, no permission, a package that is missing, or
+            no space.
+    """
+    if not is_url(place):
+        return Path(place)
+    url = str(place).rstrip("/")
+    files, storage = _look(url)
+    name = re.sub(r"[^\w-]", "_", PurePosixPath(url).name)[:60]
+    folder = cache_folder() / f"{name}-{_digest([url, files])}"
+    if folder.is_dir():
+        return folder
+    with _locked(folder):
+        if not folder.is_dir():
+            _copy(storage, url, files, folder)
+    return folder
+
+
+def _look(url: str) -> tuple[dict[str, dict[str, str]], Any]:
+    """Return what the storage says about each of the collection's files, and the storage.
+
+    Only names that a collection has are looked at. They hold no separator, so nothing that a listing says can
+    lead out of the folder that a copy is written to.
+    """
+    with _explained(url):
+        from fsspec import url_to_fs
+
+        storage, root = url_to_fs(url)
+        storage.invalidate_cache()
+        listing = storage.ls(root, detail=True)
+    files = {
+        name: {key: str(value) for key, value in sorted(about.items())}
+        for about in sorted(listing, key=lambda about: about["name"])
+        if about["type"] == "file" and _FILES.fullmatch(name := about["name"].rpartition("/")[2])
+    }
+    if "collection.json" not in files:
+        raise UserError(
+            f"{url} is not a collection: no collection.json is there. Copy a prepared folder to it, whole."
+        )
+    return files, storage
+
+
+def _copy(storage: Any, url: str, files: dict[str, dict[str, str]], folder: Path) -> None:
+    """Copy the files into a folder beside the cached one, which then gets its name."""
+    partial = folder.with_name(f"{folder.name}.partial")
+    for torn in partial.glob(".*"):  # what a killed process left
+        torn.unlink()
+    there = {path.name for path in partial.glob("*")}
+    sizes = {name: int(about["size"]) for name, about in files.items()}
+    lacking = [name for name in files if name not in there]
+    _check_space(folder.parent, sum(sizes[name] for name in lacking), url)
+    console.print(f"copying {url} to {folder}")
+    total = sum(sizes.values())
+    with progress_bar("MiB") as progress, ThreadPoolExecutor(STREAMS) as streams:
+        done = total - sum(sizes[name] for name in lacking)
+        bar = progress.add_task("copying", total=-(-total // _MIB), completed=done // _MIB, note="")
+        arriving = {streams.submit(_fetch, storage, files[n], partial / n, url): n for n in lacking}
+        try:
+            for finished in as_completed(arriving):
+                finished.result()
+                done += sizes[arriving[finished]]
+                progress.update(bar, completed=-(-done // _MIB))
+        except BaseException:
+            streams.shutdown(cancel_futures=True)
+            raise
+    if _look(url)[0] != files:
+        shutil.rmtree(partial)
+        raise UserError(f"{url} was changed while it was copied. Run the same command again.")
+    partial.replace(folder)
+
+
+def _fetch(storage: Any, about: dict[str, str], path: Path, url: str) -> None:
+    """Copy one file, whole or not at all."""
+    with whole_file(path) as temporary, _explained(url):
+        storage.get_file(about["name"], str(temporary))
+        came, expected = temporary.stat().st_size, int(about["size"])
+        if came != expected:
+            raise UserError(f"{url}: {path.name} came with {came:,} of {expected:,} bytes. Try again.")
+
+
+def _check_space(folder: Path, needed: int, url: str) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        free = shutil.disk_usage(folder).free
+    except OSError as error:
+        raise UserError(f"cannot write {folder}: {error.strerror or error}. Set {CACHE}.") from error
+    if free < needed:
+        raise UserError(
+            f"{url} needs {needed // _MIB:,} MiB and {folder} has {free // _MIB:,} MiB left. "
+            f"Free some space, or name another folder in {CACHE}."
+        )
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Let one process at a time copy to a folder."""
+    from filelock import FileLock
+
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(folder.with_name(f"{folder.name}.lock"))
+        lock.acquire()
+    except OSError as error:
+        raise UserError(f"cannot write {folder.parent}: {error.strerror or error}. Set {CACHE}.") from error
+    with lock:
+        yield
+
+
+@contextmanager
+def _explained(url: str) -> Iterator[None]:
+    """Turn whatever a storage's library raises into a sentence."""
+    protocol = url.partition("://")[0]
+    try:
+        yield
+    except UserError:
+        raise
+    except ImportError as error:
+        package = _EXTRAS.get(protocol)
+        hint = f"Install it with: pip install '{package}'" if package else f"{error}."
+        raise UserError(f"{url}: {protocol}:// needs a package that is not installed. {hint}") from None
+    except FileNotFoundError as error:
+        raise UserError(f"{url} does not exist ({_line(error)}).") from None
+    except PermissionError as error:
+        raise UserError(f"{url}: no permission ({_line(error)}). {_credentials(protocol)}") from None
+    except Exception as error:
+        if isinstance(error, OSError) and error.errno in _FULL:
+            raise  # this machine's trouble, which `whole_file` explains
+        # Every protocol's library has errors of its own, and none of them is imported here.
+        raise UserError(f"cannot read {url}: {_line(error)}. {_credentials(protocol)}") from error
+
+
+def _credentials(protocol: str) -> str:
+    if not protocol.startswith("s3"):
+        return f"Check the address, the network, and what fsspec needs for {protocol}://."
+    return (
+        "Check the address, the network and the credentials (AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or "
+        "AWS_PROFILE; AWS_ENDPOINT_URL for storage that is not Amazon's; FSSPEC_S3_ANON=true if public)."
+    )
+
+
+def _line(error: BaseException) -> str:
+    return " ".join(str(error).split())[:300].rstrip(".") or type(error).__name__
+
+
+def _digest(values: Any) -> str:
+    return hashlib.blake2b(json.dumps(values).encode(), digest_size=8).hexdigest()

@@ -1,0 +1,39 @@
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from adacross.cli import main
+from adacross.data import prepare as prepare_module
+from adacross.data.collection import Collection
+from adacross.data.pipeline import serve_item
+from adacross.data.prepare import prepare
+from adacross.errors import UserError
+
+
+def read_or_hang(request: dict[str, Any]) -> bytes:
+    """What `prepare` asks its workers for, but for a reader that hangs on one file."""
+    if request["item"]["id"] == "hangs.off":
+        time.sleep(600)
+    return serve_item(request)
+
+
+def test_prepare_names_the_file_on_which_its_reader_hangs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(prepare_module, "_READ", "test_timeout:read_or_hang")
+    (tmp_path / "m").mkdir()
+    for name in ("good", "hangs", "fine"):
+        (tmp_path / "m" / f"{name}.off").write_text("OFF\n3 1 0\n0 0 0\n1 0 0\n0 1 0\n3 0 1 2\n")
+    options = ["--timeout", "8", "--points", "8", "--views", "1", "--size", "16", "--workers", "1"]
+    assert main(["prepare", str(tmp_path / "m"), str(tmp_path / "c"), *options]) == 0
+    info = Collection.open(tmp_path / "c").info
+    assert info.count == 2
+    assert info.skipped == [{"name": "hangs.off", "reason": "reading it took longer than 8 s"}]
+
+
+@pytest.mark.parametrize("timeout", [0.0, -1.0, float("nan")])
+def test_a_limit_that_is_none(timeout: float, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="it must be more than 0 seconds"):
+        prepare("builtin", str(tmp_path / "c"), timeout=timeout)
