@@ -10,7 +10,8 @@ from contrastive import CONTRASTIVE, IMAGES, agree, batch, built, by_definition
 from adacross.encoders import PointNet
 from adacross.errors import UserError
 from adacross.methods import METHODS, AdaCrossNet, CrossNet, CrossPoint, Images, build_method
-from adacross.training.loop import gradient_norms
+from adacross.training.group import Group
+from adacross.training.step import gradient_norms
 
 every_method = pytest.mark.parametrize(
     ("name", "options"), CONTRASTIVE, ids=[" ".join((name, *given.values())) for name, given in CONTRASTIVE]
@@ -49,7 +50,7 @@ def test_every_term_reaches_the_shared_parameters(name: str, options: dict[str, 
 def test_gradient_norms_are_those_of_a_backward_pass_for_each_term(name: str, options: dict[str, Any]):
     method = built(name, **options).train()
     terms = method.losses(batch())
-    found = gradient_norms(terms, method.shared_parameters())
+    found = gradient_norms(terms, method.shared_parameters(), Group(torch.device("cpu")))
     assert all(parameter.grad is None for parameter in method.parameters())  # the step's own comes later
     sum(terms.values()).backward()  # and the graph is still there for it
     for term in terms:

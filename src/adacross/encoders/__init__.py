@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from adacross.encoders.base import Encoder, find_pretrained, read_config
+from adacross.encoders.base import CONFIG_FILE, Encoder, find_pretrained, read_config
 from adacross.encoders.dgcnn import DGCNN
 from adacross.encoders.dgcnn_segmentation import DGCNNPartSeg, DGCNNSemSeg
 from adacross.encoders.official import load_official, load_official_image, load_official_segmentation
@@ -11,7 +11,7 @@ from adacross.encoders.pointnet import PointNet
 from adacross.encoders.pointnet_partseg import PointNetPartSeg
 from adacross.encoders.resnet import ResNet
 from adacross.encoders.segmentation_heads import PartSegHead, PointNetPartSegHead, SemSegHead
-from adacross.errors import one_of
+from adacross.errors import UserError, one_of
 
 ENCODERS: dict[str, type[Encoder]] = {
     "pointnet": PointNet,
@@ -32,8 +32,13 @@ def load_encoder(folder_or_hub_id: Path | str) -> Encoder:
     Raises:
         UserError: nothing there, an unknown kind, or files that are incomplete or damaged.
     """
-    kind, _ = read_config(find_pretrained(folder_or_hub_id))
-    return ENCODERS[one_of("encoder", kind, ENCODERS)].from_pretrained(folder_or_hub_id)
+    folder = find_pretrained(folder_or_hub_id)
+    kind, _ = read_config(folder)
+    try:
+        one_of("encoder", kind, ENCODERS)
+    except UserError as error:
+        raise UserError(f"{folder / CONFIG_FILE}: {error}") from None
+    return ENCODERS[kind].from_pretrained(folder)
 
 
 __all__ = [

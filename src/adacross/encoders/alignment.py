@@ -70,11 +70,10 @@ def covered_patches(
         patches: `(B, N)` the patch of each of the cloud's points.
         count: P.
     """
-    B, N = patches.shape
-    covered = torch.zeros(B, N, count, dtype=torch.bool, device=patches.device)
-    covered.scatter_(2, patches[:, :, None], True)
+    landed = patches[:, :, None]  # of each token below, the patches of all its points
     for level in levels:
-        _, G, k = level.neighbors.shape
-        members = level.neighbors.flatten(1)[:, :, None].expand(-1, -1, count)
-        covered = covered.gather(1, members).view(B, G, k, count).any(2)
-    return covered
+        B, G, _ = level.neighbors.shape
+        members = level.neighbors.flatten(1)[:, :, None].expand(-1, -1, landed.shape[2])
+        landed = landed.gather(1, members).view(B, G, -1)
+    covered = torch.zeros(B, G, count, dtype=torch.bool, device=patches.device)
+    return covered.scatter_(2, landed, True)

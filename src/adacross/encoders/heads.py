@@ -3,6 +3,7 @@
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from adacross.encoders.batch_norm import BatchNorm1d
 from adacross.errors import UserError
 
 
@@ -12,7 +13,7 @@ class _Projection(nn.Sequential):
     def __init__(self, inputs: int, hidden: int, outputs: int, bias: bool) -> None:
         super().__init__(
             nn.Linear(inputs, hidden, bias=bias),
-            nn.BatchNorm1d(hidden),
+            BatchNorm1d(hidden),
             nn.ReLU(),
             nn.Linear(hidden, outputs, bias=bias),
         )

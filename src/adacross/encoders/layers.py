@@ -6,8 +6,10 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
+from adacross.encoders.batch_norm import BatchNorm1d
 from adacross.ops.edge import edge_convolution
 from adacross.ops.edge_pair import Layer, edge_pair_convolution
+from adacross.ops.group_pool import pooled_groups
 from adacross.ops.max_and_mean import max_and_mean_layer
 from adacross.ops.pool import pooled_layer
 
@@ -18,7 +20,7 @@ class _NormalizedLinear(nn.Module):
     def __init__(self, inputs: int, outputs: int, slope: float, bias: bool = False) -> None:
         super().__init__()
         self.linear = nn.Linear(inputs, outputs, bias=bias)
-        self.norm = nn.BatchNorm1d(outputs)
+        self.norm = BatchNorm1d(outputs)
         self.slope = slope
 
     def _norm_state(self) -> dict[str, Any]:
@@ -68,6 +70,15 @@ class PointLayer(_NormalizedLinear):
     def max_and_mean(self, x: Float[Tensor, "B N Cin"]) -> Float[Tensor, "B twice_C"]:
         """Maximum and mean over points of `forward` side by side: see `adacross.ops.max_and_mean`."""
         return max_and_mean_layer(x, self.linear.weight, **self._norm_state())
+
+    def pooled_groups(self, members: Float[Tensor, "n k L"], last: nn.Linear) -> Float[Tensor, "n D"]:
+        """`forward` of a group's maximum beside its members (2 L = Cin), then the maximum over the group of
+        `last`, without what is between: see `adacross.ops.group_pool`.
+        """
+        product = self.linear
+        return pooled_groups(
+            members, product.weight, product.bias, last.weight, last.bias, **self._norm_state()
+        )
 
     def joined(
         self, cloud: Float[Tensor, "B Ccloud"], x: Float[Tensor, "B N Cpoint"]

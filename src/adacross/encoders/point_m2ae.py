@@ -17,6 +17,7 @@ from adacross.ops.interpolate import interpolate
 from adacross.ops.neighbors import gather
 
 LEVELS = 3
+MOST_BLOCKS = 100  # of a level; a damaged description may ask for a billion
 
 
 @dataclass(frozen=True)
@@ -82,6 +83,8 @@ class PointM2AE(Encoder):
                 f"Point-M2AE has groups {list(groups)}, neighbors {list(neighbors)}, depths {list(depths)}; "
                 "expected fewer groups from level to level, and nothing negative."
             )
+        if max(depths) > MOST_BLOCKS:
+            raise UserError(f"Point-M2AE has depths {list(depths)}; expected at most {MOST_BLOCKS} a level.")
         if neighbors[1] > groups[0] or neighbors[2] > groups[1]:
             raise UserError(
                 f"Point-M2AE has neighbors {list(neighbors)} among groups {list(groups)}; "
@@ -101,7 +104,7 @@ class PointM2AE(Encoder):
             for inputs, dim, width in zip((3, *dims[:-1]), dims, widths, strict=True)
         )
         self.positions = nn.ModuleList(PositionEmbedding(dim) for dim in dims)
-        rates = torch.linspace(0, drop_path, max(1, sum(depths))).tolist()
+        rates = torch.linspace(0, drop_path, max(1, sum(depths)), device="cpu").tolist()
         firsts = [sum(depths[:level]) for level in range(LEVELS)]
         self.stacks = nn.ModuleList(
             Stack(depth, dim, heads, rates[first : first + depth])

@@ -126,5 +126,4 @@ class GroupEmbedding(nn.Module):
 
     def forward(self, members: Float[Tensor, "n k Cin"]) -> Float[Tensor, "n C"]:
         """`(n, k, Cin)` groups to `(n, C)` tokens."""
-        local = self.local(self.first(members))
-        return self.last(self.second.joined(local.max(1).values, local)).max(1).values
+        return self.second.pooled_groups(self.local(self.first(members)), self.last)

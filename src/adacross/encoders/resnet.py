@@ -6,6 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from adacross.encoders.batch_norm import BatchNorm2d
 from adacross.errors import UserError
 
 
@@ -17,9 +18,9 @@ class _BasicBlock(nn.Module):
     def __init__(self, inputs: int, planes: int, stride: int) -> None:
         super().__init__()
         self.conv1 = nn.Conv2d(inputs, planes, 3, stride, padding=1, bias=False)
-        self.bn1 = nn.BatchNorm2d(planes)
+        self.bn1 = BatchNorm2d(planes)
         self.conv2 = nn.Conv2d(planes, planes, 3, padding=1, bias=False)
-        self.bn2 = nn.BatchNorm2d(planes)
+        self.bn2 = BatchNorm2d(planes)
         self.downsample = _shortcut(inputs, planes, stride)
 
     def forward(self, x: Float[Tensor, "B C H W"]) -> Float[Tensor, "B D h w"]:
@@ -37,11 +38,11 @@ class _Bottleneck(nn.Module):
     def __init__(self, inputs: int, planes: int, stride: int) -> None:
         super().__init__()
         self.conv1 = nn.Conv2d(inputs, planes, 1, bias=False)
-        self.bn1 = nn.BatchNorm2d(planes)
+        self.bn1 = BatchNorm2d(planes)
         self.conv2 = nn.Conv2d(planes, planes, 3, stride, padding=1, bias=False)
-        self.bn2 = nn.BatchNorm2d(planes)
+        self.bn2 = BatchNorm2d(planes)
         self.conv3 = nn.Conv2d(planes, 4 * planes, 1, bias=False)
-        self.bn3 = nn.BatchNorm2d(4 * planes)
+        self.bn3 = BatchNorm2d(4 * planes)
         self.downsample = _shortcut(inputs, 4 * planes, stride)
 
     def forward(self, x: Float[Tensor, "B C H W"]) -> Float[Tensor, "B D h w"]:
@@ -63,7 +64,7 @@ def _shortcut(inputs: int, outputs: int, stride: int) -> nn.Sequential | None:
     """A strided 1x1 convolution where the block changes its input's shape."""
     if stride == 1 and inputs == outputs:
         return None
-    return nn.Sequential(nn.Conv2d(inputs, outputs, 1, stride, bias=False), nn.BatchNorm2d(outputs))
+    return nn.Sequential(nn.Conv2d(inputs, outputs, 1, stride, bias=False), BatchNorm2d(outputs))
 
 
 def _stage(block: _Block, inputs: int, planes: int, blocks: int, stride: int) -> nn.Sequential:
@@ -100,7 +101,7 @@ class ResNet(nn.Module):
         self.channels = channels
         self.dim = 8 * width * block.expansion
         self.conv1 = nn.Conv2d(channels, width, 7, 2, padding=3, bias=False)
-        self.bn1 = nn.BatchNorm2d(width)
+        self.bn1 = BatchNorm2d(width)
         self.layer1 = _stage(block, width, width, blocks[0], 1)
         self.layer2 = _stage(block, width * block.expansion, 2 * width, blocks[1], 2)
         self.layer3 = _stage(block, 2 * width * block.expansion, 4 * width, blocks[2], 2)

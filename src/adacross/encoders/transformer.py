@@ -6,6 +6,7 @@ from torch import Tensor, nn
 from torch.nn.functional import scaled_dot_product_attention
 
 from adacross.errors import UserError
+from adacross.ops.processes import drawn
 
 
 class Block(nn.Module):
@@ -65,7 +66,7 @@ class Block(nn.Module):
         """The branch, or nothing, for each shape by itself; what remains is scaled to keep the mean."""
         if not self.training or self.drop_path == 0:
             return branch
-        kept = torch.rand(len(branch), 1, 1, device=branch.device) >= self.drop_path
+        kept = drawn(torch.rand, (len(branch), 1, 1), device=branch.device) >= self.drop_path
         return branch * (kept / (1 - self.drop_path)).to(branch.dtype)
 
 

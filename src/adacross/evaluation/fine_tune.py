@@ -238,7 +238,7 @@ def evaluate_fine_tune(
     found = find_encoders(encoder)
     result = measure_fine_tune(
         [item.encoder for item in found],
-        Collection.open(Path(data)),
+        Collection.open(data),
         replace(protocol, schedule=schedule, points=points or protocol.points),
         fractions=fractions or ([1.0] if as_ else [0.01, 0.1, 1.0]),
         seeds=seeds,

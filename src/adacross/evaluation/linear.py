@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from rich.table import Table
@@ -216,7 +215,7 @@ def evaluate_linear(
     found = find_encoders(encoder)
     result = measure_linear(
         [item.encoder for item in found],
-        Collection.open(Path(data)),
+        Collection.open(data),
         points=points,
         seeds=seeds,
         folds=folds,

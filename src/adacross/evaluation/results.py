@@ -78,7 +78,7 @@ def load(kind: type[R], path: Path) -> R:
     value = read_json(path, "a measurement's result")
     try:
         return _rebuilt(kind, value)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         what = f"{error} is missing" if isinstance(error, KeyError) else str(error)
         raise UserError(f"{path} cannot be used ({what}); delete it and measure again.") from None
 

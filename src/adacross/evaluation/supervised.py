@@ -16,8 +16,9 @@ from torch import Generator, Tensor, nn
 from adacross.errors import UserError
 from adacross.training.checkpoint import load_checkpoint, save_state
 from adacross.training.interrupt import stop_request
-from adacross.training.loop import Interrupted, step_seed
+from adacross.training.loop import Interrupted
 from adacross.training.optimizer import Optimizer, make_optimizer
+from adacross.training.step import step_seed
 
 KEPT_EVERY = 120  # seconds between the states that are kept
 

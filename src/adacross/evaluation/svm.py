@@ -1,29 +1,53 @@
-"""The linear SVM of the field's protocol, with C chosen on the training features alone."""
+"""The linear SVM of the field's protocol, with C chosen on the training features alone.
+
+The machines are those of scikit-learn's `SVC(kernel="linear")`: one against one, libsvm's solver, its votes.
+libsvm's time goes into products of two rows, made one by one and again for every pair of classes, every C
+and every row it predicts. Here they are made once, as one matrix in double precision (the Gram matrix), in
+which a class's rows lie together; libsvm solves on it, step by step as it would have done alone. What it
+found becomes a weight vector a pair of classes, so that predicting is one matrix product.
+"""
 
 import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
+from itertools import combinations
+from typing import Any, Literal
 
 import numpy as np
 from jaxtyping import Float, Float64, Int64
+
+from adacross.errors import UserError
 
 # In units of 1 / mean variance of a feature: an untrained network's features are hundreds of times smaller
 # than a trained one's, and a grid of bare numbers would suit one of them only.
 C_GRID = (0.001, 0.01, 0.1, 1.0, 10.0)
 
+LARGEST_GRAM = 20_000  # rows, 3 GB; of more rows libsvm makes the products itself where C is fixed
+
 
 @dataclass(frozen=True, eq=False)
-class ChosenSVM:
-    """A linear SVM and the C that cross-validation chose for it, ready for any number of test sets."""
+class Machines:
+    """A linear machine for each pair of K classes, and the C they were fitted with.
 
-    machine: Any
-    train: Float64[np.ndarray, "n D"]
+    Attributes:
+        classes: `(K,)` labels, ascending.
+        weights: `(P, D)`, P = K (K - 1) / 2 pairs, (0, 1), (0, 2), ... (K - 2, K - 1).
+        intercepts: `(P,)`; a pair is for its first class where `weights @ x + intercept` is above 0.
+        C: the penalty.
+    """
+
+    classes: Int64[np.ndarray, " K"]
+    weights: Float64[np.ndarray, "P D"]
+    intercepts: Float64[np.ndarray, " P"]
     C: float
 
     def predict(self, features: Float[np.ndarray, "m D"]) -> Int64[np.ndarray, " m"]:
-        """Classes `(m,)` of features `(m, D)`."""
-        return self.machine.predict(features.astype(np.float64) @ self.train.T)
+        """Classes `(m,)` of features `(m, D)`.
+
+        Raises:
+            UserError: features that are not finite.
+        """
+        return _elect(_double(features) @ self.weights.T + self.intercepts, self.classes)
 
 
 def svm(
@@ -51,40 +75,46 @@ def svm(
 
 def fit_svm(
     train: Float[np.ndarray, "n D"], train_labels: Int64[np.ndarray, " n"], folds: int, seed: int
-) -> ChosenSVM:
+) -> Machines:
     """Fit a linear SVM whose C is chosen by cross-validation on the same features.
 
-    scikit-learn's SVC (one against one), features as they are. The candidates for C are `C_GRID` divided by
-    the training features' mean variance, so that their unit does not matter. The Gram matrix is computed
-    once and shared by every fold and every C, which changes the time, not the predictions. Of equally good
-    C the smallest is taken.
+    SVC (one against one), features as they are. The candidates for C are `C_GRID` divided by the training
+    features' mean variance, so that their unit does not matter. Every fold and every C share one Gram matrix.
+    Of equally good C the smallest is taken.
 
     Args:
         train: `(n, D)` features to fit on.
         train_labels: `(n,)` their classes.
         folds: of the stratified cross-validation.
         seed: of the folds.
+
+    Raises:
+        UserError: features that are not finite.
     """
     from sklearn.model_selection import StratifiedKFold
-    from sklearn.svm import SVC
 
-    features = train.astype(np.float64)
-    candidates = [c / max(features.var(axis=0).mean(), 1e-300) for c in C_GRID]
+    features, labels, order = _by_class(train, train_labels)
+    candidates = [float(c / max(features.var(axis=0).mean(), 1e-300)) for c in C_GRID]
     gram = features @ features.T
-    splits = list(StratifiedKFold(folds, shuffle=True, random_state=seed).split(features, train_labels))
+    places = np.argsort(order)  # where each row went; the folds are those of the rows as they came
+    splits = list(StratifiedKFold(folds, shuffle=True, random_state=seed).split(train, train_labels))
 
     def accuracies(fold: tuple[np.ndarray, np.ndarray]) -> list[float]:
-        fit, check = fold
-        to_fit, to_check = gram[np.ix_(fit, fit)], gram[np.ix_(check, fit)]
-        machines = (SVC(kernel="precomputed", C=penalty, cache_size=1000) for penalty in candidates)
-        predictions = (machine.fit(to_fit, train_labels[fit]).predict(to_check) for machine in machines)
-        return [float(np.mean(predicted == train_labels[check])) for predicted in predictions]
+        fit, check = (np.sort(places[rows]) for rows in fold)
+        to_fit, to_check = gram[np.ix_(fit, fit)], gram[np.ix_(fit, check)]
+        found = []
+        for penalty in candidates:
+            machine = _solve(to_fit, labels[fit], penalty)
+            sums, intercepts = _over_pairs(machine, to_check)
+            predicted = _elect(sums.T + intercepts, machine.classes_)
+            found.append(float(np.mean(predicted == labels[check])))
+        return found
 
     with ThreadPoolExecutor(os.cpu_count()) as threads:  # libsvm lets other threads run
         means = np.mean(list(threads.map(accuracies, splits)), axis=0).round(9)
     best = candidates[int(means.argmax())]
-    machine = SVC(kernel="precomputed", C=best, cache_size=1000).fit(gram, train_labels)
-    return ChosenSVM(machine, features, best)
+    machine = _solve(gram, labels, best)
+    return Machines(machine.classes_, *_over_pairs(machine, features), best)
 
 
 def fixed_svm(
@@ -93,7 +123,7 @@ def fixed_svm(
     test: Float[np.ndarray, "m D"],
     C: float,
 ) -> Int64[np.ndarray, " m"]:
-    """Predict with scikit-learn's linear SVC (one against one) of a given C, features as they are.
+    """Predict with a linear SVC (one against one) of a given C, features as they are.
 
     Args:
         train: `(n, D)` features to fit on.
@@ -103,7 +133,70 @@ def fixed_svm(
 
     Returns:
         Predictions `(m,)`.
+
+    Raises:
+        UserError: features that are not finite.
     """
+    features, labels, _ = _by_class(train, train_labels)
+    if len(features) <= LARGEST_GRAM:
+        machine = _solve(features @ features.T, labels, C)
+    else:
+        machine = _solve(features, labels, C, kernel="linear")
+    return Machines(machine.classes_, *_over_pairs(machine, features), C).predict(test)
+
+
+def _double(features: Float[np.ndarray, "n D"]) -> Float64[np.ndarray, "n D"]:
+    """Features in double precision, as libsvm computes."""
+    if not np.isfinite(features).all():
+        raise UserError(
+            "an encoder gave features that are not finite numbers; expected finite ones. "
+            "Check its weights, and the clouds with `adacross inspect`."
+        )
+    return features.astype(np.float64)
+
+
+def _by_class(
+    train: Float[np.ndarray, "n D"], labels: Int64[np.ndarray, " n"]
+) -> tuple[Float64[np.ndarray, "n D"], Int64[np.ndarray, " n"], Int64[np.ndarray, " n"]]:
+    """Features and labels, one class after the other, and where they were; libsvm sorts in the same way."""
+    order = np.argsort(labels, kind="stable")
+    return _double(train[order]), labels[order], order
+
+
+def _solve(
+    rows: Float64[np.ndarray, "n d"],
+    labels: Int64[np.ndarray, " n"],
+    C: float,
+    kernel: Literal["precomputed", "linear"] = "precomputed",
+) -> Any:
+    """scikit-learn's SVC, fitted on a Gram matrix or on features whose rows are sorted by class."""
     from sklearn.svm import SVC
 
-    return SVC(kernel="linear", C=C, cache_size=1000).fit(train, train_labels).predict(test)
+    return SVC(kernel=kernel, C=C, cache_size=1000).fit(rows, labels)
+
+
+def _over_pairs(
+    machine: Any, rows: Float64[np.ndarray, "n d"]
+) -> tuple[Float64[np.ndarray, "P d"], Float64[np.ndarray, " P"]]:
+    """Sums of the training rows, weighted by each pair's dual coefficients, and the pairs' intercepts.
+
+    Of features the sums are weight vectors; of rows of a Gram matrix they are decisions without intercept.
+    """
+    ends = np.cumsum(machine.n_support_)[:-1]
+    duals = np.split(machine.dual_coef_, ends, axis=1)  # of a class: a row for every other class
+    support = np.split(machine.support_, ends)
+    of_class = [dual @ rows[where] for dual, where in zip(duals, support, strict=True)]
+    pairs = combinations(range(len(of_class)), 2)
+    sums = np.array([of_class[i][j - 1] + of_class[j][i] for i, j in pairs])
+    sign = -1 if len(of_class) == 2 else 1  # of two classes scikit-learn turns libsvm's signs
+    return sign * sums, sign * machine.intercept_
+
+
+def _elect(
+    decisions: Float64[np.ndarray, "m P"], classes: Int64[np.ndarray, " K"]
+) -> Int64[np.ndarray, " m"]:
+    """The class with most votes, a vote a pair; of equals the first, as in libsvm."""
+    first, second = np.triu_indices(len(classes), 1)
+    vote = np.eye(len(classes))
+    won = decisions > 0
+    return classes[(won @ vote[first] + ~won @ vote[second]).argmax(axis=1)]

@@ -63,7 +63,10 @@ class Method(nn.Module):
 
     @abstractmethod
     def losses(self, batch: Any) -> dict[str, Tensor]:
-        """The named terms of one batch, scalars with gradient, before any weighting."""
+        """The named terms of one batch, scalars with gradient, before any weighting.
+
+        Where processes share the batch (`adacross.ops.processes`): this process's part of each.
+        """
 
     @abstractmethod
     def shared_parameters(self) -> list[nn.Parameter]:

@@ -6,6 +6,7 @@ what is a substitute from the group's other programs (Point-M2AE, I2P-MAE) is li
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, ClassVar, Literal, NamedTuple, get_args
 
 import torch
@@ -31,6 +32,7 @@ from adacross.methods.masked_points import (
 )
 from adacross.ops.distance import chamfer
 from adacross.ops.neighbors import gather, knn
+from adacross.ops.processes import drawn, part_of_mean
 from adacross.ops.projection import (
     VIEWS,
     Projection,
@@ -178,7 +180,8 @@ class JointMAE(Method):
         """Clouds as they are, their maps from a random side each, and two independent masks a shape."""
         B, device = len(points), points.device
         if self.view is None:
-            view = torch.randint(len(VIEWS), (B,), generator=generator, device=device)
+            sides = partial(torch.randint, len(VIEWS))
+            view = drawn(sides, (B,), generator=generator, device=device)
         else:
             view = torch.full((B,), self.view, device=device)
         projection = fit_projection(points, view, self.picture_size)
@@ -195,11 +198,13 @@ class JointMAE(Method):
         levels, visible, decoded = self.complete(batch)
         hidden, hidden_patches = hidden_groups(visible[self.level]), ~batch.visible_patches
         truth = patchify(batch.depth)[hidden_patches]
-        drawn = patchify(self.redraw(batch, levels, visible, decoded.offsets))[hidden_patches]
+        redrawn = patchify(self.redraw(batch, levels, visible, decoded.offsets))[hidden_patches]
         return {
-            "points": chamfer(decoded.offsets[hidden], self.true_offsets(batch, levels)[hidden]).mean(),
-            "depth": (decoded.patches[hidden_patches].float() - truth).square().mean(),
-            "cross": (drawn - truth).square().mean(),
+            "points": part_of_mean(
+                chamfer(decoded.offsets[hidden], self.true_offsets(batch, levels)[hidden])
+            ),
+            "depth": part_of_mean((decoded.patches[hidden_patches].to(truth.dtype) - truth).square()),
+            "cross": part_of_mean((redrawn - truth).square()),
         }
 
     def complete(self, batch: MaskedPairs) -> Completed:

@@ -9,6 +9,7 @@ from adacross.data.batch import RawBatch
 from adacross.encoders import Encoder
 from adacross.encoders.point_m2ae import PointM2AE
 from adacross.errors import UserError
+from adacross.ops.processes import drawn
 
 
 def masked_cloud(raw: RawBatch, points: int | None, generator: Generator) -> Float[Tensor, "B N 3"]:
@@ -18,7 +19,7 @@ def masked_cloud(raw: RawBatch, points: int | None, generator: Generator) -> Flo
 
 def draw_visible(shapes: int, count: int, mask_ratio: float, generator: Generator) -> Bool[Tensor, "B G"]:
     """Which of `count` tokens stay visible, for each shape by itself: all but int(mask_ratio * count)."""
-    noise = torch.rand(shapes, count, device=generator.device, generator=generator)
+    noise = drawn(torch.rand, (shapes, count), device=generator.device, generator=generator)
     masked = noise.argsort(1)[:, : int(mask_ratio * count)]
     return torch.ones(shapes, count, dtype=torch.bool, device=noise.device).scatter_(1, masked, False)
 

@@ -22,6 +22,7 @@ from adacross.methods.masked_points import (
     need_point_m2ae,
 )
 from adacross.ops.distance import chamfer
+from adacross.ops.processes import part_of_mean
 
 
 @dataclass(frozen=True)
@@ -112,7 +113,7 @@ class PointM2AEMethod(Method):
         """The term `points`: Chamfer distance of hidden groups, a mean over them."""
         levels, visible, offsets = self.complete(batch)
         hidden = hidden_groups(visible[1])
-        return {"points": chamfer(offsets[hidden], levels[1].offsets[hidden]).mean()}
+        return {"points": part_of_mean(chamfer(offsets[hidden], levels[1].offsets[hidden]))}
 
     def complete(self, batch: MaskedClouds) -> CompletedClouds:
         """Encode what is visible and decode everything."""

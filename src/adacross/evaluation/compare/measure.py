@@ -261,7 +261,7 @@ def evaluate_compare(
     path = result_path(output, run, "compare")
     result = measure_compare(
         {called[word]: [item.encoder for item in items] for word, items in found.items()},
-        Collection.open(Path(data)),
+        Collection.open(data),
         task,
         seeds=seeds,
         baseline=called.get(baseline, baseline) if baseline else None,

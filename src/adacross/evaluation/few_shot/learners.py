@@ -17,7 +17,7 @@ from adacross.evaluation.few_shot.episodes import Episode, Setting
 from adacross.evaluation.few_shot.protocol import FewShotProtocol
 from adacross.evaluation.results import Ledger
 from adacross.evaluation.sources import untrained_like
-from adacross.training.loop import step_seed
+from adacross.training.step import step_seed
 
 CHUNK = 128  # shapes encoded between two moves of the progress bar
 UNTRAINED = 3  # initialisations at the least, where each has to encode many shapes

@@ -249,7 +249,7 @@ def evaluate_few_shot(
     if points is not None and points < 1:
         raise UserError(f"points is {points}; expected at least 1.")
     found = find_encoders(encoder)
-    collection = Collection.open(Path(data))
+    collection = Collection.open(data)
     if isinstance(episodes, str):
         given: dict[str, Any] = {"ways": ways, "shots": shots, "queries": queries}
         if beside := [name for name, value in given.items() if value is not None]:

@@ -172,7 +172,7 @@ def evaluate_retrieval(
     found = find_encoders(encoder)
     result = measure_retrieval(
         [_trained(item) for item in found],
-        Collection.open(Path(data)),
+        Collection.open(data),
         points=points,
         seeds=seeds,
         device=usual_device(device),

@@ -16,7 +16,7 @@ from adacross.encoders.base import MIN_POINTS
 from adacross.errors import UserError
 from adacross.evaluation.features import encode
 from adacross.evaluation.results import Ledger
-from adacross.evaluation.svm import ChosenSVM, fit_svm
+from adacross.evaluation.svm import Machines, fit_svm
 
 Clouds = Float32[np.ndarray, "n N 3"]
 Changed = Float32[np.ndarray, "n M 3"]
@@ -106,7 +106,7 @@ class Repetition:
     device: str
 
     @cached_property
-    def classifiers(self) -> list[ChosenSVM]:
+    def classifiers(self) -> list[Machines]:
         """An SVM a network, on its features of clean training clouds; fitted when it is first asked for."""
         clouds, labels = self._clouds(self.train), self.collection.labels[self.train]
         return [

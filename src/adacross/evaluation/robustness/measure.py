@@ -214,7 +214,7 @@ def evaluate_robustness(
     found = find_encoders(encoder)
     result = measure_robustness(
         [item.encoder for item in found],
-        Collection.open(Path(data)),
+        Collection.open(data),
         points=points,
         seeds=seeds,
         folds=folds,

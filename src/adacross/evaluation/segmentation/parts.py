@@ -264,7 +264,7 @@ def evaluate_part_segmentation(
     )  # fmt: skip
     result = measure_part_segmentation(
         [item.encoder for item in found],
-        Collection.open(Path(data)),
+        Collection.open(data),
         protocol,
         fractions=fractions or ([1.0] if as_ else [0.1, 1.0]),
         seeds=seeds,

@@ -272,7 +272,7 @@ def evaluate_semantic_segmentation(
     )  # fmt: skip
     result = measure_semantic_segmentation(
         [item.encoder for item in found],
-        Collection.open(Path(data)),
+        Collection.open(data),
         protocol,
         areas=areas,
         coordinates=coordinates,

@@ -1,0 +1,189 @@
+"""The linear SVM against scikit-learn's SVC: same machines, same predictions, same choice of C."""
+
+from itertools import combinations
+
+import numpy as np
+import pytest
+from sklearn.model_selection import GridSearchCV, StratifiedKFold
+from sklearn.svm import SVC
+
+from adacross.errors import UserError
+from adacross.evaluation import svm as module
+from adacross.evaluation.svm import C_GRID, Machines, fit_svm, fixed_svm, svm
+
+Rows = tuple[np.ndarray, np.ndarray, np.ndarray]
+
+
+def blobs(seed: int, counts: list[int], width: int, spread: float) -> Rows:
+    """Training rows with so many of each class, shuffled, their labels, and as many test rows."""
+    rng = np.random.default_rng(seed)
+    centers = rng.standard_normal((len(counts), width))
+    labels = rng.permutation(np.repeat(np.arange(len(counts)), counts))
+
+    def draw() -> np.ndarray:
+        return (centers[labels] + spread * rng.standard_normal((len(labels), width))).astype(np.float32)
+
+    return draw(), labels, draw()
+
+
+def pooled(seed: int) -> Rows:
+    """Features like an untrained PointNet's: maxima of ReLUs over points; large means, tiny scale."""
+    rng = np.random.default_rng(seed)
+    layers = [rng.standard_normal(shape) / shape[0] ** 0.5 for shape in ((3, 32), (32, 96))]
+    shapes = rng.standard_normal((6, 40, 3))
+    labels = rng.permutation(np.repeat(np.arange(6), 25))
+
+    def draw() -> np.ndarray:
+        clouds = shapes[labels] + 0.6 * rng.standard_normal((len(labels), 40, 3))
+        for layer in layers:
+            clouds = np.maximum(clouds @ layer, 0)
+        return (clouds.max(axis=1) / 500).astype(np.float32)
+
+    return draw(), labels, draw()
+
+
+def repeated() -> Rows:
+    """Rows that repeat within a class, rows that two classes share, labels that skip numbers."""
+    train, labels, test = blobs(2, [15, 15, 15], 4, 1.0)
+    shared = (labels[:6] + 1) % 3
+    return (
+        np.concatenate([train, train[:20], train[:6]]),
+        np.concatenate([labels, labels[:20], shared]) * 7 - 3,
+        test,
+    )
+
+
+CASES: dict[str, Rows] = {
+    "apart": blobs(0, [20, 20, 20], 8, 0.3),
+    "overlapping": blobs(1, [30, 30, 30, 30], 5, 2.0),
+    "unbalanced": blobs(2, [60, 4, 2, 25], 12, 1.0),
+    "one row a class": blobs(3, [1, 1, 1], 6, 1.0),
+    "two classes": blobs(4, [17, 23], 3, 1.0),
+    "more features than rows": blobs(5, [6, 7, 5], 200, 1.0),
+    "many classes": blobs(6, [6] * 12, 10, 1.5),
+    "repeated rows": repeated(),
+    "pooled": pooled(7),
+}
+
+
+@pytest.mark.parametrize("C", [1e-4, 0.01, 1.0, 100.0])
+@pytest.mark.parametrize("case", CASES)
+def test_predictions_are_those_of_svc(case: str, C: float):
+    train, labels, test = CASES[case]
+    expected = SVC(kernel="linear", C=C).fit(train, labels).predict(test)
+    assert np.array_equal(fixed_svm(train, labels, test, C), expected)
+
+
+@pytest.mark.parametrize("scale", [1e-4, 1.0, 300.0])
+def test_features_of_any_size(scale: float):
+    for name in ("overlapping", "pooled"):
+        train, labels, test = CASES[name]
+        train, test = train * np.float32(scale), test * np.float32(scale)
+        for c in (0.01, 1.0):
+            C = c / float(train.astype(np.float64).var(axis=0).mean())
+            expected = SVC(kernel="linear", C=C).fit(train, labels).predict(test)
+            assert np.array_equal(fixed_svm(train, labels, test, C), expected)
+            assert len(np.unique(expected)) > 2
+
+
+@pytest.mark.parametrize("case", [case for case in CASES if case != "one row a class"])  # folds need two
+def test_weights_and_intercepts_are_those_of_svc(case: str):
+    """libsvm stops at its tolerance; that both stop at the same place says that every step was the same."""
+    train, labels, test = CASES[case]
+    C = 0.1 / float(train.astype(np.float64).var(axis=0).mean())
+    plain = SVC(kernel="linear", C=C, decision_function_shape="ovo").fit(train, labels)
+    ours = fitted(train, labels, C)
+    sign = -1 if len(ours.classes) == 2 else 1
+    size = np.abs(plain.coef_).max()
+    np.testing.assert_allclose(sign * ours.weights / size, plain.coef_ / size, atol=1e-9)
+    np.testing.assert_allclose(sign * ours.intercepts, plain.intercept_, atol=1e-9)
+    decisions = test.astype(np.float64) @ ours.weights.T + ours.intercepts
+    expected = plain.decision_function(test).reshape(len(test), -1)
+    np.testing.assert_allclose(sign * decisions, expected, atol=1e-7)
+
+
+def fitted(train: np.ndarray, labels: np.ndarray, C: float) -> Machines:
+    """Our machines of a given C: the grid of one candidate."""
+    unit = float(train.astype(np.float64).var(axis=0).mean())
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "C_GRID", (C * unit,))
+        return fit_svm(train, labels, 2, 0)
+
+
+def elected_plainly(decisions: np.ndarray, classes: np.ndarray) -> list[int]:
+    """Votes counted one by one."""
+    found = []
+    for row in decisions:
+        votes = [0] * len(classes)
+        for decision, (i, j) in zip(row, combinations(range(len(classes)), 2), strict=True):
+            votes[i if decision > 0 else j] += 1
+        found.append(int(classes[votes.index(max(votes))]))
+    return found
+
+
+def test_every_pair_has_a_vote_and_of_equals_the_first_class_wins():
+    classes = np.array([3, 5, 9])
+    around = np.array([[1.0, -1.0, 1.0]])  # 3 beats 5, 9 beats 3, 5 beats 9: a vote each
+    assert Machines(classes, np.zeros((3, 2)), around[0], 1.0).predict(np.zeros((1, 2))).tolist() == [3]
+    rng = np.random.default_rng(0)
+    for count in (2, 3, 5, 9):
+        intercepts = rng.integers(-1, 2, size=count * (count - 1) // 2).astype(float)  # zeros, too
+        weights = rng.integers(-1, 2, size=(len(intercepts), 4)).astype(float)
+        rows = rng.integers(-1, 2, size=(50, 4)).astype(float)
+        machines = Machines(np.arange(count) * 2, weights, intercepts, 1.0)
+        expected = elected_plainly(rows @ weights.T + intercepts, machines.classes)
+        assert machines.predict(rows).tolist() == expected
+
+
+@pytest.mark.parametrize("case", ["overlapping", "unbalanced folds", "two classes", "pooled"])
+def test_c_is_the_one_that_a_grid_search_over_the_same_folds_finds(case: str):
+    train, labels, test = CASES.get(case) or blobs(8, [40, 5, 4, 25], 6, 1.5)
+    unit = train.astype(np.float64).var(axis=0).mean()
+    grid = {"C": [c / unit for c in C_GRID]}
+    for seed in range(3):
+        folds = StratifiedKFold(4, shuffle=True, random_state=seed)
+        search = GridSearchCV(SVC(kernel="linear"), grid, cv=folds).fit(train, labels)
+        predicted, C = svm(train, labels, test, 4, seed)
+        scores = search.cv_results_["mean_test_score"].round(9)
+        assert pytest.approx(grid["C"][int(scores.argmax())]) == C
+        assert np.array_equal(predicted, SVC(kernel="linear", C=C).fit(train, labels).predict(test))
+
+
+def test_accuracies_of_all_folds_are_those_of_svc(monkeypatch: pytest.MonkeyPatch):
+    """Not only the best C: each candidate's mean over the folds, caught where the folds are scored."""
+    train, labels, _ = CASES["overlapping"]
+    scores: list[float] = []
+    plain = np.mean
+    monkeypatch.setattr(
+        module.np, "mean", lambda values, **axis: scores.append(plain(values, **axis)) or scores[-1]
+    )
+    monkeypatch.setattr(module.os, "cpu_count", lambda: 1)
+    fit_svm(train, labels, 3, 5)
+    monkeypatch.undo()
+    unit = train.astype(np.float64).var(axis=0).mean()
+    expected = [
+        SVC(kernel="linear", C=c / unit).fit(train[fit], labels[fit]).score(train[check], labels[check])
+        for fit, check in StratifiedKFold(3, shuffle=True, random_state=5).split(train, labels)
+        for c in C_GRID
+    ]
+    found = [score for score in scores if np.ndim(score) == 0]
+    assert found[-len(expected) :] == pytest.approx(expected)
+
+
+def test_without_room_for_the_gram_matrix_predictions_are_the_same(monkeypatch: pytest.MonkeyPatch):
+    train, labels, test = CASES["unbalanced"]
+    expected = fixed_svm(train, labels, test, 0.1)
+    monkeypatch.setattr(module, "LARGEST_GRAM", len(train) - 1)
+    assert np.array_equal(fixed_svm(train, labels, test, 0.1), expected)
+
+
+def test_features_that_are_not_finite_are_refused():
+    train, labels, test = (values.copy() for values in CASES["apart"])
+    machines = fit_svm(train, labels, 3, 0)
+    test[3, 1] = np.nan
+    with pytest.raises(UserError, match="not finite"):
+        machines.predict(test)
+    train[0, 0] = np.inf
+    for fit in (lambda: fit_svm(train, labels, 3, 0), lambda: fixed_svm(train, labels, test, 1.0)):
+        with pytest.raises(UserError, match="not finite"):
+            fit()
