@@ -1,6 +1,7 @@
 """Options of pre-training: what is refused, and with which words."""
 
 import json
+import math
 import subprocess
 import sys
 from pathlib import Path
@@ -42,6 +43,20 @@ from adacross.training.config import PretrainConfig
         ({"validation_fraction": 1.0}, "validation_fraction"),
         ({"learning_rate": -1.0}, "learning_rate"),
         ({"schedule": "epoch", "warmup": 5.0}, "has none; choose cosine"),
+        ({"epochs": 3, "warmup": 5.0}, "warmup is 5.0, longer than the 3 epochs"),
+        ({"warmup": -1.0}, "warmup is -1.0; expected a number of at least 0"),
+        ({"weight_decay": -0.1}, "weight_decay is -0.1; expected a number of at least 0"),
+        ({"monitor_every": -1}, "monitor_every is -1; expected a number of at least 0"),
+        ({"seed": -1}, "seed is -1; expected a number of at least 0"),
+        ({"seed": 2**63}, "seed is 9223372036854775808; expected at most"),
+        ({"picture_size": 16}, "picture_size is 16; expected a number of at least 32"),
+        ({"learning_rate": math.nan}, "learning_rate of pre-training is nan; expected a number"),
+        ({"learning_rate": math.inf}, "learning_rate is inf; expected a positive number"),
+        ({"weight_decay": math.inf}, "weight_decay is inf; expected a number"),
+        ({"picture_cache": math.inf}, "picture_cache is inf; expected a number"),
+        ({"method_args": {"temperature": math.nan}}, "temperature of method adacrossnet is nan"),
+        ({"weighting_args": {"alpha": math.nan}}, "alpha of weighting adacrossnet is nan"),
+        ({"weighting": "fixed", "weighting_args": {"weights": {"intra": math.nan}}}, "weights of weighting"),
     ],
 )
 def test_impossible_options_are_refused_at_once(changes: dict[str, Any], message: str):

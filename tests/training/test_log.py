@@ -29,7 +29,7 @@ def test_resuming_drops_what_came_after_the_checkpoint_and_a_torn_line(tmp_path:
     log = Log(tmp_path, 0)
     for number in (1, 2, 3, 4):
         log.write(step(number))
-    log.file.write('{"kind": "st')
+    log.file.write(b'{"kind": "st')
     log.close()
     seconds = read_log(tmp_path / "log.jsonl")[1]["seconds"]
     log = Log(tmp_path, 2)

@@ -20,6 +20,7 @@ from toy import TOY
 from toy_runs import ITS_OWN, configured, logged, same
 
 from adacross.data.collection import Collection
+from adacross.data.decoded import DecodedViews
 from adacross.data.prepare import prepare
 from adacross.encoders import load_encoder
 from adacross.errors import UserError
@@ -85,7 +86,8 @@ def test_each_shape_once_an_epoch_and_never_a_test_shape(toy_collection: Collect
 
 
 def test_batches_are_those_of_load_in_order(toy_collection: Collection):
-    loader = Loader(toy_collection, toy_collection.indices("train"), 4, seed=0)
+    pictures = DecodedViews(toy_collection, toy_collection.folder, limit=10**6)
+    loader = Loader(toy_collection, toy_collection.indices("train"), 4, seed=0, pictures=pictures)
     for step, batch in enumerate(loader.batches(2, 5), start=2):
         assert torch.equal(batch.points, loader.load(step).points)
         assert torch.equal(batch.views, loader.load(step).views)
@@ -189,6 +191,7 @@ def test_every_recipe_runs_at_toy_size(toy_collection: Collection, tmp_path: Pat
         options["warmup"] = float(options["warmup"])
     recipe = PretrainConfig(str(toy_collection.folder), run=str(tmp_path / "run"), **options)
     small = TOY | ITS_OWN.get(recipe.method, {}) | {"epochs": 1, "batch_size": 8, "monitor_every": 0}
+    small["warmup"] = min(recipe.warmup, 1.0)
     small["encoder_args"] = recipe.encoder_args | small["encoder_args"]
     if "group_points" in recipe.method_args:  # fewer than a toy cloud has
         small["method_args"] = recipe.method_args | {"group_points": 16}

@@ -24,7 +24,7 @@ from adacross.training.selection import BestOnTest
 # A rate at which training does harm: the first epoch is the best by far.
 HARMFUL: dict[str, Any] = {
     "selection": "released",
-    "learning_rate": 0.1,
+    "learning_rate": 1.0,
     "schedule": "constant",
     "epochs": 4,
     "monitor_every": 0,

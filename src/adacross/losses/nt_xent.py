@@ -5,6 +5,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
 from adacross.errors import UserError
+from adacross.ops.processes import gathered, part_of_mean
 
 
 def nt_xent(
@@ -23,13 +24,16 @@ def nt_xent(
     Both directions count, and rows of the same set are negatives too. Features that say nothing give
     ln(2M - 1). Half precision is computed in float32.
 
+    In a batch shared by processes (`adacross.ops.processes`) p runs over this process's rows and q over all
+    processes': the result is this process's part of the mean over all rows, and parts add up to the loss.
+
     Args:
         a: `(M, D)`, not normalised.
         b: `(M, D)`, the partners of `a`, row by row.
         temperature: t; 0.1 CrossPoint, 0.2 CrossNet and AdaCrossNet.
         objects: `(M,)` which object rows i of `a` and `b` show. Rows of one object that are not partners are
-            then left out of each other's denominator. None: they are negatives, as released (CrossNet's
-            cross term has two of those for every row).
+            then left out of each other's denominator; processes hold different objects. None: they are
+            negatives, as released (CrossNet's cross term has two of those for every row).
 
     Returns:
         The mean over 2M rows, a scalar, in float32 or wider.
@@ -52,11 +56,14 @@ def nt_xent(
     dtype = torch.promote_types(torch.promote_types(a.dtype, b.dtype), torch.float32)
     with torch.autocast(a.device.type, enabled=False):
         rows = nn.functional.normalize(torch.cat([a.to(dtype), b.to(dtype)]), dim=1)
-        similarity = rows @ rows.T / temperature
+        others, before = gathered(rows)
+        similarity = rows @ others.T / temperature
         left_out = torch.eye(2 * M, dtype=torch.bool, device=a.device)
         partner = torch.arange(2 * M, device=a.device).roll(M)
         if objects is not None:
             shown = objects.repeat(2)
             left_out = shown[:, None] == shown
             left_out[torch.arange(2 * M, device=a.device), partner] = False
-        return nn.functional.cross_entropy(similarity.masked_fill(left_out, -torch.inf), partner)
+        left_out = nn.functional.pad(left_out, (before, len(others) - before - 2 * M))
+        similarity = similarity.masked_fill(left_out, -torch.inf)
+        return part_of_mean(nn.functional.cross_entropy(similarity, before + partner, reduction="none"))

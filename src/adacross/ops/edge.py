@@ -22,6 +22,8 @@ from jaxtyping import Float, Int64
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
+from adacross.ops.processes import averaging, mean_point, unbiased
+
 # Bytes of neighbours' rows gathered at a time: what a processor's cache holds, what keeps a GPU busy.
 _CPU_BLOCK = 4 * 2**20
 _GPU_BLOCK = 256 * 2**20
@@ -75,7 +77,7 @@ def edge_convolution(
             return nn.functional.leaky_relu(best + v, slope).to(x.dtype)
 
         # BatchNorm does not see a shift of all points; around their mean, squares lose no digits.
-        shift = points.detach().mean((0, 1))
+        shift = mean_point(points)
         sign = torch.where(gain < 0, -1.0, 1.0).to(dtype)
         neighbor_weight, center_weight = _split(weight * sign[:, None])
         centered = points - shift
@@ -83,9 +85,8 @@ def edge_convolution(
         normal, mean, var = _NormalizedEdgeMax.apply(u, v, neighbors, eps, gain == 0)
         with torch.no_grad():
             mean = sign * mean + weight[:, x.shape[2] :] @ shift
-            edges = neighbors.numel()
             running_mean.lerp_(mean.to(running_mean.dtype), momentum)
-            running_var.lerp_((var * (edges / max(edges - 1, 1))).to(running_var.dtype), momentum)
+            running_var.lerp_(var.to(running_var.dtype), momentum)
         return nn.functional.leaky_relu(torch.addcmul(bias, normal, gain * sign), slope).to(x.dtype)
 
 
@@ -168,7 +169,9 @@ class _NeighborMax(torch.autograd.Function):
 
 
 class _NormalizedEdgeMax(torch.autograd.Function):
-    """h_i = (max_j u_j + v_i - mean) / std, mean and variance over all edges e_ij = u_j + v_i; also both.
+    """h_i = (max_j u_j + v_i - mean) / std, mean and variance over all edges e_ij = u_j + v_i.
+
+    Also that mean, and the variance that divides by one edge less.
 
     Backward is BatchNorm's with all but the chosen edges' gradients 0. With g the gradient of h and averages
     over the E = B * N * k edges,
@@ -195,11 +198,14 @@ class _NormalizedEdgeMax(torch.autograd.Function):
         around = nn.functional.embedding_bag(rows, u.view(-1, C), mode="sum").view(B, N, C)
         degree = torch.bincount(rows.view(-1), minlength=B * N).to(u.dtype).view(B, N, 1)
         # Sums over points in the tensors' own type, over clouds in float64: no digits lost, no second pass.
-        mean = torch.add(around, v, alpha=k).sum(1).sum(0, dtype=torch.float64) / edges
+        total = torch.add(around, v, alpha=k).sum(1).sum(0, dtype=torch.float64)
         squares = torch.addcmul(torch.add(around, v, alpha=0.5 * k).mul_(v).mul_(2), u * degree, u)
-        var = (squares.sum(1).sum(0, dtype=torch.float64) / edges - mean.square()).clamp_min(0)
+        squares = squares.sum(1).sum(0, dtype=torch.float64)
+        ctx.average = averaging()
+        (mean, square), count = ctx.average(torch.stack([total, squares]) / edges, edges)
+        var = (square - mean.square()).clamp_min(0)
         inverse = torch.rsqrt(var + eps).to(u.dtype)
-        mean, var = mean.to(u.dtype), var.to(u.dtype)
+        mean, var = mean.to(u.dtype), unbiased(var, count).to(u.dtype)
         normal = best.add_(v).sub_(mean).mul_(inverse)
         ctx.save_for_backward(u, v, neighbors, chosen, around, degree, mean, inverse, normal)
         ctx.mark_non_differentiable(mean, var)
@@ -213,8 +219,10 @@ class _NormalizedEdgeMax(torch.autograd.Function):
         k = neighbors.shape[2]
         grad = grad.contiguous()
         buffer = grad * normal
-        slope = buffer.sum((0, 1)) * inverse / (B * N * k)
-        constant = grad.sum((0, 1)) / (B * N * k) - slope * mean
+        sums = torch.stack([grad.sum((0, 1)), buffer.sum((0, 1))])
+        (constant, slope), _ = ctx.average(sums / (B * N * k), B * N * k)
+        slope = slope * inverse
+        constant = constant - slope * mean
 
         order = _rows(neighbors, N).view(-1).argsort()
         starts = degree.view(-1).to(torch.int64).cumsum(0) - degree.view(-1).to(torch.int64)

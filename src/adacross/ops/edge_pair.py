@@ -19,6 +19,8 @@ from jaxtyping import Float, Int64
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
+from adacross.ops.processes import averaging, mean_point, unbiased
+
 # Bytes of edges made at a time: what a processor's cache holds, what keeps a GPU busy.
 _CPU_BLOCK = 2 * 2**20
 _GPU_BLOCK = 256 * 2**20
@@ -47,10 +49,10 @@ class Layer(NamedTuple):
         return scale, self.bias - mean.to(self.gain.dtype) * scale
 
     @torch.no_grad()
-    def update(self, mean: Tensor, var: Tensor, count: int) -> None:
+    def update(self, mean: Tensor, var: Tensor, count: int | Tensor) -> None:
         """Move the running statistics as `torch.nn.BatchNorm2d` does (unbiased variance)."""
         self.running_mean.lerp_(mean.to(self.running_mean.dtype), self.momentum)
-        self.running_var.lerp_((var * (count / max(count - 1, 1))).to(self.running_var.dtype), self.momentum)
+        self.running_var.lerp_(unbiased(var, count).to(self.running_var.dtype), self.momentum)
 
 
 def edge_pair_convolution(
@@ -77,11 +79,11 @@ def edge_pair_convolution(
         neighbor, center = first.weight.chunk(2, 1)
         if first.training:
             # BatchNorm does not see a shift of all points; around their mean, squares lose no digits.
-            shift = points.detach().mean((0, 1))
+            shift = mean_point(points)
             points = points - shift
             u, v = nn.functional.linear(points, neighbor), nn.functional.linear(points, center - neighbor)
-            mean, var = edge_moments(u, v, neighbors)
-            first.update(mean + (center @ shift), var, neighbors.numel())
+            mean, var, edges = edge_moments(u, v, neighbors)
+            first.update(mean + (center @ shift), var, edges)
         else:
             u, v = nn.functional.linear(points, neighbor), nn.functional.linear(points, center - neighbor)
             mean, var = first.running_mean, first.running_var
@@ -93,8 +95,9 @@ def edge_pair_convolution(
             u, v, neighbors, second.weight * sign[:, None], first.slope, moments=second.training
         )
         if second.training:
+            (mean, square), edges = averaging()(torch.stack([mean, square]), neighbors.numel())
             var = (square - mean.square()).clamp_min(0)
-            second.update(mean * sign, var, neighbors.numel())
+            second.update(mean * sign, var, edges)
             mean = mean * sign
         else:
             mean, var = second.running_mean, second.running_var
@@ -104,18 +107,19 @@ def edge_pair_convolution(
 
 def edge_moments(
     u: Float[Tensor, "B N H"], v: Float[Tensor, "B N H"], neighbors: Int64[Tensor, "B N k"]
-) -> tuple[Float[Tensor, " H"], Float[Tensor, " H"]]:
-    """Mean and variance of u_j + v_i over all edges, from sums over points. Differentiable."""
+) -> tuple[Float[Tensor, " H"], Float[Tensor, " H"], int | Tensor]:
+    """Mean and variance of u_j + v_i over all edges, from sums over points, and how many. Differentiable."""
     B, N, H = u.shape
     k, edges = neighbors.shape[2], neighbors.numel()
     rows = _rows(neighbors, N)
     around = nn.functional.embedding_bag(rows, u.reshape(-1, H), mode="sum").view(B, N, H)
     degree = torch.bincount(rows.view(-1), minlength=B * N).to(u.dtype).view(B, N, 1)
     # Sums over points in the tensors' own type, over clouds in float64: no digits lost, no second pass.
-    mean = (degree * u + k * v).sum(1).sum(0, dtype=torch.float64) / edges
+    total = (degree * u + k * v).sum(1).sum(0, dtype=torch.float64)
     squares = (degree * u.square() + v * (2 * around + k * v)).sum(1).sum(0, dtype=torch.float64)
-    var = (squares / edges - mean.square()).clamp_min(0)
-    return mean.to(u.dtype), var.to(u.dtype)
+    (mean, square), count = averaging()(torch.stack([total, squares]) / edges, edges)
+    var = (square - mean.square()).clamp_min(0)
+    return mean.to(u.dtype), var.to(u.dtype), count
 
 
 def mixed_neighbor_max(

@@ -20,6 +20,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
+from adacross.ops.processes import averaging, mean_point, unbiased
+
 # Bytes of the layer's output worked on at a time: what a processor's cache holds, what keeps a GPU busy.
 _CPU_BLOCK = 4 * 2**20
 _GPU_BLOCK = 256 * 2**20
@@ -69,15 +71,14 @@ def max_and_mean_layer(
             return _evaluated(points, weight * scale[:, None], offset, slope).to(x.dtype)
 
         # BatchNorm does not see a shift of all points; around their mean, squares lose no digits.
-        shift = points.detach().mean((0, 1))
+        shift = mean_point(points)
         sign = torch.where(gain < 0, -1.0, 1.0).to(dtype)
         best, average, mean, var = _MaxAndMean.apply(
             points - shift, weight * sign[:, None], gain * sign, bias, eps, slope
         )
         with torch.no_grad():
-            count = x.shape[0] * x.shape[1]
             running_mean.lerp_((sign * mean + weight @ shift).to(running_mean.dtype), momentum)
-            running_var.lerp_((var * (count / max(count - 1, 1))).to(running_var.dtype), momentum)
+            running_var.lerp_(var.to(running_var.dtype), momentum)
         return torch.cat([best, average], 1).to(x.dtype)
 
 
@@ -103,7 +104,9 @@ def _block(x: Float[Tensor, "B N Cin"], C: int) -> int:
 
 
 class _MaxAndMean(torch.autograd.Function):
-    """The maximum and the mean of LeakyReLU(gain * h + bias), h = (W x - mean) / std; also mean and variance.
+    """The maximum and the mean of LeakyReLU(gain * h + bias), h = (W x - mean) / std.
+
+    Also that mean, and the variance that divides by one point less.
 
     With G_n the gradient of a_n = gain * h_n + bias and averages over all M = B * N points,
 
@@ -127,9 +130,12 @@ class _MaxAndMean(torch.autograd.Function):
             squares += z[block].square().sum(1).sum(0, dtype=torch.float64)
             best[block] = torch.where(gain == 0, z[block, 0], z[block].amax(1))
         middle = x.mean(1) @ weight.T
-        mean = middle.mean(0)
-        var = (squares / (B * N) - mean.to(torch.float64).square()).clamp_min(0).to(x.dtype)
-        inverse = torch.rsqrt(var + eps)
+        ctx.average = averaging()
+        moments = torch.stack([middle.mean(0).to(torch.float64), squares / (B * N)])
+        (mean, square), rows = ctx.average(moments, B * N)
+        var = (square - mean.square()).clamp_min(0)
+        inverse = torch.rsqrt(var + eps).to(x.dtype)
+        mean, var = mean.to(x.dtype), unbiased(var, rows).to(x.dtype)
 
         threshold = mean - bias / (gain * inverse)  # gain is not negative; 0 divides to the infinity wanted
         count, above = torch.empty_like(best), torch.empty_like(best)
@@ -159,9 +165,10 @@ class _MaxAndMean(torch.autograd.Function):
         to_bias = (to_mean * (slope + (1 - slope) * share) + to_max).sum(0)
         to_gain = (to_mean * (slope * h_mean + (1 - slope) * h_above) + to_max * h_max).sum(0)
 
+        (by_bias, by_gain), _ = ctx.average(torch.stack([to_bias, to_gain]) / (B * N), B * N)
         scale = gain * inverse
-        growth = -scale * inverse * to_gain / (B * N)  # of dz with z
-        below = scale * (slope / N * to_mean - to_bias / (B * N)) - growth * mean
+        growth = -scale * inverse * by_gain  # of dz with z
+        below = scale * (slope / N * to_mean - by_bias) - growth * mean
         above = below + scale * ((1 - slope) / N) * to_mean
         to_best = scale * to_max
         labels = torch.arange(N - 1, -1, -1, device=x.device, dtype=torch.float32)[:, None]

@@ -17,6 +17,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
+from adacross.ops.processes import averaging, mean_point, unbiased
+
 # Bytes of the layer's output made at a time: what a processor's cache holds, what keeps a GPU busy.
 _CPU_BLOCK = 8 * 2**20
 _GPU_BLOCK = 256 * 2**20
@@ -66,14 +68,13 @@ def pooled_layer(
             return nn.functional.leaky_relu(best + (bias - running_mean.to(dtype) * scale), slope).to(x.dtype)
 
         # BatchNorm does not see a shift of all points; around their mean, squares lose no digits.
-        shift = points.detach().mean((0, 1))
+        shift = mean_point(points)
         sign = torch.where(gain < 0, -1.0, 1.0).to(dtype)
         normal, mean, var = _NormalizedMax.apply(points - shift, weight * sign[:, None], eps, gain == 0)
         with torch.no_grad():
             mean = sign * mean + weight @ shift
-            count = x.shape[0] * x.shape[1]
             running_mean.lerp_(mean.to(running_mean.dtype), momentum)
-            running_var.lerp_((var * (count / max(count - 1, 1))).to(running_var.dtype), momentum)
+            running_var.lerp_(var.to(running_var.dtype), momentum)
         return nn.functional.leaky_relu(torch.addcmul(bias, normal, gain * sign), slope).to(x.dtype)
 
 
@@ -94,7 +95,9 @@ def _largest_product(x: Float[Tensor, "B N Cin"], weight: Float[Tensor, "C Cin"]
 
 
 class _NormalizedMax(torch.autograd.Function):
-    """h = (max_n y_n - mean) / std with y = W x, mean and variance over all points; also both.
+    """h = (max_n y_n - mean) / std with y = W x, mean and variance over all points.
+
+    Also that mean, and the variance that divides by one point less.
 
     With g the gradient of h and averages over the M = B * N points,
 
@@ -118,9 +121,12 @@ class _NormalizedMax(torch.autograd.Function):
             squares += product.square().sum(1).sum(0, dtype=torch.float64)
             best.append(largest)
             chosen.append(N - 1 - product.eq_(largest[:, None]).mul_(labels).amax(1))
-        mean = weight @ x.mean((0, 1))
-        var = (squares / (B * N) - mean.to(torch.float64).square()).clamp_min(0).to(x.dtype)
-        inverse = torch.rsqrt(var + eps)
+        ctx.average = averaging()
+        moments = torch.stack([(weight @ x.mean((0, 1))).to(torch.float64), squares / (B * N)])
+        (mean, square), count = ctx.average(moments, B * N)
+        var = (square - mean.square()).clamp_min(0)
+        inverse = torch.rsqrt(var + eps).to(x.dtype)
+        mean, var = mean.to(x.dtype), unbiased(var, count).to(x.dtype)
         normal = (torch.cat(best) - mean) * inverse
         ctx.save_for_backward(x, weight, torch.cat(chosen).to(torch.int64), mean, inverse, normal)
         ctx.mark_non_differentiable(mean, var)
@@ -133,8 +139,10 @@ class _NormalizedMax(torch.autograd.Function):
         B, N, width = x.shape
         flat = x.reshape(B * N, width)
         rows = chosen + (torch.arange(B, device=x.device) * N)[:, None]
-        slope = (grad * normal).sum(0) * inverse / (B * N)
-        constant = grad.sum(0) / (B * N) - slope * mean
+        sums = torch.stack([grad.sum(0), (grad * normal).sum(0)])
+        (constant, slope), _ = ctx.average(sums / (B * N), B * N)
+        slope = slope * inverse
+        constant = constant - slope * mean
 
         to_weight = torch.zeros_like(weight)
         to_x = torch.addmm(

@@ -1,13 +1,15 @@
 """Everything that decides a pre-training run, checked before anything expensive starts."""
 
 from dataclasses import asdict, dataclass, field, fields
+from math import inf
 from pathlib import Path
 from typing import Any, Literal
 
 import yaml
 
+from adacross.data.remote import absolute, local_target
 from adacross.errors import UserError, check_options, one_of
-from adacross.files import whole_file
+from adacross.files import read_yaml, whole_file
 from adacross.recipes import recipe_path
 from adacross.training.optimizer import Optimizer
 from adacross.training.schedule import Schedule
@@ -20,7 +22,13 @@ NOT_COMPARED = {
     "overwrite",
     "device",
     "collection",
+    "picture_cache",
 }  # may differ between a run and its resumption
+_LEAST = {
+    **dict.fromkeys(("epochs", "batch_size", "image_width", "checkpoint_every"), 1),
+    **dict.fromkeys(("picture_size", "points"), 32),
+    **dict.fromkeys(("monitor_every", "seed", "warmup", "weight_decay", "picture_cache"), 0),
+}
 
 
 @dataclass(frozen=True)
@@ -28,7 +36,7 @@ class PretrainConfig:
     """Options of a pre-training run; a recipe is a YAML file of these.
 
     Args:
-        collection: a prepared folder (see `adacross prepare`).
+        collection: a prepared folder (see `adacross prepare`), or the URL of one (s3://bucket/collection).
         run: folder of the run; by default `runs/<collection>-<method>-<encoder>-seed<seed>`.
         method: adacrossnet, crossnet, crosspoint, joint-mae or point-m2ae.
         method_args: the method's own options, such as `{"temperature": 0.1}` or, for crossnet,
@@ -42,7 +50,7 @@ class PretrainConfig:
         picture_size: side of the pictures given to the ResNets, in pixels (224 in the papers).
         points: points drawn at random for each augmented cloud; all stored points if not given.
         epochs: how often every shape is seen.
-        batch_size: shapes a step.
+        batch_size: shapes a step, of all processes together.
         optimizer: adam (the contrastive papers'), adamw (Point-M2AE's), sgd, or sgd-released (CrossNet's and
             AdaCrossNet's --use_sgd, which trains the point network alone).
         learning_rate: the largest rate.
@@ -57,11 +65,15 @@ class PretrainConfig:
             linear SVM is best on the TEST split, as the released programs have it (to check their numbers).
         validation_fraction: part of the training shapes kept out of training for the monitor.
         monitor_every: epochs between two looks of the monitor; 0 for none.
-        checkpoint_every: epochs between two checkpoints.
+        checkpoint_every: epochs between two checkpoints; the newest two are kept.
+        sync_batchnorm: whether BatchNorm of several processes normalises by the whole batch, as that of one
+            does, or in each by its part.
+        picture_cache: gigabytes of disk for decoded pictures while training; 0 to decode them every time.
         precision: float32, or bf16 for mixed precision where the device is fast at it.
         device: auto, cpu or cuda.
         seed: of weights, order, pictures and augmentation.
-        resume: no; auto (continue from the newest checkpoint, or start if there is none); or a checkpoint.
+        resume: no; auto (continue from the newest checkpoint that can be read, or start if there is none); or
+            a checkpoint, whose successors are then deleted.
         overwrite: delete what the run folder holds and start afresh.
     """
 
@@ -88,6 +100,8 @@ class PretrainConfig:
     validation_fraction: float = 0.1
     monitor_every: int = 1
     checkpoint_every: int = 1
+    sync_batchnorm: bool = True
+    picture_cache: float = 4.0
     precision: Literal["float32", "bf16"] = "float32"
     device: Literal["auto", "cpu", "cuda"] = "auto"
     seed: int = 0
@@ -115,25 +129,25 @@ class PretrainConfig:
             check_options(owner, function, options, hidden)
             check_values(owner, function, options)
         weighting(**self.weighting_args)  # for its ranges: a run would find them out after it has cleared one
-        for name in ("epochs", "batch_size", "image_width", "checkpoint_every"):
-            if getattr(self, name) < 1:
-                raise UserError(f"{name} is {getattr(self, name)}; expected at least 1.")
-        if self.picture_size < 32:
-            raise UserError(f"picture_size is {self.picture_size}; expected at least 32 pixels.")
+        for name, least in _LEAST.items():
+            if (value := getattr(self, name)) is not None and not least <= value < inf:
+                raise UserError(f"{name} is {value}; expected a number of at least {least}.")
+        if self.seed >= 2**63:
+            raise UserError(f"seed is {self.seed}; expected at most 2^63 - 1.")
         if self.batch_size < 2:
             raise UserError("batch_size is 1; a contrastive loss needs at least 2 shapes to tell apart.")
-        if self.points is not None and self.points < 32:
-            raise UserError(f"points is {self.points}; expected at least 32.")
         if not 0 <= self.validation_fraction < 1:
             raise UserError(
                 f"validation_fraction is {self.validation_fraction}; expected 0 or more, below 1."
             )
-        if self.learning_rate <= 0:
+        if not 0 < self.learning_rate < inf:
             raise UserError(f"learning_rate is {self.learning_rate}; expected a positive number.")
         if self.warmup and self.schedule in ("epoch", "released"):
             raise UserError(
                 f"warmup is {self.warmup}, but schedule {self.schedule!r} has none; choose cosine."
             )
+        if self.warmup > self.epochs:
+            raise UserError(f"warmup is {self.warmup}, longer than the {self.epochs} epochs of the run.")
 
     @property
     def weighting_name(self) -> str:
@@ -146,7 +160,7 @@ class PretrainConfig:
     def run_folder(self) -> Path:
         """`run`, or its default."""
         name = f"{Path(self.collection).resolve().name}-{self.method}-{self.encoder}-seed{self.seed}"
-        return Path(self.run) if self.run else Path("runs") / name
+        return local_target(self.run) if self.run else Path("runs") / name
 
     @classmethod
     def recipe(cls, name: str, collection: str, **changes: Any) -> "PretrainConfig":
@@ -155,11 +169,12 @@ class PretrainConfig:
         Raises:
             UserError: there is no such recipe, or it has options this version does not know.
         """
-        return cls(**(_read_options(recipe_path(name), cls) | {"collection": collection} | changes))
+        path = recipe_path(name)
+        return _of_file(path, _read_options(path) | {"collection": collection} | changes)
 
     def save(self, run: Path) -> None:
         """Write `config.yaml` into the run."""
-        values = asdict(self) | {"collection": str(Path(self.collection).resolve()), "run": str(run)}
+        values = asdict(self) | {"collection": absolute(self.collection), "run": str(run)}
         with whole_file(run / "config.yaml") as temporary:
             temporary.write_text(yaml.safe_dump(values, sort_keys=False), encoding="utf-8")
 
@@ -173,10 +188,10 @@ class PretrainConfig:
         path = Path(run) / "config.yaml"
         if not path.is_file():
             raise UserError(f"{run} is not a run (no config.yaml); make one with adacross pretrain.")
-        values = _read_options(path, cls)
+        values = _read_options(path)
         if "collection" not in values:
             raise UserError(f"{path} names no collection; expected the file that adacross pretrain wrote.")
-        return cls(**values)
+        return _of_file(path, values)
 
     def must_match(self, earlier: "PretrainConfig") -> None:
         """Refuse to resume a run under other options.
@@ -193,15 +208,35 @@ class PretrainConfig:
             )
 
 
-def _read_options(path: Path, options: type[PretrainConfig]) -> dict[str, Any]:
-    """The options in a YAML file, checked to be known ones."""
-    try:
-        values: Any = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UserError(f"{path} is not valid YAML ({error}).") from None
-    known = {option.name for option in fields(options)}
+def checked_recipe(given: str) -> Path:
+    """The file of a recipe given by name or path, once its options have been read and checked.
+
+    Raises:
+        UserError: no such recipe, not YAML, or options that do not exist or are of other types.
+    """
+    path = recipe_path(given)
+    _read_options(path)
+    return path
+
+
+def _read_options(path: Path) -> dict[str, Any]:
+    """The options in a YAML file, checked to be known ones and of their types."""
+    values = read_yaml(path, "options of pre-training")
+    known = {option.name for option in fields(PretrainConfig)}
     if not isinstance(values, dict):
-        raise UserError(f"{path} holds {values!r}; expected options of pre-training, one a line.")
+        raise UserError(f"{path} holds {repr(values)[:200]}; expected options of pre-training, one a line.")
     if strange := sorted(set(map(str, values)) - known):
-        raise UserError(f"{path} has options {strange} that this version does not know. Remove them.")
+        listed = ", ".join(repr(name[:100]) for name in strange[:5])
+        raise UserError(f"{path} has options that this version does not know ({listed}). Remove them.")
+    try:
+        check_values("pre-training", PretrainConfig, values)
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from None
     return values
+
+
+def _of_file(path: Path, values: dict[str, Any]) -> PretrainConfig:
+    try:
+        return PretrainConfig(**values)
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from None

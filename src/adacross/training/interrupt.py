@@ -8,7 +8,10 @@ from types import FrameType
 
 
 class StopRequest:
-    """Set by the first SIGINT or SIGTERM. A second Ctrl-C interrupts at once."""
+    """Set by SIGINT (Ctrl-C) or SIGTERM. A Ctrl-C after that interrupts at once.
+
+    Another SIGTERM does not: schedulers send it more than once, and the run may be saving itself.
+    """
 
     def __init__(self) -> None:
         self.asked = False
@@ -17,7 +20,7 @@ class StopRequest:
         return self.asked
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
-        if self.asked:
+        if self.asked and number == signal.SIGINT:
             raise KeyboardInterrupt
         self.asked = True
 

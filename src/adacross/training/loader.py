@@ -8,6 +8,8 @@ import torch
 
 from adacross.data.batch import RawBatch
 from adacross.data.collection import Collection
+from adacross.data.decoded import DecodedViews
+from adacross.ops.processes import Share
 
 
 class Loader:
@@ -22,35 +24,45 @@ class Loader:
         indices: which of its shapes to deal.
         batch_size: shapes a batch.
         seed: the run's seed.
-        pictures: whether to read pictures, too.
+        pictures: the collection's pictures, if they are looked at, too.
+        share: which shapes of every batch to read; all if not given.
     """
 
     def __init__(
-        self, collection: Collection, indices: np.ndarray, batch_size: int, seed: int, pictures: bool = True
+        self,
+        collection: Collection,
+        indices: np.ndarray,
+        batch_size: int,
+        seed: int,
+        pictures: DecodedViews | None = None,
+        share: Share | None = None,
     ) -> None:
         self.collection = collection
         self.indices = indices
         self.batch_size = batch_size
         self.seed = seed
         self.pictures = pictures
+        self.share = share or Share(0, batch_size, batch_size)
         self.steps_per_epoch = len(indices) // batch_size
+        self._order = (-1, indices)
 
     def members(self, step: int) -> np.ndarray:
         """Indices of the shapes of one step, `(batch_size,)`."""
         epoch, position = divmod(step, self.steps_per_epoch)
-        order = np.random.default_rng([self.seed, epoch]).permutation(self.indices)
-        return order[position * self.batch_size : (position + 1) * self.batch_size]
+        order = self._order
+        if order[0] != epoch:
+            order = self._order = epoch, np.random.default_rng([self.seed, epoch]).permutation(self.indices)
+        return order[1][position * self.batch_size : (position + 1) * self.batch_size]
 
     def load(self, step: int) -> RawBatch:
-        """Read and decode one step's shapes."""
-        members = self.members(step)
+        """Read and decode one step's shapes: this process's share of them."""
+        members = self.members(step)[self.share.rows]
         points = torch.from_numpy(self.collection.points(members))
-        if not self.pictures:
+        if self.pictures is None:
             return RawBatch(points, None)
         rng = np.random.default_rng([self.seed, step, 1])
-        drawn = rng.integers(self.collection.info.views, size=len(members))
-        views = [self.collection.view(int(i), int(v)) for i, v in zip(members, drawn, strict=True)]
-        return RawBatch(points, torch.from_numpy(np.stack(views)))
+        drawn = rng.integers(self.collection.info.views, size=self.batch_size)[self.share.rows]
+        return RawBatch(points, torch.from_numpy(self.pictures.views(members, drawn)))
 
     def batches(self, start: int, stop: int) -> Iterator[RawBatch]:
         """Steps `start` to `stop - 1`, the next one being read while the caller works on this one."""

@@ -2,9 +2,14 @@
 
 import csv
 import json
+import os
 import time
 from pathlib import Path
 from typing import Any
+
+from adacross.console import console
+from adacross.errors import UserError
+from adacross.files import read_bytes, whole_file
 
 
 def _flatten(record: dict[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -15,13 +20,21 @@ def _flatten(record: dict[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def read_log(path: Path) -> list[dict[str, Any]]:
-    """The whole records of a `log.jsonl`; a last line cut off by a crash is left out."""
+    """The whole records of a `log.jsonl`; a last line cut off by a crash is left out.
+
+    Raises:
+        UserError: the file cannot be read.
+    """
     records = []
     if path.exists():
-        for line in path.read_text(encoding="utf-8").splitlines():
+        try:
+            lines = read_bytes(path).decode("utf-8", errors="replace").splitlines()
+        except (OSError, MemoryError) as error:
+            raise UserError(f"cannot read {path} ({error}).") from None
+        for line in lines:
             try:
                 records.append(json.loads(line))
-            except json.JSONDecodeError:
+            except (ValueError, RecursionError):
                 break
     return records
 
@@ -38,20 +51,44 @@ class Log:
         self.path = run / "log.jsonl"
         kept = [record for record in read_log(self.path) if record["step"] <= step]
         self.began = time.monotonic() - (kept[-1]["seconds"] if kept else 0.0)
-        text = "".join(json.dumps(record) + "\n" for record in kept)
-        self.path.write_text(text, encoding="utf-8")
-        self.file = self.path.open("a", encoding="utf-8", buffering=1)
+        with whole_file(self.path) as temporary:
+            temporary.write_text("".join(json.dumps(record) + "\n" for record in kept), encoding="utf-8")
+        self.file = self.path.open("ab", buffering=0)
 
     def write(self, record: dict[str, Any]) -> None:
-        """Append one record, with the seconds spent so far (over all resumptions)."""
-        self.file.write(json.dumps(record | {"seconds": time.monotonic() - self.began}) + "\n")
+        """Append one record, with the seconds spent so far (over all resumptions).
+
+        Raises:
+            UserError: the disk is full, or has become read-only.
+        """
+        line = json.dumps(record | {"seconds": time.monotonic() - self.began}).encode() + b"\n"
+        try:
+            written = self.file.write(line)
+            reason = "" if written == len(line) else "No space left on device"
+        except OSError as error:
+            reason = error.strerror or str(error)
+        if reason:
+            raise UserError(f"cannot write {self.path}: {reason}. Free some space.")
+
+    def settle(self) -> None:
+        """Wait until all records are on the disk: a checkpoint must not outlive the log up to it."""
+        os.fsync(self.file.fileno())
 
     def close(self) -> None:
         """Close the log and write its steps as `log.csv`."""
         self.file.close()
+        try:
+            self._write_table()
+        except (UserError, OSError) as error:  # the log is there, and networks may still wait to be saved
+            console.print(f"[yellow]log.jsonl is there, but not as a table: {error}", soft_wrap=True)
+
+    def _write_table(self) -> None:
         rows = [_flatten(record) for record in read_log(self.path) if record["kind"] == "step"]
         columns = list(dict.fromkeys(column for row in rows for column in row))
-        with self.path.with_suffix(".csv").open("w", encoding="utf-8", newline="") as file:
+        with (
+            whole_file(self.path.with_suffix(".csv")) as temporary,
+            temporary.open("w", encoding="utf-8", newline="") as file,
+        ):
             writer = csv.DictWriter(file, columns)
             writer.writeheader()
             writer.writerows(rows)

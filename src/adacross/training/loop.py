@@ -1,70 +1,41 @@
 """The loop itself: steps, log, monitor, checkpoints."""
 
-import math
 import time
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from accelerate import Accelerator
 from rich.progress import Progress, TaskID
-from torch import Tensor, nn
 
 from adacross.console import console, progress_bar
 from adacross.data.batch import RawBatch
 from adacross.errors import UserError
 from adacross.losses.weighting import Weighting
 from adacross.methods import Method
-from adacross.training.checkpoint import save_checkpoint
+from adacross.training.checkpoint import checkpoints, save_checkpoint
 from adacross.training.config import PretrainConfig
+from adacross.training.group import Group
 from adacross.training.interrupt import stop_request
 from adacross.training.loader import Loader
 from adacross.training.log import Log
 from adacross.training.monitor import Monitor
+from adacross.training.nonfinite import (
+    NotFiniteError,
+    explained,
+    finite_gradients,
+    finite_norms,
+    finite_values,
+    keep_step,
+)
 from adacross.training.schedule import learning_rate
 from adacross.training.selection import BestOnTest
+from adacross.training.step import gradient_norms, loss_terms, moved
 
 
 class Interrupted(KeyboardInterrupt):
     """The run was asked to stop, has saved itself, and says how to continue."""
-
-
-def step_seed(seed: int, step: int) -> int:
-    """The seed of one step's randomness: a function of seed and step, so that nothing needs saving."""
-    drawn = np.random.SeedSequence([seed, step]).generate_state(1, np.uint64)[0]
-    return int(drawn >> np.uint64(1))
-
-
-def moved(raw: RawBatch, device: torch.device) -> RawBatch:
-    """A raw batch on another device."""
-    return RawBatch(raw.points.to(device), None if raw.views is None else raw.views.to(device))
-
-
-def gradient_norms(terms: dict[str, Tensor], parameters: list[nn.Parameter]) -> dict[str, float]:
-    """Euclidean norm of each term's gradient with respect to `parameters`, taken together."""
-    norms = {}
-    for name, term in terms.items():
-        gradients = torch.autograd.grad(term, parameters, retain_graph=True)
-        norms[name] = float(torch.stack([gradient.norm() for gradient in gradients]).norm())
-    return norms
-
-
-def finite_values(terms: dict[str, Tensor], step: int) -> dict[str, float]:
-    """The terms as numbers.
-
-    Raises:
-        UserError: a term is not finite; says which and when.
-    """
-    values = {name: float(term.detach()) for name, term in terms.items()}
-    for name, value in values.items():
-        if not math.isfinite(value):
-            raise UserError(
-                f"loss term {name!r} became {value} at step {step}. The last checkpoint is intact; "
-                "lower learning_rate, raise temperature or use precision float32, and start again."
-            )
-    return values
 
 
 @dataclass
@@ -73,7 +44,7 @@ class Training:
 
     config: PretrainConfig
     run: Path
-    accelerator: Accelerator
+    group: Group
     method: Method
     optimizer: torch.optim.Optimizer
     weighting: Weighting
@@ -101,44 +72,64 @@ class Training:
             self.best.best = state["best"]
         self.step = state["step"]
 
-    def save(self) -> None:
-        """Write a checkpoint."""
-        save_checkpoint(self.run, self.step, self.state())
+    def save(self, log: Log) -> None:
+        """Write a checkpoint, once the log up to it is on the disk.
+
+        Raises:
+            UserError: the disk is full, or has become read-only; says what there is to continue from.
+        """
+        log.settle()
+        try:
+            save_checkpoint(self.run, self.step, self.state())
+        except UserError as error:
+            kept = checkpoints(self.run)
+            told = f"{kept[-1].name} is kept: then continue with --resume auto." if kept else ""
+            raise UserError(f"{error} {told}".strip()) from error
 
     def go(self) -> None:
         """Train to the last step.
 
         Raises:
             Interrupted: asked to stop by Ctrl-C or SIGTERM, after saving a checkpoint.
-            UserError: a loss that is not finite, a disk that is full.
+            UserError: a loss or gradient that is not finite, a disk that is full.
         """
         total = self.config.epochs * self.loader.steps_per_epoch
-        model, optimizer = self.accelerator.prepare(self.method, self.optimizer)
-        device = self.accelerator.device
+        device = self.group.device
         seeded = torch.random.fork_rng([device] if device.type == "cuda" else [])  # steps seed it, see _step
-        log = Log(self.run, self.step)
+        log = Log(self.run, self.step) if self.group.first else None
         try:
             with seeded, stop_request() as stop, progress_bar("steps") as progress:
                 task = progress.add_task("pre-training", total=total, completed=self.step, note="")
                 began = time.perf_counter()
                 for raw in self.loader.batches(self.step, total):
-                    record = self._step(model, optimizer, raw)
+                    record = self._step(raw)
                     record["shapes_per_second"] = self.config.batch_size / (time.perf_counter() - began)
                     began = time.perf_counter()
-                    self._after(log, record, progress, task)
-                    if stop and self.step < total:
-                        self.save()
+                    if log is not None:
+                        self._after(log, record, progress, task)
+                    if self.step % self.loader.steps_per_epoch == 0:
+                        self.group.wait()  # for the first process, which measures and saves
+                    if self.group.any(bool(stop)) and self.step < total:
+                        if log is not None:
+                            self.save(log)
+                        self.group.wait()
                         raise Interrupted(
                             f"stopped after step {self.step} of {total}; everything is saved in {self.run}. "
                             "Continue with the same command and --resume auto."
                         )
+        except NotFiniteError as error:
+            if self.group.first:
+                keep_step(self.run, self.method, self.loader, self.config, error)
+            self.group.wait()
+            raise explained(self.run, error) from error
         finally:
-            log.close()
-        if self.best is not None:
+            if log is not None:
+                log.close()
+        if self.best is not None and self.group.first:
             self.best.restore(self.method)
 
-    def _step(self, model: Method, optimizer: torch.optim.Optimizer, raw: RawBatch) -> dict[str, Any]:
-        config = self.config
+    def _step(self, raw: RawBatch) -> dict[str, Any]:
+        config, group, optimizer = self.config, self.group, self.optimizer
         rate = learning_rate(
             config.schedule,
             config.learning_rate,
@@ -147,23 +138,21 @@ class Training:
             config.epochs,
             round(config.warmup * self.loader.steps_per_epoch),
         )
-        for group in optimizer.param_groups:
-            group["lr"] = rate
-        device = self.accelerator.device
-        seed = step_seed(config.seed, self.step)
-        batch = self.method.batch(moved(raw, device), torch.Generator(device).manual_seed(seed))
-        torch.manual_seed(seed)  # of what networks draw themselves: branches that are dropped
-        model.train()
-        with torch.autocast(device.type, torch.bfloat16, enabled=config.precision == "bf16"):
-            terms = model(batch)
-        values = finite_values(terms, self.step)
+        for options in optimizer.param_groups:
+            options["lr"] = rate
+        compute = partial(loss_terms, self.method, moved(raw, group.device), config, self.step, group)
+        terms = compute()
+        values = finite_values(group.totals(terms), self.step)
         norms = None
         if self.weighting.needs_gradient_norms:
-            norms = gradient_norms(terms, self.method.shared_parameters())
+            norms = gradient_norms(terms, self.method.shared_parameters(), group)
+            finite_norms(norms, values, self.step)
         weights = self.weighting.update(values, norms)
         loss = torch.stack([weights[name] * term for name, term in terms.items()]).sum()
         optimizer.zero_grad(set_to_none=True)
-        self.accelerator.backward(loss)
+        loss.backward()
+        group.add_gradients(self.method)
+        finite_gradients(self.method, compute, group, values, weights, self.step)
         optimizer.step()
         self.step += 1
         return {
@@ -197,7 +186,7 @@ class Training:
                 {"kind": "selection", "step": self.step, "epoch": float(epoch), "test_accuracy": accuracy}
             )
         if last or epoch % config.checkpoint_every == 0:
-            self.save()
+            self.save(log)
 
 
 def _note(record: dict[str, Any]) -> str:

@@ -12,6 +12,7 @@ from jaxtyping import Float, Int64
 from adacross.data.collection import Collection
 from adacross.evaluation.features import encode, frozen, in_batches
 from adacross.evaluation.metrics import recall_at
+from adacross.evaluation.svm import fixed_svm
 from adacross.methods import CrossModal, Method
 
 LARGEST = 512  # validation shapes looked at
@@ -37,10 +38,8 @@ def probe_accuracy(
 
     Without the division the features of an untrained network, which are tiny, would need another C.
     """
-    from sklearn.svm import SVC
-
     scale = train.std() + 1e-12
-    predicted = SVC(kernel="linear").fit(train / scale, train_labels).predict(test / scale)
+    predicted = fixed_svm(train / scale, train_labels, test / scale, C=1.0)
     return float(np.mean(predicted == test_labels))
 
 

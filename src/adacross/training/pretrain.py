@@ -4,17 +4,23 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from accelerate import Accelerator
-
 from adacross.console import console
 from adacross.data.collection import Collection
+from adacross.data.decoded import DecodedViews
 from adacross.errors import UserError
 from adacross.files import write_json
 from adacross.losses.weighting import WEIGHTINGS
 from adacross.methods import METHODS
-from adacross.training.checkpoint import checkpoints, load_checkpoint, remove_run
+from adacross.training.checkpoint import (
+    checkpoints,
+    load_checkpoint,
+    newest_checkpoint,
+    remove_run,
+    take_back,
+)
 from adacross.training.config import PretrainConfig
 from adacross.training.environment import environment
+from adacross.training.group import Group
 from adacross.training.loader import Loader
 from adacross.training.loop import Training
 from adacross.training.monitor import LARGEST, REFERENCE, Monitor, split_validation
@@ -23,9 +29,9 @@ from adacross.training.run import new_method, save_method
 from adacross.training.selection import BestOnTest
 
 
-def _data(config: PretrainConfig, accelerator: Accelerator) -> tuple[Loader, Monitor]:
+def _data(config: PretrainConfig, group: Group) -> tuple[Loader, Monitor]:
     """The collection's training split, divided between training and monitor, checked against the options."""
-    collection = Collection.open(Path(config.collection))
+    collection = Collection.open(config.collection)
     info = collection.info
     train, validation = split_validation(collection.indices("train"), config.validation_fraction, config.seed)
     if config.batch_size > len(train):
@@ -34,19 +40,28 @@ def _data(config: PretrainConfig, accelerator: Accelerator) -> tuple[Loader, Mon
             f"({info.splits.get('train', 0)} in its training split, {len(validation)} kept for the monitor). "
             "Give a smaller --batch-size, or prepare more shapes."
         )
+    if config.batch_size < 2 * group.count:
+        raise UserError(
+            f"batch_size is {config.batch_size}, the whole batch of {group.count} processes; each needs at "
+            f"least 2 shapes. Give --batch-size {2 * group.count} or more, or start fewer processes."
+        )
     if config.points is not None and config.points > info.points:
         raise UserError(
             f"points is {config.points}, but {config.collection} stores {info.points} a shape. "
             f"Give --points {info.points} or less, or prepare it with more."
         )
-    pictures = METHODS[config.method].sees_pictures
-    loader = Loader(collection, train, config.batch_size, config.seed, pictures)
+    pictures = None
+    if METHODS[config.method].sees_pictures:
+        limit = round(config.picture_cache * 1e9 / group.count)
+        pictures = DecodedViews(collection, config.run_folder, limit)
+    share = group.share(config.batch_size)
+    loader = Loader(collection, train, config.batch_size, config.seed, pictures, share)
     monitor = Monitor(
         collection,
         reference=train[:: -(-len(train) // REFERENCE)],
         validation=validation[:LARGEST],
         points=min(config.points or 1024, info.points),
-        device=accelerator.device,
+        device=group.device,
     )
     return loader, monitor
 
@@ -75,32 +90,10 @@ def _starting_state(config: PretrainConfig, run: Path) -> dict[str, Any] | None:
             )
         remove_run(run)
         return None
-    if config.resume != "auto":
-        path = Path(config.resume)
-    elif existing := checkpoints(run):
-        path = existing[-1]
-    else:
+    if config.resume == "auto" and not checkpoints(run):
         return None
     config.must_match(PretrainConfig.load(run))
-    return load_checkpoint(path)
-
-
-def _accelerator(config: PretrainConfig) -> Accelerator:
-    try:
-        accelerator = Accelerator(cpu=config.device == "cpu")
-    except ValueError:
-        raise UserError(
-            f"device is {config.device}, but this Python process has already trained on another. "
-            "Start a new one."
-        ) from None
-    if accelerator.num_processes > 1:
-        raise UserError(
-            f"started as {accelerator.num_processes} processes; this version pre-trains in one. "
-            "Start it without a launcher."
-        )
-    if config.device == "cuda" and accelerator.device.type != "cuda":
-        raise UserError("device is cuda, but torch finds none. Give --device cpu.")
-    return accelerator
+    return newest_checkpoint(run) if config.resume == "auto" else load_checkpoint(Path(config.resume))
 
 
 def pretrain(config: PretrainConfig) -> Path:
@@ -109,6 +102,9 @@ def pretrain(config: PretrainConfig) -> Path:
     Reads the collection's training split only (but for `selection: released`, which says so). Writes into the
     run folder: `config.yaml`, `environment.json`, `log.jsonl` and `log.csv`, `checkpoints/`, `encoder/` and
     `method.safetensors`.
+
+    Started by torchrun or accelerate as several processes, on one machine or many, they train one encoder
+    together, and the first of them alone reads and writes the run folder (docs/scaling.md).
 
     Args:
         config: the options.
@@ -120,23 +116,35 @@ def pretrain(config: PretrainConfig) -> Path:
         UserError: options that do not fit the collection or the run folder, a loss that is not finite, a disk
             that is full.
         Interrupted: stopped by Ctrl-C or SIGTERM; a checkpoint has been saved.
+        SystemExit: this is one of several processes, and another has said why they stop.
     """
-    accelerator = _accelerator(config)
+    group = Group.start(config.device)
+    with group.one_message():
+        return _pretrain(config, group)
+
+
+def _pretrain(config: PretrainConfig, group: Group) -> Path:
     run = config.run_folder
     config = replace(config, run=str(run))
-    loader, monitor = _data(config, accelerator)
-    method = new_method(config).to(accelerator.device)
+    loader, monitor = _data(config, group)
+    method = new_method(config).to(group.device)
     optimizer = make_optimizer(config.optimizer, method, config.learning_rate, config.weight_decay)
     weighting = WEIGHTINGS[config.weighting_name](**config.weighting_args)
-    training = Training(config, run, accelerator, method, optimizer, weighting, loader, monitor)
+    training = Training(config, run, group, method, optimizer, weighting, loader, monitor)
     if config.selection == "released":
         training.best = _best_on_test(monitor, run)
-    state = _starting_state(config, run)  # may clear the run folder: after everything that can be refused
-    if state is not None:
+    if group.first:
+        state = _starting_state(config, run)  # may clear the run folder: after everything that can be refused
+        if state is not None:
+            training.restore(state)
+        take_back(run, training.step)
+        config.save(run)
+        write_json(run / "environment.json", environment(group.device) | {"processes": group.count})
+    state = group.from_first(training.state())
+    if not group.first:
         training.restore(state)
-    config.save(run)
-    write_json(run / "environment.json", environment(accelerator.device))
     training.go()
-    save_method(method, run)
+    if group.first:
+        save_method(method, run)
     console.print(f"the encoder is in {run / 'encoder'}; look at the run with: adacross report {run}")
     return run

@@ -3,10 +3,10 @@
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save
+from safetensors.torch import save
 
 from adacross.encoders import ENCODERS
+from adacross.encoders.base import fill, read_tensors
 from adacross.errors import UserError, check_options
 from adacross.files import whole_file
 from adacross.methods import Images, Method, build_method
@@ -47,10 +47,7 @@ def load_method(run: Path) -> tuple[Method, PretrainConfig]:
     config = PretrainConfig.load(run)
     method = new_method(config)
     path = run / "method.safetensors"
-    try:
-        method.load_state_dict(load_file(path))
-    except FileNotFoundError:
-        raise UserError(f"run {run} is not finished; continue it with --resume auto.") from None
-    except (SafetensorError, RuntimeError) as error:
-        raise UserError(f"{path} cannot be loaded ({str(error).splitlines()[0]}).") from None
+    if not path.exists():
+        raise UserError(f"run {run} is not finished; continue it with --resume auto.")
+    fill(method, read_tensors(path), str(path))
     return method.eval(), config

@@ -9,6 +9,7 @@ import torch
 
 from adacross.data.collection import Collection
 from adacross.evaluation.features import encode
+from adacross.evaluation.svm import fixed_svm
 from adacross.methods import Method
 from adacross.training.checkpoint import load_checkpoint, save_state
 
@@ -39,16 +40,14 @@ class BestOnTest:
 
     def look(self, method: Method) -> float:
         """Score the encoder after an epoch, and keep the method if it is the best so far."""
-        from sklearn.svm import SVC
-
         labels = self.collection.labels
         splits = [self.collection.indices("train"), self.collection.indices("test")]
         train, test = (
             encode(method.encoder, self.collection.points(split)[:, : self.points], device=self.device)
             for split in splits
         )
-        machine = SVC(kernel="linear", C=RELEASED_C).fit(train, labels[splits[0]])
-        accuracy = float(np.mean(machine.predict(test) == labels[splits[1]]))
+        predicted = fixed_svm(train, labels[splits[0]], test, RELEASED_C)
+        accuracy = float(np.mean(predicted == labels[splits[1]]))
         if accuracy > self.best:
             self.best = accuracy
             save_state(self.run / "checkpoints" / _BEST, {"method": method.state_dict()})

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from inspect import isclass
+from math import isnan
 from pathlib import PurePath
 from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
@@ -34,7 +35,8 @@ def check_values(owner: str, function: Callable[..., Any], values: Mapping[str, 
     for name, value in values.items():
         if name in hints and not fits(value, hints[name]):
             raise UserError(
-                f"option {name} of {owner} is {value!r}; expected {described(hints[name])}.{_yaml(value)}"
+                f"option {name} of {owner} is {repr(value)[:200]}; "
+                f"expected {described(hints[name])}.{_yaml(value)}"
             )
 
 
@@ -46,7 +48,8 @@ def fits(value: Any, hint: Any) -> bool:
     if origin in (Union, UnionType):
         return any(fits(value, one) for one in inner)
     if hint in _PLAIN:
-        return type(value) in _PLAIN[hint] or (hint is str and isinstance(value, PurePath))
+        number = not (isinstance(value, float) and isnan(value))  # .nan is a float, and no number
+        return (number and type(value) in _PLAIN[hint]) or (hint is str and isinstance(value, PurePath))
     if origin in (list, tuple, Sequence):
         return isinstance(value, (list, tuple)) and _items_fit(value, hint)
     if origin in (dict, Mapping):

@@ -1,0 +1,169 @@
+"""A batch divided over processes, computed as if it were whole.
+
+Each process holds some of a step's shapes. Whatever depends on all of them comes from here: means over the
+batch, the rows that a contrastive loss compares, BatchNorm's statistics, random numbers. Outside
+`shared_batch`, and in a single process, all of it is local and plain.
+
+One collective has a gradient, the sum. Every process's copy of a total depends on every process's addend, so
+an addend's gradient is the sum of all processes' gradients. A loss over the whole batch is the sum of the
+processes' parts (`part_of_mean`), and the gradients of parameters *add up* over processes to those that one
+process would have. Where a wrapper averages them, the loss is multiplied by the number of processes first.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from jaxtyping import Float, Shaped
+from torch import Tensor, distributed
+from torch.autograd.function import once_differentiable
+
+Average = Callable[[Tensor, int], tuple[Tensor, int | Tensor]]
+
+
+@dataclass(frozen=True)
+class Share:
+    """The shapes `start` to `stop - 1` of a batch of `total`: one process's.
+
+    Shares of all processes make up the batch, and differ by one shape at most.
+    """
+
+    start: int
+    stop: int
+    total: int
+
+    @classmethod
+    def of(cls, total: int, process: int, processes: int) -> "Share":
+        """The share of one of so many processes, counted from 0."""
+        return cls(total * process // processes, total * (process + 1) // processes, total)
+
+    @property
+    def rows(self) -> slice:
+        """Where the share lies in the batch."""
+        return slice(self.start, self.stop)
+
+
+@dataclass(frozen=True)
+class _Sharing:
+    """What `shared_batch` was given."""
+
+    share: Share
+    statistics: bool
+
+
+_sharing: ContextVar[_Sharing | None] = ContextVar("sharing", default=None)
+
+
+@contextmanager
+def shared_batch(share: Share, statistics: bool = True) -> Iterator[None]:
+    """Compute as part of a batch that all processes share, each of them inside this block at the same time.
+
+    Backward passes of what was computed inside may be made outside, by all processes in the same order.
+
+    Args:
+        share: this process's shapes.
+        statistics: whether BatchNorm normalises by the whole batch, or by each process's share alone.
+    """
+    token = _sharing.set(_Sharing(share, statistics))
+    try:
+        yield
+    finally:
+        _sharing.reset(token)
+
+
+def summed(values: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
+    """The sum over processes. Differentiable."""
+    return values if _sharing.get() is None else _Sum.apply(values)
+
+
+def part_of_mean(values: Float[Tensor, "*shape"]) -> Float[Tensor, ""]:
+    """This process's part of the mean over all processes' values; the parts add up to it."""
+    if _sharing.get() is None:
+        return values.mean()
+    return values.sum() / _Sum.apply(values.new_full((), values.numel()))
+
+
+def gathered(rows: Float[Tensor, "n D"]) -> tuple[Float[Tensor, "total D"], int]:
+    """All processes' rows, and where this one's begin among them. Differentiable."""
+    if _sharing.get() is None:
+        return rows, 0
+    process = distributed.get_rank()
+    counts = torch.zeros(distributed.get_world_size(), dtype=torch.int64, device=rows.device)
+    counts[process] = len(rows)
+    distributed.all_reduce(counts)
+    before, after = int(counts[:process].sum()), int(counts[process + 1 :].sum())
+    return _Sum.apply(torch.nn.functional.pad(rows, (0, 0, before, after))), before
+
+
+def drawn(sampler: Callable[..., Tensor], shape: tuple[int, ...], **options: Any) -> Shaped[Tensor, "B *_"]:
+    """This process's rows of `sampler(shape)` drawn for the whole batch, so that no division changes them.
+
+    Args:
+        sampler: `torch.rand` or `torch.randn`, or another that takes a shape and `options`.
+        shape: `(B, ...)`, B the shapes that this process holds.
+        options: of the sampler, such as its generator, which must be in the same state in all processes.
+    """
+    sharing = _sharing.get()
+    if sharing is None:
+        return sampler(shape, **options)
+    return sampler((sharing.share.total, *shape[1:]), **options)[sharing.share.rows]
+
+
+def averaging() -> Average:
+    """How BatchNorm averages: over all processes, or over this one where statistics are not shared.
+
+    The function takes averages over a process's rows and how many there are, and returns the averages over
+    all processes' rows and their number. It is differentiable. Ask for it in the forward pass and keep it for
+    backward, which may run outside `shared_batch`.
+    """
+    sharing = _sharing.get()
+    return _own if sharing is None or not sharing.statistics else _over_processes
+
+
+def mean_point(points: Float[Tensor, "B N C"]) -> Float[Tensor, " C"]:
+    """The mean of all points that BatchNorm sees, without gradient: a common origin near them."""
+    return averaging()(points.detach().mean((0, 1)), points.shape[0] * points.shape[1])[0]
+
+
+def statistics_are_shared() -> bool:
+    """Whether `averaging` reaches beyond this process."""
+    return averaging() is _over_processes
+
+
+def unbiased(variance: Float[Tensor, "*shape"], count: int | Tensor) -> Float[Tensor, "*shape"]:
+    """The variance as BatchNorm's running statistics keep it, from the one that divides by `count`."""
+    rest = count - 1 if isinstance(count, Tensor) else max(count - 1, 1)
+    return variance * (count / rest)
+
+
+def _own(averages: Tensor, count: int) -> tuple[Tensor, int | Tensor]:
+    return averages, count
+
+
+def _over_processes(averages: Tensor, count: int) -> tuple[Tensor, int | Tensor]:
+    """In float64: sums over processes lose no digits. The counts travel with the sums."""
+    wide = averages.to(torch.float64).flatten()
+    total = _Sum.apply(torch.cat([wide * count, wide.new_full((1,), count)]))
+    return (total[:-1] / total[-1]).view(averages.shape).to(averages.dtype), total[-1].detach()
+
+
+class _Sum(torch.autograd.Function):
+    """The sum over processes, whose gradient is the sum over processes of its gradients."""
+
+    @staticmethod
+    def forward(ctx: Any, values: Tensor) -> Tensor:
+        return _all_reduced(values)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> Tensor:
+        return _all_reduced(grad)
+
+
+def _all_reduced(values: Tensor) -> Tensor:
+    total = values.clone(memory_format=torch.contiguous_format)
+    distributed.all_reduce(total)
+    return total

@@ -1,0 +1,112 @@
+"""A run that is killed again and again ends as one that never was: weights, monitor's history and log.
+
+The processes are real and die by SIGKILL. They are forked from this one, which has everything imported.
+"""
+
+import itertools
+import multiprocessing
+import os
+import signal
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from toy_runs import configured, same
+
+from adacross.data.collection import Collection
+from adacross.training.checkpoint import checkpoints
+from adacross.training.config import PretrainConfig
+from adacross.training.log import read_log
+from adacross.training.pretrain import pretrain
+
+OPTIONS: dict[str, Any] = {"epochs": 16, "batch_size": 24, "monitor_every": 3, "checkpoint_every": 1}
+KILLED = {"in_a_checkpoint": 4, "at_any_time": 6}  # ten kills
+ALSO_IN = ("config.yaml", "log.jsonl", "method.safetensors")  # and one in each of these
+
+
+def die_in(name: str, which: int, part: float) -> None:
+    """Let this process kill itself when it has written a part of the `which`-th file of that name."""
+    writes = itertools.count()
+    for method in ("write_bytes", "write_text"):
+        original = getattr(Path, method)
+
+        def write(path: Path, content: Any, *rest: Any, _whole: Any = original, **options: Any) -> int:
+            if name in path.name and path.name.endswith(".part") and next(writes) == which:
+                raw = content.encode() if isinstance(content, str) else bytes(content)
+                with path.open("wb") as file:
+                    file.write(raw[: int(part * len(raw))])
+                os.kill(os.getpid(), signal.SIGKILL)
+            return _whole(path, content, *rest, **options)
+
+        setattr(Path, method, write)
+
+
+def attempt(config: PretrainConfig, death: tuple[str, int, float] | None) -> None:
+    """What a forked process does."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
+    if death is not None:
+        die_in(*death)
+    pretrain(config)
+
+
+def run_until(
+    config: PretrainConfig, death: tuple[str, int, float] | None = None, seconds: float | None = None
+) -> int:
+    """Train in a process of its own, killed so many seconds after its first step; its exit code."""
+    process = multiprocessing.get_context("fork").Process(target=attempt, args=(config, death))
+    log = Path(config.run or "") / "log.jsonl"
+    before = log.stat().st_mtime_ns if log.exists() else 0
+    process.start()
+    if seconds is not None:
+        while process.is_alive() and not (log.exists() and log.stat().st_mtime_ns > before):
+            time.sleep(0.005)
+        process.join(seconds)
+        process.kill()
+    process.join(60)
+    assert process.exitcode is not None, "hangs"
+    return process.exitcode
+
+
+def history(run: Path) -> list[dict[str, Any]]:
+    """The log without what the clock says."""
+    clock = ("seconds", "shapes_per_second")
+    records = read_log(run / "log.jsonl")
+    return [{name: value for name, value in record.items() if name not in clock} for record in records]
+
+
+@pytest.mark.filterwarnings("ignore:.*multi-threaded, use of fork:DeprecationWarning")
+def test_a_run_killed_ten_times_ends_as_one_never_interrupted(toy_collection: Collection, tmp_path: Path):
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)  # a forked process has none of this one's threads
+    try:
+        whole = configured(toy_collection, tmp_path / "whole", **OPTIONS)
+        began = time.monotonic()
+        assert run_until(whole) == 0
+        length = time.monotonic() - began
+        run = tmp_path / "killed"
+        config = configured(toy_collection, run, resume="auto", **OPTIONS)
+        rng = np.random.default_rng()
+        kinds = rng.permutation([kind for kind, count in KILLED.items() for _ in range(count)])
+        reached = []
+        for kind in kinds:
+            if kind == "in_a_checkpoint":
+                code = run_until(config, death=("step-", int(rng.integers(2)), rng.random()))
+                assert list((run / "checkpoints").glob(".*.part"))
+            else:
+                code = run_until(config, seconds=rng.uniform(0, length / 8))
+            assert code == -signal.SIGKILL, (kind, reached)
+            reached.append(len(checkpoints(run)) and int(checkpoints(run)[-1].stem[5:]))
+        assert reached == sorted(reached)
+        for name in ALSO_IN:
+            code = run_until(config, death=(name, 0, 0.5))
+            assert code == -signal.SIGKILL, name
+        assert run_until(config) == 0
+    finally:
+        torch.set_num_threads(before)
+    assert same(tmp_path / "whole", run)
+    assert history(run) == history(tmp_path / "whole")
+    assert [path.name for path in checkpoints(run)] == [path.name for path in checkpoints(tmp_path / "whole")]
+    assert not [path for path in run.rglob("*") if path.name.endswith((".part", ".old"))]
