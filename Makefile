@@ -48,8 +48,7 @@ format: $(VENV)/dev
 	$(BIN)/ruff format
 
 bench: $(VENV)/dev
-	$(BIN)/python benchmarks/edge.py
-	$(BIN)/python benchmarks/render.py
+	$(BIN)/python benchmarks/run.py
 
 docs: $(VENV)/dev
 	$(BIN)/python docs/make_pictures.py
