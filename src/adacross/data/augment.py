@@ -33,10 +33,9 @@ def _uniform(shape: tuple[int, ...], low: float, high: float, like: Tensor, gene
 
 def unit_sphere(points: Float[Tensor, "B N 3"]) -> Float[Tensor, "B N 3"]:
     """Move each cloud's centroid to 0 and its farthest point to distance 1."""
-    columns = points.mT.contiguous()  # coordinates that lie side by side are worked on several times faster
-    columns = columns - columns.mean(dim=2, keepdim=True)
-    radius = columns.square().sum(dim=1).amax(dim=1).sqrt()[:, None, None]
-    return (columns / radius.clamp_min(torch.finfo(points.dtype).tiny)).mT
+    centred = points - points.mean(dim=1, keepdim=True)
+    radius = centred.norm(dim=2).amax(dim=1)[:, None, None]
+    return centred / radius.clamp_min(torch.finfo(points.dtype).tiny)
 
 
 def rotate_y(points: Float[Tensor, "B N 3"], angle: Float[Tensor, " B"]) -> Float[Tensor, "B N 3"]:
@@ -44,7 +43,7 @@ def rotate_y(points: Float[Tensor, "B N 3"], angle: Float[Tensor, " B"]) -> Floa
     cos, sin, zero = angle.cos(), angle.sin(), torch.zeros_like(angle)
     rows = [cos, zero, sin, zero, torch.ones_like(angle), zero, -sin, zero, cos]
     rotation = torch.stack(rows, dim=1).view(-1, 3, 3)
-    return (rotation @ points.mT).mT
+    return points @ rotation.mT
 
 
 def augment_points(points: Float[Tensor, "B N 3"], generator: Generator) -> Float[Tensor, "B N 3"]:
@@ -60,19 +59,17 @@ def augment_points(points: Float[Tensor, "B N 3"], generator: Generator) -> Floa
         generator: a generator on the same device as `points`; the only source of randomness.
     """
     batch, count, _ = points.shape
+    points = unit_sphere(points)
+    points = points * _uniform((batch, 1, 1), *SCALE, points, generator)
+    points = rotate_y(points, _uniform((batch,), 0.0, 2 * torch.pi, points, generator))
+    extent = points.amax(dim=1, keepdim=True) - points.amin(dim=1, keepdim=True)
+    points = points + extent * _uniform((batch, 1, 3), -TRANSLATION, TRANSLATION, points, generator)
     options = {"device": points.device, "dtype": points.dtype, "generator": generator}
-    turned = unit_sphere(points) * _uniform((batch, 1, 1), *SCALE, points, generator)
-    turned = rotate_y(turned, _uniform((batch,), 0.0, 2 * torch.pi, points, generator))
-    columns = turned.mT.contiguous()  # (B, 3, N), see `unit_sphere`
-    extent = columns.amax(dim=2, keepdim=True) - columns.amin(dim=2, keepdim=True)
-    shift = _uniform((batch, 1, 3), -TRANSLATION, TRANSLATION, points, generator)
-    columns = columns.add_(extent * shift.mT)
-    noise = drawn(torch.randn, points.shape, **options).mul_(JITTER_STD).clamp_(-JITTER_CLIP, JITTER_CLIP)
-    columns = columns.add_(noise.mT.contiguous())
+    noise = drawn(torch.randn, points.shape, **options)
+    points = points + (JITTER_STD * noise).clamp(-JITTER_CLIP, JITTER_CLIP)
     rate = _uniform((batch, 1), 0.0, DROPOUT, points, generator)
-    dropped = (_uniform((batch, count), 0.0, 1.0, points, generator) < rate).to(points.dtype)[:, None]
-    # to multiply by 0 and 1 is exact, and faster than to choose
-    return (columns * (1 - dropped)).addcmul_(columns[:, :, :1], dropped).mT.contiguous()
+    dropped = _uniform((batch, count), 0.0, 1.0, points, generator) < rate
+    return torch.where(dropped[:, :, None], points[:, :1], points)
 
 
 def scale_and_shift(points: Float[Tensor, "B N 3"], generator: Generator) -> Float[Tensor, "B N 3"]:
