@@ -4,10 +4,12 @@ import copy
 
 import pytest
 import torch
+from normalized import layer_of, random_norm
 from torch import nn
 
 from adacross.ops import edge
 from adacross.ops.edge import edge_convolution, neighbor_max
+from adacross.ops.layer import NormalizedLayer
 from adacross.ops.neighbors import knn
 
 
@@ -22,34 +24,15 @@ def published(x, neighbors, weight, norm, slope=0.2):
 
 
 def ours(x, neighbors, weight, norm, slope=0.2):
-    return edge_convolution(
-        x,
-        neighbors,
-        weight,
-        gain=norm.weight,
-        bias=norm.bias,
-        running_mean=norm.running_mean,
-        running_var=norm.running_var,
-        training=norm.training,
-        momentum=norm.momentum,
-        eps=norm.eps,
-        slope=slope,
-    )
+    return edge_convolution(x, neighbors, layer_of(weight, norm, slope))
 
 
 def example(dtype=torch.float64, training=True, B=3, N=70, Cin=5, C=9, k=6, offset=0.0):
     torch.manual_seed(0)
     x = (torch.randn(B, N, Cin) + offset).to(dtype).requires_grad_()
     weight = torch.randn(C, 2 * Cin).to(dtype).requires_grad_()
-    norm = nn.BatchNorm2d(C, momentum=0.3)
-    with torch.no_grad():
-        norm.weight.copy_(torch.randn(C))
-        norm.bias.copy_(torch.randn(C))
-        norm.running_mean.copy_(torch.randn(C))
-        norm.running_var.copy_(torch.rand(C) + 0.5)
-    assert (norm.weight < 0).any()
-    assert (norm.weight > 0).any()
-    return x, knn(x, k), weight, norm.to(dtype).train(training)
+    norm = random_norm(nn.BatchNorm2d, C, dtype)
+    return x, knn(x, k), weight, norm.train(training)
 
 
 def compare(arguments, tolerance, cotangent=None):
@@ -95,11 +78,14 @@ def test_gradients_agree_with_finite_differences():
     x, neighbors, weight, norm = example(B=2, N=12, Cin=2, C=3, k=4)
     assert torch.autograd.gradcheck(
         lambda x, weight, gain, bias: edge_convolution(
-            x, neighbors, weight, gain=gain, bias=bias, running_mean=norm.running_mean.clone(),
-            running_var=norm.running_var.clone(), training=True,
+            x,
+            neighbors,
+            NormalizedLayer(
+                weight, gain, bias, norm.running_mean.clone(), norm.running_var.clone(), training=True
+            ),
         ),
         (x, weight, norm.weight, norm.bias),
-    )  # fmt: skip
+    )
 
 
 def test_a_gain_of_zero_learns_from_the_point_itself_as_published():

@@ -4,10 +4,11 @@ import copy
 
 import pytest
 import torch
+from normalized import layer_of, random_norm
 from torch import nn
 
 from adacross.ops import edge_pair
-from adacross.ops.edge_pair import Layer, edge_moments, edge_pair_convolution
+from adacross.ops.edge_pair import edge_moments, edge_pair_convolution
 from adacross.ops.neighbors import knn
 
 
@@ -27,39 +28,17 @@ def published(x, neighbors, weights, norms):
 
 
 def ours(x, neighbors, weights, norms):
-    layers = [
-        Layer(
-            weight,
-            gain=norm.weight,
-            bias=norm.bias,
-            running_mean=norm.running_mean,
-            running_var=norm.running_var,
-            training=norm.training,
-            momentum=norm.momentum,
-            eps=norm.eps,
-        )
-        for weight, norm in zip(weights, norms, strict=True)
-    ]
+    layers = [layer_of(weight, norm) for weight, norm in zip(weights, norms, strict=True)]
     return edge_pair_convolution(x, neighbors, *layers)
-
-
-def random_norm(channels, dtype):
-    norm = nn.BatchNorm2d(channels, momentum=0.3)
-    with torch.no_grad():
-        norm.weight.copy_(torch.randn(channels))
-        norm.bias.copy_(torch.randn(channels))
-        norm.running_mean.copy_(torch.randn(channels))
-        norm.running_var.copy_(torch.rand(channels) + 0.5)
-    assert (norm.weight < 0).any()
-    assert (norm.weight > 0).any()
-    return norm.to(dtype)
 
 
 def example(dtype=torch.float64, training=True, offset=0.0, B=3, N=70, Cin=5, H=9, C=11, k=6):
     torch.manual_seed(0)
     x = (torch.randn(B, N, Cin) + offset).to(dtype).requires_grad_()
     weights = [torch.randn(H, 2 * Cin).to(dtype), torch.randn(C, H).to(dtype)]
-    norms = nn.ModuleList([random_norm(H, dtype), random_norm(C, dtype)]).train(training)
+    norms = nn.ModuleList(
+        [random_norm(nn.BatchNorm2d, H, dtype), random_norm(nn.BatchNorm2d, C, dtype)]
+    ).train(training)
     return x, knn(x, k), [weight.requires_grad_() for weight in weights], norms
 
 

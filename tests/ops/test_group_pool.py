@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from normalized import layer_of
 from torch import nn
 
 from adacross.ops import group_pool
@@ -34,21 +35,8 @@ def plain(members, modules, slope=0.0):
 
 def fused(members, modules, slope=0.0):
     joined, norm, last = modules
-    return pooled_groups(
-        members,
-        joined.weight,
-        joined.bias,
-        last.weight,
-        last.bias,
-        gain=norm.weight,
-        bias=norm.bias,
-        running_mean=norm.running_mean,
-        running_var=norm.running_var,
-        training=norm.training,
-        momentum=norm.momentum,
-        eps=norm.eps,
-        slope=slope,
-    )
+    layer = layer_of(joined.weight, norm, slope)
+    return pooled_groups(members, layer, joined.bias, last.weight, last.bias)
 
 
 def gradients(tokens, members, modules):

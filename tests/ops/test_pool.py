@@ -4,6 +4,7 @@ import copy
 
 import pytest
 import torch
+from normalized import layer_of, random_norm
 from torch import nn
 
 from adacross.ops import max_and_mean, pool
@@ -20,31 +21,15 @@ def plain(layer, x, weight, norm, slope):
 
 
 def ours(layer, x, weight, norm, slope):
-    return layer(
-        x,
-        weight,
-        gain=norm.weight,
-        bias=norm.bias,
-        running_mean=norm.running_mean,
-        running_var=norm.running_var,
-        training=norm.training,
-        momentum=norm.momentum,
-        eps=norm.eps,
-        slope=slope,
-    )
+    return layer(x, layer_of(weight, norm, slope))
 
 
 def example(dtype, training, offset=0.0):
     torch.manual_seed(0)
     x = (torch.randn(3, 60, 7) + offset).to(dtype).requires_grad_()
     weight = torch.randn(11, 7).to(dtype).requires_grad_()
-    norm = nn.BatchNorm1d(11, momentum=0.3)
-    with torch.no_grad():
-        norm.weight.copy_(torch.randn(11))
-        norm.bias.copy_(torch.randn(11))
-        norm.running_mean.copy_(torch.randn(11))
-        norm.running_var.copy_(torch.rand(11) + 0.5)
-    return x, weight, norm.to(dtype).train(training)
+    norm = random_norm(nn.BatchNorm1d, 11, dtype)
+    return x, weight, norm.train(training)
 
 
 @pytest.mark.parametrize("training", [True, False])

@@ -175,9 +175,8 @@ def augment_views(
     mirrored = _uniform((batch, 1, 1, 1), 0.0, 1.0, like, generator) < 0.5
     rgb, gray = like.new_empty(batch, 3, size, size), like.new_empty(batch, 1, size, size)
     if views.device.type == "cpu":
-        draws = zip(
-            *(drawn.tolist() for drawn in (*jitter, turned.flatten(), mirrored.flatten())), strict=True
-        )
+        columns = (*jitter, turned.flatten(), mirrored.flatten())
+        draws = zip(*(column.tolist() for column in columns), strict=True)
         for view, draw, *pictures in zip(views, draws, rgb, gray[:, 0], strict=True):
             _augment_view(view, size, *draw, *pictures)
         return rgb, gray

@@ -1,23 +1,27 @@
 """Pictures that were decoded once, kept on disk for the rest of a training."""
 
+import errno
 import os
+import shutil
 import tempfile
 import weakref
 from pathlib import Path
 from threading import Lock
-from typing import IO
+from typing import Any
 
 import numpy as np
 from jaxtyping import UInt8
 
 from adacross.data.collection import Collection
 
+SPARED = 2 * 2**30  # bytes of the disk that are left to checkpoints and to others
+
 
 class DecodedViews:
     """A collection's pictures; each is decoded when it is first asked for, and copied from then on.
 
     Decoded pictures lie in a file without a name that vanishes with the process, however it ends. What does
-    not fit the limit, or the disk, is decoded every time.
+    not fit the limit, or would leave less than `SPARED` of the disk to checkpoints, is decoded every time.
 
     Args:
         collection: whose pictures.
@@ -33,8 +37,8 @@ class DecodedViews:
         self._room = limit // self._bytes
         self._places: dict[int, int] = {}
         self._folder = folder
-        self._keeping = Lock()
-        self._file: IO[bytes] | None = None
+        self._lock = Lock()
+        self._file: Any = None
 
     def views(self, shapes: np.ndarray, numbers: np.ndarray) -> UInt8[np.ndarray, "B H W 3"]:
         """Picture `numbers[b]` of shape `shapes[b]`, for every b: `(B, H, W, 3)`.
@@ -47,8 +51,7 @@ class DecodedViews:
             key = int(shape) * self.collection.info.views + int(number)
             if not self._read(key, picture):
                 picture[:] = self.collection.view(int(shape), int(number))
-                with self._keeping:
-                    self._keep(key, picture)
+                self._keep(key, picture)
         return found
 
     def _read(self, key: int, picture: np.ndarray) -> bool:
@@ -56,21 +59,27 @@ class DecodedViews:
         place = self._places.get(key)
         if self._file is None or place is None:
             return False
-        return os.preadv(self._file.fileno(), [picture.data], place * self._bytes) == self._bytes
+        with self._lock:
+            self._file.seek(place * self._bytes)
+            return self._file.readinto(picture.data) == self._bytes
 
     def _keep(self, key: int, picture: np.ndarray) -> None:
         """Write `picture` if there is room."""
-        place = len(self._places)
-        if place >= self._room or key in self._places:
-            return
-        try:
-            if self._file is None:
-                self._file = tempfile.TemporaryFile(dir=self._folder, buffering=0)  # noqa: SIM115
-                weakref.finalize(self, self._file.close)
-            written = os.pwrite(self._file.fileno(), picture.data, place * self._bytes)
-        except OSError:  # a full disk or a folder that cannot be written to: what there is, is enough
-            written = 0
-        if written == self._bytes:
-            self._places[key] = place
-        else:
-            self._room = place
+        with self._lock:
+            place = len(self._places)
+            if place >= self._room or key in self._places:
+                return
+            try:
+                if self._file is None:
+                    self._file = tempfile.TemporaryFile(dir=self._folder, buffering=0)  # noqa: SIM115
+                    weakref.finalize(self, self._file.close)
+                if shutil.disk_usage(self._folder).free < SPARED:
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+                self._file.seek(place * self._bytes)
+                written = self._file.write(picture.data)
+            except OSError:  # a full disk or a folder that cannot be written to: what there is, is enough
+                written = 0
+            if written == self._bytes:
+                self._places[key] = place
+            else:
+                self._room = place

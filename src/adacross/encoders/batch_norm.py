@@ -23,9 +23,14 @@ class BatchNorm2d(nn.BatchNorm2d):
         return _over_processes(self, x) if self.training and statistics_are_shared() else super().forward(x)
 
 
-def _over_processes(norm: nn.BatchNorm1d | nn.BatchNorm2d, x: Tensor) -> Tensor:
+def running(norm: nn.BatchNorm1d | nn.BatchNorm2d) -> tuple[Tensor, Tensor, float]:
+    """Running mean and variance, and their momentum; while training a batch is counted, as torch does."""
     state = norm.get_buffer  # they are there, which torch's types do not know
-    state("num_batches_tracked").add_(1)
+    if norm.training:
+        state("num_batches_tracked").add_(1)
     momentum = 0.1 if norm.momentum is None else norm.momentum
-    running = state("running_mean"), state("running_var")
-    return shared_batch_norm(x, norm.weight, norm.bias, *running, momentum, norm.eps)
+    return state("running_mean"), state("running_var"), momentum
+
+
+def _over_processes(norm: nn.BatchNorm1d | nn.BatchNorm2d, x: Tensor) -> Tensor:
+    return shared_batch_norm(x, norm.weight, norm.bias, *running(norm), norm.eps)

@@ -1,15 +1,14 @@
 """The layers that point encoders are made of: point by point, and over edges."""
 
-from typing import Any
-
 import torch
 from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
-from adacross.encoders.batch_norm import BatchNorm1d
+from adacross.encoders.batch_norm import BatchNorm1d, running
 from adacross.ops.edge import edge_convolution
-from adacross.ops.edge_pair import Layer, edge_pair_convolution
+from adacross.ops.edge_pair import edge_pair_convolution
 from adacross.ops.group_pool import pooled_groups
+from adacross.ops.layer import NormalizedLayer
 from adacross.ops.max_and_mean import max_and_mean_layer
 from adacross.ops.pool import pooled_layer
 
@@ -23,21 +22,19 @@ class _NormalizedLinear(nn.Module):
         self.norm = BatchNorm1d(outputs)
         self.slope = slope
 
-    def _norm_state(self) -> dict[str, Any]:
-        """BatchNorm's part of the fused layers' arguments; counts the batch as BatchNorm does."""
+    def fused(self, weight: Tensor | None = None) -> NormalizedLayer:
+        """What the fused layers of `adacross.ops` take; counts the batch as BatchNorm does.
+
+        Args:
+            weight: of the product, if it is not the layer's own.
+        """
         norm = self.norm
-        if self.training and norm.num_batches_tracked is not None:
-            norm.num_batches_tracked.add_(1)
-        return {
-            "gain": norm.weight,
-            "bias": norm.bias,
-            "running_mean": norm.running_mean,
-            "running_var": norm.running_var,
-            "training": self.training,
-            "momentum": norm.momentum,
-            "eps": norm.eps,
-            "slope": self.slope,
-        }
+        mean, var, momentum = running(norm)
+        if weight is None:
+            weight = self.linear.weight
+        return NormalizedLayer(
+            weight, norm.weight, norm.bias, mean, var, norm.training, momentum, norm.eps, self.slope
+        )
 
 
 class PointLayer(_NormalizedLinear):
@@ -65,20 +62,17 @@ class PointLayer(_NormalizedLinear):
         if self.linear.bias is not None:  # one more channel, always 1
             weight = torch.cat([weight, self.linear.bias[:, None]], 1)
             x = torch.cat([x, torch.ones_like(x[:, :, :1])], 2)
-        return pooled_layer(x, weight, **self._norm_state())
+        return pooled_layer(x, self.fused(weight))
 
     def max_and_mean(self, x: Float[Tensor, "B N Cin"]) -> Float[Tensor, "B twice_C"]:
         """Maximum and mean over points of `forward` side by side: see `adacross.ops.max_and_mean`."""
-        return max_and_mean_layer(x, self.linear.weight, **self._norm_state())
+        return max_and_mean_layer(x, self.fused())
 
     def pooled_groups(self, members: Float[Tensor, "n k L"], last: nn.Linear) -> Float[Tensor, "n D"]:
         """`forward` of a group's maximum beside its members (2 L = Cin), then the maximum over the group of
         `last`, without what is between: see `adacross.ops.group_pool`.
         """
-        product = self.linear
-        return pooled_groups(
-            members, product.weight, product.bias, last.weight, last.bias, **self._norm_state()
-        )
+        return pooled_groups(members, self.fused(), self.linear.bias, last.weight, last.bias)
 
     def joined(
         self, cloud: Float[Tensor, "B Ccloud"], x: Float[Tensor, "B N Cpoint"]
@@ -116,7 +110,7 @@ class EdgeLayer(_NormalizedLinear):
         self, x: Float[Tensor, "B N Cin"], neighbors: Int64[Tensor, "B N k"]
     ) -> Float[Tensor, "B N C"]:
         """`(B, N, Cin)` and `(B, N, k)` neighbours to `(B, N, C)`."""
-        return edge_convolution(x, neighbors, self.linear.weight, **self._norm_state())
+        return edge_convolution(x, neighbors, self.fused())
 
 
 class EdgePairLayer(nn.Module):
@@ -137,7 +131,4 @@ class EdgePairLayer(nn.Module):
         self, x: Float[Tensor, "B N Cin"], neighbors: Int64[Tensor, "B N k"]
     ) -> Float[Tensor, "B N C"]:
         """`(B, N, Cin)` and `(B, N, k)` neighbours to `(B, N, C)`."""
-        first, second = (
-            Layer(layer.linear.weight, **layer._norm_state()) for layer in (self.first, self.second)
-        )
-        return edge_pair_convolution(x, neighbors, first, second)
+        return edge_pair_convolution(x, neighbors, self.first.fused(), self.second.fused())

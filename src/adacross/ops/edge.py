@@ -22,6 +22,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
+from adacross.ops.layer import NormalizedLayer
 from adacross.ops.processes import averaging, mean_point, unbiased
 
 # Bytes of neighbours' rows gathered at a time: what a processor's cache holds, what keeps a GPU busy.
@@ -32,16 +33,7 @@ _GPU_BLOCK = 256 * 2**20
 def edge_convolution(
     x: Float[Tensor, "B N Cin"],
     neighbors: Int64[Tensor, "B N k"],
-    weight: Float[Tensor, "C twice_Cin"],
-    *,
-    gain: Float[Tensor, " C"],
-    bias: Float[Tensor, " C"],
-    running_mean: Float[Tensor, " C"],
-    running_var: Float[Tensor, " C"],
-    training: bool,
-    momentum: float = 0.1,
-    eps: float = 1e-5,
-    slope: float = 0.2,
+    layer: NormalizedLayer,
 ) -> Float[Tensor, "B N C"]:
     """1x1 convolution of the edges, BatchNorm, LeakyReLU and maximum over neighbours, as published.
 
@@ -53,41 +45,30 @@ def edge_convolution(
     Args:
         x: `(B, N, Cin)` features of the points.
         neighbors: `(B, N, k)` indices of each point's neighbours, usually with the point itself.
-        weight: `(C, 2 * Cin)`, for `[x_j - x_i ; x_i]`.
-        gain: `(C,)` BatchNorm's weight.
-        bias: `(C,)` BatchNorm's bias.
-        running_mean: `(C,)`.
-        running_var: `(C,)`.
-        training: normalise by this batch, or by the running statistics.
-        momentum: of the running statistics.
-        eps: added to the variance.
-        slope: of LeakyReLU below 0; 0 for ReLU.
+        layer: of the edges `[x_j - x_i ; x_i]`; weight `(C, 2 * Cin)`.
 
     Returns:
         `(B, N, C)` in the type of `x`.
     """
     dtype = torch.promote_types(x.dtype, torch.float32)
     with torch.autocast(x.device.type, enabled=False):
-        points, weight, gain, bias = x.to(dtype), weight.to(dtype), gain.to(dtype), bias.to(dtype)
-        if not training:
-            scale = gain * torch.rsqrt(running_var.to(dtype) + eps)
-            neighbor_weight, center_weight = _split(weight * scale[:, None])
-            v = nn.functional.linear(points, center_weight, bias - running_mean.to(dtype) * scale)
+        points, layer = x.to(dtype), layer.to(dtype)
+        if not layer.training:
+            scale, offset = layer.evaluated()
+            neighbor_weight, center_weight = _split(layer.weight * scale[:, None])
+            v = nn.functional.linear(points, center_weight, offset)
             best = neighbor_max(nn.functional.linear(points, neighbor_weight), neighbors)
-            return nn.functional.leaky_relu(best + v, slope).to(x.dtype)
+            return nn.functional.leaky_relu(best + v, layer.slope).to(x.dtype)
 
         # BatchNorm does not see a shift of all points; around their mean, squares lose no digits.
-        shift = mean_point(points)
-        sign = torch.where(gain < 0, -1.0, 1.0).to(dtype)
-        neighbor_weight, center_weight = _split(weight * sign[:, None])
+        shift, sign = mean_point(points), layer.sign
+        neighbor_weight, center_weight = _split(layer.weight * sign[:, None])
         centered = points - shift
         u, v = nn.functional.linear(centered, neighbor_weight), nn.functional.linear(centered, center_weight)
-        normal, mean, var = _NormalizedEdgeMax.apply(u, v, neighbors, eps, gain == 0)
-        with torch.no_grad():
-            mean = sign * mean + weight[:, x.shape[2] :] @ shift
-            running_mean.lerp_(mean.to(running_mean.dtype), momentum)
-            running_var.lerp_(var.to(running_var.dtype), momentum)
-        return nn.functional.leaky_relu(torch.addcmul(bias, normal, gain * sign), slope).to(x.dtype)
+        normal, mean, var = _NormalizedEdgeMax.apply(u, v, neighbors, layer.eps, layer.gain == 0)
+        layer.update(sign * mean + layer.weight[:, x.shape[2] :] @ shift, var)
+        best = torch.addcmul(layer.bias, normal, layer.gain * sign)
+        return nn.functional.leaky_relu(best, layer.slope).to(x.dtype)
 
 
 def neighbor_max(u: Float[Tensor, "B N C"], neighbors: Int64[Tensor, "B M k"]) -> Float[Tensor, "B M C"]:

@@ -12,13 +12,14 @@ the result and all gradients equal the published layer's to rounding.
 """
 
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from jaxtyping import Float, Int64
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
+from adacross.ops.layer import NormalizedLayer
 from adacross.ops.processes import averaging, mean_point, unbiased
 
 # Bytes of edges made at a time: what a processor's cache holds, what keeps a GPU busy.
@@ -26,37 +27,11 @@ _CPU_BLOCK = 2 * 2**20
 _GPU_BLOCK = 256 * 2**20
 
 
-class Layer(NamedTuple):
-    """A product without bias, BatchNorm and LeakyReLU; `slope` is LeakyReLU's below 0."""
-
-    weight: Tensor
-    gain: Tensor
-    bias: Tensor
-    running_mean: Tensor
-    running_var: Tensor
-    training: bool
-    momentum: float = 0.1
-    eps: float = 1e-5
-    slope: float = 0.2
-
-    def to(self, dtype: torch.dtype) -> "Layer":
-        """With weight, gain and bias in another type; the running statistics are the same tensors."""
-        return self._replace(weight=self.weight.to(dtype), gain=self.gain.to(dtype), bias=self.bias.to(dtype))
-
-    def affine(self, mean: Tensor, var: Tensor) -> tuple[Tensor, Tensor]:
-        """BatchNorm as `scale * x + offset`."""
-        scale = self.gain * torch.rsqrt(var.to(self.gain.dtype) + self.eps)
-        return scale, self.bias - mean.to(self.gain.dtype) * scale
-
-    @torch.no_grad()
-    def update(self, mean: Tensor, var: Tensor, count: int | Tensor) -> None:
-        """Move the running statistics as `torch.nn.BatchNorm2d` does (unbiased variance)."""
-        self.running_mean.lerp_(mean.to(self.running_mean.dtype), self.momentum)
-        self.running_var.lerp_(unbiased(var, count).to(self.running_var.dtype), self.momentum)
-
-
 def edge_pair_convolution(
-    x: Float[Tensor, "B N Cin"], neighbors: Int64[Tensor, "B N k"], first: Layer, second: Layer
+    x: Float[Tensor, "B N Cin"],
+    neighbors: Int64[Tensor, "B N k"],
+    first: NormalizedLayer,
+    second: NormalizedLayer,
 ) -> Float[Tensor, "B N C"]:
     """Two 1x1 convolutions of the edges, each with BatchNorm and LeakyReLU, and the maximum over neighbours.
 
@@ -83,21 +58,21 @@ def edge_pair_convolution(
             points = points - shift
             u, v = nn.functional.linear(points, neighbor), nn.functional.linear(points, center - neighbor)
             mean, var, edges = edge_moments(u, v, neighbors)
-            first.update(mean + (center @ shift), var, edges)
+            first.update(mean + (center @ shift), unbiased(var, edges))
         else:
             u, v = nn.functional.linear(points, neighbor), nn.functional.linear(points, center - neighbor)
             mean, var = first.running_mean, first.running_var
         scale, offset = first.affine(mean, var)
         u, v = u * scale, torch.addcmul(offset, v, scale)
 
-        sign = torch.where(second.gain < 0, -1.0, 1.0).to(dtype)
+        sign = second.sign
         best, mean, square = mixed_neighbor_max(
             u, v, neighbors, second.weight * sign[:, None], first.slope, moments=second.training
         )
         if second.training:
             (mean, square), edges = averaging()(torch.stack([mean, square]), neighbors.numel())
             var = (square - mean.square()).clamp_min(0)
-            second.update(mean * sign, var, edges)
+            second.update(mean * sign, unbiased(var, edges))
             mean = mean * sign
         else:
             mean, var = second.running_mean, second.running_var

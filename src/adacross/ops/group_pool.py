@@ -18,6 +18,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
+from adacross.ops.layer import NormalizedLayer
 from adacross.ops.processes import averaging, unbiased
 
 # Bytes of z worked on at a time: what a processor's cache holds, what keeps a GPU busy.
@@ -27,19 +28,10 @@ _GPU_BLOCK = 256 * 2**20
 
 def pooled_groups(
     members: Float[Tensor, "n k L"],
-    weight: Float[Tensor, "S twice_L"],
+    layer: NormalizedLayer,
     shift: Float[Tensor, " S"],
     last: Float[Tensor, "D S"],
     last_shift: Float[Tensor, " D"],
-    *,
-    gain: Float[Tensor, " S"],
-    bias: Float[Tensor, " S"],
-    running_mean: Float[Tensor, " S"],
-    running_var: Float[Tensor, " S"],
-    training: bool,
-    momentum: float = 0.1,
-    eps: float = 1e-5,
-    slope: float = 0.0,
 ) -> Float[Tensor, "n D"]:
     """`(n, k, L)` members to `(n, D)` tokens.
 
@@ -50,35 +42,26 @@ def pooled_groups(
 
     Args:
         members: x, n groups of k.
-        weight: A and B side by side.
+        layer: weight `(S, 2 * L)`, A and B side by side.
         shift: c.
         last: V.
         last_shift: v.
-        gain: BatchNorm's weight.
-        bias: BatchNorm's bias.
-        running_mean: `(S,)`.
-        running_var: `(S,)`.
-        training: normalise by these groups, or by the running statistics.
-        momentum: of the running statistics.
-        eps: added to the variance.
-        slope: of LeakyReLU below 0; 0 for ReLU.
 
     Returns:
         `(n, D)` in the type of `members`.
     """
     dtype = torch.promote_types(members.dtype, torch.float32)
     with torch.autocast(members.device.type, enabled=False):
-        x, weight, shift, last = (tensor.to(dtype) for tensor in (members, weight, shift, last))
-        gain, bias = gain.to(dtype), bias.to(dtype)
-        if training:
-            tokens, mean, var = _NormalizedPool.apply(x, weight, shift, gain, bias, last, eps, slope)
-            with torch.no_grad():
-                running_mean.lerp_(mean.to(running_mean.dtype), momentum)
-                running_var.lerp_(var.to(running_var.dtype), momentum)
+        x, shift, last, layer = members.to(dtype), shift.to(dtype), last.to(dtype), layer.to(dtype)
+        if layer.training:
+            tokens, mean, var = _NormalizedPool.apply(
+                x, layer.weight, shift, layer.gain, layer.bias, last, layer.eps, layer.slope
+            )
+            layer.update(mean, var)
         else:
-            scale = gain * torch.rsqrt(running_var.to(dtype) + eps)
-            constant = bias + (shift - running_mean.to(dtype)) * scale
-            tokens = _scaled_pool(x, weight * scale[:, None], constant, last, slope)
+            scale, offset = layer.evaluated()
+            constant = torch.addcmul(offset, shift, scale)
+            tokens = _scaled_pool(x, layer.weight * scale[:, None], constant, last, layer.slope)
         return (tokens + last_shift.to(dtype)).to(members.dtype)
 
 

@@ -20,6 +20,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
+from adacross.ops.layer import NormalizedLayer
 from adacross.ops.processes import averaging, mean_point, unbiased
 
 # Bytes of the layer's output worked on at a time: what a processor's cache holds, what keeps a GPU busy.
@@ -27,19 +28,7 @@ _CPU_BLOCK = 4 * 2**20
 _GPU_BLOCK = 256 * 2**20
 
 
-def max_and_mean_layer(
-    x: Float[Tensor, "B N Cin"],
-    weight: Float[Tensor, "C Cin"],
-    *,
-    gain: Float[Tensor, " C"],
-    bias: Float[Tensor, " C"],
-    running_mean: Float[Tensor, " C"],
-    running_var: Float[Tensor, " C"],
-    training: bool,
-    momentum: float = 0.1,
-    eps: float = 1e-5,
-    slope: float = 0.2,
-) -> Float[Tensor, "B twice_C"]:
+def max_and_mean_layer(x: Float[Tensor, "B N Cin"], layer: NormalizedLayer) -> Float[Tensor, "B twice_C"]:
     """Matrix product, BatchNorm and LeakyReLU; maximum and mean over points side by side.
 
     While training, the running statistics are updated in place as `torch.nn.BatchNorm1d` does (unbiased
@@ -49,36 +38,25 @@ def max_and_mean_layer(
 
     Args:
         x: `(B, N, Cin)` features of the points.
-        weight: `(C, Cin)`.
-        gain: `(C,)` BatchNorm's weight.
-        bias: `(C,)` BatchNorm's bias.
-        running_mean: `(C,)`.
-        running_var: `(C,)`.
-        training: normalise by this batch, or by the running statistics.
-        momentum: of the running statistics.
-        eps: added to the variance.
-        slope: of LeakyReLU below 0; 0 for ReLU.
+        layer: weight `(C, Cin)`.
 
     Returns:
         `(B, 2 * C)`, the maxima before the means, in the type of `x`.
     """
     dtype = torch.promote_types(x.dtype, torch.float32)
     with torch.autocast(x.device.type, enabled=False):
-        points, weight, gain, bias = x.to(dtype), weight.to(dtype), gain.to(dtype), bias.to(dtype)
-        if not training:
-            scale = gain * torch.rsqrt(running_var.to(dtype) + eps)
-            offset = bias - running_mean.to(dtype) * scale
-            return _evaluated(points, weight * scale[:, None], offset, slope).to(x.dtype)
+        points, layer = x.to(dtype), layer.to(dtype)
+        if not layer.training:
+            scale, offset = layer.evaluated()
+            return _evaluated(points, layer.weight * scale[:, None], offset, layer.slope).to(x.dtype)
 
         # BatchNorm does not see a shift of all points; around their mean, squares lose no digits.
-        shift = mean_point(points)
-        sign = torch.where(gain < 0, -1.0, 1.0).to(dtype)
+        shift, sign = mean_point(points), layer.sign
+        signed = layer.weight * sign[:, None], layer.gain * sign
         best, average, mean, var = _MaxAndMean.apply(
-            points - shift, weight * sign[:, None], gain * sign, bias, eps, slope
+            points - shift, *signed, layer.bias, layer.eps, layer.slope
         )
-        with torch.no_grad():
-            running_mean.lerp_((sign * mean + weight @ shift).to(running_mean.dtype), momentum)
-            running_var.lerp_(var.to(running_var.dtype), momentum)
+        layer.update(sign * mean + layer.weight @ shift, var)
         return torch.cat([best, average], 1).to(x.dtype)
 
 

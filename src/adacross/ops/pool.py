@@ -17,6 +17,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
+from adacross.ops.layer import NormalizedLayer
 from adacross.ops.processes import averaging, mean_point, unbiased
 
 # Bytes of the layer's output made at a time: what a processor's cache holds, what keeps a GPU busy.
@@ -24,19 +25,7 @@ _CPU_BLOCK = 8 * 2**20
 _GPU_BLOCK = 256 * 2**20
 
 
-def pooled_layer(
-    x: Float[Tensor, "B N Cin"],
-    weight: Float[Tensor, "C Cin"],
-    *,
-    gain: Float[Tensor, " C"],
-    bias: Float[Tensor, " C"],
-    running_mean: Float[Tensor, " C"],
-    running_var: Float[Tensor, " C"],
-    training: bool,
-    momentum: float = 0.1,
-    eps: float = 1e-5,
-    slope: float = 0.0,
-) -> Float[Tensor, "B C"]:
+def pooled_layer(x: Float[Tensor, "B N Cin"], layer: NormalizedLayer) -> Float[Tensor, "B C"]:
     """Matrix product, BatchNorm, (Leaky)ReLU and maximum over points.
 
     While training, the running statistics are updated in place as `torch.nn.BatchNorm1d` does (unbiased
@@ -46,36 +35,27 @@ def pooled_layer(
 
     Args:
         x: `(B, N, Cin)` features of the points.
-        weight: `(C, Cin)`.
-        gain: `(C,)` BatchNorm's weight.
-        bias: `(C,)` BatchNorm's bias.
-        running_mean: `(C,)`.
-        running_var: `(C,)`.
-        training: normalise by this batch, or by the running statistics.
-        momentum: of the running statistics.
-        eps: added to the variance.
-        slope: of LeakyReLU below 0; 0 for ReLU.
+        layer: weight `(C, Cin)`.
 
     Returns:
         `(B, C)` in the type of `x`.
     """
     dtype = torch.promote_types(x.dtype, torch.float32)
     with torch.autocast(x.device.type, enabled=False):
-        points, weight, gain, bias = x.to(dtype), weight.to(dtype), gain.to(dtype), bias.to(dtype)
-        if not training:
-            scale = gain * torch.rsqrt(running_var.to(dtype) + eps)
-            best = _largest_product(points, weight * scale[:, None])
-            return nn.functional.leaky_relu(best + (bias - running_mean.to(dtype) * scale), slope).to(x.dtype)
+        points, layer = x.to(dtype), layer.to(dtype)
+        if not layer.training:
+            scale, offset = layer.evaluated()
+            best = _largest_product(points, layer.weight * scale[:, None])
+            return nn.functional.leaky_relu(best + offset, layer.slope).to(x.dtype)
 
         # BatchNorm does not see a shift of all points; around their mean, squares lose no digits.
-        shift = mean_point(points)
-        sign = torch.where(gain < 0, -1.0, 1.0).to(dtype)
-        normal, mean, var = _NormalizedMax.apply(points - shift, weight * sign[:, None], eps, gain == 0)
-        with torch.no_grad():
-            mean = sign * mean + weight @ shift
-            running_mean.lerp_(mean.to(running_mean.dtype), momentum)
-            running_var.lerp_(var.to(running_var.dtype), momentum)
-        return nn.functional.leaky_relu(torch.addcmul(bias, normal, gain * sign), slope).to(x.dtype)
+        shift, sign = mean_point(points), layer.sign
+        normal, mean, var = _NormalizedMax.apply(
+            points - shift, layer.weight * sign[:, None], layer.eps, layer.gain == 0
+        )
+        layer.update(sign * mean + layer.weight @ shift, var)
+        best = torch.addcmul(layer.bias, normal, layer.gain * sign)
+        return nn.functional.leaky_relu(best, layer.slope).to(x.dtype)
 
 
 def _block(x: Float[Tensor, "B N Cin"], C: int) -> int:

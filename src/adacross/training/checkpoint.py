@@ -4,7 +4,6 @@ A run keeps its two newest: should the newest be damaged, the one before still i
 on the disk before the oldest goes.
 """
 
-import os
 import re
 import shutil
 from io import BytesIO
@@ -37,7 +36,6 @@ def save_checkpoint(run: Path, step: int, state: dict[str, Any]) -> Path:
     """
     path = Path(run) / "checkpoints" / f"step-{step:08d}.pt"
     save_state(path, state)
-    _settle(path.parent)
     for old in checkpoints(run)[:-KEEP]:
         old.unlink(missing_ok=True)
     return path
@@ -119,16 +117,6 @@ def take_back(run: Path, step: int) -> None:
     for path in [*folder.glob(".*"), *(folder / "checkpoints").glob(".*"), *(folder / "encoder").glob(".*")]:
         if _LEFT_OVER.fullmatch(path.name):
             shutil.rmtree(path) if path.is_dir() else path.unlink()
-
-
-def _settle(folder: Path) -> None:
-    """Wait until a folder's entries are on the disk (Windows has no way to ask)."""
-    if os.name == "posix":
-        handle = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
 
 
 def remove_run(run: Path) -> None:

@@ -141,9 +141,13 @@ class Group:
         content = BytesIO()
         if self.first:
             torch.save(state, content)
-        message = [content.getvalue()]
-        distributed.broadcast_object_list(message, group=self.control)
-        return torch.load(BytesIO(message[0]), map_location="cpu", weights_only=True)
+        size = torch.tensor(content.tell())
+        distributed.broadcast(size, 0, group=self.control)
+        message = torch.empty(int(size), dtype=torch.uint8)
+        if self.first:
+            message.copy_(torch.frombuffer(content.getbuffer(), dtype=torch.uint8))
+        distributed.broadcast(message, 0, group=self.control)
+        return torch.load(BytesIO(message.numpy().tobytes()), map_location="cpu", weights_only=True)
 
     @contextmanager
     def one_message(self) -> Iterator[None]:

@@ -5,7 +5,7 @@ that is NaN or infinite ends the run with its name; weights and optimiser are no
 are those from before. No step is skipped: in float32 and bfloat16, which have the same range, such a number
 is no accident of scaling, and a run without the step would not be the run that was asked for.
 
-The step lies in `<run>/nonfinite-step-XXXXXXXX`, with weights, shapes and seed, and is taken again by
+The step lies in `<run>/nonfinite-step-00000123`, with weights, shapes and seed, and is taken again by
 
     from adacross.training.nonfinite import replay
     replay("runs/parts/nonfinite-step-00000123")
@@ -184,7 +184,7 @@ def replay(folder: Path | str, device: str = "cpu") -> Replay:
     and version of torch, if the run was one process.
 
     Args:
-        folder: `<run>/nonfinite-step-XXXXXXXX`.
+        folder: `<run>/nonfinite-step-00000123`.
         device: where to compute.
 
     Raises:
