@@ -114,17 +114,27 @@ class Row:
 
 
 def compare(
-    jobs: dict[str, Callable[[], object]], turns: int, device: str | torch.device = "cpu"
+    jobs: dict[str, Callable[[], object]],
+    turns: int,
+    device: str | torch.device = "cpu",
+    warm_up: bool = True,
 ) -> dict[str, Timing]:
-    """Time jobs that take turns; an uncounted first turn warms up and says how much memory is needed."""
+    """Time jobs that take turns.
+
+    A first turn warms up and says how much memory is needed; it counts only with `warm_up` false, for jobs of
+    minutes.
+    """
     wait = torch.cuda.synchronize if torch.device(device).type == "cuda" else lambda: None
     seconds: dict[str, list[float]] = {name: [] for name in jobs}
     memory: dict[str, float | None] = {}
     with progress_bar("turns") as progress:
-        task = progress.add_task(" and ".join(jobs), total=turns + 1, note="")
+        task = progress.add_task(" and ".join(jobs), total=turns + warm_up, note="")
         for name, job in jobs.items():
+            start = time.perf_counter()
             memory[name] = peak_mib(job, device)
-        for _ in range(turns):
+            if not warm_up:
+                seconds[name].append(time.perf_counter() - start)
+        for _ in range(turns - (not warm_up)):
             progress.advance(task)
             for name, job in jobs.items():
                 wait()

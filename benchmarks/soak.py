@@ -16,6 +16,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -31,7 +32,7 @@ from adacross.training.checkpoint import KEEP
 
 WARM_UP = 0.15  # part of the time that is not judged
 MEMORY = 32.0  # MiB that a process may grow by, from the first third to the last, and along a fitted line
-HANDLES = 8  # the same; a preparation opens pipes to its workers and closes them
+HANDLES = 2  # file handles at rest, the same: a preparation opens pipes to its workers and closes them
 AFTER = 20  # steps of the resumed run
 OPTIONS = [
     *("--method", "crosspoint", "--encoder", "pointnet", "--image-depth", "18", "--image-width", "16"),
@@ -67,11 +68,11 @@ class Check:
     met: bool
 
 
-def growth(samples: list[Sample], quantity: str) -> tuple[float, float]:
+def growth(samples: list[Sample], quantity: str, level: Callable[[np.ndarray], float]) -> tuple[float, float]:
     """By how much a quantity grew after the warm-up.
 
     Returns:
-        Maximum of the last third minus that of the first, and the rise of a line fitted to the second half.
+        `level` of the last third minus that of the first, and the rise of a line fitted to the second half.
     """
     judged = [sample for sample in samples if sample.seconds >= WARM_UP * samples[-1].seconds]
     values = np.array([getattr(sample, quantity) for sample in judged], dtype=float)
@@ -79,14 +80,15 @@ def growth(samples: list[Sample], quantity: str) -> tuple[float, float]:
     third, half = max(len(values) // 3, 1), len(values) // 2
     slope = np.polyfit(seconds[half:], values[half:], 1)[0]
     rise = slope * (seconds[-1] - seconds[half])
-    return float(values[-third:].max() - values[:third].max()), float(rise)
+    return float(level(values[-third:]) - level(values[:third])), float(rise)
 
 
 def flat(name: str, samples: list[Sample]) -> list[Check]:
     """Whether a process's memory and file handles stayed as they were."""
     checks = []
-    for quantity, unit, limit in (("mib", "MiB", MEMORY), ("handles", "file handles", HANDLES)):
-        step, rise = growth(samples, quantity)
+    quantities = (("mib", "MiB", MEMORY, np.max), ("handles", "file handles", HANDLES, np.min))
+    for quantity, unit, limit, level in quantities:
+        step, rise = growth(samples, quantity, level)
         found = f"{step:+.1f}, {rise:+.1f} {unit}"
         allowed = f"at most {limit:.0f} more by thirds, by a line"
         checks.append(Check(f"{name}: {unit}", found, allowed, step <= limit and rise <= limit))

@@ -46,8 +46,9 @@ def test_a_log_with_gaps_or_repetitions_is_found(tmp_path: Path, steps: list[int
 def test_all_of_it_at_toy_size(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ):
-    """Too short to judge memory by; everything else must hold."""
+    """Too short to judge memory by, or to see a preparation at rest; everything else must hold."""
     monkeypatch.setattr(soak, "AFTER", 3)
+    monkeypatch.setattr(soak, "HANDLES", 8)
     out = tmp_path / "soak.json"
     sizes = ["--minutes", "0.1", "--shapes", "160", "--folder", str(tmp_path)]
     soak.main([*sizes, "--out", str(out)])

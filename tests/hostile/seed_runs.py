@@ -7,6 +7,7 @@ from typing import Any
 
 import seed_files
 from seed_files import example, write
+from toy import TOY_RETRIEVAL
 
 RESULTS = {
     "few-shot": "adacross.evaluation.few_shot.measure:FewShotResult",
@@ -17,12 +18,6 @@ LINEAR: dict[str, Any] = {
     "task": "linear", "data": "shapes", "points": 64, "train": 8, "test": 4, "classifier": "linear SVM",
     "seeds": [0, 1], "classes": ["a", "b"], "pretrained": _FIGURES, "untrained": _FIGURES,
     "gain": 0.25, "confusion": [[2, 0], [1, 1]],
-}  # fmt: skip
-RETRIEVAL: dict[str, Any] = {
-    "task": "retrieval", "data": "shapes", "gallery": 4, "queries": 4, "chance_recall_at_1": 0.25,
-    "image_to_shape": {"recall@1": 0.5, "recall@10": 1.0, "mAP": 0.6},
-    "shape_to_image": {"recall@1": 0.5, "recall@10": 1.0, "mAP": None},
-    "examples": [{"query": 3, "view": 1, "results": [3, 2]}], "neighbours": [{"query": 0, "results": [2]}],
 }  # fmt: skip
 
 
@@ -76,7 +71,7 @@ def run(root: Path) -> None:
     look = {"kind": "monitor", "step": 3, "epoch": 0.3, "probe_accuracy": 0.5, "recall_at_1": 0.5}
     write(root, "log.jsonl", "".join(json.dumps(record) + "\n" for record in (*steps, look)))
     write(root, "evaluation/linear.json", json.dumps(LINEAR, indent=1))
-    write(root, "evaluation/retrieval.json", json.dumps(RETRIEVAL, indent=1))
+    write(root, "evaluation/retrieval.json", json.dumps(TOY_RETRIEVAL, indent=1))
     for task, kind in RESULTS.items():
         module, _, name = kind.partition(":")
         value = example(getattr(import_module(module), name))

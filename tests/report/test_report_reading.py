@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from toy import TOY_RETRIEVAL
 
 from adacross.errors import UserError
 from adacross.report import reading, write_report
@@ -17,12 +18,6 @@ LINEAR: dict[str, Any] = {
     "pretrained": {"accuracy": [1, 0.5], "mean": 0.75, "std": 0.25, "C": [0.1, 1]},
     "untrained": {"accuracy": [0.5, 0.5], "mean": 0.5, "std": 0.0, "C": [1, 1]},
     "gain": 0.25, "confusion": [[2, 0], [1, 1]],
-}  # fmt: skip
-RETRIEVAL: dict[str, Any] = {
-    "task": "retrieval", "data": "shapes", "gallery": 4, "queries": 4, "chance_recall_at_1": 0.25,
-    "image_to_shape": {"recall@1": 0.5, "recall@10": 1.0, "mAP": 0.6},
-    "shape_to_image": {"recall@1": 0.5, "recall@10": 1.0, "mAP": None},
-    "examples": [{"query": 3, "view": 1, "results": [3, 2]}], "neighbours": [{"query": 0, "results": [2]}],
 }  # fmt: skip
 
 
@@ -87,7 +82,7 @@ def test_a_run_without_log_has_no_steps(run: Path) -> None:
 def test_results_come_back(run: Path) -> None:
     (run / "evaluation").mkdir()
     (run / "evaluation" / "linear.json").write_text(json.dumps(LINEAR))
-    (run / "evaluation" / "retrieval.json").write_text(json.dumps(RETRIEVAL))
+    (run / "evaluation" / "retrieval.json").write_text(json.dumps(TOY_RETRIEVAL))
     linear, retrieval = reading.read_linear(run), reading.read_retrieval(run)
     assert linear is not None
     assert linear.pretrained.accuracy == (1.0, 0.5)
@@ -111,7 +106,7 @@ def test_results_come_back(run: Path) -> None:
 )
 def test_a_result_of_another_form_is_refused(run: Path, task: str, change: dict[str, Any]) -> None:
     (run / "evaluation").mkdir()
-    good = LINEAR if task == "linear" else RETRIEVAL
+    good = LINEAR if task == "linear" else TOY_RETRIEVAL
     (run / "evaluation" / f"{task}.json").write_text(json.dumps(good | change))
     read = reading.read_linear if task == "linear" else reading.read_retrieval
     with pytest.raises(UserError, match=f"adacross evaluate {task}"):

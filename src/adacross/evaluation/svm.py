@@ -91,30 +91,47 @@ def fit_svm(
     Raises:
         UserError: features that are not finite.
     """
-    from sklearn.model_selection import StratifiedKFold
-
     features, labels, order = _by_class(train, train_labels)
     candidates = [float(c / max(features.var(axis=0).mean(), 1e-300)) for c in C_GRID]
     gram = features @ features.T
-    places = np.argsort(order)  # where each row went; the folds are those of the rows as they came
-    splits = list(StratifiedKFold(folds, shuffle=True, random_state=seed).split(train, train_labels))
+    splits = _folds(train_labels, folds, seed, np.argsort(order))
 
     def accuracies(fold: tuple[np.ndarray, np.ndarray]) -> list[float]:
-        fit, check = (np.sort(places[rows]) for rows in fold)
-        to_fit, to_check = gram[np.ix_(fit, fit)], gram[np.ix_(fit, check)]
-        found = []
-        for penalty in candidates:
-            machine = _solve(to_fit, labels[fit], penalty)
-            sums, intercepts = _over_pairs(machine, to_check)
-            predicted = _elect(sums.T + intercepts, machine.classes_)
-            found.append(float(np.mean(predicted == labels[check])))
-        return found
+        return _accuracies(gram, labels, *fold, candidates)
 
     with ThreadPoolExecutor(os.cpu_count()) as threads:  # libsvm lets other threads run
         means = np.mean(list(threads.map(accuracies, splits)), axis=0).round(9)
     best = candidates[int(means.argmax())]
     machine = _solve(gram, labels, best)
     return Machines(machine.classes_, *_over_pairs(machine, features), best)
+
+
+def _folds(
+    labels: Int64[np.ndarray, " n"], folds: int, seed: int, places: Int64[np.ndarray, " n"]
+) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Rows to fit on and to check, ascending; folds are those of the rows as they came, now at `places`."""
+    from sklearn.model_selection import StratifiedKFold
+
+    split = StratifiedKFold(folds, shuffle=True, random_state=seed).split(labels, labels)
+    return [(np.sort(places[fit]), np.sort(places[check])) for fit, check in split]
+
+
+def _accuracies(
+    gram: Float64[np.ndarray, "n n"],
+    labels: Int64[np.ndarray, " n"],
+    fit: Int64[np.ndarray, " a"],
+    check: Int64[np.ndarray, " b"],
+    candidates: list[float],
+) -> list[float]:
+    """The accuracy on the rows to check of the machines fitted with each C on the others."""
+    to_fit, to_check = gram[np.ix_(fit, fit)], gram[np.ix_(fit, check)]
+    found = []
+    for penalty in candidates:
+        machine = _solve(to_fit, labels[fit], penalty)
+        sums, intercepts = _over_pairs(machine, to_check)
+        predicted = _elect(sums.T + intercepts, machine.classes_)
+        found.append(float(np.mean(predicted == labels[check])))
+    return found
 
 
 def fixed_svm(
