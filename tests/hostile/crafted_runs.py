@@ -260,12 +260,12 @@ def linear() -> dict[str, bytes]:
 
 
 def retrieval() -> dict[str, bytes]:
-    from seed_runs import RETRIEVAL
+    from toy import TOY_RETRIEVAL
 
     return JSONS | {
-        "markup": json.dumps(markup(RETRIEVAL)).encode(),
-        "recall at no number": json.dumps(RETRIEVAL | {"image_to_shape": {"recall@x": 1, "mAP": 1}}).encode(),
-        "shape -1": json.dumps(RETRIEVAL | {"examples": [{"query": -1, "results": [10**12]}]}).encode(),
+        "markup": json.dumps(markup(TOY_RETRIEVAL)).encode(),
+        "recall at no number": json.dumps(TOY_RETRIEVAL | {"image_to_shape": {"recall@x": 1}}).encode(),
+        "shape -1": json.dumps(TOY_RETRIEVAL | {"examples": [{"query": -1, "results": [10**12]}]}).encode(),
     }
 
 

@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from test_report_reading import RETRIEVAL
 from test_sections import EVIL, Reader, said
+from toy import TOY_RETRIEVAL
 
 from adacross.data.collection import Collection
 from adacross.data.columns import encode_view
@@ -171,7 +171,7 @@ def test_an_encoder_without_pictures_has_shapes_only(searched: RunData) -> None:
 
 def test_an_older_result_is_read_and_says_what_it_lacks(full_run: RunData, tmp_path: Path) -> None:
     (tmp_path / "evaluation").mkdir()
-    (tmp_path / "evaluation" / "retrieval.json").write_text(json.dumps(RETRIEVAL))
+    (tmp_path / "evaluation" / "retrieval.json").write_text(json.dumps(TOY_RETRIEVAL))
     retrieval = reading.read_retrieval(tmp_path)
     assert retrieval
     assert retrieval.shape_to_shape is None
@@ -181,7 +181,7 @@ def test_an_older_result_is_read_and_says_what_it_lacks(full_run: RunData, tmp_p
     assert "Searches among shapes were not measured yet" in text
     assert "adacross evaluate retrieval" in text
     for wrong in ({"shape_to_shape": {"points": 3}}, {"same_object": []}, {"std": {"image_to_shape": [1]}}):
-        (tmp_path / "evaluation" / "retrieval.json").write_text(json.dumps(RETRIEVAL | wrong))
+        (tmp_path / "evaluation" / "retrieval.json").write_text(json.dumps(TOY_RETRIEVAL | wrong))
         with pytest.raises(Exception, match="adacross evaluate retrieval"):
             reading.read_retrieval(tmp_path)
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import make_cloud
+from made_up import make_cloud
 from test_sections import EVIL, Reader, said
 
 from adacross.data.corruptions import FAMILIES, KINDS
