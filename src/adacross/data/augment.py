@@ -33,9 +33,10 @@ def _uniform(shape: tuple[int, ...], low: float, high: float, like: Tensor, gene
 
 def unit_sphere(points: Float[Tensor, "B N 3"]) -> Float[Tensor, "B N 3"]:
     """Move each cloud's centroid to 0 and its farthest point to distance 1."""
-    centred = points - points.mean(dim=1, keepdim=True)
-    radius = centred.norm(dim=2).amax(dim=1)[:, None, None]
-    return centred / radius.clamp_min(torch.finfo(points.dtype).tiny)
+    columns = points.mT.contiguous()  # coordinates that lie side by side are worked on several times faster
+    columns = columns - columns.mean(dim=2, keepdim=True)
+    radius = columns.square().sum(dim=1).amax(dim=1).sqrt()[:, None, None]
+    return (columns / radius.clamp_min(torch.finfo(points.dtype).tiny)).mT.contiguous()
 
 
 def rotate_y(points: Float[Tensor, "B N 3"], angle: Float[Tensor, " B"]) -> Float[Tensor, "B N 3"]:
@@ -43,7 +44,7 @@ def rotate_y(points: Float[Tensor, "B N 3"], angle: Float[Tensor, " B"]) -> Floa
     cos, sin, zero = angle.cos(), angle.sin(), torch.zeros_like(angle)
     rows = [cos, zero, sin, zero, torch.ones_like(angle), zero, -sin, zero, cos]
     rotation = torch.stack(rows, dim=1).view(-1, 3, 3)
-    return points @ rotation.mT
+    return (rotation @ points.mT).mT
 
 
 def augment_points(points: Float[Tensor, "B N 3"], generator: Generator) -> Float[Tensor, "B N 3"]:
@@ -59,17 +60,19 @@ def augment_points(points: Float[Tensor, "B N 3"], generator: Generator) -> Floa
         generator: a generator on the same device as `points`; the only source of randomness.
     """
     batch, count, _ = points.shape
-    points = unit_sphere(points)
-    points = points * _uniform((batch, 1, 1), *SCALE, points, generator)
-    points = rotate_y(points, _uniform((batch,), 0.0, 2 * torch.pi, points, generator))
-    extent = points.amax(dim=1, keepdim=True) - points.amin(dim=1, keepdim=True)
-    points = points + extent * _uniform((batch, 1, 3), -TRANSLATION, TRANSLATION, points, generator)
     options = {"device": points.device, "dtype": points.dtype, "generator": generator}
-    noise = drawn(torch.randn, points.shape, **options)
-    points = points + (JITTER_STD * noise).clamp(-JITTER_CLIP, JITTER_CLIP)
+    turned = unit_sphere(points) * _uniform((batch, 1, 1), *SCALE, points, generator)
+    turned = rotate_y(turned, _uniform((batch,), 0.0, 2 * torch.pi, points, generator))
+    columns = turned.mT.contiguous()  # (B, 3, N), see `unit_sphere`
+    extent = columns.amax(dim=2, keepdim=True) - columns.amin(dim=2, keepdim=True)
+    shift = _uniform((batch, 1, 3), -TRANSLATION, TRANSLATION, points, generator)
+    columns = columns.add_(extent * shift.mT)
+    noise = drawn(torch.randn, points.shape, **options).mul_(JITTER_STD).clamp_(-JITTER_CLIP, JITTER_CLIP)
+    columns = columns.add_(noise.mT.contiguous())
     rate = _uniform((batch, 1), 0.0, DROPOUT, points, generator)
-    dropped = _uniform((batch, count), 0.0, 1.0, points, generator) < rate
-    return torch.where(dropped[:, :, None], points[:, :1], points)
+    dropped = (_uniform((batch, count), 0.0, 1.0, points, generator) < rate).to(points.dtype)[:, None]
+    # to multiply by 0 and 1 is exact, and faster than to choose
+    return (columns * (1 - dropped)).addcmul_(columns[:, :, :1], dropped).mT.contiguous()
 
 
 def scale_and_shift(points: Float[Tensor, "B N 3"], generator: Generator) -> Float[Tensor, "B N 3"]:
@@ -177,8 +180,9 @@ def augment_views(
     if views.device.type == "cpu":
         columns = (*jitter, turned.flatten(), mirrored.flatten())
         draws = zip(*(column.tolist() for column in columns), strict=True)
+        planes = torch.empty(4, size * size)  # one for all views, so that it stays in the cache
         for view, draw, *pictures in zip(views, draws, rgb, gray[:, 0], strict=True):
-            _augment_view(view, size, *draw, *pictures)
+            _augment_view(_resized(view[None], size)[0], planes, *draw, *pictures)
         return rgb, gray
     step = max(1, _GPU_BLOCK // (12 * size * size))
     for start in range(0, batch, step):
@@ -192,8 +196,8 @@ def augment_views(
 
 
 def _augment_view(
-    view: UInt8[Tensor, "H W 3"],
-    size: int,
+    view: UInt8[Tensor, "3 S S"],
+    planes: Float[Tensor, "4 P"],
     order: list[int],
     factors: list[float],
     turned: bool,
@@ -206,14 +210,25 @@ def _augment_view(
     Brightness and contrast are affine, the same for every channel; saturation commutes with that and keeps
     the luma. So they are only noted down as `scale` and `offset`. Pixels change by saturation, and by the
     clip to 0..1, which can matter only after a factor above 1.
+
+    Args:
+        view: as stored, resized; read fastest where its planes lie one after the other.
+        planes: overwritten.
+        order: of `_BRIGHTNESS`, `_CONTRAST` and `_SATURATION`.
+        factors: theirs.
+        turned: whether the grey picture is flipped.
+        mirrored: whether the colour picture is.
+        rgb: filled in.
+        gray: filled in.
     """
-    planes = _to_planes(view, size)
-    colors, light = planes[:3], planes[3:]
+    size = view.shape[-1]
+    colors, light = planes[:3], planes[3:]  # 0..255, and their luma
+    colors.view_as(view).copy_(view)
+    torch.mm(_floats(LUMA)[None], colors, out=light)
     grays = light.view(size, size)
-    torch.add(
-        _floats(-GRAY_MEAN / GRAY_STD), grays.flip(-1) if turned else grays, alpha=1 / GRAY_STD, out=gray
-    )
-    scale, offset, clipped = 1.0, 0.0, False
+    grays = grays.flip(-1) if turned else grays
+    torch.add(_floats(-GRAY_MEAN / GRAY_STD), grays, alpha=1 / (255 * GRAY_STD), out=gray)
+    scale, offset, clipped = 1 / 255, 0.0, False
     for kind, factor in zip(order, factors, strict=True):
         if clipped and kind != _BRIGHTNESS:
             torch.mm(_floats(LUMA)[None], colors, out=light)
@@ -230,13 +245,6 @@ def _augment_view(
     images = images.flip(-1) if mirrored else images
     for image, mean, std, place in zip(images, RGB_MEAN, RGB_STD, rgb, strict=True):
         torch.add(_floats((offset - mean) / std), image, alpha=scale / std, out=place)
-
-
-def _to_planes(view: UInt8[Tensor, "H W 3"], size: int) -> Float[Tensor, "4 P"]:
-    """Red, green, blue and luma of a resized view, 0..1."""
-    pixels = _resized(view[None], size)[0].permute(1, 2, 0).reshape(-1, 3).float()
-    mix = torch.cat([torch.eye(3), _floats(LUMA)[None]]) / 255
-    return mix @ pixels.T
 
 
 def _floats(value: float | tuple[float, ...]) -> Tensor:
