@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from jaxtyping import UInt8
+from jaxtyping import Float64, UInt8
 
 from adacross.data.columns import from_bytes, to_batch, to_bytes
 from adacross.data.formats import LOAD
@@ -56,9 +56,25 @@ def read_answer(answer: bytes) -> Answer:
     return Answer(from_bytes(content[end:]), content[_LENGTH:end].decode())
 
 
-def make_row(
+@dataclass(frozen=True, eq=False)
+class Made:
+    """A shape, the center `(3,)` and scale that undo its frame, and what is not as it should be."""
+
+    shape: Shape
+    center: Float64[np.ndarray, "3"]
+    scale: float
+    remark: str
+
+
+def make_row(item: Item, **wanted: Any) -> tuple[pa.RecordBatch, str]:
+    """As `make_shape`: one row of a collection, and the remark."""
+    made = make_shape(item, **wanted)
+    return to_batch(made.shape, made.center, made.scale), made.remark
+
+
+def make_shape(
     item: Item, *, kind: Kind, split: Split, points: int, views: int, size: int, seed: int, parts: list[str]
-) -> tuple[pa.RecordBatch, str]:
+) -> Made:
     """Read an item, sample it, bring it into the common frame and draw it, where it brings no pictures.
 
     All randomness comes from the seed and the item's id, so a shape does not depend on its neighbours, on the
@@ -69,13 +85,10 @@ def make_row(
         kind: the format that reads it.
         split: which split the row is for.
         points: points to sample, or to keep where the source has points.
-        views: pictures to draw, or to keep where the source has pictures.
+        views: pictures to draw, or to keep where the source has pictures; 0 for none.
         size: their side in pixels.
         seed: of the whole preparation.
         parts: names of all parts of the collection, empty for none.
-
-    Returns:
-        One row, and what is not as it should be, "" for nothing.
 
     Raises:
         BrokenShapeError: the item cannot become a shape.
@@ -99,13 +112,15 @@ def make_row(
             # -1 (clutter) picks the last entry
             part = np.array([*(parts.index(name) for name in loaded.part_names), -1])[cloud.part]
     label = item.label if item.label >= 0 else None
-    return to_batch(Shape(item.id, normal_points, split, label, part, pictures), center, scale), remark
+    return Made(Shape(item.id, normal_points, split, label, part, pictures), center, scale, remark)
 
 
 def _pictures(
     loaded: Loaded, cloud: Cloud, views: int, size: int, rng: np.random.Generator
 ) -> tuple[UInt8[np.ndarray, "V size size 3"], str]:
     """Return the pictures that a shape brings, or drawn ones, and what is not as it should be."""
+    if not views:
+        return np.zeros((0, size, size, 3), dtype=np.uint8), loaded.remark
     pictures, remarks = read_views(loaded.pictures, views, size)
     remarks = [remark for remark in (loaded.remark, *remarks) if remark]
     if pictures is None:

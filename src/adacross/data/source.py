@@ -12,7 +12,15 @@ from adacross.data.shape import Cloud, Mesh, Split
 
 Axis = Literal["x", "y", "z"]
 Kind = Literal[
-    "meshes", "modelnet40", "modelnet_text", "scanobjectnn", "shapenet", "shapenetpart", "s3dis", "builtin"
+    "meshes",
+    "modelnet40",
+    "modelnet_text",
+    "scanobjectnn",
+    "shapenet",
+    "shapenetpart",
+    "s3dis",
+    "builtin",
+    "files",
 ]
 
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from adacross.data.formats import (
     builtin,
+    files,
     meshes,
     modelnet40,
     modelnet_text,
@@ -34,6 +35,7 @@ LOAD: dict[Kind, Callable[[Item, int, np.random.Generator], Loaded]] = {
     "shapenetpart": shapenetpart.load,
     "s3dis": s3dis.load,
     "builtin": builtin.load,
+    "files": files.load,  # named one by one, not found
 }
 LAYOUTS: dict[Kind, str] = {
     "meshes": f"mesh files ({', '.join(sorted(UP))}) in any layout",

@@ -1,0 +1,127 @@
+"""What can be typed behind `adacross`: a literal dictionary from command to function."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Command:
+    """Where a command's function lives, what it is for, and how it is typed.
+
+    With `gathers`, all words before the last are the first parameter, a list.
+    """
+
+    function: str
+    summary: str
+    examples: tuple[str, ...]
+    gathers: bool = False
+
+
+COMMANDS = {
+    "demo": Command(
+        "adacross.demo:demo",
+        "everything on built-in shapes, in minutes on a laptop; ends with report.html",
+        ("adacross demo", "adacross demo --folder my-demo --seeds 3", "adacross demo --full"),
+    ),
+    "prepare": Command(
+        "adacross.data.prepare:prepare",
+        "meshes, clouds or built-in shapes -> a collection with pictures",
+        (
+            "adacross prepare parts/ collections/parts --up z",
+            "adacross prepare modelnet40_ply_hdf5_2048/ collections/modelnet10 --variant modelnet10",
+            "adacross prepare h5_files/ collections/scanobjectnn --variant pb_t50_rs --views 1",
+            "adacross prepare crosspoint-data/ collections/shapenet --views 24 --size 137 --test-fraction 0",
+            "adacross prepare builtin collections/builtin --count 3000 --variant scanned",
+            "adacross prepare parts/ collections/parts --engine ray --ray-address auto",
+        ),
+    ),
+    "inspect": Command(
+        "adacross.data.inspect:inspect",
+        "what is this folder, what is missing, what is broken; draws a contact sheet",
+        ("adacross inspect collections/parts", "adacross inspect parts/"),
+    ),
+    "pretrain": Command(
+        "adacross.training.pretrain:pretrain",
+        "collection -> a run with an encoder",
+        (
+            "adacross pretrain collections/parts --method adacrossnet --encoder dgcnn",
+            "adacross pretrain collections/parts --config adacrossnet_pointnet_laptop --epochs 50",
+            "adacross pretrain s3://bucket/parts --run runs/parts",
+            "adacross pretrain collections/parts --config recipe.yaml --resume auto",
+        ),
+    ),
+    "evaluate linear": Command(
+        "adacross.evaluation.linear:evaluate_linear",
+        "linear SVM on frozen features, beside the same encoder untrained",
+        (
+            "adacross evaluate linear runs/parts collections/parts",
+            "adacross evaluate linear 'runs/parts-seed*' collections/parts",
+            "adacross evaluate linear runs/shapenet collections/modelnet40 --as crosspoint",
+        ),
+    ),
+    "evaluate few-shot": Command(
+        "adacross.evaluation.few_shot.measure:evaluate_few_shot",
+        "a few labelled shapes of a few classes: accuracy over many episodes",
+        (
+            "adacross evaluate few-shot runs/parts collections/parts",
+            "adacross evaluate few-shot runs/parts collections/parts --ways '[5]' --shots '[1, 5]'",
+            "adacross evaluate few-shot runs/shapenet collections/modelnet40 --as point-m2ae",
+        ),
+    ),
+    "evaluate fine-tune": Command(
+        "adacross.evaluation.fine_tune:evaluate_fine_tune",
+        "train the whole network with 1 %, 10 % and 100 % of the labels, beside one from scratch",
+        (
+            "adacross evaluate fine-tune runs/parts collections/parts",
+            "adacross evaluate fine-tune runs/parts collections/parts --fractions '[1.0]' --votes 10",
+            "adacross evaluate fine-tune runs/shapenet collections/modelnet40 --as adacrossnet",
+        ),
+    ),
+    "evaluate part-seg": Command(
+        "adacross.evaluation.segmentation.parts:evaluate_part_segmentation",
+        "a part for every point: instance and class mIoU, beside a network from scratch",
+        (
+            "adacross evaluate part-seg runs/shapenet collections/shapenetpart",
+            "adacross evaluate part-seg runs/parts collections/parts --fractions '[0.1]' --epochs 20",
+        ),
+    ),
+    "evaluate sem-seg": Command(
+        "adacross.evaluation.segmentation.scenes:evaluate_semantic_segmentation",
+        "a class for every point of a room: overall accuracy and mIoU by held-out area",
+        (
+            "adacross evaluate sem-seg runs/shapenet collections/s3dis",
+            "adacross evaluate sem-seg runs/shapenet collections/s3dis --areas '[1, 2, 3, 4, 5, 6]'",
+        ),
+    ),
+    "evaluate retrieval": Command(
+        "adacross.evaluation.retrieval.measure:evaluate_retrieval",
+        "picture to shape, shape to picture, shape to shape: recall@k, mAP",
+        (
+            "adacross evaluate retrieval runs/parts collections/parts",
+            "adacross evaluate retrieval runs/parts/encoder collections/parts --output retrieval.json",
+        ),
+    ),
+    "evaluate robustness": Command(
+        "adacross.evaluation.robustness.measure:evaluate_robustness",
+        "accuracy under 15 corruptions at 5 severities, any rotation, and fewer points",
+        ("adacross evaluate robustness runs/parts collections/parts",),
+    ),
+    "evaluate images": Command(
+        "adacross.evaluation.images.measure:evaluate_images",
+        "few-shot classification of pictures with the pre-trained image tower",
+        ("adacross evaluate images runs/parts CIFAR-FS/",),
+    ),
+    "evaluate compare": Command(
+        "adacross.evaluation.compare.measure:evaluate_compare",
+        "several encoders on the same seeds: one table with significance",
+        (
+            "adacross evaluate compare runs/crosspoint runs/adacrossnet collections/parts",
+            "adacross evaluate compare runs/a runs/b collections/parts --task few-shot --output a-and-b.json",
+        ),
+        gathers=True,
+    ),
+    "report": Command(
+        "adacross.report:write_report",
+        "a run -> one HTML page to look at",
+        ("adacross report runs/parts",),
+    ),
+}

@@ -1,0 +1,64 @@
+"""Single files, each a mesh or a cloud: what a user asks about, from anywhere."""
+
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float32
+
+from adacross.data.formats.mesh_files import UP, read_mesh, read_ply
+from adacross.data.formats.point_text import read_rows
+from adacross.data.shape import Cloud, Mesh
+from adacross.data.source import BrokenShapeError, Item, Loaded
+from adacross.files import file_size
+
+_SEPARATORS = {".csv": ",", ".pts": None, ".txt": None, ".xyz": None}  # of clouds in text, a point a line
+_WIDTHS = (3, 4, 6, 7)  # coordinates, maybe with an intensity, a normal or a colour
+SUFFIXES = (*sorted(UP), ".npy", *_SEPARATORS)
+
+
+def load(item: Item, points: int, rng: np.random.Generator) -> Loaded:
+    """Read one file: a mesh, or a cloud, of which `points` are drawn.
+
+    Different points are drawn where there are enough; of a smaller cloud all are kept, and some repeated.
+
+    Raises:
+        BrokenShapeError: not readable, of another kind, or with coordinates that are not finite.
+    """
+    path = Path(item.path)
+    suffix = path.suffix.lower()
+    if suffix not in SUFFIXES:
+        raise BrokenShapeError(f"no file of shapes; it must end in one of {', '.join(SUFFIXES)}")
+    try:
+        found = _read(path, suffix)
+    except OSError as error:
+        raise BrokenShapeError(error.strerror or str(error)) from error
+    if isinstance(found, Mesh):
+        return Loaded(mesh=found)
+    count = len(found.points)
+    rows = rng.permutation(count)[:points]
+    rows = np.concatenate([rows, rng.integers(0, count, points - len(rows))])
+    return Loaded(cloud=Cloud(found.points[rows]))
+
+
+def _read(path: Path, suffix: str) -> Mesh | Cloud:
+    if suffix == ".npy":
+        return Cloud(_numbers(path))
+    if suffix in _SEPARATORS:
+        return Cloud(read_rows(path, _WIDTHS, _SEPARATORS[suffix])[:, :3])
+    return read_ply(path) if suffix == ".ply" else read_mesh(path)
+
+
+def _numbers(path: Path) -> Float32[np.ndarray, "N 3"]:
+    """Read a NumPy file; the header's promise is checked against the file's size by mapping it."""
+    file_size(path)
+    try:
+        stored = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (ValueError, EOFError, TypeError, SyntaxError, MemoryError, OverflowError) as error:
+        reason = (str(error) or type(error).__name__).splitlines()[0][:200]
+        raise BrokenShapeError(f"not a readable NumPy file ({reason})") from error
+    if not isinstance(stored, np.ndarray) or stored.ndim != 2 or stored.dtype.kind not in "fiu":
+        raise BrokenShapeError("expected an array (N, 3) of numbers in the NumPy file")
+    if stored.shape[0] < 1 or stored.shape[1] < 3:
+        raise BrokenShapeError(f"an array of shape {stored.shape}, expected (N, 3)")
+    with np.errstate(over="ignore"):  # beyond float32 is infinite, and refused as such
+        return np.array(stored[:, :3], dtype=np.float32)
