@@ -1,4 +1,4 @@
-"""Make the documentation's pictures again: `make demo`, then `make docs`.
+"""Make the documentation's pictures again: `make demo`, then `make pictures`.
 
 Takes the demo's report and collection, and writes docs/images/. Given the folder of a Joint-MAE run, whose
 report has been written, it makes that method's picture, too:

@@ -1,0 +1,42 @@
+"""What the site's build adds to MkDocs: equations as MathML, and diagrams that follow the page's theme.
+
+Both are made while building, so that a page needs neither network nor script.
+"""
+
+import re
+from html import unescape
+from pathlib import Path
+from typing import Any
+
+from latex2mathml.converter import convert
+from mkdocs.exceptions import PluginError
+
+_EQUATION = re.compile(r'<(span|div) class="arithmatex">(.*?)</\1>', re.DOTALL)
+_DIAGRAM = re.compile(r'<p>\s*<img alt="([^"]*)" src="[^"]*images/diagrams/([\w-]+)\.svg"\s*/?>\s*</p>')
+_FETCHED = re.compile(r'<(?:script|link|img|iframe|source)\b[^>]*\b(?:src|href)="(?:https?:)?//[^"]*"')
+_FOLDER = Path(__file__).parents[1] / "images" / "diagrams"
+
+
+def _mathml(match: re.Match[str]) -> str:
+    block = match[1] == "div"
+    equation = unescape(match[2]).strip()[2:-2]  # without \( and \), or \[ and \]
+    made = convert(equation, display="block" if block else "inline")
+    return f'<div class="equation">{made}</div>' if block else made
+
+
+def _inline(match: re.Match[str]) -> str:
+    """The drawing itself instead of a reference to it: only then do the page's colours reach it."""
+    drawing = (_FOLDER / f"{match[2]}.svg").read_text(encoding="utf-8")
+    label = f'<svg role="img" aria-label="{match[1]}"'
+    return f'<div class="drawing">{drawing.replace("<svg", label, 1)}</div>'
+
+
+def on_page_content(html: str, **_: Any) -> str:
+    """Called by MkDocs with every page's body."""
+    return _DIAGRAM.sub(_inline, _EQUATION.sub(_mathml, html))
+
+
+def on_post_page(output: str, page: Any, **_: Any) -> None:
+    """Called with every finished page; ends the build if it would fetch anything from elsewhere."""
+    if found := _FETCHED.search(output):
+        raise PluginError(f"{page.file.src_uri} fetches from the network: {found[0]}")
