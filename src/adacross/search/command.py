@@ -1,0 +1,68 @@
+"""`adacross search`: a query on the command line, or a page in the browser."""
+
+from pathlib import Path
+
+from adacross.data.source import Axis
+from adacross.errors import UserError, one_of
+from adacross.search.drawing import check_output, write_results
+from adacross.search.index import Neighbours, SearchIndex
+
+
+def search(
+    collection: str,
+    encoder: str,
+    query: str | None = None,
+    top: int = 10,
+    classes: list[str] | None = None,
+    output: str | None = None,
+    labels: str | None = None,
+    points: int | None = None,
+    up: Axis | None = None,
+    device: str | None = None,
+    host: str = "127.0.0.1",
+    port: int = 8080,
+    no_browser: bool = False,
+) -> Neighbours | None:
+    """The shapes nearest to a picture, a mesh, a cloud or a shape; without a query, a page to search on.
+
+    Pictures can be queries with a run of crosspoint, crossnet or adacrossnet, which has an image tower. The
+    features are computed once and kept in `search/` of the run, or of the collection for an encoder's folder.
+
+    Args:
+        collection: a prepared collection: what is searched.
+        encoder: a run, an encoder folder, or a hub id.
+        query: a shape's id in the collection, or the file of a mesh, a cloud or a picture.
+        top: how many shapes to find.
+        classes: search only in these.
+        output: where to write a picture of what was found, .png or .html.
+        labels: CSV file (id, class) for the page's part "Label": read if it is there, written at each click.
+        points: points of each cloud; as many as the encoder was trained with by default.
+        up: the axis that points up in the query's file (x, y or z); by default z for OFF, y for all else.
+        device: cpu or cuda; cuda if there is one.
+        host: the page's address; 127.0.0.1 shows it to this machine only.
+        port: the page's port; the next free one where it is taken.
+        no_browser: do not open the page in a browser.
+
+    Raises:
+        UserError: no such collection, encoder or query, a damaged file, or a picture without an image tower.
+    """
+    one_of("up axis", up or "y", ("x", "y", "z"))
+    target = check_output(output) if output else None
+    if query is None:
+        if target:
+            raise UserError("--output needs a query; give one: --query photo.png")
+        from adacross.search.page import serve
+
+        serve(
+            SearchIndex.build(collection, encoder, points=points, device=device),
+            host=host,
+            port=port,
+            labels=Path(labels) if labels else None,
+            browser=not no_browser,
+        )
+        return None
+    index = SearchIndex.build(collection, encoder, points=points, device=device)
+    found = index.nearest(query, top, classes=classes, up=up)
+    if target:
+        write_results(found, index.collection, target)
+    return found

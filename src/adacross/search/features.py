@@ -1,0 +1,130 @@
+"""The features of a whole collection: computed once, kept beside the run or in the collection's folder."""
+
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Float, Float32
+from safetensors import SafetensorError
+from safetensors.numpy import load_file, save_file
+
+from adacross.console import console
+from adacross.data.collection import Collection
+from adacross.embeddings import features_of
+from adacross.encoders import Encoder
+from adacross.errors import UserError
+from adacross.evaluation.features import frozen, in_batches
+from adacross.evaluation.results import subject
+from adacross.files import file_size, whole_file
+from adacross.methods import CrossModal
+
+LAYOUT = 1  # of the files; another number makes old ones count no more
+FOLDER = "search"
+
+Network = Encoder | CrossModal
+Kept = dict[str, np.ndarray]
+
+
+@dataclass(frozen=True, eq=False)
+class Features:
+    """What shapes are compared by, rows of length 1.
+
+    Attributes:
+        own: `(n, D)` the encoder's features.
+        shared: `(n, E)` their projections into the space shared with pictures, None without an image tower.
+    """
+
+    own: Float32[np.ndarray, "n D"]
+    shared: Float32[np.ndarray, "n E"] | None
+
+
+@dataclass(frozen=True)
+class Store:
+    """Files that hold for one collection, one network and one number of points only.
+
+    Attributes:
+        folder: where they lie.
+        key: a digest of all that they depend on.
+    """
+
+    folder: Path
+    key: str
+
+    @classmethod
+    def of(cls, collection: Collection, network: Network, points: int, run: Path | None) -> "Store":
+        """The store in a run's folder, or in the collection's where the encoder is from no run."""
+        depends = {"layout": LAYOUT, "points": points} | subject(collection, [network])
+        text = json.dumps(depends, sort_keys=True, default=str)
+        key = hashlib.blake2b(text.encode(errors="replace"), digest_size=10).hexdigest()
+        return cls((run or collection.folder) / FOLDER, key)
+
+    def once(self, name: str, compute: Callable[[], Kept], rows: int) -> Kept:
+        """The arrays called `name`: what was kept of them, or what `compute` returns, which is then kept.
+
+        Args:
+            name: first part of the file's name.
+            compute: makes arrays of `rows` rows.
+            rows: a kept array with another number of rows is computed again.
+        """
+        path = self.folder / f"{name}-{self.key}.safetensors"
+        if (kept := _read(path, rows)) is not None:
+            return kept
+        arrays = compute()
+        try:
+            with whole_file(path) as temporary:
+                save_file(arrays, temporary)
+        except UserError as error:  # a folder that is read-only, or full: searching works all the same
+            console.print(f"[yellow]{error} They will be computed again next time.")
+        return arrays
+
+
+def collection_features(
+    collection: Collection, network: Network, points: int, device: torch.device, store: Store
+) -> Features:
+    """Features of every shape, read from `store` where they were computed before.
+
+    Raises:
+        UserError: the encoder gives numbers that are not finite.
+    """
+    kept = store.once(
+        "features", lambda: _computed(collection, network, points, device), rows=len(collection)
+    )
+    return Features(kept["own"], kept.get("shared"))
+
+
+def unit_rows(rows: Float[np.ndarray, "n D"]) -> Float32[np.ndarray, "n D"]:
+    """Rows scaled to length 1, so that a product of two is their cosine.
+
+    Raises:
+        UserError: a number is not finite.
+    """
+    if not np.isfinite(rows).all():
+        raise UserError("the encoder gives NaN or infinite features; its weights are damaged.")
+    length = np.linalg.norm(rows.astype(np.float64), axis=1, keepdims=True)
+    return (rows / np.maximum(length, 1e-12)).astype(np.float32)
+
+
+def _computed(collection: Collection, network: Network, points: int, device: torch.device) -> Kept:
+    encoder = network.encoder if isinstance(network, CrossModal) else network
+    features = features_of(encoder, collection, points=points, device=str(device))
+    arrays = {"own": unit_rows(features)}
+    if isinstance(network, CrossModal):
+        network.to(device)
+        with frozen(network):
+            arrays["shared"] = unit_rows(in_batches(network.point_head, features, 1024, device))
+    return arrays
+
+
+def _read(path: Path, rows: int) -> Kept | None:
+    """What a file holds; None where there is none, or a damaged one."""
+    try:
+        file_size(path)  # refuses pipes and devices
+        arrays = load_file(path)
+    except (SafetensorError, OSError, ValueError, KeyError, MemoryError):
+        return None
+    whole = all(len(array) == rows and np.isfinite(array).all() for array in arrays.values())
+    return arrays if arrays and whole else None

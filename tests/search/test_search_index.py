@@ -1,0 +1,199 @@
+"""What lies nearest, from Python."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+import adacross
+from adacross.data.collection import Collection
+from adacross.errors import UserError
+from adacross.evaluation.features import encode, frozen
+from adacross.search import SearchIndex, index
+from adacross.search.features import Features, Store
+from adacross.training.run import load_method
+
+
+def test_the_nearest_are_those_that_a_sort_of_all_cosines_gives(
+    search_index: SearchIndex, toy_collection: Collection
+) -> None:
+    points = toy_collection.points(np.arange(len(toy_collection)))[:, : search_index.points]
+    features = encode(search_index.encoder, points).astype(np.float64)
+    unit = features / np.linalg.norm(features, axis=1, keepdims=True)
+    similarity = unit @ unit[7]
+    found = search_index.nearest(7, top=12)
+    expected = [i for i in np.argsort(-similarity, kind="stable") if i != 7][:12]
+    np.testing.assert_allclose(found.similarities, similarity[expected], atol=1e-5)
+    assert found.indices.tolist() == expected
+    assert found.compared == "shapes"
+    assert found.ids == tuple(toy_collection.ids[i] for i in expected)
+    assert found.classes == tuple(toy_collection.info.classes[toy_collection.labels[i]] for i in expected)
+
+
+def test_a_picture_finds_what_the_image_tower_and_the_projection_say(
+    search_index: SearchIndex, toy_collection: Collection, toy_run: Path
+) -> None:
+    method, _ = load_method(toy_run)
+    picture = toy_collection.view(11, 0)
+    points = torch.from_numpy(toy_collection.points(np.arange(len(toy_collection)))[:, : search_index.points])
+    with frozen(method):
+        shapes = torch.nn.functional.normalize(method.embed_clouds(points))
+        asked = torch.nn.functional.normalize(method.embed_pictures(torch.from_numpy(picture)[None]))
+    similarity = (shapes @ asked[0]).numpy()
+    found = search_index.nearest(picture, top=5)
+    assert found.compared == "pictures"
+    np.testing.assert_allclose(found.similarities, np.sort(similarity)[::-1][:5], atol=1e-5)
+    assert set(found.indices.tolist()) == set(np.argsort(-similarity)[:5].tolist())
+
+
+def test_a_picture_file_is_read_as_prepare_reads_pictures(
+    search_index: SearchIndex, toy_collection: Collection, tmp_path: Path
+) -> None:
+    """Saved losslessly and large, with transparency around it, it finds about what the stored one finds."""
+    picture = Image.fromarray(toy_collection.view(3, 0)).resize((128, 128), Image.Resampling.NEAREST)
+    wide = Image.new("RGBA", (192, 128), (0, 0, 0, 0))
+    wide.paste(picture.convert("RGBA"), (32, 0))
+    wide.save(tmp_path / "photo.png")
+    query = search_index.query(tmp_path / "photo.png")
+    assert query.picture is not None
+    assert query.picture.shape == (32, 32, 3)
+    assert (query.picture[0, 0] == 255).all()
+    assert len(search_index.nearest(query, top=3).ids) == 3
+
+
+def test_a_shape_is_found_by_its_own_points_turned_into_a_file(
+    search_index: SearchIndex, toy_collection: Collection, tmp_path: Path
+) -> None:
+    cloud = toy_collection.points(np.array([5]))[0][: search_index.points]
+    np.save(tmp_path / "cloud.npy", 3 * cloud + 7)
+    for given in (tmp_path / "cloud.npy", str(tmp_path / "cloud.npy"), 2 * cloud):
+        found = search_index.nearest(given, top=1)
+        assert found.indices.tolist() == [5]
+        assert found.similarities[0] == pytest.approx(1, abs=1e-3)
+    turned = cloud[:, [0, 2, 1]] * np.array([1, -1, 1])  # z up
+    np.save(tmp_path / "turned.npy", turned)
+    assert search_index.nearest(tmp_path / "turned.npy", top=1, up="z").indices.tolist() == [5]
+
+
+def test_ids_and_classes(search_index: SearchIndex, toy_collection: Collection) -> None:
+    name = toy_collection.ids[9]
+    assert (
+        search_index.nearest(name, top=4).indices.tolist() == search_index.nearest(9, top=4).indices.tolist()
+    )
+    chosen = toy_collection.info.classes[2]
+    found = search_index.nearest(name, top=1000, classes=[chosen])
+    assert set(found.classes) == {chosen}
+    assert len(found.ids) == (toy_collection.labels == 2).sum() - (toy_collection.labels[9] == 2)
+    assert list(found.similarities) == sorted(found.similarities, reverse=True)
+    assert len(search_index.nearest(0, top=10_000).ids) == len(toy_collection) - 1
+    assert search_index.nearest(0, top=3, classes=[]).ids == ()
+
+
+@pytest.mark.parametrize(
+    ("query", "options", "message"),
+    [
+        ("no-such-file.stl", {}, "does not exist"),
+        ("shape.doc", {}, "neither a shape nor a picture"),
+        (10_000, {}, "expected 0 to"),
+        (0, {"top": 0}, "top is 0"),
+        (0, {"classes": ["chairr"]}, "class"),
+        (np.zeros((5, 4), dtype=np.float32), {}, "is no query"),
+        (np.zeros((50, 3), dtype=np.float32), {}, "all points coincide"),
+    ],
+)
+def test_what_cannot_be_searched_is_said(
+    search_index: SearchIndex, query: object, options: dict, message: str
+) -> None:
+    with pytest.raises(UserError, match=message):
+        search_index.nearest(query, **options)  # type: ignore[arg-type]
+
+
+def test_broken_files_are_named(search_index: SearchIndex, tmp_path: Path) -> None:
+    for name, content in (
+        ("broken.png", b"\x89PNG nothing"),
+        ("broken.off", b"OFF\n3 1 0\n0 0"),
+        ("e.glb", b""),
+    ):
+        (tmp_path / name).write_bytes(content)
+        with pytest.raises(UserError, match=name):
+            search_index.nearest(tmp_path / name)
+
+
+def test_an_encoder_alone_finds_shapes_and_refuses_pictures(
+    toy_collection: Collection, toy_run: Path, tmp_path: Path, search_index: SearchIndex
+) -> None:
+    alone = SearchIndex.build(toy_collection, adacross.load_encoder(toy_run / "encoder"), device="cpu")
+    assert not alone.knows_pictures
+    assert alone.nearest(4, top=6).ids == search_index.nearest(4, top=6).ids
+    with pytest.raises(UserError, match="cannot be searched for with an encoder alone"):
+        alone.nearest(toy_collection.view(0, 0))
+
+
+def test_features_are_computed_once(
+    search_index: SearchIndex, toy_collection: Collection, own_run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def never(*_: object, **__: object) -> None:
+        raise AssertionError("computed again")
+
+    (file,) = (own_run / "search").glob("features-*")
+    with monkeypatch.context() as patched:
+        patched.setattr("adacross.search.features.features_of", never)
+        again = SearchIndex.build(toy_collection, own_run, device="cpu")
+        np.testing.assert_array_equal(again.features.own, search_index.features.own)
+        with pytest.raises(AssertionError, match="computed again"):
+            SearchIndex.build(toy_collection, own_run, points=40, device="cpu")
+    whole = file.read_bytes()
+    file.write_bytes(whole[: len(whole) // 2])  # as a disk that failed would leave it
+    again = SearchIndex.build(toy_collection, own_run, device="cpu")
+    np.testing.assert_array_equal(again.features.own, search_index.features.own)
+    assert file.read_bytes() == whole
+
+
+def test_other_weights_are_other_features(toy_collection: Collection, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    stores = [
+        Store.of(toy_collection, adacross.PointNet(width=8), points, tmp_path).key for points in (48, 48, 32)
+    ]
+    assert len(set(stores)) == 3
+
+
+def test_a_store_that_cannot_be_written_is_said_and_survived(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "search").write_text("a file where the folder would be")
+    found = Store(tmp_path / "search", "key").once("map", lambda: {"xy": np.zeros((2, 2))}, rows=2)
+    assert found["xy"].shape == (2, 2)
+    assert "computed again next time" in " ".join(capsys.readouterr().err.split())
+
+
+def test_features_that_are_not_finite_are_refused(toy_collection: Collection, tmp_path: Path) -> None:
+    encoder = adacross.PointNet(width=8)
+    next(encoder.parameters()).data.fill_(float("nan"))
+    with pytest.raises(UserError, match="NaN or infinite features"):
+        SearchIndex.build(Collection.open(toy_collection.folder), encoder, device="cpu")
+
+
+def test_fifty_thousand_shapes_are_searched_well_under_a_tenth_of_a_second(search_index: SearchIndex) -> None:
+    """The tenth of a second of docs/search.md; benchmarks/search.py measures it with care."""
+    from dataclasses import replace
+    from time import perf_counter
+
+    rows = np.random.default_rng(0).standard_normal((50_000, 256), dtype=np.float32)
+    rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+
+    class Many:
+        labels = np.full(len(rows), -1)
+        ids = [str(i) for i in range(len(rows))]  # noqa: RUF012
+        info = search_index.collection.info
+
+    many = replace(search_index, features=Features(rows, None), collection=Many())
+    query = index.Query("one", own=123)
+    times = []
+    for _ in range(5):
+        start = perf_counter()
+        found = many.nearest(query, top=48)
+        times.append(perf_counter() - start)
+    assert min(times) < 0.1
+    assert found.indices.tolist() == np.argsort(-(rows @ rows[123]), kind="stable")[1:49].tolist()
