@@ -1,4 +1,4 @@
-# demo test lint bench docs: the verbs. Everything happens in .venv.
+# demo test lint bench site docs: the verbs. Everything happens in .venv.
 PYTHON ?= python3
 VENV   := .venv
 # See cli.py: without it torch is slow on a machine that does something else, too.
@@ -6,14 +6,14 @@ export GOMP_SPINCOUNT ?= 10000
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: help demo test lint format bench docs clean browser
+.PHONY: help demo test lint format bench site pictures docs clean browser
 
 help:
 	@echo "make demo    the whole job on built-in shapes, ends with demo/report page and figures"
 	@echo "make test    everything that must hold"
 	@echo "make lint    ruff and mypy        make format  let ruff rewrite"
 	@echo "make bench   speed against the published formulations"
-	@echo "make docs    pictures and tables of the documentation, made again"
+	@echo "make site    the documentation, as pages in site/        make pictures  those of it, after make demo"
 
 # torch first and pinned: otherwise another package may choose a newer one, with gigabytes of CUDA.
 $(VENV)/runtime: constraints.txt pyproject.toml
@@ -50,8 +50,19 @@ format: $(VENV)/dev
 bench: $(VENV)/dev
 	$(BIN)/python benchmarks/run.py
 
-docs: $(VENV)/dev
+$(VENV)/docs: $(VENV)/runtime
+	$(PIP) --editable '.[docs]'
+	touch $@
+
+# NO_MKDOCS_2_WARNING: Material's word on the future of MkDocs, which is pinned.
+site: $(VENV)/docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --clean
+
+pictures: $(VENV)/dev
+	$(BIN)/python docs/theme/diagrams.py
 	$(BIN)/python docs/make_pictures.py
 
+docs: pictures site
+
 clean:
-	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache build dist
+	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache build dist site

@@ -30,10 +30,15 @@ def shape() -> tuple[np.ndarray, np.ndarray]:
 
 def seen(points: np.ndarray, yaw: float, pitch: float = 25) -> np.ndarray:
     """Points `(n, 2)` as a parallel camera sees them, in degrees around y and from above."""
+    return seen_deep(points, yaw, pitch)[:, :2]
+
+
+def seen_deep(points: np.ndarray, yaw: float, pitch: float = 25) -> np.ndarray:
+    """The same with their depth, `(n, 3)` float32."""
     a, b = np.radians([yaw, pitch])
     turned = points @ np.array([[np.cos(a), 0, np.sin(a)], [0, 1, 0], [-np.sin(a), 0, np.cos(a)]])
     tilt = np.array([[1, 0, 0], [0, np.cos(b), -np.sin(b)], [0, np.sin(b), np.cos(b)]])
-    return (turned @ tilt.T)[:, :2]
+    return (turned @ tilt.T).astype(np.float32)
 
 
 def cloud_tower(sketch: Sketch, points: np.ndarray, y: float, gap: float, names: tuple[str, str]) -> None:
@@ -49,7 +54,7 @@ def cloud_tower(sketch: Sketch, points: np.ndarray, y: float, gap: float, names:
         sketch.text(560, place, names[sign > 0], "strong")
     sketch.text(90, y, "two augmentations", "small")
     sketch.box(212, y - gap - 34, 168, 2 * gap + 68, "three", "point encoder", "PointNet or DGCNN", "kept")
-    sketch.box(414, y - gap - 34, 86, 2 * gap + 68, "three", "head", "256 numbers")
+    sketch.box(414, y - gap - 34, 86, 2 * gap + 68, "three", "head", "to 256")
 
 
 def picture_tower(sketch: Sketch, pixels: np.ndarray, y: float, encoder: str, name: str) -> None:
@@ -58,7 +63,7 @@ def picture_tower(sketch: Sketch, pixels: np.ndarray, y: float, encoder: str, na
     sketch.arrow((150, y), (210, y))
     sketch.box(212, y - 30, 168, 60, "two", encoder, "thrown away afterwards")
     sketch.arrow((380, y), (412, y))
-    sketch.box(414, y - 30, 86, 60, "two", "head", "256 numbers")
+    sketch.box(414, y - 30, 86, 60, "two", "head", "to 256")
     sketch.arrow((500, y), (538, y))
     sketch.text(560, y, name, "strong")
 
@@ -107,7 +112,7 @@ def crossnet(points: np.ndarray, picture: np.ndarray) -> Sketch:
 def adacrossnet(points: np.ndarray, picture: np.ndarray) -> Sketch:
     sketch = Sketch("adacrossnet", 1160, 450)
     crossnet_terms(sketch, points, picture)
-    for y, name, into in ((68, "L_IM", 128), (278, "L_CM", 222)):
+    for y, name, into in ((68, "L_IM", 148), (278, "L_CM", 202)):
         sketch.text(856, y - 14, name, "small")
         sketch.arrow((832, y), (1088, y), (1088, into))
         sketch.arrow((940, y), (940, 148 if y < 175 else 202), dashed=True)
@@ -117,8 +122,6 @@ def adacrossnet(points: np.ndarray, picture: np.ndarray) -> Sketch:
     sketch.text(940, 358, "of its own term", "small")
     sketch.arrow((1020, 175), (1061, 175), dashed=True)
     sketch.box(1063, 150, 50, 50, "plain", "+", round_=25)
-    sketch.arrow((1088, 128), (1088, 148))
-    sketch.arrow((1088, 222), (1088, 202))
     return sketch
 
 
@@ -151,7 +154,7 @@ def point_m2ae(points: np.ndarray) -> Sketch:
         sketch.dots(seen(centers[gone], 20), x, 110, 56, "three hidden", 1.6 + 0.7 * level)
         sketch.text(x, 24, count, "strong")
         sketch.text(x, 44, members, "small")
-        sketch.box(x - 60, 186, 120, 48, "three", "5 blocks", "visible tokens only")
+        sketch.box(x - 60, 186, 120, 48, "three", "5 blocks", "visible only")
         sketch.arrow((x, 168), (x, 184))
         if level:
             sketch.text(x - 94, 88, "mask", "small")
@@ -173,29 +176,33 @@ def point_m2ae(points: np.ndarray) -> Sketch:
 def joint_mae(points: np.ndarray) -> Sketch:
     sketch = Sketch("joint_mae", 1080, 440)
     rng = np.random.default_rng(5)
+    points = seen_deep(points, 35)
     cloud = torch.from_numpy(points)[None]
     projection = fit_projection(cloud, torch.tensor([0]), 112)
     depth = (255 * depth_map(cloud, projection)[0, 0].numpy()).astype(np.uint8)
-    shown = np.kron(rng.permutation(49).reshape(7, 7) < 12, np.ones((16, 16), bool))
+    shown = 255 * np.kron(rng.permutation(49).reshape(7, 7) < 12, np.ones((16, 16), np.uint8))
     centers = groups(points, 64)
     masked = hidden_around(points, centers, rng.permutation(64) < 16)
-    sketch.dots(seen(points[~masked], 0, 0), 80, 100, 62, "three", 1.6)
-    sketch.dots(seen(points[masked], 0, 0), 80, 100, 62, "three hidden", 1.6)
-    sketch.picture(np.where(shown, depth, 128 + depth // 12).astype(np.uint8), 24, 282, 112)
+    sketch.dots(points[~masked], 80, 100, 62, "three", 1.6)
+    sketch.dots(points[masked], 80, 100, 62, "three hidden", 1.6)
+    sketch.picture(np.stack([depth, depth, depth, shown], 2), 24, 282, 112)
+    for line in range(16, 112, 16):
+        sketch.arrow((24 + line, 282), (24 + line, 394), tip=False, dashed=True)
+        sketch.arrow((24, 282 + line), (136, 282 + line), tip=False, dashed=True)
     sketch.text(80, 186, "75 % hidden", "small")
     sketch.text(80, 414, "75 % hidden", "small")
     sketch.arrow((80, 200), (80, 278), dashed=True)
     sketch.text(90, 240, "projected", "small", "start")
     for y, kind, words in ((100, "three", "tokens of points"), (338, "two", "tokens of patches")):
-        sketch.arrow((150, y), (188, y))
-        sketch.box(190, y - 32, 150, 64, kind, words, "three levels")
-        sketch.arrow((340, y), (378, y))
+        sketch.arrow((150, y), (180, y))
+        sketch.box(182, y - 32, 164, 64, kind, words, "three levels")
+        sketch.arrow((346, y), (378, y))
     sketch.box(380, 50, 170, 340, "plain", "joint encoder", "visible tokens of both", "locally aligned")
     sketch.arrow((550, 220), (588, 220))
     sketch.box(590, 150, 140, 140, "plain", "joint decoder", "2 shared blocks,", "then 1 of each")
     sketch.arrow((730, 190), (760, 190), (760, 100), (788, 100))
     sketch.arrow((730, 250), (760, 250), (760, 338), (788, 338))
-    sketch.dots(seen(points, 0, 0), 840, 100, 50, "three", 1.3)
+    sketch.dots(points, 840, 100, 50, "three", 1.3)
     sketch.picture(depth, 794, 292, 92)
     sketch.arrow((894, 100), (916, 100))
     sketch.arrow((888, 338), (916, 338))

@@ -14,6 +14,11 @@ from mkdocs.exceptions import PluginError
 _EQUATION = re.compile(r'<(span|div) class="arithmatex">(.*?)</\1>', re.DOTALL)
 _DIAGRAM = re.compile(r'<p>\s*<img alt="([^"]*)" src="[^"]*images/diagrams/([\w-]+)\.svg"\s*/?>\s*</p>')
 _FETCHED = re.compile(r'<(?:script|link|img|iframe|source)\b[^>]*\b(?:src|href)="(?:https?:)?//[^"]*"')
+# Browsers know MathML Core: of letters' variants the upright one alone, of tables no alignment but CSS's.
+_IN_BROWSERS = (
+    ('<mi mathvariant="script">L</mi>', "<mi>ℒ</mi>"),
+    ('<mtd columnalign="left">', '<mtd style="text-align: left">'),
+)
 _FOLDER = Path(__file__).parents[1] / "images" / "diagrams"
 
 
@@ -21,6 +26,8 @@ def _mathml(match: re.Match[str]) -> str:
     block = match[1] == "div"
     equation = unescape(match[2]).strip()[2:-2]  # without \( and \), or \[ and \]
     made = convert(equation, display="block" if block else "inline")
+    for old, new in _IN_BROWSERS:
+        made = made.replace(old, new)
     return f'<div class="equation">{made}</div>' if block else made
 
 

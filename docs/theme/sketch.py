@@ -15,8 +15,8 @@ _DARK = "--ink:#e6eaf0;--soft:#a3afbd;--line:#7d8996;--three:#7fb0ff;--two:#f2a6
 STYLE = f"""
 .diagram {{ {_LIGHT} }}
 @media (prefers-color-scheme: dark) {{ .diagram {{ {_DARK} }} }}
-.diagram text {{ font: 15px system-ui, "Segoe UI", Roboto, Helvetica, Arial, sans-serif; fill: var(--ink) }}
-.diagram .small {{ font-size: 13px; fill: var(--soft) }}
+.diagram text {{ font: 14.5px system-ui, "Segoe UI", Roboto, Helvetica, Arial, sans-serif; fill: var(--ink) }}
+.diagram .small {{ font-size: 12.5px; fill: var(--soft) }}
 .diagram .strong {{ font-weight: 600 }}
 .diagram .box {{ stroke-width: 1.6; fill-opacity: var(--tint) }}
 .diagram .three {{ stroke: var(--three); fill: var(--three) }}
@@ -71,7 +71,7 @@ class Sketch:
         self.parts.append(f'<path d="{path}" class="dots {kind}" stroke-width="{2 * size:g}"/>')
 
     def picture(self, pixels: np.ndarray, x: float, y: float, side: float) -> None:
-        """An image `(H, W, 3)` or `(H, W)` uint8 with its corner at (x, y)."""
+        """An image `(H, W)`, `(H, W, 3)` or, with opacity, `(H, W, 4)`, uint8, with its corner at (x, y)."""
         data = io.BytesIO()
         Image.fromarray(pixels).save(data, "webp", quality=80)
         url = base64.b64encode(data.getvalue()).decode()

@@ -1,0 +1,1 @@
+"""Shapes in: from files to a collection, and batches of it."""
