@@ -5,7 +5,7 @@ is pre-trained with CrossPoint on it, in the loader's random order. Counted are 
 (`RssAnon`); pages of the collection's files that happen to be in memory (`RssFile`) belong to the system's
 cache, which takes them back when it needs them. Linux only.
 
-    python benchmarks/memory.py [--gigabytes 6] [--steps 400] [--out memory.json]
+    python benchmarks/memory.py [--gigabytes 5] [--steps 250] [--out memory.json]
 """
 
 import argparse
@@ -44,13 +44,13 @@ def write_collection(folder: Path, shapes: int, info: CollectionInfo) -> int:
         for shard in range(shards):
             progress.advance(task)
             path = folder / f"data-{shard:05d}-of-{shards:05d}.arrow"
-            writer = None
+            rows = []
             for i in range(shard * SHARD, min((shard + 1) * SHARD, shapes)):
                 points = rng.standard_normal((info.points, 3), dtype=np.float32) / 4
-                row = to_batch(Shape(f"{i}", points, "train", None, None, view), np.zeros(3), 1.0)
-                writer = writer or pa.ipc.new_stream(str(path), row.schema)
-                writer.write_batch(row)
-            writer.close()
+                rows.append(to_batch(Shape(f"{i}", points, "train", None, None, view), np.zeros(3), 1.0))
+            whole = pa.Table.from_batches(rows).combine_chunks()  # one batch, as prepare writes: it is mapped
+            with pa.ipc.new_stream(str(path), whole.schema) as writer:
+                writer.write_table(whole)
     return sum(path.stat().st_size for path in folder.iterdir())
 
 
@@ -58,8 +58,8 @@ def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--gigabytes", type=float, default=6.0)
-    parser.add_argument("--steps", type=int, default=400)
+    parser.add_argument("--gigabytes", type=float, default=5.0)
+    parser.add_argument("--steps", type=int, default=250)
     parser.add_argument("--quick", action="store_true", help="toy sizes")
     parser.add_argument("--out", type=Path, help="write the figures here as JSON")
     options = parser.parse_args(arguments)

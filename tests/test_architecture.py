@@ -11,8 +11,8 @@ import adacross
 
 PACKAGE = Path(adacross.__file__).parent
 FLOORS = [  # a file imports from its own floor or below
-    {"cli", "__main__", "demo"},
-    {"report"},
+    {"cli", "commands", "__main__", "demo"},
+    {"report", "search", "embeddings", "labelling", "export", "share"},
     {"evaluation", "training", "recipes"},
     {"methods"},
     {"losses", "encoders", "data"},

@@ -8,6 +8,9 @@ if TYPE_CHECKING:
     from adacross.data.collection import Collection as Collection
     from adacross.data.inspect import inspect as inspect
     from adacross.data.prepare import prepare as prepare
+    from adacross.embeddings import Embeddings as Embeddings
+    from adacross.embeddings import embed as embed
+    from adacross.embeddings import read_embeddings as read_embeddings
     from adacross.encoders import DGCNN as DGCNN
     from adacross.encoders import Encoder as Encoder
     from adacross.encoders import PointM2AE as PointM2AE
@@ -30,12 +33,16 @@ if TYPE_CHECKING:
     from adacross.evaluation.segmentation.scenes import (
         evaluate_semantic_segmentation as evaluate_semantic_segmentation,
     )
+    from adacross.export import export_encoder as export_encoder
+    from adacross.labelling import propose as propose
+    from adacross.labelling import suggest as suggest
     from adacross.losses.nt_xent import nt_xent as nt_xent
     from adacross.methods import AdaCrossNet as AdaCrossNet
     from adacross.methods import CrossNet as CrossNet
     from adacross.methods import CrossPoint as CrossPoint
     from adacross.methods import JointMAE as JointMAE
     from adacross.report import write_report as write_report
+    from adacross.search import SearchIndex as SearchIndex
     from adacross.training.config import PretrainConfig as PretrainConfig
     from adacross.training.pretrain import pretrain as pretrain
 
@@ -48,13 +55,16 @@ _HOMES = {
     "CrossNet": "adacross.methods",
     "CrossPoint": "adacross.methods",
     "DGCNN": "adacross.encoders",
+    "Embeddings": "adacross.embeddings",
     "Encoder": "adacross.encoders",
     "PointM2AE": "adacross.encoders",
     "PointNet": "adacross.encoders",
     "JointMAE": "adacross.methods",
     "PretrainConfig": "adacross.training.config",
     "ResNet": "adacross.encoders",
+    "SearchIndex": "adacross.search",
     "UserError": "adacross.errors",
+    "embed": "adacross.embeddings",
     "encode": "adacross.evaluation.features",
     "evaluate_compare": "adacross.evaluation.compare.measure",
     "evaluate_few_shot": "adacross.evaluation.few_shot.measure",
@@ -65,12 +75,16 @@ _HOMES = {
     "evaluate_semantic_segmentation": "adacross.evaluation.segmentation.scenes",
     "evaluate_linear": "adacross.evaluation.linear",
     "evaluate_retrieval": "adacross.evaluation.retrieval.measure",
+    "export_encoder": "adacross.export",
     "inspect": "adacross.data.inspect",
     "load_encoder": "adacross.encoders",
     "load_official": "adacross.encoders",
     "nt_xent": "adacross.losses.nt_xent",
     "prepare": "adacross.data.prepare",
     "pretrain": "adacross.training.pretrain",
+    "propose": "adacross.labelling",
+    "read_embeddings": "adacross.embeddings",
+    "suggest": "adacross.labelling",
     "write_report": "adacross.report",
 }
 

@@ -119,6 +119,41 @@ COMMANDS = {
         ),
         gathers=True,
     ),
+    "search": Command(
+        "adacross.search.command:search",
+        "shapes like a picture, a mesh or a cloud: a page in the browser, or a table",
+        (
+            "adacross search collections/parts runs/parts",
+            "adacross search collections/parts runs/parts --query photo.png --top 10",
+            "adacross search collections/parts runs/parts --query bracket.stl --up z --output found.html",
+            "adacross search collections/parts runs/parts --labels labels.csv",
+        ),
+    ),
+    "embed": Command(
+        "adacross.embeddings:embed",
+        "features, ids and classes of many shapes -> a Parquet file",
+        (
+            "adacross embed runs/parts collections/parts parts.parquet",
+            "adacross embed runs/parts incoming/ incoming.parquet --up z",
+            "find . -name '*.stl' | adacross embed runs/parts - found.parquet",
+        ),
+    ),
+    "suggest": Command(
+        "adacross.labelling:suggest",
+        "a few labels -> labels for the rest with a confidence, and what to label next",
+        (
+            "adacross suggest parts.parquet labels.csv suggested.csv",
+            "adacross suggest parts.parquet suggested.csv again.csv --ask 50",
+        ),
+    ),
+    "export": Command(
+        "adacross.export:export",
+        "an encoder -> an ONNX file that runs without torch, checked",
+        (
+            "adacross export runs/parts parts.onnx",
+            "adacross export owner/name model.onnx --point-features",
+        ),
+    ),
     "report": Command(
         "adacross.report:write_report",
         "a run -> one HTML page to look at",

@@ -8,6 +8,7 @@ import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from types import UnionType
 from typing import Any, get_args, get_origin
 
 from adacross.errors import UserError
@@ -148,12 +149,14 @@ def read_yaml(path: Path, what: str) -> Any:
 
 
 def fits(value: Any, hint: Any) -> bool:
-    """Whether a value read from JSON is of a type made of plain ones, such as `dict[str, list[int]]`."""
+    """Whether a value read from JSON is of a type made of plain ones, as `dict[str, list[int]]`."""
     origin, inner = get_origin(hint), get_args(hint)
     if origin is list:
         return isinstance(value, list) and all(fits(item, inner[0]) for item in value)
     if origin is dict:
         return isinstance(value, dict) and all(fits(item, inner[1]) for item in value.values())
+    if origin is UnionType:
+        return any(fits(value, one) for one in inner)
     return hint is Any or type(value) is hint
 
 

@@ -33,7 +33,7 @@ def load_encoder(folder_or_hub_id: Path | str) -> Encoder:
         UserError: nothing there, an unknown kind, or files that are incomplete or damaged.
     """
     folder = find_pretrained(folder_or_hub_id)
-    kind, _ = read_config(folder)
+    kind, _, _ = read_config(folder)
     try:
         one_of("encoder", kind, ENCODERS)
     except UserError as error:

@@ -11,6 +11,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from adacross.encoders.inputs import Inputs
 from adacross.errors import UserError
 from adacross.files import file_size, read_json, whole_folder
 
@@ -33,15 +34,18 @@ class Encoder(nn.Module, ABC):
         dim: D.
         point_dim: C of `point_features`.
         options: the constructor's arguments.
+        inputs: how the clouds were that it was trained with.
     """
 
     kind: ClassVar[str]
     dim: int
     point_dim: int
+    inputs: Inputs
 
     def __init__(self, **options: Any) -> None:
         super().__init__()
         self.options = options
+        self.inputs = Inputs()
 
     @abstractmethod
     def forward(self, points: Float[Tensor, "B N 3"]) -> Float[Tensor, "B D"]:
@@ -115,7 +119,7 @@ class Encoder(nn.Module, ABC):
         ):
             raise UserError(f"{folder} exists and is no saved encoder; choose a new or empty folder.")
         with whole_folder(folder) as temporary:
-            config = {"encoder": self.kind, "options": self.options}
+            config = {"encoder": self.kind, "options": self.options, "inputs": self.inputs.stored()}
             (temporary / CONFIG_FILE).write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
             tensors = {name: tensor.detach().contiguous() for name, tensor in self.state_dict().items()}
             save_file(tensors, temporary / WEIGHTS_FILE, metadata={"format": "pt"})
@@ -131,14 +135,16 @@ class Encoder(nn.Module, ABC):
             UserError: nothing there, another kind of encoder, or files that are incomplete or damaged.
         """
         folder = find_pretrained(folder_or_hub_id)
-        kind, options = read_config(folder)
+        kind, options, inputs = read_config(folder)
         if kind != cls.kind:
             raise UserError(
                 f"{folder_or_hub_id} holds a {kind!r} encoder, not {cls.kind!r}; use adacross.load_encoder."
             )
         tensors = read_tensors(folder / WEIGHTS_FILE)
         source = f"{folder} ({CONFIG_FILE} and {WEIGHTS_FILE})"
-        return filled(lambda: cls(**options), tensors, source, cls.__name__)
+        encoder = filled(lambda: cls(**options), tensors, source, cls.__name__)
+        encoder.inputs = inputs
+        return encoder
 
     def push_to_hub(self, hub_id: str, *, private: bool = False) -> None:
         """Upload to `owner/name` on the Hugging Face hub, with the login that `hf auth login` stored."""
@@ -182,8 +188,8 @@ def find_pretrained(folder_or_hub_id: Path | str) -> Path:
         ) from None
 
 
-def read_config(folder: Path) -> tuple[str, dict[str, Any]]:
-    """Kind and constructor arguments from a saved encoder's `config.json`.
+def read_config(folder: Path) -> tuple[str, dict[str, Any], Inputs]:
+    """Kind, constructor arguments and expected clouds from a saved encoder's `config.json`.
 
     Raises:
         UserError: the file is missing or says something else.
@@ -196,7 +202,7 @@ def read_config(folder: Path) -> tuple[str, dict[str, Any]]:
     options = config.get("options", {})
     if not isinstance(options, dict):
         raise UserError(f"{folder / CONFIG_FILE} has options {options!r}; expected a JSON object.")
-    return config["encoder"], options
+    return config["encoder"], options, Inputs.read(config.get("inputs", {}), str(folder / CONFIG_FILE))
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:

@@ -7,6 +7,7 @@ from typing import Any
 from adacross.console import console
 from adacross.data.collection import Collection
 from adacross.data.decoded import DecodedViews
+from adacross.encoders.inputs import Inputs
 from adacross.errors import UserError
 from adacross.files import write_json
 from adacross.losses.weighting import WEIGHTINGS
@@ -128,6 +129,7 @@ def _pretrain(config: PretrainConfig, group: Group) -> Path:
     config = replace(config, run=str(run))
     loader, monitor = _data(config, group)
     method = new_method(config).to(group.device)
+    method.encoder.inputs = Inputs(points=config.points or loader.collection.info.points)
     optimizer = make_optimizer(config.optimizer, method, config.learning_rate, config.weight_decay)
     weighting = WEIGHTINGS[config.weighting_name](**config.weighting_args)
     training = Training(config, run, group, method, optimizer, weighting, loader, monitor)

@@ -1,0 +1,192 @@
+"""`adacross embed`: features of many shapes into one file, block by block, so that nothing is lost."""
+
+import shutil
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from adacross.console import console, progress_bar
+from adacross.data.source import Axis
+from adacross.embeddings.features import fingerprint, points_for
+from adacross.embeddings.sources import Block, Clouds, Files, find_clouds
+from adacross.embeddings.table import Embeddings, joined, read_embeddings
+from adacross.encoders import Encoder
+from adacross.errors import UserError, one_of
+from adacross.evaluation.features import encode
+from adacross.evaluation.sources import find_encoders, usual_device
+from adacross.files import read_json, write_json
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+BLOCK = 256  # shapes a part: what an interruption costs at most
+Parts = dict[int, list[dict[str, str]]]
+
+
+@dataclass(frozen=True)
+class Embedded:
+    """What `embed` did.
+
+    Attributes:
+        path: the Parquet file.
+        count: shapes in it.
+        dim: features a shape.
+        points: points a cloud that were encoded.
+        skipped: shapes that could not be read: `{"name": ..., "reason": ...}`.
+    """
+
+    path: Path
+    count: int
+    dim: int
+    points: int
+    skipped: list[dict[str, str]] = field(default_factory=list)
+
+    def table(self) -> "RenderableType":
+        """Return a line about the file, and a table of what was left out."""
+        from rich.console import Group
+        from rich.table import Table
+
+        line = (
+            f"{self.count:,} shapes x {self.dim:,} features ({self.points:,} points a cloud) in {self.path}"
+        )
+        if not self.skipped:
+            return line
+        table = Table("shape", "why", title=f"{len(self.skipped)} skipped", title_justify="left")
+        for entry in self.skipped:
+            table.add_row(entry["name"], entry["reason"])
+        return Group(line, table)
+
+
+def embed(
+    encoder: str,
+    data: str,
+    output: str,
+    *,
+    up: Axis | None = None,
+    points: int | None = None,
+    batch_size: int = 32,
+    device: str | None = None,
+    workers: int | None = None,
+    timeout: float = 300.0,
+    overwrite: bool = False,
+) -> Embedded:
+    """Encode shapes and write their features, ids and classes as Parquet.
+
+    The work lies in `<output>.partial` until all of it is done; the same command run again goes on where an
+    interrupted one stopped. A file that cannot be read is left out and named.
+
+    Args:
+        encoder: a run, an encoder's folder, or owner/name on the hub.
+        data: a collection or its URL; anything `prepare` reads (a folder of meshes, a data set as it comes,
+            "builtin"); one mesh or cloud; or "-" for paths from standard input, one a line.
+        output: the Parquet file to write.
+        up: the axis that points up in files; by default z for OFF, y for all else. A collection is y up.
+        points: points a cloud; by default as many as the encoder was trained with, 1,024 if it does not say.
+        batch_size: clouds at a time; does not change the result.
+        device: where to compute; a GPU if there is one.
+        workers: processes that read files; one a core if not given.
+        timeout: seconds that one file may take.
+        overwrite: replace a file of that name.
+
+    Returns:
+        What was written; `.skipped` lists what was left out. `read_embeddings` reads the file.
+
+    Raises:
+        UserError: no such encoder or data, an option out of its range, a file that is already there, none of
+            the shapes readable.
+        KeyboardInterrupt: Ctrl-C; its message says how to go on.
+    """
+    target = Path(output)
+    one_of("up axis", up or "y", ("x", "y", "z"))
+    for name, value in (("points", points), ("batch_size", batch_size), ("workers", workers)):
+        if value is not None and value < 1:
+            raise UserError(f"{name} is {value}; it must be at least 1.")
+    if target.exists() and (target.is_dir() or not overwrite):
+        raise UserError(f"{target} exists. Choose another name, or replace it with --overwrite.")
+    found = find_encoders(encoder)
+    if len(found) > 1:
+        raise UserError(f"{encoder} matches {len(found)} encoders; expected one.")
+    network = found[0].encoder
+    clouds = find_clouds(data, up=up, workers=workers, timeout=timeout)
+    count = points_for(network, points, clouds.stored)
+    if isinstance(clouds, Files) and up is None:
+        console.print(f"{data}: taken as {clouds.up} up, as is usual for such files; --up says otherwise.")
+    about = {
+        "encoder": {"name": found[0].name, "kind": network.kind, "inputs": network.inputs.stored()},
+        "fingerprint": fingerprint(network),
+        "data": data,
+        "digest": clouds.digest,
+        "up": clouds.up,
+        "points": count,
+    }
+    work = target.with_name(f"{target.name}.partial")
+    try:
+        parts = _encode_all(network, clouds, work, about, batch_size, usual_device(device))
+    except KeyboardInterrupt:
+        kept = len(list(work.glob("part-*.json")))
+        raise KeyboardInterrupt(
+            f"interrupted. {kept} blocks of {BLOCK} shapes are kept in {work}; "
+            "run the same command again to go on."
+        ) from None
+    return _finish(work, target, parts, about)
+
+
+def _encode_all(
+    encoder: Encoder, clouds: Clouds, work: Path, about: dict[str, Any], batch_size: int, device: str
+) -> Parts:
+    """Encode every block that is not done yet; return what each left out."""
+    done = _continued(work, about)
+    with progress_bar("shapes") as progress:
+        bar = progress.add_task("encoding", total=clouds.count, note="")
+        for number, start in enumerate(range(0, clouds.count, BLOCK)):
+            stop = min(start + BLOCK, clouds.count)
+            if number not in done:
+                block = clouds.read(start, stop, about["points"])
+                features = np.zeros((0, encoder.dim), np.float32)
+                if len(block.clouds):
+                    features = encode(encoder, block.clouds, batch_size=batch_size, device=device)
+                _save(work, number, block, features, about)
+                done[number] = block.skipped
+            progress.update(bar, completed=stop)
+    return done
+
+
+def _continued(work: Path, about: dict[str, Any]) -> Parts:
+    """The blocks that an interrupted command of the same kind left, or an empty folder."""
+    plan = work / "plan.json"
+    if plan.is_file() and read_json(plan, "what an interrupted embed was doing") == about:
+        notes = {int(path.stem[5:]): path for path in sorted(work.glob("part-*.json"))}
+        if notes:
+            console.print(f"continuing: {len(notes)} blocks of {BLOCK} shapes are done")
+        return {number: read_json(path, "what a block left out") for number, path in notes.items()}
+    if work.exists() and not plan.is_file():
+        raise UserError(f"{work} exists and is not an unfinished embed. Move it away.")
+    shutil.rmtree(work, ignore_errors=True)
+    write_json(plan, about)
+    return {}
+
+
+def _save(work: Path, number: int, block: Block, features: np.ndarray, about: dict[str, Any]) -> None:
+    """Write a block, then its note: without the note it does not count."""
+    part = Embeddings(block.ids, block.classes, block.splits, features, about)
+    part.write(work / f"part-{number:06d}.parquet")
+    write_json(work / f"part-{number:06d}.json", block.skipped)
+
+
+def _finish(work: Path, target: Path, parts: Parts, about: dict[str, Any]) -> Embedded:
+    from adacross import __version__
+
+    whole = joined([read_embeddings(work / f"part-{number:06d}.parquet") for number in sorted(parts)])
+    skipped = [entry for number in sorted(parts) for entry in parts[number]]
+    if not len(whole):
+        shutil.rmtree(work, ignore_errors=True)
+        reasons = "\n".join(f"  {entry['name']}: {entry['reason']}" for entry in skipped[:10])
+        raise UserError(f"none of the {len(skipped)} shapes in {about['data']} can be read:\n{reasons}")
+    final = Embeddings(
+        whole.ids, whole.classes, whole.splits, whole.features, about | {"adacross": __version__}
+    )
+    final.write(target)
+    shutil.rmtree(work, ignore_errors=True)
+    return Embedded(target, len(final), final.features.shape[1], about["points"], skipped)

@@ -1,0 +1,56 @@
+"""How the clouds were that an encoder was trained with, as its `config.json` says."""
+
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+from adacross.errors import UserError
+from adacross.files import fits
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What an encoder expects of a cloud.
+
+    Attributes:
+        up: the axis that points up.
+        scale: where the points lie.
+        points: points a cloud while it was trained; None where that is not known.
+    """
+
+    up: str = "y"
+    scale: str = "unit sphere"
+    points: int | None = None
+
+    @classmethod
+    def read(cls, stored: Any, source: str) -> "Inputs":
+        """What `config.json` says; files that older versions wrote say nothing.
+
+        Raises:
+            UserError: no `Inputs`, or another axis or scale than clouds have here; nothing is guessed.
+        """
+        kinds = {field.name: field.type for field in fields(cls)}
+        if not (isinstance(stored, dict) and stored.keys() <= kinds.keys()):
+            raise UserError(f"{source} has inputs {stored!r}; expected a JSON object of {', '.join(kinds)}.")
+        if wrong := [name for name, value in stored.items() if not fits(value, kinds[name])]:
+            raise UserError(f"{source} has inputs of a wrong type: {wrong[0]} is {stored[wrong[0]]!r}.")
+        found = cls(**stored)
+        if (found.up, found.scale) != (cls.up, cls.scale):
+            raise UserError(
+                f"{source} says of its encoder's clouds: {found.up} up, {found.scale}; here all clouds are "
+                f"{cls.up} up, {cls.scale}."
+            )
+        return found
+
+    def stored(self) -> dict[str, Any]:
+        """The same as JSON values."""
+        return asdict(self)
+
+    def differences(self, *, points: int) -> list[str]:
+        """What is not as in training, a sentence each: results are still right, but less good.
+
+        Args:
+            points: points a cloud that is to be encoded.
+        """
+        if self.points in (None, points):
+            return []
+        return [f"the encoder was trained with {self.points:,} points a cloud, these have {points:,}."]

@@ -1,0 +1,104 @@
+"""`adacross suggest`: a few labels in, labels for the rest and what to label next out."""
+
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from adacross.console import console
+from adacross.embeddings.table import read_embeddings
+from adacross.errors import UserError
+from adacross.labelling.propose import propose
+from adacross.labelling.table import read_labels, write_labels
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+
+@dataclass(frozen=True)
+class Suggested:
+    """What `suggest` did.
+
+    Attributes:
+        path: the CSV file.
+        given: shapes that had a class.
+        proposed: shapes for which one is proposed.
+        classes: how many shapes of each class, given and proposed.
+        next: ids most worth labelling next.
+    """
+
+    path: Path
+    given: int
+    proposed: int
+    classes: dict[str, tuple[int, int]]
+    next: list[str]
+
+    def table(self) -> "RenderableType":
+        """Return a line, a table of the classes, and what to label next."""
+        from rich.console import Group
+        from rich.table import Table
+
+        table = Table("class", "given", "proposed")
+        for name, (given, proposed) in self.classes.items():
+            table.add_row(name, f"{given:,}", f"{proposed:,}")
+        line = f"{self.given:,} labels given, {self.proposed:,} proposed: {self.path}"
+        ask = f"Label next: {', '.join(self.next[:5])}{' ...' if len(self.next) > 5 else ''}"
+        return Group(line, *([table] if self.classes else []), ask)
+
+
+def suggest(
+    embeddings: str, labels: str, output: str, *, ask: int = 20, overwrite: bool = False
+) -> Suggested:
+    """Propose a class for every shape from a few labels, and say which shapes to label next.
+
+    Fill in the column `class` of what is written, of the rows with a number in `next` first, and give that
+    file as LABELS again.
+
+    Args:
+        embeddings: what `adacross embed` wrote.
+        labels: a CSV file with the columns id and class; the header alone is enough to begin.
+        output: the CSV file to write: id, class, proposed, confidence, next.
+        ask: shapes to choose for labelling next.
+        overwrite: replace a file of that name.
+
+    Raises:
+        UserError: a file that cannot be read, an id that is not there, a file that is already there.
+    """
+    target = Path(output)
+    if ask < 0:
+        raise UserError(f"ask is {ask}; it must be at least 0.")
+    if target.exists() and not overwrite:
+        raise UserError(f"{target} exists. Choose another name, or replace it with --overwrite.")
+    shapes = read_embeddings(embeddings)
+    given = read_labels(Path(labels), shapes.ids)
+    names = sorted(set(given.values()))
+    known = np.array([names.index(given[one]) if one in given else -1 for one in shapes.ids], dtype=np.int64)
+    with console.status("proposing"):
+        found = propose(shapes.features, known, ask=ask)
+    place = {int(row): str(number) for number, row in enumerate(found.order, 1)}
+    rows = [
+        {
+            "id": one,
+            "class": given.get(one, ""),
+            "proposed": names[label] if label >= 0 else "",
+            "confidence": f"{confidence:.3f}" if label >= 0 else "",
+            "next": place.get(row, ""),
+        }
+        for row, (one, label, confidence) in enumerate(
+            zip(shapes.ids, found.label, found.confidence, strict=True)
+        )
+    ]
+    write_labels(target, rows)
+    if len(names) < 2:
+        console.print(f"labels of {len(names)} classes: classes are proposed once there are two.")
+    first = Counter(given.values())
+    rest = Counter(row["proposed"] for row in rows if row["proposed"] and not row["class"])
+    return Suggested(
+        target,
+        len(given),
+        sum(rest.values()),
+        {name: (first[name], rest[name]) for name in names},
+        [shapes.ids[row] for row in found.order],
+    )
