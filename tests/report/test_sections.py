@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from adacross.data.palette import palette
 from adacross.report import RunData, render
 from adacross.report.confusion import confusion, worst
 from adacross.report.curves import curves, thin
@@ -17,7 +18,7 @@ from adacross.report.html import Html, plural, tag
 from adacross.report.inputs import Card, Linear, Log, Probe
 from adacross.report.overview import duration, overview
 from adacross.report.pictures import pictures
-from adacross.report.plots import embed_json, palette
+from adacross.report.plots import embed_json
 from adacross.report.setup import flatten, setup
 from adacross.report.shapes import shapes
 

@@ -183,12 +183,11 @@ def test_fifty_thousand_shapes_are_searched_well_under_a_tenth_of_a_second(searc
     rows = np.random.default_rng(0).standard_normal((50_000, 256), dtype=np.float32)
     rows /= np.linalg.norm(rows, axis=1, keepdims=True)
 
-    class Many:
-        labels = np.full(len(rows), -1)
-        ids = [str(i) for i in range(len(rows))]  # noqa: RUF012
-        info = search_index.collection.info
-
-    many = replace(search_index, features=Features(rows, None), collection=Many())
+    collection = Collection.__new__(Collection)  # of which the index asks only this
+    collection.labels = np.full(len(rows), -1, dtype=np.int64)
+    collection.ids = [str(i) for i in range(len(rows))]
+    collection.info = search_index.collection.info
+    many = replace(search_index, features=Features(rows, None), collection=collection)
     query = index.Query("one", own=123)
     times = []
     for _ in range(5):

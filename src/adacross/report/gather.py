@@ -10,6 +10,7 @@ from jaxtyping import Int64, UInt8
 
 from adacross.data.remote import is_url
 from adacross.errors import UserError
+from adacross.evaluation.projection import nearest_same_class, project, random_precision
 from adacross.report.inputs import (
     Card,
     CollectionFacts,
@@ -21,7 +22,6 @@ from adacross.report.inputs import (
     Turnable,
 )
 from adacross.report.names import MASKED
-from adacross.report.projection import nearest_same_class, project, random_precision
 
 if TYPE_CHECKING:
     from adacross.data.collection import Collection

@@ -2,9 +2,10 @@
 
 from typing import Any
 
+from adacross.data.palette import part_colors
 from adacross.report.html import Html, Section, join, missing, picture, plural, tag
 from adacross.report.inputs import RunData, Turnable
-from adacross.report.plots import numbers, part_colors
+from adacross.report.plots import numbers
 
 _MOST_POINTS = 2048  # a scene; more add bytes and hide nothing
 

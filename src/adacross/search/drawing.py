@@ -91,7 +91,7 @@ def draw_sheet(found: Neighbours, collection: Collection) -> Image.Image:
     draw.line([(line, GAP), (line, sheet.height - GAP)], fill=_LINE, width=1)
     each = zip(found.indices, found.ids, found.classes, found.similarities, strict=True)
     for place, (i, name, class_name, similarity) in enumerate(each):
-        words = f"{class_name}  {similarity:.2f}" if class_name else f"{similarity:.2f}"
+        words = f"{class_name}  {similarity:.3f}" if class_name else f"{similarity:.3f}"
         tile = _tile(shape_picture(collection, int(i)), [words, name])
         sheet.paste(tile, (line + GAP + place % COLUMNS * wide, GAP + place // COLUMNS * tall))
     return sheet

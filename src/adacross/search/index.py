@@ -150,7 +150,7 @@ class SearchIndex:
         asked = query if isinstance(query, Query) else self.query(query, up)
         rows, vector = self._vector(asked)
         similarities = rows @ vector
-        allowed = self._allowed(classes)
+        allowed = self.allowed(classes)
         if asked.own is not None:
             allowed[asked.own] = False
         similarities[~allowed] = -np.inf
@@ -194,7 +194,7 @@ class SearchIndex:
         size = self.network.picture_size if isinstance(self.network, CrossModal) else 224
         return self.collection.info.view_size if self.collection.info.views else size
 
-    def _allowed(self, classes: Iterable[str] | None) -> np.ndarray:
+    def allowed(self, classes: Iterable[str] | None) -> np.ndarray:
         """Which shapes are of the classes."""
         names = self.collection.info.classes
         labels = self.collection.labels

@@ -1,0 +1,100 @@
+"""What the page is made of: elements, cards, turnable clouds."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+from nicegui import ui
+
+_COLORS = [[0, "#3f63c8"], [0.5, "#1fa39a"], [1, "#e5a93c"]]  # from low to high, as in the report
+# Not responsive: NiceGUI then resizes plots that are hidden, too, which Plotly refuses (page.js does it).
+CONFIG = {"displayModeBar": False, "scrollZoom": True, "responsive": False}
+LARGE, SMALL = 4.2, 2.2  # pixels a point
+_MOST = 4096  # points of a cloud that are drawn
+
+
+def text(tag: str, words: str, classes: str = "") -> ui.label:
+    """An element with literal text."""
+    element = ui.label(words)
+    element.tag = tag
+    return element.classes(classes)
+
+
+def image(source: str, words: str) -> ui.element:
+    """A picture that is loaded when it comes into view."""
+    element = ui.element("img")
+    element.props["src"] = source
+    element.props["alt"] = words
+    element.props["loading"] = "lazy"
+    return element
+
+
+def button(words: str, on_click: Callable[[], Any], classes: str = "", said: str = "") -> ui.element:
+    """A plain button; `said` is what a screen reader says instead of its text."""
+    element = ui.element("button").classes(f"plain {classes}")
+    element.props["type"] = "button"
+    if said:
+        element.props["aria-label"] = said
+    if words:
+        with element:
+            text("span", words)
+    return element.on("click", on_click)
+
+
+def card(i: int, title: str, value: str, name: str, on_open: Callable[[], Any]) -> ui.element:
+    """A shape's picture to click, and two lines below it. Returns the element, to add to."""
+    figure = ui.element("figure").classes("card")
+    with figure:
+        with button("", on_open, "picture", f"open {title} {name}"):
+            image(f"/picture/{i}", "")
+        with ui.element("figcaption"):
+            with ui.element("div").classes("line"):
+                text("span", title, "title")
+                if value:
+                    text("span", value, "value")
+            text("small", name).props["title"] = name
+    return figure
+
+
+def cloud(points: Float[np.ndarray, "N 3"], *, large: bool = False) -> ui.plotly:
+    """A cloud to turn with the mouse."""
+    return ui.plotly(cloud_figure(points, LARGE if large else SMALL)).classes("cloud")
+
+
+def cloud_figure(points: Float[np.ndarray, "N 3"], size: float) -> dict[str, Any]:
+    """A Plotly figure of points, `size` pixels each where there are few; its z axis is up, as our y is."""
+    shown = np.round(points[:_MOST].astype(np.float64), 3)
+    hidden = {"visible": False, "range": [-1, 1]}
+    return {
+        "data": [
+            {
+                "type": "scatter3d",
+                "mode": "markers",
+                "x": shown[:, 0].tolist(),
+                "y": (-shown[:, 2]).tolist(),
+                "z": shown[:, 1].tolist(),
+                "hoverinfo": "skip",
+                "marker": {
+                    "size": size if len(shown) <= 1024 else 0.75 * size,
+                    "color": shown[:, 1].tolist(),
+                    "colorscale": _COLORS,
+                    "line": {"width": 0},
+                },
+            }
+        ],
+        "layout": {
+            "paper_bgcolor": "rgba(0,0,0,0)",
+            "margin": {"l": 0, "r": 0, "t": 0, "b": 0},
+            "showlegend": False,
+            "scene": {
+                "xaxis": hidden,
+                "yaxis": hidden,
+                "zaxis": hidden,
+                "aspectmode": "cube",
+                "dragmode": "turntable",
+                "camera": {"eye": {"x": 0.82, "y": -1.04, "z": 0.52}, "center": {"x": 0, "y": 0, "z": 0}},
+            },
+        },
+        "config": CONFIG,
+    }

@@ -1,0 +1,110 @@
+"""The part "Map": every shape as a dot, near what is like it."""
+
+import html
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from nicegui import events, run, ui
+
+from adacross.data.palette import palette
+from adacross.search.index import SearchIndex
+from adacross.search.layout import Layout, map_of
+from adacross.search.page.parts import CONFIG, text
+
+_SYMBOLS = ("circle", "square", "diamond", "triangle-up", "cross", "triangle-down", "star", "x")
+_HELP = (
+    "Near dots are alike to the encoder ({how}); distances between far ones mean little. "
+    "Point at a dot to see its shape, click to open it; scroll to zoom, drag to move."
+)
+_FONT = "-apple-system, 'Segoe UI', Roboto, 'Noto Sans', 'Liberation Sans', sans-serif"
+_PLAIN = "#1d5d9f"
+_NO_CLASS = "#9a9da3"
+
+
+class MapPart:
+    """The map, which is made when it is first looked at.
+
+    Args:
+        index: what is mapped.
+    """
+
+    def __init__(self, index: SearchIndex) -> None:
+        self.index = index
+        self.on_open: Callable[[int], None] = lambda i: None
+        self.drawn = False
+        self.box = ui.element("div").classes("mapped")
+
+    async def show(self) -> None:
+        """Draw the map, if that has not been done."""
+        if self.drawn:
+            return
+        self.drawn = True
+        with self.box:
+            with ui.element("div").classes("waiting") as waiting:
+                ui.spinner(size="2rem")
+                text("p", "Laying out the map. It is kept for the next time.")
+            found = await run.io_bound(map_of, self.index)
+            waiting.delete()
+            if found is None:  # the server is being stopped
+                return
+            text("p", _HELP.format(how=found.how), "note")
+            plot = ui.plotly(map_figure(self.index, found)).classes("map")
+        plot.on("plotly_hover", js_handler="(event) => showShape(event)")
+        plot.on("plotly_unhover", js_handler="() => hideShape()")
+        plot.on("plotly_click", self._clicked, js_handler="(event) => emit(event.points[0].customdata)")
+
+    def _clicked(self, event: events.GenericEventArguments) -> None:
+        if isinstance(event.args, int) and 0 <= event.args < len(self.index.collection):
+            self.on_open(event.args)
+
+
+def map_figure(index: SearchIndex, layout: Layout) -> dict[str, Any]:
+    """A Plotly figure with a trace for each class; `customdata` are the shapes' indices."""
+    labels, names = index.collection.labels, index.collection.info.classes
+    groups = [(name, np.flatnonzero(labels == label)) for label, name in enumerate(names)]
+    groups = [(name, rows) for name, rows in groups if len(rows)]
+    colors = palette(len(groups))
+    if len(rest := np.flatnonzero(labels < 0)):
+        groups.append(("no class" if groups else "", rest))
+        colors.append(_NO_CLASS if len(groups) > 1 else _PLAIN)
+    xy = layout.xy.astype(np.float64)
+    size = 8 if len(xy) <= 3000 else 6 if len(xy) <= 15_000 else 4
+    traces = [
+        {
+            "type": "scattergl",
+            "mode": "markers",
+            "name": html.escape(name, quote=False),
+            "meta": name,
+            "x": [float(f"{value:.4g}") for value in xy[rows, 0]],
+            "y": [float(f"{value:.4g}") for value in xy[rows, 1]],
+            "customdata": rows.tolist(),
+            "hoverinfo": "none",
+            "marker": {
+                "size": size,
+                "opacity": 0.85,
+                "color": color,
+                "symbol": _SYMBOLS[rank % len(_SYMBOLS)],
+            },
+        }
+        for rank, ((name, rows), color) in enumerate(zip(groups, colors, strict=True))
+    ]
+    hidden = {"visible": False}
+    return {
+        "data": traces,
+        "layout": {
+            "paper_bgcolor": "rgba(0,0,0,0)",
+            "plot_bgcolor": "rgba(0,0,0,0)",
+            "margin": {"l": 4, "r": 4, "t": 4, "b": 4},
+            "xaxis": hidden,
+            "yaxis": hidden | {"scaleanchor": "x"},
+            "dragmode": "pan",
+            "hovermode": "closest",
+            "hoverdistance": 12,
+            "showlegend": len(traces) > 1,
+            "legend": {"font": {"size": 12, "color": "#1b1c1e"}, "itemsizing": "constant"},
+            "font": {"family": _FONT},
+            "uirevision": "keep",
+        },
+        "config": CONFIG,
+    }

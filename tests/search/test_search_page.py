@@ -1,0 +1,327 @@
+"""The search page as its user meets it: started as typed, in a real browser, with real clicks and files."""
+
+import csv
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+from PIL import Image
+from playwright.sync_api import ConsoleMessage, Page, Playwright, expect, sync_playwright
+
+from adacross.data.collection import Collection
+
+pytest.importorskip("nicegui")
+pytestmark = pytest.mark.xdist_group("search page")
+
+# Software rendering: test machines have no GPU, and the clouds are drawn with WebGL.
+FLAGS = ("--no-sandbox", "--use-gl=angle", "--use-angle=swiftshader", "--enable-unsafe-swiftshader")
+NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+PATIENCE = 60_000  # ms; software rendering on a busy machine
+
+
+def executable(playwright: Playwright) -> str:
+    found = next((path for path in map(shutil.which, NAMES) if path), playwright.chromium.executable_path)
+    if not Path(found).exists():
+        pytest.fail("there is no Chromium to open the page with: `make browser` installs one.")
+    return found
+
+
+@dataclass
+class Served:
+    """A running `adacross search`."""
+
+    address: str
+    labels: Path
+    process: "subprocess.Popen[str]"
+
+
+@pytest.fixture(scope="module")
+def served(
+    own_run: Path, toy_collection: Collection, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Served]:
+    folder = tmp_path_factory.mktemp("served")
+    with socket.socket() as taken:  # the page moves on to the next port
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        command = [sys.executable, "-m", "adacross", "search", str(toy_collection.folder), str(own_run)]
+        command += ["--no-browser", "--device", "cpu", "--labels", "labels.csv"]
+        command += ["--port", str(taken.getsockname()[1])]
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST")}
+        process = subprocess.Popen(  # NiceGUI behaves differently where it sees pytest
+            command, cwd=folder, stderr=subprocess.PIPE, text=True, env=environment | {"COLUMNS": "200"}
+        )
+        assert process.stderr
+        said = []
+        for line in process.stderr:
+            said.append(line)
+            if found := re.search(r"http://127\.0\.0\.1:(\d+)", line):
+                break
+        else:
+            raise AssertionError("".join(said))
+        assert int(found[1]) != taken.getsockname()[1]
+    yield Served(found[0], folder / "labels.csv", process)
+    process.send_signal(signal.SIGINT)
+    assert process.wait(20) == 0
+    assert process.stderr.read() == ""
+    process.stderr.close()
+    assert {path.name for path in folder.iterdir()} <= {"labels.csv"}  # nothing else is left behind
+
+
+@dataclass
+class Opened:
+    """A page, and what went wrong on it."""
+
+    page: Page
+    troubles: list[str] = field(default_factory=list)
+
+
+@pytest.fixture(scope="module")
+def opened(served: Served) -> Iterator[Opened]:
+    """One page for all tests; at the end nothing may have gone wrong, nor been asked for elsewhere."""
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=executable(playwright), args=list(FLAGS))
+        page = browser.new_page(viewport={"width": 1280, "height": 860})
+        page.set_default_timeout(PATIENCE)
+        expect.set_options(timeout=PATIENCE)
+        result = Opened(page)
+        page.on("console", lambda message: noted(message, result))
+        page.on("pageerror", lambda error: result.troubles.append(str(error)))
+        own = re.compile(f"{served.address}|{served.address.replace('http', 'ws')}|data:|blob:")
+        page.on("request", lambda request: own.match(request.url) or result.troubles.append(request.url))
+        page.on("websocket", lambda one: own.match(one.url) or result.troubles.append(one.url))
+        page.goto(served.address)
+        page.wait_for_selector(".card")
+        yield result
+        browser.close()
+        assert result.troubles == []
+
+
+def noted(message: ConsoleMessage, result: Opened) -> None:
+    """Keep what went wrong, but for what Plotly says of a plot that vanishes while it is being drawn."""
+    if message.type == "error" and not re.match(r"Error: <svg> attribute .*NaN", message.text):
+        result.troubles.append(message.text)
+
+
+def ids(page: Page, where: str = ".columns .card") -> list[str]:
+    return page.locator(f"{where} figcaption small").all_inner_texts()
+
+
+def searched(page: Page, name: str) -> list[str]:
+    """Wait for a search's results."""
+    expect(page.locator(".results h2")).to_have_text(f"Most like {name}")
+    return ids(page)
+
+
+def fits(page: Page) -> bool:
+    return bool(page.evaluate("document.documentElement.scrollWidth <= innerWidth"))
+
+
+def test_it_opens_with_pictures_of_the_collection(opened: Opened, toy_collection: Collection) -> None:
+    page = opened.page
+    assert page.title() == "toy · adacross search"
+    assert len(ids(page)) == 24
+    assert set(ids(page)) <= set(toy_collection.ids)
+    page.wait_for_function(
+        "[...document.querySelectorAll('.card img')].slice(0, 10).every(i => i.naturalWidth)"
+    )
+    assert fits(page)
+
+
+def test_a_shape_is_opened_turned_and_searched_with(opened: Opened, toy_collection: Collection) -> None:
+    page = opened.page
+    name = ids(page)[2]
+    page.locator(".columns .card button.picture").nth(2).click()
+    viewer = page.locator(".viewer")
+    expect(viewer.locator(".heading small")).to_have_text(name)
+    plot = viewer.locator(".js-plotly-plot")
+    plot.locator("canvas").first.wait_for()
+    eye = "JSON.stringify(document.querySelector('.viewer .cloud')._fullLayout.scene._scene.getCamera().eye)"
+    page.wait_for_function("document.querySelector('.viewer .cloud')._fullLayout?.scene?._scene")
+    before = page.evaluate(eye)
+    box = plot.bounding_box()
+    assert box
+    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    page.mouse.down()
+    page.mouse.move(box["x"] + box["width"] / 2 + 90, box["y"] + box["height"] / 2, steps=3)
+    page.mouse.up()
+    page.wait_for_function(f"{eye} !== '{before}'")
+    near = ids(page, ".viewer .card")
+    assert len(near) == 6
+    assert name not in near
+    viewer.locator("button.picture").nth(1).click()  # on to a neighbour
+    expect(viewer.locator(".heading small")).to_have_text(near[1])
+    viewer.get_by_text("Search with this shape").click()
+    found = searched(page, near[1])
+    assert len(found) == 24
+    assert near[1] not in found
+    viewer.wait_for(state="hidden")
+
+
+def test_results_are_filtered_and_sorted(opened: Opened, toy_collection: Collection) -> None:
+    page = opened.page
+    values = [float(text) for text in page.locator(".columns .card .value").all_inner_texts()]
+    assert values == sorted(values, reverse=True)
+    page.get_by_label("Order by").click()
+    page.get_by_role("option", name="Name").click()
+    page.wait_for_function(
+        "(() => { const t = [...document.querySelectorAll('.columns .card small')].map(e => e.textContent);"
+        " return t.length && t.join() === [...t].sort().join(); })()"
+    )
+    page.get_by_label("Classes").click()
+    chosen = sorted(toy_collection.info.classes)[1]
+    page.get_by_role("option", name=chosen, exact=True).click()
+    page.keyboard.press("Escape")
+    expect(page.locator(".results .above small").first).to_contain_text("in 1 of the classes")
+    assert set(page.locator(".columns .card .title").all_inner_texts()) == {chosen}
+    page.get_by_role("button", name="Clear").click()
+    expect(page.locator(".columns .card")).to_have_count(24)
+
+
+@pytest.fixture
+def mesh(tmp_path: Path) -> Path:
+    import trimesh
+
+    path = tmp_path / "a chair.off"
+    trimesh.creation.box((1, 2, 0.4)).export(path)
+    return path
+
+
+def test_a_mesh_is_chosen_and_a_picture_dropped(
+    opened: Opened, mesh: Path, toy_collection: Collection, tmp_path: Path
+) -> None:
+    page = opened.page
+    page.locator("input[type=file]").set_input_files(mesh)
+    assert len(searched(page, "a chair.off")) == 24
+    page.wait_for_selector(".query .js-plotly-plot canvas")
+    expect(page.locator(".results .above small").first).to_contain_text("compared as shapes")
+    Image.fromarray(toy_collection.view(5, 0)).save(tmp_path / "photo.png")
+    content = list((tmp_path / "photo.png").read_bytes())
+    data = page.evaluate_handle(
+        "content => { const data = new DataTransfer(), bytes = new Uint8Array(content);"
+        " data.items.add(new File([bytes], 'photo.png', { type: 'image/png' })); return data; }",
+        content,
+    )
+    for event in ("dragover", "drop"):  # Quasar listens on what it lays over the field while a file hovers
+        target = ".uploader" if event == "dragover" else ".uploader .q-uploader__dnd"
+        page.dispatch_event(target, event, {"dataTransfer": data})
+    assert len(searched(page, "photo.png")) == 24
+    expect(page.locator(".results .above small").first).to_contain_text("compared with the picture")
+    page.wait_for_function("document.querySelector('.query img')?.naturalWidth === 32")
+
+
+def test_broken_unknown_and_oversized_files_are_said(opened: Opened, tmp_path: Path, served: Served) -> None:
+    page = opened.page
+    kept = page.locator(".results h2").inner_text()
+    trouble = page.get_by_role("alert").first
+    for name, content, words in (
+        ("broken.stl", b"solid nothing\nfacet", "Broken.stl is no shape"),
+        ("notes.docx", b"words", "Notes.docx is neither a shape nor a picture"),
+        ("torn.png", b"\x89PNG\r\n\x1a\n????", "Torn.png cannot be read"),
+    ):
+        (tmp_path / name).write_bytes(content)
+        page.locator("input[type=file]").set_input_files(tmp_path / name)
+        expect(trouble).to_contain_text(re.compile(words, re.IGNORECASE))
+        expect(page.locator(".results h2")).to_have_text(kept)  # what was there stays
+    with (tmp_path / "huge.ply").open("wb") as handle:
+        handle.truncate(64 * 2**20 + 1)
+    page.locator("input[type=file]").set_input_files(tmp_path / "huge.ply")
+    expect(trouble).to_contain_text("larger than 64 MB")
+    request = urllib.request.Request(
+        f"{served.address}/_nicegui/client/x/upload/1", data=b"", headers={"Content-Length": str(2**30)}
+    )
+    with pytest.raises(urllib.error.HTTPError, match="413"):  # whoever does not ask the browser
+        urllib.request.urlopen(request, timeout=20)
+
+
+def test_a_foreign_name_is_refused(served: Served) -> None:
+    request = urllib.request.Request(served.address, headers={"Host": "evil.example"})
+    with pytest.raises(urllib.error.HTTPError, match="400"):
+        urllib.request.urlopen(request, timeout=20)
+    with pytest.raises(urllib.error.HTTPError, match="404"):
+        urllib.request.urlopen(f"{served.address}/picture/100000", timeout=20)
+
+
+def test_the_map_shows_and_opens_shapes(opened: Opened, toy_collection: Collection) -> None:
+    page = opened.page
+    page.get_by_role("tab", name="Map").click()
+    page.wait_for_selector(".map canvas")
+    page.wait_for_function("document.querySelector('.map')._fullLayout?._plots?.xy")
+    count = page.evaluate("document.querySelector('.map').data.reduce((n, t) => n + t.customdata.length, 0)")
+    assert count == len(toy_collection)
+    place = page.evaluate(
+        "(() => { const map = document.querySelector('.map'), box = map.getBoundingClientRect(),"
+        " { xaxis, yaxis } = map._fullLayout, t = map.data[3];"
+        " return [box.x + xaxis._offset + xaxis.c2p(t.x[0]), box.y + yaxis._offset + yaxis.c2p(t.y[0]),"
+        " t.meta, t.customdata[0]]; })()"
+    )
+    page.mouse.move(place[0] - 4, place[1])
+    page.wait_for_timeout(100)  # Plotly looks at the pointer at most every 50 ms
+    page.mouse.move(place[0], place[1])
+    card = page.locator("#hover-card")
+    card.wait_for()
+    assert card.inner_text().strip() in toy_collection.info.classes
+    page.mouse.click(place[0], place[1])
+    page.locator(".viewer .heading small").wait_for()
+    assert page.locator(".viewer .heading small").inner_text() in toy_collection.ids
+    page.get_by_role("button", name="close").click()
+    page.locator(".viewer").wait_for(state="hidden")
+    assert fits(page)
+
+
+def labelled(served: Served) -> dict[str, str]:
+    with served.labels.open(newline="") as handle:
+        return {row["id"]: row["class"] for row in csv.DictReader(handle)}
+
+
+def test_labels_are_given_confirmed_and_taken_back(opened: Opened, served: Served) -> None:
+    page = opened.page
+    page.get_by_role("tab", name="Label").click()
+    cards = page.locator(".labelling .grid > .card")
+    expect(cards).to_have_count(12)
+    names = ids(page, ".labelling .grid > .card")
+    given = {}
+    for place, kind in ((0, "thing"), (1, "other thing")):  # classes that nobody knew
+        box = cards.nth(place).get_by_role("combobox")
+        box.fill(kind)
+        box.press("Enter")
+        expect(cards.nth(place).locator(".title").first).to_have_text(f"✓ {kind}")
+        given[names[place]] = kind
+        assert labelled(served) == given
+    expect(page.locator(".labelling h2")).to_have_text("2 of 220 shapes labelled, 2 classes")
+    cards.nth(1).get_by_role("button", name="undo other thing").click()
+    expect(page.locator(".labelling h2")).to_have_text("1 of 220 shapes labelled, 1 classes")
+    assert labelled(served) == {names[0]: "thing"}
+    box = cards.last.get_by_role("combobox")
+    box.fill("other thing")
+    box.press("Enter")
+    expect(page.locator(".labelling h2")).to_contain_text("2 of 220")
+    page.get_by_text("Propose the next ones").click()
+    confirm = page.locator(".labelling button.confirm")
+    expect(confirm).to_have_count(12)
+    first = cards.first
+    proposed, name = first.locator(".title").inner_text(), first.locator("small").inner_text()
+    assert proposed in ("thing", "other thing")
+    assert re.fullmatch(r"\d+ %", first.locator(".value").inner_text())
+    confirm.first.click()
+    expect(page.locator(".labelling h2")).to_contain_text("3 of 220")
+    assert labelled(served)[name] == proposed
+    assert fits(page)
+
+
+def test_a_narrow_window_is_enough(opened: Opened) -> None:
+    page = opened.page
+    page.get_by_role("tab", name="Search").click()
+    page.set_viewport_size({"width": 390, "height": 800})
+    page.wait_for_timeout(500)
+    assert fits(page)
+    page.set_viewport_size({"width": 1280, "height": 860})
