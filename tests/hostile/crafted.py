@@ -5,6 +5,7 @@ from collections.abc import Callable
 import crafted_runs
 from crafted_meshes import MESHES, glbs, pictures, plys
 from crafted_sets import LISTS, hdf5_files, pickles
+from seed_use import npys
 
 Files = dict[str, bytes]
 CRAFTED: dict[str, Files | Callable[[], Files]] = (
@@ -17,6 +18,7 @@ CRAFTED: dict[str, Files | Callable[[], Files]] = (
         "PLY, binary": lambda: plys("binary_little_endian"),
         "ShapeNet, PLY": lambda: plys("binary_little_endian"),
         "GLB": glbs,
+        "cloud, NPY": npys,
         "ModelNet40, HDF5": hdf5_files,
         "ScanObjectNN": hdf5_files,
         "ShapeNetRendering": pictures,

@@ -8,11 +8,13 @@ labels in range.
 import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import seed_files
 import seed_runs
+import seed_use
 
 Notes = list[tuple[str, str]]
 
@@ -163,6 +165,33 @@ def run(folder: Path) -> Notes:
     return []
 
 
+def single(suffix: str, folder: Path) -> Notes:
+    """As `adacross search` and `adacross embed` read one file."""
+    from adacross.data.single import load_shape
+
+    cloud = load_shape(folder / f"cloud.{suffix}", points=32).points
+    sane(cloud.shape == (32, 3) and np.isfinite(cloud).all(), f"points {cloud.shape}")
+    sane(np.linalg.norm(cloud.astype(np.float64), axis=1).max() < 1.001, "points not in the sphere")
+    return []
+
+
+def embeddings(folder: Path) -> Notes:
+    from adacross.embeddings import read_embeddings
+
+    found = read_embeddings(folder / "parts.parquet")
+    sane(found.features.dtype == np.float32 and np.isfinite(found.features).all(), "features")
+    sane(len(found.features) == len(found.ids) == len(set(found.ids)) == len(found.classes), "rows")
+    return []
+
+
+def labels(folder: Path) -> Notes:
+    from adacross.labelling.table import read_labels
+
+    found = read_labels(folder / "labels.csv", ["a", "b", "c"])
+    sane(found.keys() <= {"a", "b", "c"} and all(found.values()), "labels")
+    return []
+
+
 def encoder(folder: Path) -> Notes:
     import torch
 
@@ -254,6 +283,10 @@ READERS: tuple[Reader, ...] = (
     ),
     Reader("S3DIS", "data sets", seed_files.s3dis, "ply_data_all_0.h5", prepared, 2),
     Reader("S3DIS, its rooms", "data sets", seed_files.s3dis, "room_filelist.txt", prepared, 1),
+    Reader("cloud, NPY", "use", seed_use.npy, "cloud.npy", partial(single, "npy"), 3),
+    Reader("cloud, text", "use", seed_use.xyz, "cloud.xyz", partial(single, "xyz"), 2),
+    Reader("embeddings, Parquet", "use", seed_use.embeddings, "parts.parquet", embeddings, 4),
+    Reader("labels, CSV", "use", seed_use.labels, "labels.csv", labels, 2),
     Reader("pictures, PNG", "pictures", seed_files.pictures, "a/0.png", image_set, 2),
     Reader("pictures, JPEG", "pictures", seed_files.pictures, "a/1.jpg", image_set, 2),
     Reader("pictures, WebP", "pictures", seed_files.pictures, "b/0.webp", image_set, 2),

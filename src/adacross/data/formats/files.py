@@ -1,6 +1,7 @@
 """Single files, each a mesh or a cloud: what a user asks about, from anywhere."""
 
 from pathlib import Path
+from tokenize import TokenError
 
 import numpy as np
 from jaxtyping import Float32
@@ -53,7 +54,7 @@ def _numbers(path: Path) -> Float32[np.ndarray, "N 3"]:
     file_size(path)
     try:
         stored = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (ValueError, EOFError, TypeError, SyntaxError, MemoryError, OverflowError) as error:
+    except (ValueError, EOFError, TypeError, SyntaxError, TokenError, MemoryError, OverflowError) as error:
         reason = (str(error) or type(error).__name__).splitlines()[0][:200]
         raise BrokenShapeError(f"not a readable NumPy file ({reason})") from error
     if not isinstance(stored, np.ndarray) or stored.ndim != 2 or stored.dtype.kind not in "fiu":
