@@ -219,6 +219,8 @@ class PointM2AE(Encoder):
         """Which centres are within the level's radius of each other."""
         if self.radii is None:
             return None
+        if torch.compiler.is_compiling():  # ONNX has no cdist
+            return (centers[:, :, None] - centers[:, None]).norm(dim=3) < self.radii[level]
         return torch.cdist(centers, centers) < self.radii[level]
 
 

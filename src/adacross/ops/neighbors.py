@@ -46,10 +46,12 @@ def knn(
         center = points.mean(1, keepdim=True, dtype=dtype)  # |p|^2 - 2 p q loses digits far from the origin
         keys = points.to(dtype) - center
         asking = keys if queries is None else queries.to(dtype) - center
-        keys, asking = _as_product(keys, asking, -N % _multiple(N, k))
         own = queries is None
-        if torch.compiler.is_compiling():  # an exported graph must not depend on the number of clouds
-            return _search(asking, keys, k, 0 if own else None)
+        if (
+            torch.compiler.is_compiling()
+        ):  # an exported graph must not depend on the numbers of clouds, points
+            return _search_plainly(*_as_product(keys, asking, 0), k, own)
+        keys, asking = _as_product(keys, asking, -N % _multiple(N, k))
         M = asking.shape[1]
         rows, clouds = _block(keys, M)
         parts = [
@@ -70,6 +72,17 @@ def _search(
     if own is not None:
         distance.diagonal(offset=own, dim1=1, dim2=2).fill_(-math.inf)
     return _smallest(distance, k)
+
+
+def _search_plainly(
+    keys: Float[Tensor, "B N D"], asking: Float[Tensor, "B M D"], k: int, own: bool
+) -> Int64[Tensor, "B M k"]:
+    """Neighbours of all queries at once, from one table of distances and one search of its rows."""
+    distance = asking @ keys.mT
+    if own:
+        places = torch.arange(keys.shape[1], device=keys.device)
+        distance = distance.masked_fill(places[:, None] == places, -math.inf)
+    return distance.topk(k, dim=2, largest=False).indices
 
 
 def _multiple(N: int, k: int) -> int:
@@ -137,19 +150,36 @@ def farthest_point_sample(points: Float[Tensor, "B N D"], count: int) -> Int64[T
     Raises:
         UserError: `count` is below 1 or above N.
     """
-    B, N, D = points.shape
+    N = points.shape[1]
     if not 1 <= count <= N:
         raise UserError(f"cannot choose {count} points from clouds of {N}; give 1 to {N}, or larger clouds.")
     with torch.no_grad():
-        # Coordinates in planes: sums over a short last axis are slow.
-        planes = points.to(torch.promote_types(points.dtype, torch.float32)).mT.contiguous()
-        chosen = torch.zeros(B, count, dtype=torch.int64, device=points.device)
-        distance = torch.full((B, N), math.inf, dtype=planes.dtype, device=points.device)
-        for i in range(1, count):
-            last = planes.gather(2, chosen[:, None, i - 1 : i].expand(-1, D, -1))
-            distance = torch.minimum(distance, (planes - last).square_().sum(1))
-            chosen[:, i] = distance.argmax(1)
-        return chosen
+        wide = points.to(torch.promote_types(points.dtype, torch.float32))
+        # A loop that a compiler may not unroll is an operation of its own.
+        return _farthest_points(wide, count) if torch.compiler.is_compiling() else _farthest(wide, count)
+
+
+def _farthest(points: Float[Tensor, "B N D"], count: int) -> Int64[Tensor, "B count"]:
+    B, N, D = points.shape
+    planes = points.mT.contiguous()  # sums over a short last axis are slow
+    chosen = torch.zeros(B, count, dtype=torch.int64, device=points.device)
+    distance = torch.full((B, N), math.inf, dtype=planes.dtype, device=points.device)
+    for i in range(1, count):
+        last = planes.gather(2, chosen[:, None, i - 1 : i].expand(-1, D, -1))
+        distance = torch.minimum(distance, (planes - last).square_().sum(1))
+        chosen[:, i] = distance.argmax(1)
+    return chosen
+
+
+@torch.library.custom_op("adacross::farthest_points", mutates_args=())
+def _farthest_points(points: Tensor, count: int) -> Tensor:
+    """`_farthest` as torch's compiler and the export to ONNX know it (`adacross.export.onnx_loops`)."""
+    return _farthest(points, count)
+
+
+@_farthest_points.register_fake
+def _(points: Tensor, count: int) -> Tensor:
+    return points.new_empty(points.shape[0], count, dtype=torch.int64)
 
 
 def gather(
