@@ -56,6 +56,13 @@ def test_without_labels_the_first_questions_are_of_every_class():
     assert (found.confidence == 0).all()
 
 
+def test_a_class_for_every_label_is_no_warning():
+    features, _ = blobs()
+    labels = np.full(len(features), -1, dtype=np.int64)
+    labels[:30] = np.arange(30)
+    assert set(propose(features, labels).label) == set(range(30))
+
+
 def test_one_class_alone_proposes_nothing():
     features, truth = blobs()
     found = propose(features, some_labels(truth, np.array([0, 1])), ask=3)

@@ -74,7 +74,9 @@ def _classified(
 
     known = np.flatnonzero(labels >= 0)
     model = LogisticRegression(C=_STRENGTH, class_weight="balanced", max_iter=1000)
-    model.fit(points[known], labels[known])
+    with warnings.catch_warnings():  # as many classes as labels is how labelling begins
+        warnings.filterwarnings("ignore", "The number of unique classes is greater", UserWarning)
+        model.fit(points[known], labels[known])
     return model.predict_proba(points[rows]).astype(np.float64), np.asarray(model.classes_, dtype=np.int64)
 
 
