@@ -111,6 +111,7 @@ class SearchPart:
         self.trouble.set_visibility(False)
         self._show_query()
         self.refresh()
+        ui.run_javascript("scrollTo({ top: 0 })")
 
     def browse(self) -> None:
         """Show some shapes of the collection, without a query."""
