@@ -77,6 +77,18 @@ def test_a_shape_is_found_by_its_own_points_turned_into_a_file(
     assert search_index.nearest(tmp_path / "turned.npy", top=1, up="z").indices.tolist() == [5]
 
 
+def test_a_query_is_encoded_once(search_index: SearchIndex, monkeypatch: pytest.MonkeyPatch) -> None:
+    query = search_index.encoded(search_index.query(2 * search_index.cloud(6)))
+    expected = search_index.nearest(query, top=4).ids
+
+    def never(*_: object, **__: object) -> None:
+        raise AssertionError("encoded again")
+
+    monkeypatch.setattr("adacross.search.index.encode", never)
+    assert search_index.nearest(query, top=4).ids == expected
+    assert search_index.encoded(query) is query
+
+
 def test_ids_and_classes(search_index: SearchIndex, toy_collection: Collection) -> None:
     name = toy_collection.ids[9]
     assert (

@@ -1,7 +1,7 @@
 """An index of a collection: what lies nearest to a shape or a picture."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Union
 
@@ -148,8 +148,9 @@ class SearchIndex:
         if top < 1:
             raise UserError(f"top is {top}; expected at least 1.")
         asked = query if isinstance(query, Query) else self.query(query, up)
-        rows, vector = self._vector(asked)
-        similarities = rows @ vector
+        asked = self.encoded(asked)
+        shared = self.features.shared if asked.picture is not None else None
+        similarities = (self.features.own if shared is None else shared) @ asked.vector
         allowed = self.allowed(classes)
         if asked.own is not None:
             allowed[asked.own] = False
@@ -205,28 +206,31 @@ class SearchIndex:
             one_of("class", name, [*names, NO_CLASS])
         return np.isin(labels, [-1 if name == NO_CLASS else names.index(name) for name in wanted])
 
-    def _vector(self, query: Query) -> tuple[Float32[np.ndarray, "n D"], Float32[np.ndarray, " D"]]:
-        """What a query is compared with, and its own direction there."""
-        if query.picture is not None:
-            return self._picture_vector(query.picture)
-        own = self.features.own
-        if query.own is not None:
-            return own, own[query.own]
-        assert query.points is not None  # one of the two is there
-        found = encode(self.encoder, query.points[None], device=self.device)
-        return own, unit_rows(found)[0]
+    def encoded(self, query: Query) -> Query:
+        """A query with its vector, so that searching again does not encode again.
 
-    def _picture_vector(
-        self, picture: UInt8[np.ndarray, "S S 3"]
-    ) -> tuple[Float32[np.ndarray, "n E"], Float32[np.ndarray, " E"]]:
-        if self.features.shared is None or not isinstance(self.network, CrossModal):
+        Raises:
+            UserError: a picture where there is no image tower.
+        """
+        if query.vector is not None:
+            return query
+        if query.picture is not None:
+            return replace(query, vector=self._picture_vector(query.picture))
+        if query.own is not None:
+            return replace(query, vector=self.features.own[query.own])
+        assert query.points is not None  # one of the three is there
+        found = encode(self.encoder, query.points[None], device=self.device)
+        return replace(query, vector=unit_rows(found)[0])
+
+    def _picture_vector(self, picture: UInt8[np.ndarray, "S S 3"]) -> Float32[np.ndarray, " E"]:
+        if not self.knows_pictures or not isinstance(self.network, CrossModal):
             raise UserError(
                 "a picture cannot be searched for with an encoder alone. Give the run of crosspoint, "
                 "crossnet or adacrossnet that it comes from, or a mesh or a cloud as the query."
             )
         with frozen(self.network):
             found = self.network.embed_pictures(torch.from_numpy(picture.copy())[None].to(self.device))
-        return self.features.shared, unit_rows(found.float().cpu().numpy())[0]
+        return unit_rows(found.float().cpu().numpy())[0]
 
 
 def _found(name: str) -> tuple[Network, Path | None]:

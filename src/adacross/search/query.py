@@ -25,12 +25,14 @@ class Query:
         points: `(N, 3)`, y up, in the unit sphere.
         picture: `(S, S, 3)` on white.
         own: the index of a shape of the collection, which is not to find itself.
+        vector: what it is compared by, of length 1, once `SearchIndex.encoded` has made it.
     """
 
     name: str
     points: Float32[np.ndarray, "N 3"] | None = None
     picture: UInt8[np.ndarray, "S S 3"] | None = None
     own: int | None = None
+    vector: Float32[np.ndarray, " D"] | None = None
 
 
 def read_query(

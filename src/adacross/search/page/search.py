@@ -94,15 +94,14 @@ class SearchPart:
         self.refresh()
 
     def _read(self, path: Path, name: str) -> Query:
-        """Read a file and try it: what cannot be searched for is said here, too."""
+        """Read a file and encode it: what cannot be searched for is said here, too."""
         up: Axis | None = self.axis.value or None
         side = self.index.picture_side
         query = read_query(path, points=self.index.points, size=side, up=up, name=name)
-        self.index.nearest(query, 1)
-        return query
+        return self.index.encoded(query)
 
     def _wrong(self, words: str) -> None:
-        self.trouble.set_text(words[:1].upper() + words[1:])
+        self.trouble.set_text(words)
         self.trouble.set_visibility(True)
 
     def with_shape(self, i: int) -> None:
