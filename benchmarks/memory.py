@@ -1,14 +1,15 @@
 """Does memory stay flat while training from a collection ten times larger than the memory used?
 
-A collection of random clouds and pictures is written (about ten times what training takes), then PointNet
+A collection of random clouds and pictures is written (more than ten times what training takes), then PointNet
 is pre-trained with CrossPoint on it, in the loader's random order. Counted are the process's own pages
 (`RssAnon`); pages of the collection's files that happen to be in memory (`RssFile`) belong to the system's
 cache, which takes them back when it needs them. Linux only.
 
-    python benchmarks/memory.py [--gigabytes 5] [--steps 250] [--out memory.json]
+    python benchmarks/memory.py [--gigabytes 6.5] [--steps 250] [--out memory.json]
 """
 
 import argparse
+import shutil
 import tempfile
 from pathlib import Path
 
@@ -32,25 +33,25 @@ from adacross.training.optimizer import make_optimizer
 POINTS, SIZE, SHARD = 8192, 64, 512
 
 
-def write_collection(folder: Path, shapes: int, info: CollectionInfo) -> int:
-    """Random shapes, shard by shard; returns the bytes written."""
+def write_collection(folder: Path, shards: int, rows: int, info: CollectionInfo) -> int:
+    """One shard of random shapes and copies of its file; returns the bytes written."""
     folder.mkdir()
     info.write(folder)
     rng = np.random.default_rng(0)
     view = rng.integers(0, 256, (1, SIZE, SIZE, 3), dtype=np.uint8)
-    shards = -(-shapes // SHARD)
+    batches = []
+    for i in range(rows):
+        points = rng.standard_normal((info.points, 3), dtype=np.float32) / 4
+        batches.append(to_batch(Shape(f"{i}", points, "train", None, None, view), np.zeros(3), 1.0))
+    whole = pa.Table.from_batches(batches).combine_chunks()  # one batch, as prepare writes: it is mapped
+    paths = [folder / f"data-{shard:05d}-of-{shards:05d}.arrow" for shard in range(shards)]
+    with pa.ipc.new_stream(str(paths[0]), whole.schema) as writer:
+        writer.write_table(whole)
     with progress_bar("shards") as progress:
-        task = progress.add_task("writing", total=shards, note="")
-        for shard in range(shards):
+        task = progress.add_task("writing", total=shards, completed=1, note="")
+        for path in paths[1:]:
+            shutil.copyfile(paths[0], path)
             progress.advance(task)
-            path = folder / f"data-{shard:05d}-of-{shards:05d}.arrow"
-            rows = []
-            for i in range(shard * SHARD, min((shard + 1) * SHARD, shapes)):
-                points = rng.standard_normal((info.points, 3), dtype=np.float32) / 4
-                rows.append(to_batch(Shape(f"{i}", points, "train", None, None, view), np.zeros(3), 1.0))
-            whole = pa.Table.from_batches(rows).combine_chunks()  # one batch, as prepare writes: it is mapped
-            with pa.ipc.new_stream(str(path), whole.schema) as writer:
-                writer.write_table(whole)
     return sum(path.stat().st_size for path in folder.iterdir())
 
 
@@ -58,21 +59,23 @@ def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--gigabytes", type=float, default=5.0)
+    parser.add_argument("--gigabytes", type=float, default=6.5)
     parser.add_argument("--steps", type=int, default=250)
     parser.add_argument("--quick", action="store_true", help="toy sizes")
     parser.add_argument("--out", type=Path, help="write the figures here as JSON")
     options = parser.parse_args(arguments)
     points, batch = (64, 4) if options.quick else (POINTS, 32)
     steps = 12 if options.quick else options.steps
-    shapes = 60 if options.quick else round(options.gigabytes * 1e9 / (12.3 * points + 9000))
+    rows = 20 if options.quick else SHARD
+    shards = 3 if options.quick else round(options.gigabytes * 1e9 / (SHARD * (12 * points + 13_000)))
+    shapes = shards * rows
     info = CollectionInfo(
         VERSION, "random", "random", "clouds", "y", shapes, points, 1, SIZE, [], [], {"train": shapes}
     )
     anonymous, mapped = [], []
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        size = write_collection(folder / "collection", shapes, info)
+        size = write_collection(folder / "collection", shards, rows, info)
         collection = Collection.open(folder / "collection")
         pictures = DecodedViews(collection, folder, 10**9)
         loader = Loader(collection, np.arange(shapes), batch, 0, pictures)

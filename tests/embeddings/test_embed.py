@@ -96,6 +96,36 @@ def test_a_list_of_files(meshes: Path, toy_run: Path, tmp_path: Path, monkeypatc
     assert np.allclose(found.features[0], adacross.encode(encoder, shape.points[None])[0], atol=1e-5)
 
 
+def test_one_file(meshes: Path, toy_run: Path, tmp_path: Path):
+    path, out = meshes / "ball/c.stl", tmp_path / "one.parquet"
+    assert adacross.embed(str(toy_run), str(path), str(out), up="y", workers=1).count == 1
+    assert read_embeddings(out).ids == [str(path)]
+
+
+def test_a_damaged_note_of_an_interrupted_embed_is_named(
+    toy_collection: Collection, toy_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(command, "BLOCK", 50)
+    calls = []
+
+    def stopped(encoder: object, clouds: np.ndarray, **options: object) -> np.ndarray:
+        calls.append(1)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return adacross.encode(encoder, clouds)
+
+    monkeypatch.setattr(command, "encode", stopped)
+    out = tmp_path / "out.parquet"
+    with pytest.raises(KeyboardInterrupt):
+        adacross.embed(str(toy_run), str(toy_collection.folder), str(out))
+    note = tmp_path / "out.parquet.partial" / "part-000000.json"
+    note.write_text('{"name": 3}')
+    with pytest.raises(UserError, match=r"part-000000\.json is not a block's note"):
+        adacross.embed(str(toy_run), str(toy_collection.folder), str(out))
+    note.unlink()
+    assert adacross.embed(str(toy_run), str(toy_collection.folder), str(out)).count == len(toy_collection)
+
+
 def test_an_interrupted_embed_goes_on(
     toy_collection: Collection, toy_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):

@@ -20,7 +20,6 @@ from playwright.sync_api import ConsoleMessage, Page, Playwright, expect, sync_p
 
 from adacross.data.collection import Collection
 
-pytest.importorskip("nicegui")
 pytestmark = pytest.mark.xdist_group("search page")
 
 # Software rendering: test machines have no GPU, and the clouds are drawn with WebGL.

@@ -9,20 +9,22 @@ import numpy as np
 
 from adacross.console import console, progress_bar
 from adacross.data.source import Axis
-from adacross.embeddings.features import fingerprint, points_for
+from adacross.embeddings.features import points_for, say_differences
 from adacross.embeddings.sources import Block, Clouds, Files, find_clouds
 from adacross.embeddings.table import Embeddings, joined, read_embeddings
 from adacross.encoders import Encoder
 from adacross.errors import UserError, one_of
 from adacross.evaluation.features import encode
+from adacross.evaluation.results import fingerprint
 from adacross.evaluation.sources import find_encoders, usual_device
-from adacross.files import read_json, write_json
+from adacross.files import fits, read_json, write_json
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
 BLOCK = 256  # shapes a part: what an interruption costs at most
-Parts = dict[int, list[dict[str, str]]]
+Skipped = list[dict[str, str]]  # {"name": of a shape, "reason": why it was left out}
+Parts = dict[int, Skipped]
 
 
 @dataclass(frozen=True)
@@ -41,7 +43,7 @@ class Embedded:
     count: int
     dim: int
     points: int
-    skipped: list[dict[str, str]] = field(default_factory=list)
+    skipped: Skipped = field(default_factory=list)
 
     def table(self) -> "RenderableType":
         """Return a line about the file, and a table of what was left out."""
@@ -111,6 +113,7 @@ def embed(
     network = found[0].encoder
     clouds = find_clouds(data, up=up, workers=workers, timeout=timeout)
     count = points_for(network, points, clouds.stored)
+    say_differences(network, count)
     if isinstance(clouds, Files) and up is None:
         console.print(f"{data}: taken as {clouds.up} up, as is usual for such files; --up says otherwise.")
     about = {
@@ -157,10 +160,12 @@ def _continued(work: Path, about: dict[str, Any]) -> Parts:
     """The blocks that an interrupted command of the same kind left, or an empty folder."""
     plan = work / "plan.json"
     if plan.is_file() and read_json(plan, "what an interrupted embed was doing") == about:
-        notes = {int(path.stem[5:]): path for path in sorted(work.glob("part-*.json"))}
+        notes = {path: read_json(path, "what a block left out") for path in sorted(work.glob("part-*.json"))}
+        if wrong := [path for path, note in notes.items() if not fits(note, Skipped)]:
+            raise UserError(f"{wrong[0]} is not a block's note. Delete it, and that block is done again.")
         if notes:
             console.print(f"continuing: {len(notes)} blocks of {BLOCK} shapes are done")
-        return {number: read_json(path, "what a block left out") for number, path in notes.items()}
+        return {int(path.stem.removeprefix("part-")): note for path, note in notes.items()}
     if work.exists() and not plan.is_file():
         raise UserError(f"{work} exists and is not an unfinished embed. Move it away.")
     shutil.rmtree(work, ignore_errors=True)

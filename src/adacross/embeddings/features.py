@@ -1,7 +1,5 @@
 """An encoder's features of a whole collection."""
 
-import hashlib
-
 import numpy as np
 from jaxtyping import Float32, Int64
 
@@ -43,6 +41,7 @@ def features_of(
     """
     rows = np.arange(len(collection)) if indices is None else np.asarray(indices)
     count = points_for(encoder, points, collection.info.points)
+    say_differences(encoder, count)
     found = np.empty((len(rows), encoder.dim), dtype=np.float32)
     with progress_bar("shapes") as progress:
         bar = progress.add_task("encoding", total=len(rows), note="")
@@ -57,7 +56,7 @@ def features_of(
 
 
 def points_for(encoder: Encoder, asked: int | None, stored: int | None) -> int:
-    """How many points of a cloud to encode; says so where the encoder was trained with others.
+    """How many points of a cloud to encode.
 
     Args:
         encoder: whose `inputs` tell how it was trained.
@@ -70,17 +69,10 @@ def points_for(encoder: Encoder, asked: int | None, stored: int | None) -> int:
     if asked is not None and stored is not None and asked > stored:
         raise UserError(f"points is {asked}; the data has {stored} a shape. Give --points {stored} or less.")
     wanted = asked or encoder.inputs.points or USUAL_POINTS
-    count = wanted if stored is None else min(wanted, stored)
-    for difference in encoder.inputs.differences(points=count):
+    return wanted if stored is None else min(wanted, stored)
+
+
+def say_differences(encoder: Encoder, points: int) -> None:
+    """Say on the console where clouds of so many points are not what the encoder was trained with."""
+    for difference in encoder.inputs.differences(points=points):
         console.print(difference)
-    return count
-
-
-def fingerprint(encoder: Encoder) -> str:
-    """A short text that changes with the encoder's kind, options or weights."""
-    digest = hashlib.blake2b(digest_size=16)
-    digest.update(repr((encoder.kind, sorted(encoder.options.items()))).encode())
-    for name, tensor in sorted(encoder.state_dict().items()):
-        digest.update(name.encode())
-        digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
-    return digest.hexdigest()

@@ -52,17 +52,17 @@ class Prepared:
         self.collection = collection
         self.name, self.count, self.stored, self.up = name, info.count, info.points, info.source_up
         self.digest = digest_of([asdict(info), collection.ids])
+        self._test = set(collection.indices("test").tolist())
 
     def read(self, start: int, stop: int, points: int) -> Block:
         """Read shapes `start` to `stop`, the first `points` of each."""
         rows = np.arange(start, stop)
         classes = self.collection.info.classes
         labels = self.collection.labels[rows]
-        test = set(self.collection.indices("test").tolist())
         return Block(
             [self.collection.ids[row] for row in rows],
             [classes[label] if label >= 0 else None for label in labels],
-            ["test" if row in test else "train" for row in rows.tolist()],
+            ["test" if row in self._test else "train" for row in rows.tolist()],
             self.collection.points(rows)[:, :points],
             [],
         )

@@ -47,9 +47,7 @@ def knn(
         keys = points.to(dtype) - center
         asking = keys if queries is None else queries.to(dtype) - center
         own = queries is None
-        if (
-            torch.compiler.is_compiling()
-        ):  # an exported graph must not depend on the numbers of clouds, points
+        if torch.compiler.is_compiling():  # a graph must not depend on the numbers of clouds and points
             return _search_plainly(*_as_product(keys, asking, 0), k, own)
         keys, asking = _as_product(keys, asking, -N % _multiple(N, k))
         M = asking.shape[1]

@@ -13,7 +13,7 @@ from rich.table import Table
 from adacross.data.collection import Collection
 from adacross.data.sampling import unit_sphere
 from adacross.data.source import Axis, BrokenShapeError
-from adacross.embeddings.features import USUAL_POINTS
+from adacross.embeddings.features import points_for
 from adacross.encoders import Encoder
 from adacross.errors import UserError, one_of
 from adacross.evaluation.features import encode, frozen
@@ -95,11 +95,12 @@ class SearchIndex:
             collection: a prepared collection, or its folder.
             encoder: a run, an encoder's folder, a hub id, an encoder, or a method with an image tower.
             points: points of each cloud; by default as many as the encoder was trained with, 1,024 where
-                that is not known, or all there are.
+                that is not known, all where there are fewer.
             device: cpu or cuda; cuda if there is one.
 
         Raises:
-            UserError: no such collection or encoder, an empty collection, or damaged files.
+            UserError: no such collection or encoder, an empty collection, more points than are stored, or
+                damaged files.
         """
         opened = collection if isinstance(collection, Collection) else Collection.open(collection)
         if not len(opened):
@@ -108,7 +109,7 @@ class SearchIndex:
         own = network.encoder if isinstance(network, CrossModal) else network
         if points is not None and points < 1:
             raise UserError(f"points is {points}; expected at least 1.")
-        count = min(points or own.inputs.points or USUAL_POINTS, opened.info.points)
+        count = points_for(own, points, opened.info.points)
         target = torch.device(usual_device(device))
         store = Store.of(opened, network, count, run)
         features = collection_features(opened, network, count, target, store)
@@ -210,7 +211,7 @@ class SearchIndex:
         """A query with its vector, so that searching again does not encode again.
 
         Raises:
-            UserError: a picture where there is no image tower.
+            UserError: a picture where there is no image tower, or neither points nor a picture.
         """
         if query.vector is not None:
             return query
@@ -218,7 +219,10 @@ class SearchIndex:
             return replace(query, vector=self._picture_vector(query.picture))
         if query.own is not None:
             return replace(query, vector=self.features.own[query.own])
-        assert query.points is not None  # one of the three is there
+        if query.points is None:
+            raise UserError(
+                f"the query {query.name!r} is empty; expected points, a picture or a shape's index."
+            )
         found = encode(self.encoder, query.points[None], device=self.device)
         return replace(query, vector=unit_rows(found)[0])
 
@@ -241,7 +245,6 @@ def _found(name: str) -> tuple[Network, Path | None]:
     if found.run and issubclass(METHODS[PretrainConfig.load(found.run).method], CrossModal):
         method, _ = load_method(found.run)
         if isinstance(method, CrossModal):
-            method.encoder.inputs = found.encoder.inputs  # `method.safetensors` has weights alone
             return method, found.run
     return found.encoder, found.run
 

@@ -6,7 +6,7 @@ import torch
 from safetensors.torch import save
 
 from adacross.encoders import ENCODERS
-from adacross.encoders.base import fill, read_tensors
+from adacross.encoders.base import fill, read_config, read_tensors
 from adacross.errors import UserError, check_options
 from adacross.files import whole_file
 from adacross.methods import Images, Method, build_method
@@ -50,4 +50,5 @@ def load_method(run: Path) -> tuple[Method, PretrainConfig]:
     if not path.exists():
         raise UserError(f"run {run} is not finished; continue it with --resume auto.")
     fill(method, read_tensors(path), str(path))
+    _, _, method.encoder.inputs = read_config(run / "encoder")  # method.safetensors has weights alone
     return method.eval(), config

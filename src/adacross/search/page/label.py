@@ -95,7 +95,8 @@ class LabelPart:
 
     async def _give(self, i: int, name: str | None, figure: ui.element) -> None:
         """Label a shape; when the dozen is done, propose the next."""
-        if self.labels is None or name is None or not self._tried(lambda labels: labels.give(i, name)):
+        labels = self.labels
+        if labels is None or name is None or not self._tried(lambda: labels.give(i, name)):
             return
         self.waiting.discard(i)
         figure.clear()
@@ -109,7 +110,8 @@ class LabelPart:
             await self.propose()
 
     def _take_back(self, i: int, figure: ui.element) -> None:
-        if not self._tried(lambda labels: labels.take_back(i)):
+        labels = self.labels
+        if labels is None or not self._tried(lambda: labels.take_back(i)):
             return
         self.waiting.add(i)
         figure.delete()
@@ -117,11 +119,10 @@ class LabelPart:
             self._card(i, None, 0.0)
         self._say()
 
-    def _tried(self, change: Callable[[Labels], None]) -> bool:
+    def _tried(self, change: Callable[[], None]) -> bool:
         """Whether the file could be written; if not, the page says why."""
-        assert self.labels is not None  # the callers looked
         try:
-            change(self.labels)
+            change()
         except UserError as error:
             self.trouble.set_text(str(error))
             self.trouble.set_visibility(True)

@@ -7,6 +7,7 @@ from pathlib import Path
 from time import perf_counter
 
 import numpy as np
+from jaxtyping import UInt8
 from nicegui import events, run, ui
 
 from adacross.data.source import Axis
@@ -128,7 +129,7 @@ class SearchPart:
             if query.points is not None:
                 cloud(query.points)
             elif query.picture is not None:
-                image(_data_uri(query), f"the query {query.name}")
+                image(_data_uri(query.picture), f"the query {query.name}")
             with ui.element("div").classes("line"):
                 text("span", query.name, "title").props["title"] = query.name
                 button("✕", self.browse, "small", "forget the query")
@@ -184,10 +185,9 @@ class SearchPart:
                 text("p", "No shape is of these classes.")
 
 
-def _data_uri(query: Query) -> str:
+def _data_uri(picture: UInt8[np.ndarray, "S S 3"]) -> str:
     import base64
 
     from adacross.search.drawing import png
 
-    assert query.picture is not None  # the caller looked
-    return "data:image/png;base64," + base64.b64encode(png(query.picture)).decode()
+    return "data:image/png;base64," + base64.b64encode(png(picture)).decode()
