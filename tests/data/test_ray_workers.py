@@ -8,7 +8,6 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -229,29 +228,6 @@ def test_the_engines_go_on_with_each_others_work(
     assert "continuing: 1 of 3 shards are done" in capsys.readouterr().err
     assert content(tmp_path / "c") == content(by_processes)
     assert [entry["name"] for entry in info.skipped] == ["box/05.off", "box/06.off"]
-
-
-def test_an_interrupt_that_somebody_swallows_is_raised_again() -> None:
-    before = signal.getsignal(signal.SIGINT)
-    with ray_workers._interrupts() as check:
-        check()
-        with suppress(KeyboardInterrupt):  # as a callback of Ray's does
-            signal.raise_signal(signal.SIGINT)
-        with pytest.raises(KeyboardInterrupt):
-            check()
-    assert signal.getsignal(signal.SIGINT) is before
-
-
-def test_a_handler_of_the_callers_own_is_left_alone() -> None:
-    heard: list[int] = []
-    before = signal.signal(signal.SIGINT, lambda number, frame: heard.append(number))
-    try:
-        with ray_workers._interrupts() as check:
-            signal.raise_signal(signal.SIGINT)
-            check()
-    finally:
-        signal.signal(signal.SIGINT, before)
-    assert heard == [signal.SIGINT]
 
 
 def test_control_c_keeps_what_is_done(cluster: Cluster, tmp_path: Path) -> None:

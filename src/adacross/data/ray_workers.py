@@ -7,16 +7,13 @@ told apart from a lost machine and name their culprit. Only the caller writes.
 
 import json
 import os
-import signal
 import socket
-import threading
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
 from itertools import islice
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 from adacross import __version__
@@ -58,7 +55,7 @@ def each(
             lacks adacross, has another version of it, or does not see `folder`.
     """
     ray = _import_ray()
-    with _connected(ray, address, workers), _interrupts() as check:
+    with _connected(ray, address, workers):
         task = ray.remote(num_cpus=1, max_retries=0)(_answer)
 
         def send(request: Request) -> Any:
@@ -68,7 +65,7 @@ def each(
             return workers or AHEAD * max(1, int(ray.cluster_resources().get("CPU", 1)))
 
         try:
-            yield from _exchange(ray, send, enumerate(requests), room, check)
+            yield from _exchange(ray, send, enumerate(requests), room)
         except ray.exceptions.RayTaskError as error:
             raise UserError(_unfit(error.cause)) from None
         except ray.exceptions.RayError as error:
@@ -76,11 +73,7 @@ def each(
 
 
 def _exchange(
-    ray: Any,
-    send: Callable[[Request], Any],
-    todo: Iterator[tuple[int, Request]],
-    room: Callable[[], int],
-    check: Callable[[], None],
+    ray: Any, send: Callable[[Request], Any], todo: Iterator[tuple[int, Request]], room: Callable[[], int]
 ) -> Generator[tuple[int, bytes | Died], None, None]:
     """Keep as many requests under way as there is room for, and send the lost ones again."""
     names = ("WorkerCrashedError", "NodeDiedError", "OutOfMemoryError", "ObjectLostError")
@@ -89,7 +82,6 @@ def _exchange(
     places, looked = room(), time.monotonic()
     try:
         while True:
-            check()
             if time.monotonic() - looked > LOOK:
                 places, looked = room(), time.monotonic()
             for number, request in islice(todo, max(0, places - len(running))):
@@ -111,34 +103,6 @@ def _exchange(
         for reference in running:
             with suppress(ray.exceptions.RayError):
                 ray.cancel(reference, force=True)
-
-
-@contextmanager
-def _interrupts() -> Iterator[Callable[[], None]]:
-    """Yield a function that raises KeyboardInterrupt if Ctrl-C was pressed since, also where it was lost.
-
-    An interrupt that arrives while a callback of Ray's runs may be dropped there, and the work would go on.
-    """
-    asked = False
-
-    def handle(number: int, frame: FrameType | None) -> None:
-        nonlocal asked
-        asked = True
-        raise KeyboardInterrupt
-
-    def check() -> None:
-        if asked:
-            raise KeyboardInterrupt
-
-    main = threading.current_thread() is threading.main_thread()
-    if not main or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:  # others' own ways stay
-        yield check
-        return
-    signal.signal(signal.SIGINT, handle)
-    try:
-        yield check
-    finally:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @contextmanager
