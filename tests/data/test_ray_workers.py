@@ -234,7 +234,9 @@ def test_control_c_keeps_what_is_done(cluster: Cluster, tmp_path: Path) -> None:
     """A program of its own that joins the cluster, as a user would."""
     command = ["prepare", "builtin", str(tmp_path / "c"), "--engine", "ray", "--ray-address", cluster.address]
     command += ["--count", "2000", *(f"--{name}={value}" for name, value in SMALL.items())]
-    program = [sys.executable, "-c", "import sys; from adacross.cli import main; sys.exit(main())", *command]
+    heed = "signal.signal(signal.SIGINT, signal.default_int_handler)"  # a shell's background ignores Ctrl-C
+    code = f"import signal, sys; {heed}; from adacross.cli import main; sys.exit(main())"
+    program = [sys.executable, "-c", code, *command]
     with subprocess.Popen(program, stderr=subprocess.PIPE, text=True) as running:
         end = time.monotonic() + 60
         while not list(tmp_path.glob("c.partial/progress/shard-*.json")) and time.monotonic() < end:

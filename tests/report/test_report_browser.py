@@ -169,10 +169,14 @@ def test_pointing_at_the_map_shows_the_shape(desktop: Opened, full_run: RunData)
     page.locator("#map-plot").scroll_into_view_if_needed()
     card = page.locator("#hover-card")
     assert not card.is_visible()
-    box = at_rest(page, page.locator("#map-plot .points path.point").first)
-    page.mouse.move(box["x"] + box["width"] / 2 - 3, box["y"] + box["height"] / 2)
-    page.wait_for_timeout(100)  # Plotly looks at the pointer at most every 50 ms
-    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    for _ in range(20):  # a plot that is still being laid out does not hear the pointer
+        box = at_rest(page, page.locator("#map-plot .points path.point").first)
+        page.mouse.move(box["x"] + box["width"] / 2 - 3, box["y"] + box["height"] / 2)
+        page.wait_for_timeout(100)  # Plotly looks at the pointer at most every 50 ms
+        page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+        page.wait_for_timeout(900)
+        if card.is_visible():
+            break
     card.wait_for(state="visible")
     assert card.locator("small").inner_text() in {shape.id for shape in full_run.embedding.cards}
     assert card.locator("div").inner_text() == "armchair"
