@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from adacross.encoders import PointM2AE as PointM2AE
     from adacross.encoders import PointNet as PointNet
     from adacross.encoders import ResNet as ResNet
+    from adacross.encoders import load as load
     from adacross.encoders import load_encoder as load_encoder
     from adacross.encoders import load_official as load_official
     from adacross.errors import UserError as UserError
@@ -77,6 +78,7 @@ _HOMES = {
     "evaluate_retrieval": "adacross.evaluation.retrieval.measure",
     "export_encoder": "adacross.export",
     "inspect": "adacross.data.inspect",
+    "load": "adacross.encoders",
     "load_encoder": "adacross.encoders",
     "load_official": "adacross.encoders",
     "nt_xent": "adacross.losses.nt_xent",

@@ -10,7 +10,7 @@ import pytest
 import trimesh
 from PIL import Image
 
-from adacross.data.formats import builtin, find_source, meshes, modelnet40
+from adacross.data.formats import LOAD, builtin, find_source, meshes, modelnet40
 from adacross.data.formats.mesh_files import read_mesh
 from adacross.data.sampling import face_areas
 from adacross.data.source import BrokenShapeError, Item
@@ -251,6 +251,27 @@ def test_links_in_a_circle_end(tmp_path: Path) -> None:
     write(tmp_path, "real/a.off", "")
     (tmp_path / "real" / "again").symlink_to(tmp_path)
     assert [item.id for item in meshes.find(tmp_path, None).items] == ["real/a.off"]
+
+
+def test_a_folder_of_clouds_is_one_where_there_is_no_mesh(tmp_path: Path) -> None:
+    write(tmp_path, "chair/a.xyz", "0 0 0\n1 1 1 \n0 2 1\n")
+    write(tmp_path, "chair/b.csv", "\n0,0,0,.5\n1,1,1,.5\n0,1,0,.5\n")
+    write(tmp_path, "table/test/c.ply.txt", "0 0 0 0 0 1\n1 1 1 0 0 1\n")
+    for name, content in (("labels.csv", "id,class\na,b\n"), ("readme.txt", "2 chairs"), ("empty.txt", "")):
+        write(tmp_path, name, content)
+    np.save(tmp_path / "chair" / "d.npy", np.random.default_rng(0).normal(size=(5, 3)))
+    source = find_source(str(tmp_path), up=None, count=1, variant=None, seed=0)
+    assert source.kind == "clouds"
+    assert [item.id for item in source.items] == [
+        "chair/a.xyz", "chair/b.csv", "chair/d.npy", "table/test/c.ply.txt"
+    ]  # fmt: skip
+    assert [item.split for item in source.items] == [None, None, None, "test"]
+    assert {item.up for item in source.items} == {"y"}
+    loaded = LOAD[source.kind](source.items[0], 2, np.random.default_rng(0))
+    assert loaded.cloud is not None
+    assert loaded.cloud.points.shape == (2, 3)
+    write(tmp_path, "chair/e.off", "")
+    assert [item.id for item in meshes.find(tmp_path, None).items] == ["chair/e.off"]
 
 
 def test_sources_that_are_none(tmp_path: Path) -> None:

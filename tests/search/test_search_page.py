@@ -1,6 +1,7 @@
 """The search page as its user meets it: started as typed, in a real browser, with real clicks and files."""
 
 import csv
+import logging
 import os
 import re
 import shutil
@@ -16,7 +17,7 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
-from playwright.sync_api import ConsoleMessage, Page, Playwright, expect, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Page, Playwright, expect, sync_playwright
 
 from adacross.data.collection import Collection
 
@@ -26,6 +27,7 @@ pytestmark = pytest.mark.xdist_group("search page")
 FLAGS = ("--no-sandbox", "--use-gl=angle", "--use-angle=swiftshader", "--enable-unsafe-swiftshader")
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 PATIENCE = 60_000  # ms; software rendering on a busy machine
+log = logging.getLogger(__name__)  # what pytest shows where a test fails
 
 
 def executable(playwright: Playwright) -> str:
@@ -85,28 +87,34 @@ class Opened:
 
 
 @pytest.fixture(scope="module")
-def opened(served: Served) -> Iterator[Opened]:
-    """One page for all tests; at the end nothing may have gone wrong, nor been asked for elsewhere."""
+def browser() -> Iterator[Browser]:
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=executable(playwright), args=list(FLAGS))
-        page = browser.new_page(viewport={"width": 1280, "height": 860})
-        page.set_default_timeout(PATIENCE)
         expect.set_options(timeout=PATIENCE)
-        result = Opened(page)
-        page.on("console", lambda message: noted(message, result))
-        page.on("pageerror", lambda error: result.troubles.append(str(error)))
-        own = re.compile(f"{served.address}|{served.address.replace('http', 'ws')}|data:|blob:")
-        page.on("request", lambda request: own.match(request.url) or result.troubles.append(request.url))
-        page.on("websocket", lambda one: own.match(one.url) or result.troubles.append(one.url))
-        page.goto(served.address)
-        page.wait_for_selector(".card")
-        yield result
-        browser.close()
-        assert result.troubles == []
+        yield playwright.chromium.launch(executable_path=executable(playwright), args=list(FLAGS))
+
+
+@pytest.fixture
+def opened(served: Served, browser: Browser) -> Iterator[Opened]:
+    """The page, fresh; at the end nothing may have gone wrong, nor been asked for elsewhere."""
+    page = browser.new_page(viewport={"width": 1280, "height": 860})
+    page.set_default_timeout(PATIENCE)
+    result = Opened(page)
+    page.on("console", lambda message: noted(message, result))
+    page.on("load", lambda: log.warning("the page was loaded; what it had been asked is forgotten"))
+    page.on("pageerror", lambda error: result.troubles.append(str(error)))
+    own = re.compile(f"{served.address}|{served.address.replace('http', 'ws')}|data:|blob:")
+    page.on("request", lambda request: own.match(request.url) or result.troubles.append(request.url))
+    page.on("websocket", lambda one: own.match(one.url) or result.troubles.append(one.url))
+    page.goto(served.address)
+    page.wait_for_selector(".card")
+    yield result
+    page.close()
+    assert result.troubles == []
 
 
 def noted(message: ConsoleMessage, result: Opened) -> None:
     """Keep what went wrong, but for what Plotly says of a plot that vanishes while it is being drawn."""
+    log.warning("console, %s: %s", message.type, message.text[:300])
     if message.type == "error" and not re.match(r"Error: <svg> attribute .*NaN", message.text):
         result.troubles.append(message.text)
 
@@ -168,6 +176,9 @@ def test_a_shape_is_opened_turned_and_searched_with(opened: Opened, toy_collecti
 
 def test_results_are_filtered_and_sorted(opened: Opened, toy_collection: Collection) -> None:
     page = opened.page
+    asked = ids(page)[3]
+    page.get_by_role("button", name=f"search with {asked}").click()
+    searched(page, asked)
     values = [float(text) for text in page.locator(".columns .card .value").all_inner_texts()]
     assert values == sorted(values, reverse=True)
     page.get_by_label("Order by").click()
@@ -319,8 +330,6 @@ def test_labels_are_given_confirmed_and_taken_back(opened: Opened, served: Serve
 
 def test_a_narrow_window_is_enough(opened: Opened) -> None:
     page = opened.page
-    page.get_by_role("tab", name="Search").click()
     page.set_viewport_size({"width": 390, "height": 800})
     page.wait_for_timeout(500)
     assert fits(page)
-    page.set_viewport_size({"width": 1280, "height": 860})

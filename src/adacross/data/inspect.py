@@ -144,7 +144,7 @@ def _source(folder: Path, source: Source, variants: list[str]) -> Inspection:
         rows["note"] = source.note
     if source.missing:
         rows["missing"] = "; ".join(source.missing)
-    if source.kind == "meshes":
+    if source.kind in ("meshes", "clouds"):
         types = Counter(Path(item.path).suffix.lower() for item in source.items)
         rows["files"] = ", ".join(f"{suffix} {n:,}" for suffix, n in sorted(types.items()))
     if source.kind == "shapenet":

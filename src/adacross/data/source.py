@@ -13,6 +13,7 @@ from adacross.data.shape import Cloud, Mesh, Split
 Axis = Literal["x", "y", "z"]
 Kind = Literal[
     "meshes",
+    "clouds",
     "modelnet40",
     "modelnet_text",
     "scanobjectnn",

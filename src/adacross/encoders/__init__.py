@@ -27,7 +27,8 @@ def load_encoder(folder_or_hub_id: Path | str) -> Encoder:
     """A saved encoder of any kind, in evaluation mode, on the CPU.
 
     Args:
-        folder_or_hub_id: a folder that `save_pretrained` wrote, or `owner/name` on the Hugging Face hub.
+        folder_or_hub_id: an encoder that the package carries ("builtin-small"), a folder that
+            `save_pretrained` wrote, or `owner/name` on the Hugging Face hub.
 
     Raises:
         UserError: nothing there, an unknown kind, or files that are incomplete or damaged.
@@ -39,6 +40,9 @@ def load_encoder(folder_or_hub_id: Path | str) -> Encoder:
     except UserError as error:
         raise UserError(f"{folder / CONFIG_FILE}: {error}") from None
     return ENCODERS[kind].from_pretrained(folder)
+
+
+load = load_encoder  # as one types it: adacross.load("builtin-small")
 
 
 __all__ = [
@@ -54,6 +58,7 @@ __all__ = [
     "PointNetPartSegHead",
     "ResNet",
     "SemSegHead",
+    "load",
     "load_encoder",
     "load_official",
     "load_official_image",

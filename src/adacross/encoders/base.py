@@ -18,6 +18,7 @@ from adacross.files import file_size, read_json, whole_folder
 CONFIG_FILE = "config.json"
 WEIGHTS_FILE = "model.safetensors"
 MIN_POINTS = 32
+SHIPPED = Path(__file__).parent / "shipped"  # encoders that the package carries, a folder each
 _FLOATS = {torch.float16, torch.bfloat16, torch.float32, torch.float64}  # weights may be any of them
 
 E = TypeVar("E", bound="Encoder")  # Self, which the tests' type checker does not know in methods
@@ -129,7 +130,7 @@ class Encoder(nn.Module, ABC):
         """An encoder saved by `save_pretrained`, in evaluation mode, on the CPU.
 
         Args:
-            folder_or_hub_id: a folder, or `owner/name` on the Hugging Face hub.
+            folder_or_hub_id: a folder, `owner/name` on the Hugging Face hub, or a shipped encoder's name.
 
         Raises:
             UserError: nothing there, another kind of encoder, or files that are incomplete or damaged.
@@ -159,12 +160,21 @@ class Encoder(nn.Module, ABC):
             api.upload_folder(repo_id=hub_id, folder_path=Path(temporary) / "encoder")
 
 
+def shipped_names() -> list[str]:
+    """Names of the encoders that the package carries."""
+    return sorted(config.parent.name for config in SHIPPED.glob(f"*/{CONFIG_FILE}"))
+
+
 def find_pretrained(folder_or_hub_id: Path | str) -> Path:
-    """The folder itself, or the local copy of a hub repository.
+    """The folder itself, that of an encoder which the package carries, or the local copy of a hub repository.
+
+    A shipped encoder's name means that encoder, whatever lies here; `./builtin-small` is a folder.
 
     Raises:
-        UserError: neither is there.
+        UserError: none of them is there.
     """
+    if str(folder_or_hub_id) in (names := shipped_names()):
+        return SHIPPED / folder_or_hub_id
     path = Path(folder_or_hub_id)
     if path.is_dir():
         return path
@@ -173,7 +183,8 @@ def find_pretrained(folder_or_hub_id: Path | str) -> Path:
     looks_like_hub = re.fullmatch(r"[\w.-]+/[\w.-]+", str(folder_or_hub_id)) and not path.parent.is_dir()
     if not looks_like_hub:
         raise UserError(
-            f"{path} does not exist; expected a saved encoder's folder, or owner/name on the hub."
+            f"{path} does not exist; expected a saved encoder's folder, owner/name on the hub, or one that "
+            f"adacross carries ({', '.join(names)})."
         )
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError

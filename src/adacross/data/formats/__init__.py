@@ -27,7 +27,8 @@ __all__ = ["BUILTIN", "LAYOUTS", "LOAD", "find_source"]
 BUILTIN = "builtin"
 _NEAR = 100  # neighbours that are looked at when a folder is not what was expected
 LOAD: dict[Kind, Callable[[Item, int, np.random.Generator], Loaded]] = {
-    "meshes": meshes.load,
+    "meshes": files.load,
+    "clouds": files.load,
     "modelnet40": modelnet40.load,
     "modelnet_text": modelnet_text.load,
     "scanobjectnn": scanobjectnn.load,
@@ -39,6 +40,7 @@ LOAD: dict[Kind, Callable[[Item, int, np.random.Generator], Loaded]] = {
 }
 LAYOUTS: dict[Kind, str] = {
     "meshes": f"mesh files ({', '.join(sorted(UP))}) in any layout",
+    "clouds": f"clouds of points ({', '.join(files.CLOUDS)}, a point a line; .ply) in any layout",
     "modelnet40": "ModelNet40's HDF5 files (ply_data_train*.h5, ply_data_test*.h5)",
     "modelnet_text": "ModelNet40 as text (modelnet40_train.txt, <class>/<name>.txt)",
     "scanobjectnn": "ScanObjectNN (h5_files with main_split, main_split_nobg)",
@@ -47,7 +49,7 @@ LAYOUTS: dict[Kind, str] = {
     "s3dis": "S3DIS in blocks (ply_data_all_*.h5, room_filelist.txt)",
     "builtin": "shapes from nothing, by the word 'builtin' in a folder's place",
 }
-# How to tell a folder of each layout and what lists its shapes; a folder of meshes is what is left.
+# How to tell a folder of each layout and what lists its shapes; a folder of meshes or clouds is what is left.
 _PLAIN: dict[Kind, tuple[Callable[[Path], bool], Callable[[Path, Axis | None], Source]]] = {
     "shapenetpart": (shapenetpart.recognise, shapenetpart.find),
     "s3dis": (s3dis.recognise, s3dis.find),
@@ -90,12 +92,12 @@ def _find(source: str, *, up: Axis | None, count: int, variant: str | None, seed
         return _PLAIN[kind][1](folder, up)
     below = _known_among(sorted(place for place in folder.glob("[!.]*") if place.is_dir()))
     try:
-        found = meshes.find(folder, up)
+        found = meshes.find(folder, up, clouds=not below)
     except UserError as error:
         near = [*_known_among([folder.parent]), *below][:3]
         hint = f" Did you mean {' or '.join(near)}?" if near else ""
         raise UserError(f"{error}{hint} {_known()}") from None
-    note = f"mesh files alone are read; data of another layout lies in {', '.join(below[:3])}."
+    note = f"{found.kind} alone are read; data of another layout lies in {', '.join(below[:3])}."
     return replace(found, note=note) if below else found
 
 

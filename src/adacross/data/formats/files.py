@@ -1,4 +1,4 @@
-"""Single files, each a mesh or a cloud: what a user asks about, from anywhere."""
+"""Files that are each a shape: a mesh or a cloud."""
 
 from pathlib import Path
 from tokenize import TokenError
@@ -14,7 +14,8 @@ from adacross.files import file_size
 
 _SEPARATORS = {".csv": ",", ".pts": None, ".txt": None, ".xyz": None}  # of clouds in text, a point a line
 _WIDTHS = (3, 4, 6, 7)  # coordinates, maybe with an intensity, a normal or a colour
-SUFFIXES = (*sorted(UP), ".npy", *_SEPARATORS)
+CLOUDS = (".npy", *_SEPARATORS)  # of files that hold nothing else
+SUFFIXES = (*sorted(UP), *CLOUDS)
 
 
 def load(item: Item, points: int, rng: np.random.Generator) -> Loaded:
@@ -39,6 +40,20 @@ def load(item: Item, points: int, rng: np.random.Generator) -> Loaded:
     rows = rng.permutation(count)[:points]
     rows = np.concatenate([rows, rng.integers(0, count, points - len(rows))])
     return Loaded(cloud=Cloud(found.points[rows]))
+
+
+def looks_like_a_cloud(path: Path) -> bool:
+    """Whether a file that ends as clouds do begins with a point: notes and tables end in .txt, too."""
+    suffix = path.suffix.lower()
+    if suffix not in _SEPARATORS:
+        return suffix in CLOUDS
+    try:
+        with path.open("rb") as file:
+            lines = file.read(4096).decode("latin-1").splitlines()
+        first = next((line for line in lines if line.strip()), "")
+        return len([float(word) for word in first.split(_SEPARATORS[suffix])]) in _WIDTHS
+    except (OSError, ValueError):
+        return False
 
 
 def _read(path: Path, suffix: str) -> Mesh | Cloud:

@@ -1,20 +1,20 @@
-"""A folder of mesh files, in whatever layout it has."""
+"""A folder of mesh files or of clouds, in whatever layout it has."""
 
 import os
+from collections.abc import Collection
 from pathlib import Path
 
-import numpy as np
-
-from adacross.data.formats.mesh_files import UP, read_mesh
+from adacross.data.formats.files import CLOUDS, looks_like_a_cloud
+from adacross.data.formats.mesh_files import UP
 from adacross.data.shape import Split
-from adacross.data.source import Axis, Item, Loaded, Source
+from adacross.data.source import Axis, Item, Kind, Source
 from adacross.errors import UserError
 
 _SPLITS: dict[str, Split] = {"train": "train", "test": "test"}
 
 
-def find(folder: Path, up: Axis | None) -> Source:
-    """List the mesh files of a folder, in the order of their paths.
+def find(folder: Path, up: Axis | None, *, clouds: bool = True) -> Source:
+    """List the mesh files of a folder, or its clouds if it has no mesh file, in the order of their paths.
 
     The class of a file is the first folder on its way; deeper folders are part of its name only.
     A folder called `train` or `test` is a split where it lies right below a class (`chair/train/0001.off`,
@@ -24,13 +24,22 @@ def find(folder: Path, up: Axis | None) -> Source:
     Args:
         folder: searched to any depth; hidden files and folders are left out.
         up: the axis that points up in every file; None takes each file type's own (`mesh_files.UP`).
+        clouds: whether files of points count where there is no mesh file.
 
     Raises:
         UserError: no file that ends in one of the known suffixes.
     """
-    paths = sorted(files_below(folder), key=lambda path: path.relative_to(folder).as_posix())
+    kind: Kind = "meshes"
+    found = files_below(folder)
+    if clouds and not found:
+        kind = "clouds"
+        found = [path for path in files_below(folder, CLOUDS) if looks_like_a_cloud(path)]
+    paths = sorted(found, key=lambda path: path.relative_to(folder).as_posix())
     if not paths:
-        raise UserError(f"{folder} holds no shapes: no file in it or below ends in {', '.join(sorted(UP))}.")
+        raise UserError(
+            f"{folder} holds no shapes: no file in it or below ends in {', '.join(sorted(UP))} (meshes, PLY "
+            f"also clouds), or is a cloud that ends in {', '.join(CLOUDS)}."
+        )
     layouts = [_layout(path.relative_to(folder).parts[:-1]) for path in paths]
     tops = {path.relative_to(folder).parts[0] for path in paths if path.parent != folder}
     if tops and tops <= _SPLITS.keys() and not any(path.parent == folder for path in paths):
@@ -43,24 +52,15 @@ def find(folder: Path, up: Axis | None) -> Source:
             path=str(path),
             label=-1 if name is None else index[name],
             split=split,
-            up=up or UP[path.suffix.lower()],
+            up=up or UP.get(path.suffix.lower(), "y"),
             stamp=stamp_of(path),
         )
         for path, (name, split) in zip(paths, layouts, strict=True)
     ]
-    return Source(location=str(folder), kind="meshes", items=items, classes=classes)
+    return Source(str(folder), kind, items, classes)
 
 
-def load(item: Item, points: int, rng: np.random.Generator) -> Loaded:
-    """Read one mesh; `points` and `rng` are not needed, its surface is sampled later.
-
-    Raises:
-        BrokenShapeError: as `read_mesh`.
-    """
-    return Loaded(mesh=read_mesh(Path(item.path)))
-
-
-def files_below(folder: Path) -> list[Path]:
+def files_below(folder: Path, suffixes: Collection[str] = UP) -> list[Path]:
     """Return all visible mesh files of a folder, in no order, links to folders followed once."""
     found: list[Path] = []
     seen: set[str] = set()
@@ -73,7 +73,7 @@ def files_below(folder: Path) -> list[Path]:
         found += [
             Path(place, name)
             for name in names
-            if not name.startswith(".") and Path(name).suffix.lower() in UP
+            if not name.startswith(".") and Path(name).suffix.lower() in suffixes
         ]
     return found
 

@@ -109,9 +109,9 @@ class SearchPart:
         """Search with a shape of the collection."""
         self.asked = self.index.query(i)
         self.trouble.set_visibility(False)
+        ui.run_javascript("scrollTo({ top: 0 })")  # before the grid is emptied, in which the button may lie
         self._show_query()
         self.refresh()
-        ui.run_javascript("scrollTo({ top: 0 })")
 
     def browse(self) -> None:
         """Show some shapes of the collection, without a query."""
