@@ -93,6 +93,28 @@ def test_a_pickle_in_a_numpy_file_is_not_opened(tmp_path: Path):
         load_shape(tmp_path / "a.npy")
 
 
+@pytest.mark.parametrize("name", ["box.stl", "cloud.npy"])
+def test_a_process_of_its_own_reads_the_same(tmp_path: Path, name: str):
+    if name == "box.stl":
+        trimesh.creation.box(SIZE).export(tmp_path / name)
+    else:
+        np.save(tmp_path / name, np.random.default_rng(0).normal(size=(50, 3)))
+    here, apart = (
+        load_shape(tmp_path / name, points=64, up="z", timeout=timeout) for timeout in (None, 60.0)
+    )
+    np.testing.assert_array_equal(apart.points, here.points)
+    assert apart.views.shape[0] == 0
+
+
+def test_what_a_process_of_its_own_cannot_read_is_named(tmp_path: Path):
+    (tmp_path / "a.xyz").write_text("one two three")
+    with pytest.raises(UserError, match=r"a\.xyz is no shape: not a cloud of points"):
+        load_shape(tmp_path / "a.xyz", timeout=60.0)
+    np.savetxt(tmp_path / "b.xyz", np.random.default_rng(0).normal(size=(200_000, 3)))
+    with pytest.raises(UserError, match=r"b\.xyz is no shape: .*longer than 0.01 s"):
+        load_shape(tmp_path / "b.xyz", timeout=0.01)
+
+
 def test_a_file_that_is_not_there(tmp_path: Path):
     with pytest.raises(UserError, match="does not exist"):
         load_shape(tmp_path / "nothing.stl")

@@ -1,6 +1,7 @@
 """What lies nearest, from Python."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from adacross.data.collection import Collection
 from adacross.errors import UserError
 from adacross.evaluation.features import encode, frozen
 from adacross.search import SearchIndex, index
-from adacross.search.features import Features, Store
+from adacross.search.features import Features, Store, collection_features
 from adacross.training.run import load_method
 
 
@@ -161,6 +162,38 @@ def test_features_are_computed_once(
     again = SearchIndex.build(toy_collection, own_run, device="cpu")
     np.testing.assert_array_equal(again.features.own, search_index.features.own)
     assert file.read_bytes() == whole
+
+
+def test_what_was_encoded_before_ctrl_c_is_kept(
+    toy_collection: Collection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import adacross.embeddings.features as embedding
+    import adacross.search.features as searching
+
+    encode, calls = embedding.encode, list[int]()
+
+    def counted(encoder: adacross.Encoder, clouds: np.ndarray, **options: Any) -> np.ndarray:
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        calls.append(len(clouds))
+        return encode(encoder, clouds, **options)
+
+    for module in (embedding, searching):
+        monkeypatch.setattr(module, "BLOCK", 64)
+    monkeypatch.setattr(embedding, "encode", counted)
+    torch.manual_seed(0)
+    encoder = adacross.PointNet(width=8)
+    store = Store.of(toy_collection, encoder, 48, tmp_path)
+    options = (toy_collection, encoder, 48, torch.device("cpu"), store)
+    with pytest.raises(KeyboardInterrupt, match=r"kept in .*run the same command again"):
+        collection_features(*options)
+    assert len(list(store.folder.glob("block*"))) == 2
+    calls[:] = [0, 0, 0]  # from here on none is interrupted
+    found = collection_features(*options)
+    assert calls[3:] == [64, len(toy_collection) - 3 * 64]
+    assert [path.name.split("-")[0] for path in store.folder.iterdir()] == ["features"]
+    again = collection_features(*options[:4], Store.of(toy_collection, encoder, 48, tmp_path / "other"))
+    np.testing.assert_array_equal(found.own, again.own)
 
 
 def test_other_weights_are_other_features(toy_collection: Collection, tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from jaxtyping import Float64, UInt8
+from jaxtyping import Float32, Float64, UInt8
 
 from adacross.data.columns import from_bytes, to_batch, to_bytes
 from adacross.data.formats import LOAD
@@ -31,6 +31,17 @@ class Answer:
 
     row: pa.Table | None
     remark: str
+
+    @property
+    def points(self) -> Float32[np.ndarray, "N 3"] | None:
+        """The row's cloud, if there is one."""
+        if self.row is None:
+            return None
+        flat = self.row["points"].combine_chunks().flatten().flatten()
+        return flat.to_numpy(zero_copy_only=False).reshape(-1, 3)
+
+
+SERVE = "adacross.data.pipeline:serve_item"  # as workers are told
 
 
 def serve_item(request: dict[str, Any]) -> bytes:

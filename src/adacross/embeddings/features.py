@@ -1,5 +1,8 @@
 """An encoder's features of a whole collection."""
 
+from collections.abc import Callable
+from functools import partial
+
 import numpy as np
 from jaxtyping import Float32, Int64
 
@@ -10,8 +13,11 @@ from adacross.errors import UserError
 from adacross.evaluation.features import encode
 from adacross.evaluation.sources import usual_device
 
-BLOCK = 256  # shapes between two steps of the bar
+BLOCK = 256  # shapes between two steps of the bar, and at a time in `once`
 USUAL_POINTS = 1024  # points a cloud for encoders that do not say with how many they were trained
+
+Rows = Float32[np.ndarray, "k D"]
+Compute = Callable[[], Rows]
 
 
 def features_of(
@@ -22,7 +28,8 @@ def features_of(
     points: int | None = None,
     batch_size: int = 32,
     device: str | None = None,
-) -> Float32[np.ndarray, "k D"]:
+    once: Callable[[int, Compute], Rows] = lambda start, compute: compute(),
+) -> Rows:
     """Features of a collection's shapes by a frozen encoder, with a progress bar.
 
     Args:
@@ -32,6 +39,7 @@ def features_of(
         points: points a cloud, the first ones stored; as the encoder was trained if not given.
         batch_size: clouds at a time; does not change the result.
         device: where to compute; a GPU if there is one.
+        once: the features of the block that starts at a row: what `compute` returns, or was kept of it.
 
     Returns:
         `(k, D)` float32.
@@ -42,15 +50,17 @@ def features_of(
     rows = np.arange(len(collection)) if indices is None else np.asarray(indices)
     count = points_for(encoder, points, collection.info.points)
     say_differences(encoder, count)
+
+    def block(here: Int64[np.ndarray, " b"]) -> Rows:
+        clouds = collection.points(here)[:, :count]
+        return encode(encoder, clouds, batch_size=batch_size, device=usual_device(device))
+
     found = np.empty((len(rows), encoder.dim), dtype=np.float32)
     with progress_bar("shapes") as progress:
         bar = progress.add_task("encoding", total=len(rows), note="")
         for start in range(0, len(rows), BLOCK):
             here = rows[start : start + BLOCK]
-            clouds = collection.points(here)[:, :count]
-            found[start : start + len(here)] = encode(
-                encoder, clouds, batch_size=batch_size, device=usual_device(device)
-            )
+            found[start : start + len(here)] = once(start, partial(block, here))
             progress.update(bar, completed=start + len(here))
     return found
 

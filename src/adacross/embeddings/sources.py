@@ -14,14 +14,13 @@ from jaxtyping import Float32
 from adacross.data.collection import DESCRIPTION, Collection
 from adacross.data.formats import find_source
 from adacross.data.partial import digest_of
-from adacross.data.pipeline import read_answer
+from adacross.data.pipeline import SERVE, Answer, read_answer
 from adacross.data.remote import is_url
 from adacross.data.single import file_item
 from adacross.data.source import Axis, Source, up_of
 from adacross.data.workers import Died, each
 from adacross.errors import UserError
 
-_READ = "adacross.data.pipeline:serve_item"
 LIST = "-"  # paths from standard input
 
 
@@ -97,15 +96,13 @@ class Files:
         rows: dict[int, np.ndarray] = {}
         skipped = {}
         workers = min(self._workers, len(items))
-        with closing(each(_READ, requests, workers, self._timeout)) as arriving:
+        with closing(each(SERVE, requests, workers, self._timeout)) as arriving:
             for place, answer in arriving:
-                row = None if isinstance(answer, Died) else read_answer(answer)
-                if row is not None and row.row is not None:
-                    flat = row.row["points"].combine_chunks().flatten().flatten()
-                    rows[place] = flat.to_numpy(zero_copy_only=False).reshape(-1, 3)[:points]
+                row = Answer(None, answer.reason) if isinstance(answer, Died) else read_answer(answer)
+                if row.points is not None:
+                    rows[place] = row.points[:points]
                 else:
-                    reason = answer.reason if isinstance(answer, Died) else row.remark if row else ""
-                    skipped[place] = {"name": items[place].id, "reason": reason}
+                    skipped[place] = {"name": items[place].id, "reason": row.remark}
         kept = sorted(rows)
         names = self.source.classes
         return Block(

@@ -18,6 +18,7 @@ from adacross.errors import UserError
 from adacross.files import read_bytes, whole_file
 
 MOST = 256 * 2**20  # bytes of a file of labels
+_COLUMNS = ("id", "class", "proposed", "confidence", "next")
 
 
 def read_labels(path: Path, ids: Sequence[str]) -> dict[str, str]:
@@ -33,6 +34,45 @@ def read_labels(path: Path, ids: Sequence[str]) -> dict[str, str]:
     Raises:
         UserError: no such file, no such columns, an id that is not there, or one with two classes.
     """
+    known, found = set(ids), dict[str, str]()
+    for number, row in enumerate(_read(path), 2):
+        name, kind = row["id"], row["class"].strip()
+        if name not in known:
+            raise UserError(
+                f"{path}, row {number}: no shape is called {name!r}. Ids are as in the embeddings, "
+                f"for example {next(iter(ids), '')!r}."
+            )
+        if kind and found.setdefault(name, kind) != kind:
+            raise UserError(f"{path}, row {number}: {name!r} is {kind!r} here and {found[name]!r} before.")
+    return found
+
+
+def write_labels(path: Path, rows: Sequence[Mapping[str, str]]) -> None:
+    """Write rows of the columns above, and of others that they have, whole or not at all."""
+    columns = dict.fromkeys((*_COLUMNS, *(name for row in rows for name in row)))
+    with whole_file(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, list(columns))
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def update_labels(path: Path, given: Mapping[str, str]) -> None:
+    """Write classes by id into a file of labels; what its other columns say stays.
+
+    Raises:
+        UserError: the file is no table of labels, or cannot be written.
+    """
+    rows = (
+        {row["id"]: row | {"class": given.get(row["id"], "")} for row in _read(path)} if path.exists() else {}
+    )
+    for name, kind in given.items():
+        rows.setdefault(name, {"id": name, "class": kind})
+    told = [row for row in rows.values() if any(value for column, value in row.items() if column != "id")]
+    write_labels(path, told)
+
+
+def _read(path: Path) -> list[dict[str, str]]:
+    """The rows of a file of labels, by column."""
     try:
         text = read_bytes(path, MOST).decode("utf-8-sig")
         header = text.splitlines()[0] if text.strip() else ""
@@ -48,23 +88,5 @@ def read_labels(path: Path, ids: Sequence[str]) -> dict[str, str]:
         raise UserError(f"{path} is no readable CSV file in UTF-8 ({error}).") from None
     if not {"id", "class"} <= set(header.replace('"', "").replace(";", ",").split(",")):
         raise UserError(f"{path} begins with {header[:80]!r}; expected a header line with id and class.")
-    known, found = set(ids), dict[str, str]()
-    for number, row in enumerate(rows, 2):
-        name, kind = row["id"] or "", (row["class"] or "").strip()
-        if name not in known:
-            raise UserError(
-                f"{path}, row {number}: no shape is called {name!r}. Ids are as in the embeddings, "
-                f"for example {next(iter(ids), '')!r}."
-            )
-        if kind and found.setdefault(name, kind) != kind:
-            raise UserError(f"{path}, row {number}: {name!r} is {kind!r} here and {found[name]!r} before.")
-    return found
-
-
-def write_labels(path: Path, rows: Sequence[Mapping[str, str]]) -> None:
-    """Write rows of the columns above, whole or not at all."""
-    columns = ("id", "class", "proposed", "confidence", "next")
-    with whole_file(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, columns)
-        writer.writeheader()
-        writer.writerows(rows)
+    # cells beyond the header lie under None, missing ones are None
+    return [{name: value or "" for name, value in row.items() if name is not None} for row in rows]

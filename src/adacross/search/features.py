@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from safetensors.numpy import load_file, save_file
 
 from adacross.console import console
 from adacross.data.collection import Collection
-from adacross.embeddings import features_of
+from adacross.embeddings.features import BLOCK, Compute, Rows, features_of
 from adacross.encoders import Encoder
 from adacross.errors import UserError
 from adacross.evaluation.features import frozen, in_batches
@@ -24,6 +25,7 @@ from adacross.methods import CrossModal
 
 LAYOUT = 1  # of the files; another number makes old ones count no more
 FOLDER = "search"
+_BLOCK = "block"  # of features, kept until all are there
 
 Network = Encoder | CrossModal
 Kept = dict[str, np.ndarray]
@@ -62,13 +64,14 @@ class Store:
         key = hashlib.blake2b(text.encode(errors="replace"), digest_size=10).hexdigest()
         return cls((run or collection.folder) / FOLDER, key)
 
-    def once(self, name: str, compute: Callable[[], Kept], rows: int) -> Kept:
+    def once(self, name: str, compute: Callable[[], Kept], rows: int, *, quiet: bool = False) -> Kept:
         """The arrays called `name`: what was kept of them, or what `compute` returns, which is then kept.
 
         Args:
             name: first part of the file's name.
             compute: makes arrays of `rows` rows.
             rows: a kept array with another number of rows is computed again.
+            quiet: say nothing where they cannot be kept.
         """
         path = self.folder / f"{name}-{self.key}.safetensors"
         if (kept := _read(path, rows)) is not None:
@@ -78,21 +81,35 @@ class Store:
             with whole_file(path) as temporary:
                 save_file(arrays, temporary)
         except UserError as error:  # a folder that is read-only, or full: searching works all the same
-            console.print(f"[yellow]{error} They will be computed again next time.")
+            if not quiet:
+                console.print(f"[yellow]{error} They will be computed again next time.")
         return arrays
+
+    def forget(self, name: str) -> None:
+        """Delete the files whose names begin with `name`."""
+        for path in self.folder.glob(f"{name}*-{self.key}.safetensors"):
+            with suppress(OSError):  # read-only by now: it costs space, no more
+                path.unlink()
 
 
 def collection_features(
     collection: Collection, network: Network, points: int, device: torch.device, store: Store
 ) -> Features:
-    """Features of every shape, read from `store` where they were computed before.
+    """Features of every shape, read from `store` where they were computed before, as far as they were.
 
     Raises:
         UserError: the encoder gives numbers that are not finite.
+        KeyboardInterrupt: Ctrl-C; its message says how to go on.
     """
-    kept = store.once(
-        "features", lambda: _computed(collection, network, points, device), rows=len(collection)
-    )
+    try:
+        kept = store.once(
+            "features", lambda: _computed(collection, network, points, device, store), rows=len(collection)
+        )
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(
+            f"interrupted. What was encoded is kept in {store.folder}; run the same command again to go on."
+        ) from None
+    store.forget(_BLOCK)
     return Features(kept["own"], kept.get("shared"))
 
 
@@ -108,9 +125,16 @@ def unit_rows(rows: Float[np.ndarray, "n D"]) -> Float32[np.ndarray, "n D"]:
     return (rows / np.maximum(length, 1e-12)).astype(np.float32)
 
 
-def _computed(collection: Collection, network: Network, points: int, device: torch.device) -> Kept:
+def _computed(
+    collection: Collection, network: Network, points: int, device: torch.device, store: Store
+) -> Kept:
+    def once(start: int, compute: Compute) -> Rows:
+        rows = min(BLOCK, len(collection) - start)
+        kept = store.once(f"{_BLOCK}{start:08d}", lambda: {"own": compute()}, rows, quiet=True)
+        return kept["own"]
+
     encoder = network.encoder if isinstance(network, CrossModal) else network
-    features = features_of(encoder, collection, points=points, device=str(device))
+    features = features_of(encoder, collection, points=points, device=str(device), once=once)
     arrays = {"own": unit_rows(features)}
     if isinstance(network, CrossModal):
         network.to(device)

@@ -36,7 +36,13 @@ class Query:
 
 
 def read_query(
-    path: Path, *, points: int, size: int, up: Axis | None = None, name: str | None = None
+    path: Path,
+    *,
+    points: int,
+    size: int,
+    up: Axis | None = None,
+    name: str | None = None,
+    timeout: float | None = None,
 ) -> Query:
     """A file's mesh, cloud or picture; which of them its ending says.
 
@@ -46,6 +52,7 @@ def read_query(
         size: side of the picture, in pixels; that of the pictures it is compared with.
         up: the axis that points up in a mesh or a cloud; the file type's own by default.
         name: what to call it in messages, where the file is a temporary one.
+        timeout: seconds that reading a shape may take; given, a process of its own reads it, and may crash.
 
     Raises:
         UserError: no such file, of another kind, or damaged.
@@ -66,6 +73,6 @@ def read_query(
             raise UserError(f"{name} {reason}; expected a picture: {', '.join(FORMATS)}.")
         return Query(name, picture=views[0])
     try:
-        return Query(name, points=load_shape(path, points=points, up=up).points)
+        return Query(name, points=load_shape(path, points=points, up=up, timeout=timeout).points)
     except UserError as error:
         raise UserError(str(error).replace(str(path), name)) from None

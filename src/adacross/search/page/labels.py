@@ -7,7 +7,7 @@ import numpy as np
 
 from adacross.errors import UserError
 from adacross.labelling.propose import Proposal, propose
-from adacross.labelling.table import read_labels, write_labels
+from adacross.labelling.table import read_labels, update_labels
 from adacross.search.index import SearchIndex
 
 
@@ -66,6 +66,6 @@ class Labels:
         return propose(self.index.features.own, np.array(known, dtype=np.int64), ask=ask), names
 
     def _change(self, given: dict[str, str]) -> None:
-        write_labels(self.path, [{"id": own, "class": name} for own, name in given.items()])
+        update_labels(self.path, given)
         self.given.clear()
         self.given.update(given)

@@ -24,6 +24,7 @@ _DROP = """
   <q-uploader-add-trigger />
 </div>
 """
+_PATIENCE = 60  # seconds that reading a file may take
 _ORDERS = {"similarity": "Similarity", "class": "Class", "name": "Name"}
 _AXES: dict[str, str] = {"": "as usual for the file's type", "x": "x", "y": "y", "z": "z"}
 
@@ -98,7 +99,7 @@ class SearchPart:
         """Read a file and encode it: what cannot be searched for is said here, too."""
         up: Axis | None = self.axis.value or None
         side = self.index.picture_side
-        query = read_query(path, points=self.index.points, size=side, up=up, name=name)
+        query = read_query(path, points=self.index.points, size=side, up=up, name=name, timeout=_PATIENCE)
         return self.index.encoded(query)
 
     def _wrong(self, words: str) -> None:
