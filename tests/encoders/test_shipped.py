@@ -1,0 +1,77 @@
+"""The encoders that the package carries: small, found by name, and better than chance would have them."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from jaxtyping import Float32
+
+import adacross
+from adacross.data.builtin import CATEGORIES, make_mesh
+from adacross.data.sampling import sample_surface, unit_sphere
+from adacross.encoders.base import SHIPPED, shipped_names
+from adacross.evaluation.sources import find_encoders, untrained_like
+
+UNSEEN = 10_000_000  # seeds of shapes that no collection's count reaches
+
+
+def test_all_of_them_are_small_and_have_a_card():
+    assert shipped_names() == ["builtin-small"]
+    for name in shipped_names():
+        assert sum(path.stat().st_size for path in (SHIPPED / name).iterdir()) < 2e6
+        card = (SHIPPED / name / "README.md").read_text(encoding="utf-8")
+        assert "license: apache-2.0" in card
+        assert "untrained" in card
+
+
+def test_a_new_process_without_network_encodes_a_cloud(tmp_path: Path):
+    code = (
+        "import adacross, torch; encoder = adacross.load('builtin-small');"
+        " print(tuple(encoder(torch.rand(2, 512, 3)).shape), encoder.inputs.points)"
+    )
+    (tmp_path / "builtin-small").mkdir()  # a folder of that name is another thing: ./builtin-small
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=120,
+        env=os.environ | {"HF_ENDPOINT": "http://127.0.0.1:9", "HF_HUB_OFFLINE": "1"},
+    )
+    assert done.stdout.strip() == "(2, 1024) 512"
+
+
+def test_commands_know_its_name():
+    (found,) = find_encoders("builtin-small")
+    assert found.name == "builtin-small"
+    with pytest.raises(adacross.UserError, match=r"carries \(builtin-small\)"):
+        adacross.load("builtin-smal")
+
+
+@pytest.fixture(scope="module")
+def clouds() -> Float32[np.ndarray, "n N 3"]:
+    """Eight shapes of each built-in category that no training has seen."""
+    rng = np.random.default_rng(0)
+    meshes = (make_mesh(name, UNSEEN + seed) for name in CATEGORIES for seed in range(8))
+    return np.stack([unit_sphere(sample_surface(mesh, 512, rng).points)[0] for mesh in meshes])
+
+
+def nearest_of_its_class(encoder: adacross.Encoder, clouds: Float32[np.ndarray, "n N 3"]) -> float:
+    """How often the most similar of all other shapes is of the same category."""
+    features = torch.nn.functional.normalize(torch.from_numpy(adacross.encode(encoder, clouds)))
+    similar = (features @ features.T).fill_diagonal_(-2)
+    labels = torch.arange(len(clouds)) // 8
+    return float((labels[similar.argmax(1)] == labels).double().mean())
+
+
+def test_its_neighbours_are_of_the_same_kind_more_often_than_an_untrained_encoders(
+    clouds: Float32[np.ndarray, "n N 3"],
+):
+    encoder = adacross.load("builtin-small")
+    untrained = [nearest_of_its_class(untrained_like(encoder, seed), clouds) for seed in range(3)]
+    assert nearest_of_its_class(encoder, clouds) > max(untrained) + 0.05
