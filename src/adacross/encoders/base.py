@@ -1,10 +1,10 @@
 """What every point encoder can do: clouds to features, and itself to and from a folder or the hub."""
 
 import json
-import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, ClassVar, TypeVar
 
 import torch
@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from adacross.encoders.inputs import Inputs
 from adacross.errors import UserError
 from adacross.files import file_size, read_json, whole_folder
+from adacross.hub import check_hub_id, download, is_hub_id, upload
 
 CONFIG_FILE = "config.json"
 WEIGHTS_FILE = "model.safetensors"
@@ -147,17 +148,24 @@ class Encoder(nn.Module, ABC):
         encoder.inputs = inputs
         return encoder
 
-    def push_to_hub(self, hub_id: str, *, private: bool = False) -> None:
-        """Upload to `owner/name` on the Hugging Face hub, with the login that `hf auth login` stored."""
-        from tempfile import TemporaryDirectory
+    def push_to_hub(self, hub_id: str, *, private: bool = False, card: str | None = None) -> None:
+        """Upload to `owner/name` on the Hugging Face hub, with the login that `hf auth login` stored.
 
-        from huggingface_hub import HfApi
+        Args:
+            hub_id: `owner/name`; made if it is not there.
+            private: whether nobody else may see it.
+            card: text of its README.md. `adacross.share` writes one from a run.
 
+        Raises:
+            UserError: a wrong name, no login, no permission, or no network.
+        """
+        check_hub_id(hub_id)
         with TemporaryDirectory() as temporary:
-            self.save_pretrained(Path(temporary) / "encoder")
-            api = HfApi()
-            api.create_repo(hub_id, private=private, exist_ok=True)
-            api.upload_folder(repo_id=hub_id, folder_path=Path(temporary) / "encoder")
+            folder = Path(temporary) / "encoder"
+            self.save_pretrained(folder)
+            if card is not None:
+                (folder / "README.md").write_text(card, encoding="utf-8")
+            upload(folder, hub_id, "model", private=private)
 
 
 def shipped_names() -> list[str]:
@@ -180,23 +188,15 @@ def find_pretrained(folder_or_hub_id: Path | str) -> Path:
         return path
     if path.exists():
         raise UserError(f"{path} is a file; expected the folder that holds {CONFIG_FILE} and {WEIGHTS_FILE}.")
-    looks_like_hub = re.fullmatch(r"[\w.-]+/[\w.-]+", str(folder_or_hub_id)) and not path.parent.is_dir()
-    if not looks_like_hub:
+    if path.parent.is_dir() or not is_hub_id(str(folder_or_hub_id)):
         raise UserError(
             f"{path} does not exist; expected a saved encoder's folder, owner/name on the hub, or one that "
             f"adacross carries ({', '.join(names)})."
         )
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
-
     try:
-        return Path(snapshot_download(str(folder_or_hub_id), allow_patterns=[CONFIG_FILE, WEIGHTS_FILE]))
-    except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise UserError(
-            f"{folder_or_hub_id} is no folder here, and the Hugging Face hub did not give it ({reason}). "
-            "Check the name, or the network."
-        ) from None
+        return download(str(folder_or_hub_id), "model", [CONFIG_FILE, WEIGHTS_FILE])
+    except UserError as error:
+        raise UserError(f"{folder_or_hub_id} is no folder here, and {error}") from None
 
 
 def read_config(folder: Path) -> tuple[str, dict[str, Any], Inputs]:
