@@ -84,7 +84,9 @@ def _app(hub: Hub) -> Flask:
         url = f"{hub.url}/{'datasets/' if kind == 'datasets' else ''}{owner}/{name}"
         if f"{kind}/{owner}/{name}" in hub.repositories:
             return jsonify(error="exists", url=url), 409
-        hub.repositories[f"{kind}/{owner}/{name}"] = Repository(bool(asked.get("private")))
+        hub.repositories[f"{kind}/{owner}/{name}"] = Repository(
+            bool(asked.get("private")) or asked.get("visibility") == "private"
+        )
         return jsonify(url=url, name=f"{owner}/{name}")
 
     @app.get("/api/<kind>/<owner>/<name>")
