@@ -86,8 +86,9 @@ def upload(
     check_hub_id(name)
     api = HfApi()
     with _explained(f"cannot upload to {name} on the Hugging Face hub"):
-        # Only a repository that is made here gets the wish; without one, the owner's usual setting holds.
-        url = api.create_repo(name, repo_type=kind, private=private or None, exist_ok=True)
+        # Without a wish the owner's usual setting holds. One that is there already does not hear it.
+        wish: dict[str, bool] = {"private": True} if private else {}
+        url = api.create_repo(name, repo_type=kind, exist_ok=True, **wish)
         if private and not api.repo_info(name, repo_type=kind).private:
             raise UserError(
                 f"{url} is there already and is public; nothing was uploaded. Make it private in its "

@@ -4,13 +4,14 @@ import dataclasses
 import json
 import shutil
 from pathlib import Path
+from pkgutil import resolve_name
 
 import pytest
 import yaml
 
 from adacross import PointNet, UserError, load_encoder, share
 from adacross.evaluation.linear import evaluate_linear
-from adacross.sharing import command, markdown
+from adacross.sharing import command, markdown, model_card
 
 
 def card_of(source: Path, look: Path, **options: object) -> tuple[dict, str]:
@@ -42,7 +43,7 @@ def test_a_run_that_was_measured(run, toy_collection, tmp_path):
         assert f"| {row}" in body, row
     assert f"| shapes | 220 (train {toy_collection.info.splits['train']}" in body
     assert "| steps | 12 |" in body
-    assert "### linear\n\ntoy: linear SVM" in body
+    assert "### linear-C-1\n\ntoy: linear SVM" in body
     assert f"| pre-trained | {result.pretrained} |" in body
     assert f"| untrained | {result.untrained} |" in body
     assert "Seeds: 0, 1." in body
@@ -134,4 +135,7 @@ def test_every_result_has_a_section(tmp_path):
     assert markdown.table(shown).splitlines() == [
         "| what | how much |", "| --- | --- |", "| a \\[/b\\] | 50.0 ± 1.0 % |", "", "over 3 seeds.",
     ]  # fmt: skip
-    assert dataclasses.is_dataclass(command.Shared)
+    for place in model_card._RESULTS.values():
+        kind = resolve_name(place)
+        assert {"seed", "seeds"} & {field.name for field in dataclasses.fields(kind)}
+        assert callable(kind.table)

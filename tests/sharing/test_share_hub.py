@@ -50,7 +50,7 @@ def test_up_and_down(toy_collection, run, tmp_path):
                 ["embed", "owner/encoder", parts, str(tmp_path / "hub.parquet")],
                 ["share", encoder, "owner/public", "--private"],
                 ["fetch", "owner/none", str(tmp_path / "none")],
-                ["HF_TOKEN=bad", "fetch", "owner/parts", str(tmp_path / "none")],
+                ["HF_TOKEN=bad", "fetch", "owner/other", str(tmp_path / "none")],
                 ["HF_TOKEN=bad", "share", encoder, "owner/encoder"],
             ],
         )

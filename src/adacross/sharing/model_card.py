@@ -2,26 +2,26 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from pkgutil import resolve_name
 from typing import Any
 
 from adacross.data.collection import DESCRIPTION, CollectionInfo
 from adacross.data.remote import is_url
 from adacross.encoders import Encoder
-from adacross.evaluation.linear import LinearResult
 from adacross.evaluation.results import load
-from adacross.evaluation.retrieval.result import RetrievalResult
 from adacross.export.to_onnx import least_points
 from adacross.files import read_json
 from adacross.report.gather import find_collection
 from adacross.report.names import ENCODERS, MASKED, METHODS
-from adacross.report.tasks import read_results
+from adacross.report.tasks import PRESETS
 from adacross.sharing import markdown
 from adacross.sharing.facts import collection_facts, without_path
 from adacross.training.config import PretrainConfig
 from adacross.training.log import read_log
 
 _TAGS = ["adacross", "point-cloud", "3d", "self-supervised"]
-_IN_EVERY_RUN = {"linear": LinearResult, "retrieval": RetrievalResult}
+_RESULTS = {task: kind for task, (kind, _) in PRESETS.items()}  # by what a result says of itself: its type
+_RESULTS["retrieval"] = "adacross.evaluation.retrieval.result:RetrievalResult"
 
 
 def model_card(encoder: Encoder, name: str, *, run: Path | None, license: str | None) -> str:  # noqa: A002
@@ -148,11 +148,7 @@ def _versions(environment: dict[str, Any]) -> Iterator[str]:
 
 
 def _measured(run: Path, config: PretrainConfig) -> str:
-    paths = {name: run / "evaluation" / f"{name}.json" for name in _IN_EVERY_RUN}
-    results: dict[str, Any] = {
-        name: load(_IN_EVERY_RUN[name], path) for name, path in paths.items() if path.is_file()
-    }
-    results |= read_results(run)
+    results = dict(_results(run))
     if not results:
         return "No measurement was made."
     chosen = (
@@ -165,6 +161,15 @@ def _measured(run: Path, config: PretrainConfig) -> str:
         "Untrained and from scratch: the same network without pre-training."
     )
     return "\n\n".join([about + chosen, *(_section(name, result) for name, result in results.items())])
+
+
+def _results(run: Path) -> Iterator[tuple[str, Any]]:
+    """Every result in a run's `evaluation/` by its file's name, in order; other files are left aside."""
+    for path in sorted((run / "evaluation").glob("*.json")):
+        raw = read_json(path, "a measurement's result")
+        task = raw.get("task") if isinstance(raw, dict) else None
+        if isinstance(task, str) and task in _RESULTS:
+            yield path.stem, load(resolve_name(_RESULTS[task]), path)
 
 
 def _section(name: str, result: Any) -> str:
