@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from adacross.console import console
 from adacross.errors import UserError
@@ -87,7 +87,7 @@ def upload(
     api = HfApi()
     with _explained(f"cannot upload to {name} on the Hugging Face hub"):
         # Without a wish the owner's usual setting holds. One that is there already does not hear it.
-        wish: dict[str, bool] = {"private": True} if private else {}
+        wish: dict[str, Any] = {"private": True} if private else {}
         url = api.create_repo(name, repo_type=kind, exist_ok=True, **wish)
         if private and not api.repo_info(name, repo_type=kind).private:
             raise UserError(
