@@ -12,14 +12,12 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from adacross.encoders.inputs import Inputs
+from adacross.encoders.pretrained import CONFIG_FILE, WEIGHTS_FILE, find_pretrained
 from adacross.errors import UserError
 from adacross.files import file_size, read_json, whole_folder
-from adacross.hub import check_hub_id, download, is_hub_id, upload
+from adacross.hub import check_hub_id, upload
 
-CONFIG_FILE = "config.json"
-WEIGHTS_FILE = "model.safetensors"
 MIN_POINTS = 32
-SHIPPED = Path(__file__).parent / "shipped"  # encoders that the package carries, a folder each
 _FLOATS = {torch.float16, torch.bfloat16, torch.float32, torch.float64}  # weights may be any of them
 
 E = TypeVar("E", bound="Encoder")  # Self, which the tests' type checker does not know in methods
@@ -166,37 +164,6 @@ class Encoder(nn.Module, ABC):
             if card is not None:
                 (folder / "README.md").write_text(card, encoding="utf-8")
             upload(folder, hub_id, "model", private=private)
-
-
-def shipped_names() -> list[str]:
-    """Names of the encoders that the package carries."""
-    return sorted(config.parent.name for config in SHIPPED.glob(f"*/{CONFIG_FILE}"))
-
-
-def find_pretrained(folder_or_hub_id: Path | str) -> Path:
-    """The folder itself, that of an encoder which the package carries, or the local copy of a hub repository.
-
-    A shipped encoder's name means that encoder, whatever lies here; `./builtin-small` is a folder.
-
-    Raises:
-        UserError: none of them is there.
-    """
-    if str(folder_or_hub_id) in (names := shipped_names()):
-        return SHIPPED / folder_or_hub_id
-    path = Path(folder_or_hub_id)
-    if path.is_dir():
-        return path
-    if path.exists():
-        raise UserError(f"{path} is a file; expected the folder that holds {CONFIG_FILE} and {WEIGHTS_FILE}.")
-    if path.parent.is_dir() or not is_hub_id(str(folder_or_hub_id)):
-        raise UserError(
-            f"{path} does not exist; expected a saved encoder's folder, owner/name on the hub, or one that "
-            f"adacross carries ({', '.join(names)})."
-        )
-    try:
-        return download(str(folder_or_hub_id), "model", [CONFIG_FILE, WEIGHTS_FILE])
-    except UserError as error:
-        raise UserError(f"{folder_or_hub_id} is no folder here, and {error}") from None
 
 
 def read_config(folder: Path) -> tuple[str, dict[str, Any], Inputs]:

@@ -177,7 +177,7 @@ def _write_collection(folder: Path, name: str, license: str | None, target: Path
 def _write_encoder(folder: Path, name: str, license: str | None, target: Path) -> str:  # noqa: A002
     """Copy a run's encoder, or a saved one; return its card."""
     from adacross.encoders import load_encoder
-    from adacross.encoders.base import CONFIG_FILE, WEIGHTS_FILE
+    from adacross.encoders.pretrained import CONFIG_FILE, WEIGHTS_FILE
     from adacross.sharing.model_card import model_card
 
     run = folder if (folder / "config.yaml").is_file() else _run_of(folder)
