@@ -12,13 +12,13 @@ import adacross
 PACKAGE = Path(adacross.__file__).parent
 FLOORS = [  # a file imports from its own floor or below
     {"cli", "commands", "__main__", "demo"},
-    {"report", "search"},
+    {"report", "search", "sharing"},
     {"embeddings", "labelling", "export"},
     {"evaluation", "training", "recipes"},
     {"methods"},
     {"losses", "encoders", "data"},
     {"ops"},
-    {"errors", "files", "console"},
+    {"errors", "files", "console", "hub"},
 ]
 FILES = sorted(PACKAGE.rglob("*.py"))
 

@@ -44,6 +44,8 @@ if TYPE_CHECKING:
     from adacross.methods import JointMAE as JointMAE
     from adacross.report import write_report as write_report
     from adacross.search import SearchIndex as SearchIndex
+    from adacross.sharing import fetch as fetch
+    from adacross.sharing import share as share
     from adacross.training.config import PretrainConfig as PretrainConfig
     from adacross.training.pretrain import pretrain as pretrain
 
@@ -77,6 +79,7 @@ _HOMES = {
     "evaluate_linear": "adacross.evaluation.linear",
     "evaluate_retrieval": "adacross.evaluation.retrieval.measure",
     "export_encoder": "adacross.export",
+    "fetch": "adacross.sharing",
     "inspect": "adacross.data.inspect",
     "load": "adacross.encoders",
     "load_encoder": "adacross.encoders",
@@ -86,6 +89,7 @@ _HOMES = {
     "pretrain": "adacross.training.pretrain",
     "propose": "adacross.labelling",
     "read_embeddings": "adacross.embeddings",
+    "share": "adacross.sharing",
     "suggest": "adacross.labelling",
     "write_report": "adacross.report",
 }

@@ -154,6 +154,20 @@ COMMANDS = {
             "adacross export owner/name model.onnx --point-features",
         ),
     ),
+    "share": Command(
+        "adacross.sharing:share",
+        "an encoder with a card made from its run, or a collection as Parquet -> the Hugging Face hub",
+        (
+            "adacross share runs/parts owner/parts-encoder --dry-run look",
+            "adacross share runs/parts owner/parts-encoder --license apache-2.0",
+            "adacross share collections/parts owner/parts --private",
+        ),
+    ),
+    "fetch": Command(
+        "adacross.sharing:fetch",
+        "a collection on the hub -> a collection here",
+        ("adacross fetch owner/parts collections/parts", "adacross fetch look collections/parts"),
+    ),
     "report": Command(
         "adacross.report:write_report",
         "a run -> one HTML page to look at",

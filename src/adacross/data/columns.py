@@ -64,13 +64,19 @@ def read_shard(path: Path, points: int, views: int, classes: int, parts: int) ->
     try:
         file_size(path)  # refuses pipes, on which `memory_map` would wait
         table = pa.ipc.open_stream(pa.memory_map(str(path))).read_all()
-        _check(table, arrow_schema(points, parts > 0), views, classes)
+        check_table(table, points, views, classes, parts)
     except (pa.ArrowException, OSError, LookupError, MemoryError, ValueError) as error:
         raise UserError(f"{path} is damaged ({error}). Prepare it again with --overwrite.") from error
     return table
 
 
-def _check(table: pa.Table, schema: pa.Schema, views: int, classes: int) -> None:
+def check_table(table: pa.Table, points: int, views: int, classes: int, parts: int) -> None:
+    """Check that some shapes' columns are what a description promises; the arguments are `read_shard`'s.
+
+    Raises:
+        ArrowException, LookupError, ValueError: they are not, or their offsets lead out of the buffers.
+    """
+    schema = arrow_schema(points, parts > 0)
     table.validate(full=True)
     if not table.select(schema.names).schema.equals(schema):
         raise ValueError(

@@ -55,6 +55,36 @@ def partial_of(collection: Path) -> Path:
     return collection.with_name(f"{collection.name}.partial")
 
 
+def shard_name(shard: int, shards: int) -> str:
+    """Return a shard's file name, as Hugging Face `datasets` calls them."""
+    return f"data-{shard:05d}-of-{shards:05d}.arrow"
+
+
+def write_datasets_files(folder: Path, names: list[str], fingerprint: str, columns: dict[str, Any]) -> None:
+    """Write `state.json` and `dataset_info.json`, which `datasets.load_from_disk` looks for.
+
+    Args:
+        folder: of the collection.
+        names: of its shards, in order.
+        fingerprint: of its content; `datasets` names what it caches by it.
+        columns: `adacross.data.columns.features` as plain values.
+
+    Raises:
+        UserError: no space, or no permission.
+    """
+    state: dict[str, Any] = {
+        "_data_files": [{"filename": name} for name in names],
+        "_fingerprint": fingerprint,
+        "_format_columns": None,
+        "_format_kwargs": {},
+        "_format_type": None,
+        "_output_all_columns": False,
+        "_split": None,
+    }
+    write_json(folder / "state.json", state)
+    write_json(folder / "dataset_info.json", {"features": columns})
+
+
 def read_plan(folder: Path) -> tuple[Plan, int]:
     """Return the plan of a work folder and how many of its shards are done.
 
@@ -144,8 +174,8 @@ class Partial:
         write_json(self.folder / _NOTES / f"shard-{shard:05d}.json", note)
 
     def name(self, shard: int) -> str:
-        """Return a shard's file name, as Hugging Face `datasets` calls them."""
-        return f"data-{shard:05d}-of-{self.plan.shards:05d}.arrow"
+        """Return a shard's file name."""
+        return shard_name(shard, self.plan.shards)
 
     def describe(self, classes: list[str], points: int, parts: bool) -> None:
         """Add the two files that let `datasets.load_from_disk` open the folder.
@@ -153,19 +183,8 @@ class Partial:
         Raises:
             UserError: no space, or no permission.
         """
-        columns = features(points, classes, parts).to_dict()
         names = [self.name(shard) for shard in range(self.plan.shards)]
-        state: dict[str, Any] = {
-            "_data_files": [{"filename": name} for name in names],
-            "_fingerprint": self.plan.digest,
-            "_format_columns": None,
-            "_format_kwargs": {},
-            "_format_type": None,
-            "_output_all_columns": False,
-            "_split": None,
-        }
-        write_json(self.folder / "state.json", state)
-        write_json(self.folder / "dataset_info.json", {"features": columns})
+        write_datasets_files(self.folder, names, self.plan.digest, features(points, classes, parts).to_dict())
 
     def finish(self, collection: Path) -> None:
         """Turn the work folder into the collection; one that is already there is replaced.

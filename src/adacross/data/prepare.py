@@ -99,7 +99,7 @@ def prepare(
     one_of("up axis", up or "y", ("x", "y", "z"))
     one_of("engine", engine, get_args(Engine))
     target = local_target(collection)
-    _check_target(target, overwrite)
+    check_target(target, overwrite)
     with console.status("looking at the source"):
         found = find_source(source, up=up, count=count, variant=variant, seed=seed)
     kept, shown = _there("points", points, found.stored), _there("pictures", views, found.pictures)
@@ -267,8 +267,12 @@ def _check_numbers(**numbers: int | None) -> None:
             raise UserError(f"{name} is {value}; it must be at least {least}.")
 
 
-def _check_target(target: Path, overwrite: bool) -> None:
-    """Refuse to touch what is already there, unless it is a collection and may be replaced."""
+def check_target(target: Path, overwrite: bool) -> None:
+    """Refuse to touch what is already there, unless it is a collection and may be replaced.
+
+    Raises:
+        UserError: it is something else, or may not.
+    """
     if not target.exists() or (target.is_dir() and not any(target.iterdir())):
         return
     if not (target / DESCRIPTION).is_file():

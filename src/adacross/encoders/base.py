@@ -1,10 +1,10 @@
 """What every point encoder can do: clouds to features, and itself to and from a folder or the hub."""
 
 import json
-import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, ClassVar, TypeVar
 
 import torch
@@ -12,13 +12,12 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from adacross.encoders.inputs import Inputs
+from adacross.encoders.pretrained import CONFIG_FILE, WEIGHTS_FILE, find_pretrained
 from adacross.errors import UserError
 from adacross.files import file_size, read_json, whole_folder
+from adacross.hub import check_hub_id, upload
 
-CONFIG_FILE = "config.json"
-WEIGHTS_FILE = "model.safetensors"
 MIN_POINTS = 32
-SHIPPED = Path(__file__).parent / "shipped"  # encoders that the package carries, a folder each
 _FLOATS = {torch.float16, torch.bfloat16, torch.float32, torch.float64}  # weights may be any of them
 
 E = TypeVar("E", bound="Encoder")  # Self, which the tests' type checker does not know in methods
@@ -147,56 +146,24 @@ class Encoder(nn.Module, ABC):
         encoder.inputs = inputs
         return encoder
 
-    def push_to_hub(self, hub_id: str, *, private: bool = False) -> None:
-        """Upload to `owner/name` on the Hugging Face hub, with the login that `hf auth login` stored."""
-        from tempfile import TemporaryDirectory
+    def push_to_hub(self, hub_id: str, *, private: bool = False, card: str | None = None) -> None:
+        """Upload to `owner/name` on the Hugging Face hub, with the login that `hf auth login` stored.
 
-        from huggingface_hub import HfApi
+        Args:
+            hub_id: `owner/name`; made if it is not there.
+            private: whether nobody else may see it.
+            card: text of its README.md. `adacross.share` writes one from a run.
 
+        Raises:
+            UserError: a wrong name, no login, no permission, or no network.
+        """
+        check_hub_id(hub_id)
         with TemporaryDirectory() as temporary:
-            self.save_pretrained(Path(temporary) / "encoder")
-            api = HfApi()
-            api.create_repo(hub_id, private=private, exist_ok=True)
-            api.upload_folder(repo_id=hub_id, folder_path=Path(temporary) / "encoder")
-
-
-def shipped_names() -> list[str]:
-    """Names of the encoders that the package carries."""
-    return sorted(config.parent.name for config in SHIPPED.glob(f"*/{CONFIG_FILE}"))
-
-
-def find_pretrained(folder_or_hub_id: Path | str) -> Path:
-    """The folder itself, that of an encoder which the package carries, or the local copy of a hub repository.
-
-    A shipped encoder's name means that encoder, whatever lies here; `./builtin-small` is a folder.
-
-    Raises:
-        UserError: none of them is there.
-    """
-    if str(folder_or_hub_id) in (names := shipped_names()):
-        return SHIPPED / folder_or_hub_id
-    path = Path(folder_or_hub_id)
-    if path.is_dir():
-        return path
-    if path.exists():
-        raise UserError(f"{path} is a file; expected the folder that holds {CONFIG_FILE} and {WEIGHTS_FILE}.")
-    looks_like_hub = re.fullmatch(r"[\w.-]+/[\w.-]+", str(folder_or_hub_id)) and not path.parent.is_dir()
-    if not looks_like_hub:
-        raise UserError(
-            f"{path} does not exist; expected a saved encoder's folder, owner/name on the hub, or one that "
-            f"adacross carries ({', '.join(names)})."
-        )
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
-
-    try:
-        return Path(snapshot_download(str(folder_or_hub_id), allow_patterns=[CONFIG_FILE, WEIGHTS_FILE]))
-    except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise UserError(
-            f"{folder_or_hub_id} is no folder here, and the Hugging Face hub did not give it ({reason}). "
-            "Check the name, or the network."
-        ) from None
+            folder = Path(temporary) / "encoder"
+            self.save_pretrained(folder)
+            if card is not None:
+                (folder / "README.md").write_text(card, encoding="utf-8")
+            upload(folder, hub_id, "model", private=private)
 
 
 def read_config(folder: Path) -> tuple[str, dict[str, Any], Inputs]:

@@ -1,0 +1,41 @@
+"""Where a saved encoder lies: a folder here, one that the package carries, or a repository on the hub."""
+
+from pathlib import Path
+
+from adacross.errors import UserError
+from adacross.hub import download, is_hub_id
+
+CONFIG_FILE = "config.json"
+WEIGHTS_FILE = "model.safetensors"
+SHIPPED = Path(__file__).parent / "shipped"  # encoders that the package carries, a folder each
+
+
+def shipped_names() -> list[str]:
+    """Names of the encoders that the package carries."""
+    return sorted(config.parent.name for config in SHIPPED.glob(f"*/{CONFIG_FILE}"))
+
+
+def find_pretrained(folder_or_hub_id: Path | str) -> Path:
+    """The folder itself, that of an encoder which the package carries, or the local copy of a hub repository.
+
+    A shipped encoder's name means that encoder, whatever lies here; `./builtin-small` is a folder.
+
+    Raises:
+        UserError: none of them is there.
+    """
+    if str(folder_or_hub_id) in (names := shipped_names()):
+        return SHIPPED / folder_or_hub_id
+    path = Path(folder_or_hub_id)
+    if path.is_dir():
+        return path
+    if path.exists():
+        raise UserError(f"{path} is a file; expected the folder that holds {CONFIG_FILE} and {WEIGHTS_FILE}.")
+    if path.parent.is_dir() or not is_hub_id(str(folder_or_hub_id)):
+        raise UserError(
+            f"{path} does not exist; expected a saved encoder's folder, owner/name on the hub, or one that "
+            f"adacross carries ({', '.join(names)})."
+        )
+    try:
+        return download(str(folder_or_hub_id), "model", [CONFIG_FILE, WEIGHTS_FILE])
+    except UserError as error:
+        raise UserError(f"{folder_or_hub_id} is no folder here, and {error}") from None
