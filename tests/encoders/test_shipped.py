@@ -13,7 +13,7 @@ from jaxtyping import Float32
 import adacross
 from adacross.data.builtin import CATEGORIES, make_mesh
 from adacross.data.sampling import sample_surface, unit_sphere
-from adacross.encoders.base import SHIPPED, shipped_names
+from adacross.encoders.pretrained import SHIPPED, shipped_names
 from adacross.evaluation.sources import find_encoders, untrained_like
 
 UNSEEN = 10_000_000  # seeds of shapes that no collection's count reaches

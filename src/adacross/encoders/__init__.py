@@ -43,7 +43,8 @@ def load_encoder(folder_or_hub_id: Path | str) -> Encoder:
     return ENCODERS[kind].from_pretrained(folder)
 
 
-load = load_encoder  # as one types it: adacross.load("builtin-small")
+load = load_encoder
+"""The same, as one types it: `adacross.load("builtin-small")`."""
 
 
 __all__ = [

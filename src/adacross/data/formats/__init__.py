@@ -97,7 +97,7 @@ def _find(source: str, *, up: Axis | None, count: int, variant: str | None, seed
         near = [*_known_among([folder.parent]), *below][:3]
         hint = f" Did you mean {' or '.join(near)}?" if near else ""
         raise UserError(f"{error}{hint} {_known()}") from None
-    note = f"{found.kind} alone are read; data of another layout lies in {', '.join(below[:3])}."
+    note = f"mesh files alone are read; data of another layout lies in {', '.join(below[:3])}."
     return replace(found, note=note) if below else found
 
 
