@@ -268,19 +268,23 @@ def test_the_map_shows_and_opens_shapes(opened: Opened, toy_collection: Collecti
     page.wait_for_function("document.querySelector('.map')._fullLayout?._plots?.xy")
     count = page.evaluate("document.querySelector('.map').data.reduce((n, t) => n + t.customdata.length, 0)")
     assert count == len(toy_collection)
-    place = page.evaluate(
-        "(() => { const map = document.querySelector('.map'), box = map.getBoundingClientRect(),"
-        " { xaxis, yaxis } = map._fullLayout, t = map.data[3];"
-        " return [box.x + xaxis._offset + xaxis.c2p(t.x[0]), box.y + yaxis._offset + yaxis.c2p(t.y[0]),"
-        " t.meta, t.customdata[0]]; })()"
-    )
-    page.mouse.move(place[0] - 4, place[1])
-    page.wait_for_timeout(100)  # Plotly looks at the pointer at most every 50 ms
-    page.mouse.move(place[0], place[1])
     card = page.locator("#hover-card")
+    for _ in range(20):  # the map may still be growing, or drawing, when the pointer comes
+        x, y = page.evaluate(
+            "(() => { const map = document.querySelector('.map'), box = map.getBoundingClientRect(),"
+            " { xaxis, yaxis } = map._fullLayout, t = map.data[3];"
+            " return [box.x + xaxis._offset + xaxis.c2p(t.x[0]), box.y + yaxis._offset + yaxis.c2p(t.y[0])];"
+            " })()"
+        )
+        page.mouse.move(x - 4, y)
+        page.wait_for_timeout(100)  # Plotly looks at the pointer at most every 50 ms
+        page.mouse.move(x, y)
+        page.wait_for_timeout(500)
+        if card.is_visible():
+            break
     card.wait_for()
     assert card.inner_text().strip() in toy_collection.info.classes
-    page.mouse.click(place[0], place[1])
+    page.mouse.click(x, y)
     page.locator(".viewer .heading small").wait_for()
     assert page.locator(".viewer .heading small").inner_text() in toy_collection.ids
     page.get_by_role("button", name="close").click()
