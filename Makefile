@@ -1,4 +1,4 @@
-# demo test lint bench site docs: the verbs. Everything happens in .venv.
+# demo test lint bench site docs: the verbs. Everything happens in .venv; versions makes its own.
 PYTHON ?= python3
 VENV   := .venv
 # See cli.py: without it torch is slow on a machine that does something else, too.
@@ -6,11 +6,12 @@ export GOMP_SPINCOUNT ?= 10000
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: help demo test lint format bench site pictures docs clean browser
+.PHONY: help demo test versions lint format bench site pictures docs clean browser
 
 help:
 	@echo "make demo    the whole job on built-in shapes, ends with demo/report page and figures"
 	@echo "make test    everything that must hold"
+	@echo "make versions  the quick tests with the oldest and the newest packages that pyproject.toml allows"
 	@echo "make lint    ruff and mypy        make format  let ruff rewrite"
 	@echo "make bench   speed against the published formulations"
 	@echo "make site    the documentation, as pages in site/        make pictures  those of it, after make demo"
@@ -37,6 +38,9 @@ browser:
 
 test: $(VENV)/dev browser
 	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses auto --dist loadgroup
+
+versions:
+	$(PYTHON) tests/dependency_sets.py
 
 lint: $(VENV)/dev
 	$(BIN)/ruff check
@@ -65,4 +69,4 @@ pictures: $(VENV)/dev
 docs: pictures site
 
 clean:
-	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache build dist site
+	rm -rf $(VENV) .versions .mypy_cache .pytest_cache .ruff_cache build dist site

@@ -181,6 +181,16 @@ def test_what_is_refused(tmp_path: Path, monkeypatch):
         export(str(tmp_path / "encoder"), str(tmp_path / "model.onnx"))
 
 
+def test_an_onnxscript_that_does_not_know_this_torch_is_said(tmp_path: Path, monkeypatch):
+    def lacking(*_, **__):
+        raise ModuleNotFoundError("No module named 'onnxscript._framework_apis.torch_2_11'")
+
+    monkeypatch.setattr(torch.onnx, "export", lacking)
+    with pytest.raises(UserError, match=r"cannot export this encoder \(No module .*constraints\.txt"):
+        export_encoder(small("pointnet"), tmp_path / "model.onnx")
+    assert not list(tmp_path.iterdir())
+
+
 def test_exporting_leaves_the_encoder_as_it_is(exported: Path, tmp_path: Path, monkeypatch):
     encoder = load_encoder(exported / "pointnet").double().train()
     monkeypatch.setattr(to_onnx, "_write", lambda _n, path, *_: shutil.copy(exported / "pointnet.onnx", path))

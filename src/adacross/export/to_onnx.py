@@ -182,7 +182,7 @@ def _write(network: nn.Module, path: Path, least: int, about: dict[str, str]) ->
                 optimize=False,  # see `_simplify`
                 verbose=False,
             )
-    except torch.onnx.errors.OnnxExporterError as error:
+    except (torch.onnx.errors.OnnxExporterError, ImportError) as error:  # or an old onnxscript
         reason = str(error.__cause__ or error).strip().splitlines()[0][:300]
         raise UserError(
             f"torch {torch.__version__} cannot export this encoder ({reason}). "

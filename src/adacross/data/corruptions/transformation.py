@@ -25,7 +25,7 @@ def rotation(
     """Turn about x, y, z by a - 2.5 to a + 2.5 degrees either way, a = 2.5, 5, 7.5, 10, 15 (recalled)."""
     angle = ANGLES[severity - 1] + draws.uniform(-ANGLE_WIDTH, ANGLE_WIDTH, 3)
     x, y, z = np.radians(angle * draws.signs(3)).T
-    return clouds @ _about(0, x).mT @ _about(1, y).mT @ _about(2, z).mT
+    return _mapped(_mapped(_mapped(clouds, _about(0, x)), _about(1, y)), _about(2, z))
 
 
 def shear(clouds: Float32[np.ndarray, "n N 3"], severity: int, draws: Draws) -> Float32[np.ndarray, "n N 3"]:
@@ -35,7 +35,7 @@ def shear(clouds: Float32[np.ndarray, "n N 3"], severity: int, draws: Draws) -> 
     """
     amount = SHEARS[severity - 1] + draws.uniform(-SHEAR_WIDTH, SHEAR_WIDTH, 3, 3)
     slant = np.where(np.eye(3, dtype=bool), np.float32(1), amount * draws.signs(3, 3))
-    return clouds @ slant.mT
+    return _mapped(clouds, slant)
 
 
 def distortion(
@@ -87,13 +87,13 @@ def turn(
     For the latter a quaternion of four normal numbers, which prefer no direction, is scaled to length 1.
     """
     if about == "y":
-        return clouds @ _about(1, draws.uniform(0.0, 2 * np.pi)).mT
+        return _mapped(clouds, _about(1, draws.uniform(0.0, 2 * np.pi)))
     quaternion = draws.normal(4)
     w, x, y, z = (quaternion / np.linalg.norm(quaternion, axis=1, keepdims=True)).T
     rows = [1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y),
             2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x),
             2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)]  # fmt: skip
-    return clouds @ np.stack(rows, axis=1).reshape(-1, 3, 3).mT
+    return _mapped(clouds, np.stack(rows, axis=1).reshape(-1, 3, 3))
 
 
 def lattice() -> Float[np.ndarray, "K 3"]:
@@ -111,6 +111,13 @@ def _about(axis: int, angle: Float[np.ndarray, " n"]) -> Float32[np.ndarray, "n 
     matrices[:, second, first] = np.sin(angle)
     matrices[:, first, second] = -matrices[:, second, first]
     return matrices
+
+
+def _mapped(
+    clouds: Float32[np.ndarray, "n N 3"], matrices: Float32[np.ndarray, "n 3 3"]
+) -> Float32[np.ndarray, "n N 3"]:
+    """Every point of a cloud times the cloud's matrix; numpy 1 has no `.mT`."""
+    return clouds @ matrices.swapaxes(1, 2)
 
 
 def _warped(

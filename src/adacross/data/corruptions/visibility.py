@@ -45,7 +45,7 @@ def lidar(clouds: Float32[np.ndarray, "n N 3"], severity: int, draws: Draws) -> 
     sensor = station(azimuth, elevation)
     points = _filled(clouds, visible(clouds, sensor), draws)
     axes = _axes(sensor)
-    right, up, ahead = np.moveaxis((points - sensor[:, None]) @ axes.mT, 2, 0)
+    right, up, ahead = np.moveaxis((points - sensor[:, None]) @ axes.swapaxes(-1, -2), 2, 0)
     level = np.hypot(right, ahead)
     opening = 2 * np.arcsin(1 / DISTANCE)
     gap = opening / RINGS[severity - 1]
