@@ -15,8 +15,11 @@ from adacross.data.builtin import CATEGORIES, make_mesh
 from adacross.data.sampling import sample_surface, unit_sphere
 from adacross.encoders.pretrained import SHIPPED, shipped_names
 from adacross.evaluation.sources import find_encoders, untrained_like
+from adacross.search.features import Features, unit_rows
+from adacross.search.whitening import Whitening
 
 UNSEEN = 10_000_000  # seeds of shapes that no collection's count reaches
+EACH = 12  # shapes of a category
 
 
 def test_all_of_them_are_small_and_have_a_card():
@@ -55,17 +58,18 @@ def test_commands_know_its_name():
 
 @pytest.fixture(scope="module")
 def clouds() -> Float32[np.ndarray, "n N 3"]:
-    """Eight shapes of each built-in category that no training has seen."""
+    """Some shapes of each built-in category that no training has seen."""
     rng = np.random.default_rng(0)
-    meshes = (make_mesh(name, UNSEEN + seed) for name in CATEGORIES for seed in range(8))
+    meshes = (make_mesh(name, UNSEEN + seed) for name in CATEGORIES for seed in range(EACH))
     return np.stack([unit_sphere(sample_surface(mesh, 512, rng).points)[0] for mesh in meshes])
 
 
 def nearest_of_its_class(encoder: adacross.Encoder, clouds: Float32[np.ndarray, "n N 3"]) -> float:
-    """How often the most similar of all other shapes is of the same category."""
-    features = torch.nn.functional.normalize(torch.from_numpy(adacross.encode(encoder, clouds)))
-    similar = (features @ features.T).fill_diagonal_(-2)
-    labels = torch.arange(len(clouds)) // 8
+    """How often the most similar of all other shapes, as a search compares them, is of the same category."""
+    rows = adacross.encode(encoder, clouds)
+    features = Features(unit_rows(rows), None, Whitening.of(unit_rows(rows)))
+    similar = torch.from_numpy(features.compared @ features.compared.T).fill_diagonal_(-2)
+    labels = torch.arange(len(clouds)) // EACH
     return float((labels[similar.argmax(1)] == labels).double().mean())
 
 

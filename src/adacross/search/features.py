@@ -5,6 +5,7 @@ import json
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +23,7 @@ from adacross.evaluation.features import frozen, in_batches
 from adacross.evaluation.results import subject
 from adacross.files import file_size, whole_file
 from adacross.methods import CrossModal
+from adacross.search.whitening import LEAST, Whitening
 
 LAYOUT = 1  # of the files; another number makes old ones count no more
 FOLDER = "search"
@@ -38,10 +40,22 @@ class Features:
     Attributes:
         own: `(n, D)` the encoder's features.
         shared: `(n, E)` their projections into the space shared with pictures, None without an image tower.
+        whitening: of `own`, None where there are too few shapes for it.
     """
 
     own: Float32[np.ndarray, "n D"]
     shared: Float32[np.ndarray, "n E"] | None
+    whitening: Whitening | None = None
+
+    @cached_property
+    def compared(self) -> Float32[np.ndarray, "n K"]:
+        """What shapes are compared with shapes by: `own`, whitened where that is known."""
+        return self.own if self.whitening is None else unit_rows(self.whitening(self.own))
+
+    def like(self, rows: Float[np.ndarray, "k D"]) -> Float32[np.ndarray, "k K"]:
+        """An encoder's features as they are compared with `compared`."""
+        unit = unit_rows(rows)
+        return unit if self.whitening is None else unit_rows(self.whitening(unit))
 
 
 @dataclass(frozen=True)
@@ -79,7 +93,8 @@ class Store:
         arrays = compute()
         try:
             with whole_file(path) as temporary:
-                save_file(arrays, temporary)
+                # safetensors writes an array's memory, whatever its order
+                save_file({name: np.ascontiguousarray(array) for name, array in arrays.items()}, temporary)
         except UserError as error:  # a folder that is read-only, or full: searching works all the same
             if not quiet:
                 console.print(f"[yellow]{error} They will be computed again next time.")
@@ -110,7 +125,14 @@ def collection_features(
             f"interrupted. What was encoded is kept in {store.folder}; run the same command again to go on."
         ) from None
     store.forget(_BLOCK)
-    return Features(kept["own"], kept.get("shared"))
+    return Features(kept["own"], kept.get("shared"), _whitening(kept["own"], store))
+
+
+def _whitening(own: Float32[np.ndarray, "n D"], store: Store) -> Whitening | None:
+    if len(own) < LEAST:
+        return None
+    kept = store.once("whitening", lambda: vars(Whitening.of(own)), rows=own.shape[1])
+    return Whitening(kept["mean"], kept["axes"])
 
 
 def unit_rows(rows: Float[np.ndarray, "n D"]) -> Float32[np.ndarray, "n D"]:

@@ -151,7 +151,7 @@ class SearchIndex:
         asked = query if isinstance(query, Query) else self.query(query, up)
         asked = self.encoded(asked)
         shared = self.features.shared if asked.picture is not None else None
-        similarities = (self.features.own if shared is None else shared) @ asked.vector
+        similarities = (self.features.compared if shared is None else shared) @ asked.vector
         allowed = self.allowed(classes)
         if asked.own is not None:
             allowed[asked.own] = False
@@ -218,13 +218,13 @@ class SearchIndex:
         if query.picture is not None:
             return replace(query, vector=self._picture_vector(query.picture))
         if query.own is not None:
-            return replace(query, vector=self.features.own[query.own])
+            return replace(query, vector=self.features.compared[query.own])
         if query.points is None:
             raise UserError(
                 f"the query {query.name!r} is empty; expected points, a picture or a shape's index."
             )
         found = encode(self.encoder, query.points[None], device=self.device)
-        return replace(query, vector=unit_rows(found)[0])
+        return replace(query, vector=self.features.like(found)[0])
 
     def _picture_vector(self, picture: UInt8[np.ndarray, "S S 3"]) -> Float32[np.ndarray, " E"]:
         if not self.knows_pictures or not isinstance(self.network, CrossModal):
