@@ -104,6 +104,7 @@ def test_a_process_of_its_own_reads_the_same(tmp_path: Path, name: str):
     )
     np.testing.assert_array_equal(apart.points, here.points)
     assert apart.views.shape[0] == 0
+    assert apart.points.flags.writeable
 
 
 def test_what_a_process_of_its_own_cannot_read_is_named(tmp_path: Path):

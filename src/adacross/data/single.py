@@ -71,4 +71,4 @@ def _apart(item: Item, wanted: dict[str, Any], timeout: float) -> Shape:
     found = read_answer(answer)
     if found.points is None:
         raise BrokenShapeError(found.remark)
-    return Shape(item.id, found.points, "test", None, None, np.zeros((0, 1, 1, 3), np.uint8))
+    return Shape(item.id, found.points.copy(), "test", None, None, np.zeros((0, 1, 1, 3), np.uint8))
