@@ -1,6 +1,7 @@
 """Tiny real files of every format, most of them written here byte by byte."""
 
 import io
+import os
 import struct
 from pathlib import Path
 
@@ -259,6 +260,7 @@ def test_a_folder_of_clouds_is_one_where_there_is_no_mesh(tmp_path: Path) -> Non
     write(tmp_path, "table/test/c.ply.txt", "0 0 0 0 0 1\n1 1 1 0 0 1\n")
     for name, content in (("labels.csv", "id,class\na,b\n"), ("readme.txt", "2 chairs"), ("empty.txt", "")):
         write(tmp_path, name, content)
+    os.mkfifo(tmp_path / "pipe.xyz")  # whoever opens it waits for ever
     np.save(tmp_path / "chair" / "d.npy", np.random.default_rng(0).normal(size=(5, 3)))
     source = find_source(str(tmp_path), up=None, count=1, variant=None, seed=0)
     assert source.kind == "clouds"

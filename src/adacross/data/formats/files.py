@@ -48,6 +48,7 @@ def looks_like_a_cloud(path: Path) -> bool:
     if suffix not in _SEPARATORS:
         return suffix in CLOUDS
     try:
+        file_size(path)  # refuses pipes and devices
         with path.open("rb") as file:
             lines = file.read(4096).decode("latin-1").splitlines()
         first = next((line for line in lines if line.strip()), "")
