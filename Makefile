@@ -36,8 +36,9 @@ browser:
 	  || { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq chromium; } \
 	  || { echo "install Chromium (Debian: apt-get install chromium); the report is tested in it" >&2; exit 1; }
 
+# A file's tests share a server, a cluster or a page, so one process runs them.
 test: $(VENV)/dev browser
-	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses auto --dist loadgroup
+	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses auto --dist loadfile
 
 versions:
 	$(PYTHON) tests/dependency_sets.py

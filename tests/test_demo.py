@@ -3,6 +3,7 @@
 import re
 import shlex
 from pathlib import Path
+from typing import Any
 
 import pytest
 import trimesh
@@ -84,10 +85,12 @@ def parts(folder: Path, count: int) -> None:
 def test_the_readmes_python_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, toy_recipe: Path):
     monkeypatch.chdir(tmp_path)
     parts(tmp_path / "parts", 40)
-    (block,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
-    names: dict[str, object] = {}
-    exec(block, names)  # noqa: S102  the README is ours
+    own, shipped = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    names: dict[str, Any] = {}
+    exec(own, names)  # noqa: S102  the README is ours
     assert names["features"].shape == (40, 32)
+    exec(shipped, names)  # noqa: S102
+    assert names["features"].shape == (40, 1024)
     assert (tmp_path / "runs" / "parts" / "report.html").exists()
 
 

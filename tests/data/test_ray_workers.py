@@ -27,7 +27,6 @@ from adacross.data.ray_workers import each
 from adacross.data.workers import Died
 from adacross.errors import UserError
 
-pytestmark = pytest.mark.xdist_group("ray")  # one process runs all of them: there is one cluster
 NODE: dict[str, Any] = {"num_cpus": 1, "object_store_memory": 80 * 2**20, "include_dashboard": False}
 SMALL: dict[str, Any] = {"points": 32, "views": 1, "size": 16}
 ANSWER = "ray_answers:answer"

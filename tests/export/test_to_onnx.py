@@ -19,7 +19,6 @@ from adacross.export import parity, to_onnx
 from adacross.export.parity import compare, made_up_clouds
 from adacross.export.to_onnx import export, export_encoder, least_points
 
-pytestmark = pytest.mark.xdist_group("export")  # one process writes the files
 SMALL = {
     "pointnet": {"width": 24},
     "dgcnn": {"k": 6, "width": 24},

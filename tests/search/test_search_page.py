@@ -21,8 +21,6 @@ from playwright.sync_api import Browser, ConsoleMessage, Page, Playwright, expec
 
 from adacross.data.collection import Collection
 
-pytestmark = pytest.mark.xdist_group("search page")
-
 # Software rendering: test machines have no GPU, and the clouds are drawn with WebGL.
 FLAGS = ("--no-sandbox", "--use-gl=angle", "--use-angle=swiftshader", "--enable-unsafe-swiftshader")
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")

@@ -26,8 +26,6 @@ from adacross.training.log import read_log
 from adacross.training.pretrain import pretrain
 from adacross.training.run import new_method
 
-pytestmark = pytest.mark.xdist_group("distributed")  # its groups are started once
-
 MODULES = ["shared_checks", "job_checks"]
 LAST = "check_last_that_others_follow_a_process_that_ends"
 WORLDS = [2, 3]
