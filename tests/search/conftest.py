@@ -1,4 +1,4 @@
-"""A run of its own: searching writes into the run's folder."""
+"""A run and a collection of their own: searching writes into their folders."""
 
 import shutil
 from pathlib import Path
@@ -7,6 +7,12 @@ import pytest
 
 from adacross.data.collection import Collection
 from adacross.search import SearchIndex
+
+
+@pytest.fixture(scope="session")
+def toy_collection(toy_collection: Collection, tmp_path_factory: pytest.TempPathFactory) -> Collection:
+    own = tmp_path_factory.mktemp("searched") / toy_collection.folder.name
+    return Collection.open(shutil.copytree(toy_collection.folder, own))
 
 
 @pytest.fixture(scope="session")
