@@ -167,15 +167,16 @@ def test_labels_that_are_no_text_or_not_there(files: tuple[Path, Path]):
 
 def test_what_other_columns_say_stays_when_labels_change(tmp_path: Path):
     path = tmp_path / "labels.csv"
-    path.write_text("id;class;proposed;confidence;next;note\na;;cup;0.9;;\nb;mug;;;;mine\nc;mug\n")
+    path.write_text("id;class;proposed;confidence;next;note\na;;cup;0.9;;\nb;mug;;;;mine\nc;mug\ne;\n")
     update_labels(path, {"a": "jar", "d": "mug"})
     assert path.read_text().splitlines() == [
         "id,class,proposed,confidence,next,note",
         "a,jar,cup,0.9,,",
         "b,,,,,mine",
+        "e,,,,,",  # a shape to be labelled yet
         "d,mug,,,,",
     ]
-    assert read_labels(path, ["a", "b", "d"]) == {"a": "jar", "d": "mug"}
+    assert read_labels(path, ["a", "b", "d", "e"]) == {"a": "jar", "d": "mug"}
 
 
 def test_an_unfinished_line_gives_no_class(tmp_path: Path):

@@ -185,7 +185,9 @@ def test_what_was_encoded_before_ctrl_c_is_kept(
     encoder = adacross.PointNet(width=8)
     store = Store.of(toy_collection, encoder, 48, tmp_path)
     options = (toy_collection, encoder, 48, torch.device("cpu"), store)
-    with pytest.raises(KeyboardInterrupt, match=r"kept in .*run the same command again"):
+    with pytest.raises(
+        KeyboardInterrupt, match=r"2 blocks of 64 shapes are kept in .*run the same command again"
+    ):
         collection_features(*options)
     assert len(list(store.folder.glob("block*"))) == 2
     calls[:] = [0, 0, 0]  # from here on none is interrupted

@@ -57,18 +57,21 @@ def write_labels(path: Path, rows: Sequence[Mapping[str, str]]) -> None:
 
 
 def update_labels(path: Path, given: Mapping[str, str]) -> None:
-    """Write classes by id into a file of labels; what its other columns say stays.
+    """Write classes by id into a file of labels; its other rows stay, and what its other columns say.
+
+    A row whose class is taken back and that says nothing else is left out.
 
     Raises:
         UserError: the file is no table of labels, or cannot be written.
     """
-    rows = (
-        {row["id"]: row | {"class": given.get(row["id"], "")} for row in _read(path)} if path.exists() else {}
-    )
+    rows: dict[str, dict[str, str]] = {}
+    for row in _read(path) if path.exists() else []:
+        taken_back = row["class"] and row["id"] not in given
+        if not taken_back or any(value for column, value in row.items() if column not in ("id", "class")):
+            rows[row["id"]] = row | {"class": given.get(row["id"], "")}
     for name, kind in given.items():
         rows.setdefault(name, {"id": name, "class": kind})
-    told = [row for row in rows.values() if any(value for column, value in row.items() if column != "id")]
-    write_labels(path, told)
+    write_labels(path, list(rows.values()))
 
 
 def _read(path: Path) -> list[dict[str, str]]:

@@ -100,9 +100,13 @@ class Store:
                 console.print(f"[yellow]{error} They will be computed again next time.")
         return arrays
 
+    def files(self, name: str) -> list[Path]:
+        """The files whose names begin with `name`."""
+        return list(self.folder.glob(f"{name}*-{self.key}.safetensors"))
+
     def forget(self, name: str) -> None:
         """Delete the files whose names begin with `name`."""
-        for path in self.folder.glob(f"{name}*-{self.key}.safetensors"):
+        for path in self.files(name):
             with suppress(OSError):  # read-only by now: it costs space, no more
                 path.unlink()
 
@@ -122,7 +126,8 @@ def collection_features(
         )
     except KeyboardInterrupt:
         raise KeyboardInterrupt(
-            f"interrupted. What was encoded is kept in {store.folder}; run the same command again to go on."
+            f"interrupted. {len(store.files(_BLOCK))} blocks of {BLOCK} shapes are kept in {store.folder}; "
+            "run the same command again to go on."
         ) from None
     store.forget(_BLOCK)
     return Features(kept["own"], kept.get("shared"), _whitening(kept["own"], store))

@@ -61,7 +61,7 @@ def find(folder: Path, up: Axis | None, *, clouds: bool = True) -> Source:
 
 
 def files_below(folder: Path, suffixes: Collection[str] = UP) -> list[Path]:
-    """Return all visible mesh files of a folder, in no order, links to folders followed once."""
+    """Return all visible files of a folder that end so, in no order, links to folders followed once."""
     found: list[Path] = []
     seen: set[str] = set()
     for place, folders, names in os.walk(folder, followlinks=True):
