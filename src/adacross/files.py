@@ -1,12 +1,20 @@
-"""Files that are written whole or not at all, and read within bounds."""
+"""Files and folders that are written whole or not at all, by one writer at a time, and read within bounds."""
 
 import errno
+import hashlib
 import json
 import os
+import platform
+import re
+import secrets
 import shutil
 import stat
+import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from datetime import datetime
+from functools import cache
 from pathlib import Path
 from types import UnionType
 from typing import Any, get_args, get_origin
@@ -15,31 +23,79 @@ from adacross.errors import UserError
 
 LARGEST = 2**31  # bytes of a file that is read as a whole; a larger one is a mistake, or meant badly
 LARGEST_YAML = 100_000  # as many take PyYAML a second or two
+_TEMPORARY = re.compile(r"\.(?P<name>.+)\.(?P<host>[0-9a-f]{8})-(?P<pid>\d+)-[0-9a-f]{8}\.(?P<kind>part|old)")
+_EARLIER = re.compile(r"\..+\.\d+\.(part|old)")  # the temporary names of version 0.1
+_NOTHING = re.compile(r"(?!)")
+_ABANDONED = 24 * 3600  # seconds after which a temporary file of another machine counts as left over
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS)
 
 
-def _cannot_write(path: Path, error: OSError) -> UserError:
-    reason = error.strerror or error
-    return UserError(f"cannot write {path}: {reason}. Free some space or choose another folder.")
+def cannot_write(path: Path, error: BaseException) -> UserError:
+    """The error of a write that the system refused, with advice that fits the reason."""
+    code = _system_error(error)
+    reason = os.strerror(code) if code else " ".join(str(error).split()) or type(error).__name__
+    advice = "Check the path."
+    if code in _FULL:
+        advice = "Free some space or choose another folder."
+    elif code in _FORBIDDEN:
+        advice = "Choose a folder that you may write to."
+    elif code == errno.ENAMETOOLONG:
+        advice = "Choose a shorter name."
+    return UserError(f"cannot write {path}: {reason}. {advice}")
+
+
+def _system_error(error: BaseException) -> int | None:
+    """The number of the system's error behind an exception, whichever library raised it.
+
+    Libraries in Rust and C++ put the system's words into errors of their own.
+    """
+    if isinstance(error, OSError) and error.errno:
+        return error.errno
+    for code in (*_FULL, *_FORBIDDEN):
+        if os.strerror(code) in str(error) or f"os error {code})" in str(error):
+            return code
+    return None
+
+
+def check_free(path: Path, overwrite: bool) -> None:
+    """Refuse to write over an existing file unless told to.
+
+    Raises:
+        UserError: `path` exists and `overwrite` is false, or `path` is a folder.
+    """
+    if path.is_dir():
+        raise UserError(f"{path} is a folder; expected the name of a file to write.")
+    if path.exists() and not overwrite:
+        raise UserError(f"{path} exists. Choose another name, or replace it with --overwrite.")
 
 
 @contextmanager
 def whole_file(path: Path) -> Iterator[Path]:
     """Yield a temporary path beside `path`; on success it becomes `path`, on failure it vanishes.
 
-    A reader sees the old file or the new one, never a part. A full disk or a read-only folder raises
-    `UserError` and leaves what was there.
+    A reader sees the old file or the new one, never a part. A link stays a link, and a file keeps its mode.
+
+    Raises:
+        UserError: the disk is full, or the folder cannot be written; the old file is still there.
     """
-    path = Path(path)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    given, path = Path(path), Path(os.path.realpath(path))
+    temporary = _temporary(path, "part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        _sweep_once(path.parent)
+        if path.exists():  # private from its first byte on, if the old file is
+            os.close(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
         yield temporary
-        with temporary.open("rb") as handle:
-            os.fsync(handle.fileno())
+        _to_disk(temporary)
+        if path.exists():
+            shutil.copymode(path, temporary)
         temporary.replace(path)
-        _settle(path.parent)
-    except OSError as error:
-        raise _cannot_write(path, error) from error
+        _entries_to_disk(path.parent)
+    except Exception as error:
+        if isinstance(error, UserError) or not (isinstance(error, OSError) or _system_error(error)):
+            raise
+        raise cannot_write(given, error) from error
     finally:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
@@ -47,33 +103,225 @@ def whole_file(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def whole_folder(path: Path) -> Iterator[Path]:
-    """The same for a folder: yield an empty temporary folder that becomes `path` on success."""
-    path = Path(path)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    """Yield an empty temporary folder that becomes `path` on success, in place of a folder of that name.
+
+    The caller checks that the folder to be replaced is its own (`check_replaceable`).
+
+    Raises:
+        UserError: the disk is full, or the folder cannot be written; the old folder is still there.
+    """
+    given, path = Path(path), Path(os.path.realpath(path))
+    temporary = _temporary(path, "part")
     try:
-        shutil.rmtree(temporary, ignore_errors=True)
-        temporary.mkdir(parents=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _sweep_once(path.parent)
+        temporary.mkdir()
         yield temporary
-        if path.exists():
-            old = path.with_name(f".{path.name}.{os.getpid()}.old")
-            path.replace(old)
-            temporary.replace(path)
-            shutil.rmtree(old, ignore_errors=True)
-        else:
-            temporary.replace(path)
-        _settle(path.parent)
-    except OSError as error:
-        raise _cannot_write(path, error) from error
+        for inner, _, names in os.walk(temporary):
+            for name in names:
+                _to_disk(Path(inner) / name)
+            _entries_to_disk(Path(inner))
+        replace_folder(temporary, path)
+    except Exception as error:
+        if isinstance(error, UserError) or not (isinstance(error, OSError) or _system_error(error)):
+            raise
+        raise cannot_write(given, error) from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
-def _settle(folder: Path) -> None:
+def replace_folder(new: Path, path: Path) -> None:
+    """Rename the folder `new` to `path`; a folder that was there is deleted afterwards.
+
+    Raises:
+        OSError: the rename is refused; both folders are still there.
+    """
+    old = _temporary(path, "old")
+    if path.exists():
+        path.replace(old)
+    try:
+        new.replace(path)
+    except OSError:
+        if old.exists():
+            old.replace(path)
+        raise
+    _entries_to_disk(path.parent)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def strangers(folder: Path, own: re.Pattern[str] = _NOTHING) -> list[str]:
+    """Return the files in `folder` that do not match `own`, by relative POSIX path.
+
+    Locks and temporary files are adacross's own in any case.
+    """
+    files = (path for path in folder.rglob("*") if path.is_symlink() or not path.is_dir())
+    names = sorted(path.relative_to(folder).as_posix() for path in files)
+    return [name for name in names if not own.fullmatch(name) and not _is_temporary(Path(name).name)]
+
+
+def remove_own(folder: Path, own: re.Pattern[str]) -> None:
+    """Delete the files in `folder` whose relative POSIX path matches `own`, and the folders left empty."""
+    if not folder.is_dir():
+        return
+    for path in sorted(folder.rglob("*"), reverse=True):  # children before parents
+        name = path.relative_to(folder).as_posix()
+        if path.is_dir() and not path.is_symlink():
+            with suppress(OSError):
+                path.rmdir()
+        elif own.fullmatch(name):
+            path.unlink(missing_ok=True)
+    with suppress(OSError):
+        folder.rmdir()
+
+
+def check_replaceable(folder: Path, what: str, marked: bool, own: re.Pattern[str], overwrite: bool) -> None:
+    """Refuse to replace a folder that holds anything but `what`, or that may not be replaced.
+
+    Args:
+        folder: the folder to replace; nothing is wrong with one that is missing or empty.
+        what: its role, for the message ("a collection").
+        marked: whether it carries the marker of `what`.
+        own: relative POSIX paths of the files that belong to `what`.
+        overwrite: whether the user asked to replace it.
+
+    Raises:
+        UserError: it holds something else, files of somebody else's, or `overwrite` is false.
+    """
+    if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
+        return
+    if not marked:
+        raise UserError(f"{folder} exists and is not {what}. Choose another name, or move it away.")
+    if not overwrite:
+        raise UserError(f"{folder} exists. Choose another name, or replace it with --overwrite.")
+    if foreign := strangers(folder, own):
+        listed = ", ".join(foreign[:3]) + (f" and {len(foreign) - 3} more" if len(foreign) > 3 else "")
+        raise UserError(
+            f"{folder} holds files that adacross did not write ({listed}), and --overwrite would delete "
+            "them. Move them away, or choose another name."
+        )
+
+
+@contextmanager
+def locked(path: Path, what: str, *, wait: float = 0.0, inside: bool = False) -> Iterator[None]:
+    """Be the only writer of `path`, a file or a folder, among all processes that ask here.
+
+    The lock ends with its process, however that ends.
+
+    Args:
+        path: the file or folder to write.
+        what: the work, for the message that another process shows ("pretrain").
+        wait: seconds to wait for another writer.
+        inside: whether the lock lies in the folder `path` instead of beside it.
+
+    Raises:
+        UserError: another process writes `path`; names it.
+    """
+    from filelock import FileLock, Timeout
+
+    path = Path(os.path.realpath(path))
+    lock = path / ".lock" if inside else path.with_name(f".{path.name}.lock")
+    owner = lock.with_name(lock.name.removesuffix("lock") + "owner")
+    try:
+        lock.parent.mkdir(parents=True, exist_ok=True)
+        held = FileLock(lock, thread_local=False)
+        held.acquire(timeout=wait, poll_interval=0.02)
+    except Timeout:
+        try:
+            name = read_bytes(owner, 1000).decode("utf-8", errors="replace")
+        except OSError:
+            name = "another process"
+        raise UserError(
+            f"{path} is in use: {name} writes it. Wait until it has ended, or choose another name."
+        ) from None
+    except (OSError, NotImplementedError) as error:  # also of a file system without locks
+        raise cannot_write(path, error) from error
+    try:
+        since = datetime.now().astimezone().isoformat(sep=" ", timespec="seconds")
+        with suppress(OSError):  # for the message of others alone
+            where = f"process {os.getpid()} on {platform.node() or 'this machine'}, since {since}"
+            owner.write_text(f"adacross {what} ({where})", encoding="utf-8")
+        yield
+    finally:
+        with suppress(OSError):
+            owner.unlink(missing_ok=True)
+        if os.name == "posix":  # while it is held: filelock takes no lock on a file that is gone
+            with suppress(OSError):
+                lock.unlink(missing_ok=True)
+        held.release()
+
+
+def sweep(folder: Path, alone: bool = False) -> None:
+    """Delete what killed writers left in `folder`, and put back a folder that they had moved aside.
+
+    Args:
+        folder: the folder to sweep; its subfolders are not looked at.
+        alone: whether the caller holds the folder's lock, so that no other writer can be alive.
+    """
+    for path in folder.glob(".*"):
+        found = _TEMPORARY.fullmatch(path.name)
+        if not found and not _EARLIER.fullmatch(path.name):
+            continue
+        with suppress(OSError):
+            if found and not alone and not _abandoned(path, found["host"], int(found["pid"])):
+                continue
+            if found and found["kind"] == "old" and not (place := path.with_name(found["name"])).exists():
+                path.replace(place)
+            elif path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path)
+            else:
+                path.unlink()
+
+
+@cache
+def _sweep_once(folder: Path) -> None:
+    sweep(folder)
+
+
+def _abandoned(path: Path, host: str, pid: int) -> bool:
+    """Whether the writer of a temporary file has ended, as far as this process can tell."""
+    if host == _host() and sys.platform != "win32":
+        try:
+            os.kill(pid, 0)
+        except ProcessLookupError:
+            return True
+        except OSError:
+            return False
+        return False
+    return time.time() - path.stat().st_mtime > _ABANDONED
+
+
+@cache
+def _host() -> str:
+    """A digest of this machine and, in a container, of its numbering of processes."""
+    namespace = ""
+    with suppress(OSError):
+        namespace = str(Path("/proc/self/ns/pid").readlink())
+    return hashlib.blake2b(f"{platform.node()} {namespace}".encode(), digest_size=4).hexdigest()
+
+
+def _temporary(path: Path, kind: str) -> Path:
+    """A name beside `path` that no other writer has, in this process or any other."""
+    return path.with_name(f".{path.name}.{_host()}-{os.getpid()}-{secrets.token_hex(4)}.{kind}")
+
+
+def _is_temporary(name: str) -> bool:
+    return bool(_TEMPORARY.fullmatch(name) or _EARLIER.fullmatch(name) or name in (".lock", ".owner"))
+
+
+def _to_disk(path: Path) -> None:
+    with path.open("r+b") as handle:  # Windows brings only what may be written to the disk
+        os.fsync(handle.fileno())
+
+
+def _entries_to_disk(folder: Path) -> None:
     """Wait until a folder's entries are on the disk (Windows has no way to ask)."""
     if os.name == "posix":
         handle = os.open(folder, os.O_RDONLY)
         try:
             os.fsync(handle)
+        except OSError as error:
+            if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # some network file systems cannot
+                raise
         finally:
             os.close(handle)
 

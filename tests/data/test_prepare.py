@@ -15,12 +15,14 @@ import trimesh
 from adacross.data import partial as partial_module
 from adacross.data import prepare as prepare_module
 from adacross.data.collection import Collection
+from adacross.data.partial import Partial
 from adacross.data.pipeline import serve_item
 from adacross.data.prepare import prepare
 from adacross.data.source import Item
 from adacross.data.split import splits_of
 from adacross.data.workers import Died
 from adacross.errors import UserError
+from adacross.files import locked
 
 SMALL: dict[str, Any] = {"points": 32, "views": 2, "size": 16}
 TRIANGLE = "v 0 0 0\nv 1 0 0\nv 0 1 0\n"
@@ -142,7 +144,7 @@ def test_result_does_not_depend_on_workers_or_interruptions(
     assert info.skipped == Collection.open(by_processes).info.skipped
 
 
-def test_other_options_or_other_files_start_over(
+def test_unfinished_work_of_other_options_or_files_is_kept(
     meshes: Path, tmp_path: Path, in_process: Callable[..., list[str]], capsys: pytest.CaptureFixture[str]
 ) -> None:
     def interrupted(**options: Any) -> None:
@@ -154,16 +156,52 @@ def test_other_options_or_other_files_start_over(
         return " ".join(capsys.readouterr().err.split())
 
     interrupted()
-    told()
-    interrupted(seed=1)
-    assert "starting over: c.partial was begun differently (seed was 0)" in told()
+    with pytest.raises(UserError, match=r"unfinished work with other options \(seed was 0\).*--overwrite"):
+        prepare(str(meshes), str(tmp_path / "c"), **SMALL, seed=1)
+    interrupted(seed=1, overwrite=True)
+    assert "discarding unfinished work with other options (seed was 0)" in told()
     (meshes / "box" / "new.obj").write_text(TRIANGLE + "f 1 2 3\n")
-    interrupted(seed=1)
-    assert "starting over: c.partial was begun differently (the source has changed)" in told()
+    with pytest.raises(UserError, match="the source has changed"):
+        prepare(str(meshes), str(tmp_path / "c"), **SMALL, seed=1)
+    (meshes / "box" / "new.obj").unlink()
     asked = in_process()
     prepare(str(meshes), str(tmp_path / "c"), seed=1, **SMALL)
     assert "continuing: " in told()
-    assert len(asked) < 18
+    assert len(asked) < 17
+
+
+def test_a_second_prepare_of_one_target_is_refused(meshes: Path, tmp_path: Path) -> None:
+    with (
+        locked(tmp_path / "c", "prepare"),
+        pytest.raises(UserError, match=rf"c is in use: adacross prepare \(process {os.getpid()} on "),
+    ):
+        prepare(str(meshes), str(tmp_path / "c"), **SMALL)
+    assert prepare(str(meshes), str(tmp_path / "c"), **SMALL).count == 11
+    assert {path.name for path in tmp_path.iterdir()} <= {"c", "meshes"}
+
+
+def test_files_of_somebody_else_in_a_collection_are_not_replaced(meshes: Path, tmp_path: Path) -> None:
+    prepare(str(meshes), str(tmp_path / "c"), **SMALL)
+    (tmp_path / "c" / "labels.csv").write_text("id,class\n")
+    with pytest.raises(UserError, match=r"did not write \(labels.csv\)"):
+        prepare(str(meshes), str(tmp_path / "c"), **SMALL, overwrite=True)
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "collection.json").write_text('{"version": 3, "postman": []}')
+    with pytest.raises(UserError, match="is not a collection"):
+        prepare(str(meshes), str(tmp_path / "other"), **SMALL, overwrite=True)
+
+
+def test_a_target_that_fills_meanwhile_is_not_replaced(
+    meshes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def describe(self: Partial, *arguments: Any) -> None:
+        (tmp_path / "c").mkdir()
+        (tmp_path / "c" / "thesis.txt").write_text("mine")
+
+    monkeypatch.setattr(Partial, "describe", describe)
+    with pytest.raises(UserError, match="c exists and is not a collection"):
+        prepare(str(meshes), str(tmp_path / "c"), **SMALL)
+    assert (tmp_path / "c" / "thesis.txt").read_text() == "mine"
 
 
 def test_a_crash_names_its_shape(meshes: Path, tmp_path: Path, in_process: Callable[..., list[str]]) -> None:

@@ -35,13 +35,24 @@ def test_round_trip(encoder, tmp_path):
     assert sorted(file.name for file in (tmp_path / "a").iterdir()) == ["config.json", "model.safetensors"]
 
 
-def test_saving_again_replaces_and_never_touches_other_folders(saved):
-    PointNet(width=8).save_pretrained(saved)
+def test_saving_again_replaces_two_files_if_told(saved):
+    (saved / "notes.txt").write_text("mine")
+    with pytest.raises(UserError, match="holds a saved encoder"):
+        PointNet(width=8).save_pretrained(saved)
+    PointNet(width=8).save_pretrained(saved, overwrite=True)
     assert load_encoder(saved).dim == 8
-    other = saved.parent
-    with pytest.raises(UserError, match="is no saved encoder"):
-        PointNet(width=8).save_pretrained(other)
-    assert saved.is_dir()
+    assert sorted(path.name for path in saved.iterdir()) == ["config.json", "model.safetensors", "notes.txt"]
+
+
+@pytest.mark.parametrize("config", [None, '{"model_type": "bert"}', '{"encoder": {"hidden_size": 8}}'])
+def test_saving_never_touches_other_folders(tmp_path, config):
+    (tmp_path / "thesis.txt").write_text("mine")
+    if config:
+        (tmp_path / "config.json").write_text(config)
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    with pytest.raises(UserError, match="is not a saved encoder"):
+        PointNet(width=8).save_pretrained(tmp_path, overwrite=True)
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
 
 
 def test_loading_does_not_disturb_random_numbers_of_weights(saved):

@@ -249,7 +249,7 @@ def test_the_command_as_typed(
     assert code == 0, err
     assert "5-way 1-shot" in out
     assert "untrained" in out
-    assert not output.with_suffix(".partial").exists()
+    assert not output.with_suffix(".pieces").exists()
     result = load(ImageFewShotResult, output)
     assert result.data == "colours"
     assert (result.layout, result.split, result.pictures) == ("image folder", "all", 72)

@@ -113,7 +113,7 @@ def test_ctrl_c_keeps_what_is_done(
     path = tmp_path / "part-seg.json"
     with pytest.raises(Interrupted):
         measure_part_segmentation([encoder], toy_collection, BRIEF, fractions=(0.3,), seeds=2, result=path)
-    assert len(list((tmp_path / "part-seg.partial").glob("*-seed*.json"))) == 2
+    assert len(list((tmp_path / "part-seg.pieces").glob("*-seed*.json"))) == 2
     found = measure_part_segmentation(
         [encoder], toy_collection, BRIEF, fractions=(0.3,), seeds=2, result=path
     )
@@ -269,7 +269,7 @@ def test_as_typed(
     assert "from scratch" in capsys.readouterr().out
     assert load(PartSegResult, output).encoders == ["toy"]
     assert json.loads(output.read_text())["labels"][0]["fraction"] == 0.2
-    assert not (tmp_path / "part-seg.partial").exists()
+    assert not (tmp_path / "part-seg.pieces").exists()
     with pytest.raises(SystemExit):
         main([*words, "--as", "nobody"])
     assert main([*words, "--as", "crossnet", *small]) == 0

@@ -64,12 +64,24 @@ def test_a_ledger_keeps_pieces_until_the_result_is_saved(tmp_path: Path):
         return ledger.once(name, lambda: made.append(name) or len(made))
 
     assert [measure(name, {"k": 1}) for name in ("a", "b", "a")] == [1, 2, 1]
-    (tmp_path / "toy.partial" / "b.json").write_text("{")  # damaged: measured again
+    (tmp_path / "toy.pieces" / "b.json").write_text("{")  # damaged: measured again
     assert measure("b", {"k": 1}) == 3
-    assert measure("a", {"k": 2}) == 4  # another protocol: nothing counts
+    with pytest.raises(UserError, match="an unfinished measurement with other options"):
+        measure("a", {"k": 2})
     save(RESULT, str(tmp_path / "toy.json"), None, "toy")
-    assert not (tmp_path / "toy.partial").exists()
+    assert not (tmp_path / "toy.pieces").exists()
     assert Ledger(None, {}).once("a", lambda: 7) == 7
+
+
+def test_folders_of_other_work_stay(tmp_path: Path):
+    """`prepare` and `embed` keep unfinished work beside their targets, too."""
+    for folder in ("toy.partial", "toy.pieces"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "data-00000-of-00002.arrow").write_text("hours")
+    save(RESULT, str(tmp_path / "toy.json"), None, "toy")
+    with pytest.raises(UserError, match="is not an unfinished measurement"):
+        Ledger(tmp_path / "toy.json", {"k": 1})
+    assert len(list(tmp_path.glob("*/*.arrow"))) == 2
 
 
 def test_a_fingerprint_tells_encoders_apart_whose_weights_are_the_same():

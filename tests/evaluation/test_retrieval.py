@@ -247,7 +247,7 @@ def test_the_command_as_typed(
     found = load(RetrievalResult, output)
     assert found.task == "retrieval"
     assert found.points == 32
-    assert not output.with_suffix(".partial").exists()
+    assert not output.with_suffix(".pieces").exists()
     assert found == evaluate_retrieval(
         str(toy_run), str(toy_collection.folder), 32, 2, "cpu", str(tmp_path / "again.json")
     )

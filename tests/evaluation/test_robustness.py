@@ -35,7 +35,7 @@ def measured(toy_run: Path, toy_collection: Collection, tmp_path_factory: pytest
     data = str(toy_collection.folder)
     limits = ["--seeds", "2", "--folds", str(FOLDS), "--test-shapes", str(SHAPES), "--output", str(path)]
     assert main(["evaluate", "robustness", str(toy_run), data, *limits]) == 0
-    assert not path.with_suffix(".partial").exists()
+    assert not path.with_suffix(".pieces").exists()
     return path
 
 
@@ -164,7 +164,7 @@ def test_an_interrupted_measurement_goes_on(
     command = ["evaluate", "robustness", str(toy_run), data, *limits]
     assert main(command) == 130
     first = len(done)
-    assert path.with_suffix(".partial").is_dir()
+    assert path.with_suffix(".pieces").is_dir()
     assert main(command) == 0
     kept = list(KINDS).index("impulse")
     assert first == kept * len(SEVERITIES) + 3

@@ -150,7 +150,7 @@ def test_the_same_twice_and_saved(rooms: Collection, encoder, result: SemSegResu
         [encoder], rooms, BRIEF, areas=[5, 1], seeds=2, result=tmp_path / "sem-seg.json"
     )
     assert again == result
-    assert (tmp_path / "sem-seg.partial").is_dir()
+    assert (tmp_path / "sem-seg.pieces").is_dir()
     save(again, str(tmp_path / "sem-seg.json"), None, "sem-seg")
     assert load(SemSegResult, tmp_path / "sem-seg.json") == result
 

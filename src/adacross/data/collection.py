@@ -4,6 +4,7 @@
 look at a collection with their own tools or push it to the hub. `collection.json` says what it is.
 """
 
+import hashlib
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_type_hints
@@ -186,6 +187,20 @@ class Collection:
         """
         return self._gather(self._points, indices)
 
+    def digest(self) -> str:
+        """Return a digest of the shapes: equal for equal collections, wherever they lie.
+
+        Ids, labels and splits of all shapes count, and the points and images of up to 64 of them.
+        """
+        digest = hashlib.blake2b(digest_size=16)
+        digest.update(repr([self.info.points, self.info.views, self.info.view_size, self.ids]).encode())
+        digest.update(self.labels.tobytes() + "".join(self._splits).encode())
+        for i in range(0, len(self), max(1, len(self) // 64)):
+            shard, row = self._where(i)
+            digest.update(self._points[shard][row].tobytes())
+            digest.update(repr(self._views[shard][row].as_py()).encode())
+        return digest.hexdigest()
+
     def frames(
         self, indices: Int64[np.ndarray, " k"]
     ) -> tuple[Float32[np.ndarray, "k 3"], Float32[np.ndarray, " k"]]:
@@ -262,6 +277,22 @@ class Collection:
             raise IndexError(f"shape {i} of {len(self)}")
         shard = int(np.searchsorted(self._starts, i % len(self), side="right")) - 1
         return shard, int(i % len(self) - self._starts[shard])
+
+
+def is_collection(folder: Path) -> bool:
+    """Whether a folder is a collection, possibly a damaged one or of another version.
+
+    Other programs write a `collection.json`, too; none has these keys, or shards of these names beside it.
+    """
+    if not (folder / DESCRIPTION).is_file():
+        return False
+    if any(folder.glob("data-*-of-*.arrow")):
+        return True
+    try:
+        raw = read_json(folder / DESCRIPTION, "a collection's description")
+    except UserError:
+        return False
+    return isinstance(raw, dict) and {"version", "kind", "splits", "points", "views"} <= raw.keys()
 
 
 def _why_not(folder: Path) -> str:

@@ -6,8 +6,8 @@ then a rerun with the same options takes over every shard that has its note.
 
 import hashlib
 import json
+import re
 import shutil
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_type_hints
@@ -16,10 +16,13 @@ import pyarrow as pa
 
 from adacross.data.columns import features, to_bytes
 from adacross.errors import UserError
-from adacross.files import fits, read_json, whole_file, write_json
+from adacross.files import fits, read_json, remove_own, replace_folder, whole_file, write_json
 
 SHARD = 64  # items a shard: seconds of work lost at most, and few enough files at 50,000 shapes
 _NOTES = "progress"
+_OWN = re.compile(
+    r"(collection|state|dataset_info)\.json|data-\d{5,}-of-\d{5,}\.arrow|progress/(plan|shard-\d{5,})\.json"
+)  # files of an unfinished preparation, by relative path
 Entries = list[dict[str, str]]  # {"name": of a shape, "reason": what about it}
 Note = dict[
     str, Entries
@@ -130,11 +133,16 @@ class Partial:
         self.plan = plan
 
     @classmethod
-    def open(cls, collection: Path, plan: Plan) -> "tuple[Partial, str]":
-        """Take over or begin the work on a collection; also return what happened, for people.
+    def open(cls, collection: Path, plan: Plan, overwrite: bool = False) -> "tuple[Partial, str]":
+        """Continue or begin the work on a collection; also return a message for people.
+
+        Args:
+            collection: the collection to be made.
+            plan: what to do.
+            overwrite: whether unfinished work of another plan may be discarded.
 
         Raises:
-            UserError: the folder cannot be written.
+            UserError: there is unfinished work of another plan, or the folder cannot be written.
         """
         folder = partial_of(collection)
         message = ""
@@ -146,13 +154,19 @@ class Partial:
                 ), f"continuing: {done} of {plan.shards} shards are done" if done else ""
             changed = [name for name in plan.options if old.options.get(name) != plan.options[name]]
             why = ", ".join(f"{n} was {old.options.get(n)!r}" for n in changed) or "the source has changed"
-            message = f"starting over: {folder.name} was begun differently ({why})"
+            if done and not overwrite:
+                raise UserError(
+                    f"{folder} holds {done} of {old.shards} shards of unfinished work with other options "
+                    f"({why}). Give the same options to continue it, another name for the collection, or "
+                    "--overwrite to discard it."
+                )
+            message = f"discarding unfinished work with other options ({why})" if done else ""
         elif folder.exists() and any(folder.iterdir()):
             raise UserError(
                 f"{folder} exists and is not an unfinished preparation. "
                 "Move it away or choose another name for the collection."
             )
-        shutil.rmtree(folder, ignore_errors=True)
+        remove_own(folder, _OWN)
         write_json(folder / _NOTES / "plan.json", vars(plan))
         return cls(folder, plan), message
 
@@ -192,20 +206,14 @@ class Partial:
         Raises:
             UserError: the rename is refused.
         """
-        old = collection.with_name(f".{collection.name}.old")
         try:
-            if collection.exists():
-                shutil.rmtree(old, ignore_errors=True)
-                collection.replace(old)
-            self.folder.replace(collection)
+            replace_folder(self.folder, collection)
         except OSError as error:
             raise UserError(
                 f"cannot move {self.folder} to {collection}: {error.strerror or error}."
             ) from error
-        shutil.rmtree(old, ignore_errors=True)
         shutil.rmtree(collection / _NOTES, ignore_errors=True)
 
     def discard(self) -> None:
-        """Delete the work folder: there is nothing in it worth keeping."""
-        with suppress(OSError):
-            shutil.rmtree(self.folder)
+        """Delete the work: nothing in it is worth keeping."""
+        remove_own(self.folder, _OWN)

@@ -1,6 +1,7 @@
 """From a source of shapes to a collection: sampled, upright, normalised, drawn, on all cores."""
 
 import os
+import re
 import time
 from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
@@ -13,7 +14,7 @@ import pyarrow as pa
 
 from adacross.console import console, progress_bar
 from adacross.data import ray_workers
-from adacross.data.collection import DESCRIPTION, VERSION, CollectionInfo
+from adacross.data.collection import VERSION, CollectionInfo, is_collection
 from adacross.data.columns import arrow_schema
 from adacross.data.formats import find_source
 from adacross.data.partial import SHARD, Note, Partial, Plan, digest_of
@@ -24,9 +25,13 @@ from adacross.data.source import Axis, Source, up_of
 from adacross.data.split import splits_of
 from adacross.data.workers import Died, Request, each
 from adacross.errors import UserError, one_of
+from adacross.files import check_replaceable, locked
 
 Engine = Literal["local", "ray"]
 Answers = Callable[[list[Request]], Generator[tuple[int, bytes | Died], None, None]]
+_OWN = re.compile(
+    r"(collection|state|dataset_info)\.json|data-\d{5,}-of-\d{5,}\.arrow|search/[\w-]+\.safetensors"
+)  # files of a collection, by relative path
 _READ = "adacross.data.pipeline:serve_item"
 
 
@@ -123,9 +128,6 @@ def prepare(
     splits = splits_of(found.items, test_fraction, seed)
     items = [asdict(item) for item in found.items]
     digest = digest_of([VERSION, SHARD, items, found.classes, found.parts, found.skipped])
-    partial, message = Partial.open(target, Plan(options, len(items), digest))
-    if message:
-        console.print(message)
     common = {
         "kind": found.kind,
         "points": kept,
@@ -142,13 +144,21 @@ def prepare(
             return ray_workers.each(_READ, todo, workers, timeout, address=ray_address, folder=folder)
         return each(_READ, todo, min(workers or os.cpu_count() or 1, len(todo)), timeout)
 
-    try:
-        _work(partial, requests, arrow_schema(kept, bool(found.parts)), answers)
-    except KeyboardInterrupt:
-        raise KeyboardInterrupt(_to_go_on("interrupted.", partial)) from None
-    except UserError as error:
-        raise UserError(_to_go_on(str(error), partial)) from error
-    return _finish(partial, target, found, splits, points=kept, views=shown)
+    with locked(target, "prepare"):
+        check_target(target, overwrite)
+        partial, message = Partial.open(target, Plan(options, len(items), digest), overwrite)
+        if message:
+            console.print(message)
+        try:
+            _work(partial, requests, arrow_schema(kept, bool(found.parts)), answers)
+        except KeyboardInterrupt:
+            raise KeyboardInterrupt(_to_go_on("interrupted.", partial)) from None
+        except UserError as error:
+            raise UserError(_to_go_on(str(error), partial)) from error
+        info = _describe(partial, target, found, splits, points=kept, views=shown)
+        check_target(target, overwrite)  # hours later, it may hold somebody's files
+        partial.finish(target)
+    return info
 
 
 def _work(partial: Partial, requests: Sequence[Request], schema: pa.Schema, answers: Answers) -> None:
@@ -200,10 +210,10 @@ def _save(
     partial.save(shard, pa.concat_tables([schema.empty_table(), *rows]), note)
 
 
-def _finish(
+def _describe(
     partial: Partial, target: Path, found: Source, splits: Sequence[Split], *, points: int, views: int
 ) -> CollectionInfo:
-    """Describe the finished shards and give the folder its name."""
+    """Write the descriptions of the finished shards."""
     from adacross import __version__
 
     options = partial.plan.options
@@ -239,7 +249,6 @@ def _finish(
     )
     partial.describe(info.classes, points, bool(found.parts))
     info.write(partial.folder)
-    partial.finish(target)
     return info
 
 
@@ -268,14 +277,9 @@ def _check_numbers(**numbers: int | None) -> None:
 
 
 def check_target(target: Path, overwrite: bool) -> None:
-    """Refuse to touch what is already there, unless it is a collection and may be replaced.
+    """Refuse a target that exists, unless it is a collection, holds nothing else, and may be replaced.
 
     Raises:
-        UserError: it is something else, or may not.
+        UserError: names what is in the way.
     """
-    if not target.exists() or (target.is_dir() and not any(target.iterdir())):
-        return
-    if not (target / DESCRIPTION).is_file():
-        raise UserError(f"{target} exists and is not a collection. Choose another name, or move it away.")
-    if not overwrite:
-        raise UserError(f"{target} exists. Choose another name, or replace it with --overwrite.")
+    check_replaceable(target, "a collection", is_collection(target), _OWN, overwrite)

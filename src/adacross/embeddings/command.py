@@ -1,6 +1,6 @@
 """`adacross embed`: features of many shapes into one file, block by block, so that nothing is lost."""
 
-import shutil
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,11 +17,12 @@ from adacross.errors import UserError, one_of
 from adacross.evaluation.features import encode
 from adacross.evaluation.results import fingerprint
 from adacross.evaluation.sources import find_encoders, usual_device
-from adacross.files import fits, read_json, write_json
+from adacross.files import check_free, fits, locked, read_json, remove_own, write_json
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
+_OWN = re.compile(r"plan\.json|part-\d{6,}\.(parquet|json)")  # files of unfinished work
 BLOCK = 256  # shapes a part: what an interruption costs at most
 Skipped = list[dict[str, str]]  # {"name": of a shape, "reason": why it was left out}
 Parts = dict[int, Skipped]
@@ -125,22 +126,29 @@ def embed(
         "points": count,
     }
     work = target.with_name(f"{target.name}.partial")
-    try:
-        parts = _encode_all(network, clouds, work, about, batch_size, usual_device(device))
-    except KeyboardInterrupt:
-        kept = len(list(work.glob("part-*.json")))
-        raise KeyboardInterrupt(
-            f"interrupted. {kept} blocks of {BLOCK} shapes are kept in {work}; "
-            "run the same command again to go on."
-        ) from None
-    return _finish(work, target, parts, about)
+    with locked(target, "embed"):
+        done = _continued(work, about, overwrite)
+        try:
+            _encode_all(network, clouds, work, about, done, batch_size, usual_device(device))
+        except KeyboardInterrupt:
+            raise KeyboardInterrupt(
+                f"interrupted. {len(done)} blocks of {BLOCK} shapes are kept in {work}; "
+                "run the same command again to go on."
+            ) from None
+        check_free(target, overwrite)  # hours later, it may be somebody's file
+        return _finish(work, target, done, about)
 
 
 def _encode_all(
-    encoder: Encoder, clouds: Clouds, work: Path, about: dict[str, Any], batch_size: int, device: str
-) -> Parts:
-    """Encode every block that is not done yet; return what each left out."""
-    done = _continued(work, about)
+    encoder: Encoder,
+    clouds: Clouds,
+    work: Path,
+    about: dict[str, Any],
+    done: Parts,
+    batch_size: int,
+    device: str,
+) -> None:
+    """Encode every block that is not in `done` yet, and add it there with the files that it left out."""
     with progress_bar("shapes") as progress:
         bar = progress.add_task("encoding", total=clouds.count, note="")
         for number, start in enumerate(range(0, clouds.count, BLOCK)):
@@ -153,22 +161,37 @@ def _encode_all(
                 _save(work, number, block, features, about)
                 done[number] = block.skipped
             progress.update(bar, completed=stop)
-    return done
 
 
-def _continued(work: Path, about: dict[str, Any]) -> Parts:
-    """The blocks that an interrupted command of the same kind left, or an empty folder."""
+def _continued(work: Path, about: dict[str, Any], overwrite: bool) -> Parts:
+    """The blocks that an interrupted command of the same kind left; none in a new folder.
+
+    Raises:
+        UserError: the folder holds something else, or unfinished work of other options that may not be
+            discarded.
+    """
     plan = work / "plan.json"
-    if plan.is_file() and read_json(plan, "what an interrupted embed was doing") == about:
+    begun = read_json(plan, "the plan of an unfinished embed") if plan.is_file() else None
+    if begun == about:
         notes = {path: read_json(path, "what a block left out") for path in sorted(work.glob("part-*.json"))}
         if wrong := [path for path, note in notes.items() if not fits(note, Skipped)]:
             raise UserError(f"{wrong[0]} is not a block's note. Delete it, and that block is done again.")
         if notes:
             console.print(f"continuing: {len(notes)} blocks of {BLOCK} shapes are done")
         return {int(path.stem.removeprefix("part-")): note for path, note in notes.items()}
-    if work.exists() and not plan.is_file():
+    if (
+        not (isinstance(begun, dict) and begun.keys() == about.keys())
+        and work.exists()
+        and any(work.iterdir())
+    ):
         raise UserError(f"{work} exists and is not an unfinished embed. Move it away.")
-    shutil.rmtree(work, ignore_errors=True)
+    if begun and not overwrite:
+        changed = ", ".join(name for name in about if begun[name] != about[name])
+        raise UserError(
+            f"{work} holds unfinished work with other options ({changed}). Give the same options to continue "
+            "it, another output, or --overwrite to discard it."
+        )
+    remove_own(work, _OWN)
     write_json(plan, about)
     return {}
 
@@ -186,12 +209,12 @@ def _finish(work: Path, target: Path, parts: Parts, about: dict[str, Any]) -> Em
     whole = joined([read_embeddings(work / f"part-{number:06d}.parquet") for number in sorted(parts)])
     skipped = [entry for number in sorted(parts) for entry in parts[number]]
     if not len(whole):
-        shutil.rmtree(work, ignore_errors=True)
+        remove_own(work, _OWN)
         reasons = "\n".join(f"  {entry['name']}: {entry['reason']}" for entry in skipped[:10])
         raise UserError(f"none of the {len(skipped)} shapes in {about['data']} can be read:\n{reasons}")
     final = Embeddings(
         whole.ids, whole.classes, whole.splits, whole.features, about | {"adacross": __version__}
     )
     final.write(target)
-    shutil.rmtree(work, ignore_errors=True)
+    remove_own(work, _OWN)
     return Embedded(target, len(final), final.features.shape[1], about["points"], skipped)

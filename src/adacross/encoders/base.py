@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from adacross.encoders.inputs import Inputs
 from adacross.encoders.pretrained import CONFIG_FILE, WEIGHTS_FILE, find_pretrained
 from adacross.errors import UserError
-from adacross.files import file_size, read_json, whole_folder
+from adacross.files import file_size, read_json, whole_file, whole_folder
 from adacross.hub import check_hub_id, upload
 
 MIN_POINTS = 32
@@ -101,28 +101,36 @@ class Encoder(nn.Module, ABC):
             )
         return points
 
-    def save_pretrained(self, folder: Path | str) -> None:
+    def save_pretrained(self, folder: Path | str, *, overwrite: bool = False) -> None:
         """Write `config.json` and `model.safetensors` to `folder`, whole or not at all.
 
-        A folder that is already there is replaced if it holds a saved encoder or nothing.
+        Args:
+            folder: a new or empty folder, or that of a saved encoder.
+            overwrite: whether to replace a saved encoder's two files; other files stay.
 
         Raises:
-            UserError: it cannot be written, or holds something else.
+            UserError: the folder cannot be written, holds an encoder that may not be replaced, or something
+                else.
         """
+        folder = Path(folder)
+        if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
+            with whole_folder(folder) as temporary:
+                self._write(temporary / CONFIG_FILE, temporary / WEIGHTS_FILE)
+            return
+        if not is_saved_encoder(folder):
+            raise UserError(f"{folder} exists and is not a saved encoder. Choose a new or empty folder.")
+        if not overwrite:
+            raise UserError(f"{folder} holds a saved encoder. Choose another folder, or pass overwrite=True.")
+        with whole_file(folder / CONFIG_FILE) as config, whole_file(folder / WEIGHTS_FILE) as weights:
+            self._write(config, weights)
+
+    def _write(self, config: Path, weights: Path) -> None:
         from safetensors.torch import save_file
 
-        folder = Path(folder)
-        if (
-            folder.exists()
-            and not (folder / CONFIG_FILE).is_file()
-            and (folder.is_file() or any(folder.iterdir()))
-        ):
-            raise UserError(f"{folder} exists and is no saved encoder; choose a new or empty folder.")
-        with whole_folder(folder) as temporary:
-            config = {"encoder": self.kind, "options": self.options, "inputs": self.inputs.stored()}
-            (temporary / CONFIG_FILE).write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
-            tensors = {name: tensor.detach().contiguous() for name, tensor in self.state_dict().items()}
-            save_file(tensors, temporary / WEIGHTS_FILE, metadata={"format": "pt"})
+        about = {"encoder": self.kind, "options": self.options, "inputs": self.inputs.stored()}
+        config.write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
+        tensors = {name: tensor.detach().contiguous() for name, tensor in self.state_dict().items()}
+        save_file(tensors, weights, metadata={"format": "pt"})
 
     @classmethod
     def from_pretrained(cls: type[E], folder_or_hub_id: Path | str) -> E:
@@ -164,6 +172,18 @@ class Encoder(nn.Module, ABC):
             if card is not None:
                 (folder / "README.md").write_text(card, encoding="utf-8")
             upload(folder, hub_id, "model", private=private)
+
+
+def is_saved_encoder(folder: Path) -> bool:
+    """Whether a folder's `config.json` is one that `save_pretrained` wrote.
+
+    Other libraries write files of that name, too; no other has these keys.
+    """
+    try:
+        config = read_json(folder / CONFIG_FILE, "a saved encoder's description")
+    except UserError:
+        return False
+    return isinstance(config, dict) and isinstance(config.get("encoder"), str) and "options" in config
 
 
 def read_config(folder: Path) -> tuple[str, dict[str, Any], Inputs]:

@@ -3,7 +3,7 @@
 import builtins
 import hashlib
 import json
-import shutil
+import re
 import types
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, is_dataclass
@@ -16,8 +16,10 @@ from torch import nn
 from adacross.console import console
 from adacross.data.collection import Collection
 from adacross.errors import UserError
-from adacross.files import read_json, write_json
+from adacross.files import read_json, remove_own, write_json
 
+_PROTOCOL, _MARK = "protocol.json", "adacross measurement"
+_OWN = re.compile(r"[^/]+\.(json|pt)")  # files of a ledger
 R = TypeVar("R")
 Paper = Literal["crosspoint", "crossnet", "adacrossnet", "point-m2ae", "joint-mae"]
 
@@ -61,12 +63,19 @@ def save(result: Any, output: str | None, run: Path | None, task: str) -> None:
     path = result_path(output, run, task)
     if path:
         write_json(path, asdict(result))
-        shutil.rmtree(_pieces(path), ignore_errors=True)
+        if _protocol(_pieces(path)) is not None:
+            remove_own(_pieces(path), _OWN)
 
 
 def _pieces(result: Path) -> Path:
-    """Where a result's ledger lies."""
-    return result.with_suffix(".partial")
+    """The folder of a result's ledger."""
+    return result.with_suffix(".pieces")
+
+
+def _protocol(folder: Path) -> Any:
+    """The protocol of the ledger in `folder`; None if the folder is not a ledger."""
+    kept = _kept(folder / _PROTOCOL)
+    return kept.get(_MARK) if isinstance(kept, dict) else None
 
 
 def load(kind: type[R], path: Path) -> R:
@@ -127,12 +136,15 @@ def subject(collection: Collection, networks: Sequence[nn.Module]) -> dict[str, 
 class Ledger:
     """Keeps the pieces of a long measurement as they are finished, so that it can be interrupted.
 
-    The pieces lie in `<result>.partial/`, a JSON file each, until the result is saved, and count for one
+    The pieces lie in `<result>.pieces/`, a JSON file each, until the result is saved, and count for one
     protocol only. Without a place for the result nothing is kept.
 
     Args:
         result: where the whole result will go, or None.
         protocol: everything that the pieces depend on, as plain values.
+
+    Raises:
+        UserError: the folder holds pieces of another protocol, or something else.
     """
 
     def __init__(self, result: Path | None, protocol: Mapping[str, Any]) -> None:
@@ -140,13 +152,18 @@ class Ledger:
         if self.folder is None:
             return
         written = json.loads(json.dumps(protocol))
-        path = self.folder / "protocol.json"
-        if path.is_file():
-            if _kept(path) == written:
-                console.print(f"going on with what was measured before ({self.folder})")
-                return
-            shutil.rmtree(self.folder)
-        write_json(path, written)
+        kept = _protocol(self.folder)
+        if kept == written:
+            console.print(f"continuing the unfinished measurement in {self.folder}")
+        elif kept is not None:
+            raise UserError(
+                f"{self.folder} holds an unfinished measurement with other options, data or weights. Repeat "
+                "that command to finish it, delete the folder to discard it, or give another --output."
+            )
+        elif self.folder.exists() and any(self.folder.iterdir()):
+            raise UserError(f"{self.folder} exists and is not an unfinished measurement. Move it away.")
+        else:
+            write_json(self.folder / _PROTOCOL, {_MARK: written})
 
     def once(self, name: str, measure: Callable[[], Any]) -> Any:
         """The piece called `name`: what was kept of it, or what `measure` returns, which is then kept."""

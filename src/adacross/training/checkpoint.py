@@ -5,7 +5,6 @@ on the disk before the oldest goes.
 """
 
 import re
-import shutil
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -15,11 +14,19 @@ import torch
 from adacross.console import console
 from adacross.encoders.torch_files import load_plain
 from adacross.errors import UserError
-from adacross.files import whole_file
+from adacross.files import read_yaml, remove_own, sweep, whole_file
 
 KEEP = 2
 _NAME = re.compile(r"step-(\d{8})\.pt")
-_LEFT_OVER = re.compile(r"\..+\.\d+\.(part|old)")  # as adacross.files names what is not whole yet
+_TASKS = "linear|few-shot|fine-tune|part-seg|sem-seg|retrieval|robustness|images|compare|reconstruction"
+_OWN = re.compile(
+    r"config\.yaml|environment\.json|log\.jsonl|log\.csv|method\.safetensors|report\.html"
+    r"|checkpoints/step-\d{8}\.pt(\.damaged)?"
+    r"|encoder/(config\.json|model\.safetensors)"
+    rf"|evaluation/({_TASKS})[^/]*(\.\w+|\.(pieces|partial)/[^/]+\.(json|pt))"
+    r"|search/[\w-]+\.safetensors"
+    r"|nonfinite-step-\d{8}/(config\.yaml|step\.json|step\.pt)"
+)  # what adacross writes into a run, by relative path
 
 
 def checkpoints(run: Path) -> list[Path]:
@@ -114,22 +121,24 @@ def take_back(run: Path, step: int) -> None:
     for path in checkpoints(folder):
         if int(_NAME.fullmatch(path.name)[1]) > step:  # type: ignore[index]  # checkpoints() matched it
             path.unlink()
-    for path in [*folder.glob(".*"), *(folder / "checkpoints").glob(".*"), *(folder / "encoder").glob(".*")]:
-        if _LEFT_OVER.fullmatch(path.name):
-            shutil.rmtree(path) if path.is_dir() else path.unlink()
+    for part in (folder, folder / "checkpoints", folder / "encoder"):
+        sweep(part, alone=True)
+
+
+def is_run(folder: Path) -> bool:
+    """Whether a folder holds a run: a `config.yaml` that pre-training wrote, this version or an earlier one.
+
+    Other programs write files of that name, too; no other has these options.
+    """
+    try:
+        options = read_yaml(Path(folder) / "config.yaml", "options of pre-training")
+    except UserError:
+        return False
+    return (
+        isinstance(options, dict) and {"collection", "method", "encoder", "weighting_args"} <= options.keys()
+    )
 
 
 def remove_run(run: Path) -> None:
-    """Delete what pre-training wrote into a run folder, and nothing else."""
-    folders = [Path(run) / name for name in ("checkpoints", "encoder", "evaluation")]
-    for folder in [*folders, *Path(run).glob("nonfinite-step-*")]:
-        shutil.rmtree(folder, ignore_errors=True)
-    for name in (
-        "config.yaml",
-        "environment.json",
-        "log.jsonl",
-        "log.csv",
-        "method.safetensors",
-        "report.html",
-    ):
-        (Path(run) / name).unlink(missing_ok=True)
+    """Delete what adacross wrote into a run folder; any other file stays."""
+    remove_own(Path(run), _OWN)

@@ -1,5 +1,7 @@
 """Everything that decides a pre-training run, checked before anything expensive starts."""
 
+import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from math import inf
 from pathlib import Path
@@ -193,16 +195,24 @@ class PretrainConfig:
             raise UserError(f"{path} names no collection; expected the file that adacross pretrain wrote.")
         return _of_file(path, values)
 
-    def must_match(self, earlier: "PretrainConfig") -> None:
+    def compared(self) -> dict[str, Any]:
+        """Return the options that a resumed run must share with its beginning, as JSON values."""
+        options = {name: value for name, value in asdict(self).items() if name not in NOT_COMPARED}
+        return json.loads(json.dumps(options))
+
+    def must_match(self, earlier: Mapping[str, Any]) -> None:
         """Refuse to resume a run under other options.
+
+        Args:
+            earlier: `compared()` of the run's beginning; options that it lacks are newer than the run.
 
         Raises:
             UserError: names the options that differ.
         """
-        mine, its = asdict(self), asdict(earlier)
-        different = [name for name in mine if name not in NOT_COMPARED and mine[name] != its[name]]
+        mine = self.compared()
+        different = [name for name in mine if name in earlier and mine[name] != earlier[name]]
         if different:
-            listed = ", ".join(f"{name} was {its[name]!r}, is {mine[name]!r}" for name in different)
+            listed = ", ".join(f"{name} was {earlier[name]!r}, is {mine[name]!r}" for name in different)
             raise UserError(
                 f"cannot resume with other options ({listed}). Give the same ones, or another --run."
             )

@@ -11,6 +11,8 @@ from adacross.console import console
 from adacross.errors import UserError
 from adacross.files import read_bytes, whole_file
 
+_ADVICE = "Restore the file, or move it away: the run then continues with a new log."
+
 
 def _flatten(record: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     flat: dict[str, Any] = {}
@@ -20,23 +22,50 @@ def _flatten(record: dict[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def read_log(path: Path) -> list[dict[str, Any]]:
-    """The whole records of a `log.jsonl`; a last line cut off by a crash is left out.
+    """Return the records of a `log.jsonl`; a last line cut off by a crash is left out.
 
     Raises:
-        UserError: the file cannot be read.
+        UserError: the file cannot be read, or another line is damaged.
     """
-    records = []
+    records: list[dict[str, Any]] = []
     if path.exists():
         try:
             lines = read_bytes(path).decode("utf-8", errors="replace").splitlines()
         except (OSError, MemoryError) as error:
             raise UserError(f"cannot read {path} ({error}).") from None
-        for line in lines:
-            try:
-                records.append(json.loads(line))
-            except (ValueError, RecursionError):
-                break
+        for number, line in enumerate(lines, 1):
+            record = _record(line)
+            if record is not None:
+                records.append(record)
+            elif number < len(lines):
+                raise UserError(f"{path}, line {number} is damaged. {_ADVICE}")
     return records
+
+
+def _record(line: str) -> dict[str, Any] | None:
+    """Return a line's record; None if it is not one."""
+    try:
+        record = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(record, dict) or not isinstance(record.get("kind"), str):
+        return None
+    numbers = type(record.get("step")) is int and isinstance(record.get("seconds"), (int, float))
+    return record if numbers else None
+
+
+def _check_steps(records: list[dict[str, Any]], step: int, path: Path) -> None:
+    """Refuse a log that lacks steps before `step`; one that begins later is the user's choice.
+
+    Raises:
+        UserError: a step is missing or there twice.
+    """
+    steps = [record["step"] for record in records if record["kind"] == "step"]
+    first = steps[0] if steps else step + 1
+    if steps != list(range(first, step + 1)):
+        raise UserError(f"{path} does not hold every step from {first} to {step} once. {_ADVICE}")
+    if first > 1:
+        console.print(f"{path.name} has no steps before {min(first, step + 1)}.")
 
 
 class Log:
@@ -45,11 +74,15 @@ class Log:
     Args:
         run: the run's folder.
         step: where training starts; records of later steps, from before an interruption, are dropped.
+
+    Raises:
+        UserError: the log of the steps before is damaged or has gaps, or cannot be written.
     """
 
     def __init__(self, run: Path, step: int) -> None:
         self.path = run / "log.jsonl"
         kept = [record for record in read_log(self.path) if record["step"] <= step]
+        _check_steps(kept, step, self.path)
         self.began = time.monotonic() - (kept[-1]["seconds"] if kept else 0.0)
         with whole_file(self.path) as temporary:
             temporary.write_text("".join(json.dumps(record) + "\n" for record in kept), encoding="utf-8")

@@ -17,6 +17,7 @@ from adacross.methods import Method
 from adacross.training.checkpoint import checkpoints, save_checkpoint
 from adacross.training.config import PretrainConfig
 from adacross.training.group import Group
+from adacross.training.identity import Identity
 from adacross.training.interrupt import stop_request
 from adacross.training.loader import Loader
 from adacross.training.log import Log
@@ -52,6 +53,7 @@ class Training:
     monitor: Monitor
     best: BestOnTest | None = None
     step: int = 0
+    identity: Identity | None = None
 
     def state(self) -> dict[str, Any]:
         """All that a resumed run needs; order and augmentation follow from seed and step."""
@@ -61,16 +63,28 @@ class Training:
             "optimizer": self.optimizer.state_dict(),
             "weighting": self.weighting.state_dict(),
             "best": None if self.best is None else self.best.best,
+            "identity": None if self.identity is None else self.identity.state(),
         }
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Continue from a `state`."""
-        self.method.load_state_dict(state["method"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        self.weighting.load_state_dict(state["weighting"])
-        if self.best is not None:
-            self.best.best = state["best"]
-        self.step = state["step"]
+        """Continue from a `state`.
+
+        Raises:
+            UserError: it does not fit the networks and the optimizer.
+        """
+        try:
+            self.method.load_state_dict(state["method"])
+            self.optimizer.load_state_dict(state["optimizer"])
+            self.weighting.load_state_dict(state["weighting"])
+            if self.best is not None:
+                self.best.best = state["best"]
+            self.step = int(state["step"])
+        except (AttributeError, IndexError, KeyError, RuntimeError, TypeError, ValueError) as error:
+            reason = " ".join(str(error).split())[:200]
+            raise UserError(
+                f"the checkpoint does not fit the run ({type(error).__name__}: {reason}). Resume from "
+                "another one, or start again with --overwrite."
+            ) from error
 
     def save(self, log: Log) -> None:
         """Write a checkpoint, once the log up to it is on the disk.

@@ -1,5 +1,6 @@
 """Pre-training: from a collection and options to a run."""
 
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,11 +10,12 @@ from adacross.data.collection import Collection
 from adacross.data.decoded import DecodedViews
 from adacross.encoders.inputs import Inputs
 from adacross.errors import UserError
-from adacross.files import write_json
+from adacross.files import locked, strangers, write_json
 from adacross.losses.weighting import WEIGHTINGS
 from adacross.methods import METHODS
 from adacross.training.checkpoint import (
     checkpoints,
+    is_run,
     load_checkpoint,
     newest_checkpoint,
     remove_run,
@@ -22,6 +24,7 @@ from adacross.training.checkpoint import (
 from adacross.training.config import PretrainConfig
 from adacross.training.environment import environment
 from adacross.training.group import Group
+from adacross.training.identity import Identity
 from adacross.training.loader import Loader
 from adacross.training.loop import Training
 from adacross.training.monitor import LARGEST, REFERENCE, Monitor, split_validation
@@ -82,19 +85,32 @@ def _best_on_test(monitor: Monitor, run: Path) -> BestOnTest:
 
 
 def _starting_state(config: PretrainConfig, run: Path) -> dict[str, Any] | None:
-    """The checkpoint to continue from, or None to begin at the beginning."""
-    if config.resume == "no":
-        if (run / "config.yaml").exists() and not config.overwrite:
-            raise UserError(
-                f"{run} already holds a run. Continue it with --resume auto, replace it with "
-                "--overwrite, or give another --run."
-            )
+    """The checkpoint to continue from, or None to begin at the beginning.
+
+    Raises:
+        UserError: the folder holds something else, or a run that may not be replaced or continued.
+    """
+    if not is_run(run) and strangers(run):
+        raise UserError(
+            f"{run} holds files and is not a run: it has no config.yaml that adacross pretrain wrote. Give a "
+            "new or empty folder as --run."
+        )
+    if config.resume != "no" and (checkpoints(run) or config.resume != "auto"):
+        config.must_match(PretrainConfig.load(run).compared())
+        return newest_checkpoint(run) if config.resume == "auto" else load_checkpoint(Path(config.resume))
+    if config.overwrite:
         remove_run(run)
-        return None
-    if config.resume == "auto" and not checkpoints(run):
-        return None
-    config.must_match(PretrainConfig.load(run))
-    return newest_checkpoint(run) if config.resume == "auto" else load_checkpoint(Path(config.resume))
+    elif is_run(run) and config.resume == "no":
+        raise UserError(
+            f"{run} already holds a run. Continue it with --resume auto, replace it with "
+            "--overwrite, or give another --run."
+        )
+    elif (run / "encoder").exists():
+        raise UserError(
+            f"{run} holds a finished run without checkpoints, so there is nothing to resume. Replace it with "
+            "--overwrite, or give another --run."
+        )
+    return None
 
 
 def pretrain(config: PretrainConfig) -> Path:
@@ -120,11 +136,12 @@ def pretrain(config: PretrainConfig) -> Path:
         SystemExit: this is one of several processes, and another has said why they stop.
     """
     group = Group.start(config.device)
-    with group.one_message():
-        return _pretrain(config, group)
+    with group.one_message(), ExitStack() as held:
+        return _pretrain(config, group, held)
 
 
-def _pretrain(config: PretrainConfig, group: Group) -> Path:
+def _pretrain(config: PretrainConfig, group: Group, held: ExitStack) -> Path:
+    """As `pretrain`; `held` keeps the run's lock until training has ended."""
     run = config.run_folder
     config = replace(config, run=str(run))
     loader, monitor = _data(config, group)
@@ -136,12 +153,16 @@ def _pretrain(config: PretrainConfig, group: Group) -> Path:
     if config.selection == "released":
         training.best = _best_on_test(monitor, run)
     if group.first:
+        held.enter_context(locked(run, "pretrain", inside=True))
         state = _starting_state(config, run)  # may clear the run folder: after everything that can be refused
+        training.identity = Identity.of(run, config, loader.collection)
         if state is not None:
+            training.identity.check(state)
             training.restore(state)
         take_back(run, training.step)
         config.save(run)
-        write_json(run / "environment.json", environment(group.device) | {"processes": group.count})
+        about = environment(group.device) | {"processes": group.count, "run": training.identity.run}
+        write_json(run / "environment.json", about)
     state = group.from_first(training.state())
     if not group.first:
         training.restore(state)

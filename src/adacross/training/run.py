@@ -32,7 +32,7 @@ def new_method(config: PretrainConfig) -> Method:
 
 def save_method(method: Method, run: Path) -> None:
     """Write `encoder/` and `method.safetensors`."""
-    method.encoder.save_pretrained(run / "encoder")
+    method.encoder.save_pretrained(run / "encoder", overwrite=True)
     state = {name: tensor.detach().cpu().contiguous() for name, tensor in method.state_dict().items()}
     with whole_file(run / "method.safetensors") as temporary:
         temporary.write_bytes(save(state))
