@@ -51,7 +51,7 @@ def test_saving_never_touches_other_folders(tmp_path, config):
         (tmp_path / "config.json").write_text(config)
     before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
     with pytest.raises(UserError, match="is not a saved encoder"):
-        PointNet(width=8).save_pretrained(tmp_path, overwrite=True)
+        PointNet(width=8).save_pretrained(tmp_path, overwrite=config is not None)
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
 
 

@@ -120,7 +120,7 @@ def test_a_log_line_that_fits_only_in_part_is_an_error_and_is_dropped_later(tmp_
     with pytest.raises(UserError, match="No space left"):
         log.write({"kind": "step", "step": 2})
     real.close()
-    again = Log(tmp_path, 2)
+    again = Log(tmp_path, 1)
     again.write({"kind": "step", "step": 3})
     again.close()
     assert logged(tmp_path, "step", "step") == [1, 3]

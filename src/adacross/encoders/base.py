@@ -106,7 +106,8 @@ class Encoder(nn.Module, ABC):
 
         Args:
             folder: a new or empty folder, or that of a saved encoder.
-            overwrite: whether to replace a saved encoder's two files; other files stay.
+            overwrite: whether to replace a saved encoder's two files, or to add them to a folder of other
+                files; those stay.
 
         Raises:
             UserError: the folder cannot be written, holds an encoder that may not be replaced, or something
@@ -117,9 +118,11 @@ class Encoder(nn.Module, ABC):
             with whole_folder(folder) as temporary:
                 self._write(temporary / CONFIG_FILE, temporary / WEIGHTS_FILE)
             return
-        if not is_saved_encoder(folder):
+        ours = is_saved_encoder(folder)
+        taken = folder.is_file() or any((folder / name).exists() for name in (CONFIG_FILE, WEIGHTS_FILE))
+        if not ours and (taken or not overwrite):
             raise UserError(f"{folder} exists and is not a saved encoder. Choose a new or empty folder.")
-        if not overwrite:
+        if ours and not overwrite:
             raise UserError(f"{folder} holds a saved encoder. Choose another folder, or pass overwrite=True.")
         with whole_file(folder / CONFIG_FILE) as config, whole_file(folder / WEIGHTS_FILE) as weights:
             self._write(config, weights)
