@@ -93,7 +93,9 @@ def test_the_result_that_cannot_be_written_is_there_after_the_same_command(
     with pytest.MonkeyPatch.context() as patch:
         fail(patch, "method.safetensors", 1, errno.ENOSPC)
         assert main(typed(toy_collection, run)) == 2
-    assert "method.safetensors: No space left" in only_line(capsys)
+    told = only_line(capsys)
+    assert "method.safetensors: No space left" in told
+    assert "checkpoint is kept: continue with --resume auto" in told
     assert main(typed(toy_collection, run, "--resume", "auto")) == 0
     assert same(whole, run)
 

@@ -168,6 +168,10 @@ def _pretrain(config: PretrainConfig, group: Group, held: ExitStack) -> Path:
         training.restore(state)
     training.go()
     if group.first:
-        save_method(method, run)
+        try:
+            save_method(method, run)
+        except UserError as error:
+            kept = "The last checkpoint is kept: continue with --resume auto."
+            raise UserError(f"{error} {kept}") from error
     console.print(f"the encoder is in {run / 'encoder'}; look at the run with: adacross report {run}")
     return run
