@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import is_dataclass
 from importlib import import_module
 from inspect import signature
-from itertools import pairwise, zip_longest
+from itertools import zip_longest
 from typing import Any, get_type_hints
 
 from adacross.commands import COMMANDS
@@ -78,14 +78,17 @@ def _gathered(arguments: list[str]) -> list[str]:
 
 
 def _with_recipes(arguments: list[str]) -> list[str]:
-    """Put the path of a recipe, once it is checked, where its name was given: `--config demo`."""
+    """Put recipes first, as checked paths: an option that is typed wins, wherever `--config demo` stands."""
     spoken = [word for given in arguments for word in given.split("=", given.startswith("--config="))]
-    for place, (flag, given) in enumerate(pairwise(spoken), 1):
-        if flag == "--config":
-            from adacross.training.config import checked_recipe
+    recipes: list[str] = []
+    while "--config" in spoken[:-1]:
+        from adacross.training.config import checked_recipe
 
-            spoken[place] = str(checked_recipe(given))
-    return spoken
+        place = spoken.index("--config")
+        flag, given = spoken[place : place + 2]
+        recipes += [flag, str(checked_recipe(given))]
+        del spoken[place : place + 2]
+    return recipes + spoken
 
 
 def run(name: str, arguments: Sequence[str]) -> Any:
@@ -97,6 +100,8 @@ def run(name: str, arguments: Sequence[str]) -> Any:
     from argparse import RawDescriptionHelpFormatter
 
     from jsonargparse import ArgumentParser, DefaultHelpFormatter
+
+    from adacross.data.remote import is_address
 
     class HelpFormatter(DefaultHelpFormatter, RawDescriptionHelpFormatter):
         """Keeps the examples' lines apart, and writes the flag `--as` without the underscore of its name."""
@@ -128,6 +133,13 @@ def run(name: str, arguments: Sequence[str]) -> Any:
     typed = _with_recipes(_spoken_out([_underscores(argument) for argument in given], switches))
     values = parser.parse_args(typed).as_dict()
     values.pop("config", None)
+    for option in values if options else ():
+        place = values[option]
+        if isinstance(place, str) and is_address(place) and not any(word.endswith(place) for word in typed):
+            raise UserError(
+                f"the recipe's {option} is {place}; an address that is read in a file is not opened. "
+                "Type it, if you know and trust it."
+            )
     return function(options(**values)) if options else function(**values)
 
 

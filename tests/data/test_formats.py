@@ -2,6 +2,7 @@
 
 import io
 import os
+import socket
 import struct
 from pathlib import Path
 
@@ -202,6 +203,20 @@ def test_files_outside_the_folder_are_not_opened(tmp_path: Path) -> None:
         read_mesh(write(tmp_path, "in/a.obj", f"mtllib link.mtl\n{OBJ}usemtl red\nf 1 2 3\n")).face_colors
         is None
     )
+
+
+@pytest.mark.parametrize(
+    "name", ["//127.0.0.1/share/paint.mtl", "\\\\127.0.0.1\\share\\paint.mtl", "http://127.0.0.1:9/paint.mtl"]
+)
+def test_a_mesh_makes_no_connection(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On Windows, looking for a share's file asks its host."""
+    looked, resolve = [], Path.resolve
+    monkeypatch.setattr(Path, "resolve", lambda self: looked.append(self) or resolve(self))
+    monkeypatch.setattr(socket.socket, "connect", None)
+    write(tmp_path, "paint.mtl", "newmtl red\nKd 1 0 0\nmap_Kd //127.0.0.1/share/map.png\n")
+    found = colors_of(write(tmp_path, "a.obj", f"mtllib {name}\n{OBJ}usemtl red\nf 1 2 3\n"))
+    np.testing.assert_array_equal(found, [[255, 0, 0]])
+    assert all(path.is_relative_to(tmp_path) for path in looked)
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,8 @@ import errno
 import os
 import threading
 from collections.abc import Iterator
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -212,7 +214,10 @@ def test_a_full_disk_is_one_sentence_and_no_copy(
     [
         ("memory://bucket/nothing", r"memory://bucket/nothing does not exist"),
         ("memory://bucket", r"memory://bucket is not a collection: no collection\.json is there"),
-        ("s4://bucket/toy", "cannot read s4://bucket/toy: Protocol not known: s4"),
+        (
+            "s4://bucket/toy",
+            r"s4://bucket/toy cannot be opened\. Expected a folder, or a URL that begins with s3://",
+        ),
     ],
 )
 def test_urls_of_no_collection(url: str, message: str, memory: MemoryFileSystem) -> None:
@@ -227,10 +232,8 @@ def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fsspec, "url_to_fs", lacking)
     with pytest.raises(UserError, match=r"s3:// needs a package .* pip install 'adacross\[s3\]'"):
         Collection.open("s3://bucket/toy")
-    with pytest.raises(
-        UserError, match=r"xyz:// needs a package that is not installed. Install xyz to access"
-    ):
-        Collection.open("xyz://bucket/toy")
+    with pytest.raises(UserError, match=r"abfs:// needs a package .* pip install 'adlfs'"):
+        Collection.open("abfs://bucket/toy")
 
 
 @pytest.mark.parametrize("command", ["prepare builtin s3://bucket/new", "pretrain {} --run s3://bucket/new"])
@@ -250,11 +253,61 @@ def test_s3_from_the_command_line(
     assert main(["pretrain", s3, "--run", "run", *options, "--encoder_args.width=32"]) == 0
     assert f"collection: {s3}" in (tmp_path / "run" / "config.yaml").read_text()
     assert main(["evaluate", "retrieval", "run", s3]) == 0
-    assert main(["report", "run"]) == 0
+    assert main(["report", "run", "--collection", s3]) == 0
+    assert main(["pretrain", s3, "--run", "run", "--resume", "auto", "--config", "run/config.yaml"]) == 0
     assert inspect(s3).sheet == Path("toy-contact-sheet.png")
     assert (tmp_path / "toy-contact-sheet.png").is_file()
     (folder,) = (path for path in (tmp_path / "cache" / "collections").iterdir() if path.is_dir())
     assert files(folder) == files(toy_collection.folder)
+
+
+def test_a_collection_on_a_web_server(toy_collection: Collection) -> None:
+    folder = str(toy_collection.folder)
+
+    class Listing(SimpleHTTPRequestHandler):
+        def log_message(self, *_: object) -> None:
+            """Nothing is said."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Listing, directory=folder)) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            copied = local_folder(f"http://127.0.0.1:{server.server_port}/")
+        finally:
+            server.shutdown()
+            thread.join()
+    assert files(copied) == files(toy_collection.folder)
+
+
+def test_a_listing_does_not_lead_to_another_address(
+    memory: MemoryFileSystem, toy_collection: Collection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ls, get_file, got = MemoryFileSystem.ls, MemoryFileSystem.get_file, []
+
+    def hostile(self: MemoryFileSystem, path: str, **options: Any) -> list[dict[str, Any]]:
+        return [
+            about | {"name": f"/elsewhere/{Path(about['name']).name}"} for about in ls(self, path, **options)
+        ]
+
+    monkeypatch.setattr(MemoryFileSystem, "ls", hostile)
+    monkeypatch.setattr(
+        MemoryFileSystem,
+        "get_file",
+        lambda self, rpath, lpath: got.append(rpath) or get_file(self, rpath, lpath),
+    )
+    Collection.open(URL)
+    assert {Path(path).parent for path in got} == {Path("/bucket/toy")}
+
+
+def test_no_home_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    def homeless(self: Path) -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.delenv("ADACROSS_CACHE")
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.setattr(Path, "expanduser", homeless)
+    with pytest.raises(UserError, match=r"no home folder .* ADACROSS_CACHE"):
+        remote.cache_folder()
 
 
 def test_s3_says_what_is_wrong(s3: str, monkeypatch: pytest.MonkeyPatch) -> None:

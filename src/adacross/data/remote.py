@@ -1,4 +1,8 @@
-"""Collections on S3-style storage: `s3://bucket/collection`, and any other URL that fsspec knows.
+"""Collections on S3-style storage: `s3://bucket/collection`, and URLs of a few other protocols.
+
+A URL is opened only where the user types it; one that is read in a file is not (`local_path`), for whoever
+wrote the file would choose what this machine asks for, and of whom. fsspec knows protocols that read other
+files, put environment variables into addresses, or are chained with `::`; only those of `PROTOCOLS` reach it.
 
 Training reads shapes in random order, again in every epoch, so a collection is copied into a cache folder at
 its first use and mapped from there. The copy's name follows from the URL and from what the storage says about
@@ -15,7 +19,7 @@ import shutil
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
-from pathlib import Path, PurePosixPath
+from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
 
 from adacross.console import console, progress_bar
@@ -25,7 +29,24 @@ from adacross.files import whole_file
 CACHE = "ADACROSS_CACHE"  # the variable that names the cache folder
 STREAMS = 8  # files that are copied at once: a request's delay, not the line, bounds small files
 _FILES = re.compile(r"(collection|state|dataset_info)\.json|data-\d{5,}-of-\d{5,}\.arrow")  # no paths
-_EXTRAS = {"s3": "adacross[s3]", "s3a": "adacross[s3]", "gs": "gcsfs", "gcs": "gcsfs", "az": "adlfs"}
+PROTOCOLS = (
+    "s3",
+    "s3a",
+    "gs",
+    "gcs",
+    "az",
+    "abfs",
+    "http",
+    "https",
+    "memory",
+)  # the last is fsspec's, in RAM
+_URL = re.compile(rf"({'|'.join(PROTOCOLS)})://(?!.*(::|://))[^{{}}\s]+")  # no chains, no templates
+_EXTRAS = {
+    **dict.fromkeys(("s3", "s3a"), "adacross[s3]"),
+    **dict.fromkeys(("gs", "gcs"), "gcsfs"),
+    **dict.fromkeys(("az", "abfs"), "adlfs"),
+    **dict.fromkeys(("http", "https"), "aiohttp"),
+}
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
 _MIB = 2**20
 
@@ -33,6 +54,26 @@ _MIB = 2**20
 def is_url(place: str | Path) -> bool:
     """Whether a place is a URL such as `s3://bucket/collection`, and no path."""
     return isinstance(place, str) and "://" in place
+
+
+def is_address(place: str | Path) -> bool:
+    """Whether opening a place asks another machine: a URL, or a network share such as `\\\\host\\share`."""
+    return is_url(place) or PureWindowsPath(place).drive.startswith("\\\\")
+
+
+def local_path(place: str, source: Path) -> Path:
+    """Return the path that a file names, if it is one of this machine.
+
+    Args:
+        place: what the file names.
+        source: the file.
+
+    Raises:
+        UserError: it is an address, which only the user may give.
+    """
+    if is_address(place):
+        raise UserError(f"{source} names {place}; an address that is read in a file is not opened.")
+    return Path(place)
 
 
 def absolute(place: str) -> str:
@@ -55,9 +96,16 @@ def local_target(place: str) -> Path:
 
 
 def cache_folder() -> Path:
-    """Return where copies lie: `ADACROSS_CACHE`, or the folder `adacross` in the user's cache folder."""
-    home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(os.environ.get(CACHE) or Path(home) / "adacross").expanduser() / "collections"
+    """Return where copies lie: `ADACROSS_CACHE`, or the folder `adacross` in the user's cache folder.
+
+    Raises:
+        UserError: neither is known.
+    """
+    home = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    try:
+        return Path(os.environ.get(CACHE) or Path(home) / "adacross").expanduser() / "collections"
+    except RuntimeError:
+        raise UserError(f"there is no home folder to keep copies in. Name a folder in {CACHE}.") from None
 
 
 def local_folder(place: str | Path) -> Path:
@@ -72,6 +120,11 @@ def local_folder(place: str | Path) -> Path:
     if not is_url(place):
         return Path(place)
     url = str(place).rstrip("/")
+    if not _URL.fullmatch(url):
+        raise UserError(
+            f"{url} cannot be opened. Expected a folder, or a URL that begins with s3://, gs://, az://, "
+            "abfs:// or https:// and has no ::, {, } or space."
+        )
     files, storage = _look(url)
     name = re.sub(r"[^\w-]", "_", PurePosixPath(url).name)[:60]
     folder = cache_folder() / f"{name}-{_digest([url, files])}"
@@ -87,18 +140,25 @@ def _look(url: str) -> tuple[dict[str, dict[str, str]], Any]:
     """Return what the storage says about each of the collection's files, and the storage.
 
     Only names that a collection has are looked at. They hold no separator, so nothing that a listing says can
-    lead out of the folder that a copy is written to.
+    lead out of the folder that a copy is written to, or to another address than the one that was given.
     """
     with _explained(url):
         from fsspec import url_to_fs
 
         storage, root = url_to_fs(url)
         storage.invalidate_cache()
-        listing = storage.ls(root, detail=True)
+        listing = sorted(storage.ls(root, detail=True), key=lambda about: about["name"])
+        found = {
+            name: about
+            for about in listing
+            if about["type"] == "file" and _FILES.fullmatch(name := about["name"].rpartition("/")[2])
+        }
+        for name, about in found.items():
+            if about["size"] is None:  # a web server's listing has names alone
+                found[name] = storage.info(f"{root}/{name}")
     files = {
-        name: {key: str(value) for key, value in sorted(about.items())}
-        for about in sorted(listing, key=lambda about: about["name"])
-        if about["type"] == "file" and _FILES.fullmatch(name := about["name"].rpartition("/")[2])
+        name: {key: str(value) for key, value in sorted(about.items())} | {"name": f"{root}/{name}"}
+        for name, about in found.items()
     }
     if "collection.json" not in files:
         raise UserError(
@@ -113,7 +173,12 @@ def _copy(storage: Any, url: str, files: dict[str, dict[str, str]], folder: Path
     for torn in partial.glob(".*"):  # what a killed process left
         torn.unlink()
     there = {path.name for path in partial.glob("*")}
-    sizes = {name: int(about["size"]) for name, about in files.items()}
+    try:
+        sizes = {name: int(about["size"]) for name, about in files.items()}
+    except ValueError:
+        raise UserError(
+            f"{url} does not say how large its files are. Copy the folder to this machine."
+        ) from None
     lacking = [name for name in files if name not in there]
     _check_space(folder.parent, sum(sizes[name] for name in lacking), url)
     console.print(f"copying {url} to {folder}")

@@ -8,13 +8,17 @@ from adacross.report.inputs import RunData
 __all__ = ["RunData", "render", "write_report"]
 
 
-def write_report(run: str | Path, *, output: str | Path | None = None, seed: int = 0) -> Path:
+def write_report(
+    run: str | Path, *, collection: str | None = None, output: str | Path | None = None, seed: int = 0
+) -> Path:
     """Write a run's report: one file that needs no network and nothing beside it.
 
     Sections whose data are not there yet say which command makes them.
 
     Args:
         run: a run's folder, as `adacross pretrain` writes it.
+        collection: folder or URL of the run's collection, if it is not where the run says; needed for a URL,
+            since an address that is read in a file is not opened.
         output: the file to write; `report.html` in the run by default.
         seed: of the choice of shapes, of masks and of the map.
 
@@ -25,7 +29,7 @@ def write_report(run: str | Path, *, output: str | Path | None = None, seed: int
         UserError: `run` is not a run, one of its files cannot be read, or the report cannot be written.
     """
     target = Path(output) if output is not None else Path(run) / "report.html"
-    text = render(RunData.load(Path(run), seed=seed))
+    text = render(RunData.load(Path(run), collection=collection, seed=seed))
     with whole_file(target) as temporary:
         temporary.write_text(text, encoding="utf-8", errors="replace")  # of names that are no text
     return target

@@ -1,6 +1,7 @@
 """Reads the collection and the encoder of a run: pictures, features, clouds."""
 
 import io
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -8,7 +9,8 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from jaxtyping import Int64, UInt8
 
-from adacross.data.remote import is_url
+from adacross.console import console
+from adacross.data.remote import is_address, local_path
 from adacross.errors import UserError
 from adacross.evaluation.projection import nearest_same_class, project, random_precision
 from adacross.report.inputs import (
@@ -35,23 +37,41 @@ _MATCHES = {"neighbours": "neighbours", "retrieved": "examples", "pictured": "sh
 
 
 def gather(
-    folder: Path, config: dict[str, Any], linear: Linear | None, retrieval: Retrieval | None, *, seed: int = 0
+    folder: Path,
+    config: dict[str, Any],
+    linear: Linear | None,
+    retrieval: Retrieval | None,
+    *,
+    place: str | None = None,
+    seed: int = 0,
 ) -> dict[str, Any]:
     """Return the fields of `RunData` that need the collection or the encoder.
 
     What cannot be read is left out, with its reason in `absent`.
+
+    Args:
+        folder: of the run.
+        config: the run's options.
+        linear: the run's linear probe.
+        retrieval: the run's retrieval.
+        place: folder or URL of the collection as the user typed it; by default what the run names.
+        seed: of the choice of shapes, and of the map.
+
+    Raises:
+        UserError: `place` cannot be read.
     """
     from adacross.data.collection import Collection
 
     shown: dict[str, Any] = {}
     absent: dict[str, str] = {}
+    written = str(config["collection"])
     try:
-        collection = Collection.open(find_collection(folder, str(config["collection"])))
+        collection = Collection.open(place or find_collection(folder, written))
     except UserError as error:
-        reason = (
-            f"The collection cannot be read: {error} Put it there or beside the run, or correct `collection` "
-            f"in {folder / 'config.yaml'}; then run `adacross report` again."
-        )
+        if place:
+            raise
+        reason = f"The collection cannot be read: {error} {_remedy(folder, written)}"
+        console.print(reason, markup=False)
         fields = ("facts", "embedding", "turnables", "completions", *_MATCHES)
         return {"absent": dict.fromkeys(fields, reason)}
     rng = np.random.default_rng(seed)
@@ -84,11 +104,27 @@ def gather(
     return shown | {"absent": absent}
 
 
-def find_collection(folder: Path, written: str) -> str | Path:
-    """Return where a run's collection is: as written, or beside the run if both were moved together."""
-    if is_url(written):
-        return written
-    given = Path(written)
+def _remedy(folder: Path, written: str) -> str:
+    """Return the advice for a collection that cannot be read."""
+    if is_address(written):
+        command = shlex.join(["adacross", "report", str(folder), "--collection", written])
+        return f"If you know and trust that address, run: {command}"
+    command = shlex.join(["adacross", "report", str(folder)])
+    return f"Put it there or beside the run, or give its folder or URL: {command} --collection COLLECTION"
+
+
+def find_collection(folder: Path, written: str, source: str = "config.yaml") -> Path:
+    """Return where a run's collection is: as written, or beside the run if both were moved together.
+
+    Args:
+        folder: of the run.
+        written: the folder that a file of the run names.
+        source: the file.
+
+    Raises:
+        UserError: the file names an address, which is opened only if the user types it.
+    """
+    given = local_path(written, folder / source)
     beside = folder.resolve().parent / given.name
     return beside if not given.is_dir() and beside.is_dir() else given
 
@@ -206,7 +242,7 @@ def _evaluated(folder: Path, collection: "Collection", retrieval: Retrieval) -> 
 
     if Path(retrieval.data).name in (collection.folder.name, collection.info.name):
         return collection
-    return Collection.open(find_collection(folder, retrieval.data))
+    return Collection.open(find_collection(folder, retrieval.data, "evaluation/retrieval.json"))
 
 
 def _facts(collection: "Collection") -> CollectionFacts:

@@ -266,11 +266,12 @@ class RunData:
     absent: dict[str, str] = field(default_factory=dict)
 
     @classmethod
-    def load(cls, run: Path, *, seed: int = 0) -> "RunData":
+    def load(cls, run: Path, *, collection: str | None = None, seed: int = 0) -> "RunData":
         """Read a run folder, and the collection and encoder it names.
 
         Args:
             run: what `adacross pretrain` wrote.
+            collection: a folder or URL to read instead of the one that the run names.
             seed: of the choice of shapes, of masks and of t-SNE.
 
         Raises:
@@ -281,7 +282,7 @@ class RunData:
         folder = reading.run_folder(run)
         config, config_text = reading.read_config(folder)
         linear, retrieval = reading.read_linear(folder), reading.read_retrieval(folder)
-        shown = gather.gather(folder, config, linear, retrieval, seed=seed)
+        shown = gather.gather(folder, config, linear, retrieval, place=collection, seed=seed)
         return cls(
             folder=folder,
             config=config,

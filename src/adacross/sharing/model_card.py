@@ -6,7 +6,7 @@ from pkgutil import resolve_name
 from typing import Any
 
 from adacross.data.collection import DESCRIPTION, CollectionInfo
-from adacross.data.remote import is_url
+from adacross.data.remote import is_address
 from adacross.encoders import Encoder
 from adacross.evaluation.results import load
 from adacross.export.to_onnx import least_points
@@ -99,11 +99,11 @@ def _of_run(run: Path) -> list[str]:
 def _data(run: Path, config: PretrainConfig) -> str:
     held = f"{100 * config.validation_fraction:g} %"
     used = f"Training saw the split `train` alone, and no label; {held} of it were kept out, to monitor it."
-    place = find_collection(run, config.collection)
-    name = Path(place).name
-    if is_url(config.collection) or not (Path(place) / DESCRIPTION).is_file():
+    place = None if is_address(config.collection) else find_collection(run, config.collection)
+    if place is None or not (place / DESCRIPTION).is_file():
+        name = Path(config.collection).name
         return f"The collection `{name}`, which was not at hand when this card was written.\n\n{used}"
-    info = without_path(CollectionInfo.read(Path(place)))
+    info = without_path(CollectionInfo.read(place))
     return f"{markdown.facts(collection_facts(info))}\n\n{used}"
 
 

@@ -6,7 +6,7 @@ import re
 import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 from typing import Any
 
 import numpy as np
@@ -218,9 +218,10 @@ def _own_folder(path: Path) -> Any:
             """Nothing to keep: the folder is this function's."""
 
         def get(self, name: str) -> bytes:
-            # By name alone, too: exporters write absolute paths of somebody else's machine.
-            wanted = name.strip().replace("\\", "/")
-            for candidate in (folder / wanted, folder / wanted.rsplit("/", 1)[-1]):
+            # By name alone, too: exporters write absolute paths of somebody else's machine. Nobody looks for
+            # these: on Windows `//host/share` would ask that host, with the user's credentials.
+            wanted = PureWindowsPath(name.strip())
+            for candidate in (folder / wanted.relative_to(wanted.anchor).as_posix(), folder / wanted.name):
                 real = candidate.resolve()
                 if real.is_relative_to(folder) and real.is_file():
                     found = read_bytes(real)
