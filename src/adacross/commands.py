@@ -151,7 +151,7 @@ COMMANDS = {
         "an encoder -> an ONNX file that runs without torch, checked",
         (
             "adacross export runs/parts parts.onnx",
-            "adacross export owner/name model.onnx --point-features",
+            "adacross export hf://owner/name model.onnx --point-features",
         ),
     ),
     "share": Command(

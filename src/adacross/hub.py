@@ -16,6 +16,7 @@ from adacross.console import console
 from adacross.errors import UserError
 
 Kind = Literal["model", "dataset"]
+SCHEME = "hf://"  # begins a name of the hub where a folder could be meant, too
 _PART = r"\w([\w.-]*\w)?"
 _ID = re.compile(rf"(?!.*(--|\.\.)){_PART}/{_PART}(?<!\.git)", re.ASCII)  # the hub's own rules
 _LONGEST = 96
@@ -35,17 +36,18 @@ def is_hub_id(name: str) -> bool:
 
 
 def check_hub_id(name: str) -> str:
-    """Return the name if it is one that the hub could have.
+    """Return the name, without `hf://`, if it is one that the hub could have.
 
     Raises:
         UserError: it is not.
     """
-    if not is_hub_id(name):
+    plain = name.removeprefix(SCHEME)
+    if not is_hub_id(plain):
         raise UserError(
             f"{name!r} is no name on the Hugging Face hub; expected owner/name: letters, digits, -, _, ., "
             f"at most {_LONGEST} characters; no -- or .., no - or . at an end."
         )
-    return name
+    return plain
 
 
 def check_login() -> None:
@@ -83,7 +85,7 @@ def upload(
     """
     from huggingface_hub import HfApi
 
-    check_hub_id(name)
+    name = check_hub_id(name)
     api = HfApi()
     with _explained(f"cannot upload to {name} on the Hugging Face hub"):
         # Without a wish the owner's usual setting holds. One that is there already does not hear it.
@@ -107,14 +109,18 @@ def upload(
 def download(name: str, kind: Kind, patterns: Sequence[str]) -> Path:
     """Return the local copy of a repository's files of some patterns; what is there is not downloaded again.
 
+    The console names the repository and the revision that it had.
+
     Raises:
         UserError: a wrong name, no such repository, no permission, no network, no space.
     """
-    check_hub_id(name)
+    name = check_hub_id(name)
     with _explained(f"the Hugging Face hub did not give {name}"):
         from huggingface_hub import snapshot_download
 
-        return Path(snapshot_download(name, repo_type=kind, allow_patterns=list(patterns)))
+        folder = Path(snapshot_download(name, repo_type=kind, allow_patterns=list(patterns)))
+    console.print(f"{SCHEME}{name} of the Hugging Face hub, revision {folder.name}")
+    return folder
 
 
 @contextmanager

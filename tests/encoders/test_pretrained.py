@@ -10,6 +10,7 @@ from huggingface_hub.errors import LocalEntryNotFoundError
 
 from adacross.encoders import DGCNN, PointNet, load_encoder
 from adacross.errors import UserError
+from adacross.evaluation.sources import find_encoders
 
 
 @pytest.fixture
@@ -109,21 +110,33 @@ def test_paths_that_are_no_folder(saved, tmp_path):
             load_encoder(path)
 
 
-def test_a_folder_that_exists_but_for_its_last_part_is_not_asked_of_the_hub(tmp_path, monkeypatch):
+def test_a_path_that_is_not_here_is_not_asked_of_the_hub(tmp_path, monkeypatch):
     (tmp_path / "runs").mkdir()
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(huggingface_hub, "snapshot_download", lambda *_, **__: pytest.fail("asked the hub"))
-    with pytest.raises(UserError, match="runs/none does not exist"):
-        load_encoder("runs/none")
+    for name in ("runs/none", "collections/parts"):
+        message = rf"{name} does not exist here\..* on the Hugging Face hub write hf://{name}\."
+        with pytest.raises(UserError, match=message):
+            load_encoder(name)
+        with pytest.raises(UserError, match=message):
+            DGCNN.from_pretrained(name)
+        with pytest.raises(UserError, match=message):
+            find_encoders(name)
+    with pytest.raises(UserError, match="is no name on the Hugging Face hub"):
+        load_encoder("hf://runs/none/encoder")
 
 
-def test_hub_ids(saved, monkeypatch):
+def test_hub_ids(saved, monkeypatch, capsys):
     monkeypatch.setattr(huggingface_hub, "snapshot_download", lambda *_, **__: str(saved))
-    assert load_encoder("somebody/encoder").kind == "dgcnn"
+    assert load_encoder("hf://somebody/encoder").kind == "dgcnn"
+    said = " ".join(capsys.readouterr().err.split())
+    assert said == f"hf://somebody/encoder of the Hugging Face hub, revision {saved.name}"
+    (found,) = find_encoders("hf://somebody/encoder")
+    assert found.name == "hf://somebody/encoder"
 
     def offline(*_, **__):
         raise LocalEntryNotFoundError("no network")
 
     monkeypatch.setattr(huggingface_hub, "snapshot_download", offline)
-    with pytest.raises(UserError, match=r"somebody/encoder is no folder here.*no network"):
-        load_encoder("somebody/encoder")
+    with pytest.raises(UserError, match=r"did not give somebody/encoder.*no network"):
+        load_encoder("hf://somebody/encoder")

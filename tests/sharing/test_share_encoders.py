@@ -32,8 +32,8 @@ def test_a_run_that_was_measured(run, toy_collection, tmp_path):
         "library_name": "adacross",
         "tags": ["adacross", "point-cloud", "3d", "self-supervised"],
     }
-    assert 'adacross.load_encoder("owner/toy-encoder")' in body
-    assert "    adacross embed owner/toy-encoder shapes/ shapes.parquet" in body
+    assert 'adacross.load_encoder("hf://owner/toy-encoder")' in body
+    assert "    adacross embed hf://owner/toy-encoder shapes/ shapes.parquet" in body
     assert "shared under `cc-by-4.0`" in body
     for row in (
         "method | AdaCrossNet", "encoder | PointNet", "encoder's options | width 32", "epochs | 2",

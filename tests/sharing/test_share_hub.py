@@ -45,9 +45,9 @@ def test_up_and_down(toy_collection, run, tmp_path):
             tmp_path / "home",
             [
                 ["share", parts, "owner/parts"],
-                ["fetch", "owner/parts", str(tmp_path / "back")],
-                ["share", encoder, "owner/encoder", "--private", "--license", "mit"],
-                ["embed", "owner/encoder", parts, str(tmp_path / "hub.parquet")],
+                ["fetch", "hf://owner/parts", str(tmp_path / "back")],
+                ["share", encoder, "hf://owner/encoder", "--private", "--license", "mit"],
+                ["embed", "hf://owner/encoder", parts, str(tmp_path / "hub.parquet")],
                 ["share", encoder, "owner/public", "--private"],
                 ["fetch", "owner/none", str(tmp_path / "none")],
                 ["HF_TOKEN=bad", "fetch", "owner/other", str(tmp_path / "none")],
@@ -66,10 +66,14 @@ def test_up_and_down(toy_collection, run, tmp_path):
     assert np.array_equal(back.points(every), toy_collection.points(every))
     assert np.array_equal(back.part_labels(every), toy_collection.part_labels(every))
     assert fake.repositories["models/owner/encoder"].private
+    sha = fake.repositories["models/owner/encoder"].sha
     assert b"license: mit" in fake.repositories["models/owner/encoder"].files["README.md"]
     embed(encoder, parts, str(tmp_path / "here.parquet"))
     here, there = (read_embeddings(tmp_path / name) for name in ("here.parquet", "hub.parquet"))
     assert np.array_equal(here.features, there.features)
+    assert f"hf://owner/encoder of the Hugging Face hub, revision {sha}" in " ".join(
+        answers[3]["errors"].split()
+    )
     assert "is public; nothing was uploaded" in answers[4]["errors"]
     assert not fake.repositories["models/owner/public"].files
     assert "did not give owner/none (no such repository" in answers[5]["errors"]
@@ -117,10 +121,8 @@ def test_downloads_that_fail(error, message, tmp_path, monkeypatch):
     monkeypatch.setattr(huggingface_hub, "snapshot_download", fail)
     with pytest.raises(UserError, match=rf"the Hugging Face hub did not give owner/parts .*{message}"):
         fetch("owner/parts", str(tmp_path / "back"))
-    with pytest.raises(
-        UserError, match=rf"owner/parts is no folder here, and the Hugging Face hub.*{message}"
-    ):
-        load_encoder("owner/parts")
+    with pytest.raises(UserError, match=rf"the Hugging Face hub did not give owner/parts .*{message}"):
+        load_encoder("hf://owner/parts")
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     with pytest.raises(UserError, match=r"HF_HUB_OFFLINE is set|Free some space"):
         fetch("owner/parts", str(tmp_path / "back"))

@@ -81,7 +81,7 @@ def embed(
     interrupted one stopped. A file that cannot be read is left out and named.
 
     Args:
-        encoder: a run, an encoder's folder, owner/name on the hub, or builtin-small (in the package).
+        encoder: a run, an encoder's folder, hf://owner/name on the hub, or builtin-small (in the package).
         data: a collection or its URL; anything `prepare` reads (a folder of meshes, a data set as it comes,
             "builtin"); one mesh or cloud; or "-" for paths from standard input, one a line.
         output: the Parquet file to write.

@@ -29,7 +29,7 @@ def load_encoder(folder_or_hub_id: Path | str) -> Encoder:
 
     Args:
         folder_or_hub_id: an encoder that the package carries ("builtin-small"), a folder that
-            `save_pretrained` wrote, or `owner/name` on the Hugging Face hub.
+            `save_pretrained` wrote, or `hf://owner/name`, a repository of the Hugging Face hub.
 
     Raises:
         UserError: nothing there, an unknown kind, or files that are incomplete or damaged.

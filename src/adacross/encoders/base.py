@@ -140,7 +140,7 @@ class Encoder(nn.Module, ABC):
         """An encoder saved by `save_pretrained`, in evaluation mode, on the CPU.
 
         Args:
-            folder_or_hub_id: a folder, `owner/name` on the Hugging Face hub, or a shipped encoder's name.
+            folder_or_hub_id: a folder, `hf://owner/name` for one on the hub, or a shipped encoder's name.
 
         Raises:
             UserError: nothing there, another kind of encoder, or files that are incomplete or damaged.

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from adacross.errors import UserError
-from adacross.hub import download, is_hub_id
+from adacross.hub import SCHEME, download, is_hub_id
 
 CONFIG_FILE = "config.json"
 WEIGHTS_FILE = "model.safetensors"
@@ -18,24 +18,24 @@ def shipped_names() -> list[str]:
 def find_pretrained(folder_or_hub_id: Path | str) -> Path:
     """The folder itself, that of an encoder which the package carries, or the local copy of a hub repository.
 
-    A shipped encoder's name means that encoder, whatever lies here; `./builtin-small` is a folder.
+    A shipped encoder's name means that encoder, whatever lies here; `./builtin-small` is a folder. Only names
+    such as `hf://owner/name` are asked of the hub: `runs/parts` typed in the wrong folder must not load an
+    encoder that somebody has put there under that name.
 
     Raises:
         UserError: none of them is there.
     """
     if str(folder_or_hub_id) in (names := shipped_names()):
         return SHIPPED / folder_or_hub_id
+    if str(folder_or_hub_id).startswith(SCHEME):
+        return download(str(folder_or_hub_id), "model", [CONFIG_FILE, WEIGHTS_FILE])
     path = Path(folder_or_hub_id)
     if path.is_dir():
         return path
     if path.exists():
         raise UserError(f"{path} is a file; expected the folder that holds {CONFIG_FILE} and {WEIGHTS_FILE}.")
-    if path.parent.is_dir() or not is_hub_id(str(folder_or_hub_id)):
-        raise UserError(
-            f"{path} does not exist; expected a saved encoder's folder, owner/name on the hub, or one that "
-            f"adacross carries ({', '.join(names)})."
-        )
-    try:
-        return download(str(folder_or_hub_id), "model", [CONFIG_FILE, WEIGHTS_FILE])
-    except UserError as error:
-        raise UserError(f"{folder_or_hub_id} is no folder here, and {error}") from None
+    hint = f" For the encoder of that name on the Hugging Face hub write {SCHEME}{path}."
+    raise UserError(
+        f"{path} does not exist here. Expected a saved encoder's folder, {SCHEME}owner/name on the hub, or "
+        f"one that adacross carries ({', '.join(names)}).{hint if is_hub_id(str(folder_or_hub_id)) else ''}"
+    )

@@ -208,8 +208,8 @@ def evaluate_fine_tune(
     result. Ctrl-C keeps what is done; the same command goes on.
 
     Args:
-        encoder: a run, an encoder folder, a hub id, or several runs that differ in their seed, as a list or
-            as a quoted pattern ('runs/shapes-seed*').
+        encoder: a run, an encoder folder, hf://owner/name, or several runs that differ in their seed, as
+            a list or a quoted pattern ('runs/shapes-seed*').
         data: a prepared collection with classes.
         as_: crossnet, adacrossnet, point-m2ae or joint-mae: that paper's head, optimiser and schedule, with
             all labels; other options given beside it win.

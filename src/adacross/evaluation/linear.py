@@ -195,8 +195,8 @@ def evaluate_linear(
     figure for which nothing was fixed by hand.
 
     Args:
-        encoder: a run, an encoder folder, a hub id, or several runs that differ in their seed, as a list or
-            as a quoted pattern ('runs/shapes-seed*').
+        encoder: a run, an encoder folder, hf://owner/name, or several runs that differ in their seed, as
+            a list or a quoted pattern ('runs/shapes-seed*').
         data: a prepared collection with classes.
         points: points of each cloud; 1,024 or all there are if not given.
         seeds: repetitions; each draws points and folds anew, and a new untrained encoder.

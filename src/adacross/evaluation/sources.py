@@ -7,6 +7,7 @@ import torch
 
 from adacross.encoders import Encoder, load_encoder
 from adacross.errors import UserError
+from adacross.hub import SCHEME
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,7 @@ def untrained_like(encoder: Encoder, seed: int) -> Encoder:
 
 
 def find_encoders(given: str | list[str]) -> list[Found]:
-    """Encoders named by a run, an encoder folder, a hub id, a pattern of runs, or a list of those.
+    """Encoders named by a run, an encoder folder, hf://owner/name, a pattern of runs, or a list of those.
 
     Raises:
         UserError: nothing there, a run that has no encoder yet, or encoders of several kinds.
@@ -57,7 +58,7 @@ def _matches(name: str) -> list[str]:
 def _find(name: str) -> Found:
     path = Path(name)
     if not (path / "config.yaml").is_file():
-        return Found(path.name, load_encoder(name), None)
+        return Found(name if name.startswith(SCHEME) else path.name, load_encoder(name), None)
     if not (path / "encoder").is_dir():
         raise UserError(f"run {path} is not finished; continue it with --resume auto.")
     return Found(path.name, load_encoder(path / "encoder"), path)

@@ -88,7 +88,7 @@ def export(encoder: str, output: str, point_features: bool = False) -> Exported:
     what the encoder is and how clouds must be; examples/onnx_without_torch.py uses one without torch.
 
     Args:
-        encoder: a run, an encoder folder, a hub id, or builtin-small (in the package).
+        encoder: a run, an encoder folder, hf://owner/name, or builtin-small (in the package).
         output: the file to write, such as `model.onnx`.
         point_features: give a second output, `point_features` (clouds, points, C), for segmentation.
 

@@ -30,7 +30,7 @@ def search(
 
     Args:
         collection: a prepared collection: what is searched.
-        encoder: a run, an encoder folder, a hub id, or builtin-small (in the package).
+        encoder: a run, an encoder folder, hf://owner/name, or builtin-small (in the package).
         query: a shape's id in the collection, or the file of a mesh, a cloud or a picture.
         top: how many shapes to find.
         classes: search only in these.

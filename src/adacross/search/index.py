@@ -93,7 +93,7 @@ class SearchIndex:
 
         Args:
             collection: a prepared collection, or its folder.
-            encoder: a run, an encoder's folder, a hub id, an encoder, or a method with an image tower.
+            encoder: a run, an encoder's folder, hf://owner/name, an encoder, or a method with an image tower.
             points: points of each cloud; by default as many as the encoder was trained with, 1,024 where
                 that is not known, all where there are fewer.
             device: cpu or cuda; cuda if there is one.

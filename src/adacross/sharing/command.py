@@ -88,7 +88,7 @@ def share(
         UserError: none of these, unfinished or damaged; a name or a licence that cannot be; no login, no
             permission, no network, no space; a folder that is already there.
     """
-    hub.check_hub_id(name)
+    name = hub.check_hub_id(name)
     check_license(license)
     folder = local_folder(source)
     kind = _kind(folder, source)
@@ -134,7 +134,7 @@ def fetch(name: str, folder: str, *, overwrite: bool = False) -> CollectionInfo:
     check_target(target, overwrite)
     shared = Path(name)
     if not shared.is_dir():
-        if not hub.is_hub_id(name):
+        if not hub.is_hub_id(name.removeprefix(hub.SCHEME)):
             raise UserError(f"{name} is no folder here, and no name on the hub; expected owner/name.")
         shared = hub.download(name, "dataset", [DESCRIPTION, SHARDS, _DATA])
     with whole_folder(target) as temporary:

@@ -62,13 +62,13 @@ def _use(encoder: Encoder, name: str) -> str:
 ```python
 import adacross
 
-encoder = adacross.load_encoder("{name}")
+encoder = adacross.load_encoder("hf://{name}")
 features = encoder(points)  # (B, N, 3) float32 to (B, {encoder.dim})
 ```
 
 Or of a folder of meshes or clouds, which the command turns (`--up`) and scales itself:
 
-    adacross embed {name} shapes/ shapes.parquet"""
+    adacross embed hf://{name} shapes/ shapes.parquet"""
 
 
 def _clouds(encoder: Encoder) -> str:

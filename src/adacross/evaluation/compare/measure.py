@@ -231,7 +231,7 @@ def evaluate_compare(
     pre-trainings where patterns name several of them, which is what a claim about a method needs.
 
     Args:
-        encoders: runs, encoder folders, hub ids; a quoted pattern ('runs/a-seed*') is one entry whose
+        encoders: runs, encoder folders, hf://owner/name; a quoted pattern ('runs/a-seed*') is one entry whose
             pre-trainings take turns.
         data: a prepared collection with classes.
         task: linear, few-shot or retrieval-shape.

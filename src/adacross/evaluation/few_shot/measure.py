@@ -218,8 +218,8 @@ def evaluate_few_shot(
     file of its own, `few-shot-as-PAPER.json`.
 
     Args:
-        encoder: a run, an encoder folder, a hub id, or several runs that differ in their seed, as a list or
-            as a quoted pattern ('runs/shapes-seed*').
+        encoder: a run, an encoder folder, hf://owner/name, or several runs that differ in their seed, as
+            a list or a quoted pattern ('runs/shapes-seed*').
         data: a prepared collection with classes.
         ways: numbers of classes an episode; [5, 10] if not given.
         shots: numbers of shapes of each class to learn from; [10, 20] if not given.

@@ -157,8 +157,8 @@ def evaluate_retrieval(
     with any encoder, beside the same encoder untrained.
 
     Args:
-        encoder: a run, an encoder folder, a hub id, or several runs that differ in their seed, as a list or
-            as a quoted pattern ('runs/shapes-seed*').
+        encoder: a run, an encoder folder, hf://owner/name, or several runs that differ in their seed, as
+            a list or a quoted pattern ('runs/shapes-seed*').
         data: a prepared collection with a test split.
         points: points of each cloud; 1,024 or all there are if not given. With fewer than are stored, shapes
             also search themselves by their other points.

@@ -197,8 +197,8 @@ def evaluate_robustness(
     as `prepare` would. Ctrl-C keeps what is done; the same command goes on.
 
     Args:
-        encoder: a run, an encoder folder, a hub id, or several runs that differ in their seed, as a list or
-            as a quoted pattern ('runs/shapes-seed*').
+        encoder: a run, an encoder folder, hf://owner/name, or several runs that differ in their seed, as
+            a list or a quoted pattern ('runs/shapes-seed*').
         data: a prepared collection with classes.
         points: points of each cloud; 1,024 or all there are if not given.
         seeds: repetitions; each draws corruptions, points and folds anew, and a new untrained encoder.

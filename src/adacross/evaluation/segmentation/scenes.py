@@ -244,8 +244,8 @@ def evaluate_semantic_segmentation(
     its own split. Ctrl-C keeps what is done; the same command goes on.
 
     Args:
-        encoder: a run, an encoder folder, a hub id, or several runs that differ in their seed, as a list or
-            as a quoted pattern ('runs/shapes-seed*').
+        encoder: a run, an encoder folder, hf://owner/name, or several runs that differ in their seed, as
+            a list or a quoted pattern ('runs/shapes-seed*').
         data: a prepared collection of S3DIS, or any other with parts.
         as_: crossnet: its optimiser, schedule, points and neighbours; other options given beside it win.
         areas: to hold out, one at a time; [5] if not given, [1, 2, 3, 4, 5, 6] for all.
