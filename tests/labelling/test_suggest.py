@@ -11,7 +11,7 @@ from adacross.cli import main
 from adacross.embeddings import Embeddings
 from adacross.errors import UserError
 from adacross.labelling import propose, suggest
-from adacross.labelling.table import read_labels, update_labels
+from adacross.labelling.table import read_labels
 
 CLASSES = ("bolt", "gear", "nut", "plate")
 
@@ -163,20 +163,6 @@ def test_labels_that_are_no_text_or_not_there(files: tuple[Path, Path]):
     labels.unlink()
     with pytest.raises(UserError, match="header line alone is enough"):
         suggest(str(embeddings), str(labels), "out.csv")
-
-
-def test_what_other_columns_say_stays_when_labels_change(tmp_path: Path):
-    path = tmp_path / "labels.csv"
-    path.write_text("id;class;proposed;confidence;next;note\na;;cup;0.9;;\nb;mug;;;;mine\nc;mug\ne;\n")
-    update_labels(path, {"a": "jar", "d": "mug"})
-    assert path.read_text().splitlines() == [
-        "id,class,proposed,confidence,next,note",
-        "a,jar,cup,0.9,,",
-        "b,,,,,mine",
-        "e,,,,,",  # a shape to be labelled yet
-        "d,mug,,,,",
-    ]
-    assert read_labels(path, ["a", "b", "d", "e"]) == {"a": "jar", "d": "mug"}
 
 
 def test_an_unfinished_line_gives_no_class(tmp_path: Path):

@@ -10,8 +10,9 @@ import numpy as np
 from adacross.console import console
 from adacross.embeddings.table import read_embeddings
 from adacross.errors import UserError
+from adacross.files import locked
 from adacross.labelling.propose import propose
-from adacross.labelling.table import read_labels, write_labels
+from adacross.labelling.table import PATIENCE, read_labels, read_records, write_labels
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -54,7 +55,7 @@ def suggest(
     """Propose a class for every shape from a few labels, and say which shapes to label next.
 
     Fill in the column `class` of what is written, of the rows with a number in `next` first, and give that
-    file as LABELS again.
+    file as LABELS again. Other columns of LABELS are kept.
 
     Args:
         embeddings: what `adacross embed` wrote.
@@ -78,19 +79,23 @@ def suggest(
     with console.status("proposing"):
         found = propose(shapes.features, known, ask=ask)
     place = {int(row): str(number) for number, row in enumerate(found.order, 1)}
-    rows = [
-        {
-            "id": one,
-            "class": given.get(one, ""),
-            "proposed": names[label] if label >= 0 else "",
-            "confidence": f"{confidence:.3f}" if label >= 0 else "",
-            "next": place.get(row, ""),
-        }
-        for row, (one, label, confidence) in enumerate(
-            zip(shapes.ids, found.label, found.confidence, strict=True)
-        )
-    ]
-    write_labels(target, rows)
+    with locked(target, "suggest", wait=PATIENCE):
+        given = read_labels(Path(labels), shapes.ids)  # again: a page may have given some meanwhile
+        stated = read_records(Path(labels))
+        rows = [
+            stated.get(one, {})
+            | {
+                "id": one,
+                "class": given.get(one, ""),
+                "proposed": names[label] if label >= 0 else "",
+                "confidence": f"{confidence:.3f}" if label >= 0 else "",
+                "next": place.get(row, ""),
+            }
+            for row, (one, label, confidence) in enumerate(
+                zip(shapes.ids, found.label, found.confidence, strict=True)
+            )
+        ]
+        write_labels(target, rows)
     if len(names) < 2:
         console.print(f"labels of {len(names)} classes: classes are proposed once there are two.")
     first = Counter(given.values())
@@ -99,6 +104,6 @@ def suggest(
         target,
         len(given),
         sum(rest.values()),
-        {name: (first[name], rest[name]) for name in names},
+        {name: (first[name], rest[name]) for name in sorted({*names, *first})},
         [shapes.ids[row] for row in found.order],
     )

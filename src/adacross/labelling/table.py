@@ -7,18 +7,53 @@
 | proposed | the class that is proposed for it |
 | confidence | of the proposal, 0 to 1 |
 | next | its place among the shapes most worth labelling next, 1 first; empty for all others |
+
+Pages, spreadsheets and `suggest` may all write to one file, so a label is one change to the file as it is
+then. Names that a spreadsheet would take for a formula (`=1+1.off`) are written behind an apostrophe.
 """
 
 import csv
 import io
+import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from adacross.errors import UserError
-from adacross.files import read_bytes, whole_file
+from adacross.files import locked, read_bytes, whole_file
 
 MOST = 256 * 2**20  # bytes of a file of labels
+PATIENCE = 10.0  # seconds to wait for another writer of the file
 _COLUMNS = ("id", "class", "proposed", "confidence", "next")
+_NAMES = ("id", "class", "proposed")  # columns that hold names
+_FORMULA = re.compile(r"'*[=+\-@\t\r]")  # what a spreadsheet computes, and what was quoted for it
+
+
+@dataclass
+class _Table:
+    """The cells of a CSV file, each as it stands there."""
+
+    header: list[str]
+    rows: list[list[str]]
+    delimiter: str = ","
+    encoding: str = "utf-8"
+
+    def records(self) -> list[dict[str, str]]:
+        """Return the rows by column; missing cells are empty, and those beyond the header are left out."""
+        width = len(self.header)
+        full = [row + [""] * (width - len(row)) for row in self.rows]
+        records = [dict(zip(self.header, row, strict=False)) for row in full]
+        return [row | {name: _plain(row[name]) for name in _NAMES if name in row} for row in records]
+
+    def write(self, path: Path) -> None:
+        """Write the file, whole or not at all."""
+        with (
+            whole_file(path) as temporary,
+            temporary.open("w", newline="", encoding=self.encoding) as file,
+        ):
+            writer = csv.writer(file, delimiter=self.delimiter)
+            writer.writerow(self.header)
+            writer.writerows(self.rows)
 
 
 def read_labels(path: Path, ids: Sequence[str]) -> dict[str, str]:
@@ -34,8 +69,73 @@ def read_labels(path: Path, ids: Sequence[str]) -> dict[str, str]:
     Raises:
         UserError: no such file, no such columns, an id that is not there, or one with two classes.
     """
+    return _labels(path, _read(path), ids)
+
+
+def read_records(path: Path) -> dict[str, dict[str, str]]:
+    """Read all columns of a file of labels, by id.
+
+    Raises:
+        UserError: no such file, or no such columns.
+    """
+    return {row["id"]: row for row in _read(path).records()}
+
+
+def write_labels(path: Path, rows: Sequence[Mapping[str, str]]) -> None:
+    """Write rows of the columns above, and of others that they have, whole or not at all."""
+    columns = list(dict.fromkeys((*_COLUMNS, *(name for row in rows for name in row))))
+    cells = [
+        [_quoted(row.get(name, "")) if name in _NAMES else row.get(name, "") for name in columns]
+        for row in rows
+    ]
+    _Table(columns, cells).write(path)
+
+
+def change_label(
+    path: Path, ids: Sequence[str], name: str, kind: str | None, *, create: bool = True
+) -> dict[str, str]:
+    """Give one shape a class in a file of labels, or take it back; everything else in the file stays.
+
+    The file is read, changed and written under its lock, so changes of other programs that use it are kept. A
+    row whose class is taken back and that says nothing else is left out.
+
+    Args:
+        path: the CSV file.
+        ids: the ids that there are.
+        name: the shape's id.
+        kind: its class; None takes it back.
+        create: whether to make the file if it is missing.
+
+    Returns:
+        All classes in the file, by id, as `read_labels` reads them.
+
+    Raises:
+        UserError: the file is no table of labels, cannot be written, is missing although it should not be, or
+            another program keeps its lock; the file is as it was.
+    """
+    with locked(path, "label", wait=PATIENCE):
+        if not (path.exists() or create):
+            raise UserError(f"{path} is gone, and with it the labels in it. Put it back, and try again.")
+        table = _read(path) if path.exists() else _Table(list(_COLUMNS), [])
+        _labels(path, table, ids)
+        own = [row for row, record in zip(table.rows, table.records(), strict=True) if record["id"] == name]
+        column = table.header.index("class")
+        if kind and not own:
+            own = [[_quoted(name) if title == "id" else "" for title in table.header]]
+            table.rows += own
+        for row in own:
+            row.extend([""] * (column + 1 - len(row)))
+            row[column] = _quoted(kind or "")
+            if not kind and not any(cell for cell in row if _plain(cell) != name):
+                table.rows.remove(row)
+        table.write(path)
+        return _labels(path, table, ids)
+
+
+def _labels(path: Path, table: _Table, ids: Sequence[str]) -> dict[str, str]:
+    """The classes in a table, by id, once they are known to be of these shapes."""
     known, found = set(ids), dict[str, str]()
-    for number, row in enumerate(_read(path), 2):
+    for number, row in enumerate(table.records(), 2):
         name, kind = row["id"], row["class"].strip()
         if name not in known:
             raise UserError(
@@ -47,41 +147,22 @@ def read_labels(path: Path, ids: Sequence[str]) -> dict[str, str]:
     return found
 
 
-def write_labels(path: Path, rows: Sequence[Mapping[str, str]]) -> None:
-    """Write rows of the columns above, and of others that they have, whole or not at all."""
-    columns = dict.fromkeys((*_COLUMNS, *(name for row in rows for name in row)))
-    with whole_file(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, list(columns))
-        writer.writeheader()
-        writer.writerows(rows)
+def _quoted(name: str) -> str:
+    return f"'{name}" if _FORMULA.match(name) else name
 
 
-def update_labels(path: Path, given: Mapping[str, str]) -> None:
-    """Write classes by id into a file of labels; its other rows stay, and what its other columns say.
-
-    A row whose class is taken back and that says nothing else is left out.
-
-    Raises:
-        UserError: the file is no table of labels, or cannot be written.
-    """
-    rows: dict[str, dict[str, str]] = {}
-    for row in _read(path) if path.exists() else []:
-        taken_back = row["class"] and row["id"] not in given
-        if not taken_back or any(value for column, value in row.items() if column not in ("id", "class")):
-            rows[row["id"]] = row | {"class": given.get(row["id"], "")}
-    for name, kind in given.items():
-        rows.setdefault(name, {"id": name, "class": kind})
-    write_labels(path, list(rows.values()))
+def _plain(cell: str) -> str:
+    return cell[1:] if cell.startswith("'") and _FORMULA.match(cell) else cell
 
 
-def _read(path: Path) -> list[dict[str, str]]:
-    """The rows of a file of labels, by column."""
+def _read(path: Path) -> _Table:
+    """The cells of a file of labels."""
     try:
-        text = read_bytes(path, MOST).decode("utf-8-sig")
-        header = text.splitlines()[0] if text.strip() else ""
-        rows = list(
-            csv.DictReader(io.StringIO(text), delimiter=";" if header.count(";") else ",", strict=True)
-        )
+        data = read_bytes(path, MOST)
+        text = data.decode("utf-8-sig")
+        first = text.splitlines()[0] if text.strip() else ""
+        delimiter = ";" if ";" in first else ","
+        rows = [row for row in csv.reader(io.StringIO(text), delimiter=delimiter, strict=True) if row]
     except FileNotFoundError:
         raise UserError(
             f"{path} does not exist; expected a CSV file with the columns id and class. "
@@ -89,7 +170,7 @@ def _read(path: Path) -> list[dict[str, str]]:
         ) from None
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise UserError(f"{path} is no readable CSV file in UTF-8 ({error}).") from None
-    if not {"id", "class"} <= set(header.replace('"', "").replace(";", ",").split(",")):
-        raise UserError(f"{path} begins with {header[:80]!r}; expected a header line with id and class.")
-    # cells beyond the header lie under None, missing ones are None
-    return [{name: value or "" for name, value in row.items() if name is not None} for row in rows]
+    header = rows[0] if rows else []
+    if header.count("id") != 1 or header.count("class") != 1:
+        raise UserError(f"{path} begins with {first[:80]!r}; expected a header line with id and class.")
+    return _Table(header, rows[1:], delimiter, "utf-8-sig" if data.startswith(b"\xef\xbb\xbf") else "utf-8")

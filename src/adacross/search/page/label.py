@@ -1,6 +1,7 @@
 """The part "Label": the shapes most worth a label, with the class that is proposed for each."""
 
 from collections.abc import Callable
+from typing import Any, TypeVar
 
 from nicegui import run, ui
 
@@ -9,6 +10,7 @@ from adacross.search.index import SearchIndex
 from adacross.search.page.labels import Labels
 from adacross.search.page.parts import button, card, text
 
+T = TypeVar("T")
 ASK = 12  # shapes at a time
 
 
@@ -54,8 +56,9 @@ class LabelPart:
         with self.grid, ui.element("div").classes("waiting"):
             ui.spinner(size="2rem")
             text("p", "Proposing …")
-        answer = await run.io_bound(self.labels.propose, ASK)
-        if answer is None:  # the server is being stopped
+        answer = await self._tried(self.labels.propose, ASK)
+        if answer is None:  # the page says why, or the server is being stopped
+            self.grid.clear()
             return
         found, names = answer
         self.grid.clear()
@@ -96,7 +99,7 @@ class LabelPart:
     async def _give(self, i: int, name: str | None, figure: ui.element) -> None:
         """Label a shape; when the dozen is done, propose the next."""
         labels = self.labels
-        if labels is None or name is None or not self._tried(lambda: labels.give(i, name)):
+        if labels is None or name is None or await self._tried(labels.give, i, name) is None:
             return
         self.waiting.discard(i)
         figure.clear()
@@ -109,9 +112,9 @@ class LabelPart:
         if not self.waiting:
             await self.propose()
 
-    def _take_back(self, i: int, figure: ui.element) -> None:
+    async def _take_back(self, i: int, figure: ui.element) -> None:
         labels = self.labels
-        if labels is None or not self._tried(lambda: labels.take_back(i)):
+        if labels is None or await self._tried(labels.take_back, i) is None:
             return
         self.waiting.add(i)
         figure.delete()
@@ -119,16 +122,17 @@ class LabelPart:
             self._card(i, None, 0.0)
         self._say()
 
-    def _tried(self, change: Callable[[], None]) -> bool:
-        """Whether the file could be written; if not, the page says why."""
+    async def _tried(self, work: Callable[..., T], *given: Any) -> T | None:
+        """Return what work on the file returned; None if it failed, and then the page says why."""
+        trouble = ""
         try:
-            change()
+            return await run.io_bound(work, *given)  # None if the server is being stopped
         except UserError as error:
-            self.trouble.set_text(str(error))
-            self.trouble.set_visibility(True)
-            return False
-        self.trouble.set_visibility(False)
-        return True
+            trouble = str(error)
+            return None
+        finally:
+            self.trouble.set_text(trouble)
+            self.trouble.set_visibility(bool(trouble))
 
     def _say(self) -> None:
         if self.labels is None:

@@ -7,18 +7,22 @@ import numpy as np
 
 from adacross.errors import UserError
 from adacross.labelling.propose import Proposal, propose
-from adacross.labelling.table import read_labels, update_labels
+from adacross.labelling.table import change_label, read_labels
 from adacross.search.index import SearchIndex
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class Labels:
     """Classes by shape's id, and where they are written.
+
+    Other pages and programs may write to the file, too: a change is made to the file as it is then, and what
+    it holds is read again.
 
     Attributes:
         path: the CSV file.
         index: of the shapes that are labelled.
-        given: changed by `give` and `take_back` only, which write the file.
+        given: what the file held when it was last read or written; replaced as a whole, never changed, since
+            several threads read it.
     """
 
     path: Path
@@ -39,33 +43,39 @@ class Labels:
         """The collection's own classes and those that were given."""
         return sorted({*self.index.collection.info.classes, *self.given.values()})
 
-    def give(self, i: int, name: str) -> None:
-        """Label shape `i`, and write the file.
+    def give(self, i: int, name: str) -> dict[str, str]:
+        """Label shape `i` in the file, and return all labels there.
 
         Raises:
-            UserError: a name of nothing, or a file that cannot be written; then the label is not given.
+            UserError: an empty name, or a file that cannot be read or written; then the label is not given.
         """
         if not name.strip():
             raise UserError("the class has no name; choose one, or type a new one.")
-        self._change(self.given | {self.index.collection.ids[i]: name.strip()})
+        return self._change(i, name.strip())
 
-    def take_back(self, i: int) -> None:
-        """Forget the label of shape `i`, and write the file.
+    def take_back(self, i: int) -> dict[str, str]:
+        """Take the label of shape `i` out of the file, and return all labels there.
 
         Raises:
-            UserError: the file cannot be written; then the label stays.
+            UserError: the file cannot be read or written; then the label stays.
         """
-        own = self.index.collection.ids[i]
-        self._change({name: kind for name, kind in self.given.items() if name != own})
+        return self._change(i, None)
 
     def propose(self, ask: int) -> tuple[Proposal, list[str]]:
-        """What the labels say of all shapes, and the names of the classes that the proposal numbers."""
-        names = sorted(set(self.given.values()))
+        """What the file's labels say of all shapes, and the names of the classes that the proposal numbers.
+
+        Raises:
+            UserError: the file cannot be read any more.
+        """
         ids = self.index.collection.ids
-        known = [names.index(self.given[one]) if one in self.given else -1 for one in ids]
+        if self.given or self.path.exists():
+            self.given = read_labels(self.path, ids)
+        given = self.given
+        names = sorted(set(given.values()))
+        known = [names.index(given[one]) if one in given else -1 for one in ids]
         return propose(self.index.features.own, np.array(known, dtype=np.int64), ask=ask), names
 
-    def _change(self, given: dict[str, str]) -> None:
-        update_labels(self.path, given)
-        self.given.clear()
-        self.given.update(given)
+    def _change(self, i: int, kind: str | None) -> dict[str, str]:
+        ids = self.index.collection.ids
+        self.given = change_label(self.path, ids, ids[i], kind, create=not self.given)
+        return self.given
