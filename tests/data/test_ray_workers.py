@@ -106,11 +106,30 @@ def test_no_such_cluster(address: str, tmp_path: Path) -> None:
     assert time.monotonic() - start < 10
 
 
-def test_this_machine_alone(meshes: Path, by_processes: Path, tmp_path: Path, small_shards: None) -> None:
+def test_this_machine_alone(
+    meshes: Path, by_processes: Path, tmp_path: Path, small_shards: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
     assert not ray.is_initialized()
     options = [f"--{name}={value}" for name, value in SMALL.items()]
     collection = str(tmp_path / "c")
+    shutdown, listening = ray.shutdown, set[tuple[str, str]]()
+
+    def noted() -> None:
+        """What listens where, while Ray and its workers are still there."""
+        every = [psutil.Process(), *psutil.Process().children(recursive=True)]
+        for process in every:
+            found = (one for one in process.net_connections("inet") if one.status == psutil.CONN_LISTEN)
+            listening.update((process.name().partition(":")[0], one.laddr.ip) for one in found)
+        shutdown()
+
+    monkeypatch.setattr(ray, "shutdown", noted)
+    before = dict(os.environ)
     assert main(["prepare", str(meshes), collection, "--engine", "ray", "--workers", "1", *options]) == 0
+    assert {address.removeprefix("::ffff:") for _, address in listening} == {"127.0.0.1"}
+    assert {name for name, _ in listening} >= {"gcs_server", "raylet", "ray"}
+    assert {name for name in os.environ if "CLUSTER" in name} == {
+        name for name in before if "CLUSTER" in name
+    }
     assert content(tmp_path / "c") == content(by_processes)
     assert not ray.is_initialized()
     assert all_end(psutil.Process().children(recursive=True))

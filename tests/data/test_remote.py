@@ -299,17 +299,6 @@ def test_a_listing_does_not_lead_to_another_address(
     assert {Path(path).parent for path in got} == {Path("/bucket/toy")}
 
 
-def test_no_home_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
-    def homeless(self: Path) -> Path:
-        raise RuntimeError("Could not determine home directory.")
-
-    monkeypatch.delenv("ADACROSS_CACHE")
-    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
-    monkeypatch.setattr(Path, "expanduser", homeless)
-    with pytest.raises(UserError, match=r"no home folder .* ADACROSS_CACHE"):
-        remote.cache_folder()
-
-
 def test_s3_says_what_is_wrong(s3: str, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(
         UserError, match=r"s3://nobody/toy does not exist \(The specified bucket does not exist"

@@ -259,6 +259,81 @@ def test_a_foreign_name_is_refused(served: Served) -> None:
         urllib.request.urlopen(f"{served.address}/picture/100000", timeout=20)
 
 
+def answer(address: str, data: bytes | None = None, **headers: str) -> tuple[int, dict[str, str], bytes]:
+    """Status, headers and body of what the server says."""
+    given = {name.replace("_", "-"): value for name, value in headers.items()}
+    try:
+        with urllib.request.urlopen(urllib.request.Request(address, data, given), timeout=20) as found:
+            return found.status, {name.lower(): value for name, value in found.headers.items()}, found.read()
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, {name.lower(): value for name, value in error.headers.items()}, error.read()
+
+
+SOCKET = "/_nicegui_ws/socket.io/?EIO=4&transport=polling"
+
+
+@pytest.mark.parametrize("origin", ["http://evil.example", "null", "http://127.0.0.1:1", "http://127.0.0.1"])
+def test_other_sites_are_refused(origin: str, served: Served) -> None:
+    for path, data in (
+        (SOCKET, None),
+        ("/", None),
+        ("/picture/1", None),
+        ("/_nicegui/client/x/upload/1", b"x"),
+    ):
+        status, headers, _ = answer(served.address + path, data, Origin=origin)
+        assert status == 403
+        assert "access-control-allow-origin" not in headers
+    status, headers, body = answer(served.address + SOCKET, Origin=served.address)
+    assert status == 200
+    assert body.startswith(b"0{")
+    assert headers["access-control-allow-origin"] == served.address
+
+
+def test_a_socket_of_another_site_is_refused(served: Served) -> None:
+    """As a browser opens it, without asking first."""
+    host, port = served.address.removeprefix("http://").split(":")
+    for origin, status in (("http://evil.example", b"403"), (served.address, b"101")):
+        lines = (
+            "GET /_nicegui_ws/socket.io/?EIO=4&transport=websocket HTTP/1.1", f"Host: {host}:{port}",
+            f"Origin: {origin}", "Upgrade: websocket", "Connection: Upgrade", "Sec-WebSocket-Version: 13",
+            "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==", "", "",
+        )  # fmt: skip
+        with socket.create_connection((host, int(port)), timeout=20) as line:
+            line.sendall("\r\n".join(lines).encode())
+            assert line.recv(1000).split()[1] == status
+
+
+def test_another_site_may_link_to_the_page_alone(served: Served) -> None:
+    """What browsers say of an image, a frame and a script of another site; and of a link there."""
+    for mode, kind, status in (
+        ("no-cors", "image", 403), ("no-cors", "script", 403), ("navigate", "iframe", 403),
+        ("cors", "empty", 403), ("navigate", "document", 200),
+    ):  # fmt: skip
+        for site in ("cross-site", "same-site"):
+            said = {"Sec_Fetch_Site": site, "Sec_Fetch_Mode": mode, "Sec_Fetch_Dest": kind}
+            assert answer(served.address, **said)[0] == status
+    own = {"Sec_Fetch_Site": "same-origin", "Sec_Fetch_Mode": "no-cors", "Sec_Fetch_Dest": "image"}
+    assert answer(f"{served.address}/picture/1", **own)[0] == 200
+
+
+def test_every_answer_forbids_frames_and_guesses(served: Served) -> None:
+    for path in ("/", "/picture/1", "/picture/100000", "/nothing", "/favicon.ico", SOCKET):
+        _, headers, _ = answer(served.address + path)
+        assert headers["x-frame-options"] == "DENY"
+        assert headers["content-security-policy"] == "frame-ancestors 'none'"
+        assert headers["x-content-type-options"] == "nosniff"
+        assert headers["referrer-policy"] == "no-referrer"
+        assert headers["cross-origin-resource-policy"] == "same-origin"
+
+
+def test_unknown_paths_build_no_page(served: Served) -> None:
+    for path in ("/nothing", "/nothing/at/all", "/_nicegui/nothing", "/docs", "/index.html", "/picture/"):
+        status, headers, body = answer(served.address + path)
+        assert (status, len(body) < 100) == (404, True), path
+        assert headers["content-type"].startswith("text/plain")
+
+
 def test_the_map_shows_and_opens_shapes(opened: Opened, toy_collection: Collection) -> None:
     page = opened.page
     page.get_by_role("tab", name="Map").click()

@@ -121,7 +121,10 @@ def _connected(ray: Any, address: str | None, workers: int | None) -> Iterator[N
         if place == "local":
             os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # Ray's makers need no report
             os.environ.setdefault("RAY_worker_niceness", "0")  # as polite as the local engine, not more
-            ray.init("local", num_cpus=workers, object_store_memory=STORE, include_dashboard=False, **quiet)
+            with _loopback():
+                ray.init(
+                    "local", num_cpus=workers, object_store_memory=STORE, include_dashboard=False, **quiet
+                )
         else:
             _check_reachable(place)
             ray.init(place, **quiet)
@@ -136,6 +139,28 @@ def _connected(ray: Any, address: str | None, workers: int | None) -> Iterator[N
         yield
     finally:
         ray.shutdown()
+
+
+@contextmanager
+def _loopback() -> Iterator[None]:
+    """Let the Ray that is started meanwhile listen at 127.0.0.1 alone, instead of at every address.
+
+    `_node_ip_address="127.0.0.1"` does not: Ray puts the address that others reach in its place. Ray's own
+    setting is the one by which it spares Windows and macOS the questions of their firewalls. This process has
+    read it at import; the processes that Ray starts read the environment.
+    """
+    from ray._private import ray_constants
+
+    name, before = ray_constants.ENABLE_RAY_CLUSTERS_ENV_VAR, ray_constants.ENABLE_RAY_CLUSTER
+    said = os.environ.get(name)
+    os.environ[name], ray_constants.ENABLE_RAY_CLUSTER = "0", False
+    try:
+        yield
+    finally:
+        ray_constants.ENABLE_RAY_CLUSTER = before
+        os.environ.pop(name)
+        if said is not None:
+            os.environ[name] = said
 
 
 def _check_reachable(place: str) -> None:

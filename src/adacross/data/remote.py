@@ -96,16 +96,9 @@ def local_target(place: str) -> Path:
 
 
 def cache_folder() -> Path:
-    """Return where copies lie: `ADACROSS_CACHE`, or the folder `adacross` in the user's cache folder.
-
-    Raises:
-        UserError: neither is known.
-    """
-    home = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    try:
-        return Path(os.environ.get(CACHE) or Path(home) / "adacross").expanduser() / "collections"
-    except RuntimeError:
-        raise UserError(f"there is no home folder to keep copies in. Name a folder in {CACHE}.") from None
+    """Return where copies lie: `ADACROSS_CACHE`, or the folder `adacross` in the user's cache folder."""
+    home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(os.environ.get(CACHE) or Path(home) / "adacross").expanduser() / "collections"
 
 
 def local_folder(place: str | Path) -> Path:

@@ -14,6 +14,13 @@ from adacross.search.index import SearchIndex
 LARGEST = 64 * 2**20  # bytes of an uploaded file
 _FORM = 64 * 2**10  # what a form adds to its file
 _PORTS = 50  # tried from the one that was asked for
+_HEADERS = (  # of every answer: in no frame, of the type it says, and not for other sites
+    (b"x-frame-options", b"DENY"),
+    (b"content-security-policy", b"frame-ancestors 'none'"),
+    (b"x-content-type-options", b"nosniff"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"cross-origin-resource-policy", b"same-origin"),
+)
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -21,10 +28,12 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 
-class LimitUploads:
-    """Refuses requests that bring more than a file may have, before anybody reads them.
+class Guard:
+    """Refuses requests of other sites, and uploads that are too large, before anybody reads them.
 
-    The browser refuses such files first; this holds for whatever does not ask the browser.
+    A page of another site can make the browser in which it is open ask any address of this machine. `Origin`
+    must be the address that is asked (`Host`), and by `Sec-Fetch-Site` another site may link to the page, but
+    not load it as an image, a script or a frame. Programs other than browsers send neither.
     """
 
     def __init__(self, app: App, most: int) -> None:
@@ -33,15 +42,38 @@ class LimitUploads:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on, or answer it."""
-        if scope["type"] == "http" and scope["method"] in ("POST", "PUT"):
-            length = dict(scope["headers"]).get(b"content-length", b"")
+
+        async def guarded(message: MutableMapping[str, Any]) -> None:
+            if message["type"] == "http.response.start":
+                message["headers"] = [*message.get("headers", ()), *_HEADERS]
+            await send(message)
+
+        refusal = self._refusal(scope) if scope["type"] in ("http", "websocket") else None
+        if refusal is None:
+            await self.app(scope, receive, guarded)
+        elif scope["type"] == "websocket":
+            await send({"type": "websocket.close", "code": 1008})  # answered with 403 before it is open
+        else:
+            status, words = refusal
+            headers = [(b"content-type", b"text/plain"), (b"connection", b"close")]
+            await guarded({"type": "http.response.start", "status": status, "headers": headers})
+            await guarded({"type": "http.response.body", "body": words.encode()})
+
+    def _refusal(self, scope: Scope) -> tuple[int, str] | None:
+        """Return the status and the reason of a refusal, None for a request that may pass."""
+        given: dict[bytes, bytes] = dict(scope["headers"])
+        host = given.get(b"host", b"").lower()
+        for name, value in scope["headers"]:
+            if name == b"origin" and value.lower().partition(b"://")[2] != host:
+                return 403, "expected a request of this page, not of another site."
+        opened = given.get(b"sec-fetch-mode") == b"navigate" and given.get(b"sec-fetch-dest") == b"document"
+        if given.get(b"sec-fetch-site") in (b"cross-site", b"same-site") and not opened:
+            return 403, "expected a request of this page, not of another site."
+        if scope.get("method") in ("POST", "PUT"):
+            length = given.get(b"content-length", b"")
             if not length.isdigit() or int(length) > self.most:
-                text = f"expected a file of at most {self.most // 2**20} MB.".encode()
-                headers = [(b"content-type", b"text/plain"), (b"connection", b"close")]
-                await send({"type": "http.response.start", "status": 413, "headers": headers})
-                await send({"type": "http.response.body", "body": text})
-                return
-        await self.app(scope, receive, send)
+                return 413, f"expected a file of at most {self.most // 2**20} MB."
+        return None
 
 
 def serve(index: SearchIndex, *, host: str, port: int, labels: Path | None, browser: bool) -> None:
@@ -64,7 +96,7 @@ def serve(index: SearchIndex, *, host: str, port: int, labels: Path | None, brow
         )
     from nicegui import app, ui
     from starlette.middleware.trustedhost import TrustedHostMiddleware
-    from starlette.responses import Response
+    from starlette.responses import PlainTextResponse, Response
 
     from adacross.search.page.frame import build_page
     from adacross.search.page.labels import Labels
@@ -74,7 +106,14 @@ def serve(index: SearchIndex, *, host: str, port: int, labels: Path | None, brow
     address = f"http://{'localhost' if host == '0.0.0.0' else host}:{free}"
     if host in ("127.0.0.1", "localhost"):  # a foreign site must not reach the page under its own name
         app.add_middleware(TrustedHostMiddleware, allowed_hosts=["127.0.0.1", "localhost"])
-    app.add_middleware(LimitUploads, most=LARGEST + _FORM)
+    app.add_middleware(Guard, most=LARGEST + _FORM)
+
+    @ui.page("/")
+    def page() -> None:
+        build_page(index, kept)
+
+    # NiceGUI would build a page to say that there is none.
+    app.add_exception_handler(404, lambda request, error: PlainTextResponse("nothing is here.", 404))
 
     @app.get("/picture/{i}")
     def picture(i: int) -> Response:
@@ -86,7 +125,6 @@ def serve(index: SearchIndex, *, host: str, port: int, labels: Path | None, brow
     app.on_startup(lambda: console.print(f"{index.collection.info.name}: {address}   (Ctrl-C ends)"))
     try:
         ui.run(
-            lambda: build_page(index, kept),
             host=host,
             port=free,
             title=f"{index.collection.info.name} · adacross search",
