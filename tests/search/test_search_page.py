@@ -334,6 +334,17 @@ def test_unknown_paths_build_no_page(served: Served) -> None:
         assert headers["content-type"].startswith("text/plain")
 
 
+def test_pages_that_have_gone_are_given_back(own_run: Path, toy_collection: Collection) -> None:
+    child = Path(__file__).with_name("page_child.py")
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST")}
+    done = subprocess.run(
+        [sys.executable, str(child), str(toy_collection.folder), str(own_run)],
+        env=environment, capture_output=True, text=True, timeout=200, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1] == "5 0"
+
+
 def test_the_map_shows_and_opens_shapes(opened: Opened, toy_collection: Collection) -> None:
     page = opened.page
     page.get_by_role("tab", name="Map").click()

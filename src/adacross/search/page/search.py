@@ -5,6 +5,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from time import perf_counter
+from weakref import WeakMethod
 
 import numpy as np
 from jaxtyping import UInt8
@@ -52,13 +53,14 @@ class SearchPart:
 
     def _controls(self) -> None:
         pictures = self.index.knows_pictures
+        # FastAPI keeps an upload's route, and with it the handlers, when the page has gone. They refer to
+        # this part weakly, or the page would be kept, too.
+        uploaded, rejected = WeakMethod(self._uploaded), WeakMethod(self._rejected)
         upload = ui.upload(
             auto_upload=True,
             max_file_size=LARGEST,
-            on_upload=self._uploaded,
-            on_rejected=lambda: self._wrong(
-                f"That file is larger than {LARGEST // 2**20} MB, the most that a query may have."
-            ),
+            on_upload=lambda event: (handler := uploaded()) and handler(event),
+            on_rejected=lambda: (handler := rejected()) and handler(),
         ).classes("uploader")
         kinds = "a picture, a mesh or a cloud" if pictures else "a mesh or a cloud"
         upload.add_slot("header", _DROP.format(kinds=kinds))
@@ -101,6 +103,9 @@ class SearchPart:
         side = self.index.picture_side
         query = read_query(path, points=self.index.points, size=side, up=up, name=name, timeout=_PATIENCE)
         return self.index.encoded(query)
+
+    def _rejected(self) -> None:
+        self._wrong(f"That file is larger than {LARGEST // 2**20} MB, the most that a query may have.")
 
     def _wrong(self, words: str) -> None:
         self.trouble.set_text(words)
