@@ -1,6 +1,7 @@
 """Collections as Parquet and back: the same in every value, and nothing damaged or hostile gets through."""
 
 import json
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -15,6 +16,7 @@ import yaml
 from adacross import UserError, fetch, share
 from adacross.data.collection import Collection
 from adacross.data.prepare import prepare
+from adacross.files import locked
 from adacross.sharing import to_parquet
 
 TRAIN = "data/train-00000-of-00001.parquet"
@@ -133,6 +135,42 @@ def test_targets_that_are_there(toy_collection, shared, tmp_path):
         fetch(str(shared), str(tmp_path / "back"))
     fetch(str(shared), str(tmp_path / "back"), overwrite=True)
     assert len(Collection.open(tmp_path / "back")) == len(toy_collection)
+
+
+def test_what_is_fetched_is_on_the_disk_before_it_has_its_name(shared, tmp_path, monkeypatch):
+    settled = {}
+    sync = os.fsync
+
+    def noted(handle: int) -> None:
+        settled[os.fstat(handle).st_ino] = (tmp_path / "back").exists()
+        sync(handle)
+
+    monkeypatch.setattr(os, "fsync", noted)
+    fetch(str(shared), str(tmp_path / "back"))
+    files = list((tmp_path / "back").iterdir())
+    assert len(files) == 7
+    assert [settled.get(path.stat().st_ino) for path in files] == 7 * [False]
+
+
+def test_files_that_come_meanwhile_are_kept(toy_collection, shared, tmp_path, monkeypatch):
+    target = tmp_path / "there"
+
+    def meanwhile(*_: object) -> None:
+        target.mkdir()
+        (target / "letter.txt").write_text("dear")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("adacross.sharing.from_parquet.read_parquet", meanwhile)
+        with pytest.raises(UserError, match="there exists and is not a collection"):
+            fetch(str(shared), str(target))
+    shutil.rmtree(target)
+    with monkeypatch.context() as patch:
+        patch.setattr("adacross.sharing.command._write", meanwhile)
+        with pytest.raises(UserError, match="there exists; choose a new or empty folder"):
+            share(str(toy_collection.folder), "owner/toy", dry_run=str(target))
+    assert [path.name for path in target.iterdir()] == ["letter.txt"]
+    with locked(tmp_path / "back", "prepare"), pytest.raises(UserError, match="in use: adacross prepare"):
+        fetch(str(shared), str(tmp_path / "back"))
 
 
 def edit(name: str, change: Callable[[dict], None]) -> Callable[[Path], None]:

@@ -14,7 +14,7 @@ from adacross.data.prepare import check_target
 from adacross.data.remote import is_url, local_folder, local_target
 from adacross.data.summary import escape
 from adacross.errors import UserError
-from adacross.files import whole_folder
+from adacross.files import locked, whole_folder
 from adacross.sharing.layout import SHARDS
 from adacross.sharing.markdown import check_license
 
@@ -94,10 +94,10 @@ def share(
     kind = _kind(folder, source)
     if dry_run is not None:
         target = local_target(dry_run)
-        if target.exists() and (target.is_file() or any(target.iterdir())):
-            raise UserError(f"{target} exists; choose a new or empty folder.")
-        with whole_folder(target) as temporary:
+        _check_empty(target)
+        with locked(target, "share"), whole_folder(target) as temporary:
             _write(folder, kind, name, license, temporary)
+            _check_empty(target)
         return Shared(name, kind, None, target, _sizes(target))
     hub.check_login()
     with TemporaryDirectory(prefix="adacross-share-") as work:
@@ -137,8 +137,22 @@ def fetch(name: str, folder: str, *, overwrite: bool = False) -> CollectionInfo:
         if not hub.is_hub_id(name.removeprefix(hub.SCHEME)):
             raise UserError(f"{name} is no folder here, and no name on the hub; expected owner/name.")
         shared = hub.download(name, "dataset", [DESCRIPTION, SHARDS, _DATA])
-    with whole_folder(target) as temporary:
-        return read_parquet(shared, temporary)
+    with locked(target, "fetch"), whole_folder(target) as temporary:
+        info = read_parquet(shared, temporary)
+        check_target(
+            target, overwrite
+        )  # the download may have taken hours, and somebody's files may be there
+    return info
+
+
+def _check_empty(target: Path) -> None:
+    """Refuse to write over files.
+
+    Raises:
+        UserError: `target` is a file, or a folder that holds anything.
+    """
+    if target.exists() and (target.is_file() or any(target.iterdir())):
+        raise UserError(f"{target} exists; choose a new or empty folder.")
 
 
 def _kind(folder: Path, source: str) -> hub.Kind:
