@@ -43,6 +43,61 @@ def test_every_command_has_help_with_examples(capsys: pytest.CaptureFixture[str]
     assert f"adacross {name}" in out
 
 
+def test_a_familys_tasks(capsys: pytest.CaptureFixture[str]):
+    tasks = [name.split()[1] for name in COMMANDS if name.startswith("evaluate ")]
+    code, out, _ = typed(capsys, "evaluate", "--help")
+    assert code == 0
+    assert all(f"\n  evaluate {task} " in out for task in tasks)
+    assert "prepare" not in out
+    for words in (["evaluate", "-h"], ["help", "evaluate"], ["evaluate", "--help", "linear"]):
+        assert typed(capsys, *words)[:2] == (0, out)
+    code, _, err = typed(capsys, "evaluate")
+    assert code == 2
+    assert err.startswith("adacross: evaluate needs a task. Valid: linear, few-shot")
+    code, out, _ = typed(capsys, "help", "evaluate", "linear")
+    assert code == 0
+    assert out == typed(capsys, "evaluate", "linear", "--help")[1]
+    assert typed(capsys, "help")[:2] == typed(capsys, "--help")[:2]
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("help evalute", "Did you mean 'evaluate'?"),
+        ("help evaluate liner", "Did you mean 'linear'?"),
+        ("evaluate liner --help", "Did you mean 'linear'?"),
+        ("pretrain x --epochs many", "--epochs is 'many'; expected a whole number."),
+        ("pretrain x --validation-fraction a", "--validation_fraction is 'a'; expected a number."),
+        ("pretrain x --device gpu", "--device is 'gpu'; expected 'auto', 'cpu' or 'cuda'."),
+        ("pretrain x --encoder_args {a", """expected names with values, such as '{"k": 20}'."""),
+        ("prepare a b --size 1e9", "--size is '1000000000.0'; expected a whole number."),
+        ("embed a b c --up q", "--up is 'q'; expected 'x', 'y' or 'z'."),
+        (
+            "evaluate few-shot a b --ways 5",
+            "--ways is '5'; expected a list of whole numbers, such as '[5, 10]'.",
+        ),
+        ("evaluate few-shot a b --ways [a]", "expected a list of whole numbers"),
+        ("evaluate fine-tune a b --fractions x", "expected a list of numbers, such as '[0.1, 0.5]'."),
+        ("search a b --classes chair", "expected a list of texts, such as '[chair, table]'."),
+        ("evaluate linear a b --as foo", "--as is 'foo'; expected 'crosspoint', 'crossnet'"),
+        ("inspect", "the argument path is missing."),
+        ("suggest a b c d", "unknown argument 'd'."),
+        ("pretrain x --epoch-count 3", "Did you mean --epochs?"),
+        ("demo --seeds", "--seeds"),
+        ("search a b --no-browser maybe", "unknown argument 'maybe'"),
+    ],
+)
+def test_an_argument_that_cannot_be_read_is_one_sentence(
+    capsys: pytest.CaptureFixture[str], words: str, message: str
+):
+    code, _, err = typed(capsys, *words.split())
+    assert code == 2
+    assert message in err
+    assert len(err.splitlines()) == 1
+    for python in ("<class", "NoneType", "typing", "Union", "usage:", "None"):
+        assert python not in err
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [

@@ -1,6 +1,7 @@
 """What is handed out: the wheel and the source archive, built and looked into."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -82,3 +83,22 @@ def test_source_archive_builds_the_same_wheel(wheel: zipfile.ZipFile, tmp_path: 
     shutil.rmtree(source / "tests")  # they are no part of it
     (tmp_path / "again").mkdir()
     assert names(zipfile.ZipFile(build(source, "wheel", tmp_path / "again"))) == names(wheel)
+
+
+def test_nobody_is_told_to_install_a_name_that_anybody_could_register():
+    """`pip install adacross` asks the index for a package that is not ours: everything says `'.[app]'`."""
+    asks = re.compile(
+        r"(pipx?|uv|uvx)\b[^\n|;&`]*?\s['\"]?adacross(\[|['\"`](?!s\b)|\s*$|==|[<>~]=)", re.MULTILINE
+    )
+    places = [ROOT / "src", ROOT / "docs", ROOT / "examples", ROOT / "benchmarks", *ROOT.glob("*.md")]
+    files = [path for place in places for path in ([place] if place.is_file() else place.rglob("*"))]
+    kept = [
+        path for path in [*files, ROOT / "Makefile"] if path.suffix in (".md", ".py", ".ipynb", ".html", "")
+    ]
+    found = [path for path in kept if path.is_file() and asks.search(path.read_text(encoding="utf-8"))]
+    assert len(kept) > 200
+    assert found == []
+    for told in ("pip install 'adacross[app]'", "pip install adacross", "pipx run adacross\n"):
+        assert asks.search(told)
+    for told in ("pip install '.[app]'", "pip install .", "pip wheel . and adacross demo"):
+        assert not asks.search(told)

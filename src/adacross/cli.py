@@ -2,53 +2,30 @@
 
 import json
 import os
+import re
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import is_dataclass
+from difflib import get_close_matches
 from importlib import import_module
 from inspect import signature
+from io import TextIOWrapper
 from itertools import zip_longest
-from typing import Any, get_type_hints
+from pathlib import Path
+from typing import Any, NoReturn, get_type_hints
 
-from adacross.commands import COMMANDS
-from adacross.errors import UserError, one_of
+from adacross.commands import COMMANDS, overview, split_command, tasks
+from adacross.errors import UserError, shortened
 
-
-def overview() -> str:
-    """What `adacross --help` says."""
-    width = max(map(len, COMMANDS))
-    lines = [f"  {name:<{width}}  {command.summary}" for name, command in COMMANDS.items()]
-    return "\n".join(
-        [
-            "usage: adacross COMMAND ...",
-            "",
-            "A folder of unlabelled 3-D shapes in, an encoder that understands them out.",
-            "",
-            *lines,
-            "",
-            "adacross COMMAND --help tells a command's options; adacross --version the version.",
-        ]
-    )
-
-
-def split_command(arguments: Sequence[str]) -> tuple[str, list[str]]:
-    """Separate the command's words from its arguments.
-
-    Raises:
-        UserError: there is no such command; lists those there are.
-    """
-    words = [word for word in arguments[:2] if not word.startswith("-")]
-    for count in (2, 1):
-        name = " ".join(words[:count])
-        if name in COMMANDS:
-            return name, list(arguments[len(name.split()) :])
-    first = words[0] if words else arguments[0]
-    family = [name for name in COMMANDS if name.startswith(f"{first} ")]
-    if family:
-        given = words[1] if len(words) > 1 else ""
-        one_of(f"{first} task", given, [name.split()[1] for name in family])
-    one_of("command", first, COMMANDS)
-    raise UserError(f"unknown command {first!r}.")
+_HELP = ("-h", "--help")
+_WRITTEN = {  # types that a shell's words have to be put together for
+    "a list of whole numbers": "[5, 10]",
+    "a list of numbers": "[0.1, 0.5]",
+    "a list of texts": "[chair, table]",
+    "names with values": '{"k": 20}',
+}
+LONGEST_MESSAGE = 4000  # characters of an error
 
 
 def _underscores(argument: str) -> str:
@@ -96,6 +73,10 @@ def run(name: str, arguments: Sequence[str]) -> Any:
 
     A function whose one parameter is a dataclass of options takes that dataclass's fields as flags, and
     `--config FILE` with any of them.
+
+    Raises:
+        SystemExit: an argument is missing, unknown, or not of its type; says so.
+        UserError: as the command.
     """
     from argparse import RawDescriptionHelpFormatter
 
@@ -109,15 +90,25 @@ def run(name: str, arguments: Sequence[str]) -> Any:
         def format_help(self) -> str:
             return super().format_help().replace("--as_ ", "--as ").replace("as_: ", "as: ")
 
+    class Parser(ArgumentParser):
+        """Says in a sentence where it cannot read an argument."""
+
+        def error(self, message: str, ex: Exception | None = None) -> NoReturn:
+            named = [one for action in self._actions for one in action.option_strings]
+            known = [_flag(one[2:]) for one in named if one.startswith("--")]
+            _say(f"{_sentence(message, flags, known)} See: adacross {name} --help")
+            raise SystemExit(2)
+
     command = COMMANDS[name]
     module, _, attribute = command.function.partition(":")
     function: Callable[..., Any] = getattr(import_module(module), attribute)
     hints = get_type_hints(function)
     parameters = [hints[parameter] for parameter in signature(function).parameters]
     options: Any = parameters[0] if len(parameters) == 1 and is_dataclass(parameters[0]) else None
+    flags = get_type_hints(options) if options else hints
     summary = (function.__doc__ or "").split("\n", 1)[0]
     examples = "\n".join(("examples:", *(f"  {example}" for example in command.examples)))
-    parser = ArgumentParser(
+    parser = Parser(
         prog=f"adacross {name}", description=f"{summary}\n\n{examples}", formatter_class=HelpFormatter
     )
     if options is None:
@@ -128,7 +119,6 @@ def run(name: str, arguments: Sequence[str]) -> Any:
         )
         parser.add_class_arguments(options, as_positional=True, fail_untyped=True)
     given = _gathered(list(arguments)) if command.gathers else arguments
-    flags = get_type_hints(options) if options else hints
     switches = [flag for flag, kind in flags.items() if kind is bool]
     typed = _with_recipes(_spoken_out([_underscores(argument) for argument in given], switches))
     values = parser.parse_args(typed).as_dict()
@@ -143,6 +133,38 @@ def run(name: str, arguments: Sequence[str]) -> Any:
     return function(options(**values)) if options else function(**values)
 
 
+def _sentence(message: str, kinds: Mapping[str, Any], known: Sequence[str]) -> str:
+    """What jsonargparse says about an argument, without its words for Python's types.
+
+    Args:
+        message: jsonargparse's.
+        kinds: the arguments' types, by name.
+        known: the flags that there are.
+    """
+    from adacross.training.values import described
+
+    text = " ".join(message.split())
+    key = re.match(r'Parser key "([^"]*)":', text)
+    if key and key[1] in kinds:
+        value = re.split(r"(?:Got|Given) value: ", text)[1:]
+        given = f"is {value[-1][:200].strip(chr(39))!r}" if value else "cannot be read"
+        wanted = described(kinds[key[1]]).removesuffix(" or nothing")
+        written = _WRITTEN.get(wanted)
+        return f"{_flag(key[1])} {given}; expected {wanted}{f', such as {written!r}' if written else ''}."
+    if unknown := re.match(r"unrecognized arguments: (.*)$", text, re.IGNORECASE):
+        flag = unknown[1].split()[0].partition("=")[0]
+        close = get_close_matches(flag, known, n=1)
+        hint = f" Did you mean {close[0]}?" if close else ""
+        return f"unknown {'option' if flag.startswith('-') else 'argument'} {unknown[1]!r}.{hint}"
+    if missing := re.match(r"the following arguments are required: (.*)$", text):
+        return f"the argument {missing[1]} is missing."
+    return re.sub(r"<class '(\w+)'>", r"\1", text[:500]).rstrip(".") + "."
+
+
+def _flag(name: str) -> str:
+    return f"--{name.rstrip('_')}"  # as --help writes it
+
+
 def show(result: Any) -> None:
     """Print what a command returned: a table if it has one, a path, or nothing."""
     from adacross.console import results
@@ -151,6 +173,42 @@ def show(result: Any) -> None:
         results.print(result.table())
     elif result is not None:
         results.print(str(result))
+
+
+def _open_streams() -> None:
+    """Give the process standard streams that can be written to, whatever it was started with.
+
+    A closed one leads nowhere from now on: else the next file that is opened takes its number, and receives
+    what libraries print. Characters that a stream's encoding lacks are spelled out.
+    """
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):  # in the order of their numbers
+        if getattr(sys, name) is None:
+            setattr(sys, name, Path(os.devnull).open(mode, encoding="utf-8"))  # noqa: SIM115  stays open
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            with suppress(ValueError):  # closed by a program that calls `main`
+                stream.reconfigure(errors="backslashreplace")
+
+
+def _say(message: object) -> None:
+    """Write an error to standard error, on which nobody may be listening."""
+    from adacross.console import plain
+
+    with suppress(OSError, ValueError):
+        sys.stderr.write(f"adacross: {plain(shortened(str(message), LONGEST_MESSAGE))}\n")
+
+
+def _give_up_output() -> None:
+    """Lead standard output to nowhere if it cannot be written to: Python flushes it once more at the end."""
+    try:
+        sys.stdout.flush()
+    except (OSError, ValueError):
+        with suppress(OSError, ValueError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _out_of_memory(error: BaseException) -> bool:
+    return isinstance(error, MemoryError) or "out of memory" in str(error) or "can't allocate" in str(error)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -162,26 +220,49 @@ def main(arguments: Sequence[str] | None = None) -> int:
     # Threads that spin for long while they wait make torch ten times slower as soon as another program wants
     # a core; threads that never spin lose a third on a quiet machine. This many turns lie between.
     os.environ.setdefault("GOMP_SPINCOUNT", "10000")
-    given = list(sys.argv[1:] if arguments is None else arguments)
-    if not given or given[0] in ("-h", "--help", "help"):
-        sys.stdout.write(overview() + "\n")
-        return 0
-    if given[0] == "--version":
-        from adacross import __version__
-
-        sys.stdout.write(f"adacross {__version__}\n")
-        return 0
+    _open_streams()
     try:
-        name, rest = split_command(given)
-        show(run(name, rest))
+        _answer(list(sys.argv[1:] if arguments is None else arguments))
+        sys.stdout.flush()
     except UserError as error:
-        sys.stderr.write(f"adacross: {error}\n")
+        _say(error)
         return 2
     except OSError as error:
         where = f" {error.filename}" if error.filename else ""
-        sys.stderr.write(f"adacross: cannot read or write{where}: {error.strerror or error}.\n")
+        _say(f"cannot read or write{where}: {error.strerror or error}.")
+        _give_up_output()
+        return 2
+    except (MemoryError, RuntimeError) as error:
+        if not _out_of_memory(error):
+            raise
+        _say("not enough memory. Give fewer points or a smaller batch, or use a machine with more.")
         return 2
     except KeyboardInterrupt as stop:
-        sys.stderr.write(f"adacross: {stop or 'interrupted'}\n")
+        _say(stop if str(stop) else "interrupted")
         return 130
     return 0
+
+
+def _answer(given: list[str]) -> None:
+    """Print help, or run a command and print what it returned.
+
+    Raises:
+        UserError: as the command; or the working folder was deleted, without which torch cannot be loaded.
+    """
+    if given[:1] == ["help"]:
+        given = [*given[1:], "--help"]
+    if not given or given[0] in _HELP:
+        sys.stdout.write(overview() + "\n")
+    elif given[0] == "--version":
+        from adacross import __version__
+
+        sys.stdout.write(f"adacross {__version__}\n")
+    elif tasks(given[0]) and given[1:2] and given[1] in _HELP:
+        sys.stdout.write(overview(given[0]) + "\n")
+    else:
+        name, rest = split_command(given)
+        try:
+            Path.cwd()
+        except OSError:
+            raise UserError("the working folder does not exist any more. Change to one that does.") from None
+        show(run(name, rest))

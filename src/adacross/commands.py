@@ -1,6 +1,9 @@
-"""What can be typed behind `adacross`: a literal dictionary from command to function."""
+"""The commands: a literal dictionary from what is typed behind `adacross` to a function."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+
+from adacross.errors import UserError, one_of
 
 
 @dataclass(frozen=True)
@@ -174,3 +177,52 @@ COMMANDS = {
         ("adacross report runs/parts",),
     ),
 }
+
+
+def overview(family: str = "") -> str:
+    """The text of `adacross --help`, or of `adacross evaluate --help` with `family` "evaluate"."""
+    shown = {name: command for name, command in COMMANDS.items() if name.startswith(family)}
+    width = max(map(len, shown))
+    lines = [f"  {name:<{width}}  {command.summary}" for name, command in shown.items()]
+    about = "A folder of unlabelled 3-D shapes in, an encoder that understands them out."
+    if family:
+        about = f"The tasks of adacross {family}:"
+    name = f"{family} TASK" if family else "COMMAND"
+    version = "" if family else "; adacross --version the version"
+    return "\n".join(
+        [
+            f"usage: adacross {name} ...",
+            "",
+            about,
+            "",
+            *lines,
+            "",
+            f"adacross {name} --help tells its options{version}.",
+        ]
+    )
+
+
+def split_command(arguments: Sequence[str]) -> tuple[str, list[str]]:
+    """Separate the command's words from its arguments.
+
+    Raises:
+        UserError: there is no such command; lists those there are.
+    """
+    words = [word for word in arguments[:2] if not word.startswith("-")]
+    for count in (2, 1):
+        name = " ".join(words[:count])
+        if name in COMMANDS:
+            return name, list(arguments[len(name.split()) :])
+    first = words[0] if words else arguments[0]
+    if known := tasks(first):
+        if len(words) < 2:
+            raise UserError(f"{first} needs a task. Valid: {', '.join(known)}. See: adacross {first} --help")
+        one_of(f"{first} task", words[1], known)
+    families = [name.split()[0] for name in COMMANDS]
+    one_of("command", first, dict.fromkeys([*COMMANDS, *families]))
+    raise UserError(f"unknown command {first!r}.")
+
+
+def tasks(family: str) -> list[str]:
+    """The second words of the commands that begin with `family`."""
+    return [name.split()[1] for name in COMMANDS if name.startswith(f"{family} ")]

@@ -1,29 +1,130 @@
-"""Where progress and messages go: standard error, so that standard output stays for results."""
+"""Text for people: on the terminal, and in cells that a spreadsheet opens. Nothing in it is an instruction.
 
-import sys
+Names of files and classes come from outside. A terminal would obey their escape sequences, rich their square
+brackets, a spreadsheet their equals signs. Here all of them become text.
+
+Progress and messages go to standard error, so that standard output stays for results.
+"""
+
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from copy import copy
+from dataclasses import replace
+from typing import Any, TypeVar
 
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich import console as rich_console
+from rich import table as rich_table
+from rich.console import ConsoleOptions, RenderableType
+from rich.measure import Measurement
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TimeRemainingColumn
+from rich.status import Status
+from rich.style import Style
+from rich.text import Text
 
+T = TypeVar("T")
 WIDE = 160  # columns of a table that goes to no terminal
+NARROW = 40  # columns that text needs; a terminal of fewer breaks its lines
 
-console = Console(stderr=True, highlight=False)
-# A file or a pipe has no width of its own, and a table cut to 80 columns would lose figures.
-results = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else WIDE)
+# Control characters but newline and tab, separators of lines, overrides of direction, and lone surrogates.
+_OBEYED = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+_RUN_BY_SPREADSHEETS = re.compile(r"'*[=+\-@\t\r\n]")
+
+
+def plain(text: str) -> str:
+    r"""Return text that no terminal obeys: control characters are spelled out, as `\x1b`.
+
+    So are overrides of the direction of writing, and bytes of file names that are not UTF-8.
+    """
+    return _OBEYED.sub(lambda found: found[0].encode("unicode_escape").decode("ascii"), text)
+
+
+def words(text: str, style: str | Style = "") -> Text:
+    """Return a string as `Text`, in which rich finds no markup."""
+    return Text(plain(text), style=style)
+
+
+def _as_text(one: RenderableType) -> RenderableType:
+    return words(one) if isinstance(one, str) else one
+
+
+def cell(value: T) -> T | str:
+    """Return a value for a CSV file; an apostrophe stands before text that a spreadsheet would run."""
+    return f"'{value}" if isinstance(value, str) and _RUN_BY_SPREADSHEETS.match(value) else value
+
+
+def from_cell(written: str) -> str:
+    """Return the text that `cell` was given."""
+    return written[1:] if written[:1] == "'" and _RUN_BY_SPREADSHEETS.match(written[1:]) else written
+
+
+class Console(rich_console.Console):
+    """A console that shows every string as it is, without markup, emoji codes or highlights."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(markup=False, emoji=False, highlight=False, **options)
+        self.width = max(self.width, NARROW)
+
+    def render_str(self, text: str, **options: Any) -> Text:
+        """Return a string as `Text`; tables, titles and messages come through here."""
+        return super().render_str(plain(text), **options | {"markup": False, "emoji": False})
+
+    def status(self, status: RenderableType, **options: Any) -> Status:
+        """Show text beside a spinner."""
+        return super().status(_as_text(status), **options)
+
+
+class Table(rich_table.Table):
+    """A table whose strings are shown as they are, on every console: a notebook's has markup."""
+
+    def __rich_console__(self, console: rich_console.Console, options: ConsoleOptions) -> Iterator[Any]:
+        yield from rich_table.Table.__rich_console__(self._as_text(), console, options)
+
+    def __rich_measure__(self, console: rich_console.Console, options: ConsoleOptions) -> Measurement:
+        return rich_table.Table.__rich_measure__(self._as_text(), console, options)
+
+    def _as_text(self) -> "Table":
+        """Return a copy with `Text` for every string."""
+        shown = copy(self)
+        shown.columns = [
+            replace(column, header=_as_text(column.header), _cells=[_as_text(one) for one in column.cells])
+            for column in self.columns
+        ]
+        if isinstance(self.title, str):
+            shown.title = words(self.title, self.title_style or "table.title")
+        if isinstance(self.caption, str):
+            shown.caption = words(self.caption, self.caption_style or "table.caption")
+        return shown
+
+
+class _Words(ProgressColumn):
+    """A column of text, in which fields of the task are put: `{task.description}`."""
+
+    def __init__(self, form: str) -> None:
+        super().__init__()
+        self.form = form
+
+    def render(self, task: Task) -> RenderableType:
+        return words(self.form.format(task=task))
+
+
+console = Console(stderr=True)
+results = Console(soft_wrap=True)
+if not results.is_terminal:
+    # A file or a pipe has no width of its own, and a table cut to 80 columns would lose figures.
+    results.width = WIDE
 
 
 @contextmanager
 def progress_bar(unit: str) -> Iterator[Progress]:
     """A bar with a count, the time left and a free text column `{task.fields[note]}`."""
     columns = (
-        TextColumn("{task.description}"),
+        _Words("{task.description}"),
         BarColumn(bar_width=24),
         MofNCompleteColumn(),
-        TextColumn(unit),
+        _Words(unit),
         TimeRemainingColumn(),
-        TextColumn("{task.fields[note]}"),
+        _Words("{task.fields[note]}"),
     )
     with Progress(*columns, console=console, transient=not console.is_terminal) as progress:
         yield progress

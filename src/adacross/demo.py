@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Group
-from rich.table import Table
+from rich.text import Text
 
-from adacross.console import console
+from adacross.console import Table, console, words
 from adacross.data.collection import Collection
 from adacross.data.prepare import prepare
 from adacross.errors import UserError
@@ -56,7 +56,7 @@ class DemoResult:
             table.add_row(f"{name} (chance {100 * self.retrieval.chance_recall_at_1:.2f} %)", text)
         table.add_row("data", f"{self.linear.train} train / {self.linear.test} test built-in shapes")
         table.add_row("protocol", f"{self.linear.classifier}; {self.linear.spread}")
-        return Group(*(result.table() for result in self.further), table, f"report: {self.report}")
+        return Group(*(result.table() for result in self.further), table, words(f"report: {self.report}"))
 
 
 def demo(folder: str = "demo", seeds: int = 1, encoder: str | None = None, full: bool = False) -> DemoResult:
@@ -84,19 +84,21 @@ def demo(folder: str = "demo", seeds: int = 1, encoder: str | None = None, full:
         for seed, run in enumerate(runs)
     ]
     if not (shapes / "collection.json").exists():
-        console.print(f"[bold]1/4[/bold] {SHAPES} built-in shapes, {VIEWS} pictures each")
+        _say("1/4", f"{SHAPES} built-in shapes, {VIEWS} pictures each")
         prepare("builtin", str(shapes), count=SHAPES, views=VIEWS, size=PICTURE, points=POINTS)
     for config in configs:
-        console.print(
-            f"[bold]2/4[/bold] pre-training {config.method} on {config.encoder}, seed {config.seed}"
-        )
+        _say("2/4", f"pre-training {config.method} on {config.encoder}, seed {config.seed}")
         pretrain(config)
-    console.print("[bold]3/4[/bold] linear probe and retrieval on held-out shapes")
+    _say("3/4", "linear probe and retrieval on held-out shapes")
     linear = evaluate_linear([str(run) for run in runs], str(shapes))
     retrieval = evaluate_retrieval(str(runs[0]), str(shapes))
     further = everything(root, shapes, runs[0], configs[0]) if full else []
-    console.print("[bold]4/4[/bold] report")
+    _say("4/4", "report")
     return DemoResult(linear, retrieval, write_report(runs[0]), further)
+
+
+def _say(step: str, text: str) -> None:
+    console.print(Text.assemble((step, "bold"), " ", text))
 
 
 def everything(root: Path, shapes: Path, run: Path, config: PretrainConfig) -> list[Any]:
@@ -148,7 +150,7 @@ def everything(root: Path, shapes: Path, run: Path, config: PretrainConfig) -> l
     results = []
     for number, (task, (kind, measure)) in enumerate(steps.items(), start=1):
         kept = run / "evaluation" / f"{task}.json"
-        console.print(f"[bold]3.{number}/4[/bold] {task}{' (kept)' if kept.is_file() else ''}")
+        _say(f"3.{number}/4", f"{task}{' (kept)' if kept.is_file() else ''}")
         results.append(load(kind, kept) if kept.is_file() else measure())
     return results
 

@@ -1,9 +1,12 @@
-"""What a user can put right. The command line turns these into one line and exit code 2."""
+"""Errors that a user can put right. The command line turns them into one line and exit code 2."""
 
 from collections.abc import Callable, Iterable, Sequence
 from difflib import get_close_matches
 from inspect import signature
+from pathlib import Path
 from typing import Any
+
+_LISTED, _LONG = 60, 80  # names in a message, and characters of each
 
 
 class UserError(ValueError):
@@ -24,9 +27,50 @@ def one_of(kind: str, given: str, valid: Iterable[str]) -> str:
     names = list(valid)
     if given in names:
         return given
-    close = get_close_matches(given, names, n=1)
+    short = [name for name in names if len(name) <= _LONG]  # comparing takes the product of two lengths
+    close = get_close_matches(given, short, n=1) if len(given) <= _LONG else []
     hint = f" Did you mean {close[0]!r}?" if close else ""
-    raise UserError(f"unknown {kind} {given!r}.{hint} Valid: {', '.join(names)}.")
+    raise UserError(f"unknown {kind} {shortened(given)!r}.{hint} Valid: {listed(names)}.")
+
+
+def shortened(name: str, longest: int = _LONG) -> str:
+    """Return a name, without its middle if it is longer than `longest` characters."""
+    tail = (longest - 1) // 2
+    return name if len(name) <= longest else f"{name[: longest - 1 - tail]}…{name[-tail:]}"
+
+
+def listed(names: Iterable[str], most: int = _LISTED) -> str:
+    """Return names as one text, at most `most` of them, long ones shortened."""
+    given = list(names)
+    rest = f" ... ({len(given):,} in all)" if len(given) > most else ""
+    return f"{', '.join(map(shortened, given[:most]))}{rest}"
+
+
+def check_ending(path: str | Path, endings: str | Sequence[str], writes: str) -> Path:
+    """Return the path of an output whose name ends as what is written there.
+
+    Args:
+        path: the output.
+        endings: those that its name may have, in lower case (".parquet").
+        writes: what is written, for the message ("embed writes Parquet").
+
+    Raises:
+        UserError: another ending, or none.
+    """
+    path, valid = Path(path), [endings] if isinstance(endings, str) else list(endings)
+    if path.suffix.lower() not in valid:
+        has = f"ends in {path.suffix}" if path.suffix else "has no ending"
+        better = " or ".join(str(path.with_suffix(ending)) for ending in valid) if path.name else valid[0]
+        raise UserError(f"{path} {has}; {writes}: give {better}.")
+    return path
+
+
+def install(extra: str) -> str:
+    """Return how the packages of an extra are installed.
+
+    From the checkout: the name `adacross` is not ours on the package index, and anybody could register it.
+    """
+    return f"In adacross's checkout: pip install '.[{extra}]'"
 
 
 def check_options(

@@ -20,7 +20,8 @@ SCHEME = "hf://"  # begins a name of the hub where a folder could be meant, too
 _PART = r"\w([\w.-]*\w)?"
 _ID = re.compile(rf"(?!.*(--|\.\.)){_PART}/{_PART}(?<!\.git)", re.ASCII)  # the hub's own rules
 _LONGEST = 96
-_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES)
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+_CLOSED = (errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM)
 _ANSWERS = {  # what the hub's refusals mean
     400: "it does not accept this",
     401: "no such repository, or it needs a login",
@@ -152,6 +153,8 @@ def _line(message: str) -> str:
 def _advice(error: BaseException) -> str:
     if isinstance(error, OSError) and error.errno in _FULL:
         return "Free some space, or name another folder in HF_HOME."
+    if (isinstance(error, OSError) and error.errno in _CLOSED) or "home directory" in str(error):
+        return "Name a folder that can be written to in HF_HOME."
     if _status(error) in (401, 403):
         return "Check the name, and the login: hf auth login, with a token that may do this."
     if os.environ.get("HF_HUB_OFFLINE", "").upper() in ("1", "ON", "YES", "TRUE"):

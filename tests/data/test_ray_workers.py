@@ -94,7 +94,7 @@ def content(folder: Path) -> dict[str, Any]:
 
 def test_without_ray_it_says_how_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "ray", None)
-    with pytest.raises(UserError, match=r"pip install 'adacross\[ray\]'"):
+    with pytest.raises(UserError, match=r"pip install '\.\[ray\]'"):
         prepare("builtin", str(tmp_path / "c"), engine="ray", count=3, **SMALL)
 
 

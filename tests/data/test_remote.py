@@ -230,7 +230,7 @@ def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
         raise ImportError("Install xyz to access it")
 
     monkeypatch.setattr(fsspec, "url_to_fs", lacking)
-    with pytest.raises(UserError, match=r"s3:// needs a package .* pip install 'adacross\[s3\]'"):
+    with pytest.raises(UserError, match=r"s3:// needs a package .* pip install '\.\[s3\]'"):
         Collection.open("s3://bucket/toy")
     with pytest.raises(UserError, match=r"abfs:// needs a package .* pip install 'adlfs'"):
         Collection.open("abfs://bucket/toy")

@@ -1,9 +1,11 @@
 """Comparisons: t-test against scipy, Holm by hand, equal seeds for all, and the command as typed."""
 
 import csv
+import io
 import json
 import re
 import shutil
+from dataclasses import replace
 from itertools import permutations
 from pathlib import Path
 
@@ -300,6 +302,9 @@ def test_as_typed_with_markdown_and_csv_beside_it(
     assert "| encoder | accuracy | each | difference to encoder | 95 % interval | p (Holm) |" in text
     assert f"| x-seed\\* | {result.rows[0].accuracy} |" in text
     assert as_csv(result) == (tmp_path / "a.csv").read_text()
+    hostile = replace(result, data="=1+1", baseline="@x", rows=[replace(result.rows[0], name="-1")])
+    (line,) = csv.DictReader(io.StringIO(as_csv(hostile)))
+    assert (line["data"], line["baseline"], line["encoder"]) == ("'=1+1", "'@x", "'-1")
 
 
 def test_without_an_output_it_goes_into_the_first_run(

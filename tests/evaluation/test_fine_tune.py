@@ -121,7 +121,7 @@ def test_the_command_line(
     assert "from scratch" in capsys.readouterr().out
     assert load(FineTuneResult, output).labels[0].fraction == 0.5
     assert not output.with_suffix(".pieces").exists()
-    assert main([*command, "--as", "adacrossnet", *small]) == 0
+    assert main([*command, "--as", "adacrossnet", *small, "--overwrite"]) == 0
     assert "sgd 0.1 to 0.001, 1 epochs" in load(FineTuneResult, output).protocol
     assert main([*command, "--as", "crosspoint"]) == 2
     assert "published no fine-tuned classification" in capsys.readouterr().err

@@ -272,5 +272,5 @@ def test_as_typed(
     assert not (tmp_path / "part-seg.pieces").exists()
     with pytest.raises(SystemExit):
         main([*words, "--as", "nobody"])
-    assert main([*words, "--as", "crossnet", *small]) == 0
+    assert main([*words, "--as", "crossnet", *small, "--overwrite"]) == 0
     assert "adam 0.001, constant, 1 epochs, batch 32" in load(PartSegResult, output).protocol

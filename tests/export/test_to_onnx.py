@@ -172,7 +172,7 @@ def test_what_is_refused(tmp_path: Path, monkeypatch):
     with pytest.raises(UserError, match="matches 2 runs; expected one encoder"):
         export(str(tmp_path / "encoder*"), str(tmp_path / "model.onnx"))
     monkeypatch.setattr(to_onnx, "find_spec", lambda name: None if name == "onnxscript" else "there")
-    with pytest.raises(UserError, match=r"needs onnxscript, .*pip install 'adacross\[onnx\]'"):
+    with pytest.raises(UserError, match=r"needs onnxscript, .*pip install '\.\[onnx\]'"):
         export(str(tmp_path / "encoder"), str(tmp_path / "model.onnx"))
     monkeypatch.undo()
     monkeypatch.setattr(torch, "__version__", "2.4.1+cpu")

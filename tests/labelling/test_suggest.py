@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 
 from adacross.cli import main
+from adacross.console import cell, from_cell
 from adacross.embeddings import Embeddings
 from adacross.errors import UserError
 from adacross.labelling import propose, suggest
-from adacross.labelling.table import read_labels
+from adacross.labelling.table import read_labels, write_labels
 
 CLASSES = ("bolt", "gear", "nut", "plate")
 
@@ -168,3 +169,44 @@ def test_labels_that_are_no_text_or_not_there(files: tuple[Path, Path]):
 def test_an_unfinished_line_gives_no_class(tmp_path: Path):
     (tmp_path / "labels.csv").write_text("id,class\na\n")
     assert read_labels(tmp_path / "labels.csv", ["a"]) == {}
+
+
+RUN = [
+    "=1+1",
+    "+1",
+    "-1",
+    "@sum",
+    "\t=1",
+    "\r=1",
+    "\n=1",
+    "'=1",
+    "''=1",
+    "-1.5",
+    '=HYPERLINK("http://x")',
+    "=a;b",
+]
+NOT_RUN = ["'", "'a", "a=1", "0.5", " =1", "", "chair", "''"]
+
+
+@pytest.mark.parametrize("name", [*RUN, *NOT_RUN])
+def test_a_spreadsheet_runs_no_cell_and_all_comes_back(name: str, tmp_path: Path):
+    assert from_cell(cell(name)) == name
+    assert (cell(name) == name) == (name in NOT_RUN)
+    path = tmp_path / "labels.csv"
+    write_labels(path, [{"id": name, "class": name.strip()}])
+    with path.open(newline="", encoding="utf-8") as file:
+        written = [one for row in csv.reader(file) for one in row]
+    assert not [one for one in written if one[:1] in tuple("=+-@\t\r\n") and one]
+    assert read_labels(path, [name]) == ({name: name.strip()} if name.strip() else {})
+
+
+def test_class_names_that_spreadsheets_would_run_are_whole(tmp_path: Path):
+    path = tmp_path / "labels.csv"
+    write_labels(path, [{"id": str(i), "class": name} for i, name in enumerate(RUN)])
+    assert read_labels(path, [str(i) for i in range(len(RUN))]) == {
+        str(i): name for i, name in enumerate(RUN)
+    }
+
+
+def test_numbers_are_numbers():
+    assert [cell(value) for value in (-1.5, -1, 0, None, True)] == [-1.5, -1, 0, None, True]

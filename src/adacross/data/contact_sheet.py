@@ -1,12 +1,14 @@
 """One picture of a whole collection: some shapes of every class, their views and their clouds."""
 
 import colorsys
+from bisect import bisect_left
 from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float32, Int64, UInt8
 from PIL import Image, ImageDraw, ImageFont
 
+from adacross.console import plain
 from adacross.data.collection import Collection
 from adacross.data.render import orbit, render_cloud
 from adacross.data.shape import Cloud, Shape
@@ -63,9 +65,10 @@ def draw_row(shape: Shape, collection: Collection, views: int) -> Image.Image:
     classes = collection.info.classes
     name = "(no class)" if shape.label is None or not classes else classes[shape.label]
     draw = ImageDraw.Draw(row)
-    draw.text((8, 30), _fitted(name, 13), fill=_INK, font=ImageFont.load_default(13))
-    tail = shape.id if len(shape.id) <= 20 else f"...{shape.id[-17:]}"
-    draw.text((8, 50), _fitted(tail, 10), fill=_FAINT, font=ImageFont.load_default(10))
+    draw.text((8, 30), fitted(name, 13, CAPTION - 12), fill=_INK, font=ImageFont.load_default(13))
+    draw.text(
+        (8, 50), fitted(shape.id, 10, CAPTION - 12, end=True), fill=_FAINT, font=ImageFont.load_default(10)
+    )
     draw.text((8, 64), shape.split, fill=_FAINT, font=ImageFont.load_default(10))
     turns = np.linspace(0, len(shape.views) - 1, views).astype(int)
     colors = _height_colors(shape.points) if shape.part is None else _part_colors(shape.part)
@@ -76,14 +79,24 @@ def draw_row(shape: Shape, collection: Collection, views: int) -> Image.Image:
     return row
 
 
-def _fitted(text: str, size: int) -> str:
-    """Cut a text that is wider than the caption."""
+def fitted(text: str, size: int, wide: int, *, end: bool = False) -> str:
+    """Return a text, or as much of its beginning (or of its end) as is at most `wide` pixels wide.
+
+    Args:
+        text: any.
+        size: of the default font.
+        wide: most pixels.
+        end: keep the end, where ids differ.
+    """
     font = ImageFont.load_default(size)
-    length = len(text)
-    while font.getlength(text) > CAPTION - 12:
-        length -= 1
-        text = f"{text[:length]}..."
-    return text
+    text = plain(text).replace("\n", " ")
+    if len(text) <= wide and font.getlength(text) <= wide:  # a letter is wider than a pixel
+        return text
+
+    def cut(kept: int) -> str:
+        return f"…{text[len(text) - kept :]}" if end else f"{text[:kept]}…"
+
+    return cut(bisect_left(range(1, wide), True, key=lambda kept: font.getlength(cut(kept)) > wide))
 
 
 def _height_colors(points: Float32[np.ndarray, "N 3"]) -> UInt8[np.ndarray, "N 3"]:

@@ -166,7 +166,7 @@ def _folders(root: Path, size: int, split: str) -> ImageSet:
         raise UserError(f"{root} has no pictures that can be read. {_EXPECTED}")
     if skipped:
         more = f" and {len(skipped) - _NAMED} more" if len(skipped) > _NAMED else ""
-        console.print(f"left out: {'; '.join(skipped[:_NAMED])}{more}", style="yellow", markup=False)
+        console.print(f"left out: {'; '.join(skipped[:_NAMED])}{more}", style="yellow")
     return ImageSet(
         root, layout, part, classes, np.stack(pictures), np.array(labels, dtype=np.int64), skipped
     )

@@ -14,8 +14,8 @@ from adacross.data.partial import partial_of, read_note, read_plan
 from adacross.data.pictures import read_views
 from adacross.data.remote import is_url, local_folder
 from adacross.data.source import BrokenShapeError, Kind, Source, up_of
-from adacross.errors import UserError
-from adacross.files import read_yaml
+from adacross.errors import UserError, check_ending, listed, shortened
+from adacross.files import check_free, read_yaml
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -48,7 +48,7 @@ class Inspection:
         return Group(*self.tables)
 
 
-def inspect(path: str, sheet: str | None = None) -> Inspection:
+def inspect(path: str, sheet: str | None = None, overwrite: bool = False) -> Inspection:
     """Say what a folder is; of a collection also draw a contact sheet.
 
     Knows collections, unfinished ones, folders of meshes, the data sets that `prepare` reads, and runs.
@@ -56,11 +56,14 @@ def inspect(path: str, sheet: str | None = None) -> Inspection:
     Args:
         path: the folder, or the URL of a collection.
         sheet: where a collection's contact sheet goes, a PNG file; by default beside the collection (of a URL
-            in the working folder) as `<collection>-contact-sheet.png`.
+            in the working folder) as `<collection>-contact-sheet.png`, which replaces the one before.
+        overwrite: replace a file that has the name given with --sheet.
 
     Raises:
-        UserError: no such folder, none that adacross knows, or a damaged one.
+        UserError: no such folder, none that adacross knows, a damaged one, or a sheet that is already there.
     """
+    if sheet:
+        check_free(check_ending(sheet, ".png", "a contact sheet is a PNG file"), overwrite)
     folder = local_folder(path)
     if not folder.exists() and partial_of(folder).is_dir():
         folder = partial_of(folder)
@@ -92,7 +95,7 @@ def _pictures(folder: Path) -> Inspection:
         "layout": found.layout,
         "split": found.split,
         "pictures": f"{len(found.pictures):,} of {len(found.classes)} classes",
-        "classes": ", ".join(found.classes),
+        "classes": listed(found.classes),
         "next": f"adacross evaluate images RUN {folder}",
     }
     broken = [{"name": folder.name, "reason": reason} for reason in found.skipped]
@@ -102,10 +105,16 @@ def _pictures(folder: Path) -> Inspection:
 
 def _collection(folder: Path, sheet: Path) -> Inspection:
     collection = Collection.open(folder)
-    write_contact_sheet(collection, sheet)
     rows = {"on disk": summary.size_of(folder), "contact sheet": str(sheet)}
+    drawn: Path | None = sheet
+    try:
+        write_contact_sheet(collection, sheet)
+    except (
+        UserError
+    ) as error:  # an empty collection, or a folder that is read-only: the tables stand all the same
+        rows["contact sheet"], drawn = f"not written: {error} Another place: --sheet FILE.png", None
     tables = (collection.info.table(), summary.classes(collection), summary.facts("files", rows))
-    return Inspection(folder, "collection", tables, sheet)
+    return Inspection(folder, "collection", tables, drawn)
 
 
 def _unfinished(folder: Path) -> Inspection:
@@ -130,7 +139,7 @@ def _source(folder: Path, source: Source, variants: list[str]) -> Inspection:
     rows = {
         "layout": LAYOUTS[source.kind],
         "shapes": f"{len(source.items):,}",
-        "classes": ", ".join(f"{name} {n:,}" for name, n in sorted(counts.items())),
+        "classes": listed(f"{shortened(name)} {n:,}" for name, n in sorted(counts.items())),
         "own splits": ", ".join(f"{name} {n:,}" for name, n in sorted(splits.items())),
         "up": f"{up_of(source.items)} if you do not say otherwise with --up",
     }

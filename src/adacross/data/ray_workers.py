@@ -19,7 +19,7 @@ from typing import Any
 from adacross import __version__
 from adacross.console import console
 from adacross.data.workers import Died, Request, Worker
-from adacross.errors import UserError
+from adacross.errors import UserError, install
 
 TRIES = 5  # a request that loses its machine so often is given up: it may be what takes them down
 AHEAD = 2  # requests sent out for each core, so that none waits for the next
@@ -217,5 +217,5 @@ def _import_ray() -> Any:
     try:
         import ray
     except ImportError:
-        raise UserError("the ray engine needs Ray. Install it with: pip install 'adacross[ray]'") from None
+        raise UserError(f"the ray engine needs Ray, which is not installed. {install('ray')}") from None
     return ray

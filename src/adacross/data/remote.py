@@ -23,7 +23,7 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
 
 from adacross.console import console, progress_bar
-from adacross.errors import UserError
+from adacross.errors import UserError, install
 from adacross.files import whole_file
 
 CACHE = "ADACROSS_CACHE"  # the variable that names the cache folder
@@ -41,8 +41,8 @@ PROTOCOLS = (
     "memory",
 )  # the last is fsspec's, in RAM
 _URL = re.compile(rf"({'|'.join(PROTOCOLS)})://(?!.*(::|://))[^{{}}\s]+")  # no chains, no templates
-_EXTRAS = {
-    **dict.fromkeys(("s3", "s3a"), "adacross[s3]"),
+_EXTRAS = {"s3": "s3", "s3a": "s3"}
+_PACKAGES = {
     **dict.fromkeys(("gs", "gcs"), "gcsfs"),
     **dict.fromkeys(("az", "abfs"), "adlfs"),
     **dict.fromkeys(("http", "https"), "aiohttp"),
@@ -96,9 +96,19 @@ def local_target(place: str) -> Path:
 
 
 def cache_folder() -> Path:
-    """Return where copies lie: `ADACROSS_CACHE`, or the folder `adacross` in the user's cache folder."""
-    home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(os.environ.get(CACHE) or Path(home) / "adacross").expanduser() / "collections"
+    """Return where copies lie: `ADACROSS_CACHE`, or the folder `adacross` in the user's cache folder.
+
+    Raises:
+        UserError: nothing names such a folder, and the user has no home.
+    """
+    caches = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    named = os.environ.get(CACHE) or f"{caches}/adacross"
+    try:
+        return Path(named).expanduser() / "collections"
+    except RuntimeError:  # no HOME, and a user without an entry; or ~NAME of nobody
+        raise UserError(
+            f"copies would lie in {named}, but this user has no home. Name a folder in {CACHE}."
+        ) from None
 
 
 def local_folder(place: str | Path) -> Path:
@@ -240,8 +250,9 @@ def _explained(url: str) -> Iterator[None]:
     except UserError:
         raise
     except ImportError as error:
-        package = _EXTRAS.get(protocol)
-        hint = f"Install it with: pip install '{package}'" if package else f"{error}."
+        hint = install(_EXTRAS[protocol]) if protocol in _EXTRAS else f"{error}."
+        if package := _PACKAGES.get(protocol):
+            hint = f"Install it with: pip install {package}"
         raise UserError(f"{url}: {protocol}:// needs a package that is not installed. {hint}") from None
     except FileNotFoundError as error:
         raise UserError(f"{url} does not exist ({_line(error)}).") from None

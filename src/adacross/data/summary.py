@@ -5,15 +5,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from rich.console import Group, RenderableType
-from rich.markup import escape as escape_markup
-from rich.table import Table
 
-from adacross.data.source import shown
+from adacross.console import Table
+from adacross.errors import shortened
 
 if TYPE_CHECKING:
     from adacross.data.collection import Collection, CollectionInfo
 
 LISTED = 40  # entries of a long table that are shown
+LONGEST = 1000  # characters of a name or a reason in it
 
 
 def describe(info: "CollectionInfo") -> RenderableType:
@@ -33,11 +33,11 @@ def describe(info: "CollectionInfo") -> RenderableType:
 
 def facts(title: str, rows: dict[str, str]) -> Table:
     """Return a two-column table of names and texts."""
-    table = Table(title=escape(title), title_justify="left", title_style="bold", show_header=False, box=None)
+    table = Table(title=title, title_justify="left", title_style="bold", show_header=False, box=None)
     table.add_column(style="cyan", no_wrap=True)
     table.add_column(overflow="fold")
     for name, text in rows.items():
-        table.add_row(name, escape(text))
+        table.add_row(name, text)
     return table
 
 
@@ -62,15 +62,10 @@ def _named(title: str, style: str, entries: list[dict[str, str]]) -> Table:
     table.add_column("shape", overflow="fold")
     table.add_column("reason", overflow="fold")
     for entry in entries[:LISTED]:
-        table.add_row(escape(entry["name"]), escape(entry["reason"]))
+        table.add_row(shortened(entry["name"], LONGEST), shortened(entry["reason"], LONGEST))
     if len(entries) > LISTED:
         table.add_row(f"... and {len(entries) - LISTED} more", "all are in collection.json")
     return table
-
-
-def escape(text: str) -> str:
-    """Return any text, names of files among it, as rich and every terminal can print it."""
-    return escape_markup(shown(text))
 
 
 def classes(collection: "Collection") -> Table:
@@ -86,7 +81,7 @@ def classes(collection: "Collection") -> Table:
     }
     for i, name in enumerate(names):
         if i < len(names) - 1 or counts["train"][i] + counts["test"][i]:
-            table.add_row(escape(name), f"{counts['train'][i]:,}", f"{counts['test'][i]:,}")
+            table.add_row(shortened(name), f"{counts['train'][i]:,}", f"{counts['test'][i]:,}")
     return table
 
 

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from adacross.console import console, progress_bar
+from adacross.console import Table, console, progress_bar, words
 from adacross.data.source import Axis
 from adacross.embeddings.features import points_for, say_differences
 from adacross.embeddings.sources import Block, Clouds, Files, find_clouds
 from adacross.embeddings.table import Embeddings, joined, read_embeddings
 from adacross.encoders import Encoder
-from adacross.errors import UserError, one_of
+from adacross.errors import UserError, check_ending, one_of
 from adacross.evaluation.features import encode
 from adacross.evaluation.results import fingerprint
 from adacross.evaluation.sources import find_encoders, usual_device
@@ -49,17 +49,16 @@ class Embedded:
     def table(self) -> "RenderableType":
         """Return a line about the file, and a table of what was left out."""
         from rich.console import Group
-        from rich.table import Table
 
         line = (
             f"{self.count:,} shapes x {self.dim:,} features ({self.points:,} points a cloud) in {self.path}"
         )
         if not self.skipped:
-            return line
+            return words(line)
         table = Table("shape", "why", title=f"{len(self.skipped)} skipped", title_justify="left")
         for entry in self.skipped:
             table.add_row(entry["name"], entry["reason"])
-        return Group(line, table)
+        return Group(words(line), table)
 
 
 def embed(
@@ -101,13 +100,12 @@ def embed(
             the shapes readable.
         KeyboardInterrupt: Ctrl-C; its message says how to go on.
     """
-    target = Path(output)
+    target = check_ending(output, ".parquet", "embed writes Parquet")
     one_of("up axis", up or "y", ("x", "y", "z"))
     for name, value in (("points", points), ("batch_size", batch_size), ("workers", workers)):
         if value is not None and value < 1:
             raise UserError(f"{name} is {value}; it must be at least 1.")
-    if target.exists() and (target.is_dir() or not overwrite):
-        raise UserError(f"{target} exists. Choose another name, or replace it with --overwrite.")
+    check_free(target, overwrite)
     found = find_encoders(encoder)
     if len(found) > 1:
         raise UserError(f"{encoder} matches {len(found)} encoders; expected one.")

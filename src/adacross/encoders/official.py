@@ -134,7 +134,7 @@ def _tell(path: Path | str, network: Encoder | ResNet, *notes: str) -> None:
     """Say what was found in a file, and what of it was left out."""
     what = f"released ResNet-{network.depth}" if isinstance(network, ResNet) else f"released {network.kind}"
     listed = ", ".join([what, f"{network.dim} features", *filter(None, notes)])
-    console.print(f"{path}: {listed}", soft_wrap=True, markup=False)
+    console.print(f"{path}: {listed}", soft_wrap=True)
 
 
 def _point_m2ae(

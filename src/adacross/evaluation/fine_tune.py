@@ -7,15 +7,14 @@ from pathlib import Path
 
 import numpy as np
 from jaxtyping import Int64
-from rich.table import Table
 
-from adacross.console import progress_bar
+from adacross.console import Table, progress_bar
 from adacross.data.collection import Collection
 from adacross.encoders import Encoder
 from adacross.errors import UserError
 from adacross.evaluation.classification import OURS, PRESETS, Protocol, Task
 from adacross.evaluation.labelled import labelled
-from adacross.evaluation.results import Figure, Ledger, Paper, result_path, save, subject
+from adacross.evaluation.results import Figure, Ledger, Paper, check_output, result_path, save, subject
 from adacross.evaluation.sources import find_encoders, untrained_like, usual_device
 
 ARMS = ("pretrained", "scratch")
@@ -201,6 +200,7 @@ def evaluate_fine_tune(
     votes: int = 0,
     device: str | None = None,
     output: str | None = None,
+    overwrite: bool = False,
 ) -> FineTuneResult:
     """Train the whole network with 1 %, 10 % and 100 % of the labels, beside one from scratch.
 
@@ -223,11 +223,13 @@ def evaluate_fine_tune(
         device: cpu or cuda; cuda if there is one.
         output: where to write the result as JSON; by default `evaluation/fine-tune.json` of the (first) run,
             `fine-tune-as-PAPER.json` with --as.
+        overwrite: replace a file that has the name given with --output.
 
     Raises:
         UserError: no such encoder or collection, no classes, an option out of its range, a paper that did not
             fine-tune classifiers.
     """
+    check_output(output, overwrite)
     if as_ and as_ not in PRESETS:
         raise UserError(f"{as_} published no fine-tuned classification; --as knows {', '.join(PRESETS)}.")
     protocol = PRESETS[as_] if as_ else OURS

@@ -5,7 +5,7 @@ from jaxtyping import Int64
 
 from adacross.console import console
 from adacross.data.collection import Collection
-from adacross.errors import UserError
+from adacross.errors import UserError, listed
 
 
 def labelled(
@@ -34,7 +34,7 @@ def labelled(
     counts = np.bincount(labels[train], minlength=len(collection.info.classes))
     few = [collection.info.classes[i] for i in np.flatnonzero((counts > 0) & (counts < fewest))]
     if few:
-        console.print(f"[yellow]fewer than {fewest} training shapes, left out: {', '.join(few)}[/yellow]")
+        console.print(f"fewer than {fewest} training shapes, left out: {listed(few)}", style="yellow")
     kept = np.flatnonzero(counts >= fewest)
     if len(kept) < 2:
         raise UserError(f"{where} has fewer than 2 classes with {fewest} training shapes each; expected 2.")

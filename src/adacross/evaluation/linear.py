@@ -4,13 +4,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from rich.table import Table
 
-from adacross.console import progress_bar
+from adacross.console import Table, progress_bar
 from adacross.data.collection import Collection
 from adacross.encoders import Encoder
 from adacross.evaluation.probe import PRESETS, Probe
-from adacross.evaluation.results import Figure, Paper, save
+from adacross.evaluation.results import Figure, Paper, check_output, save
 from adacross.evaluation.sources import find_encoders, untrained_like, usual_device
 
 
@@ -184,6 +183,7 @@ def evaluate_linear(
     as_: Paper | None = None,
     device: str | None = None,
     output: str | None = None,
+    overwrite: bool = False,
 ) -> LinearResult:
     """Linear SVM on frozen features, beside the same encoder untrained.
 
@@ -208,10 +208,12 @@ def evaluate_linear(
         device: cpu or cuda; cuda if there is one.
         output: where to write the result as JSON; by default `evaluation/linear.json` of the (first) run,
             `linear-as-PAPER.json` with --as, `linear-C-0.1.json` with --C 0.1.
+        overwrite: replace a file that has the name given with --output.
 
     Raises:
         UserError: no such encoder or collection, no classes, too few shapes, points or C not above 0.
     """
+    check_output(output, overwrite)
     found = find_encoders(encoder)
     result = measure_linear(
         [item.encoder for item in found],

@@ -15,8 +15,8 @@ from torch import nn
 
 from adacross.console import console
 from adacross.data.collection import Collection
-from adacross.errors import UserError
-from adacross.files import read_json, remove_own, write_json
+from adacross.errors import UserError, check_ending
+from adacross.files import check_free, read_json, remove_own, write_json
 
 _PROTOCOL, _MARK = "protocol.json", "adacross measurement"
 _OWN = re.compile(r"[^/]+\.(json|pt)")  # files of a ledger
@@ -56,6 +56,28 @@ class Figure:
 def result_path(output: str | None, run: Path | None, task: str) -> Path | None:
     """Where a result goes: `output`, or into its run, or nowhere."""
     return Path(output) if output else run / "evaluation" / f"{task}.json" if run else None
+
+
+def check_output(
+    output: str | None, overwrite: bool, beside: Callable[[Path], list[Path]] | None = None
+) -> None:
+    """Refuse an output that is there already, or not called JSON, before anything is measured.
+
+    Args:
+        output: the file that was asked for; a result that goes into its run is not looked at.
+        overwrite: whether a file may be replaced.
+        beside: the files that are written with it. Those that an interrupted measurement of the same output
+            left are its own.
+
+    Raises:
+        UserError: another ending than .json, or a file is there.
+    """
+    if output:
+        path = check_ending(output, ".json", "expected a name that ends in .json")
+        check_free(path, overwrite)
+        if beside and not _pieces(path).is_dir():
+            for other in beside(path):
+                check_free(other, overwrite)
 
 
 def save(result: Any, output: str | None, run: Path | None, task: str) -> None:

@@ -20,8 +20,20 @@ class Found:
 
 
 def usual_device(given: str | None = None) -> str:
-    """The device that was given, else cuda where there is one."""
-    return given or ("cuda" if torch.cuda.is_available() else "cpu")
+    """The device that was given, else cuda where there is one.
+
+    Raises:
+        UserError: this machine, or this torch, has no such device.
+    """
+    if given is None:
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        torch.zeros(1, device=given).item()
+    except (RuntimeError, AssertionError, ImportError) as error:  # AssertionError: a torch without CUDA
+        raise UserError(
+            f"device is {given!r}, which torch cannot use here; expected cpu, or cuda where there is a GPU."
+        ) from error
+    return given
 
 
 def untrained_like(encoder: Encoder, seed: int) -> Encoder:

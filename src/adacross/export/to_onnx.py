@@ -14,18 +14,17 @@ from typing import Any
 
 import torch
 from jaxtyping import Float
-from rich.table import Table
 from torch import Tensor, nn
 
 import adacross
-from adacross.console import console
+from adacross.console import Table, console
 from adacross.data.remote import local_target
 from adacross.encoders import Encoder
 from adacross.encoders.base import MIN_POINTS
-from adacross.errors import UserError
+from adacross.errors import UserError, check_ending, install
 from adacross.evaluation.sources import find_encoders
 from adacross.export.parity import Difference, compare, sizes_to_compare
-from adacross.files import whole_file
+from adacross.files import check_free, whole_file
 
 PACKAGES = ("onnx", "onnxscript", "onnxruntime")
 OPSET = 18
@@ -81,7 +80,7 @@ class _Outputs(nn.Module):
         return whole, local
 
 
-def export(encoder: str, output: str, point_features: bool = False) -> Exported:
+def export(encoder: str, output: str, point_features: bool = False, overwrite: bool = False) -> Exported:
     """Write an encoder as an ONNX file for any number of clouds and points, checked with onnxruntime.
 
     The file takes `points` (clouds, points, 3) float32 and gives `features` (clouds, D). Its metadata say
@@ -91,14 +90,16 @@ def export(encoder: str, output: str, point_features: bool = False) -> Exported:
         encoder: a run, an encoder folder, hf://owner/name, or builtin-small (in the package).
         output: the file to write, such as `model.onnx`.
         point_features: give a second output, `point_features` (clouds, points, C), for segmentation.
+        overwrite: replace a file of that name.
 
     Raises:
-        UserError: no such encoder, packages that are missing, a file that cannot be written, or onnxruntime
-            does not compute what the encoder does.
+        UserError: no such encoder, packages that are missing, a file that is there or cannot be written, or
+            onnxruntime does not compute what the encoder does.
     """
     path = local_target(output)
     if path.is_dir():
         raise UserError(f"{path} is a folder; give the file to write, such as {path / 'model.onnx'}.")
+    check_free(check_ending(path, ".onnx", "export writes ONNX"), overwrite)
     found = find_encoders(encoder)
     if len(found) > 1:
         raise UserError(f"{encoder} matches {len(found)} runs; expected one encoder for one file.")
@@ -106,16 +107,14 @@ def export(encoder: str, output: str, point_features: bool = False) -> Exported:
 
 
 def export_encoder(encoder: Encoder, path: Path, *, point_features: bool = False) -> Exported:
-    """`export` of an encoder that is in memory; it is not changed.
+    """`export` of an encoder that is in memory; it is not changed. A file at `path` is replaced.
 
     Raises:
         UserError: as `export`.
     """
+    check_ending(path, ".onnx", "export writes ONNX")
     if missing := [package for package in PACKAGES if find_spec(package) is None]:
-        raise UserError(
-            f"exporting needs {', '.join(missing)}, which is not installed. "
-            "Install it with: pip install 'adacross[onnx]'"
-        )
+        raise UserError(f"exporting needs {', '.join(missing)}, which is not installed. {install('onnx')}")
     if tuple(map(int, torch.__version__.split(".")[:2])) < LEAST_TORCH:
         needed = ".".join(map(str, LEAST_TORCH))
         raise UserError(f"exporting needs torch {needed} or newer; this is {torch.__version__}.")

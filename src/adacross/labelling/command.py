@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from adacross.console import console
+from adacross.console import Table, console, words
 from adacross.embeddings.table import read_embeddings
-from adacross.errors import UserError
-from adacross.files import locked
+from adacross.errors import UserError, check_ending, shortened
+from adacross.files import check_free, locked
 from adacross.labelling.propose import propose
 from adacross.labelling.table import PATIENCE, read_labels, read_records, write_labels
 
@@ -39,14 +39,13 @@ class Suggested:
     def table(self) -> "RenderableType":
         """Return a line, a table of the classes, and what to label next."""
         from rich.console import Group
-        from rich.table import Table
 
         table = Table("class", "given", "proposed")
         for name, (given, proposed) in self.classes.items():
-            table.add_row(name, f"{given:,}", f"{proposed:,}")
+            table.add_row(shortened(name), f"{given:,}", f"{proposed:,}")
         line = f"{self.given:,} labels given, {self.proposed:,} proposed: {self.path}"
         ask = f"Label next: {', '.join(self.next[:5])}{' ...' if len(self.next) > 5 else ''}"
-        return Group(line, *([table] if self.classes else []), ask)
+        return Group(words(line), *([table] if self.classes else []), words(ask))
 
 
 def suggest(
@@ -67,11 +66,10 @@ def suggest(
     Raises:
         UserError: a file that cannot be read, an id that is not there, a file that is already there.
     """
-    target = Path(output)
+    target = check_ending(output, ".csv", "suggest writes CSV")
     if ask < 0:
         raise UserError(f"ask is {ask}; it must be at least 0.")
-    if target.exists() and not overwrite:
-        raise UserError(f"{target} exists. Choose another name, or replace it with --overwrite.")
+    check_free(target, overwrite)
     shapes = read_embeddings(embeddings)
     given = read_labels(Path(labels), shapes.ids)
     names = sorted(set(given.values()))

@@ -14,11 +14,11 @@ then. Names that a spreadsheet would take for a formula (`=1+1.off`) are written
 
 import csv
 import io
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from adacross.console import cell, from_cell
 from adacross.errors import UserError
 from adacross.files import locked, read_bytes, whole_file
 
@@ -26,7 +26,6 @@ MOST = 256 * 2**20  # bytes of a file of labels
 PATIENCE = 10.0  # seconds to wait for another writer of the file
 _COLUMNS = ("id", "class", "proposed", "confidence", "next")
 _NAMES = ("id", "class", "proposed")  # columns that hold names
-_FORMULA = re.compile(r"'*[=+\-@\t\r]")  # what a spreadsheet computes, and what was quoted for it
 
 
 @dataclass
@@ -43,7 +42,15 @@ class _Table:
         width = len(self.header)
         full = [row + [""] * (width - len(row)) for row in self.rows]
         records = [dict(zip(self.header, row, strict=False)) for row in full]
-        return [row | {name: _plain(row[name]) for name in _NAMES if name in row} for row in records]
+        return [
+            row
+            | {
+                name: from_cell(row[name].strip() if name == "class" else row[name])
+                for name in _NAMES
+                if name in row
+            }
+            for row in records
+        ]
 
     def write(self, path: Path) -> None:
         """Write the file, whole or not at all."""
@@ -85,8 +92,7 @@ def write_labels(path: Path, rows: Sequence[Mapping[str, str]]) -> None:
     """Write rows of the columns above, and of others that they have, whole or not at all."""
     columns = list(dict.fromkeys((*_COLUMNS, *(name for row in rows for name in row))))
     cells = [
-        [_quoted(row.get(name, "")) if name in _NAMES else row.get(name, "") for name in columns]
-        for row in rows
+        [cell(row.get(name, "")) if name in _NAMES else row.get(name, "") for name in columns] for row in rows
     ]
     _Table(columns, cells).write(path)
 
@@ -121,12 +127,12 @@ def change_label(
         own = [row for row, record in zip(table.rows, table.records(), strict=True) if record["id"] == name]
         column = table.header.index("class")
         if kind and not own:
-            own = [[_quoted(name) if title == "id" else "" for title in table.header]]
+            own = [[cell(name) if title == "id" else "" for title in table.header]]
             table.rows += own
         for row in own:
             row.extend([""] * (column + 1 - len(row)))
-            row[column] = _quoted(kind or "")
-            if not kind and not any(cell for cell in row if _plain(cell) != name):
+            row[column] = cell(kind or "")
+            if not kind and not any(one for one in row if from_cell(one) != name):
                 table.rows.remove(row)
         table.write(path)
         return _labels(path, table, ids)
@@ -136,7 +142,7 @@ def _labels(path: Path, table: _Table, ids: Sequence[str]) -> dict[str, str]:
     """The classes in a table, by id, once they are known to be of these shapes."""
     known, found = set(ids), dict[str, str]()
     for number, row in enumerate(table.records(), 2):
-        name, kind = row["id"], row["class"].strip()
+        name, kind = row["id"], row["class"]
         if name not in known:
             raise UserError(
                 f"{path}, row {number}: no shape is called {name!r}. Ids are as in the embeddings, "
@@ -145,14 +151,6 @@ def _labels(path: Path, table: _Table, ids: Sequence[str]) -> dict[str, str]:
         if kind and found.setdefault(name, kind) != kind:
             raise UserError(f"{path}, row {number}: {name!r} is {kind!r} here and {found[name]!r} before.")
     return found
-
-
-def _quoted(name: str) -> str:
-    return f"'{name}" if _FORMULA.match(name) else name
-
-
-def _plain(cell: str) -> str:
-    return cell[1:] if cell.startswith("'") and _FORMULA.match(cell) else cell
 
 
 def _read(path: Path) -> _Table:

@@ -2,14 +2,20 @@
 
 from pathlib import Path
 
-from adacross.files import whole_file
+from adacross.errors import check_ending
+from adacross.files import check_free, whole_file
 from adacross.report.inputs import RunData
 
 __all__ = ["RunData", "render", "write_report"]
 
 
 def write_report(
-    run: str | Path, *, collection: str | None = None, output: str | Path | None = None, seed: int = 0
+    run: str | Path,
+    *,
+    collection: str | None = None,
+    output: str | Path | None = None,
+    seed: int = 0,
+    overwrite: bool = False,
 ) -> Path:
     """Write a run's report: one file that needs no network and nothing beside it.
 
@@ -21,14 +27,19 @@ def write_report(
             since an address that is read in a file is not opened.
         output: the file to write; `report.html` in the run by default.
         seed: of the choice of shapes, of masks and of the map.
+        overwrite: replace a file that has the name given with `output`; the run's own report is replaced.
 
     Returns:
         The path of the report.
 
     Raises:
-        UserError: `run` is not a run, one of its files cannot be read, or the report cannot be written.
+        UserError: `run` is not a run, one of its files cannot be read, or the report is there already or
+            cannot be written.
     """
-    target = Path(output) if output is not None else Path(run) / "report.html"
+    target = Path(run) / "report.html"
+    if output is not None:
+        target = check_ending(output, (".html", ".htm"), "a report is a page of HTML")
+        check_free(target, overwrite)
     text = render(RunData.load(Path(run), collection=collection, seed=seed))
     with whole_file(target) as temporary:
         temporary.write_text(text, encoding="utf-8", errors="replace")  # of names that are no text

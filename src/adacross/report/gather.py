@@ -71,7 +71,7 @@ def gather(
         if place:
             raise
         reason = f"The collection cannot be read: {error} {_remedy(folder, written)}"
-        console.print(reason, markup=False)
+        console.print(reason)
         fields = ("facts", "embedding", "turnables", "completions", *_MATCHES)
         return {"absent": dict.fromkeys(fields, reason)}
     rng = np.random.default_rng(seed)

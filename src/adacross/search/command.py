@@ -3,8 +3,9 @@
 from pathlib import Path
 
 from adacross.data.source import Axis
-from adacross.errors import UserError, one_of
-from adacross.search.drawing import check_output, write_results
+from adacross.errors import UserError, check_ending, one_of
+from adacross.files import check_free
+from adacross.search.drawing import ENDINGS, WRITES, write_results
 from adacross.search.index import Neighbours, SearchIndex
 
 
@@ -22,6 +23,7 @@ def search(
     host: str = "127.0.0.1",
     port: int = 8080,
     no_browser: bool = False,
+    overwrite: bool = False,
 ) -> Neighbours | None:
     """The shapes nearest to a picture, a mesh, a cloud or a shape; without a query, a page to search on.
 
@@ -42,12 +44,17 @@ def search(
         host: the page's address; 127.0.0.1 shows it to this machine only.
         port: the page's port; the next free one where it is taken.
         no_browser: do not open the page in a browser.
+        overwrite: replace a file that has the name given with --output.
 
     Raises:
         UserError: no such collection, encoder or query, a damaged file, or a picture without an image tower.
     """
     one_of("up axis", up or "y", ("x", "y", "z"))
-    target = check_output(output) if output else None
+    target = check_ending(output, ENDINGS, WRITES) if output else None
+    if target:
+        check_free(target, overwrite)
+    if labels:
+        check_ending(labels, ".csv", "labels are kept as CSV")
     if query is None:
         if target:
             raise UserError("--output needs a query; give one: --query photo.png")

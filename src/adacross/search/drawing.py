@@ -9,16 +9,17 @@ from jaxtyping import Float, UInt8
 from PIL import Image, ImageDraw, ImageFont
 
 from adacross.data.collection import Collection
+from adacross.data.contact_sheet import fitted
 from adacross.data.render import orbit, render_cloud
 from adacross.data.shape import Cloud
-from adacross.errors import UserError
+from adacross.errors import check_ending
 from adacross.files import whole_file
 from adacross.search.index import Neighbours
 from adacross.search.query import Query
 
 TILE, CAPTION, GAP, COLUMNS = 200, 46, 12, 5
 DRAWN = 192  # pixels of a picture that is drawn from points
-ENDINGS = (".png", ".html")
+ENDINGS, WRITES = (".png", ".html"), "expected a file that ends in .png or .html"
 _INK, _FAINT, _PAPER, _LINE = (27, 28, 30), (90, 94, 101), (255, 255, 255), (226, 225, 219)
 
 
@@ -51,25 +52,14 @@ def png(picture: UInt8[np.ndarray, "H W 3"]) -> bytes:
     return stream.getvalue()
 
 
-def check_output(output: str) -> Path:
-    """A path that `write_results` can write.
-
-    Raises:
-        UserError: another ending.
-    """
-    path = Path(output)
-    if path.suffix.lower() not in ENDINGS:
-        raise UserError(f"output is {output}; expected a file that ends in {' or '.join(ENDINGS)}.")
-    return path
-
-
 def write_results(found: Neighbours, collection: Collection, path: Path) -> None:
     """Write a query and what was found as a picture or as a page, whole or not at all.
 
     Raises:
         UserError: another ending than .png or .html, or a folder that cannot be written.
     """
-    if check_output(str(path)).suffix.lower() == ".html":
+    check_ending(path, ENDINGS, WRITES)
+    if path.suffix.lower() == ".html":
         from adacross.search.results_page import results_page
 
         with whole_file(path) as temporary:
@@ -104,18 +94,10 @@ def _tile(picture: UInt8[np.ndarray, "H W 3"], lines: list[str]) -> Image.Image:
     tile.paste(Image.fromarray(picture).resize((TILE, TILE), Image.Resampling.LANCZOS), (0, 0))
     draw.rectangle([(0, 0), (TILE - 1, TILE - 1)], outline=_LINE)
     for place, (text, size, color) in enumerate(zip(lines, (14, 11), (_INK, _FAINT), strict=True)):
-        draw.text((1, TILE + 5 + 20 * place), _fitted(text, size), fill=color, font=_font(size))
+        draw.text(
+            (1, TILE + 5 + 20 * place), fitted(text, size, TILE - 2, end=True), fill=color, font=_font(size)
+        )
     return tile
-
-
-def _fitted(text: str, size: int) -> str:
-    """The end of a text that is wider than a tile: ids differ there."""
-    if _font(size).getlength(text) <= TILE - 2:
-        return text
-    kept = text
-    while kept and _font(size).getlength(f"…{kept}") > TILE - 2:
-        kept = kept[1:]
-    return f"…{kept}"
 
 
 @lru_cache

@@ -97,7 +97,7 @@ class Store:
                 save_file({name: np.ascontiguousarray(array) for name, array in arrays.items()}, temporary)
         except UserError as error:  # a folder that is read-only, or full: searching works all the same
             if not quiet:
-                console.print(f"[yellow]{error} They will be computed again next time.")
+                console.print(f"{error} They will be computed again next time.", style="yellow")
         return arrays
 
     def files(self, name: str) -> list[Path]:

@@ -8,14 +8,14 @@ from typing import Union
 import numpy as np
 import torch
 from jaxtyping import Float32, Int64, UInt8
-from rich.table import Table
 
+from adacross.console import Table
 from adacross.data.collection import Collection
 from adacross.data.sampling import unit_sphere
 from adacross.data.source import Axis, BrokenShapeError
 from adacross.embeddings.features import points_for
 from adacross.encoders import Encoder
-from adacross.errors import UserError, one_of
+from adacross.errors import UserError, one_of, shortened
 from adacross.evaluation.features import encode, frozen
 from adacross.evaluation.sources import find_encoders, usual_device
 from adacross.methods import METHODS, CrossModal
@@ -56,7 +56,7 @@ class Neighbours:
             table.add_column(name, justify="right" if side == "right" else "left")
         rows = zip(self.ids, self.classes, self.similarities, strict=True)
         for rank, (name, class_name, similarity) in enumerate(rows, 1):
-            table.add_row(str(rank), name, class_name or "", f"{similarity:.3f}")
+            table.add_row(str(rank), name, shortened(class_name or ""), f"{similarity:.3f}")
         return table
 
 

@@ -5,14 +5,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from rich.table import Table
-
 from adacross import hub
-from adacross.console import console
+from adacross.console import Table, console
 from adacross.data.collection import DESCRIPTION, CollectionInfo
 from adacross.data.prepare import check_target
 from adacross.data.remote import is_url, local_folder, local_target
-from adacross.data.summary import escape
 from adacross.errors import UserError
 from adacross.files import locked, whole_folder
 from adacross.sharing.layout import SHARDS
@@ -49,11 +46,11 @@ class Shared:
         else:
             title = f"nothing was uploaded; {self.folder} holds what would go to {self.name} ({self.kind})"
         total = sum(self.files.values())
-        table = Table(title=escape(title), caption=f"{len(self.files)} files, {total:,} bytes")
+        table = Table(title=title, caption=f"{len(self.files)} files, {total:,} bytes")
         table.add_column("file")
         table.add_column("bytes", justify="right")
         for name, size in list(self.files.items())[:_LISTED]:
-            table.add_row(escape(name), f"{size:,}")
+            table.add_row(name, f"{size:,}")
         if len(self.files) > _LISTED:
             table.add_row(f"... and {len(self.files) - _LISTED} more", "")
         return table

@@ -95,13 +95,13 @@ def newest_checkpoint(run: Path) -> dict[str, Any] | None:
             state = load_checkpoint(path)
         except UserError as error:
             damaged.append(path)
-            console.print(f"[yellow]{str(error).partition(' Delete it')[0]}", soft_wrap=True)
+            console.print(str(error).partition(" Delete it")[0], soft_wrap=True, style="yellow")
             continue
         for other in damaged:
             other.replace(other.with_name(f"{other.name}.damaged"))
         if damaged:
-            told = f"[yellow]continuing from the one before, {path.name}, after step {state['step']}"
-            console.print(told, soft_wrap=True)
+            told = f"continuing from the one before, {path.name}, after step {state['step']}"
+            console.print(told, soft_wrap=True, style="yellow")
         return state
     if damaged:
         raise UserError(

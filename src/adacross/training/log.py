@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from adacross.console import console
+from adacross.console import cell, console
 from adacross.errors import UserError
 from adacross.files import read_bytes, whole_file
 
@@ -113,10 +113,11 @@ class Log:
         try:
             self._write_table()
         except (UserError, OSError) as error:  # the log is there, and networks may still wait to be saved
-            console.print(f"[yellow]log.jsonl is there, but not as a table: {error}", soft_wrap=True)
+            console.print(f"log.jsonl is there, but not as a table: {error}", soft_wrap=True, style="yellow")
 
     def _write_table(self) -> None:
-        rows = [_flatten(record) for record in read_log(self.path) if record["kind"] == "step"]
+        steps = (_flatten(record) for record in read_log(self.path) if record["kind"] == "step")
+        rows = [{cell(name): cell(value) for name, value in step.items()} for step in steps]
         columns = list(dict.fromkeys(column for row in rows for column in row))
         with (
             whole_file(self.path.with_suffix(".csv")) as temporary,

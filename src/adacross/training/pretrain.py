@@ -79,7 +79,7 @@ def _best_on_test(monitor: Monitor, run: Path) -> BestOnTest:
             f"selection is released, but {collection.folder} lacks a test split or classes to choose by."
         )
     console.print(
-        "[yellow]selection released: the TEST split chooses the epoch; its accuracy is no estimate."
+        "selection released: the TEST split chooses the epoch; its accuracy is no estimate.", style="yellow"
     )
     return BestOnTest(collection, monitor.points, monitor.device, run)
 

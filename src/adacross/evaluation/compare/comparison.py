@@ -5,8 +5,7 @@ import io
 import re
 from dataclasses import dataclass
 
-from rich.table import Table
-
+from adacross.console import Table, cell
 from adacross.evaluation.results import Figure
 
 NUMBERS = ("mean", "std", "difference", "low", "high", "p", "p_holm")
@@ -117,9 +116,9 @@ def as_csv(comparison: Comparison) -> str:
     seeds = [f"seed_{seed}" for seed in comparison.seeds]
     writer.writerow(["data", "task", "points", "encoder", "pretrained", "baseline", *NUMBERS, "n", *seeds])
     for row in comparison.rows:
-        own = [comparison.data, comparison.measured, comparison.points, row.name, row.pretrained]
+        own = [cell(comparison.data), comparison.measured, comparison.points, cell(row.name), row.pretrained]
         mean = row.difference.mean if row.difference else None
         figures = [row.accuracy.mean, row.accuracy.std, mean, row.low, row.high, row.p, row.p_holm]
         tested = row.units if row.p is not None else None
-        writer.writerow([*own, comparison.baseline, *figures, tested, *row.accuracy.values])
+        writer.writerow([*own, cell(comparison.baseline), *figures, tested, *row.accuracy.values])
     return buffer.getvalue()

@@ -14,11 +14,12 @@ from adacross.errors import UserError, one_of
 from adacross.evaluation.compare.comparison import ComparedRow, Comparison, as_csv, as_markdown
 from adacross.evaluation.compare.significance import FEWEST, holm, independent, paired_test
 from adacross.evaluation.compare.tasks import TASKS, Options, Task
-from adacross.evaluation.results import Figure, Ledger, result_path, save, subject
+from adacross.evaluation.results import Figure, Ledger, check_output, result_path, save, subject
 from adacross.evaluation.sources import find_encoders, untrained_like, usual_device
 from adacross.files import whole_file
 
 Measured = Literal["linear", "few-shot", "retrieval-shape"]
+_BESIDE = (".md", ".csv")  # written beside the result
 
 
 @dataclass(frozen=True)
@@ -222,6 +223,7 @@ def evaluate_compare(
     shots: int = 10,
     device: str | None = None,
     output: str | None = None,
+    overwrite: bool = False,
 ) -> Comparison:
     """Several encoders on the same seeds: one table with significance, also as Markdown and CSV.
 
@@ -244,14 +246,12 @@ def evaluate_compare(
         device: cpu or cuda; cuda if there is one.
         output: where to write the result as JSON, with .md and .csv beside it; by default
             `evaluation/compare.json` of the first run.
+        overwrite: replace a file that has the name given with --output.
 
     Raises:
         UserError: no such encoder, collection or baseline, an encoder given twice, data that do not suit.
     """
-    if output and Path(output).suffix in (".md", ".csv"):
-        raise UserError(
-            f"output is {output}; expected a name that ends in .json; Markdown and CSV go beside it."
-        )
+    check_output(output, overwrite, lambda path: [path.with_suffix(ending) for ending in _BESIDE])
     found = {word: find_encoders(word) for word in dict.fromkeys(encoders)}
     if len(found) < len(encoders):
         raise UserError(f"an encoder was given twice: {', '.join(encoders)}.")
@@ -275,7 +275,7 @@ def evaluate_compare(
     )
     save(result, output, run, "compare")
     if path:
-        for suffix, text in ((".md", as_markdown(result)), (".csv", as_csv(result))):
-            with whole_file(path.with_suffix(suffix)) as temporary:
+        for ending, text in zip(_BESIDE, (as_markdown(result), as_csv(result)), strict=True):
+            with whole_file(path.with_suffix(ending)) as temporary:
                 temporary.write_text(text, encoding="utf-8")
     return result

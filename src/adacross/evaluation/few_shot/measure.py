@@ -5,16 +5,14 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from rich.table import Table
-
-from adacross.console import console, progress_bar
+from adacross.console import Table, console, progress_bar
 from adacross.data.collection import Collection
 from adacross.encoders import Encoder
 from adacross.errors import UserError, one_of
 from adacross.evaluation.few_shot.episodes import EpisodeSet, Setting, draw_episodes, read_episodes
 from adacross.evaluation.few_shot.learners import FineTuned, Frozen
 from adacross.evaluation.few_shot.protocol import OURS, PRESETS, FewShotProtocol
-from adacross.evaluation.results import Figure, Ledger, Paper, result_path, save, subject
+from adacross.evaluation.results import Figure, Ledger, Paper, check_output, result_path, save, subject
 from adacross.evaluation.sources import find_encoders, usual_device
 
 ARMS = ("pretrained", "untrained")
@@ -205,6 +203,7 @@ def evaluate_few_shot(
     as_: Paper | None = None,
     device: str | None = None,
     output: str | None = None,
+    overwrite: bool = False,
 ) -> FewShotResult:
     """A few labelled shapes of a few classes: accuracy over many episodes, beside the encoder untrained.
 
@@ -236,11 +235,13 @@ def evaluate_few_shot(
         device: cpu or cuda; cuda if there is one.
         output: where to write the result as JSON, the episodes beside it; by default
             `evaluation/few-shot.json` of the (first) run, `few-shot-as-PAPER.json` with --as.
+        overwrite: replace a file that has the name given with --output.
 
     Raises:
         UserError: no such encoder or collection, no classes, no setting that can be filled, options that do
             not go together, a paper without few-shot figures, a file of episodes of another collection.
     """
+    check_output(output, overwrite, lambda path: [_episodes_path(path)])
     if as_ and as_ not in PRESETS:
         raise UserError(f"no few-shot figures of {as_} are known; --as knows {', '.join(PRESETS)}.")
     protocol = PRESETS[as_] if as_ else OURS
@@ -265,7 +266,7 @@ def evaluate_few_shot(
         )
         drawn = draw_episodes(collection, ways or (5, 10), shots or (10, 20), rule, seed)
     for name, reason in drawn.left_out.items():
-        console.print(f"[yellow]{name} is left out: {reason}[/yellow]")
+        console.print(f"{name} is left out: {reason}", style="yellow")
     task = f"few-shot-as-{as_}" if as_ else "few-shot"
     path = result_path(output, found[0].run, task)
     if path:

@@ -24,10 +24,10 @@ from adacross.console import console, progress_bar
 from adacross.data.columns import encode_view
 from adacross.data.image_set import ImageSet, read_image_set
 from adacross.encoders import ResNet
-from adacross.errors import UserError
+from adacross.errors import UserError, listed
 from adacross.evaluation.images.episodes import PENALTY, Study, accuracy, solve
 from adacross.evaluation.images.result import NAMES, EpisodeScore, Example, ImageFewShotResult, Query, Setting
-from adacross.evaluation.results import Ledger, fingerprint, result_path, save
+from adacross.evaluation.results import Ledger, check_output, fingerprint, result_path, save
 from adacross.evaluation.sources import find_encoders, usual_device
 from adacross.methods import CrossModal
 from adacross.methods.cross_modal import ImageTower
@@ -143,7 +143,7 @@ def enough(data: ImageSet, ways: int, pictures: int) -> ImageSet:
         )
     if not few:
         return data
-    console.print(f"fewer than {pictures} pictures, left out: {', '.join(few)}", style="yellow", markup=False)
+    console.print(f"fewer than {pictures} pictures, left out: {listed(few)}", style="yellow")
     chosen = np.isin(data.labels, kept)
     classes, labels = [data.classes[label] for label in kept], np.searchsorted(kept, data.labels[chosen])
     return replace(data, classes=classes, pictures=data.pictures[chosen], labels=labels)
@@ -205,6 +205,7 @@ def evaluate_images(
     tower: Tower = "rgb",
     device: str | None = None,
     output: str | None = None,
+    overwrite: bool = False,
 ) -> ImageFewShotResult:
     """Few-shot classification of pictures with a run's image tower, beside it untrained and beside pixels.
 
@@ -225,10 +226,12 @@ def evaluate_images(
         tower: rgb or gray: which of the run's image towers.
         device: cpu or cuda; cuda if there is one.
         output: where to write the result as JSON; by default `evaluation/images.json` of the (first) run.
+        overwrite: replace a file that has the name given with --output.
 
     Raises:
         UserError: no such run, one without this tower, no such pictures, a number out of its range.
     """
+    check_output(output, overwrite)
     found = find_encoders(run)
     loaded = [_tower(item.run, item.name, tower) for item in found]
     kinds = {(network.depth, network.dim, side) for network, side in loaded}

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from rich.table import Table
 
+from adacross.console import Table
 from adacross.evaluation.images.episodes import PIXELS, half_width
 from adacross.evaluation.results import Figure
 

@@ -11,7 +11,7 @@ from adacross.console import progress_bar
 from adacross.data.collection import Collection
 from adacross.encoders import Encoder
 from adacross.errors import UserError
-from adacross.evaluation.results import Figure, Ledger, result_path, save, subject
+from adacross.evaluation.results import Figure, Ledger, check_output, result_path, save, subject
 from adacross.evaluation.retrieval.result import PICTURES, RANKS, Example, RetrievalResult, Search
 from adacross.evaluation.retrieval.searching import Gallery
 from adacross.evaluation.sources import Found, find_encoders, untrained_like, usual_device
@@ -150,6 +150,7 @@ def evaluate_retrieval(
     seeds: int = 3,
     device: str | None = None,
     output: str | None = None,
+    overwrite: bool = False,
 ) -> RetrievalResult:
     """Picture to shape, shape to picture, shape to shape: recall@1/5/10 and mAP on the test split.
 
@@ -165,10 +166,12 @@ def evaluate_retrieval(
         seeds: repetitions; each draws the pictures that are compared, points, and a new untrained encoder.
         device: cpu or cuda; cuda if there is one.
         output: where to write the result as JSON; by default `evaluation/retrieval.json` of the (first) run.
+        overwrite: replace a file that has the name given with --output.
 
     Raises:
         UserError: no such encoder or collection, too few test shapes.
     """
+    check_output(output, overwrite)
     found = find_encoders(encoder)
     result = measure_retrieval(
         [_trained(item) for item in found],

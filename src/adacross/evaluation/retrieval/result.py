@@ -3,8 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from rich.table import Table
-
+from adacross.console import Table
 from adacross.evaluation.results import Figure
 
 RANKS = (1, 5, 10)

@@ -6,14 +6,13 @@ from pathlib import Path
 
 import numpy as np
 from jaxtyping import Int64
-from rich.table import Table
 
-from adacross.console import progress_bar
+from adacross.console import Table, progress_bar
 from adacross.data.collection import Collection
 from adacross.encoders import Encoder
 from adacross.errors import UserError
 from adacross.evaluation.labelled import labelled
-from adacross.evaluation.results import Ledger, result_path, save, subject
+from adacross.evaluation.results import Ledger, check_output, result_path, save, subject
 from adacross.evaluation.robustness.damage import Repetition, clouds_of, fewer_points, plan, try_out
 from adacross.evaluation.robustness.errors import Robustness, summarise
 from adacross.evaluation.sources import find_encoders, untrained_like, usual_device
@@ -188,6 +187,7 @@ def evaluate_robustness(
     test_shapes: int | None = None,
     device: str | None = None,
     output: str | None = None,
+    overwrite: bool = False,
 ) -> RobustnessResult:
     """Accuracy under 15 corruptions at 5 severities, any rotation, and fewer points.
 
@@ -207,10 +207,12 @@ def evaluate_robustness(
             times or more, by both encoders, in every repetition.
         device: cpu or cuda; cuda if there is one.
         output: where to write the result as JSON; by default `evaluation/robustness.json` of the (first) run.
+        overwrite: replace a file that has the name given with --output.
 
     Raises:
         UserError: no such encoder or collection, no classes, too few shapes or points.
     """
+    check_output(output, overwrite)
     found = find_encoders(encoder)
     result = measure_robustness(
         [item.encoder for item in found],

@@ -7,14 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rich.table import Table
 
-from adacross.console import progress_bar
+from adacross.console import Table, progress_bar
 from adacross.data.collection import Collection
 from adacross.encoders import Encoder
 from adacross.errors import UserError
 from adacross.evaluation.fine_tune import fraction_of
-from adacross.evaluation.results import Figure, Ledger, Paper, result_path, save, subject
+from adacross.evaluation.results import Figure, Ledger, Paper, check_output, result_path, save, subject
 from adacross.evaluation.segmentation.part_task import CONVENTIONS, PartTask, part_task
 from adacross.evaluation.segmentation.presets import PART_PRESETS, PARTS, chosen
 from adacross.evaluation.segmentation.training import ARMS, Example, Protocol, examples, mean_over_seeds
@@ -229,6 +228,7 @@ def evaluate_part_segmentation(
     seeds: int = 3,
     device: str | None = None,
     output: str | None = None,
+    overwrite: bool = False,
 ) -> PartSegResult:
     """Find the part of every point with 10 % and 100 % of the labels, beside a network from scratch.
 
@@ -252,10 +252,12 @@ def evaluate_part_segmentation(
         device: cpu or cuda; cuda if there is one.
         output: where to write the result as JSON; by default `evaluation/part-seg.json` of the (first) run,
             `part-seg-as-PAPER.json` with --as.
+        overwrite: replace a file that has the name given with --output.
 
     Raises:
         UserError: no such encoder or collection, no parts, an option out of its range.
     """
+    check_output(output, overwrite)
     task = f"part-seg-as-{as_}" if as_ else "part-seg"
     found = find_encoders(encoder)
     protocol = chosen(

@@ -8,13 +8,12 @@ from typing import Any
 
 import numpy as np
 from rich.progress import Progress
-from rich.table import Table
 
-from adacross.console import progress_bar
+from adacross.console import Table, progress_bar
 from adacross.data.collection import Collection
 from adacross.encoders import Encoder
 from adacross.errors import UserError
-from adacross.evaluation.results import Figure, Ledger, Paper, result_path, save, subject
+from adacross.evaluation.results import Figure, Ledger, Paper, check_output, result_path, save, subject
 from adacross.evaluation.segmentation.metrics import mean_of_known, scene_ious
 from adacross.evaluation.segmentation.presets import SCENE_PRESETS, SCENES, chosen
 from adacross.evaluation.segmentation.scene_task import (
@@ -236,6 +235,7 @@ def evaluate_semantic_segmentation(
     seeds: int = 3,
     device: str | None = None,
     output: str | None = None,
+    overwrite: bool = False,
 ) -> SemSegResult:
     """Find the class of every point of a room, whole areas held out, beside a network from scratch.
 
@@ -260,10 +260,12 @@ def evaluate_semantic_segmentation(
         device: cpu or cuda; cuda if there is one.
         output: where to write the result as JSON; by default `evaluation/sem-seg.json` of the (first) run,
             `sem-seg-as-PAPER.json` with --as.
+        overwrite: replace a file that has the name given with --output.
 
     Raises:
         UserError: no such encoder or collection, no parts, an area that is not there, an option out of range.
     """
+    check_output(output, overwrite)
     task = f"sem-seg-as-{as_}" if as_ else "sem-seg"
     found = find_encoders(encoder)
     protocol = chosen(

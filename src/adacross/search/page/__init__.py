@@ -1,4 +1,4 @@
-"""The page in the browser (extra `adacross[app]`)."""
+"""The page in the browser (extra `app`)."""
 
 from adacross.search.page.server import serve
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from adacross.console import console
-from adacross.errors import UserError
+from adacross.errors import UserError, install
 from adacross.search.drawing import png, shape_picture
 from adacross.search.index import SearchIndex
 
@@ -91,7 +91,7 @@ def serve(index: SearchIndex, *, host: str, port: int, labels: Path | None, brow
     """
     if find_spec("nicegui") is None:
         raise UserError(
-            "the search page needs NiceGUI: pip install 'adacross[app]'. Without it: "
+            f"the search page needs NiceGUI, which is not installed. {install('app')}. Without it: "
             "adacross search COLLECTION ENCODER --query FILE"
         )
     from nicegui import app, ui
