@@ -5,6 +5,8 @@ from difflib import get_close_matches
 from inspect import signature
 from typing import Any
 
+LONGEST_NAME, MOST_NAMES = 100, 200  # characters of a name, and names, in a message
+
 
 class UserError(ValueError):
     """Something the user gave cannot be used.
@@ -24,9 +26,12 @@ def one_of(kind: str, given: str, valid: Iterable[str]) -> str:
     names = list(valid)
     if given in names:
         return given
-    close = get_close_matches(given, names, n=1)
+    # Names from a file may be many and long: comparing takes the product of their lengths.
+    short = [name[:LONGEST_NAME] for name in names[:MOST_NAMES]]
+    close = get_close_matches(given[:LONGEST_NAME], short, n=1)
     hint = f" Did you mean {close[0]!r}?" if close else ""
-    raise UserError(f"unknown {kind} {given!r}.{hint} Valid: {', '.join(names)}.")
+    more = f" and {len(names) - MOST_NAMES:,} more" if len(names) > MOST_NAMES else ""
+    raise UserError(f"unknown {kind} {given[:LONGEST_NAME]!r}.{hint} Valid: {', '.join(short)}{more}.")
 
 
 def check_options(

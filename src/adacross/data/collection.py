@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 VERSION = 1
 DESCRIPTION = "collection.json"
+MOST_PIXELS = 2**29  # of a shape's pictures, which are decoded together: 1.6 GB
 
 
 @dataclass(frozen=True)
@@ -102,7 +103,8 @@ class CollectionInfo:
             info = cls(**{name: value for name, value in raw.items() if name in known})
         except TypeError as error:
             raise UserError(f"{path} is incomplete ({error}). Prepare the collection again.") from None
-        if not (0 < info.points < 2**31 and all(0 <= size < 2**31 for size in (info.views, info.view_size))):
+        sizes = 0 < info.points < 2**31 and info.views >= 0 and info.view_size >= 0
+        if not sizes or info.views * info.view_size**2 > MOST_PIXELS:
             raise UserError(f"{path} promises impossible sizes. Prepare the collection again.")
         return info
 
@@ -122,7 +124,7 @@ class Collection:
         self.info = info
         self.ids: list[str] = [i for shard in shards for i in shard["id"].to_pylist()]
         self.labels: Int64[np.ndarray, " n"] = _joined([s["label"].to_numpy() for s in shards], np.int64)
-        self._splits = np.array([s for shard in shards for s in shard["split"].to_pylist()], dtype=str)
+        self._splits = np.array([s for shard in shards for s in shard["split"].to_pylist()], dtype="<U5")
         self._starts = np.cumsum([0, *(len(shard) for shard in shards)])
         self._points = [_block(shard, "points").reshape(-1, info.points, 3) for shard in shards]
         self._parts = [_block(s, "part").reshape(-1, info.points) for s in shards if info.parts]
@@ -239,7 +241,7 @@ class Collection:
         flat = views.offsets[row].as_py() + v % self.info.views
         side = self.info.view_size
         try:
-            picture = decode_view(views.values.field("bytes")[flat].as_py())
+            picture = decode_view(views.values.field("bytes")[flat].as_py(), side)
             if picture.shape != (side, side, 3):
                 raise ValueError(f"{picture.shape[1]} x {picture.shape[0]} pixels, expected {side} x {side}")
         except READER_ERRORS as error:

@@ -1,6 +1,8 @@
 """One picture of a whole collection: some shapes of every class, their views and their clouds."""
 
 import colorsys
+from bisect import bisect_left
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +21,8 @@ ROWS = 48  # most shapes on a sheet
 FEW = 24  # least shapes, where there are that many
 VIEWS = 4
 CLOUDS = 2
+LONGEST = 1000  # characters of a name that are measured
+Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 _INK, _FAINT, _PAPER, _CLUTTER = (20, 20, 20), (110, 110, 110), (255, 255, 255), (190, 190, 190)
 # From low to high: dark blue, teal, green, yellow; evenly spaced in lightness, so it survives grey printing.
 _HEIGHTS = np.array([(49, 54, 149), (38, 130, 142), (94, 180, 90), (253, 215, 50)], dtype=np.float64)
@@ -49,9 +53,8 @@ def write_contact_sheet(collection: Collection, path: Path) -> None:
 
 def choose(collection: Collection) -> Int64[np.ndarray, " k"]:
     """Choose the shapes to show: as many from every class, spread over the collection; at most `ROWS`."""
-    labels, info = collection.labels, collection.info
-    groups = [np.flatnonzero(labels == label) for label in range(-1, len(info.classes))]
-    groups = [group for group in groups if len(group)][:ROWS]
+    labels = collection.labels
+    groups = [np.flatnonzero(labels == label) for label in np.unique(labels)[:ROWS]]
     each = max(1, -(-FEW // max(len(groups), 1)))
     picked = [g[np.unique(np.linspace(0, len(g) - 1, min(each, len(g))).astype(int))] for g in groups]
     return np.concatenate(picked)[:ROWS] if picked else np.zeros(0, dtype=np.int64)
@@ -76,14 +79,23 @@ def draw_row(shape: Shape, collection: Collection, views: int) -> Image.Image:
     return row
 
 
+def fitted(text: str, font: Font, width: int, shorten: Callable[[int], str]) -> str:
+    """Return a text, or the longest part of it that is at most `width` pixels wide.
+
+    Args:
+        text: of any length, as names in files are.
+        font: that it is drawn in.
+        width: of the place for it.
+        shorten: the text with so many of its characters.
+    """
+    if len(text) <= LONGEST and font.getlength(text) <= width:
+        return text
+    counts = range(1, min(len(text), LONGEST) + 1)
+    return shorten(bisect_left(counts, True, key=lambda count: font.getlength(shorten(count)) > width))
+
+
 def _fitted(text: str, size: int) -> str:
-    """Cut a text that is wider than the caption."""
-    font = ImageFont.load_default(size)
-    length = len(text)
-    while font.getlength(text) > CAPTION - 12:
-        length -= 1
-        text = f"{text[:length]}..."
-    return text
+    return fitted(text, ImageFont.load_default(size), CAPTION - 12, lambda count: f"{text[:count]}...")
 
 
 def _height_colors(points: Float32[np.ndarray, "N 3"]) -> UInt8[np.ndarray, "N 3"]:

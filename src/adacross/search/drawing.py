@@ -9,6 +9,7 @@ from jaxtyping import Float, UInt8
 from PIL import Image, ImageDraw, ImageFont
 
 from adacross.data.collection import Collection
+from adacross.data.contact_sheet import Font, fitted
 from adacross.data.render import orbit, render_cloud
 from adacross.data.shape import Cloud
 from adacross.errors import UserError
@@ -110,14 +111,9 @@ def _tile(picture: UInt8[np.ndarray, "H W 3"], lines: list[str]) -> Image.Image:
 
 def _fitted(text: str, size: int) -> str:
     """The end of a text that is wider than a tile: ids differ there."""
-    if _font(size).getlength(text) <= TILE - 2:
-        return text
-    kept = text
-    while kept and _font(size).getlength(f"…{kept}") > TILE - 2:
-        kept = kept[1:]
-    return f"…{kept}"
+    return fitted(text, _font(size), TILE - 2, lambda count: f"…{text[len(text) - count :]}")
 
 
 @lru_cache
-def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+def _font(size: int) -> Font:
     return ImageFont.load_default(size)
