@@ -11,13 +11,13 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from adacross.encoders.inputs import Inputs
+from adacross.encoders.inputs import MIN_POINTS, Inputs
 from adacross.encoders.pretrained import CONFIG_FILE, WEIGHTS_FILE, find_pretrained
 from adacross.errors import UserError
 from adacross.files import file_size, read_json, whole_file, whole_folder
 from adacross.hub import check_hub_id, upload
 
-MIN_POINTS = 32
+LARGEST_HEADER = 2**20  # bytes of a safetensors file's header: about 10,000 tensors
 _FLOATS = {torch.float16, torch.bfloat16, torch.float32, torch.float64}  # weights may be any of them
 
 E = TypeVar("E", bound="Encoder")  # Self, which the tests' type checker does not know in methods
@@ -216,7 +216,7 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
     from safetensors.torch import load_file
 
     try:
-        file_size(path)  # refuses pipes and devices
+        check_header(path)
         return load_file(path)
     except FileNotFoundError:
         raise UserError(f"{path} does not exist; expected the weights of a saved encoder.") from None
@@ -227,19 +227,49 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
         ) from None
 
 
-def filled(make: Callable[[], N], tensors: dict[str, Tensor], source: str, what: str = "a network") -> N:
+def check_header(path: Path) -> None:
+    """Refuse a safetensors file that lists more tensors than any network here has.
+
+    Each takes about 60 bytes in the file's header, and far more time and memory once it is an object.
+
+    Raises:
+        OSError: no file, or none that can be read.
+        ValueError: a header of more than `LARGEST_HEADER` bytes.
+    """
+    file_size(path)  # refuses pipes and devices
+    with Path(path).open("rb") as file:
+        length = int.from_bytes(file.read(8), "little")
+    if length > LARGEST_HEADER:
+        raise ValueError(f"a header of {length:,} bytes; expected at most {LARGEST_HEADER:,}")
+
+
+def filled(
+    make: Callable[[], N],
+    tensors: dict[str, Tensor],
+    source: str,
+    what: str = "a network",
+    *,
+    finite: bool = True,
+) -> N:
     """The network that `make` makes, called `what`, with these tensors, in evaluation mode.
 
     It is made without memory first, and again only if the tensors fit: a damaged file may describe a network
     of any size.
 
+    Args:
+        make: returns a network with fresh weights.
+        tensors: its weights, by name.
+        source: the files that name both, for messages.
+        what: what the network is called in them.
+        finite: refuse numbers that are NaN or infinite.
+
     Raises:
         UserError: as `fill`, or there is no network of such options.
     """
     with torch.device("meta"):
-        _check_fit(_made(make, source, what), tensors, source)
+        _check_fit(_made(make, source, what), tensors, source, finite)
     module = _made(make, source, what)
-    fill(module, tensors, source)
+    fill(module, tensors, source, finite=finite)
     return module.eval()
 
 
@@ -261,18 +291,19 @@ def _made(make: Callable[[], N], source: str, what: str) -> N:
         raise UserError(f"{source} does not fit {what}: {reason}.") from None
 
 
-def fill(module: nn.Module, tensors: dict[str, Tensor], source: str) -> None:
+def fill(module: nn.Module, tensors: dict[str, Tensor], source: str, *, finite: bool = True) -> None:
     """Copy `tensors` into `module`; names and shapes must be the module's own.
 
     Raises:
-        UserError: names what is missing, left over, of another shape or kind, NaN or infinite.
+        UserError: names what is missing, left over, of another shape or kind, or, if `finite` is asked for,
+            NaN or infinite.
     """
-    _check_fit(module, tensors, source)
+    _check_fit(module, tensors, source, finite)
     with torch.no_grad():
         module.load_state_dict(tensors)
 
 
-def _check_fit(module: nn.Module, tensors: dict[str, Tensor], source: str) -> None:
+def _check_fit(module: nn.Module, tensors: dict[str, Tensor], source: str, finite: bool) -> None:
     own = module.state_dict()
     problems = [f"{name} is missing" for name in own if name not in tensors]
     problems += [f"{name} is unknown" for name in tensors if name not in own]
@@ -289,7 +320,7 @@ def _check_fit(module: nn.Module, tensors: dict[str, Tensor], source: str) -> No
     problems += [
         f"{name} has numbers that are NaN or infinite"
         for name, tensor in tensors.items()
-        if tensor.dtype in _FLOATS and not torch.isfinite(tensor).all()
+        if finite and tensor.dtype in _FLOATS and not torch.isfinite(tensor).all()
     ]
     if problems:
         more = f" and {len(problems) - 6} more" if len(problems) > 6 else ""

@@ -120,7 +120,7 @@ class _TensorMachine(Machine):
         exactly(dict, made)
 
     def persistent(self, reference: Any) -> Any:
-        """Return a storage: ("storage", type, key, location, count), in the old form with the whole it is of."""
+        """Return a storage: ("storage", type, key, location, count), in the old form a None, too."""
         match reference:
             case ("storage", Name(kind), str(key), _, int(count)) | (
                 "storage", Name(kind), str(key), _, int(count), None,
