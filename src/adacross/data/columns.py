@@ -12,7 +12,7 @@
 """
 
 import io
-import os
+import mmap
 import struct
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -64,8 +64,7 @@ def read_shard(path: Path, points: int, views: int, classes: int, parts: int) ->
         UserError: it cannot be read, is something else, or its offsets lead out of the file.
     """
     try:
-        file_size(path)  # refuses pipes, on which `memory_map` would wait
-        table = read_stream(pa.memory_map(os.fsencode(path)))  # bytes: a name need not be UTF-8
+        table = read_stream(mapped(path))
         check_table(table, points, views, classes, parts)
     except (pa.ArrowException, OSError, LookupError, MemoryError, ValueError) as error:
         raise UserError(f"{path} is damaged ({error}). Prepare it again with --overwrite.") from error
@@ -150,10 +149,25 @@ def from_bytes(data: bytes) -> pa.Table:
     Raises:
         ArrowException, ValueError: as `read_stream`.
     """
-    return read_stream(pa.BufferReader(data))
+    return read_stream(pa.py_buffer(data))
 
 
-def read_stream(source: pa.NativeFile) -> pa.Table:
+def mapped(path: Path) -> pa.Buffer:
+    """Map a file into memory.
+
+    Raises:
+        ArrowException, OSError, ValueError: no file, or none that can be read.
+    """
+    file_size(path)  # refuses pipes, on which `memory_map` would wait
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:  # pyarrow asks that names be UTF-8; a map of Python's keeps a file handle open
+        with Path(path).open("rb") as file:
+            return pa.py_buffer(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
+    return pa.memory_map(str(path)).read_buffer()
+
+
+def read_stream(content: pa.Buffer) -> pa.Table:
     """Return the table of an Arrow stream as `to_bytes` writes it; it takes no more memory than the stream.
 
     Kilobytes of compressed buffers unpack to gigabytes, and repeated dictionaries are joined anew each time;
@@ -163,15 +177,14 @@ def read_stream(source: pa.NativeFile) -> pa.Table:
         ArrowException, ValueError: damaged, compressed, or with dictionaries.
     """
     try:
-        for number, message in enumerate(pa.ipc.MessageReader.open_stream(source)):
+        for number, message in enumerate(pa.ipc.MessageReader.open_stream(content)):
             if message.type != ("record batch" if number else "schema"):
                 raise ValueError(f"it has a {message.type}, which no collection has")
             if number and _is_compressed(message.metadata.to_pybytes()):
                 raise ValueError("its buffers are compressed, which those of no collection are")
     except struct.error as error:
         raise ValueError(str(error)) from error
-    source.seek(0)
-    return pa.ipc.open_stream(source).read_all()
+    return pa.ipc.open_stream(content).read_all()
 
 
 def _is_compressed(metadata: bytes) -> bool:

@@ -1,7 +1,6 @@
 """Embeddings as a Parquet file: one row a shape, and what made them in the file's metadata."""
 
 import json
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from jaxtyping import Float32
 
+from adacross.data.columns import mapped
 from adacross.data.parquet_pages import check_pages
 from adacross.errors import UserError
 from adacross.files import file_size, whole_file
@@ -95,8 +95,7 @@ def _read(path: Path) -> pa.Table:
     """
     size = file_size(path)
     most = LEAST_BYTES + MOST_RATIO * size
-    # bytes, for a name need not be UTF-8
-    content = pa.memory_map(os.fsencode(path)).read_buffer()
+    content = mapped(path)
     with pq.ParquetFile(pa.BufferReader(content), read_dictionary=_TEXTS) as file:
         kind = file.schema_arrow.field("features").type
         if not pa.types.is_fixed_size_list(kind) or kind.value_type != pa.float32() or kind.list_size < 1:

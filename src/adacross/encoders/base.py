@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from adacross.encoders.inputs import MIN_POINTS, Inputs
 from adacross.encoders.pretrained import CONFIG_FILE, WEIGHTS_FILE, find_pretrained
 from adacross.errors import UserError
-from adacross.files import file_size, read_json, whole_file, whole_folder
+from adacross.files import file_size, read_bytes, read_json, whole_file, whole_folder
 from adacross.hub import check_hub_id, upload
 
 LARGEST_HEADER = 2**20  # bytes of a safetensors file's header: about 10,000 tensors
@@ -213,11 +213,11 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
         UserError: the file is missing or damaged.
     """
     from safetensors import SafetensorError
-    from safetensors.torch import load_file
+    from safetensors.torch import load
 
     try:
         check_header(path)
-        return load_file(path)
+        return load(read_bytes(path))  # of a name, load_file asks that it be UTF-8
     except FileNotFoundError:
         raise UserError(f"{path} does not exist; expected the weights of a saved encoder.") from None
     except (SafetensorError, OSError, LookupError, MemoryError, RuntimeError, ValueError) as error:

@@ -1,7 +1,6 @@
 """A collection from the files that the hub gave, shard by shard; nothing in them is believed unchecked."""
 
 import hashlib
-import os
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +10,7 @@ import pyarrow.parquet as pq
 
 from adacross.console import progress_bar
 from adacross.data.collection import DESCRIPTION, CollectionInfo
-from adacross.data.columns import arrow_schema, check_table, features, to_bytes
+from adacross.data.columns import arrow_schema, check_table, features, mapped, to_bytes
 from adacross.data.parquet_pages import check_pages
 from adacross.data.partial import shard_name, write_datasets_files
 from adacross.errors import UserError
@@ -92,7 +91,7 @@ def _read(shared: Path, info: CollectionInfo, piece: Piece) -> pa.Table:
     schema = shared_schema(info.points, bool(info.parts))
     try:
         size = file_size(path)
-        content = pa.memory_map(os.fsencode(path)).read_buffer()  # bytes: a name need not be UTF-8
+        content = mapped(path)
         with pq.ParquetFile(pa.BufferReader(content)) as file:
             _check_promises(file.metadata, piece, info, size)
             check_pages(content, file.metadata, [piece.row_group], size, size)
