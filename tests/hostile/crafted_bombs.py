@@ -1,8 +1,9 @@
 """Files of collections, encoders, runs and labels that stand for much more than they hold, of any size.
 
-`BOMBS[name](folder, n)` writes one, and returns how a command reads it. At `n` = 1 a reader without bounds takes
-some hundred MiB or some seconds, and `n` times that, or its square, for others. `python crafted_bombs.py FOLDER`
-reads all of them at 1, 2 and 4, and prints `{name: [[MiB, seconds, what was said], ...]}`.
+`BOMBS[name](folder, n)` writes one, and returns how a command reads it. At `n` = 1 a reader without bounds
+takes some hundred MiB or some seconds, and `n` times that, or its square, for others.
+`python crafted_bombs.py FOLDER` reads all of them at 1, 2 and 4, and prints
+`{name: [[MiB, seconds, what was said], ...]}`.
 """
 
 import io
@@ -219,7 +220,7 @@ def a_wide_image_tower(folder: Path, n: int) -> Read:
 
 
 def a_wide_point_encoder(folder: Path, n: int) -> Read:
-    wide = "encoder_args: {width: %d}" % (500_000 * n)
+    wide = f"encoder_args: {{width: {500_000 * n}}}"
     return _run(folder, "method: crosspoint", "encoder: pointnet", "image_width: 8", wide)
 
 
@@ -228,11 +229,11 @@ def large_depth_maps(folder: Path, n: int) -> Read:
 
 
 def broad_splats(folder: Path, n: int) -> Read:
-    return _run(folder, "method: joint-mae", "encoder: point-m2ae", "method_args: {radius: %d}" % (1000 * n))
+    return _run(folder, "method: joint-mae", "encoder: point-m2ae", f"method_args: {{radius: {1000 * n}}}")
 
 
 def deep_decoders(folder: Path, n: int) -> Read:
-    deep = "method_args: {decoder_depth: %d}" % (20_000 * n)
+    deep = f"method_args: {{decoder_depth: {20_000 * n}}}"
     return _run(folder, "method: point-m2ae", "encoder: point-m2ae", deep)
 
 

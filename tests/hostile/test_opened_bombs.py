@@ -1,4 +1,4 @@
-"""Collections, encoders, runs and labels: the same bomb at n, 2n and 4n, whose memory and time must not follow."""
+"""Collections, encoders, runs and labels: memory and time must not follow the same bomb at n, 2n and 4n."""
 
 import json
 import os
@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from crafted_bombs import BOMBS
 
-MOST_MIB, MOST_SECONDS = 160, 4.0
+MOST_MIB, MOST_SECONDS = 160, 10.0  # of the processor; without bounds minutes
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +30,7 @@ def measured(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[tuple[f
 @pytest.mark.parametrize("bomb", BOMBS)
 def test_memory_and_time_do_not_follow_a_bomb(bomb: str, measured: dict[str, list]) -> None:
     for memory, seconds, said in measured[bomb]:
-        assert said, "neither refused nor read within bounds"
+        assert said, "it was read"
         assert not said.startswith("WRONG"), said
         assert memory < MOST_MIB, measured[bomb]
         assert seconds < MOST_SECONDS, measured[bomb]

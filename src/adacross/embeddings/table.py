@@ -69,8 +69,9 @@ def read_embeddings(path: str | Path) -> Embeddings:
         about = json.loads((table.schema.metadata or {}).get(_ABOUT, b"null"))
         column = table["features"].combine_chunks()
         features = column.flatten().to_numpy(zero_copy_only=False).reshape(len(table), column.type.list_size)
-        ids, classes, splits = (_texts(table[name]) for name in _TEXTS)
-        if not isinstance(about, dict) or not all(isinstance(one, str) for one in ids):
+        found, classes, splits = (_texts(table[name]) for name in _TEXTS)
+        ids = [one for one in found if one is not None]
+        if not isinstance(about, dict) or len(ids) < len(found):
             raise ValueError("its columns or its description are not those of adacross embed")
     except FileNotFoundError:
         raise UserError(
@@ -108,8 +109,8 @@ def _read(path: Path) -> pa.Table:
         columns = [
             file.metadata.row_group(g).column(c) for g in groups for c in range(file.metadata.num_columns)
         ]
-        if strange := {column.compression for column in columns} - {"SNAPPY", "UNCOMPRESSED"}:
-            raise ValueError(f"it is compressed by {min(strange)}, which adacross embed does not use")
+        if packed := {column.compression for column in columns} - {"SNAPPY", "UNCOMPRESSED"}:
+            raise ValueError(f"it is compressed by {min(packed)}, which adacross embed does not use")
         check_pages(content, file.metadata, groups, file.metadata.num_rows * kind.list_size, most)
         return file.read(columns=[*_TEXTS, "features"])
 
