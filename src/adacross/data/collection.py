@@ -103,8 +103,7 @@ class CollectionInfo:
             info = cls(**{name: value for name, value in raw.items() if name in known})
         except TypeError as error:
             raise UserError(f"{path} is incomplete ({error}). Prepare the collection again.") from None
-        sizes = 0 < info.points < 2**31 and info.views >= 0 and info.view_size >= 0
-        if not sizes or info.views * info.view_size**2 > MOST_PIXELS:
+        if not (0 < info.points < 2**31 and all(0 <= size < 2**31 for size in (info.views, info.view_size))):
             raise UserError(f"{path} promises impossible sizes. Prepare the collection again.")
         return info
 
@@ -141,6 +140,11 @@ class Collection:
         """
         folder = local_folder(folder)
         info = CollectionInfo.read(folder)
+        if info.views * info.view_size**2 > MOST_PIXELS:
+            raise UserError(
+                f"{folder} promises {info.views:,} pictures of {info.view_size:,} pixels along a side for each "
+                "shape, more than can be read at once. Prepare it again with smaller ones or fewer."
+            )
         paths = sorted(folder.glob("data-*-of-*.arrow"))
         sizes = (info.points, info.views, len(info.classes), len(info.parts))
         shards = [read_shard(path, *sizes) for path in paths]
