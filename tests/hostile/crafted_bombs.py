@@ -162,16 +162,18 @@ def a_call_of_a_tensor(folder: Path, n: int) -> Read:
 
 def a_dictionary_made_again_and_again(folder: Path, n: int) -> Read:
     pairs = pickle.dumps([[str(number), number] for number in range(1000 * n)], 2)[2:-1]
-    again = b"h\xffh\xfe\x85R" * 2000 * n
-    start = b"\x80\x02](ccollections\nOrderedDict\nq\xff" + pairs + b"q\xfe"
+    again = b"j\xff\xff\xff\0j\xfe\xff\xff\0\x85R" * 2000 * n
+    start = b"\x80\x02](ccollections\nOrderedDict\nr\xff\xff\xff\0" + pairs + b"r\xfe\xff\xff\0"
     return _pickled(folder, start + again + b"e.")
 
 
 def one_storage_under_many_names(folder: Path, n: int) -> Read:
+    from adacross.training.checkpoint import load_checkpoint
+
     numbers = torch.zeros(250_000 * n)
-    return _torch_file(
-        folder, saved({f"layers.{number}.weight": numbers.view(-1) for number in range(200 * n)})
-    )
+    path = folder / "step-00000001.pt"
+    path.write_bytes(saved({f"layers.{number}": numbers.view(-1) for number in range(200 * n)}))
+    return lambda: [tensor.clone() for tensor in load_checkpoint(path).values()]
 
 
 def one_number_for_all_places(folder: Path, n: int) -> Read:

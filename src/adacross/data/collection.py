@@ -142,8 +142,8 @@ class Collection:
         info = CollectionInfo.read(folder)
         if info.views * info.view_size**2 > MOST_PIXELS:
             raise UserError(
-                f"{folder} promises {info.views:,} pictures of {info.view_size:,} pixels along a side for each "
-                "shape, more than can be read at once. Prepare it again with smaller ones or fewer."
+                f"{folder} promises {info.views:,} pictures a shape, {info.view_size:,} pixels along a side; "
+                "they cannot be read at once. Prepare it again with smaller ones or fewer."
             )
         paths = sorted(folder.glob("data-*-of-*.arrow"))
         sizes = (info.points, info.views, len(info.classes), len(info.parts))

@@ -42,13 +42,20 @@ def check_pages(
             found = taken = 0
             while place < end:
                 header, place = _struct(file, place, 0)
-                found += header.get(_DATA, header.get(_DATA_2, {})).get(1, 0)
-                taken += header[_UNPACKED]
-                if min(header[_UNPACKED], header[_PACKED]) < 0:
-                    raise ValueError("a page of less than no bytes")
-                place += header[_PACKED]
+                if (page := header.get(_DATA, header.get(_DATA_2))) is not None:
+                    found += _count(page, 1)
+                taken += _count(header, _UNPACKED)
+                place += _count(header, _PACKED)
             if found != column.num_values or found > values or taken > size:
                 raise ValueError(f"column {column.path_in_schema} is larger than it may be")
+
+
+def _count(fields: Any, field: int) -> int:
+    """Return a field that is a number of 0 or more."""
+    value = fields.get(field) if isinstance(fields, dict) else None
+    if not isinstance(value, int) or value < 0:
+        raise ValueError("a page's header is damaged")
+    return value
 
 
 def _number(file: memoryview, place: int) -> tuple[int, int]:
