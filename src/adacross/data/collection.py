@@ -141,10 +141,8 @@ class Collection:
         folder = local_folder(folder)
         info = CollectionInfo.read(folder)
         if info.views * info.view_size**2 > MOST_PIXELS:
-            raise UserError(
-                f"{folder} promises {info.views:,} pictures a shape, {info.view_size:,} pixels along a side; "
-                "they cannot be read at once. Prepare it again with smaller ones or fewer."
-            )
+            size = f"{info.views:,} pictures a shape, {info.view_size:,} pixels along a side"
+            raise UserError(f"{folder} promises {size}. Prepare it again with smaller ones or fewer.")
         paths = sorted(folder.glob("data-*-of-*.arrow"))
         sizes = (info.points, info.views, len(info.classes), len(info.parts))
         shards = [read_shard(path, *sizes) for path in paths]

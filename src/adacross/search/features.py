@@ -18,7 +18,7 @@ from adacross.console import console
 from adacross.data.collection import Collection
 from adacross.embeddings.features import BLOCK, Compute, Rows, features_of
 from adacross.encoders import Encoder
-from adacross.encoders.base import check_header
+from adacross.encoders.weights_file import check_header
 from adacross.errors import UserError
 from adacross.evaluation.features import frozen, in_batches
 from adacross.evaluation.results import subject
