@@ -18,7 +18,7 @@ FLOORS = [  # a file imports from its own floor or below
     {"methods"},
     {"losses", "encoders", "data"},
     {"ops"},
-    {"errors", "files", "console", "hub"},
+    {"errors", "files", "pickled", "console", "hub"},
 ]
 FILES = sorted(PACKAGE.rglob("*.py"))
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 _LISTED, _LONG = 60, 80  # names in a message, and characters of each
+_COMPARED = 1000  # names that a wrong one is compared with
 
 
 class UserError(ValueError):
@@ -27,7 +28,8 @@ def one_of(kind: str, given: str, valid: Iterable[str]) -> str:
     names = list(valid)
     if given in names:
         return given
-    short = [name for name in names if len(name) <= _LONG]  # comparing takes the product of two lengths
+    # Names from a file may be many and long: comparing takes the product of their lengths.
+    short = [name for name in names[:_COMPARED] if len(name) <= _LONG]
     close = get_close_matches(given, short, n=1) if len(given) <= _LONG else []
     hint = f" Did you mean {close[0]!r}?" if close else ""
     raise UserError(f"unknown {kind} {shortened(given)!r}.{hint} Valid: {listed(names)}.")

@@ -22,6 +22,7 @@ from typing import Any, get_args, get_origin
 from adacross.errors import UserError
 
 LARGEST = 2**31  # bytes of a file that is read as a whole; a larger one is a mistake, or meant badly
+LARGEST_JSON = 2**27  # its values take up to twenty times as much memory
 LARGEST_YAML = 100_000  # as many take PyYAML a second or two
 _TEMPORARY = re.compile(r"\.(?P<name>.+)\.(?P<host>[0-9a-f]{8})-(?P<pid>\d+)-[0-9a-f]{8}\.(?P<kind>part|old)")
 _EARLIER = re.compile(r"\..+\.\d+\.(part|old)")  # the temporary names of version 0.1
@@ -367,7 +368,7 @@ def read_json(path: Path, what: str) -> Any:
     Raises:
         UserError: no such file, one that cannot be read, not JSON, or nested too deeply.
     """
-    return _parsed(path, what, "JSON", LARGEST, json.loads)
+    return _parsed(path, what, "JSON", LARGEST_JSON, json.loads)
 
 
 def read_yaml(path: Path, what: str) -> Any:

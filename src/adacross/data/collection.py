@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 VERSION = 1
 DESCRIPTION = "collection.json"
+MOST_PIXELS = 2**29  # of a shape's pictures, which are decoded together: 1.6 GB
 
 
 @dataclass(frozen=True)
@@ -122,7 +123,7 @@ class Collection:
         self.info = info
         self.ids: list[str] = [i for shard in shards for i in shard["id"].to_pylist()]
         self.labels: Int64[np.ndarray, " n"] = _joined([s["label"].to_numpy() for s in shards], np.int64)
-        self._splits = np.array([s for shard in shards for s in shard["split"].to_pylist()], dtype=str)
+        self._splits = np.array([s for shard in shards for s in shard["split"].to_pylist()], dtype="<U5")
         self._starts = np.cumsum([0, *(len(shard) for shard in shards)])
         self._points = [_block(shard, "points").reshape(-1, info.points, 3) for shard in shards]
         self._parts = [_block(s, "part").reshape(-1, info.points) for s in shards if info.parts]
@@ -139,6 +140,9 @@ class Collection:
         """
         folder = local_folder(folder)
         info = CollectionInfo.read(folder)
+        if info.views * info.view_size**2 > MOST_PIXELS:
+            size = f"{info.views:,} pictures a shape, {info.view_size:,} pixels along a side"
+            raise UserError(f"{folder} promises {size}. Prepare it again with smaller ones or fewer.")
         paths = sorted(folder.glob("data-*-of-*.arrow"))
         sizes = (info.points, info.views, len(info.classes), len(info.parts))
         shards = [read_shard(path, *sizes) for path in paths]
@@ -239,7 +243,7 @@ class Collection:
         flat = views.offsets[row].as_py() + v % self.info.views
         side = self.info.view_size
         try:
-            picture = decode_view(views.values.field("bytes")[flat].as_py())
+            picture = decode_view(views.values.field("bytes")[flat].as_py(), side)
             if picture.shape != (side, side, 3):
                 raise ValueError(f"{picture.shape[1]} x {picture.shape[0]} pixels, expected {side} x {side}")
         except READER_ERRORS as error:

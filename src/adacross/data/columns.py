@@ -12,6 +12,8 @@
 """
 
 import io
+import mmap
+import struct
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +23,7 @@ import pyarrow.compute as pc
 from jaxtyping import UInt8
 from PIL import Image
 
-from adacross.data.pictures import open_picture
+from adacross.data.pictures import LARGEST_SIDE, open_picture
 from adacross.data.shape import Shape
 from adacross.errors import UserError
 from adacross.files import file_size
@@ -62,8 +64,7 @@ def read_shard(path: Path, points: int, views: int, classes: int, parts: int) ->
         UserError: it cannot be read, is something else, or its offsets lead out of the file.
     """
     try:
-        file_size(path)  # refuses pipes, on which `memory_map` would wait
-        table = pa.ipc.open_stream(pa.memory_map(str(path))).read_all()
+        table = read_stream(mapped(path))
         check_table(table, points, views, classes, parts)
     except (pa.ArrowException, OSError, LookupError, MemoryError, ValueError) as error:
         raise UserError(f"{path} is damaged ({error}). Prepare it again with --overwrite.") from error
@@ -87,6 +88,8 @@ def check_table(table: pa.Table, points: int, views: int, classes: int, parts: i
     labels = table["label"].to_numpy()
     if not -1 <= labels.min(initial=-1) <= labels.max(initial=-1) < max(classes, 1):
         raise ValueError(f"labels from {labels.min()} to {labels.max()} for {classes} classes")
+    if strange := set(pc.unique(table["split"]).to_pylist()) - {"train", "test"}:
+        raise ValueError(f"a shape of split {min(strange)[:40]!r}")
     if pc.unique(pc.list_value_length(table["views"])).to_pylist() not in ([], [views]):
         raise ValueError(f"a shape has not the {views} pictures that are promised")
 
@@ -141,9 +144,67 @@ def to_bytes(batch: pa.RecordBatch) -> bytes:
 
 
 def from_bytes(data: bytes) -> pa.Table:
-    """Return the table of an Arrow stream."""
-    with pa.ipc.open_stream(data) as reader:
-        return reader.read_all()
+    """Return the table of an Arrow stream.
+
+    Raises:
+        ArrowException, ValueError: as `read_stream`.
+    """
+    return read_stream(pa.py_buffer(data))
+
+
+def mapped(path: Path) -> pa.Buffer:
+    """Map a file into memory.
+
+    Raises:
+        ArrowException, OSError, ValueError: no file, or none that can be read.
+    """
+    file_size(path)  # refuses pipes, on which `memory_map` would wait
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:  # pyarrow asks that names be UTF-8; a map of Python's keeps a file handle open
+        with Path(path).open("rb") as file:
+            return pa.py_buffer(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
+    return pa.memory_map(str(path)).read_buffer()
+
+
+def read_stream(content: pa.Buffer) -> pa.Table:
+    """Return the table of an Arrow stream as `to_bytes` writes it; it takes no more memory than the stream.
+
+    Kilobytes of compressed buffers unpack to gigabytes, and repeated dictionaries are joined anew each time;
+    neither is written here, so both are refused before anything is unpacked.
+
+    Raises:
+        ArrowException, ValueError: damaged, compressed, or with dictionaries.
+    """
+    try:
+        for number, message in enumerate(pa.ipc.MessageReader.open_stream(content)):
+            if message.type != ("record batch" if number else "schema"):
+                raise ValueError(f"it has a {message.type}, which no collection has")
+            if number and _is_compressed(message.metadata.to_pybytes()):
+                raise ValueError("its buffers are compressed, which those of no collection are")
+    except struct.error as error:
+        raise ValueError(str(error)) from error
+    return pa.ipc.open_stream(content).read_all()
+
+
+def _is_compressed(metadata: bytes) -> bool:
+    """Return whether a record batch's metadata has the field `compression`, which pyarrow does not show.
+
+    The metadata are a FlatBuffer: a table begins with the distance back to its list of fields, which has the
+    place of each in the table, 0 for one that is not there. Arrow's format has `header` as field 2 of a
+    message, and `compression` as field 3 of a record batch.
+    """
+
+    def place(table: int, field: int) -> int:
+        fields = table - struct.unpack_from("<i", metadata, table)[0]
+        (size,) = struct.unpack_from("<H", metadata, fields)
+        at = 4 + 2 * field
+        return table + struct.unpack_from("<H", metadata, fields + at)[0] if at < size else table
+
+    (message,) = struct.unpack_from("<I", metadata, 0)
+    header = place(message, 2)
+    batch = header + struct.unpack_from("<I", metadata, header)[0]
+    return place(batch, 3) != batch
 
 
 def encode_view(view: UInt8[np.ndarray, "H W 3"]) -> bytes:
@@ -157,10 +218,10 @@ def encode_view(view: UInt8[np.ndarray, "H W 3"]) -> bytes:
     return sink.getvalue()
 
 
-def decode_view(data: bytes) -> UInt8[np.ndarray, "H W 3"]:
-    """Return the picture of an image file's bytes, RGB.
+def decode_view(data: bytes, side: int = LARGEST_SIDE) -> UInt8[np.ndarray, "H W 3"]:
+    """Return the picture of an image file's bytes, RGB, of at most `side` pixels along a side.
 
     Raises:
         Exception: as `open_picture`.
     """
-    return np.array(open_picture(data).convert("RGB"))
+    return np.array(open_picture(data, side).convert("RGB"))

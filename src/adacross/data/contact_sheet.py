@@ -51,9 +51,8 @@ def write_contact_sheet(collection: Collection, path: Path) -> None:
 
 def choose(collection: Collection) -> Int64[np.ndarray, " k"]:
     """Choose the shapes to show: as many from every class, spread over the collection; at most `ROWS`."""
-    labels, info = collection.labels, collection.info
-    groups = [np.flatnonzero(labels == label) for label in range(-1, len(info.classes))]
-    groups = [group for group in groups if len(group)][:ROWS]
+    labels = collection.labels
+    groups = [np.flatnonzero(labels == label) for label in np.unique(labels)[:ROWS]]
     each = max(1, -(-FEW // max(len(groups), 1)))
     picked = [g[np.unique(np.linspace(0, len(g) - 1, min(each, len(g))).astype(int))] for g in groups]
     return np.concatenate(picked)[:ROWS] if picked else np.zeros(0, dtype=np.int64)

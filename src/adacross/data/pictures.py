@@ -79,8 +79,8 @@ def read_views(
     return np.stack([found[view % len(found)] for view in range(views)]), remarks
 
 
-def open_picture(content: bytes) -> Image.Image:
-    """Return the picture in a file's bytes, of one of `FORMATS`, at most `LARGEST_SIDE` pixels wide and high.
+def open_picture(content: bytes, largest_side: int = LARGEST_SIDE) -> Image.Image:
+    """Return the picture in a file's bytes, of one of `FORMATS`, at most `largest_side` pixels wide and high.
 
     Raises:
         Exception: one of `READER_ERRORS`: it is damaged, something else, or larger.
@@ -91,8 +91,8 @@ def open_picture(content: bytes) -> Image.Image:
             image = Image.open(io.BytesIO(content), formats=FORMATS)
         except UnidentifiedImageError:
             raise ValueError(f"no picture: none of {', '.join(FORMATS)}") from None
-    if max(image.size) > LARGEST_SIDE:
-        raise ValueError(f"{image.width} x {image.height} pixels, more than {LARGEST_SIDE:,} along a side")
+    if max(image.size) > largest_side:
+        raise ValueError(f"{image.width} x {image.height} pixels, more than {largest_side:,} along a side")
     image.load()
     return image
 

@@ -10,10 +10,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from jaxtyping import Float32
 
+from adacross.data.columns import mapped
+from adacross.data.parquet_pages import check_pages
 from adacross.errors import UserError
 from adacross.files import file_size, whole_file
 
+LEAST_BYTES, MOST_RATIO = 2**26, 32  # that rows may take in memory: so many, and so many times the file's
 _ABOUT = b"adacross"
+_TEXTS = ["id", "class", "split"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,8 +43,8 @@ class Embeddings:
 
     def write(self, path: Path) -> None:
         """Write them as Parquet with the columns id, class, split and features, whole or not at all."""
-        with whole_file(path) as temporary:
-            pq.write_table(self._table(), temporary)
+        with whole_file(path) as temporary, temporary.open("wb") as file:
+            pq.write_table(self._table(), file)  # of a name, pyarrow asks that it be UTF-8
 
     def _table(self) -> pa.Table:
         flat = pa.array(np.ascontiguousarray(self.features, dtype=np.float32).reshape(-1))
@@ -61,15 +65,13 @@ def read_embeddings(path: str | Path) -> Embeddings:
     """
     path = Path(path)
     try:
-        file_size(path)
-        table = pq.read_table(path, columns=["id", "class", "split", "features"], memory_map=True)
+        table = _read(path)
         about = json.loads((table.schema.metadata or {}).get(_ABOUT, b"null"))
         column = table["features"].combine_chunks()
-        if not pa.types.is_fixed_size_list(column.type) or column.type.value_type != pa.float32():
-            raise ValueError(f"features are {column.type}, expected fixed_size_list<float>")
         features = column.flatten().to_numpy(zero_copy_only=False).reshape(len(table), column.type.list_size)
-        ids, classes, splits = (table[name].to_pylist() for name in ("id", "class", "split"))
-        if not isinstance(about, dict) or not all(isinstance(one, str) for one in ids):
+        found, classes, splits = (_texts(table[name]) for name in _TEXTS)
+        ids = [one for one in found if one is not None]
+        if not isinstance(about, dict) or len(ids) < len(found):
             raise ValueError("its columns or its description are not those of adacross embed")
     except FileNotFoundError:
         raise UserError(
@@ -82,6 +84,48 @@ def read_embeddings(path: str | Path) -> Embeddings:
         what = "NaN or infinite numbers" if len(set(ids)) == len(ids) else "an id twice"
         raise UserError(f"{path} is damaged ({what}). Make it again: adacross embed.")
     return Embeddings(ids, classes, splits, features, about)
+
+
+def _read(path: Path) -> pa.Table:
+    """Read the columns of a file, once they are known to be no larger than such a file can hold.
+
+    Texts are not repeated: a column of them stays numbers and the texts that these stand for.
+
+    Raises:
+        ArrowException, LookupError, OSError, ValueError: it holds something else, or more.
+    """
+    size = file_size(path)
+    most = LEAST_BYTES + MOST_RATIO * size
+    content = mapped(path)
+    with pq.ParquetFile(pa.BufferReader(content), read_dictionary=_TEXTS) as file:
+        kind = file.schema_arrow.field("features").type
+        if not pa.types.is_fixed_size_list(kind) or kind.value_type != pa.float32() or kind.list_size < 1:
+            raise ValueError(f"features are {kind}, expected fixed_size_list<float>")
+        if strange := [name for name in _TEXTS if not _is_text(file.schema_arrow.field(name).type)]:
+            raise ValueError(f"its column {strange[0]} is no text")
+        if file.metadata.num_rows * (4 * kind.list_size + 4 * len(_TEXTS)) > most:
+            raise ValueError(f"it promises more than its {size:,} bytes can hold")
+        groups = range(file.num_row_groups)
+        columns = [
+            file.metadata.row_group(g).column(c) for g in groups for c in range(file.metadata.num_columns)
+        ]
+        if packed := {column.compression for column in columns} - {"SNAPPY", "UNCOMPRESSED"}:
+            raise ValueError(f"it is compressed by {min(packed)}, which adacross embed does not use")
+        check_pages(content, file.metadata, groups, file.metadata.num_rows * kind.list_size, most)
+        return file.read(columns=[*_TEXTS, "features"])
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    return pa.types.is_string(kind.value_type if pa.types.is_dictionary(kind) else kind)
+
+
+def _texts(column: pa.ChunkedArray) -> list[str | None]:
+    """The texts of a column, each once in memory however often it occurs."""
+    found: list[str | None] = []
+    for chunk in column.chunks:
+        texts = [*chunk.dictionary.to_pylist(), None]
+        found += [texts[number] for number in chunk.indices.fill_null(len(texts) - 1).to_pylist()]
+    return found
 
 
 def joined(parts: list[Embeddings]) -> Embeddings:

@@ -11,13 +11,13 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from adacross.encoders.inputs import Inputs
+from adacross.encoders.inputs import MIN_POINTS, Inputs
 from adacross.encoders.pretrained import CONFIG_FILE, WEIGHTS_FILE, find_pretrained
+from adacross.encoders.weights_file import read_tensors
 from adacross.errors import UserError
-from adacross.files import file_size, read_json, whole_file, whole_folder
+from adacross.files import read_json, whole_file, whole_folder
 from adacross.hub import check_hub_id, upload
 
-MIN_POINTS = 32
 _FLOATS = {torch.float16, torch.bfloat16, torch.float32, torch.float64}  # weights may be any of them
 
 E = TypeVar("E", bound="Encoder")  # Self, which the tests' type checker does not know in methods
@@ -206,40 +206,33 @@ def read_config(folder: Path) -> tuple[str, dict[str, Any], Inputs]:
     return config["encoder"], options, Inputs.read(config.get("inputs", {}), str(folder / CONFIG_FILE))
 
 
-def read_tensors(path: Path) -> dict[str, Tensor]:
-    """The tensors of a safetensors file, by name.
-
-    Raises:
-        UserError: the file is missing or damaged.
-    """
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
-
-    try:
-        file_size(path)  # refuses pipes and devices
-        return load_file(path)
-    except FileNotFoundError:
-        raise UserError(f"{path} does not exist; expected the weights of a saved encoder.") from None
-    except (SafetensorError, OSError, LookupError, MemoryError, RuntimeError, ValueError) as error:
-        reason = str(error) or type(error).__name__
-        raise UserError(
-            f"{path} is damaged or no safetensors file ({reason}); save or download it again."
-        ) from None
-
-
-def filled(make: Callable[[], N], tensors: dict[str, Tensor], source: str, what: str = "a network") -> N:
+def filled(
+    make: Callable[[], N],
+    tensors: dict[str, Tensor],
+    source: str,
+    what: str = "a network",
+    *,
+    finite: bool = True,
+) -> N:
     """The network that `make` makes, called `what`, with these tensors, in evaluation mode.
 
     It is made without memory first, and again only if the tensors fit: a damaged file may describe a network
     of any size.
 
+    Args:
+        make: returns a network with fresh weights.
+        tensors: its weights, by name.
+        source: the files that name both, for messages.
+        what: what the network is called in them.
+        finite: refuse numbers that are NaN or infinite.
+
     Raises:
         UserError: as `fill`, or there is no network of such options.
     """
     with torch.device("meta"):
-        _check_fit(_made(make, source, what), tensors, source)
+        _check_fit(_made(make, source, what), tensors, source, finite)
     module = _made(make, source, what)
-    fill(module, tensors, source)
+    fill(module, tensors, source, finite=finite)
     return module.eval()
 
 
@@ -261,18 +254,19 @@ def _made(make: Callable[[], N], source: str, what: str) -> N:
         raise UserError(f"{source} does not fit {what}: {reason}.") from None
 
 
-def fill(module: nn.Module, tensors: dict[str, Tensor], source: str) -> None:
+def fill(module: nn.Module, tensors: dict[str, Tensor], source: str, *, finite: bool = True) -> None:
     """Copy `tensors` into `module`; names and shapes must be the module's own.
 
     Raises:
-        UserError: names what is missing, left over, of another shape or kind, NaN or infinite.
+        UserError: names what is missing, left over, of another shape or kind, or, if `finite` is asked for,
+            NaN or infinite.
     """
-    _check_fit(module, tensors, source)
+    _check_fit(module, tensors, source, finite)
     with torch.no_grad():
         module.load_state_dict(tensors)
 
 
-def _check_fit(module: nn.Module, tensors: dict[str, Tensor], source: str) -> None:
+def _check_fit(module: nn.Module, tensors: dict[str, Tensor], source: str, finite: bool) -> None:
     own = module.state_dict()
     problems = [f"{name} is missing" for name in own if name not in tensors]
     problems += [f"{name} is unknown" for name in tensors if name not in own]
@@ -289,7 +283,7 @@ def _check_fit(module: nn.Module, tensors: dict[str, Tensor], source: str) -> No
     problems += [
         f"{name} has numbers that are NaN or infinite"
         for name, tensor in tensors.items()
-        if tensor.dtype in _FLOATS and not torch.isfinite(tensor).all()
+        if finite and tensor.dtype in _FLOATS and not torch.isfinite(tensor).all()
     ]
     if problems:
         more = f" and {len(problems) - 6} more" if len(problems) > 6 else ""

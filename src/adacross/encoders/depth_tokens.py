@@ -7,6 +7,7 @@ import torch
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor, nn
 
+from adacross.encoders.transformer import check_depth
 from adacross.errors import UserError
 from adacross.ops.projection import patchify
 
@@ -72,6 +73,7 @@ class MaskedConvStage(nn.ModuleList):
     """`depth` masked blocks one after the other, at the same positions."""
 
     def __init__(self, depth: int, dim: int) -> None:
+        check_depth(depth)
         super().__init__(MaskedConvBlock(dim) for _ in range(depth))
 
     def forward(

@@ -6,6 +6,8 @@ from typing import Any
 from adacross.errors import UserError
 from adacross.files import fits
 
+MIN_POINTS, MOST_POINTS = 32, 2**20  # of a cloud
+
 
 @dataclass(frozen=True)
 class Inputs:
@@ -15,25 +17,39 @@ class Inputs:
         up: the axis that points up.
         scale: where the points lie.
         points: points a cloud while it was trained; None where that is not known.
+
+    Raises:
+        UserError: fewer points than an encoder can read, or more than it can be given.
     """
 
     up: str = "y"
     scale: str = "unit sphere"
     points: int | None = None
 
+    def __post_init__(self) -> None:
+        if self.points is not None and not MIN_POINTS <= self.points <= MOST_POINTS:
+            raise UserError(
+                f"an encoder's clouds have {self.points:,} points; "
+                f"expected {MIN_POINTS} to {MOST_POINTS:,}. Give other --points."
+            )
+
     @classmethod
     def read(cls, stored: Any, source: str) -> "Inputs":
         """What `config.json` says; files that older versions wrote say nothing.
 
         Raises:
-            UserError: no `Inputs`, or another axis or scale than clouds have here; nothing is guessed.
+            UserError: no `Inputs`, an impossible number of points, or another axis or scale than clouds have
+                here; nothing is guessed.
         """
         kinds = {field.name: field.type for field in fields(cls)}
         if not (isinstance(stored, dict) and stored.keys() <= kinds.keys()):
             raise UserError(f"{source} has inputs {stored!r}; expected a JSON object of {', '.join(kinds)}.")
         if wrong := [name for name, value in stored.items() if not fits(value, kinds[name])]:
             raise UserError(f"{source} has inputs of a wrong type: {wrong[0]} is {stored[wrong[0]]!r}.")
-        found = cls(**stored)
+        try:
+            found = cls(**stored)
+        except UserError as error:
+            raise UserError(f"{source}: {str(error).removesuffix(' Give other --points.')}") from None
         if (found.up, found.scale) != (cls.up, cls.scale):
             raise UserError(
                 f"{source} says of its encoder's clouds: {found.up} up, {found.scale}; here all clouds are "

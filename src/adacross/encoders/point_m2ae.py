@@ -11,13 +11,12 @@ from torch import Tensor, nn
 
 from adacross.encoders.base import Encoder
 from adacross.encoders.point_tokens import GroupEmbedding, Groups, Packing, group_points
-from adacross.encoders.transformer import PositionEmbedding, Stack
+from adacross.encoders.transformer import MOST_BLOCKS, PositionEmbedding, Stack
 from adacross.errors import UserError
 from adacross.ops.interpolate import interpolate
 from adacross.ops.neighbors import gather
 
 LEVELS = 3
-MOST_BLOCKS = 100  # of a level; a damaged description may ask for a billion
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,8 @@ from torch.nn.functional import scaled_dot_product_attention
 from adacross.errors import UserError
 from adacross.ops.processes import drawn
 
+MOST_BLOCKS = 100  # of a stack
+
 
 class Block(nn.Module):
     """Attention and a two-layer network, each after a LayerNorm and beside a shortcut.
@@ -82,6 +84,16 @@ class PositionEmbedding(nn.Sequential):
         super().__init__(nn.Linear(3, dim), nn.GELU(), nn.Linear(dim, dim))
 
 
+def check_depth(depth: int) -> None:
+    """Refuse a stack that takes minutes to make; a damaged description may ask for a billion blocks.
+
+    Raises:
+        UserError: fewer than no blocks, or more than `MOST_BLOCKS`.
+    """
+    if not 0 <= depth <= MOST_BLOCKS:
+        raise UserError(f"a stack of {depth:,} blocks; expected 0 to {MOST_BLOCKS}.")
+
+
 class Stack(nn.Module):
     """Blocks one after the other, all with the same positions and the same mask.
 
@@ -94,6 +106,7 @@ class Stack(nn.Module):
 
     def __init__(self, depth: int, dim: int, heads: int, drop_path: list[float] | None = None) -> None:
         super().__init__()
+        check_depth(depth)
         rates = [0.0] * depth if drop_path is None else drop_path
         self.blocks = nn.ModuleList(Block(dim, heads, rate) for rate in rates)
 

@@ -20,7 +20,7 @@ import adacross
 from adacross.console import Table, console
 from adacross.data.remote import local_target
 from adacross.encoders import Encoder
-from adacross.encoders.base import MIN_POINTS
+from adacross.encoders.inputs import MIN_POINTS
 from adacross.errors import UserError, check_ending, install
 from adacross.evaluation.sources import find_encoders
 from adacross.export.parity import Difference, compare, sizes_to_compare

@@ -22,7 +22,8 @@ from adacross.console import cell, from_cell
 from adacross.errors import UserError
 from adacross.files import locked, read_bytes, whole_file
 
-MOST = 256 * 2**20  # bytes of a file of labels
+MOST = 64 * 2**20  # bytes of a file of labels
+MOST_ROWS, MOST_COLUMNS = 1_000_000, 100  # of it: in memory a row has a cell for every column
 PATIENCE = 10.0  # seconds to wait for another writer of the file
 _COLUMNS = ("id", "class", "proposed", "confidence", "next")
 _NAMES = ("id", "class", "proposed")  # columns that hold names
@@ -160,6 +161,8 @@ def _read(path: Path) -> _Table:
         text = data.decode("utf-8-sig")
         first = text.splitlines()[0] if text.strip() else ""
         delimiter = ";" if ";" in first else ","
+        if (lines := text.count("\n")) > MOST_ROWS:
+            raise UserError(f"{path} has {lines:,} lines; expected at most {MOST_ROWS:,} labels.")
         rows = [row for row in csv.reader(io.StringIO(text), delimiter=delimiter, strict=True) if row]
     except FileNotFoundError:
         raise UserError(
@@ -171,4 +174,6 @@ def _read(path: Path) -> _Table:
     header = rows[0] if rows else []
     if header.count("id") != 1 or header.count("class") != 1:
         raise UserError(f"{path} begins with {first[:80]!r}; expected a header line with id and class.")
+    if len(header) > MOST_COLUMNS:
+        raise UserError(f"{path} has {len(header):,} columns; expected at most {MOST_COLUMNS}.")
     return _Table(header, rows[1:], delimiter, "utf-8-sig" if data.startswith(b"\xef\xbb\xbf") else "utf-8")

@@ -25,6 +25,7 @@ Splat = Literal["hard", "soft"]
 
 VIEWS = ((0, 1, 2), (2, 0, 1), (1, 2, 0))  # which coordinates go right, up and to the viewer
 MARGIN = 3  # a cloud's longer side measures S - MARGIN cells
+MOST_RADIUS = 16  # pixels of a map around a point's own: (2 r + 1)^2 numbers a point
 FARTHEST = 0.2  # value of the farthest point; the nearest has 1, the background 0
 OPACITY = 4.0  # soft: a point right in a pixel's middle covers 1 - exp(-OPACITY) of it
 SHARPNESS = 20.0  # soft "nearest": a value higher by 1 / SHARPNESS counts e times as much
@@ -161,7 +162,7 @@ def depth_map(
         released code repeats it to three channels and applies ImageNet's mean and deviation.
 
     Raises:
-        UserError: an unknown reduction or splat, "released" with soft splatting, or a negative radius.
+        UserError: an unknown reduction or splat, "released" with soft splatting, or a radius out of range.
     """
     check_drawing(reduction, splat, radius)
     cell, fraction, depth = _locate(points, projection)
@@ -186,12 +187,14 @@ def check_drawing(reduction: str, splat: str, radius: int) -> None:
     """Refuse what `depth_map` cannot draw.
 
     Raises:
-        UserError: an unknown reduction or splat, "released" with soft splatting, or a negative radius.
+        UserError: an unknown reduction or splat, "released" with soft splatting, or a radius out of range.
     """
     one_of("reduction", reduction, get_args(Reduction))
     one_of("splat", splat, get_args(Splat))
-    if radius < 0:
-        raise UserError(f"the radius is {radius} pixels; give 0 (the point's own pixel only) or more.")
+    if not 0 <= radius <= MOST_RADIUS:
+        raise UserError(
+            f"the radius is {radius} pixels; give 0 (the point's own pixel only) to {MOST_RADIUS}."
+        )
     if reduction == "released" and splat == "soft":
         raise UserError(
             "the reduction 'released' is an exact recipe with hard splatting; "

@@ -24,6 +24,7 @@ from adacross.report.inputs import (
     Turnable,
 )
 from adacross.report.names import MASKED
+from adacross.report.reading import MOST_LETTERS
 
 if TYPE_CHECKING:
     from adacross.data.collection import Collection
@@ -189,7 +190,7 @@ def embedding(
 def card(collection: "Collection", index: int, view: int, size: int) -> Card:
     """Return one shape's picture with its names."""
     label = int(collection.labels[index])
-    name = collection.info.classes[label] if label >= 0 else None
+    name = collection.info.classes[label][:MOST_LETTERS] if label >= 0 else None
     return Card(collection.ids[index], name, webp(collection.view(index, view), size))
 
 

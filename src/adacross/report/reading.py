@@ -13,6 +13,8 @@ from adacross.errors import UserError
 from adacross.files import read_bytes, read_json, read_yaml
 from adacross.report.inputs import Direction, Example, Linear, Log, Probe, Retrieval, Search
 
+MOST_TERMS = 100  # of a loss, over all steps of a log: each is a curve with a point for every step
+MOST_LETTERS = 100  # of a class's name, which stands in every cell of its row and column
 _STEP_VALUES = ("loss", "lr", "seconds", "shapes_per_second")
 _MONITOR_VALUES = ("probe_accuracy", "recall_at_1")
 
@@ -90,13 +92,18 @@ def read_log(folder: Path) -> Log:
             raise UserError(f"{path}, line {row}, has no step; delete that line and run the report again.")
         records.append(record)
     steps = _last_pass([record for record in records if record.get("kind") == "step"])
+    terms, weights = (_names(steps, group) for group in ("terms", "weights"))
+    if max(len(terms), len(weights)) > MOST_TERMS:
+        raise UserError(
+            f"{path} has {max(len(terms), len(weights)):,} terms of the loss; expected at most {MOST_TERMS}."
+        )
     monitors = _last_pass([record for record in records if record.get("kind") == "monitor"])
     return Log(
         steps=np.array([record["step"] for record in steps], dtype=np.int64),
         epochs=_column(steps, "epoch"),
         values={name: _column(steps, name) for name in _STEP_VALUES},
-        terms=_columns(steps, "terms"),
-        weights=_columns(steps, "weights"),
+        terms=_columns(steps, "terms", terms),
+        weights=_columns(steps, "weights", weights),
         monitor_steps=np.array([record["step"] for record in monitors], dtype=np.int64),
         monitor={name: _column(monitors, name) for name in _MONITOR_VALUES},
         truncated=truncated,
@@ -114,7 +121,7 @@ def read_linear(folder: Path) -> Linear | None:
         return None
     value = read_json(path, "a linear probe's result")
     try:
-        classes = tuple(str(name) for name in value["classes"])
+        classes = tuple(str(name)[:MOST_LETTERS] for name in value["classes"])
         confusion = np.array(value["confusion"], dtype=np.int64)
         if confusion.shape != (len(classes), len(classes)):
             raise ValueError(f"confusion is {confusion.shape} for {len(classes)} classes")
@@ -228,10 +235,21 @@ def _column(records: list[dict[str, Any]], name: str) -> Float64[np.ndarray, " S
     return np.array([float(value) if _is_number(value) else math.nan for value in values], dtype=np.float64)
 
 
-def _columns(records: list[dict[str, Any]], group: str) -> dict[str, Float64[np.ndarray, " S"]]:
-    """Every value of a group ("terms") that any record has."""
-    inner = [record[group] if isinstance(record.get(group), dict) else {} for record in records]
-    names = dict.fromkeys(str(name) for values in inner for name in values)
+def _group(record: dict[str, Any], group: str) -> dict[str, Any]:
+    """A group of values in a record ("terms"), empty where there is none."""
+    return record[group] if isinstance(record.get(group), dict) else {}
+
+
+def _names(records: list[dict[str, Any]], group: str) -> list[str]:
+    """The names of a group's values that any record has, in the order of their first places."""
+    return list(dict.fromkeys(str(name) for record in records for name in _group(record, group)))
+
+
+def _columns(
+    records: list[dict[str, Any]], group: str, names: list[str]
+) -> dict[str, Float64[np.ndarray, " S"]]:
+    """A group's values by name."""
+    inner = [_group(record, group) for record in records]
     return {name: _column(inner, name) for name in names}
 
 

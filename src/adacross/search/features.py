@@ -18,10 +18,11 @@ from adacross.console import console
 from adacross.data.collection import Collection
 from adacross.embeddings.features import BLOCK, Compute, Rows, features_of
 from adacross.encoders import Encoder
+from adacross.encoders.weights_file import check_header
 from adacross.errors import UserError
 from adacross.evaluation.features import frozen, in_batches
 from adacross.evaluation.results import subject
-from adacross.files import file_size, whole_file
+from adacross.files import whole_file
 from adacross.methods import CrossModal
 from adacross.search.whitening import LEAST, Whitening
 
@@ -173,7 +174,7 @@ def _computed(
 def _read(path: Path, rows: int) -> Kept | None:
     """What a file holds; None where there is none, or a damaged one."""
     try:
-        file_size(path)  # refuses pipes and devices
+        check_header(path)
         arrays = load_file(path)
     except (SafetensorError, OSError, ValueError, KeyError, MemoryError):
         return None

@@ -10,7 +10,8 @@ import pyarrow.parquet as pq
 
 from adacross.console import progress_bar
 from adacross.data.collection import DESCRIPTION, CollectionInfo
-from adacross.data.columns import arrow_schema, check_table, features, to_bytes
+from adacross.data.columns import arrow_schema, check_table, features, mapped, to_bytes
+from adacross.data.parquet_pages import check_pages
 from adacross.data.partial import shard_name, write_datasets_files
 from adacross.errors import UserError
 from adacross.files import file_size
@@ -90,8 +91,10 @@ def _read(shared: Path, info: CollectionInfo, piece: Piece) -> pa.Table:
     schema = shared_schema(info.points, bool(info.parts))
     try:
         size = file_size(path)
-        with pq.ParquetFile(path) as file:
+        content = mapped(path)
+        with pq.ParquetFile(pa.BufferReader(content)) as file:
             _check_promises(file.metadata, piece, info, size)
+            check_pages(content, file.metadata, [piece.row_group], size, size)
             table = file.read_row_group(piece.row_group).replace_schema_metadata(None)
         check_table(table, info.points, info.views, len(info.classes), len(info.parts))
         if not table.select(schema.names).schema.equals(schema) or table[INDEX].null_count:

@@ -1,6 +1,7 @@
 """A collection as the files that the hub gets, shard by shard."""
 
 from pathlib import Path
+from typing import IO
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -26,13 +27,15 @@ class _SplitFiles:
     def __init__(self, folder: Path, split: str, schema: pa.Schema) -> None:
         self.folder, self.split, self.schema = folder, split, schema
         self.writer: pq.ParquetWriter | None = None
+        self.sink: IO[bytes]
         self.files, self.groups = 0, 0
 
     def add(self, table: pa.Table) -> tuple[int, int]:
         """Write a row group; return its file's number and its own."""
         if self.writer is None:
+            self.sink = self._unnamed(self.files).open("wb")  # pyarrow refuses names that are not UTF-8
             self.writer = pq.ParquetWriter(
-                self._unnamed(self.files),
+                self.sink,
                 self.schema,
                 compression="none",
                 use_dictionary=["part.list.element"],
@@ -49,6 +52,7 @@ class _SplitFiles:
         """Finish the file that is open, if any."""
         if self.writer is not None:
             self.writer.close()
+            self.sink.close()
             self.writer = None
 
     def name(self) -> None:

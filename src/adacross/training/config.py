@@ -10,6 +10,7 @@ from typing import Any, Literal
 import yaml
 
 from adacross.data.remote import absolute, local_target
+from adacross.encoders.inputs import MOST_POINTS
 from adacross.errors import UserError, check_options, one_of
 from adacross.files import read_yaml, whole_file
 from adacross.recipes import recipe_path
@@ -31,6 +32,7 @@ _LEAST = {
     **dict.fromkeys(("picture_size", "points"), 32),
     **dict.fromkeys(("monitor_every", "seed", "warmup", "weight_decay", "picture_cache"), 0),
 }
+_MOST = {"image_width": 1024, "picture_size": 1024, "points": MOST_POINTS}  # a file may ask for any
 
 
 @dataclass(frozen=True)
@@ -132,8 +134,10 @@ class PretrainConfig:
             check_values(owner, function, options)
         weighting(**self.weighting_args)  # for its ranges: a run would find them out after it has cleared one
         for name, least in _LEAST.items():
-            if (value := getattr(self, name)) is not None and not least <= value < inf:
-                raise UserError(f"{name} is {value}; expected a number of at least {least}.")
+            value, most = getattr(self, name), _MOST.get(name, inf)
+            if value is not None and not (least <= value < inf and value <= most):
+                limit = f" and at most {most:,}" if name in _MOST else ""
+                raise UserError(f"{name} is {value}; expected a number of at least {least}{limit}.")
         if self.seed >= 2**63:
             raise UserError(f"seed is {self.seed}; expected at most 2^63 - 1.")
         if self.batch_size < 2:

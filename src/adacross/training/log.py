@@ -50,7 +50,7 @@ def _record(line: str) -> dict[str, Any] | None:
         return None
     if not isinstance(record, dict) or not isinstance(record.get("kind"), str):
         return None
-    numbers = type(record.get("step")) is int and isinstance(record.get("seconds"), (int, float))
+    numbers = type(record.get("step")) is int and isinstance(record.get("seconds", 0.0), (int, float))
     return record if numbers else None
 
 
@@ -83,7 +83,7 @@ class Log:
         self.path = run / "log.jsonl"
         kept = [record for record in read_log(self.path) if record["step"] <= step]
         _check_steps(kept, step, self.path)
-        self.began = time.monotonic() - (kept[-1]["seconds"] if kept else 0.0)
+        self.began = time.monotonic() - (kept[-1].get("seconds", 0.0) if kept else 0.0)
         with whole_file(self.path) as temporary:
             temporary.write_text("".join(json.dumps(record) + "\n" for record in kept), encoding="utf-8")
         self.file = self.path.open("ab", buffering=0)

@@ -22,6 +22,7 @@ import torch
 from torch import Tensor, nn
 
 from adacross.data.batch import RawBatch
+from adacross.encoders.base import filled
 from adacross.errors import UserError
 from adacross.files import read_json, whole_folder, write_json
 from adacross.methods import Method
@@ -194,8 +195,8 @@ def replay(folder: Path | str, device: str = "cpu") -> Replay:
     about: Any = read_json(folder / _ABOUT, "what a run that stopped at a number that is not finite has kept")
     config = PretrainConfig.load(folder)
     state = load_checkpoint(folder / _STATE)
-    method = new_method(config)
-    method.load_state_dict(state["method"])
+    # BatchNorm's running statistics may be those after the step, and not finite.
+    method = filled(lambda: new_method(config), state["method"], str(folder / _STATE), finite=False)
     group = Group(torch.device(device))
     found: list[str] = []
     with torch.random.fork_rng(), ExitStack() as hooks:

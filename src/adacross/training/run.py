@@ -6,7 +6,8 @@ import torch
 from safetensors.torch import save
 
 from adacross.encoders import ENCODERS
-from adacross.encoders.base import fill, read_config, read_tensors
+from adacross.encoders.base import filled, read_config
+from adacross.encoders.weights_file import read_tensors
 from adacross.errors import UserError, check_options
 from adacross.files import whole_file
 from adacross.methods import Images, Method, build_method
@@ -45,10 +46,9 @@ def load_method(run: Path) -> tuple[Method, PretrainConfig]:
         UserError: not a run, not finished, or its files are damaged.
     """
     config = PretrainConfig.load(run)
-    method = new_method(config)
     path = run / "method.safetensors"
     if not path.exists():
         raise UserError(f"run {run} is not finished; continue it with --resume auto.")
-    fill(method, read_tensors(path), str(path))
+    method = filled(lambda: new_method(config), read_tensors(path), str(path), f"the method {config.method}")
     _, _, method.encoder.inputs = read_config(run / "encoder")  # method.safetensors has weights alone
-    return method.eval(), config
+    return method, config

@@ -9,7 +9,7 @@ from jaxtyping import Bool, Float, Float32, Int64
 
 from adacross.data.collection import Collection
 from adacross.encoders import Encoder
-from adacross.encoders.base import MIN_POINTS
+from adacross.encoders.inputs import MIN_POINTS
 from adacross.evaluation.features import encode, frozen, in_batches
 from adacross.evaluation.metrics import (
     chance_hit_at,

@@ -12,7 +12,7 @@ from rich.progress import Progress, TaskID
 from adacross.data.collection import Collection
 from adacross.data.corruptions import KINDS, LEAST_POINTS, SEVERITIES, corrupt, rotate
 from adacross.encoders import Encoder
-from adacross.encoders.base import MIN_POINTS
+from adacross.encoders.inputs import MIN_POINTS
 from adacross.errors import UserError
 from adacross.evaluation.features import encode
 from adacross.evaluation.results import Ledger

@@ -1,0 +1,85 @@
+"""Encoders, runs, checkpoints and embeddings: whole ones are read, larger promises are not."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+import seed_runs
+import seed_use
+import torch
+
+from adacross.data.collection import Collection
+from adacross.embeddings import read_embeddings
+from adacross.encoders import load_encoder
+from adacross.encoders.torch_files import load_plain
+from adacross.errors import UserError
+from adacross.training.checkpoint import load_checkpoint, save_state
+from adacross.training.nonfinite import replay
+
+
+def test_a_folder_whose_name_is_not_utf8(tmp_path: Path) -> None:
+    folder = tmp_path / os.fsdecode(b"\xff\xe9")
+    folder.mkdir()
+    seed_runs.collection(folder)
+    assert len(Collection.open(folder)) == 2
+    seed_runs.encoder(folder)
+    assert load_encoder(folder / "encoder").dim == 8
+    seed_use.embeddings(folder)
+    assert len(read_embeddings(folder / "parts.parquet")) == 6
+    seed_runs.checkpoint(folder)
+    assert load_checkpoint(folder / "checkpoints" / "step-00000007.pt")["step"] == 7
+
+
+def assert_same(found: Any, expected: Any) -> None:
+    if isinstance(expected, torch.Tensor):
+        assert (found.dtype, found.stride()) == (expected.dtype, expected.stride())
+        assert torch.equal(found, expected)
+    elif isinstance(expected, dict):
+        assert list(found) == list(expected)
+        assert_same(list(found.values()), list(expected.values()))
+    elif isinstance(expected, list | tuple):
+        assert (type(found), len(found)) == (type(expected), len(expected))
+        for one, other in zip(found, expected, strict=True):
+            assert_same(one, other)
+    else:
+        assert (type(found), found) == (type(expected), expected)
+
+
+@pytest.mark.parametrize("archive", [True, False])
+def test_torch_files_of_both_forms_are_read_as_torch_reads_them(archive: bool, tmp_path: Path) -> None:
+    network = torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.BatchNorm1d(4))
+    state = {
+        "network": network.state_dict(),
+        "optimizer": torch.optim.Adam(network.parameters()).state_dict(),
+        "view": torch.arange(10)[3:7].reshape(2, 2).T,
+        "kinds": [torch.zeros(3).half(), torch.ones(2, dtype=torch.bfloat16), torch.tensor([True])],
+        "none of them": torch.zeros(0, 3),
+        "plain": (1.5, None, "x", 2**40, -1, True),
+        "parameter": network[0].weight,
+    }
+    path = tmp_path / "x.pth"
+    torch.save(state, path, _use_new_zipfile_serialization=archive)
+    assert_same(load_plain(path), torch.load(path, weights_only=True))
+
+
+def test_pages_of_more_values_than_the_footer_says(tmp_path: Path) -> None:
+    path = tmp_path / "parts.parquet"
+    seed_use.embeddings(tmp_path)
+    content = path.read_bytes()
+    column = pq.ParquetFile(path).metadata.row_group(0).column(3)
+    start = column.data_page_offset
+    values = content.index(bytes([0x2C, 0x15, 2 * 48]), start) + 2  # the header's structure, its first field
+    path.write_bytes(content[:values] + bytes([2 * 63]) + content[values + 1 :])
+    with pytest.raises(UserError, match=r"features\.list\.element is larger than it may be"):
+        read_embeddings(path)
+
+
+def test_a_step_whose_options_ask_for_a_large_network(tmp_path: Path) -> None:
+    options = "collection: gone\nmethod: crosspoint\nencoder: pointnet\nimage_width: 900\n"
+    (tmp_path / "config.yaml").write_text(options)
+    (tmp_path / "step.json").write_text('{"step": 1, "shapes": []}')
+    save_state(tmp_path / "step.pt", {"method": {"a": torch.zeros(1)}, "points": torch.zeros(2, 32, 3)})
+    with pytest.raises(UserError, match=r"step.pt does not fit CrossPoint: encoder"):
+        replay(tmp_path)
