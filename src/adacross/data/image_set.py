@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +10,8 @@ import numpy as np
 from jaxtyping import Int64, UInt8
 
 from adacross.console import console, progress_bar
+from adacross.data.apart import views_apart
 from adacross.data.array_pickle import read_pickled_table
-from adacross.data.pictures import read_views
 from adacross.data.source import shown
 from adacross.errors import UserError, one_of
 
@@ -142,26 +143,27 @@ def _folders(root: Path, size: int, split: str) -> ImageSet:
     if splits and split not in splits:
         raise UserError(f"{root} has {', '.join(splits)}, but no {split}/<class>/*. {_EXPECTED}")
     layout, part = ("image folder with splits", split) if splits else ("image folder", "all")
-    files = {
-        child.name: [file for file in _listed(child) if file.suffix.lower() in SUFFIXES]
-        for child in _listed(root / split if splits else root)
-    }
+    below = _listed(root / split if splits else root)
+    paths = [file for child in below for file in _listed(child) if file.suffix.lower() in SUFFIXES]
+    found: dict[int, UInt8[np.ndarray, "H W 3"]] = {}
+    broken: dict[int, str] = {}
     pictures: list[np.ndarray] = []
     labels: list[int] = []
     classes: list[str] = []
-    skipped: list[str] = []
     with progress_bar("pictures") as progress:
-        task = progress.add_task("reading pictures", total=sum(map(len, files.values())), note="")
-        for name, paths in files.items():
-            before = len(pictures)
-            for path in paths:
-                views, remarks = read_views([path], 1, size)
-                pictures += [] if views is None else [views[0]]
-                skipped += [shown(f"{name}/{remark}") for remark in remarks]
-                progress.advance(task)
-            if len(pictures) > before:
-                labels += [len(classes)] * (len(pictures) - before)
-                classes.append(shown(name))
+        task = progress.add_task("reading pictures", total=len(paths), note="")
+        for place, picture, reason in views_apart(paths, size):
+            if picture is None:
+                broken[place] = shown(f"{paths[place].parent.name}/{reason}")
+            else:
+                found[place] = picture
+            progress.advance(task)
+    for name, group in groupby(sorted(found), lambda place: paths[place].parent.name):
+        some = [found[place] for place in group]
+        pictures += some
+        labels += [len(classes)] * len(some)
+        classes.append(shown(name))
+    skipped = [broken[place] for place in sorted(broken)]
     if not pictures:
         raise UserError(f"{root} has no pictures that can be read. {_EXPECTED}")
     if skipped:
