@@ -79,8 +79,8 @@ def each(function: str, requests: Iterable[Request], workers: int, timeout: floa
 
     Closing the iterator (also by an exception in the caller, Ctrl-C included) ends all workers at once.
 
-    On Linux a request may take `most_memory()` beyond an idle worker. Several workers share the machine's memory
-    evenly, and a request that needs more than its share is tried alone.
+    On Linux a request may take `most_memory()` beyond an idle worker. Several workers share the machine's
+    memory evenly, and a request that needs more than its share is tried alone.
 
     Args:
         function: "package.module:name" of a function `(request: dict) -> bytes`, imported by the workers.
