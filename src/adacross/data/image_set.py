@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -147,9 +146,6 @@ def _folders(root: Path, size: int, split: str) -> ImageSet:
     paths = [file for child in below for file in _listed(child) if file.suffix.lower() in SUFFIXES]
     found: dict[int, UInt8[np.ndarray, "H W 3"]] = {}
     broken: dict[int, str] = {}
-    pictures: list[np.ndarray] = []
-    labels: list[int] = []
-    classes: list[str] = []
     with progress_bar("pictures") as progress:
         task = progress.add_task("reading pictures", total=len(paths), note="")
         for place, picture, reason in views_apart(paths, size):
@@ -158,20 +154,17 @@ def _folders(root: Path, size: int, split: str) -> ImageSet:
             else:
                 found[place] = picture
             progress.advance(task)
-    for name, group in groupby(sorted(found), lambda place: paths[place].parent.name):
-        some = [found[place] for place in group]
-        pictures += some
-        labels += [len(classes)] * len(some)
-        classes.append(shown(name))
+    owners = [paths[place].parent.name for place in sorted(found)]
+    classes = {name: label for label, name in enumerate(dict.fromkeys(owners))}
+    labels = np.array([classes[name] for name in owners], dtype=np.int64)
     skipped = [broken[place] for place in sorted(broken)]
-    if not pictures:
+    if not found:
         raise UserError(f"{root} has no pictures that can be read. {_EXPECTED}")
     if skipped:
         more = f" and {len(skipped) - _NAMED} more" if len(skipped) > _NAMED else ""
         console.print(f"left out: {'; '.join(skipped[:_NAMED])}{more}", style="yellow", markup=False)
-    return ImageSet(
-        root, layout, part, classes, np.stack(pictures), np.array(labels, dtype=np.int64), skipped
-    )
+    pictures = np.stack([found[place] for place in sorted(found)])
+    return ImageSet(root, layout, part, list(map(shown, classes)), pictures, labels, skipped)
 
 
 def _listed(folder: Path) -> list[Path]:

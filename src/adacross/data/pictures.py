@@ -86,12 +86,12 @@ def read_views(
     return np.stack([found[view % len(found)] for view in range(views)]), remarks
 
 
-def open_picture(content: bytes, largest: int = LARGEST_SIDE) -> Image.Image:
+def open_picture(content: bytes, largest_side: int = LARGEST_SIDE) -> Image.Image:
     """Decode the picture in a file's bytes, of one of `FORMATS`.
 
     Args:
         content: the file's bytes.
-        largest: pixels that it may have along a side.
+        largest_side: pixels that it may have along a side.
 
     Raises:
         Exception: one of `READER_ERRORS`: it is damaged, something else, or larger.
@@ -102,8 +102,8 @@ def open_picture(content: bytes, largest: int = LARGEST_SIDE) -> Image.Image:
             image = Image.open(io.BytesIO(content), formats=FORMATS)
         except UnidentifiedImageError:
             raise ValueError(f"no picture: none of {', '.join(FORMATS)}") from None
-    if max(image.size) > largest:
-        raise ValueError(f"{image.width} x {image.height} pixels, more than {largest:,} along a side")
+    if max(image.size) > largest_side:
+        raise ValueError(f"{image.width} x {image.height} pixels, more than {largest_side:,} along a side")
     if image.format in ("JPEG", "MPO") and _scans(content) > MOST_SCANS:
         raise ValueError(f"a JPEG of more than {MOST_SCANS} scans")
     image.load()
