@@ -1,6 +1,6 @@
 """Reads a bomb of three sizes as a command does, and prints the memory that it took: `READER BOMB FOLDER`.
 
-The caller's own peak and that of the largest of its children, in MiB, after an ordinary file and after each size.
+It is the caller's peak and that of the largest of its children, in MiB, after an ordinary file and each size.
 """
 
 import json

@@ -1,4 +1,4 @@
-"""The same bomb at n, 2n and 4n: memory must not follow, neither the caller's nor that of its reading process."""
+"""The same bomb at n, 2n and 4n: memory must not follow, neither the caller's nor the reading process's."""
 
 import json
 import os
@@ -9,21 +9,18 @@ from pathlib import Path
 import bombs
 import pytest
 
-LIMIT = 512  # MiB that the reading process may take beyond an idle one (ADACROSS_MEMORY)
+LIMIT = 256  # MiB that the reading process may take beyond an idle one (ADACROSS_MEMORY)
 SLACK = 64  # MiB for libraries that are loaded with the first file of a kind, and for pages in between
 CASES = [
     *(("embedded", bomb) for bomb in bombs.SHAPES),
-    *(("prepared", bomb) for bomb in (bombs.nodes_that_share_a_mesh, *bombs.SETS)),
-    *(("inspected", bomb) for bomb in (bombs.npy_of_holes, *bombs.SETS)),
-    *(("queried", bomb) for bomb in (bombs.nodes_that_share_a_mesh, bombs.text_of_holes, *bombs.PICTURES)),
-    *(("evaluated", bomb) for bomb in bombs.PICTURES),
+    *(("prepared", bomb) for bomb in bombs.SETS),
+    *(("inspected", bomb) for bomb in (bombs.npy_of_holes, bombs.clouds_of_packed_zeros)),
+    *(("queried", bomb) for bomb in (bombs.nodes_that_share_a_mesh, *bombs.PICTURES)),
+    ("evaluated", bombs.black_png),
 ]
 
 
-@pytest.mark.parametrize(
-    ("reader", "bomb"),
-    [pytest.param(reader, bomb.__name__, id=f"{reader}-{bomb.__name__}") for reader, bomb in CASES],
-)
+@pytest.mark.parametrize(("reader", "bomb"), [(reader, bomb.__name__) for reader, bomb in CASES])
 def test_memory_does_not_follow_a_bomb(reader: str, bomb: str, tmp_path: Path) -> None:
     child = Path(__file__).with_name("doubling_child.py")
     done = subprocess.run(
