@@ -11,6 +11,7 @@ from PIL import Image
 
 from adacross.data import apart, pictures
 from adacross.data.apart import find_apart, views_apart
+from adacross.data.array_pickle import read_pickled_table
 from adacross.data.formats import hdf5
 from adacross.data.formats.mesh_files import MOST_PLACED, read_mesh
 from adacross.data.inspect import inspect
@@ -96,6 +97,16 @@ def test_pictures_are_decoded_in_another_process(tmp_path: Path, monkeypatch: py
     assert tuple(picture[8, 8]) == (255, 0, 0)
     found = {place: (view is None, said) for place, view, said in views_apart([tmp_path / "b.png"], 16)}
     assert found == {0: (True, "b.png cannot be read (no picture: none of PNG, JPEG, WEBP, BMP)")}
+
+
+def test_text_in_a_pickle_does_not_become_bytes_again_and_again(tmp_path: Path) -> None:
+    text = b"\x80\x02}(U\x01tX" + (1000).to_bytes(4, "little") + b"a" * 1000 + b"q\x01"
+    encoded = b"c_codecs\nencode\nh\x01U\x06latin1\x86R"
+    (tmp_path / "a.pickle").write_bytes(text + b"".join(b"U\x01%d" % i + encoded for i in range(3)) + b"u.")
+    with pytest.raises(UserError, match="its texts stand for more bytes than it has"):
+        read_pickled_table(tmp_path / "a.pickle")
+    (tmp_path / "a.pickle").write_bytes(text + b"U\x010" + encoded + b"u.")
+    assert read_pickled_table(tmp_path / "a.pickle") == {"t": "a" * 1000, "0": b"a" * 1000}
 
 
 def died(*_: object) -> Iterator[tuple[int, Died]]:

@@ -82,7 +82,7 @@ def read_pickled_table(path: Path) -> dict[str, Any]:
         if size > LARGEST:
             raise UserError(f"{path} has {size:,} bytes; expected a pickle of at most {LARGEST:,}.")
         with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
-            table = _Machine(path).run(pickletools.genops(content))  # type: ignore[arg-type]  # read as a file
+            table = _Machine(path, size).run(pickletools.genops(content))  # type: ignore[arg-type]  # read as a file
     except UserError:
         raise
     except OSError as error:
@@ -110,16 +110,12 @@ def _of(kind: type[T], value: Any) -> T:
     return value
 
 
-def _raw(value: Any) -> bytes:
-    """Bytes, or the text that Python 2 made of them."""
-    return value.encode("latin-1") if isinstance(value, str) else bytes(_of(bytes, value))
-
-
 class _Machine:
     """Runs one pickle's operations on values that are data or stand for data."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, size: int) -> None:
         self.path = path
+        self.room = size  # bytes that text may still become: as many as the file has
         self.stack: list[Any] = []
         self.marks: list[int] = []
         self.memo: dict[int, Any] = {}
@@ -229,12 +225,25 @@ class _Machine:
                     self._refuse(f"a numpy array of type {code!r}")
                 return _Dtype(code)
             case _Name("number"), (_Dtype() as dtype, raw):
-                return int(_array(_raw(raw), dtype, (), fortran=False))
+                return int(_array(self._raw(raw), dtype, (), fortran=False))
             case _Name("array"), (raw, _Dtype() as dtype, tuple(shape), str(order)):
-                return _Array(_array(_raw(raw), dtype, shape, fortran=order == "F"))
+                return _Array(_array(self._raw(raw), dtype, shape, fortran=order == "F"))
             case _Name("bytes"), (str(text), "latin1"):
-                return text.encode("latin-1")
+                return self._raw(text)
         raise TypeError("a call of another form than numpy's")
+
+    def _raw(self, value: Any) -> bytes:
+        """Return bytes, or those that Python 2 wrote as text.
+
+        Raises:
+            ValueError: the same text again and again, until it is more than the file.
+        """
+        if not isinstance(value, str):
+            return _of(bytes, value)
+        self.room -= len(value)
+        if self.room < 0:
+            raise ValueError("its texts stand for more bytes than it has")
+        return value.encode("latin-1")
 
     def _build(self, made: Any, state: tuple[Any, ...]) -> None:
         """The second half of what numpy writes: byte order, content."""
@@ -242,7 +251,7 @@ class _Machine:
             case _Dtype(), (int(), "<" | ">" | "|" | "=" as order, None, None, None, *_):
                 made.order = order
             case _Array(), (int(), tuple(shape), _Dtype() as dtype, fortran, raw):
-                made.content = _array(_raw(raw), dtype, shape, fortran=bool(fortran))
+                made.content = _array(self._raw(raw), dtype, shape, fortran=bool(fortran))
             case _:
                 self._refuse("an object with a state of its own")
 
