@@ -164,8 +164,10 @@ def text_of_holes(folder: Path, n: int) -> Path:
 
 def faces_of_many_corners(folder: Path, n: int) -> Path:
     path = folder / "a.off"
-    corners = "0 1 2 3 " * (10**6 * n)
-    path.write_text(f"OFF\n4 1 0\n0 0 0\n1 0 0\n0 1 0\n1 1 1\n{4 * 10**6 * n} {corners}\n")
+    with path.open("w") as file:
+        file.write(f"OFF\n4 1 0\n0 0 0\n1 0 0\n0 1 0\n1 1 1\n{4 * 10**6 * n} ")
+        for _ in range(100 * n):
+            file.write("0 1 2 3 " * 10**4)
     return path
 
 

@@ -31,6 +31,13 @@ def inspected(path: Path) -> str:
     return printed(inspect(str(path.parent)).table())
 
 
+def loaded(path: Path) -> str:
+    from adacross.data.single import load_shape
+
+    load_shape(path, points=16, timeout=120.0)
+    return ""
+
+
 def embedded(path: Path) -> str:
     from adacross.embeddings.sources import find_clouds
 
@@ -52,7 +59,7 @@ def evaluated(path: Path) -> str:
 
 
 READERS: dict[str, Callable[[Path], str]] = {
-    f.__name__: f for f in (prepared, inspected, embedded, queried, evaluated)
+    f.__name__: f for f in (prepared, inspected, loaded, embedded, queried, evaluated)
 }
 
 

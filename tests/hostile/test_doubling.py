@@ -12,7 +12,8 @@ import pytest
 LIMIT = 256  # MiB that the reading process may take beyond an idle one (ADACROSS_MEMORY)
 SLACK = 64  # MiB for libraries that are loaded with the first file of a kind, and for pages in between
 CASES = [
-    *(("embedded", bomb) for bomb in bombs.SHAPES),
+    *(("loaded", bomb) for bomb in bombs.SHAPES),
+    ("embedded", bombs.nodes_that_share_a_mesh),
     *(("prepared", bomb) for bomb in bombs.SETS),
     *(("inspected", bomb) for bomb in (bombs.npy_of_holes, bombs.clouds_of_packed_zeros)),
     *(("queried", bomb) for bomb in (bombs.nodes_that_share_a_mesh, *bombs.PICTURES)),
