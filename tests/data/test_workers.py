@@ -111,10 +111,6 @@ def test_no_requests_no_answers() -> None:
     assert list(each("test_workers:answer", [], 2)) == []
 
 
-linux = pytest.mark.skipif(sys.platform != "linux", reason="other systems have no such limit")
-
-
-@linux
 def test_memory_beyond_the_limit_costs_only_the_request_that_asks_for_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -126,7 +122,6 @@ def test_memory_beyond_the_limit_costs_only_the_request_that_asks_for_it(
     assert answers[1] == answers[3] == Died("reading it needs more than 0.5 GiB of memory")
 
 
-@linux
 def test_a_request_that_needs_more_than_a_share_is_read_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("adacross.data.workers._machine", lambda: 2.0)
     assert share_of(4.0, 1) == 2.0
