@@ -22,7 +22,7 @@ TESTS = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(TESTS), str(TESTS / "hostile")]
 
 from crafted import crafted_for  # noqa: E402  the paths above first
-from hostile_readers import READERS, InsaneError, Reader  # noqa: E402
+from hostile_readers import READERS, InsaneError, Reader, each_here  # noqa: E402
 from mutations import mutants  # noqa: E402
 from obstacles import OBSTACLES  # noqa: E402
 
@@ -117,8 +117,11 @@ def libraries(group: str) -> None:
     """Import what a group's readers import, and read each whole file once, before memory is counted."""
     import trimesh  # noqa: F401
 
+    import adacross.data.apart
     import adacross.data.formats
     import adacross.data.pipeline
+
+    adacross.data.apart.each = each_here  # this process has the limits, and starts no other
 
     if group in ("runs", "networks"):
         import torch
@@ -126,7 +129,7 @@ def libraries(group: str) -> None:
         torch.set_num_threads(1)
         import adacross.cli
         import adacross.encoders
-        import adacross.report  # noqa: F401
+        import adacross.report
 
 
 def main(work: Path, group: str, first: int) -> None:

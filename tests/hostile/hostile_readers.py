@@ -6,10 +6,12 @@ labels in range.
 """
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
 from functools import partial
+from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import seed_files
@@ -51,11 +53,26 @@ def sane(condition: object, what: str) -> None:
         raise InsaneError(what)
 
 
+def each_here(function: str, requests: Iterable[dict[str, Any]], *_: object) -> Iterator[tuple[int, Any]]:
+    """Take the place of `workers.each` in a process that has its own limits."""
+    from adacross.data.workers import Died, shortage
+
+    module, name = function.split(":")
+    for number, request in enumerate(requests):
+        try:
+            yield number, getattr(import_module(module), name)(json.loads(json.dumps(request)))
+        except (MemoryError, OSError, ValueError) as error:
+            if shortage(error) != "memory":
+                raise
+            yield number, Died("reading it needs more memory than there is")
+
+
 def prepared(folder: Path) -> Notes:
     """As `adacross prepare` does, without its worker processes."""
     from adacross.data.columns import decode_view
     from adacross.data.formats import LOAD, find_source
-    from adacross.data.pipeline import read_answer, serve_item
+    from adacross.data.pipeline import SERVE, Answer, read_answer
+    from adacross.data.workers import Died
 
     source = find_source(str(folder), up=None, count=1, variant=None, seed=0)
     notes = [(entry["name"], entry["reason"]) for entry in source.skipped]
@@ -63,8 +80,8 @@ def prepared(folder: Path) -> Notes:
     points = min(source.stored or 32, 32)
     common = {"kind": source.kind, "split": "train", "points": points, "views": 1, "size": 24, "seed": 0}
     for item in source.items:
-        request = json.loads(json.dumps({"item": asdict(item), "parts": source.parts} | common))
-        answer = read_answer(serve_item(request))
+        ((_, found),) = each_here(SERVE, [{"item": asdict(item), "parts": source.parts} | common])
+        answer = Answer(None, found.reason) if isinstance(found, Died) else read_answer(found)
         if answer.remark:
             notes.append((item.id, answer.remark))
         sane(answer.row is not None or answer.remark, f"{item.id} was left out without a reason")

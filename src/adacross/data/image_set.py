@@ -9,8 +9,8 @@ import numpy as np
 from jaxtyping import Int64, UInt8
 
 from adacross.console import console, progress_bar
+from adacross.data.apart import views_apart
 from adacross.data.array_pickle import read_pickled_table
-from adacross.data.pictures import read_views
 from adacross.data.source import shown
 from adacross.errors import UserError, one_of
 
@@ -142,34 +142,29 @@ def _folders(root: Path, size: int, split: str) -> ImageSet:
     if splits and split not in splits:
         raise UserError(f"{root} has {', '.join(splits)}, but no {split}/<class>/*. {_EXPECTED}")
     layout, part = ("image folder with splits", split) if splits else ("image folder", "all")
-    files = {
-        child.name: [file for file in _listed(child) if file.suffix.lower() in SUFFIXES]
-        for child in _listed(root / split if splits else root)
-    }
-    pictures: list[np.ndarray] = []
-    labels: list[int] = []
-    classes: list[str] = []
-    skipped: list[str] = []
+    below = _listed(root / split if splits else root)
+    paths = [file for child in below for file in _listed(child) if file.suffix.lower() in SUFFIXES]
+    found: dict[int, UInt8[np.ndarray, "H W 3"]] = {}
+    broken: dict[int, str] = {}
     with progress_bar("pictures") as progress:
-        task = progress.add_task("reading pictures", total=sum(map(len, files.values())), note="")
-        for name, paths in files.items():
-            before = len(pictures)
-            for path in paths:
-                views, remarks = read_views([path], 1, size)
-                pictures += [] if views is None else [views[0]]
-                skipped += [shown(f"{name}/{remark}") for remark in remarks]
-                progress.advance(task)
-            if len(pictures) > before:
-                labels += [len(classes)] * (len(pictures) - before)
-                classes.append(shown(name))
-    if not pictures:
+        task = progress.add_task("reading pictures", total=len(paths), note="")
+        for place, picture, reason in views_apart(paths, size):
+            if picture is None:
+                broken[place] = shown(f"{paths[place].parent.name}/{reason}")
+            else:
+                found[place] = picture
+            progress.advance(task)
+    owners = [paths[place].parent.name for place in sorted(found)]
+    classes = {name: label for label, name in enumerate(dict.fromkeys(owners))}
+    labels = np.array([classes[name] for name in owners], dtype=np.int64)
+    skipped = [broken[place] for place in sorted(broken)]
+    if not found:
         raise UserError(f"{root} has no pictures that can be read. {_EXPECTED}")
     if skipped:
         more = f" and {len(skipped) - _NAMED} more" if len(skipped) > _NAMED else ""
         console.print(f"left out: {'; '.join(skipped[:_NAMED])}{more}", style="yellow")
-    return ImageSet(
-        root, layout, part, classes, np.stack(pictures), np.array(labels, dtype=np.int64), skipped
-    )
+    pictures = np.stack([found[place] for place in sorted(found)])
+    return ImageSet(root, layout, part, list(map(shown, classes)), pictures, labels, skipped)
 
 
 def _listed(folder: Path) -> list[Path]:

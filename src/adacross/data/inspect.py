@@ -6,14 +6,14 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Literal
 
 from adacross.data import summary
+from adacross.data.apart import check_apart, find_apart
 from adacross.data.collection import DESCRIPTION, Collection
 from adacross.data.contact_sheet import write_contact_sheet
-from adacross.data.formats import LAYOUTS, LOAD, find_source, scanobjectnn, shapenet
+from adacross.data.formats import LAYOUTS, scanobjectnn, shapenet
 from adacross.data.image_set import holds_pictures, read_image_set
 from adacross.data.partial import partial_of, read_note, read_plan
-from adacross.data.pictures import read_views
 from adacross.data.remote import is_url, local_folder
-from adacross.data.source import BrokenShapeError, Kind, Source, up_of
+from adacross.data.source import Kind, Source, up_of
 from adacross.errors import UserError, check_ending, listed, shortened
 from adacross.files import check_free, read_yaml
 
@@ -78,7 +78,7 @@ def inspect(path: str, sheet: str | None = None, overwrite: bool = False) -> Ins
     try:
         variants = list(scanobjectnn.variants(folder))
         variant = variants[0] if variants else None
-        source = find_source(str(folder), up=None, count=1, variant=variant, seed=0)
+        source = find_apart(str(folder), up=None, count=1, variant=variant, seed=0)
         return _source(folder, source, variants)
     except UserError as error:
         if holds_pictures(folder):
@@ -174,22 +174,15 @@ def _read(source: Source) -> tuple[list[dict[str, str]], list[dict[str, str]], i
     Returns:
         Shapes with a remark, shapes that cannot be read, each with the reason; how many were looked at.
     """
-    import numpy as np
-
     points = min(source.stored or 1, 2048)  # as `prepare` does unless told otherwise
     most = CHECKED if _unit(source) == "files" else CHECKED_ROWS
     step = -(-len(source.items) // most)
-    remarks, broken = [], []
+    remarks: list[dict[str, str]] = []
+    broken: list[dict[str, str]] = []
     chosen = source.items[::step]
-    for item in chosen:
-        try:
-            loaded = LOAD[source.kind](item, points, np.random.default_rng(0))
-        except BrokenShapeError as error:
-            broken.append({"name": item.id, "reason": str(error)})
-            continue
-        _, found = read_views(loaded.pictures, max(1, len(loaded.pictures)), 16)
-        if loaded.remark or found:
-            remarks.append({"name": item.id, "reason": "; ".join(filter(None, (loaded.remark, *found)))})
+    for item, (readable, remark) in zip(chosen, check_apart(source, chosen, points), strict=True):
+        if remark:
+            (remarks if readable else broken).append({"name": item.id, "reason": remark})
     return remarks, broken, len(chosen)
 
 

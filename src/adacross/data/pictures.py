@@ -1,6 +1,7 @@
 """Ready-made pictures of a shape: read, put on white, made square, resized."""
 
 import io
+import re
 import struct
 import warnings
 import zlib
@@ -12,10 +13,12 @@ from jaxtyping import UInt8
 from PIL import Image, UnidentifiedImageError
 
 from adacross.data.shading import BACKGROUND
+from adacross.data.workers import shortage
 from adacross.files import read_bytes
 
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP")  # Pillow knows more, and runs Ghostscript for one of them
 LARGEST_SIDE = 8192  # pixels; a thin picture is made square, so its area alone says little
+MOST_SCANS = 100  # of a progressive JPEG, each of which is drawn over all pixels; programs write about ten
 # What Pillow's readers raise on files that are not what they expect.
 READER_ERRORS = (
     ArithmeticError,
@@ -31,6 +34,8 @@ READER_ERRORS = (
     struct.error,
     zlib.error,
 )
+_MARK = re.compile(rb"\xff+[^\xff\x00\x01\xd0-\xd7]")  # of JPEG
+_START, _END, _SCAN = 0xD8, 0xD9, 0xDA
 _LISTED = 3  # broken files that a remark names
 
 
@@ -64,6 +69,8 @@ def read_views(
             found.append(np.asarray(small, dtype=np.uint8))
             widths.add(image.width)
         except READER_ERRORS as error:
+            if shortage(error):  # no fault of the file
+                raise
             text = " ".join(str(error).replace(str(path), path.name).split())[:120] or type(error).__name__
             broken.append(f"{path.name} cannot be read ({text})")
     remarks = broken[:_LISTED]
@@ -80,7 +87,11 @@ def read_views(
 
 
 def open_picture(content: bytes, largest_side: int = LARGEST_SIDE) -> Image.Image:
-    """Return the picture in a file's bytes, of one of `FORMATS`, at most `largest_side` pixels wide and high.
+    """Decode the picture in a file's bytes, of one of `FORMATS`.
+
+    Args:
+        content: the file's bytes.
+        largest_side: pixels that it may have along a side.
 
     Raises:
         Exception: one of `READER_ERRORS`: it is damaged, something else, or larger.
@@ -93,8 +104,24 @@ def open_picture(content: bytes, largest_side: int = LARGEST_SIDE) -> Image.Imag
             raise ValueError(f"no picture: none of {', '.join(FORMATS)}") from None
     if max(image.size) > largest_side:
         raise ValueError(f"{image.width} x {image.height} pixels, more than {largest_side:,} along a side")
+    if image.format in ("JPEG", "MPO") and _scans(content) > MOST_SCANS:
+        raise ValueError(f"a JPEG of more than {MOST_SCANS} scans")
     image.load()
     return image
+
+
+def _scans(content: bytes) -> int:
+    """Count the scans of a JPEG, up to one more than `MOST_SCANS`."""
+    scans, at = 0, 0
+    # Between pixels 0xff is followed by 0 or a restart's mark; all else begins a segment of a given length.
+    while scans <= MOST_SCANS and (mark := _MARK.search(content, at)):
+        kind, at = mark[0][-1], mark.end()
+        if kind == _END:
+            break
+        if kind != _START:
+            at += int.from_bytes(content[at : at + 2], "big")
+        scans += kind == _SCAN
+    return scans
 
 
 def on_white(image: Image.Image) -> Image.Image:

@@ -15,6 +15,7 @@ from adacross.data.render import orbit, render_cloud, render_mesh
 from adacross.data.sampling import sample_surface, to_y_up, unit_sphere
 from adacross.data.shape import Cloud, Mesh, Shape, Split
 from adacross.data.source import Axis, BrokenShapeError, Item, Kind, Loaded
+from adacross.data.workers import shortage
 
 _ROW, _REASON = b"+", b"-"
 _LENGTH = 4  # bytes that hold a remark's length
@@ -51,9 +52,9 @@ def serve_item(request: dict[str, Any]) -> bytes:
     try:
         row, remark = make_row(item, **wanted)
     except BrokenShapeError as error:
+        if shortage(error):  # no fault of the file: the worker tells its caller
+            raise
         return _REASON + str(error).encode(errors="replace")
-    except MemoryError:
-        return _REASON + b"not enough memory to read it"
     text = remark.encode(errors="replace")
     return _ROW + len(text).to_bytes(_LENGTH, "big") + text + to_bytes(row)
 

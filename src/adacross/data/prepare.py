@@ -14,9 +14,9 @@ import pyarrow as pa
 
 from adacross.console import console, progress_bar
 from adacross.data import ray_workers
+from adacross.data.apart import find_apart
 from adacross.data.collection import VERSION, CollectionInfo, is_collection
 from adacross.data.columns import arrow_schema
-from adacross.data.formats import find_source
 from adacross.data.partial import SHARD, Note, Partial, Plan, digest_of
 from adacross.data.pipeline import Answer, read_answer
 from adacross.data.remote import local_target
@@ -76,8 +76,7 @@ def prepare(
             source has no split of its own.
         seed: of every random choice.
         workers: processes; by default one a core, of all machines together.
-        timeout: seconds that one shape may take; a file on which its reader hangs is left out and named. (Not
-            on Windows.)
+        timeout: seconds that one shape may take; a file on which its reader hangs is left out and named.
         engine: "local" uses this machine, "ray" all machines of a Ray cluster, which must see the source
             under the same path and have the same packages. Only this machine writes.
         ray_address: of the cluster: host:port, or "auto" on one of its machines. By default what RAY_ADDRESS
@@ -106,7 +105,7 @@ def prepare(
     target = local_target(collection)
     check_target(target, overwrite)
     with console.status("looking at the source"):
-        found = find_source(source, up=up, count=count, variant=variant, seed=seed)
+        found = find_apart(source, up=up, count=count, variant=variant, seed=seed)
     kept, shown = _there("points", points, found.stored), _there("pictures", views, found.pictures)
     if found.note:
         console.print(found.note)

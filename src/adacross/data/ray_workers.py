@@ -9,16 +9,16 @@ import json
 import os
 import socket
 import time
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
-from functools import cache
+from functools import cache, partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from adacross import __version__
 from adacross.console import console
-from adacross.data.workers import Died, Request, Worker
+from adacross.data.workers import Answers, Died, Request, Worker, most_memory, share_of, tried_twice
 from adacross.errors import UserError, install
 
 TRIES = 5  # a request that loses its machine so often is given up: it may be what takes them down
@@ -35,7 +35,7 @@ def each(
     *,
     address: str | None = None,
     folder: str | None = None,
-) -> Generator[tuple[int, bytes | Died], None, None]:
+) -> Answers:
     """Answer every request on a Ray cluster; yield `(number of the request, answer)` as they finish.
 
     Closing the iterator (also by an exception in the caller, Ctrl-C included) takes back what is under way.
@@ -55,17 +55,24 @@ def each(
             lacks adacross, has another version of it, or does not see `folder`.
     """
     ray = _import_ray()
+    memory = most_memory()
     with _connected(ray, address, workers):
         task = ray.remote(num_cpus=1, max_retries=0)(_answer)
 
-        def send(request: Request) -> Any:
-            return task.remote(function, json.dumps(request), timeout, __version__, folder)
+        def send(request: Request, alone: bool = False) -> Any:
+            return task.remote(function, json.dumps(request), timeout, memory, alone, __version__, folder)
 
         def room() -> int:
             return workers or AHEAD * max(1, int(ray.cluster_resources().get("CPU", 1)))
 
+        def together(todo: Iterable[tuple[int, Request]]) -> Answers:
+            return _exchange(ray, send, iter(todo), room)
+
+        def alone(todo: Iterable[tuple[int, Request]]) -> Answers:
+            return _exchange(ray, partial(send, alone=True), iter(todo), lambda: 1)
+
         try:
-            yield from _exchange(ray, send, enumerate(requests), room)
+            yield from tried_twice(requests, together, alone)
         except ray.exceptions.RayTaskError as error:
             raise UserError(_unfit(error.cause)) from None
         except ray.exceptions.RayError as error:
@@ -74,7 +81,7 @@ def each(
 
 def _exchange(
     ray: Any, send: Callable[[Request], Any], todo: Iterator[tuple[int, Request]], room: Callable[[], int]
-) -> Generator[tuple[int, bytes | Died], None, None]:
+) -> Answers:
     """Keep as many requests under way as there is room for, and send the lost ones again."""
     names = ("WorkerCrashedError", "NodeDiedError", "OutOfMemoryError", "ObjectLostError")
     lost = tuple(getattr(ray.exceptions, name) for name in names)
@@ -97,8 +104,8 @@ def _exchange(
                     if tries < TRIES:
                         running[send(request)] = number, request, tries + 1
                         continue
-                    answer = f"its machine or process was lost {tries} times ({_first_line(error)})"
-                yield number, Died(answer) if isinstance(answer, str) else answer
+                    answer = Died(f"its machine or process was lost {tries} times ({_first_line(error)})")
+                yield number, answer
     finally:
         for reference in running:
             with suppress(ray.exceptions.RayError):
@@ -175,8 +182,14 @@ def _check_reachable(place: str) -> None:
 
 
 def _answer(
-    function: str, request: str, timeout: float | None, version: str, folder: str | None
-) -> bytes | str:
+    function: str,
+    request: str,
+    timeout: float | None,
+    memory: float,
+    alone: bool,
+    version: str,
+    folder: str | None,
+) -> bytes | Died:
     """Answer a request, or say why its reader died. Runs on the machines of the cluster.
 
     Raises:
@@ -186,14 +199,14 @@ def _answer(
         raise UserError(f"it has adacross {__version__}, and the command was given with {version}")
     if folder and not Path(folder).exists():
         raise UserError(f"it does not see {folder}; sources must lie on storage that all machines share")
-    answer = _worker(function, timeout).ask(json.loads(request))
-    return answer.reason if isinstance(answer, Died) else answer
+    beside = 1 if alone else os.cpu_count() or 1
+    return _worker(function, timeout, share_of(memory, beside)).ask(json.loads(request))
 
 
 @cache
-def _worker(function: str, timeout: float | None) -> Worker:
+def _worker(function: str, timeout: float | None, memory: float) -> Worker:
     """Return the one process that reads below this process of Ray's; it ends with it."""
-    return Worker(function, timeout)
+    return Worker(function, timeout, memory)
 
 
 def _unfit(error: BaseException) -> str:

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float32
 
+from adacross.data.apart import find_apart
 from adacross.data.collection import DESCRIPTION, Collection
-from adacross.data.formats import find_source
 from adacross.data.partial import digest_of
 from adacross.data.pipeline import SERVE, Answer, read_answer
 from adacross.data.remote import is_url
@@ -143,7 +143,7 @@ def find_clouds(data: str, *, up: Axis | None, workers: int | None, timeout: flo
                 f"{collection.info.source_up} up. Leave --up away, or give the source."
             )
         return Prepared(collection, data)
-    return Files(find_source(data, up=up, count=2000, variant=None, seed=0), data, workers, timeout)
+    return Files(find_apart(data, up=up, count=2000, variant=None, seed=0), data, workers, timeout)
 
 
 def _lines(stream: Iterator[str]) -> list[str]:

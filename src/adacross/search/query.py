@@ -1,19 +1,23 @@
 """What is searched for: a file's shape or picture."""
 
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Semaphore
 
 import numpy as np
 from jaxtyping import Float32, UInt8
 
+from adacross.data.apart import TIMEOUT, views_apart
 from adacross.data.formats.files import SUFFIXES
-from adacross.data.pictures import FORMATS, read_views
+from adacross.data.pictures import FORMATS
 from adacross.data.single import load_shape
 from adacross.data.source import Axis
 from adacross.errors import UserError
 
 PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".bmp")  # what `adacross.data.pictures.FORMATS` are called
 SHAPES = SUFFIXES
+_READING = Semaphore(2)  # files that are read at once, however many people ask: each may take much memory
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,7 +46,7 @@ def read_query(
     size: int,
     up: Axis | None = None,
     name: str | None = None,
-    timeout: float | None = None,
+    timeout: float = TIMEOUT,
 ) -> Query:
     """A file's mesh, cloud or picture; which of them its ending says.
 
@@ -52,7 +56,7 @@ def read_query(
         size: side of the picture, in pixels; that of the pictures it is compared with.
         up: the axis that points up in a mesh or a cloud; the file type's own by default.
         name: what to call it in messages, where the file is a temporary one.
-        timeout: seconds that reading a shape may take; given, a process of its own reads it, and may crash.
+        timeout: seconds that a process of its own, which may crash, has for reading it.
 
     Raises:
         UserError: no such file, of another kind, or damaged.
@@ -67,12 +71,14 @@ def read_query(
     if not path.is_file():
         raise UserError(f"{path} does not exist; expected a shape's id, or the file of a shape or a picture.")
     if suffix in PICTURES:
-        views, remarks = read_views([path], 1, size)
-        if views is None:
-            reason = remarks[0].removeprefix(f"{path.name} ") if remarks else "cannot be read"
+        with _READING, closing(views_apart([path], size, timeout)) as found:
+            _, picture, reason = next(found)
+        if picture is None:
+            reason = reason.removeprefix(f"{path.name} ")
             raise UserError(f"{name} {reason}; expected a picture: {', '.join(FORMATS)}.")
-        return Query(name, picture=views[0])
+        return Query(name, picture=picture)
     try:
-        return Query(name, points=load_shape(path, points=points, up=up, timeout=timeout).points)
+        with _READING:
+            return Query(name, points=load_shape(path, points=points, up=up, timeout=timeout).points)
     except UserError as error:
         raise UserError(str(error).replace(str(path), name)) from None

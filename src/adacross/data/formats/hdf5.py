@@ -3,6 +3,7 @@
 A file that cannot be read is skipped as a whole and named; the rows of the others go on.
 """
 
+import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
@@ -19,8 +20,11 @@ from adacross.errors import UserError
 from adacross.files import file_size, read_bytes
 
 _ROWS = 64  # rows read at once: the files are compressed in blocks of many rows
-_MOST_POINTS = 1_000_000  # of a cloud; 64 clouds are held at once
-_DEFLATED = 1032  # how many bytes one byte of a file may stand for at most (deflate's limit)
+_HELD = 2**26  # bytes that are read at once, if it is more than one row
+_MOST_ROWS, _MOST_POINTS = 100_000, 1_000_000  # of a file, of a cloud
+_LARGEST_CHUNK = 2**28  # bytes that HDF5 has to unpack at once
+_SMALL = 2**20  # bytes of data that may be packed as tightly as they like: labels are often all the same
+_PACKED = 100  # bytes of larger data that one byte in the file may stand for; of coordinates it is about 2
 _UNREADABLE = (OSError, LookupError, AttributeError, TypeError, ValueError, RuntimeError, MemoryError)
 Skipped = list[dict[str, str]]
 
@@ -153,6 +157,8 @@ def size_of(path: Path, *, channels: int = 3, parts: str = "") -> tuple[int, int
         raise BrokenShapeError(f"not an HDF5 file with {wanted} ({error})") from error
     if len(shape) != 3 or shape[2] != channels or not 1 <= shape[1] <= _MOST_POINTS:
         raise BrokenShapeError(f"`data` has shape {shape}, expected (n, points, {channels})")
+    if shape[0] > _MOST_ROWS:
+        raise BrokenShapeError(f"`data` has {shape[0]:,} shapes, more than the {_MOST_ROWS:,} of a file")
     if labelled != shape[:2]:
         raise BrokenShapeError(f"`{parts}` has shape {labelled}, expected {shape[:2]}: one a point")
     return int(shape[0]), int(shape[1])
@@ -179,10 +185,11 @@ def read_labels(item: Item, key: str, points: int) -> Int64[np.ndarray, " N"]:
 
 
 def _row(item: Item, key: str) -> np.ndarray:
-    block = _block(item.path, key, item.row // _ROWS)
-    if item.row % _ROWS >= len(block):
+    rows = _at_once(item.path, key)
+    block = _block(item.path, key, item.row // rows, rows)
+    if item.row % rows >= len(block):
         raise BrokenShapeError(f"{Path(item.path).name} has become shorter while it was read")
-    return block[item.row % _ROWS]
+    return block[item.row % rows]
 
 
 @contextmanager
@@ -199,7 +206,7 @@ def _dataset(file: Any, key: str) -> Any:
     """Return an array of numbers that lies in the file itself and may be as large as it says.
 
     HDF5 can point to other files (links, external and virtual data), which a downloaded file has no business
-    to read, and may declare any number of rows that were never written.
+    to read, and may declare any number of rows that were never written, or that unpack to very many.
 
     Raises:
         LookupError: there is none of that name.
@@ -214,15 +221,28 @@ def _dataset(file: Any, key: str) -> Any:
         raise ValueError(f"`{key}` lies in another file")
     if found.dtype.kind not in "fiub":
         raise ValueError(f"`{key}` is of type {found.dtype}, expected numbers")
-    size = file.id.get_filesize()
-    if found.nbytes > _DEFLATED * size:
-        raise ValueError(f"`{key}` has shape {found.shape}, but the file only {size:,} bytes")
+    if found.nbytes > max(_SMALL, _PACKED * found.id.get_storage_size()):
+        stored = found.id.get_storage_size()
+        raise ValueError(f"`{key}` has shape {found.shape}, but only {stored:,} bytes in the file")
+    if math.prod(found.chunks or ()) * found.dtype.itemsize > _LARGEST_CHUNK:
+        raise ValueError(f"`{key}` is packed in blocks of {found.chunks}, more than can be unpacked")
     return found
 
 
+@lru_cache(maxsize=64)
+def _at_once(path: str, key: str) -> int:
+    """Return how many rows of a file are read at once."""
+    try:
+        with _opened(Path(path)) as file:
+            stored = _dataset(file, key)
+            return max(1, min(_ROWS, _HELD * len(stored) // max(1, stored.nbytes)))
+    except _UNREADABLE as error:
+        raise BrokenShapeError(f"cannot read {Path(path).name} ({error})") from error
+
+
 @lru_cache(maxsize=4)
-def _block(path: str, key: str, number: int) -> np.ndarray:
-    rows = slice(number * _ROWS, (number + 1) * _ROWS)
+def _block(path: str, key: str, number: int, count: int) -> np.ndarray:
+    rows = slice(number * count, (number + 1) * count)
     try:
         with _opened(Path(path)) as file:
             stored = _dataset(file, key)
@@ -235,9 +255,9 @@ def _labels(path: Path, count: int) -> Int64[np.ndarray, " n"]:
     """Return the label of each row of a file."""
     try:
         with _opened(path) as file, np.errstate(invalid="ignore"):  # NaN becomes a label that no class has
-            labels = np.asarray(_dataset(file, "label")).reshape(-1).astype(np.int64)
+            stored = _dataset(file, "label")
+            if stored.size == count:
+                return np.asarray(stored).reshape(-1).astype(np.int64)
     except _UNREADABLE as error:
         raise BrokenShapeError(f"not an HDF5 file with `data` and `label` ({error})") from error
-    if len(labels) != count:
-        raise BrokenShapeError(f"{count} shapes but {len(labels)} labels")
-    return labels
+    raise BrokenShapeError(f"{count} shapes but {stored.size} labels")

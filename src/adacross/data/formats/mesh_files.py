@@ -25,6 +25,7 @@ UP: dict[str, Axis] = {".glb": "y", ".obj": "y", ".off": "z", ".ply": "y", ".stl
 
 GREY = (200, 200, 200)
 MOST_MATERIALS = 2_000  # of an OBJ file
+MOST_PLACED = 30_000_000  # corners, points and attributes of a GLB file whose nodes share meshes
 _MATERIAL = re.compile(rb"^[ \t]*usemtl([^\r\n]*)", re.MULTILINE)
 
 # What trimesh's parsers raise on bytes that are not what they expect. Anything else ends the worker
@@ -158,12 +159,35 @@ def _is_text_stl(data: bytes, suffix: str) -> bool:
 
 
 def _check_glb(data: bytes) -> None:
-    """Refuse numbers that lie nowhere: an accessor without a view stands for as many zeros as it likes."""
+    """Refuse a description that makes very much out of few bytes.
+
+    An accessor without a view stands for as many zeros as it likes; any number of primitives may share the
+    same numbers, and any number of nodes the same mesh.
+    """
     (length,) = struct.unpack("<I", data[12:16])
-    accessors = json.loads(data[20 : 20 + length]).get("accessors", [])
+    content = json.loads(data[20 : 20 + length])
+    accessors = content.get("accessors", [])
     nowhere = sum(accessor["count"] for accessor in accessors if "bufferView" not in accessor)
     if nowhere > len(data):
         raise BrokenShapeError(f"{nowhere:,} numbers promised that are not in the file")
+    meshes = [
+        sum(accessors[place]["count"] for place in _accessors_of(mesh)) for mesh in content.get("meshes", [])
+    ]
+    nodes = content.get("nodes", [])
+    placed = sum(meshes) + sum(meshes[node["mesh"]] for node in nodes if "mesh" in node)
+    if placed > max(MOST_PLACED, 2 * len(data)):
+        raise BrokenShapeError(
+            f"its nodes share meshes so often that {placed:,} corners and points are to be placed, more than "
+            f"the {MOST_PLACED:,} that a file of {len(data):,} bytes may have"
+        )
+
+
+def _accessors_of(mesh: dict[str, Any]) -> Iterator[int]:
+    """Yield the accessors that a GLB file's mesh reads, as often as it reads them."""
+    for primitive in mesh.get("primitives", ()):
+        yield from primitive.get("attributes", {}).values()
+        if "indices" in primitive:
+            yield primitive["indices"]
 
 
 def _text(data: bytes) -> bytes:

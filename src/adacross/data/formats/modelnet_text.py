@@ -51,6 +51,7 @@ def find(folder: Path, up: Axis | None, variant: str | None = None) -> Source:
         missing.append(f"{variant}_shape_names.txt")
         listed = [name for path in lists.values() for name in lines_of(path)]
         names = sorted({_class_of(name) for name in listed if "/" not in name})
+    labels = {name: label for label, name in reversed(list(enumerate(names)))}
     items: dict[str, Item] = {}
     skipped: Skipped = []
     for split, path in lists.items():
@@ -59,13 +60,14 @@ def find(folder: Path, up: Axis | None, variant: str | None = None) -> Source:
             file = file_below(folder, place)
             if name in items:
                 reason = "named twice; its first place counts"
-            elif "/" in name or _class_of(name) not in names:
+            elif "/" in name or _class_of(name) not in labels:
                 reason = f"its class is not in {variant}_shape_names.txt"
             elif file is None:
                 reason = f"{place} is not there"
             else:
-                label = names.index(_class_of(name))
-                items[name] = Item(name, str(file), 0, label, split, up or "y", stamp_of(file))
+                items[name] = Item(
+                    name, str(file), 0, labels[_class_of(name)], split, up or "y", stamp_of(file)
+                )
                 continue
             skipped.append({"name": f"{name} in {path.name}", "reason": reason})
     if not items:

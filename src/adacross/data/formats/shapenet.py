@@ -58,13 +58,14 @@ def find(folder: Path, up: Axis | None) -> Source:
             skipped.append({"name": path.relative_to(root).as_posix(), "reason": reason})
     names = [SYNSETS.get(path.parent.name, path.parent.name) for path in paths]
     classes = sorted(set(names))
+    labels = {name: label for label, name in enumerate(classes)}
     items: list[Item] = []
     pictures: list[int] = []
     for path, name in zip(paths, names, strict=True):
         own = pictures_of(path)
         pictures.append(len(own))
         place, stamp = path.relative_to(root / SHAPES).as_posix(), stamp_of(path, *own)
-        items.append(Item(place, str(path), label=classes.index(name), up=up or UP[".ply"], stamp=stamp))
+        items.append(Item(place, str(path), label=labels[name], up=up or UP[".ply"], stamp=stamp))
     bare = pictures.count(0)
     note = f"{bare:,} of {len(items):,} shapes have no picture in {PICTURES}; theirs are drawn."
     return Source(

@@ -118,6 +118,7 @@ def _find_text(folder: Path, up: Axis) -> Source:
     synsets = _synsets(folder)
     published = all(SYNSETS.get(synset) == name.lower() in CATEGORIES for synset, name in synsets.items())
     classes = list(CATEGORIES) if published else list(dict.fromkeys(synsets.values()))
+    labels = {name: label for label, name in enumerate(classes)}
     items: dict[str, Item] = {}
     skipped: Skipped = []
     missing: list[str] = []
@@ -138,7 +139,7 @@ def _find_text(folder: Path, up: Axis) -> Source:
                 reason = f"{name}.txt is not there"
             else:
                 category = synsets[synset].lower() if published else synsets[synset]
-                items[name] = Item(name, str(file), 0, classes.index(category), split, up, stamp_of(file))
+                items[name] = Item(name, str(file), 0, labels[category], split, up, stamp_of(file))
                 continue
             skipped.append({"name": f"{name} in {path.name}", "reason": reason})
     if not items:
