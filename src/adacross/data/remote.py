@@ -252,7 +252,7 @@ def _explained(url: str) -> Iterator[None]:
     except ImportError as error:
         hint = install(_EXTRAS[protocol]) if protocol in _EXTRAS else f"{error}."
         if package := _PACKAGES.get(protocol):
-            hint = f"Install it with: pip install {package}"
+            hint = f"Install it with: pip install '{package}'"
         raise UserError(f"{url}: {protocol}:// needs a package that is not installed. {hint}") from None
     except FileNotFoundError as error:
         raise UserError(f"{url} does not exist ({_line(error)}).") from None
