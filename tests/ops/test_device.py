@@ -24,7 +24,7 @@ def test_training_on_auto_is_not_on_mps():
     """In a process of its own: accelerate keeps the device that it found first."""
     program = (
         "import torch\n"
-        "torch.backends.mps.is_available = lambda: True\n"
+        "torch.backends.mps.is_available = torch.backends.mps.is_built = lambda: True\n"
         "torch.cuda.is_available = lambda: False\n"
         "from adacross.training.group import Group\n"
         "assert Group.start('auto').device.type == 'cpu'\n"

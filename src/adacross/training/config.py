@@ -1,6 +1,5 @@
 """Everything that decides a pre-training run, checked before anything expensive starts."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from math import inf
@@ -201,8 +200,7 @@ class PretrainConfig:
 
     def compared(self) -> dict[str, Any]:
         """Return the options that a resumed run must share with its beginning, as JSON values."""
-        options = {name: value for name, value in asdict(self).items() if name not in NOT_COMPARED}
-        return json.loads(json.dumps(options))
+        return {name: value for name, value in asdict(self).items() if name not in NOT_COMPARED}
 
     def must_match(self, earlier: Mapping[str, Any]) -> None:
         """Refuse to resume a run under other options.
