@@ -23,12 +23,13 @@ def find_device(name: str | torch.device | None = "auto") -> torch.device:
         device = torch.device(name)
     except (RuntimeError, TypeError):
         device = None
-    if device is None or device.type not in ("cpu", "cuda") or (device.type == "cpu" and device.index):
-        raise UserError(f"device is {str(name)!r}; expected cpu, cuda (or cuda:1 and so on), or auto.")
-    if device.type == "cuda" and not cuda:
-        raise UserError(f"device is {name}, but torch finds no GPU. Give --device cpu.")
-    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+    usable = device is not None and (
+        (device.type == "cpu" and not device.index)
+        or (device.type == "cuda" and cuda and (device.index or 0) < torch.cuda.device_count())
+    )
+    if device is None or not usable:
         raise UserError(
-            f"device is {name}, but torch finds {torch.cuda.device_count()} GPUs, which count from cuda:0."
+            f"device is {str(name)!r}, which cannot be used here; expected cpu, or cuda (cuda:1 and so on for "
+            "one of several) where torch finds a GPU."
         )
     return device
