@@ -133,7 +133,7 @@ def test_a_device_that_is_not_there(
     if command != "evaluate linear":
         more = ["--query", toy_collection.ids[0]] if command == "search" else [str(tmp_path / "x.parquet")]
     assert main([*command.split(), *both, *more, "--device", device]) == 2
-    assert f"device is {device!r}, which torch cannot use here" in capsys.readouterr().err
+    assert f"device is {device!r}, which cannot be used here" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from adacross.embeddings import Embeddings as Embeddings
     from adacross.embeddings import embed as embed
     from adacross.embeddings import read_embeddings as read_embeddings
+    from adacross.embeddings.clouds import encode as encode
     from adacross.encoders import DGCNN as DGCNN
     from adacross.encoders import Encoder as Encoder
     from adacross.encoders import PointM2AE as PointM2AE
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from adacross.encoders import load_official as load_official
     from adacross.errors import UserError as UserError
     from adacross.evaluation.compare.measure import evaluate_compare as evaluate_compare
-    from adacross.evaluation.features import encode as encode
     from adacross.evaluation.few_shot.measure import evaluate_few_shot as evaluate_few_shot
     from adacross.evaluation.fine_tune import evaluate_fine_tune as evaluate_fine_tune
     from adacross.evaluation.images.measure import evaluate_images as evaluate_images
@@ -68,7 +68,7 @@ _HOMES = {
     "SearchIndex": "adacross.search",
     "UserError": "adacross.errors",
     "embed": "adacross.embeddings",
-    "encode": "adacross.evaluation.features",
+    "encode": "adacross.embeddings.clouds",
     "evaluate_compare": "adacross.evaluation.compare.measure",
     "evaluate_few_shot": "adacross.evaluation.few_shot.measure",
     "evaluate_fine_tune": "adacross.evaluation.fine_tune",

@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 from rich.console import Console, RenderableType
 
+from adacross.data import contact_sheet
 from adacross.data import inspect as inspect_module
 from adacross.data.collection import Collection
 from adacross.data.contact_sheet import CAPTION, CELL, CLOUDS, ROWS, choose, write_contact_sheet
@@ -54,6 +55,16 @@ def test_collection(toy_collection: Collection, tmp_path: Path) -> None:
             picture = cells[:, CAPTION + cell * CELL : CAPTION + (cell + 1) * CELL]
             assert (picture < 200).any()
             assert (picture[0] == 255).all()
+
+
+def test_a_sheet_of_too_many_classes_shows_some_from_all_over_the_alphabet(
+    toy_collection: Collection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(contact_sheet, "ROWS", 5)
+    monkeypatch.setattr(contact_sheet, "FEW", 3)
+    shown = toy_collection.labels[choose(toy_collection)]
+    last = len(toy_collection.info.classes) - 1
+    assert shown.tolist() == [0, last // 4, last // 2, 3 * last // 4, last]
 
 
 def test_sheet_goes_beside_the_collection_unless_told(

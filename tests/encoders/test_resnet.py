@@ -1,5 +1,8 @@
 """ResNets have torchvision's names and shapes, and its values block by block."""
 
+import subprocess
+import sys
+
 import pytest
 import torch
 from torch import nn
@@ -84,3 +87,31 @@ def test_refusals():
         ResNet(18)(torch.zeros(2, 3, 16, 64))
     with pytest.raises(UserError, match="channels"):
         ResNet(18, channels=0)
+
+
+@pytest.mark.parametrize(
+    ("depth", "channels", "width", "size"),
+    [(18, 3, 8, 224), (18, 1, 4, 224), (50, 3, 2, 224), (18, 3, 12, 448)],
+)
+def test_the_gradient_of_a_narrow_network_does_not_end_the_process(
+    depth: int, channels: int, width: int, size: int
+):
+    """oneDNN wrote past a buffer in shortcuts' gradients on CPUs with AVX-512; a signal ended the child."""
+    program = (
+        "import torch\nfrom adacross.encoders import ResNet\n"
+        f"network = ResNet({depth}, {channels}, {width}).to(memory_format=torch.channels_last).train()\n"
+        f"network(torch.randn(4, {channels}, {size}, {size})).square().sum().backward()\n"
+        "assert all(each.grad.isfinite().all() for each in network.parameters())\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("depth", [18, 50])
+def test_a_narrow_networks_shortcuts_are_strided_convolutions(depth: int):
+    network = ResNet(depth, 3, 8).double()
+    for name, module in network.named_modules():
+        if name.endswith("downsample.0"):
+            x = torch.randn(2, module.in_channels, 9, 12, dtype=torch.float64)
+            expected = nn.functional.conv2d(x, module.weight, stride=module.stride)
+            torch.testing.assert_close(module(x), expected, rtol=1e-12, atol=1e-12)

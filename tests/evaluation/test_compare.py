@@ -341,6 +341,8 @@ def test_two_encoder_folders_are_told_apart_by_their_paths(
         (["x-seed0", "nothing*"], "nothing matches"),
         (["x-seed0", "--baseline", "z"], "unknown baseline 'z'. Valid: x-seed0, untrained pointnet"),
         (["x-seed0", "--seeds", "0"], "expected at least 1 of each"),
+        (["x-seed0", "--folds", "1"], "folds is 1; expected at least 2"),
+        (["x-seed0", "--device", "gpu"], "device is 'gpu', which cannot be used here"),
         (["x-seed0", "--output", "a.md"], "expected a name that ends in .json"),
     ],
     ids=" ".join,
@@ -358,7 +360,9 @@ def test_mistakes_are_one_line(
     given = [*words[:flags], str(toy_collection.folder), *words[flags:]]
     if "--output" not in words:
         given += ["--output", "never.json"]
-    code, _, err = typed(capsys, *given, "--points", "40", "--folds", "3")
+    if "--folds" not in words:
+        given += ["--folds", "3"]
+    code, _, err = typed(capsys, *given, "--points", "40")
     assert code == 2
     assert message in err
     assert not (runs / "never.json").exists()

@@ -219,6 +219,10 @@ def test_mistakes(toy_collection: Collection, encoder: Encoder, capsys: pytest.C
         measure_linear([encoder], toy_collection, C=0.0)
     with pytest.raises(UserError, match="points is -3"):
         Probe.of(toy_collection, -3, 3, "cpu")
+    for folds in (1, 0, -2):
+        with pytest.raises(UserError, match=f"folds is {folds}; expected at least 2"):
+            measure_linear([encoder], toy_collection, folds=folds)
+    assert Probe.of(toy_collection, 40, 1, "cpu", C=1.0).C == 1.0, "no folds are needed"
     with pytest.raises(SystemExit):
         main(["evaluate", "linear", "x", "y", "--as", "pointnet"])
     assert "crosspoint" in capsys.readouterr().err

@@ -299,11 +299,23 @@ def test_sine_positions_tell_every_patch_apart():
         ({"view": 3}, "view is 3; expected 0, 1 or 2"),
         ({"splat": "soft", "reduction": "released"}, "exact recipe with hard splatting"),
         ({"radius": -1}, "the radius is -1 pixels"),
+        ({"group_points": 99}, "group_points is 99, but target 'middle' .* which have 4 points"),
+        ({"group_points": 0, "target": "coarse"}, "group_points is 0; expected at least 1"),
     ],
 )
 def test_options_that_do_not_fit_are_refused_when_the_method_is_made(options, message):
     with pytest.raises(UserError, match=message):
         joint(**options)
+
+
+def test_group_points_decide_the_groups_of_either_target():
+    assert joint().group_points == joint(group_points=4).group_points == 4
+    assert joint(target="coarse").group_points == 32
+    method = joint(target="coarse", group_points=7)
+    batch = method.batch(raw(), torch.Generator())
+    assert method.true_offsets(batch, method.encoder.group(batch.points)).shape == (4, 6, 7, 3)
+    with pytest.raises(UserError, match="group_points is 0; expected at least 1"):
+        PointM2AEMethod(PointM2AE(**SMALL), group_points=0)
 
 
 def test_other_encoders_and_map_sizes_are_refused():

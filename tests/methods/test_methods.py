@@ -7,9 +7,19 @@ import pytest
 import torch
 from contrastive import CONTRASTIVE, IMAGES, agree, batch, built, by_definition
 
-from adacross.encoders import PointNet
+from adacross.encoders import Encoder, PointNet
 from adacross.errors import UserError
-from adacross.methods import METHODS, AdaCrossNet, CrossNet, CrossPoint, Images, build_method
+from adacross.losses.weighting import Weighting
+from adacross.methods import (
+    METHODS,
+    AdaCrossNet,
+    CrossModal,
+    CrossNet,
+    CrossPoint,
+    Images,
+    Method,
+    build_method,
+)
 from adacross.training.group import Group
 from adacross.training.step import gradient_norms
 
@@ -104,8 +114,22 @@ def test_building_hands_on_what_it_was_given(name: str):
         ),
         ("crosspoint", {"temperature": 0.0}, "temperature is 0.0; expected a positive number"),
         ("crossnet", {"temperature": float("nan")}, "temperature is nan"),
+        (
+            "crossnet",
+            {"variant": "joint", "negatives": "released"},
+            "negatives is 'released', but variant 'joint' has one row a shape",
+        ),
     ],
 )
 def test_what_a_method_does_not_have_is_refused(name: str, options: dict[str, Any], message: str):
     with pytest.raises(UserError, match=re.escape(message)):
         build_method(name, PointNet(width=32), IMAGES, None, **options)
+
+
+def test_a_method_without_its_parts_cannot_be_made():
+    class Nothing(Method):
+        pass
+
+    for kind in (Method, Nothing, CrossModal, Encoder, Weighting):
+        with pytest.raises(TypeError, match=f"abstract class {kind.__name__}"):
+            kind()

@@ -56,6 +56,15 @@ def linear(confusion_matrix: list[list[int]], names: tuple[str, ...], **changes:
     return replace(made, **changes)
 
 
+def test_the_strip_shows_classes_from_all_over_the_alphabet(full_run: RunData) -> None:
+    assert full_run.embedding is not None
+    card = full_run.embedding.cards[0]
+    cards = tuple(replace(card, id=f"{i}", class_name=f"class {i // 2:02}") for i in range(60))
+    data = replace(full_run, embedding=replace(full_run.embedding, cards=cards))
+    shown = re.findall(r"a shape: class (\d\d)", overview(data).body)
+    assert [int(number) for number in shown] == [5 * i // 2 for i in range(12)]
+
+
 def test_the_headline_has_every_figure(full_run: RunData) -> None:
     text = said(overview(full_run).body)
     for figure in (

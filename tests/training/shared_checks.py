@@ -148,11 +148,22 @@ def double(batch: Any) -> Any:
     return batch
 
 
+def check_draws_of_several_views(folder: Path) -> None:
+    """Rows of a network that sees two views of each shape in one pass, those of view 1 first."""
+    torch.manual_seed(3)
+    whole = drawn(torch.rand, (2 * SHAPES, 3))
+    expected = torch.cat([rows(view) for view in whole.chunk(2)])
+    torch.manual_seed(3)
+    with shared_batch(share()):
+        assert torch.equal(drawn(torch.rand, (len(expected), 3)), expected)
+
+
 METHODS: list[tuple[str, str, dict[str, Any], dict[str, Any]]] = [
     ("crosspoint", "dgcnn", {"k": 5}, {}),
     ("crossnet", "dgcnn-partseg", {"k": 5}, {"negatives": "others"}),
     ("crossnet", "pointnet-partseg", {}, {"variant": "joint"}),
     ("adacrossnet", "pointnet", {"width": 32}, {"negatives": "released"}),
+    ("crosspoint", "point-m2ae", TOY_M2AE | {"depths": [1, 1, 1], "drop_path": 0.3}, {}),
     ("joint-mae", "point-m2ae", TOY_M2AE | {"drop_path": 0.3}, {}),
     ("point-m2ae", "point-m2ae", TOY_M2AE | {"depths": [1, 1, 1], "drop_path": 0.3}, {}),
 ]

@@ -154,3 +154,29 @@ def test_a_damaged_configuration_is_named(tmp_path: Path, content: str):
     (tmp_path / "config.yaml").write_text(content)
     with pytest.raises(UserError, match=r"config\.yaml"):
         PretrainConfig.load(tmp_path)
+
+
+def test_tuples_and_paths_are_the_lists_and_texts_that_a_run_keeps(tmp_path: Path):
+    """The same script resumes its own run: config.yaml has no tuples."""
+    options: dict[str, Any] = {
+        "method": "joint-mae",
+        "method_args": {"conv_depths": (1, 1)},
+        "encoder_args": {"groups": (16, 8, 4), "neighbors": (8, 4, 4), "radii": (0.3, 0.6, 1)},
+        "weighting_args": {"weights": {"points": 2.0}},
+    }
+    config = PretrainConfig("shapes", **options)
+    assert config.encoder_args["groups"] == [16, 8, 4]
+    assert config.method_args == {"conv_depths": [1, 1]}
+    assert options["encoder_args"]["groups"] == (16, 8, 4), "the caller's own are left as they were"
+    config.save(tmp_path)
+    PretrainConfig("shapes", **options).must_match(PretrainConfig.load(tmp_path).compared())
+    changed = PretrainConfig("shapes", **options | {"encoder_args": {"groups": (16, 8, 2)}})
+    with pytest.raises(UserError, match=r"cannot resume with other options \(encoder_args was"):
+        changed.must_match(PretrainConfig.load(tmp_path).compared())
+
+
+@pytest.mark.parametrize("device", ["mps", "gpu", "cuda:0"])
+def test_a_device_is_auto_cpu_or_cuda(tmp_path: Path, device: str):
+    (tmp_path / "config.yaml").write_text(f"collection: shapes\ndevice: {device}\n")
+    with pytest.raises(UserError, match=r"device of pre-training is .*expected 'auto', 'cpu' or 'cuda'"):
+        PretrainConfig.load(tmp_path)

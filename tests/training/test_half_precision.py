@@ -8,10 +8,13 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
+from toy import TOY_M2AE
 from toy_runs import configured
 
 from adacross.data.collection import Collection
 from adacross.data.decoded import DecodedViews
+from adacross.encoders import DGCNN, PointM2AE, PointNet, ResNet
 from adacross.encoders.layers import EdgeLayer, EdgePairLayer, PointLayer
 from adacross.losses.nt_xent import nt_xent
 from adacross.methods import METHODS
@@ -110,6 +113,38 @@ def test_a_methods_terms_in_bf16_are_those_of_float32_but_for_rounding(
         assert term.dtype == torch.float32
         assert term.item() == pytest.approx(terms["float32"][name].item(), rel=0.02)
     assert torch.cosine_similarity(gradients["bf16"], gradients["float32"], dim=0) > 0.9
+
+
+class Products(TorchDispatchMode):
+    """Counts forward products and convolutions by the type of what they multiply."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.count = {torch.bfloat16: 0, torch.float32: 0}
+
+    def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        name = function.overloadpacket.__name__
+        if name in ("mm", "addmm", "bmm", "convolution"):
+            self.count[next(each.dtype for each in args if isinstance(each, Tensor) and each.ndim > 1)] += 1
+        return function(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize(
+    ("make", "shape", "bfloat16", "float32"),
+    [
+        (lambda: DGCNN(k=5, width=32), (2, 64, 3), 0, 4 * 3 + 1),
+        (lambda: PointNet(width=32), (2, 64, 3), 4, 1),
+        (lambda: ResNet(18, 3, 8), (2, 3, 32, 32), 20, 0),
+        (lambda: PointM2AE(**TOY_M2AE), (2, 64, 3), 16, 12),
+    ],
+    ids=["dgcnn", "pointnet", "resnet", "point-m2ae"],
+)
+def test_what_is_computed_in_bfloat16(make: Any, shape: tuple[int, ...], bfloat16: int, float32: int):
+    """What the help of `--precision` says: fused layers, and the search for neighbors, stay in float32."""
+    network = make().eval()
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16), Products() as products:
+        network(torch.randn(shape))
+    assert products.count == {torch.bfloat16: bfloat16, torch.float32: float32}
 
 
 def test_weights_optimiser_and_statistics_of_a_bf16_run_are_float32(

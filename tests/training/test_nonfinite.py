@@ -16,11 +16,12 @@ from toy_runs import configured, logged
 from adacross.data.collection import Collection
 from adacross.errors import UserError
 from adacross.methods import METHODS
-from adacross.training.checkpoint import checkpoints, load_checkpoint, remove_run
-from adacross.training.nonfinite import NotFiniteError, finite_values, replay
+from adacross.training.checkpoint import checkpoints, load_checkpoint, remove_run, save_state
+from adacross.training.nonfinite import NotFiniteError, _first_culprit, _watch, finite_values, replay
 from adacross.training.pretrain import pretrain
 
 OPTIONS: dict[str, Any] = {"epochs": 2, "monitor_every": 0}
+SMALL_DGCNN: dict[str, Any] = {"encoder": "dgcnn", "encoder_args": {"k": 5, "width": 32}}
 STEP = 9  # of 14, in the second epoch
 
 
@@ -121,8 +122,7 @@ def test_a_learning_rate_beyond_reason_is_found_and_the_network_named(
         pretrain(configured(toy_collection, run, **options))
     folder = run / "nonfinite-step-00000001"
     found = replay(folder)
-    assert found.module is not None
-    assert found.module.startswith("encoder.")
+    assert found.module == "encoder.layers.1.linear"
     assert all(math.isnan(value) for value in found.terms.values())
     remove_run(run)
     assert not folder.exists()
@@ -163,6 +163,66 @@ def test_every_term_that_is_not_finite_is_named():
     with pytest.raises(NotFiniteError, match=r"'a' became inf and 'c' became nan at step 3") as caught:
         finite_values(terms, 3)
     assert caught.value.terms == ["a", "c"]
+
+
+@pytest.mark.parametrize(
+    ("options", "spoiled", "module"),
+    [
+        (
+            {"encoder": "dgcnn", "encoder_args": {"k": 5, "width": 32}},
+            "encoder.edges.1.linear",
+            "encoder.edges.1",
+        ),
+        ({"encoder": "dgcnn", "encoder_args": {"k": 5, "width": 32}}, "encoder.last.linear", "encoder"),
+        (
+            {"encoder": "dgcnn-partseg", "encoder_args": {"k": 5}},
+            "encoder.edges.0.second.linear",
+            "encoder.edges.0",
+        ),
+        ({}, "encoder.last.linear", "encoder"),
+        ({}, "encoder.layers.2.linear", "encoder.layers.2.linear"),
+        ({}, "towers.gray.encoder.layer2.0.conv1", "towers.gray.encoder.layer2.0.conv1"),
+        ({"method": "joint-mae"}, "encoder.embeddings.1.last", "encoder.embeddings.1"),
+        ({"method": "point-m2ae"}, "encoder.embeddings.0.second.linear", "encoder.embeddings.0"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_the_first_module_that_overflowed_is_named_even_if_it_is_fused(
+    toy_collection: Collection,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    options: dict[str, Any],
+    spoiled: str,
+    module: str,
+):
+    """One weight of a kept step is made too large for a product."""
+    poison(monkeypatch, lambda term, _: term * math.nan, options.get("method", "adacrossnet"))
+    with pytest.raises(UserError, match="became nan at step 9"):
+        pretrain(configured(toy_collection, tmp_path / "run", **OPTIONS | options))
+    monkeypatch.undo()
+    folder = kept(tmp_path / "run")
+    state = load_checkpoint(folder / "step.pt")
+    state["method"][f"{spoiled}.weight"].fill_(3e38)
+    save_state(folder / "step.pt", state)
+    found = replay(folder)
+    assert not all(map(math.isfinite, found.terms.values()))
+    assert found.module == module
+
+
+def test_a_module_that_no_strange_term_depends_on_is_not_blamed():
+    """The first to overflow feeds a healthy term; the second, of larger weights, the other."""
+    first, second = torch.nn.Linear(2, 2), torch.nn.Linear(2, 2)
+    first.weight.data.fill_(3e38)
+    second.weight.data.fill_(3e38)
+    found: dict[str, list[Tensor]] = {}
+    for name, layer in (("first", first), ("second", second)):
+        layer.register_forward_hook(_watch(name, found), with_kwargs=True)
+    x = torch.full((1, 2), 10.0)
+    made = [layer(x).sum() for layer in (first, second)]
+    assert list(found) == ["first", "second"]
+    assert _first_culprit(found, [made[1]]) == "second"
+    assert _first_culprit(found, made) == "first"
+    assert _first_culprit(found, []) is None
 
 
 @pytest.mark.parametrize("damage", ["missing", "torn"])

@@ -7,7 +7,7 @@ from typing import Any, Literal
 import pytest
 
 from adacross.errors import UserError
-from adacross.training.values import check_values, described, fits
+from adacross.training.values import check_values, described, fits, plain
 
 
 @pytest.mark.parametrize(
@@ -63,3 +63,9 @@ def test_a_number_that_arrived_as_text_is_explained(value: Any, helped: bool):
     with pytest.raises(UserError) as caught:
         check_values("it", function, {"rate": value})
     assert ("write 1.0e-3" in str(caught.value)) == helped
+
+
+def test_values_as_yaml_holds_them():
+    given = {"groups": (1, (2, 3)), "run": Path("a/b"), "deep": {"paths": [Path("c")]}, "k": 2.5}
+    assert plain(given) == {"groups": [1, [2, 3]], "run": "a/b", "deep": {"paths": ["c"]}, "k": 2.5}
+    assert given["groups"] == (1, (2, 3))

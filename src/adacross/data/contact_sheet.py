@@ -50,9 +50,14 @@ def write_contact_sheet(collection: Collection, path: Path) -> None:
 
 
 def choose(collection: Collection) -> Int64[np.ndarray, " k"]:
-    """Choose the shapes to show: as many from every class, spread over the collection; at most `ROWS`."""
+    """Choose the shapes to show: as many from every class, spread over the collection; at most `ROWS`.
+
+    Of more than `ROWS` classes some are shown, spread over all of them.
+    """
     labels = collection.labels
-    groups = [np.flatnonzero(labels == label) for label in np.unique(labels)[:ROWS]]
+    present = np.unique(labels)
+    shown = present[np.linspace(0, len(present) - 1, min(ROWS, len(present))).astype(int)]
+    groups = [np.flatnonzero(labels == label) for label in shown]
     each = max(1, -(-FEW // max(len(groups), 1)))
     picked = [g[np.unique(np.linspace(0, len(g) - 1, min(each, len(g))).astype(int))] for g in groups]
     return np.concatenate(picked)[:ROWS] if picked else np.zeros(0, dtype=np.int64)

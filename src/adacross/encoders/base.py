@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from adacross.encoders.inputs import MIN_POINTS, Inputs
+from adacross.encoders.inputs import MIN_POINTS, Inputs, check_shape
 from adacross.encoders.pretrained import CONFIG_FILE, WEIGHTS_FILE, find_pretrained
 from adacross.encoders.weights_file import read_tensors
 from adacross.errors import UserError
@@ -80,14 +80,8 @@ class Encoder(nn.Module, ABC):
             UserError: not `(B, N, 3)`, not floating point, N below 32, or another type than the weights.
         """
         shape = tuple(points.shape)
-        if len(shape) != 3 or shape[2] != 3:
-            hint = (
-                " Coordinates come last: use points.transpose(1, 2)."
-                if len(shape) == 3 and shape[1] == 3
-                else ""
-            )
-            raise UserError(f"points have shape {shape}; expected (clouds, points, 3).{hint}")
-        if shape[0] < 1 or shape[1] < MIN_POINTS:
+        check_shape(shape)
+        if shape[1] < MIN_POINTS:
             raise UserError(
                 f"points have shape {shape}; expected at least 1 cloud of at least {MIN_POINTS} points. "
                 "Sample more points per shape."

@@ -70,3 +70,22 @@ class Inputs:
         if self.points in (None, points):
             return []
         return [f"the encoder was trained with {self.points:,} points a cloud, these have {points:,}."]
+
+
+def check_shape(shape: tuple[int, ...]) -> None:
+    """Refuse what is no batch of clouds.
+
+    Raises:
+        UserError: not `(B, N, 3)`, or no cloud.
+    """
+    if len(shape) != 3 or shape[2] != 3:
+        hint = (
+            " Coordinates come last: use points.transpose(1, 2)."
+            if len(shape) == 3 and shape[1] == 3
+            else " Of a single cloud use points[None]."
+            if len(shape) == 2 and shape[1] == 3
+            else ""
+        )
+        raise UserError(f"points have shape {shape}; expected (clouds, points, 3).{hint}")
+    if shape[0] < 1:
+        raise UserError(f"points have shape {shape}; expected at least 1 cloud.")

@@ -17,6 +17,7 @@ from adacross.encoders.classifier import ClassificationHead, Classifier
 from adacross.evaluation.features import frozen, in_batches
 from adacross.evaluation.results import Paper
 from adacross.evaluation.supervised import Schedule, fit
+from adacross.ops.device import find_device
 from adacross.ops.neighbors import farthest_point_sample, gather
 
 
@@ -117,7 +118,7 @@ class Task:
         """Overall and per-class accuracy on the test shapes, and voted if there are votes."""
         test = torch.from_numpy(self.clouds[1][:, : self.protocol.points])
         truth = self.labels[1]
-        target = torch.device(self.device)
+        target = find_device(self.device)
         with frozen(network):
             right = in_batches(network, test, 32, target).argmax(1) == truth
             votes = np.zeros((len(test), self.classes), np.float32)

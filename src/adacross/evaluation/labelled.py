@@ -9,17 +9,23 @@ from adacross.errors import UserError, listed
 
 
 def labelled(
-    collection: Collection, fewest: int = 1
+    collection: Collection, folds: int | None = None
 ) -> tuple[Int64[np.ndarray, " n"], Int64[np.ndarray, " m"]]:
     """Indices of training and of test shapes with a label.
 
     Args:
         collection: with classes and a test split.
-        fewest: training shapes a class must have; classes with fewer are left out, and named.
+        folds: of a cross-validation on the training shapes, if there is one; classes with fewer training
+            shapes than folds are left out, and named.
 
     Raises:
-        UserError: no classes, no test split, or fewer than two classes left.
+        UserError: fewer than 2 folds, no classes, no test split, or fewer than two classes left.
     """
+    if folds is not None and folds < 2:
+        raise UserError(
+            f"folds is {folds}; expected at least 2: cross-validation fits on all but one of them."
+        )
+    fewest = folds or 1
     labels = collection.labels
     train, test = (
         indices[labels[indices] >= 0] for indices in (collection.indices("train"), collection.indices("test"))

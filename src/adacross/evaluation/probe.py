@@ -91,7 +91,7 @@ class Probe:
         for name, value in (("points", points), ("C", C)):
             if value is not None and value <= 0:
                 raise UserError(f"{name} is {value}; expected a number above 0.")
-        splits = labelled(collection, folds if C is None else 1)
+        splits = labelled(collection, folds if C is None else None)
         clouds, labels = (
             [collection.points(split) for split in splits],
             [collection.labels[split] for split in splits],

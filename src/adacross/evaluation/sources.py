@@ -8,6 +8,7 @@ import torch
 from adacross.encoders import Encoder, load_encoder
 from adacross.errors import UserError
 from adacross.hub import SCHEME
+from adacross.ops.device import find_device
 
 
 @dataclass(frozen=True)
@@ -23,17 +24,9 @@ def usual_device(given: str | None = None) -> str:
     """The device that was given, else cuda where there is one.
 
     Raises:
-        UserError: this machine, or this torch, has no such device.
+        UserError: there is no such device.
     """
-    if given is None:
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    try:
-        torch.zeros(1, device=given).item()
-    except (RuntimeError, AssertionError, ImportError) as error:  # AssertionError: a torch without CUDA
-        raise UserError(
-            f"device is {given!r}, which torch cannot use here; expected cpu, or cuda where there is a GPU."
-        ) from error
-    return given
+    return str(find_device(given))
 
 
 def untrained_like(encoder: Encoder, seed: int) -> Encoder:

@@ -14,6 +14,7 @@ from rich.progress import Progress
 from torch import Generator, Tensor, nn
 
 from adacross.errors import UserError
+from adacross.ops.device import find_device
 from adacross.training.checkpoint import load_checkpoint, save_state
 from adacross.training.interrupt import stop_request
 from adacross.training.loop import Interrupted
@@ -132,7 +133,7 @@ def fit(
     """
     if count < 2:
         raise UserError(f"{count} training samples; expected at least 2. Give more labels.")
-    target = torch.device(device)
+    target = find_device(device)
     network.to(target).train()
     optimizer = make_optimizer(schedule.optimizer, network, schedule.learning_rate, schedule.weight_decay)
     per_epoch, epochs = schedule.steps_per_epoch(count), schedule.all_epochs(count)

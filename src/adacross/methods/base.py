@@ -1,6 +1,6 @@
 """What every pre-training method offers."""
 
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
@@ -25,7 +25,7 @@ class Images:
     size: int = 224
 
 
-class Method(nn.Module):
+class Method(nn.Module, ABC):
     """A pre-training objective: named loss terms, unweighted. Abstract.
 
     Attributes:

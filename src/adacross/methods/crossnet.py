@@ -107,6 +107,11 @@ class CrossNet(CrossModal):
     ) -> None:
         released = VARIANTS[one_of("variant", variant, VARIANTS)]
         one_of("negatives", negatives, ("others", "released"))
+        if variant != "con" and negatives != "others":
+            raise UserError(
+                f"negatives is {negatives!r}, but variant {variant!r} has one row a shape in each term, "
+                "so there is nothing to choose. Leave negatives out, or choose variant 'con'."
+            )
         given = {"rgb": image_encoder, "gray": gray_encoder}
         towers = {name: tower for name in released.towers if (tower := given[name]) is not None}
         if len(towers) < len(released.towers):

@@ -98,7 +98,8 @@ class JointMAE(Method):
         target: the groups to reconstruct: "middle", those of the middle level, as Point-M2AE; "coarse", the
             points nearest to each centre of the coarsest level, of which there are fewer: a decoder that
             knows the centres has less to go by.
-        group_points: points of such a group; as many as the middle groups have, or 32 for "coarse".
+        group_points: points of a group of target "coarse"; 32 by default. Groups of target "middle" are the
+            encoder's, and have as many points as its second level has neighbors.
         reduction: of the depth map; see `adacross.ops.projection.depth_map`.
         splat: of the depth map and of the map drawn from reconstructed points; only "soft" lets the cross
             term move points across the view, "hard" has a gradient in depth alone.
@@ -150,7 +151,15 @@ class JointMAE(Method):
         self.mask_ratio, self.patch_mask_ratio = mask_ratio, patch_mask_ratio
         check_drawing(reduction, splat, radius)
         self.level = {"middle": 1, "coarse": 2}[one_of("target", target, get_args(Target))]
-        self.group_points = self.encoder.neighbors[1] if target == "middle" else group_points or 32
+        middle = self.encoder.neighbors[1]
+        if target == "middle" and group_points not in (None, middle):
+            raise UserError(
+                f"group_points is {group_points}, but target 'middle' reconstructs the encoder's own groups, "
+                f"which have {middle} points. Leave group_points out, or choose target 'coarse'."
+            )
+        if group_points is not None and group_points < 1:
+            raise UserError(f"group_points is {group_points}; expected at least 1 (32 by default).")
+        self.group_points = group_points or (middle if target == "middle" else 32)
         self.reduction: Reduction = reduction
         self.splat: Splat = splat
         self.radius = radius

@@ -13,6 +13,7 @@ from adacross.encoders.point_decoder import PointReconstruction
 from adacross.encoders.point_m2ae import PointM2AE
 from adacross.encoders.point_tokens import Groups, visible_levels
 from adacross.encoders.transformer import PositionEmbedding, Stack, learnt_token
+from adacross.errors import UserError
 from adacross.methods.base import Images, Method
 from adacross.methods.masked_points import (
     check_ratio,
@@ -85,6 +86,8 @@ class PointM2AEMethod(Method):
         super().__init__()
         self.encoder: PointM2AE = need_point_m2ae("point-m2ae", encoder)
         check_ratio("mask_ratio", mask_ratio, self.encoder.groups[2])
+        if group_points < 1:
+            raise UserError(f"group_points is {group_points}; expected at least 1 (16 in the paper).")
         _, fine, coarse = self.encoder.dims
         self.mask_ratio = mask_ratio
         self.embed_masked = embed_masked

@@ -31,7 +31,8 @@ def knn(
         queries: `(B, M, C)` other points that ask for neighbours, or None for `points` themselves.
 
     Returns:
-        `(B, M, k)` indices into the N points of the same cloud.
+        `(B, M, k)` indices into the N points of the same cloud. Where coordinates are so large that squared
+        distances overflow, or NaN, they are arbitrary but still indices of points.
 
     Raises:
         UserError: `k` is below 1 or above N.
@@ -59,7 +60,8 @@ def knn(
             )
             for q, p in zip(asking.split(clouds), keys.split(clouds), strict=True)
         ]
-        return torch.cat(parts)
+        # Distances that overflow or are NaN tie with those of the padding, which is no point of the cloud.
+        return torch.cat(parts).clamp_(max=N - 1)
 
 
 def _search(

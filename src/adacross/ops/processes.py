@@ -103,13 +103,23 @@ def drawn(sampler: Callable[..., Tensor], shape: tuple[int, ...], **options: Any
 
     Args:
         sampler: `torch.rand` or `torch.randn`, or another that takes a shape and `options`.
-        shape: `(B, ...)`, B the shapes that this process holds.
+        shape: `(B, ...)`: a row for each shape that this process holds, or, where a network sees several
+            views of them in one pass, a row for each shape's first view, then for each one's second, and so
+            on. One process would hold its rows in the same order.
         options: of the sampler, such as its generator, which must be in the same state in all processes.
+
+    Raises:
+        ValueError: the rows are not a whole number of views of this process's shapes.
     """
     sharing = _sharing.get()
     if sharing is None:
         return sampler(shape, **options)
-    return sampler((sharing.share.total, *shape[1:]), **options)[sharing.share.rows]
+    share, rows = sharing.share, shape[0]
+    views, rest = divmod(rows, share.stop - share.start)
+    if rest:
+        raise ValueError(f"{rows} rows are not the same number of each of {share.stop - share.start} shapes")
+    whole = sampler((views * share.total, *shape[1:]), **options)
+    return whole.unflatten(0, (views, share.total))[:, share.rows].flatten(0, 1)
 
 
 def averaging() -> Average:

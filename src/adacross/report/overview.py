@@ -101,7 +101,9 @@ def _strip(data: RunData) -> Html:
     for card in cards:
         first.setdefault(card.class_name, card)
     rest = [card for card in cards if first.get(card.class_name) is not card]
-    chosen = [*first.values(), *rest][:_STRIP]
+    classes = list(first.values())  # in the collection's order, by name: its end is as good as its beginning
+    count = min(_STRIP, len(classes))
+    chosen = [*(classes[i * len(classes) // count] for i in range(count)), *rest][:_STRIP]
     if not chosen:
         return Html("")
     pictures = [picture(card.picture, f"a shape: {card.class_name or card.id}", 112) for card in chosen]

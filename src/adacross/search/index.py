@@ -17,8 +17,9 @@ from adacross.embeddings.features import points_for
 from adacross.encoders import Encoder
 from adacross.errors import UserError, one_of, shortened
 from adacross.evaluation.features import encode, frozen
-from adacross.evaluation.sources import find_encoders, usual_device
+from adacross.evaluation.sources import find_encoders
 from adacross.methods import METHODS, CrossModal
+from adacross.ops.device import find_device
 from adacross.search.features import Features, Network, Store, collection_features, unit_rows
 from adacross.search.query import Query, read_query
 from adacross.training.config import PretrainConfig
@@ -110,7 +111,7 @@ class SearchIndex:
         if points is not None and points < 1:
             raise UserError(f"points is {points}; expected at least 1.")
         count = points_for(own, points, opened.info.points)
-        target = torch.device(usual_device(device))
+        target = find_device(device)
         store = Store.of(opened, network, count, run)
         features = collection_features(opened, network, count, target, store)
         return cls(opened, network.to(target).eval(), features, count, target, store)

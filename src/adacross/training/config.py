@@ -1,6 +1,5 @@
 """Everything that decides a pre-training run, checked before anything expensive starts."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from math import inf
@@ -17,7 +16,7 @@ from adacross.recipes import recipe_path
 from adacross.training.optimizer import Optimizer
 from adacross.training.schedule import Schedule
 from adacross.training.selection import Selection
-from adacross.training.values import check_values
+from adacross.training.values import check_values, plain
 
 NOT_COMPARED = {
     "run",
@@ -73,7 +72,9 @@ class PretrainConfig:
         sync_batchnorm: whether BatchNorm of several processes normalises by the whole batch, as that of one
             does, or in each by its part.
         picture_cache: gigabytes of disk for decoded pictures while training; 0 to decode them every time.
-        precision: float32, or bf16 for mixed precision where the device is fast at it.
+        precision: float32, or bf16 for bfloat16 in the products and convolutions of image towers, projections
+            and transformer blocks, where the device is fast at it. Fused layers stay in float32: all of
+            DGCNN's, the last of PointNet, half of Point-M2AE's group embeddings.
         device: auto, cpu or cuda.
         seed: of weights, order, pictures and augmentation.
         resume: no; auto (continue from the newest checkpoint that can be read, or start if there is none); or
@@ -118,6 +119,8 @@ class PretrainConfig:
         from adacross.methods import METHODS, SET_ELSEWHERE
 
         check_values("pre-training", PretrainConfig, vars(self))
+        for name, value in vars(self).items():  # as config.yaml will hold them, so that they compare as equal
+            object.__setattr__(self, name, plain(value))
         one_of("method", self.method, METHODS)
         if self.encoder == "auto":  # what is saved and compared is the encoder's name
             object.__setattr__(self, "encoder", METHODS[self.method].usual_encoder)
@@ -201,8 +204,7 @@ class PretrainConfig:
 
     def compared(self) -> dict[str, Any]:
         """Return the options that a resumed run must share with its beginning, as JSON values."""
-        options = {name: value for name, value in asdict(self).items() if name not in NOT_COMPARED}
-        return json.loads(json.dumps(options))
+        return {name: value for name, value in asdict(self).items() if name not in NOT_COMPARED}
 
     def must_match(self, earlier: Mapping[str, Any]) -> None:
         """Refuse to resume a run under other options.

@@ -16,6 +16,7 @@ from torch import Tensor, distributed, nn
 
 from adacross.console import console, results
 from adacross.errors import UserError
+from adacross.ops.device import find_device
 from adacross.ops.processes import Share, shared_batch
 
 _BUCKET = 2**24  # numbers that travel together; 64 MiB of float32
@@ -49,17 +50,15 @@ class Group:
             UserError: there is no such device, or not one for each process.
         """
         launched = int(os.environ.get("WORLD_SIZE", "1"))
-        cuda = torch.cuda.is_available()
-        if device == "cuda" and not cuda:
-            raise UserError("device is cuda, but torch finds none. Give --device cpu.")
+        cuda = find_device(device).type == "cuda"
         here = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
-        if device != "cpu" and cuda and here > torch.cuda.device_count():
+        if cuda and here > torch.cuda.device_count():
             raise UserError(
                 f"started as {here} processes on this machine, which has {torch.cuda.device_count()} GPUs. "
                 "Start one process a GPU, or give --device cpu."
             )
         try:
-            accelerator = Accelerator(cpu=device == "cpu" or (launched > 1 and not cuda))
+            accelerator = Accelerator(cpu=not cuda)  # which chooses mps and others by itself
         except ValueError as error:
             if launched > 1:
                 raise UserError(

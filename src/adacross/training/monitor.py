@@ -15,8 +15,8 @@ from adacross.evaluation.metrics import recall_at
 from adacross.evaluation.svm import fixed_svm
 from adacross.methods import CrossModal, Method
 
-LARGEST = 512  # validation shapes looked at
-REFERENCE = 1024  # training shapes that the probe is fitted on
+LARGEST = 512  # validation shapes looked at, at most
+REFERENCE = 1024  # training shapes that the probe is fitted on, at most
 
 
 def split_validation(
@@ -26,6 +26,11 @@ def split_validation(
     order = np.random.default_rng([seed, 7]).permutation(indices)
     held_out = round(fraction * len(indices))
     return np.sort(order[held_out:]), np.sort(order[:held_out])
+
+
+def spread(indices: Int64[np.ndarray, " n"], most: int) -> Int64[np.ndarray, " m"]:
+    """Choose at most `most` of sorted indices, evenly spread, since a collection is often sorted by class."""
+    return indices[:: max(1, -(-len(indices) // most))]
 
 
 def probe_accuracy(

@@ -12,9 +12,9 @@ The step lies in `<run>/nonfinite-step-00000123`, with weights, shapes and seed,
 """
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, is_dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -26,6 +26,7 @@ from adacross.encoders.base import filled
 from adacross.errors import UserError
 from adacross.files import read_json, whole_folder, write_json
 from adacross.methods import Method
+from adacross.ops.device import find_device
 from adacross.training.checkpoint import checkpoints, load_checkpoint, save_state
 from adacross.training.config import PretrainConfig
 from adacross.training.group import Group
@@ -166,8 +167,10 @@ class Replay:
         step: steps taken before.
         terms: values of the loss terms.
         gradients: the largest number in each term's gradient, unweighted; NaN or infinite for the culprit.
-        module: the first network, in the order they are computed, that made something not finite of what
-            was; None if there is none (the trouble is in the loss itself, or only in the gradient).
+        module: the first module, in the order they are computed, that a term which is not finite depends on
+            and that made something not finite of finite inputs and parameters. It is the innermost one that
+            was called: for a layer that its parent computes itself, such as PointNet's last, the parent. None
+            if there is none (the trouble is in the loss itself, or only in the gradient).
         shapes: ids of the batch's shapes.
     """
 
@@ -197,18 +200,19 @@ def replay(folder: Path | str, device: str = "cpu") -> Replay:
     state = load_checkpoint(folder / _STATE)
     # BatchNorm's running statistics may be those after the step, and not finite.
     method = filled(lambda: new_method(config), state["method"], str(folder / _STATE), finite=False)
-    group = Group(torch.device(device))
-    found: list[str] = []
+    group = Group(find_device(device))
+    found: dict[str, list[Tensor]] = {}
     with torch.random.fork_rng(), ExitStack() as hooks:
-        for name, module in method.to(device).named_modules():
-            if not any(module.children()):
-                hook = module.register_forward_hook(_watch(name, found))
+        for name, module in method.to(group.device).named_modules():
+            if module is not method:
+                hook = module.register_forward_hook(_watch(name, found), with_kwargs=True)
                 hooks.callback(hook.remove)
         raw = moved(RawBatch(state["points"], state["views"]), group.device)
         terms = loss_terms(method, raw, config, about["step"], group)
         values = {name: float(term.detach()) for name, term in terms.items()}
         gradients = _largest_gradients(terms, method, group)
-    return Replay(about["step"], values, gradients, found[0] if found else None, about["shapes"])
+    strange = [term for name, term in terms.items() if not math.isfinite(values[name])]
+    return Replay(about["step"], values, gradients, _first_culprit(found, strange), about["shapes"])
 
 
 def _folder(run: Path, step: int) -> Path:
@@ -237,19 +241,45 @@ def _largest_gradients(terms: Mapping[str, Tensor], method: Method, group: Group
     return largest
 
 
-def _watch(name: str, found: list[str]) -> Any:
-    """A hook that notes the module's name if it was given finite numbers and returned others."""
+def _watch(name: str, found: dict[str, list[Tensor]]) -> Any:
+    """A hook that keeps what a module returned if that is not finite, though its inputs and parameters are.
 
-    def finite(values: Any) -> bool:
-        tensors = values if isinstance(values, (tuple, list)) else (values,)
-        return all(
-            bool(tensor.isfinite().all())
-            for tensor in tensors
-            if isinstance(tensor, Tensor) and tensor.is_floating_point()
-        )
+    A module's hook runs after those of the modules inside it, so the innermost one comes first.
+    """
 
-    def hook(module: nn.Module, given: Any, made: Any) -> None:
-        if not found and finite(given) and not finite(made):
-            found.append(name)
+    def hook(module: nn.Module, given: Any, named: Any, made: Any) -> None:
+        if not _finite(made) and _finite((given, named)) and _finite(list(module.parameters())):
+            found.setdefault(name, list(_tensors(made)))
 
     return hook
+
+
+def _finite(values: Any) -> bool:
+    return all(bool(tensor.isfinite().all()) for tensor in _tensors(values))
+
+
+def _tensors(values: Any) -> Iterator[Tensor]:
+    """The floating tensors among a module's inputs or outputs."""
+    if isinstance(values, Tensor) and values.is_floating_point():
+        yield values
+    elif isinstance(values, (tuple, list)):
+        for value in values:
+            yield from _tensors(value)
+    elif isinstance(values, Mapping):
+        yield from _tensors(list(values.values()))
+    elif is_dataclass(values) and not isinstance(values, type):
+        yield from _tensors(list(vars(values).values()))
+
+
+def _first_culprit(found: Mapping[str, list[Tensor]], terms: list[Tensor]) -> str | None:
+    """The first module on whose result one of the terms depends."""
+    for name, made in found.items():
+        for tensor in made:
+            if tensor.requires_grad and any(_depends(term, tensor) for term in terms):
+                return name
+    return None
+
+
+def _depends(term: Tensor, tensor: Tensor) -> bool:
+    (gradient,) = torch.autograd.grad(term, tensor, retain_graph=True, allow_unused=True)
+    return gradient is not None

@@ -40,6 +40,15 @@ def check_values(owner: str, function: Callable[..., Any], values: Mapping[str, 
             )
 
 
+def plain(value: Any) -> Any:
+    """Return a value as YAML holds it: lists for tuples, text for paths, dictionaries for mappings."""
+    if isinstance(value, Mapping):
+        return {key: plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain(item) for item in value]
+    return str(value) if isinstance(value, PurePath) else value
+
+
 def fits(value: Any, hint: Any) -> bool:
     """Whether a value is of the type `hint`. What YAML cannot express fits every value."""
     origin, inner = get_origin(hint), get_args(hint)

@@ -4,7 +4,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from rich.progress import Progress
 
 from adacross.data.collection import Collection
@@ -15,6 +14,7 @@ from adacross.evaluation.few_shot.learners import FeatureTable, episode_accuracy
 from adacross.evaluation.metrics import cosine_ranking, mean_average_precision, without_self
 from adacross.evaluation.probe import Probe
 from adacross.evaluation.retrieval.searching import Gallery
+from adacross.ops.device import find_device
 
 EPISODES = 10  # of a seed
 
@@ -117,7 +117,7 @@ def shape_retrieval(collection: Collection, options: Options) -> Task:
     test = collection.indices("test")
     test = test[collection.labels[test] >= 0]
     labels = collection.labels[test]
-    target = torch.device(options.device)
+    target = find_device(options.device)
     gallery = Gallery(collection, test, collection.points(test), options.points, target)
     if not gallery.labelled.any():
         raise UserError(

@@ -14,6 +14,7 @@ from adacross.data.augment import plain_views
 from adacross.data.image_set import ImageSet
 from adacross.encoders import ResNet
 from adacross.evaluation.features import frozen, in_batches
+from adacross.ops.device import find_device
 
 PENALTY = 1.0  # C of the logistic regression
 PIXELS = 32  # side of the pictures whose pixels are a baseline
@@ -134,7 +135,7 @@ class Study:
 
     def features(self, tower: ResNet | None) -> Float[np.ndarray, "n D"]:
         """Features of all pictures, each divided by its length; of None the pixels of small pictures."""
-        target = torch.device(self.device)
+        target = find_device(self.device)
         side = self.size if tower else min(self.size, PIXELS)
 
         def function(views: torch.Tensor) -> torch.Tensor:

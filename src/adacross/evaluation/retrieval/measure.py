@@ -5,8 +5,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from adacross.console import progress_bar
 from adacross.data.collection import Collection
 from adacross.encoders import Encoder
@@ -16,6 +14,7 @@ from adacross.evaluation.retrieval.result import PICTURES, RANKS, Example, Retri
 from adacross.evaluation.retrieval.searching import Gallery
 from adacross.evaluation.sources import Found, find_encoders, untrained_like, usual_device
 from adacross.methods import METHODS, CrossModal
+from adacross.ops.device import find_device
 from adacross.training.config import PretrainConfig
 from adacross.training.run import load_method
 
@@ -64,7 +63,7 @@ def measure_retrieval(
     if seeds < 1 or (points is not None and points < 1):
         raise UserError(f"seeds is {seeds} and points {points}; expected at least 1 of both.")
     count = min(points or 1024, collection.info.points)
-    gallery = Gallery(collection, test, collection.points(test), count, torch.device(device))
+    gallery = Gallery(collection, test, collection.points(test), count, find_device(device))
     repetitions = list(range(max(seeds, len(trained))))
     ledger = Ledger(result, {"protocol": [count, examples]} | subject(collection, trained))
     found = []

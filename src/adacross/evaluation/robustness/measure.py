@@ -105,7 +105,6 @@ def measure_robustness(
     """
     numbers = {
         "seeds": (seeds, 1),
-        "folds": (folds, 2),
         "points": (points, 1),
         "test_shapes": (test_shapes, 1),
     }
