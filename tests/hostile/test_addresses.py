@@ -1,5 +1,6 @@
 """Addresses that are written in files: no command follows them."""
 
+import errno
 import json
 import shutil
 import socket
@@ -30,19 +31,16 @@ ADDRESSES = (
 
 
 @pytest.fixture
-def connections(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[object]]:
-    """Every address that this process connects to or asks a name server for."""
+def connections(monkeypatch: pytest.MonkeyPatch) -> list[object]:
+    """Every address that this process wants to connect to or asks a name server for; none answers."""
     asked: list[object] = []
-    connect, resolve = socket.socket.connect, socket.getaddrinfo
 
-    def noted(self: socket.socket, address: object) -> None:
-        asked.append(address)
-        connect(self, address)
+    def refused(*given: object, **_: object) -> None:
+        asked.append(given)
+        raise ConnectionRefusedError(errno.ECONNREFUSED, "no connections in this test")
 
-    monkeypatch.setattr(socket.socket, "connect", noted)
-    monkeypatch.setattr(
-        socket, "getaddrinfo", lambda *given, **more: asked.append(given) or resolve(*given, **more)
-    )
+    monkeypatch.setattr(socket.socket, "connect", refused)
+    monkeypatch.setattr(socket, "getaddrinfo", refused)
     return asked
 
 
