@@ -122,7 +122,7 @@ def pruned(run: Path, most: int) -> Check:
 
 
 def _status(process: int) -> dict[str, str]:
-    lines = Path(f"/proc/{process}/status").read_text().splitlines()
+    lines = Path(f"/proc/{process}/status").read_text(encoding="utf-8").splitlines()
     return {name: value.strip() for name, _, value in (line.partition(":") for line in lines)}
 
 

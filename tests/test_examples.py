@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import trimesh
 from PIL import Image
+from waiting import HANGS
 
 from adacross.data.builtin import CATEGORIES, make_mesh
 from adacross.data.collection import Collection
@@ -25,7 +26,7 @@ def run(name: str, *arguments: object) -> str:
         capture_output=True,
         text=True,
         check=False,
-        timeout=120,
+        timeout=HANGS,
         env=os.environ | {"OMP_NUM_THREADS": "1"},
     )
     assert done.returncode == 0, done.stdout + done.stderr
