@@ -1,5 +1,6 @@
 """Shared fixtures: a small prepared collection, a finished toy run, and a check that tests clean up."""
 
+import os
 import random
 import socket
 from collections.abc import Iterator
@@ -37,7 +38,17 @@ def pytest_runtest_setup() -> None:
 
 
 @pytest.fixture(autouse=True)
+def _environment_is_restored() -> Iterator[None]:
+    """Undo what commands set in the environment of this process."""
+    before = dict(os.environ)
+    yield
+    os.environ.clear()
+    os.environ.update(before)
+
+
+@pytest.fixture(autouse=True)
 def _shared_folders_stay_as_they_are() -> Iterator[None]:
+    """Let a test fail that changes what others read."""
     yield
     for folder, before in _shared.items():
         after = _shared[folder] = _files(folder)  # the next test is not to blame

@@ -67,6 +67,28 @@ def test_losses_encoders_and_data_do_not_know_each_other():
     assert not wrong, "imports between packages of one floor:\n" + "\n".join(wrong)
 
 
+def test_text_files_are_utf8_on_every_system():
+    """Without an encoding Windows would use its code page."""
+    wrong = []
+    for path in FILES:
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call) and opens_text(node):
+                wrong.append(f"{path.relative_to(PACKAGE)}:{node.lineno} {ast.unparse(node)}")
+    assert not wrong, "text files without an encoding:\n" + "\n".join(wrong)
+
+
+def opens_text(call: ast.Call) -> bool:
+    """Whether a call opens, reads or writes a file as text and gives no encoding."""
+    name = getattr(call.func, "attr", getattr(call.func, "id", ""))
+    if any(keyword.arg == "encoding" for keyword in call.keywords):
+        return False
+    constants = [node.value for node in ast.walk(call) if isinstance(node, ast.Constant)]
+    modes = [value for value in constants if isinstance(value, str) and {*value} <= {*"rwabxt+"}]
+    return name in ("read_text", "write_text") or (
+        name in ("open", "fdopen") and any(modes) and not any("b" in mode for mode in modes)
+    )
+
+
 def run(program: str) -> str:
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
