@@ -48,7 +48,7 @@ def die_in(name: str, which: int, part: float) -> None:
         setattr(Path, method, write)
 
 
-def count_calls(last: int, counted: Path) -> None:
+def count_calls(last: int | None, counted: Path) -> None:
     """Let this process kill itself at its `last`-th call, of Python or C, since it logged its first step.
 
     Counted, not timed: then a busy machine cannot let the run end before it is killed. If it does end, it
@@ -106,7 +106,7 @@ def test_a_run_killed_ten_times_ends_as_one_never_interrupted(toy_collection: Co
     torch.set_num_threads(1)  # a forked process has none of this one's threads
     try:
         whole = configured(toy_collection, tmp_path / "whole", **OPTIONS)
-        assert run_until(whole, count_calls, 0, tmp_path / "calls") == 0
+        assert run_until(whole, count_calls, None, tmp_path / "calls") == 0
         calls = int((tmp_path / "calls").read_text())
         run = tmp_path / "killed"
         config = configured(toy_collection, run, resume="auto", **OPTIONS)
