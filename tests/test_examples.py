@@ -16,6 +16,8 @@ from adacross.data.builtin import CATEGORIES, make_mesh
 from adacross.data.collection import Collection
 from adacross.data.prepare import prepare
 
+pytestmark = pytest.mark.slow
+
 EXAMPLES = Path(__file__).parents[1] / "examples"
 
 

@@ -35,6 +35,7 @@ def typed(url: str, home: Path, commands: list[list[str]]) -> list[dict]:
     return json.loads(done.stdout.splitlines()[-1])
 
 
+@pytest.mark.slow
 def test_up_and_down(toy_collection, run, tmp_path):
     parts, encoder = str(toy_collection.folder), str(run)
     with serving() as fake:
@@ -83,6 +84,7 @@ def test_up_and_down(toy_collection, run, tmp_path):
     assert not (tmp_path / "none").exists()
 
 
+@pytest.mark.slow
 def test_no_hub(run, tmp_path, closed_port):
     commands = [
         ["share", str(run), "owner/encoder"],

@@ -48,31 +48,24 @@ def die_in(name: str, which: int, part: float) -> None:
         setattr(Path, method, write)
 
 
-def count_calls(last: int | None, counted: Path) -> None:
-    """Let this process kill itself at its `last`-th call, of Python or C, since it logged its first step.
+def die_at_call(steps: int, calls: int) -> None:
+    """Let this process kill itself so many calls, of Python or C, after it has logged so many steps.
 
-    Counted, not timed: then a busy machine cannot let the run end before it is killed. If it does end, it
-    leaves the number of its calls in a file.
+    Counted, not timed: then a busy machine cannot let the run end before it is killed.
     """
-    calls = 0
-    write, close = Log.write, Log.close
+    write = Log.write
+    logged, called = itertools.count(1), itertools.count(1)
 
-    def heard(frame: Any, event: str, argument: Any) -> None:
-        nonlocal calls
-        calls += event in ("call", "c_call")
-        if calls == last:
+    def count(frame: Any, event: str, argument: Any) -> None:
+        if event in ("call", "c_call") and next(called) == calls:
             os.kill(os.getpid(), signal.SIGKILL)
 
-    def started(log: Log, record: dict[str, Any]) -> None:
+    def write_and_count(log: Log, record: dict[str, Any]) -> None:
         write(log, record)
-        sys.setprofile(heard)
+        if record["kind"] == "step" and next(logged) == steps:
+            sys.setprofile(count)
 
-    def ended(log: Log) -> None:
-        sys.setprofile(None)
-        counted.write_text(str(calls), encoding="utf-8")
-        close(log)
-
-    Log.write, Log.close = started, ended  # type: ignore[method-assign]
+    Log.write = write_and_count  # type: ignore[method-assign]
 
 
 def attempt(config: PretrainConfig, change: Callable[..., None], *given: Any) -> None:
@@ -106,8 +99,7 @@ def test_a_run_killed_ten_times_ends_as_one_never_interrupted(toy_collection: Co
     torch.set_num_threads(1)  # a forked process has none of this one's threads
     try:
         whole = configured(toy_collection, tmp_path / "whole", **OPTIONS)
-        assert run_until(whole, count_calls, None, tmp_path / "calls") == 0
-        calls = int((tmp_path / "calls").read_text())
+        assert run_until(whole) == 0
         run = tmp_path / "killed"
         config = configured(toy_collection, run, resume="auto", **OPTIONS)
         rng = np.random.default_rng(0)
@@ -118,8 +110,7 @@ def test_a_run_killed_ten_times_ends_as_one_never_interrupted(toy_collection: Co
                 code = run_until(config, die_in, "step-", int(rng.integers(2)), rng.random())
                 assert list((run / "checkpoints").glob(".*.part"))
             else:
-                last = int(rng.integers(1, calls // 8))
-                code = run_until(config, count_calls, last, tmp_path / "calls")
+                code = run_until(config, die_at_call, int(rng.integers(1, 5)), int(rng.integers(1, 120_000)))
             assert code == -signal.SIGKILL, (kind, reached)
             reached.append(len(checkpoints(run)) and int(checkpoints(run)[-1].stem[5:]))
         assert reached == sorted(reached)

@@ -127,6 +127,7 @@ def uninterrupted(toy_collection: Collection, tmp_path_factory: pytest.TempPathF
     return pretrain(configured(toy_collection, tmp_path_factory.mktemp("runs") / "whole", **LONGER))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_run_resumes_to_the_same_weights(
     toy_collection: Collection, uninterrupted: Path, tmp_path: Path, number: int

@@ -21,6 +21,8 @@ from adacross.training.interrupt import stop_request
 from adacross.training.log import Log
 from adacross.training.pretrain import pretrain
 
+pytestmark = pytest.mark.slow
+
 OPTIONS: dict[str, Any] = {"epochs": 4, "monitor_every": 2}
 STEPS = 28
 COMMAND = (
