@@ -254,7 +254,7 @@ def answer(address: str, data: bytes | None = None, **headers: str) -> tuple[int
     """Status, headers and body of what the server says."""
     given = {name.replace("_", "-"): value for name, value in headers.items()}
     try:
-        with urllib.request.urlopen(urllib.request.Request(address, data, given), timeout=20) as found:
+        with urllib.request.urlopen(urllib.request.Request(address, data, given), timeout=HANGS) as found:
             return found.status, {name.lower(): value for name, value in found.headers.items()}, found.read()
     except urllib.error.HTTPError as error:
         with error:
@@ -290,7 +290,7 @@ def test_a_socket_of_another_site_is_refused(served: Served) -> None:
             f"Origin: {origin}", "Upgrade: websocket", "Connection: Upgrade", "Sec-WebSocket-Version: 13",
             "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==", "", "",
         )  # fmt: skip
-        with socket.create_connection((host, int(port)), timeout=20) as line:
+        with socket.create_connection((host, int(port)), timeout=HANGS) as line:
             line.sendall("\r\n".join(lines).encode())
             assert line.recv(1000).split()[1] == status
 
@@ -330,7 +330,7 @@ def test_pages_that_have_gone_are_given_back(own_run: Path, toy_collection: Coll
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST")}
     done = subprocess.run(
         [sys.executable, str(child), str(toy_collection.folder), str(own_run)],
-        env=environment, capture_output=True, text=True, timeout=200, check=False,
+        env=environment, capture_output=True, text=True, timeout=HANGS, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[-1] == "5 0"
