@@ -1,4 +1,4 @@
-# demo test lint bench site docs: the verbs. Everything happens in .venv; versions makes its own.
+# Everything happens in .venv; versions makes its own.
 PYTHON ?= python3
 VENV   := .venv
 # See cli.py: without it torch is slow on a machine that does something else, too.
@@ -6,13 +6,15 @@ export GOMP_SPINCOUNT ?= 10000
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: help demo test versions lint format bench site pictures docs clean browser
+.PHONY: help demo test test-slow test-all test-fast versions lint format bench site pictures docs clean browser
 
 help:
 	@echo "make demo    the whole job on built-in shapes, ends with demo/report page and figures"
-	@echo "make test    everything that must hold"
+	@echo "make test    the quick tests, in a few minutes"
+	@echo "make test-slow  the tests in a browser, on a cluster, with several processes, ...   make test-all  both"
+	@echo "make test-fast FILE=tests/test_cli.py  the tests of one file, quick and slow"
 	@echo "make versions  the quick tests with the oldest and the newest packages that pyproject.toml allows"
-	@echo "make lint    ruff and mypy        make format  let ruff rewrite"
+	@echo "make lint    ruff, and mypy for Linux, Windows and macOS        make format  let ruff rewrite"
 	@echo "make bench   speed against the published formulations"
 	@echo "make site    the documentation, as pages in site/        make pictures  those of it, after make demo"
 
@@ -30,23 +32,36 @@ $(VENV)/dev: $(VENV)/runtime
 demo: $(VENV)/runtime
 	$(BIN)/adacross demo
 
-# The report is tested in a real browser.
+# The report and the search page are tested in a real browser.
 browser:
-	@command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null \
-	  || { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq chromium; } \
-	  || { echo "install Chromium (Debian: apt-get install chromium); the report is tested in it" >&2; exit 1; }
+	@command -v chromium || command -v chromium-browser || command -v google-chrome \
+	  || { echo "The slow tests need Chromium. Install it (Debian: apt-get install chromium)." >&2; exit 1; }
 
 # A file's tests share a server, a cluster or a page, so one process runs them.
-test: $(VENV)/dev browser
-	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses auto --dist loadfile
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest
+SPREAD := --numprocesses auto --dist loadfile
+
+test: $(VENV)/dev
+	$(PYTEST) $(SPREAD) -m "not slow"
+
+test-slow: $(VENV)/dev browser
+	$(PYTEST) $(SPREAD) -m slow
+
+test-all: test test-slow
+
+test-fast: $(VENV)/dev
+	$(PYTEST) $(FILE)
 
 versions:
 	$(PYTHON) tests/dependency_sets.py
 
+# mypy's caches are of one platform each.
 lint: $(VENV)/dev
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
-	$(BIN)/mypy
+	for platform in linux win32 darwin; do \
+	  $(BIN)/mypy --platform $$platform --cache-dir .mypy_cache/$$platform || exit 1; \
+	done
 
 format: $(VENV)/dev
 	$(BIN)/ruff check --fix

@@ -161,7 +161,9 @@ def peak_mib(job: Callable[[], object], device: str | torch.device = "cpu") -> f
     if platform.system() != "Linux":
         return None
     ctypes.CDLL(ctypes.util.find_library("c")).malloc_trim(0)
-    Path("/proc/self/clear_refs").write_text("5")  # the peak starts again at what is resident now
+    Path("/proc/self/clear_refs").write_text(
+        "5", encoding="utf-8"
+    )  # the peak starts again at what is resident now
     before = resident_mib()
     job()
     return resident_mib("VmHWM") - before
@@ -169,7 +171,7 @@ def peak_mib(job: Callable[[], object], device: str | torch.device = "cpu") -> f
 
 def resident_mib(line: str = "VmRSS") -> float:
     """This process's resident memory (`VmRSS`) or its peak (`VmHWM`) in MiB; Linux only."""
-    status = Path("/proc/self/status").read_text()
+    status = Path("/proc/self/status").read_text(encoding="utf-8")
     return int(re.search(rf"{line}:\s+(\d+)", status)[1]) / 1024  # type: ignore[index]
 
 
@@ -243,7 +245,7 @@ def machine() -> dict[str, str | int]:
 
 
 def _read(path: str) -> str:
-    return Path(path).read_text() if Path(path).exists() else ""
+    return Path(path).read_text(encoding="utf-8") if Path(path).exists() else ""
 
 
 def publish(title: str, rows: list[Row], out: Path | None, **extra: object) -> None:

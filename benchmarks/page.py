@@ -90,14 +90,14 @@ def main() -> None:
         path = options.results / f"{match[3]}.json"
         if not path.exists():
             return f"{match[1]}Not measured yet.\n{match[4]}"
-        return match[1] + FILLERS[match[2]](json.loads(path.read_text())) + match[4]
+        return match[1] + FILLERS[match[2]](json.loads(path.read_text(encoding="utf-8"))) + match[4]
 
     text = MARKED.sub(filled, options.page.read_text(encoding="utf-8"))
     with whole_file(options.page) as temporary:
         temporary.write_text(text, encoding="utf-8")
     if not (options.results / "curves.json").exists():
         return
-    found = json.loads((options.results / "curves.json").read_text())
+    found = json.loads((options.results / "curves.json").read_text(encoding="utf-8"))
     with whole_file(options.page.parent / "images" / "cost-curves.svg") as temporary:
         temporary.write_text(picture(found["curves"]), encoding="utf-8")
 

@@ -28,7 +28,7 @@ def summary(folder: Path) -> Table:
         table.add_column(name, justify="left" if not name else "right")
     for name in NAMES:
         path = folder / f"{name}.json"
-        for row in json.loads(path.read_text()).get("rows", ()) if path.exists() else ():
+        for row in json.loads(path.read_text(encoding="utf-8")).get("rows", ()) if path.exists() else ():
             if row["met"] is None:
                 continue
             figures = (row["ratio"], row["goal"], row["memory_ratio"], row["memory_goal"])

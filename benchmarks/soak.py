@@ -33,6 +33,7 @@ from adacross.training.checkpoint import KEEP
 WARM_UP = 0.15  # part of the time that is not judged
 MEMORY = 32.0  # MiB that a process may grow by, from the first third to the last, and along a fitted line
 HANDLES = 2  # file handles at rest, the same: a preparation opens pipes to its workers and closes them
+LEAST = 10  # steps before the first stop, enough for some checkpoints
 AFTER = 20  # steps of the resumed run
 OPTIONS = [
     *("--method", "crosspoint", "--encoder", "pointnet", "--image-depth", "18", "--image-width", "16"),
@@ -122,7 +123,7 @@ def pruned(run: Path, most: int) -> Check:
 
 
 def _status(process: int) -> dict[str, str]:
-    lines = Path(f"/proc/{process}/status").read_text().splitlines()
+    lines = Path(f"/proc/{process}/status").read_text(encoding="utf-8").splitlines()
     return {name: value.strip() for name, _, value in (line.partition(":") for line in lines)}
 
 
@@ -195,7 +196,7 @@ def soak(folder: Path, minutes: float, shapes: int) -> tuple[list[Check], dict[s
     prepare("builtin", str(data), count=shapes, points=512, views=2, size=32, workers=2, overwrite=True)
     command = [sys.executable, "-m", "adacross", "pretrain", str(data), "--run", str(run), *OPTIONS]
     environment = os.environ | {"OMP_NUM_THREADS": "1"}  # one core trains, the other prepares
-    least = 10 if minutes < 5 else int(5 * minutes)
+    least = LEAST if minutes < 5 else int(5 * minutes)
     with (folder / "messages.txt").open("w", encoding="utf-8") as told:
         beside = [
             sys.executable,
@@ -210,6 +211,7 @@ def soak(folder: Path, minutes: float, shapes: int) -> tuple[list[Check], dict[s
         try:
             _wait_for_step(training, run, 1)
             samples, most = watch(training.pid, preparing.pid, run, minutes, min(5.0, minutes * 0.6))
+            _wait_for_step(training, run, LEAST)  # a short soak on a busy machine
             checks = [check for name, looks in samples.items() for check in flat(name, looks)]
             alive = preparing.poll() is None
             checks.append(Check("preparing", "alive" if alive else "ended", "alive", alive))

@@ -42,26 +42,51 @@ def imports(path: Path) -> set[str]:
     return found
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
-def test_a_file_imports_from_its_own_floor_or_below(path: Path):
-    if path == PACKAGE / "__init__.py":
-        return
-    own = path.relative_to(PACKAGE).parts[0].removesuffix(".py")
-    for module in imports(path):
-        if module.startswith("adacross."):
-            assert floor(part(module)) >= floor(own), f"{path.name} imports {module} from a floor above"
+def ours(path: Path) -> set[str]:
+    """Modules of this package that a file imports, also inside its functions."""
+    return {module for module in imports(path) if module.startswith("adacross.")}
+
+
+def test_a_file_imports_from_its_own_floor_or_below():
+    wrong = []
+    for path in FILES:
+        own = path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+        if own != "__init__":
+            above = (module for module in ours(path) if floor(part(module)) < floor(own))
+            wrong += [f"{path.relative_to(PACKAGE)} imports {module}" for module in sorted(above)]
+    assert not wrong, "imports from a floor above:\n" + "\n".join(wrong)
 
 
 def test_losses_encoders_and_data_do_not_know_each_other():
-    for name in FLOORS[5]:
-        for path in (PACKAGE / name).rglob("*.py"):
-            others = {part(module) for module in imports(path) if module.startswith("adacross.")}
-            assert not others & (FLOORS[5] - {name}), path
+    wrong = []
+    for name in ("losses", "encoders", "data"):
+        others = {"losses", "encoders", "data"} - {name}
+        for path in sorted((PACKAGE / name).rglob("*.py")):
+            sideways = sorted(module for module in ours(path) if part(module) in others)
+            wrong += [f"{path.relative_to(PACKAGE)} imports {module}" for module in sideways]
+    assert not wrong, "imports between packages of one floor:\n" + "\n".join(wrong)
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
-def test_no_file_is_longer_than_300_lines(path: Path):
-    assert len(path.read_text(encoding="utf-8").splitlines()) <= 300
+def test_text_files_are_utf8_on_every_system():
+    """Without an encoding Windows would use its code page."""
+    wrong = []
+    for path in FILES:
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call) and opens_text(node):
+                wrong.append(f"{path.relative_to(PACKAGE)}:{node.lineno} {ast.unparse(node)}")
+    assert not wrong, "text files without an encoding:\n" + "\n".join(wrong)
+
+
+def opens_text(call: ast.Call) -> bool:
+    """Whether a call opens, reads or writes a file as text and gives no encoding."""
+    name = getattr(call.func, "attr", getattr(call.func, "id", ""))
+    if any(keyword.arg == "encoding" for keyword in call.keywords):
+        return False
+    constants = [node.value for node in ast.walk(call) if isinstance(node, ast.Constant)]
+    modes = [value for value in constants if isinstance(value, str) and {*value} <= {*"rwabxt+"}]
+    return name in ("read_text", "write_text") or (
+        name in ("open", "fdopen") and any(modes) and not any("b" in mode for mode in modes)
+    )
 
 
 def run(program: str) -> str:

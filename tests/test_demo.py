@@ -15,6 +15,8 @@ from adacross.cli import main
 from adacross.demo import demo
 from adacross.errors import UserError
 
+pytestmark = pytest.mark.slow
+
 README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
 
 

@@ -10,10 +10,13 @@ from pathlib import Path
 import pytest
 import trimesh
 from PIL import Image
+from waiting import HANGS
 
 from adacross.data.builtin import CATEGORIES, make_mesh
 from adacross.data.collection import Collection
 from adacross.data.prepare import prepare
+
+pytestmark = pytest.mark.slow
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 
@@ -25,7 +28,7 @@ def run(name: str, *arguments: object) -> str:
         capture_output=True,
         text=True,
         check=False,
-        timeout=120,
+        timeout=HANGS,
         env=os.environ | {"OMP_NUM_THREADS": "1"},
     )
     assert done.returncode == 0, done.stdout + done.stderr

@@ -11,8 +11,11 @@ from email import message_from_bytes
 from pathlib import Path
 
 import pytest
+from waiting import HANGS
 
 import adacross
+
+pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "src" / "adacross"
@@ -26,7 +29,7 @@ def build(source: Path, kind: str, folder: Path) -> Path:
         capture_output=True,
         text=True,
         check=False,
-        timeout=120,
+        timeout=HANGS,
         env={name: value for name, value in os.environ.items() if name != "PYTHONPATH"},
     )
     assert done.returncode == 0, done.stdout + done.stderr

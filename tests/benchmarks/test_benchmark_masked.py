@@ -7,6 +7,7 @@ import pytest
 import torch
 
 
+@pytest.mark.slow
 def test_both_formulations_agree_and_every_row_is_written(tmp_path):
     masked.main(["--quick", "--turns", "1", "--out", str(tmp_path / "masked.json")])
     found = json.loads((tmp_path / "masked.json").read_text())

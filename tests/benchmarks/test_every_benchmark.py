@@ -12,6 +12,7 @@ from harness import Row, Timing
 PAGE = Path(__file__).parents[2] / "docs" / "performance.md"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", run.NAMES)
 def test_a_benchmark_writes_figures_for_the_page(name: str, tmp_path: Path, capsys):
     out = tmp_path / f"{name}.json"

@@ -43,6 +43,7 @@ def test_a_log_with_gaps_or_repetitions_is_found(tmp_path: Path, steps: list[int
     assert not soak.log_check(tmp_path, "now", 4).met
 
 
+@pytest.mark.slow
 def test_all_of_it_at_toy_size(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ):
@@ -55,7 +56,6 @@ def test_all_of_it_at_toy_size(
     found = json.loads(out.read_text())
     judged = {check["what"]: check for check in found["checks"] if "MiB" not in check["what"]}
     assert {"preparing", "checkpoints", "SIGTERM at the end", "log after resuming"} <= judged.keys()
-    least = {"log at the end"}  # ten steps, on a machine that has nothing else to do
-    assert [check for what, check in judged.items() if not check["met"] and what not in least] == []
+    assert [check for check in judged.values() if not check["met"]] == []
     assert len(found["samples"]["training"]) > 10
     assert "SIGTERM" in capsys.readouterr().out

@@ -17,6 +17,8 @@ from adacross.methods import METHODS
 from adacross.recipes import recipe_path
 from adacross.training.config import PretrainConfig
 
+pytestmark = pytest.mark.slow
+
 CHANGES = TOY | {"epochs": 1, "monitor_every": 0}
 VARIANTS = {
     rule: Variant("adacrossnet_pointnet_laptop", CHANGES | {"weighting": rule}) for rule in ("fixed", "dwa")

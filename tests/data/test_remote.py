@@ -13,7 +13,6 @@ import fsspec
 import numpy as np
 import pytest
 from fsspec.implementations.memory import MemoryFileSystem
-from moto.server import ThreadedMotoServer
 from toy import TOY
 
 from adacross.cli import main
@@ -44,6 +43,8 @@ def memory(toy_collection: Collection) -> Iterator[MemoryFileSystem]:
 @pytest.fixture(scope="module")
 def s3(toy_collection: Collection) -> Iterator[str]:
     """The toy collection in a bucket of a server of our own; the address is in the environment."""
+    from moto.server import ThreadedMotoServer
+
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
     _, port = server.get_host_and_port()
@@ -244,6 +245,7 @@ def test_what_is_written_goes_into_a_folder(
     assert "aws s3 cp --recursive FOLDER s3://bucket/new" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_s3_from_the_command_line(
     s3: str, toy_collection: Collection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -299,6 +301,7 @@ def test_a_listing_does_not_lead_to_another_address(
     assert {Path(path).parent for path in got} == {Path("/bucket/toy")}
 
 
+@pytest.mark.slow
 def test_s3_says_what_is_wrong(s3: str, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(
         UserError, match=r"s3://nobody/toy does not exist \(The specified bucket does not exist"

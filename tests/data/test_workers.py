@@ -54,8 +54,8 @@ def answer(request: dict[str, Any]) -> bytes:  # noqa: PLR0911, PLR0912  one fun
             return f"{len(list(folder.glob('beside-*')))} beside".encode()
         case "spin":  # native code that never returns, and never lets Python run either
             re.match(r"(a+)+$", "a" * 60 + "b")
-    time.sleep(60)
-    return b""
+    while True:
+        time.sleep(600)
 
 
 def fail(by: str) -> bytes:
@@ -87,19 +87,18 @@ def test_a_crash_costs_only_the_request_that_caused_it() -> None:
 def test_a_request_that_hangs_is_ended_and_costs_only_itself() -> None:
     requests: list[dict[str, Any]] = [{"do": "double", "number": i} for i in range(4)]
     requests[1:1] = [{"do": "sleep"}, {"do": "spin"}]
-    answers = dict(each("test_workers:answer", requests, 2, timeout=3.0))
+    answers = dict(each("test_workers:answer", requests, 2, timeout=10.0))
     assert [answers[i] for i in (0, 3, 4, 5)] == [b"0", b"2", b"4", b"6"]
-    assert answers[1] == answers[2] == Died("reading it took longer than 3 s")
+    assert answers[1] == answers[2] == Died("reading it took longer than 10 s")
 
 
 def test_leaving_early_ends_workers_at_once() -> None:
-    start = time.monotonic()
+    """If a worker was waited for, this would hang; if it was forgotten, `conftest.py` would find it."""
     answers = each(
         "test_workers:answer", [{"do": "double", "number": 4}, {"do": "sleep"}, {"do": "sleep"}], 2
     )
     assert next(answers) == (0, b"8")
     answers.close()
-    assert time.monotonic() - start < 30
 
 
 def test_worker_that_cannot_start_is_an_error_not_an_answer() -> None:

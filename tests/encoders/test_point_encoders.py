@@ -116,6 +116,7 @@ def test_training_counts_batches_as_batchnorm_does(encoder):
     )
 
 
+@pytest.mark.slow
 @kinds
 def test_exported_graphs_take_any_number_of_clouds(encoder):
     """With the tests' type checks switched off inside: torch.export cannot look through them."""

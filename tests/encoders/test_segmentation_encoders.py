@@ -157,6 +157,7 @@ def test_transform_nets_start_as_the_identity(encoder):
             assert torch.equal(module(torch.randn(2, 40, module.dim))[1], torch.eye(module.dim))
 
 
+@pytest.mark.slow
 @kinds
 def test_exported_graphs_take_any_number_of_clouds(encoder):
     """With the tests' type checks switched off inside: torch.export cannot look through them."""

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from jaxtyping import Float32
+from waiting import HANGS
 
 import adacross
 from adacross.data.builtin import CATEGORIES, make_mesh
@@ -43,7 +44,7 @@ def test_a_new_process_without_network_encodes_a_cloud(tmp_path: Path):
         capture_output=True,
         text=True,
         check=True,
-        timeout=120,
+        timeout=HANGS,
         env=os.environ | {"HF_ENDPOINT": "http://127.0.0.1:9", "HF_HUB_OFFLINE": "1"},
     )
     assert done.stdout.strip() == "(2, 1024) 512"
@@ -73,6 +74,7 @@ def nearest_of_its_class(encoder: adacross.Encoder, clouds: Float32[np.ndarray, 
     return float((labels[similar.argmax(1)] == labels).double().mean())
 
 
+@pytest.mark.slow
 def test_its_neighbours_are_of_the_same_kind_more_often_than_an_untrained_encoders(
     clouds: Float32[np.ndarray, "n N 3"],
 ):

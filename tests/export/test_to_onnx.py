@@ -19,6 +19,8 @@ from adacross.export import parity, to_onnx
 from adacross.export.parity import compare, made_up_clouds
 from adacross.export.to_onnx import export, export_encoder, least_points
 
+pytestmark = pytest.mark.slow
+
 SMALL = {
     "pointnet": {"width": 24},
     "dgcnn": {"k": 6, "width": 24},

@@ -27,7 +27,7 @@ from mutations import mutants  # noqa: E402
 from obstacles import OBSTACLES  # noqa: E402
 
 MEMORY = 2**30  # bytes beyond what the imported libraries take
-HANGS = 10  # seconds after which a process that does not come back is ended
+HANGS = 120  # seconds after which a process that does not come back is ended
 FORBIDDEN = (
     "subprocess.Popen",
     "os.system",
@@ -109,7 +109,7 @@ def judge(reader: Reader, folder: Path, *also: str) -> tuple[str, str]:
 
 def memory(what: str) -> int:
     """A line of /proc/self/status in bytes: VmRSS now, VmHWM at most, VmSize with all that is reserved."""
-    lines = Path("/proc/self/status").read_text().splitlines()
+    lines = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
     return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(what))
 
 
@@ -155,7 +155,7 @@ def main(work: Path, group: str, first: int) -> None:
             resource.setrlimit(resource.RLIMIT_AS, (most, most))
             limited = True
         content = (whole / reader.target).read_bytes()
-        Path("/proc/self/clear_refs").write_text("5")  # forget the highest memory so far
+        Path("/proc/self/clear_refs").write_text("5", encoding="utf-8")  # forget the highest memory so far
         idle = memory("VmRSS")
         for name, damage in cases(reader, content):
             number += 1

@@ -49,7 +49,7 @@ def run_group(group: str, folder: Path) -> dict[str, Tally]:
     while not done:
         command = [sys.executable, str(_CHILD), str(work), group, str(first)]
         environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1"}
-        with tempfile.TemporaryFile("w+") as errors:
+        with tempfile.TemporaryFile("w+", encoding="utf-8") as errors:
             code = subprocess.run(
                 command, env=environment, stderr=errors, stdout=subprocess.DEVNULL, check=False
             ).returncode

@@ -20,6 +20,7 @@ LEAST = {
 }  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("group", GROUPS)
 def test_damaged_files_end_in_a_named_error_a_named_skip_or_sane_shapes(group: str, tmp_path: Path) -> None:
     tallies = run_group(group, tmp_path)

@@ -2,7 +2,6 @@
 
 import io
 import re
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -10,14 +9,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from chromium import PATIENCE, launched
 from PIL import Image
-from playwright.sync_api import Browser, FloatRect, Locator, Page, Playwright, sync_playwright
+from playwright.sync_api import Browser, FloatRect, Locator, Page
 
 from adacross.report import RunData, render, write_report
 
-# Software rendering: test machines have no GPU, and the clouds are drawn with WebGL.
-FLAGS = ("--no-sandbox", "--use-gl=angle", "--use-angle=swiftshader", "--enable-unsafe-swiftshader")
-NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+pytestmark = pytest.mark.slow
 CONTRAST = """() => {
   const parse = (text) => [...text.match(/[\\d.]+/g).map(Number), 1].slice(0, 4);
   const light = ([r, g, b]) => [r, g, b].map((v) => v / 255)
@@ -52,22 +50,10 @@ class Opened:
     troubles: list[str] = field(default_factory=list)
 
 
-def executable(playwright: Playwright) -> str:
-    found = next((path for path in map(shutil.which, NAMES) if path), playwright.chromium.executable_path)
-    if not Path(found).exists():
-        pytest.fail(
-            "there is no Chromium to open the report with. `make test` installs one; by hand: "
-            "`apt-get install chromium` or `python -m playwright install --with-deps chromium`."
-        )
-    return found
-
-
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=executable(playwright), args=list(FLAGS))
+    with launched() as browser:
         yield browser
-        browser.close()
 
 
 @contextmanager
@@ -78,7 +64,7 @@ def opened(browser: Browser, file: Path, *, width: int = 1280, dark: bool = Fals
         reduced_motion="reduce",  # no smooth scrolling: what was measured stays where it was
     )
     page = context.new_page()
-    page.set_default_timeout(20_000)
+    page.set_default_timeout(PATIENCE)
     result = Opened(page)
     page.on("console", lambda message: message.type == "error" and result.troubles.append(message.text))
     page.on("pageerror", lambda error: result.troubles.append(str(error)))
@@ -114,7 +100,7 @@ def pixels(page: Page, selector: str) -> np.ndarray:
 
 def until(page: Page, expression: str) -> None:
     """Wait until a JavaScript expression holds; Playwright's own wait needs eval, which the page forbids."""
-    for _ in range(200):
+    for _ in range(PATIENCE // 50):
         if page.evaluate(f"Boolean({expression})"):
             return
         page.wait_for_timeout(50)
@@ -124,13 +110,30 @@ def until(page: Page, expression: str) -> None:
 def at_rest(page: Page, target: Locator) -> FloatRect:
     """Where `target` is once the page has stopped moving: plots above it may still be growing."""
     before = None
-    for _ in range(100):
+    for _ in range(PATIENCE // 200):
         box = target.bounding_box()
         if box and box == before:
             return box
         before = box
         page.wait_for_timeout(200)
     raise AssertionError(f"{target} never comes to rest")
+
+
+def colored(image: np.ndarray) -> np.ndarray:
+    """Pixels that belong to points of a cloud; everything else is gray."""
+    return np.ptp(image, axis=2) > 60
+
+
+def drawn(page: Page, selector: str) -> np.ndarray:
+    """Pixels of a cloud once it is drawn whole: WebGL draws after the page is laid out."""
+    before = pixels(page, selector)
+    for _ in range(PATIENCE // 200):
+        page.wait_for_timeout(200)
+        image = pixels(page, selector)
+        if colored(image).sum() > 500 and np.array_equal(image, before):
+            return image
+        before = image
+    raise AssertionError(f"{selector} is never drawn")
 
 
 def fits(page: Page) -> bool:
@@ -169,7 +172,7 @@ def test_pointing_at_the_map_shows_the_shape(desktop: Opened, full_run: RunData)
     page.locator("#map-plot").scroll_into_view_if_needed()
     card = page.locator("#hover-card")
     assert not card.is_visible()
-    for _ in range(20):  # a plot that is still being laid out does not hear the pointer
+    for _ in range(PATIENCE // 1000):  # a plot that is still being laid out does not hear the pointer
         box = at_rest(page, page.locator("#map-plot .points path.point").first)
         page.mouse.move(box["x"] + box["width"] / 2 - 3, box["y"] + box["height"] / 2)
         page.wait_for_timeout(100)  # Plotly looks at the pointer at most every 50 ms
@@ -202,10 +205,8 @@ def test_a_cloud_turns_under_the_mouse_and_is_upright(desktop: Opened) -> None:
     page.wait_for_selector("#scene-0 canvas")
     eye = "JSON.stringify(document.getElementById('scene-0')._fullLayout.scene._scene.getCamera().eye)"
     until(page, "document.getElementById('scene-0')._fullLayout?.scene?._scene")
-    page.wait_for_timeout(400)
-    before, first = page.evaluate(eye), pixels(page, "#scene-0")
-    rows, columns = np.nonzero(np.ptp(first, axis=2) > 60)  # the points are coloured, the rest is grey
-    assert len(rows) > 500
+    before, first = page.evaluate(eye), drawn(page, "#scene-0")
+    rows, columns = np.nonzero(colored(first))
     red, blue = (first[rows, columns, channel] for channel in (0, 2))
     assert (
         rows[red > blue + 60].mean() < rows[blue > red + 60].mean() - 30
@@ -218,8 +219,12 @@ def test_a_cloud_turns_under_the_mouse_and_is_upright(desktop: Opened) -> None:
     page.mouse.move(x + 90, y, steps=4)
     page.mouse.up()
     until(page, f"{eye} !== '{before}'")
-    page.wait_for_timeout(200)
-    assert (np.abs(pixels(page, "#scene-0") - first).max(axis=2) > 60).mean() > 0.01
+    for _ in range(PATIENCE // 50):
+        if (np.abs(pixels(page, "#scene-0") - first).max(axis=2) > 60).mean() > 0.01:
+            break
+        page.wait_for_timeout(50)
+    else:
+        raise AssertionError("the cloud looks as it did before it was turned")
     page.locator('input[value="part"]').check()
     until(page, "Array.isArray(document.getElementById('scene-0').data[0].marker.color)")
     assert page.evaluate("new Set(document.getElementById('scene-0').data[0].marker.color).size") == 3

@@ -222,10 +222,9 @@ def test_features_that_are_not_finite_are_refused(toy_collection: Collection, tm
         SearchIndex.build(Collection.open(toy_collection.folder), encoder, device="cpu")
 
 
-def test_fifty_thousand_shapes_are_searched_well_under_a_tenth_of_a_second(search_index: SearchIndex) -> None:
-    """The tenth of a second of docs/search.md; benchmarks/search.py measures it with care."""
+def test_fifty_thousand_shapes_are_searched_exactly(search_index: SearchIndex) -> None:
+    """`benchmarks/search.py` measures the time that docs/search.md gives."""
     from dataclasses import replace
-    from time import perf_counter
 
     rows = np.random.default_rng(0).standard_normal((50_000, 256), dtype=np.float32)
     rows /= np.linalg.norm(rows, axis=1, keepdims=True)
@@ -236,10 +235,5 @@ def test_fifty_thousand_shapes_are_searched_well_under_a_tenth_of_a_second(searc
     collection.info = search_index.collection.info
     many = replace(search_index, features=Features(rows, None), collection=collection)
     query = index.Query("one", own=123)
-    times = []
-    for _ in range(5):
-        start = perf_counter()
-        found = many.nearest(query, top=48)
-        times.append(perf_counter() - start)
-    assert min(times) < 0.1
+    found = many.nearest(query, top=48)
     assert found.indices.tolist() == np.argsort(-(rows @ rows[123]), kind="stable")[1:49].tolist()

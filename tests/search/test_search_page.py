@@ -4,7 +4,6 @@ import csv
 import logging
 import os
 import re
-import shutil
 import signal
 import socket
 import subprocess
@@ -16,23 +15,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+from chromium import PATIENCE, launched
 from PIL import Image
-from playwright.sync_api import Browser, ConsoleMessage, Page, Playwright, expect, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Page, expect
+from waiting import HANGS
 
 from adacross.data.collection import Collection
 
-# Software rendering: test machines have no GPU, and the clouds are drawn with WebGL.
-FLAGS = ("--no-sandbox", "--use-gl=angle", "--use-angle=swiftshader", "--enable-unsafe-swiftshader")
-NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-PATIENCE = 60_000  # ms; software rendering on a busy machine
+pytestmark = pytest.mark.slow
 log = logging.getLogger(__name__)  # what pytest shows where a test fails
-
-
-def executable(playwright: Playwright) -> str:
-    found = next((path for path in map(shutil.which, NAMES) if path), playwright.chromium.executable_path)
-    if not Path(found).exists():
-        pytest.fail("there is no Chromium to open the page with: `make browser` installs one.")
-    return found
 
 
 @dataclass
@@ -70,7 +61,7 @@ def served(
         assert int(found[1]) != taken.getsockname()[1]
     yield Served(found[0], folder / "labels.csv", process)
     process.send_signal(signal.SIGINT)
-    assert process.wait(20) == 0
+    assert process.wait(HANGS) == 0
     assert process.stderr.read() == ""
     process.stderr.close()
     assert {path.name for path in folder.iterdir()} <= {"labels.csv"}  # nothing else is left behind
@@ -86,9 +77,9 @@ class Opened:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        expect.set_options(timeout=PATIENCE)
-        yield playwright.chromium.launch(executable_path=executable(playwright), args=list(FLAGS))
+    expect.set_options(timeout=PATIENCE)
+    with launched() as browser:
+        yield browser
 
 
 @pytest.fixture
@@ -248,22 +239,22 @@ def test_broken_unknown_and_oversized_files_are_said(opened: Opened, tmp_path: P
         f"{served.address}/_nicegui/client/x/upload/1", data=b"", headers={"Content-Length": str(2**30)}
     )
     with pytest.raises(urllib.error.HTTPError, match="413"):  # whoever does not ask the browser
-        urllib.request.urlopen(request, timeout=20)
+        urllib.request.urlopen(request, timeout=HANGS)
 
 
 def test_a_foreign_name_is_refused(served: Served) -> None:
     request = urllib.request.Request(served.address, headers={"Host": "evil.example"})
     with pytest.raises(urllib.error.HTTPError, match="400"):
-        urllib.request.urlopen(request, timeout=20)
+        urllib.request.urlopen(request, timeout=HANGS)
     with pytest.raises(urllib.error.HTTPError, match="404"):
-        urllib.request.urlopen(f"{served.address}/picture/100000", timeout=20)
+        urllib.request.urlopen(f"{served.address}/picture/100000", timeout=HANGS)
 
 
 def answer(address: str, data: bytes | None = None, **headers: str) -> tuple[int, dict[str, str], bytes]:
     """Status, headers and body of what the server says."""
     given = {name.replace("_", "-"): value for name, value in headers.items()}
     try:
-        with urllib.request.urlopen(urllib.request.Request(address, data, given), timeout=20) as found:
+        with urllib.request.urlopen(urllib.request.Request(address, data, given), timeout=HANGS) as found:
             return found.status, {name.lower(): value for name, value in found.headers.items()}, found.read()
     except urllib.error.HTTPError as error:
         with error:
@@ -299,7 +290,7 @@ def test_a_socket_of_another_site_is_refused(served: Served) -> None:
             f"Origin: {origin}", "Upgrade: websocket", "Connection: Upgrade", "Sec-WebSocket-Version: 13",
             "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==", "", "",
         )  # fmt: skip
-        with socket.create_connection((host, int(port)), timeout=20) as line:
+        with socket.create_connection((host, int(port)), timeout=HANGS) as line:
             line.sendall("\r\n".join(lines).encode())
             assert line.recv(1000).split()[1] == status
 
@@ -339,7 +330,7 @@ def test_pages_that_have_gone_are_given_back(own_run: Path, toy_collection: Coll
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST")}
     done = subprocess.run(
         [sys.executable, str(child), str(toy_collection.folder), str(own_run)],
-        env=environment, capture_output=True, text=True, timeout=200, check=False,
+        env=environment, capture_output=True, text=True, timeout=HANGS, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[-1] == "5 0"
@@ -353,7 +344,7 @@ def test_the_map_shows_and_opens_shapes(opened: Opened, toy_collection: Collecti
     count = page.evaluate("document.querySelector('.map').data.reduce((n, t) => n + t.customdata.length, 0)")
     assert count == len(toy_collection)
     card = page.locator("#hover-card")
-    for _ in range(20):  # the map may still be growing, or drawing, when the pointer comes
+    for _ in range(PATIENCE // 1000):  # the map may still be growing, or drawing, when the pointer comes
         x, y = page.evaluate(
             "(() => { const map = document.querySelector('.map'), box = map.getBoundingClientRect(),"
             " { xaxis, yaxis } = map._fullLayout, t = map.data[3];"
@@ -419,5 +410,4 @@ def test_labels_are_given_confirmed_and_taken_back(opened: Opened, served: Serve
 def test_a_narrow_window_is_enough(opened: Opened) -> None:
     page = opened.page
     page.set_viewport_size({"width": 390, "height": 800})
-    page.wait_for_timeout(500)
-    assert fits(page)
+    page.wait_for_function("document.documentElement.scrollWidth <= innerWidth")

@@ -11,6 +11,7 @@ import huggingface_hub
 import numpy as np
 import pytest
 from fake_hub import Repository, serving
+from waiting import HANGS
 
 from adacross import PointNet, UserError, fetch, hub, load_encoder, read_embeddings
 from adacross.data.collection import Collection
@@ -28,12 +29,13 @@ def typed(url: str, home: Path, commands: list[list[str]]) -> list[dict]:
     }  # fmt: skip
     done = subprocess.run(
         [sys.executable, str(CHILD), json.dumps(commands)],
-        env=environment, capture_output=True, text=True, timeout=200, check=False,
+        env=environment, capture_output=True, text=True, timeout=HANGS, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout.splitlines()[-1])
 
 
+@pytest.mark.slow
 def test_up_and_down(toy_collection, run, tmp_path):
     parts, encoder = str(toy_collection.folder), str(run)
     with serving() as fake:
@@ -82,13 +84,13 @@ def test_up_and_down(toy_collection, run, tmp_path):
     assert not (tmp_path / "none").exists()
 
 
-def test_no_hub(run, tmp_path):
-    """Nobody listens on port 9."""
+@pytest.mark.slow
+def test_no_hub(run, tmp_path, closed_port):
     commands = [
         ["share", str(run), "owner/encoder"],
         ["fetch", "owner/parts", str(tmp_path / "back")],
     ]
-    for answer in typed("http://127.0.0.1:9", tmp_path / "home", commands):
+    for answer in typed(f"http://127.0.0.1:{closed_port}", tmp_path / "home", commands):
         assert_one_sentence(answer, "network")
     assert not (tmp_path / "back").exists()
 

@@ -2,19 +2,18 @@
 
 import json
 import os
+import subprocess
 import sys
-import time
 import traceback
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from datetime import timedelta
 from importlib import import_module
-from multiprocessing.process import BaseProcess as Process
 from pathlib import Path
 
 import torch
-from torch import Tensor, distributed, multiprocessing
-
-SECONDS = 60  # without a word: a group hangs
+from torch import Tensor, distributed
+from waiting import HANGS
 
 
 def outcomes(modules: Sequence[str], world: int, folder: Path) -> dict[str, str]:
@@ -24,14 +23,18 @@ def outcomes(modules: Sequence[str], world: int, folder: Path) -> dict[str, str]
         By the function's name: nothing, or the first traceback of a process.
     """
     folder.mkdir()
-    context = multiprocessing.get_context("spawn")
-    processes = [
-        context.Process(target=_process, args=(modules, rank, world, folder), daemon=True)
-        for rank in range(world)
-    ]
-    for process in processes:
-        process.start()
-    _wait(processes, folder)
+    processes: list[subprocess.Popen[bytes]] = []
+    with ExitStack() as stack:
+        for rank in range(world):
+            errors = stack.enter_context((folder / f"stderr-{rank}").open("w"))
+            command = [sys.executable, __file__, str(rank), str(world), str(folder), *modules]
+            environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+            process = subprocess.Popen(command, stderr=errors, env=environment)
+            stack.enter_context(process)
+            stack.callback(process.kill)  # the rest of a group that hangs
+            processes.append(process)
+        for process in processes:
+            process.wait(timeout=HANGS)
     found = dict.fromkeys(checks_of(modules), "")
     for rank in range(world):
         path = folder / f"outcome-{rank}.json"
@@ -41,28 +44,14 @@ def outcomes(modules: Sequence[str], world: int, folder: Path) -> dict[str, str]
     return found
 
 
-def _wait(processes: Sequence[Process], folder: Path) -> None:
-    """Until all have ended; if nothing happens for `SECONDS`, they are ended."""
-    heard, seen = time.monotonic(), 0
-    while any(process.is_alive() for process in processes):
-        told = sum(path.stat().st_size for path in folder.glob("outcome-*.json"))
-        if told != seen:
-            heard, seen = time.monotonic(), told
-        if time.monotonic() - heard > SECONDS:
-            for process in processes:
-                process.kill()
-        time.sleep(0.05)
-
-
 def checks_of(modules: Sequence[str]) -> dict[str, Callable[[Path], None]]:
     """The checks of some modules, in their order."""
     functions = {name: value for module in modules for name, value in vars(import_module(module)).items()}
     return {name: value for name, value in functions.items() if name.startswith("check_")}
 
 
-def _process(modules: Sequence[str], rank: int, world: int, folder: Path) -> None:
+def _process(rank: int, world: int, folder: Path, modules: Sequence[str]) -> None:
     """One process of a group."""
-    sys.stderr = (folder / f"stderr-{rank}").open("w")
     own = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": world, "LOCAL_WORLD_SIZE": world}
     os.environ.update({name: str(value) for name, value in own.items()})
     torch.set_num_threads(1)
@@ -71,7 +60,7 @@ def _process(modules: Sequence[str], rank: int, world: int, folder: Path) -> Non
         init_method=f"file://{folder / 'meeting'}",  # no port that another program could take
         rank=rank,
         world_size=world,
-        timeout=timedelta(seconds=SECONDS),
+        timeout=timedelta(seconds=HANGS),
     )
     told: dict[str, str] = {}
     for name, check in checks_of(modules).items():
@@ -93,3 +82,7 @@ def same_ratio(mine: Tensor, expected: Tensor, what: str, tolerance: float = 1e-
     size = expected.double().norm().item()
     error = (mine.double() - expected.double()).norm().item()
     assert error <= tolerance * size + 1e-13, f"{what}: off by {error / max(size, 1e-300):.1e} of {size:.1e}"
+
+
+if __name__ == "__main__":
+    _process(int(sys.argv[1]), int(sys.argv[2]), Path(sys.argv[3]), sys.argv[4:])

@@ -2,10 +2,10 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
-import time
 from contextlib import suppress
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from job_checks import RUNS, exactly, options, stopped
 from ranks import checks_of, outcomes, same_ratio
 from safetensors.torch import load_file
 from toy_runs import configured
+from waiting import HANGS, wait_until
 
 from adacross.data.collection import Collection
 from adacross.data.decoded import DecodedViews
@@ -25,6 +26,8 @@ from adacross.training.loader import Loader
 from adacross.training.log import read_log
 from adacross.training.pretrain import pretrain
 from adacross.training.run import new_method
+
+pytestmark = pytest.mark.slow
 
 MODULES = ["shared_checks", "job_checks"]
 LAST = "check_last_that_others_follow_a_process_that_ends"
@@ -75,9 +78,9 @@ def test_a_run_in_several_processes_ends_with_one_processs_weights(alone: Path, 
 
 @pytest.mark.parametrize("world", WORLDS)
 @pytest.mark.usefixtures("told")
-def test_a_run_goes_on_in_another_number_of_processes(alone: Path, world: int):
+def test_a_run_goes_on_in_another_number_of_processes(alone: Path, world: int, tmp_path: Path):
     same_weights(alone / f"group-{world}" / "resumed", alone / "crossnet")
-    run = alone / f"group-{world}" / "stopped"
+    run = Path(shutil.copytree(alone / f"group-{world}" / "stopped", tmp_path / "stopped"))
     with exactly():
         pretrain(options(alone / "alone", "crossnet", run, resume="auto"))
     same_weights(run, alone / "crossnet")
@@ -131,7 +134,7 @@ def launched(launcher: list[str], config: PretrainConfig) -> subprocess.Popen[st
 def ended(job: subprocess.Popen[str]) -> tuple[int, str, str]:
     """Exit code, standard output and standard error; a job that hangs is ended."""
     try:
-        output, errors = job.communicate(timeout=120)
+        output, errors = job.communicate(timeout=HANGS)
     finally:
         with suppress(ProcessLookupError):
             os.killpg(job.pid, signal.SIGKILL)
@@ -166,9 +169,8 @@ def test_the_command_under_torchrun_trains_as_one_process_does(toy_collection: C
 
 def test_the_command_under_accelerate_stops_and_says_how_to_go_on(toy_collection: Collection, tmp_path: Path):
     job = launched(ACCELERATE, configured(toy_collection, tmp_path / "run", epochs=500, monitor_every=0))
-    until = time.monotonic() + 60
-    while len(read_log(tmp_path / "run" / "log.jsonl")) < 3 and time.monotonic() < until:
-        time.sleep(0.05)
+    log = tmp_path / "run" / "log.jsonl"
+    wait_until(lambda: len(read_log(log)) >= 3 or job.poll() is not None)
     job.send_signal(signal.SIGTERM)
     _, output, errors = ended(job)
     [newest] = checkpoints(tmp_path / "run")[-1:]

@@ -7,7 +7,8 @@ import itertools
 import multiprocessing
 import os
 import signal
-import time
+import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,15 +16,18 @@ import numpy as np
 import pytest
 import torch
 from toy_runs import configured, same
+from waiting import HANGS
 
 from adacross.data.collection import Collection
 from adacross.training.checkpoint import checkpoints
 from adacross.training.config import PretrainConfig
-from adacross.training.log import read_log
+from adacross.training.log import Log, read_log
 from adacross.training.pretrain import pretrain
 
+pytestmark = pytest.mark.slow
+
 OPTIONS: dict[str, Any] = {"epochs": 16, "batch_size": 24, "monitor_every": 3, "checkpoint_every": 1}
-KILLED = {"in_a_checkpoint": 4, "at_any_time": 6}  # ten kills
+KILLED = {"in_a_checkpoint": 4, "at_any_call": 6}  # ten kills
 ALSO_IN = ("config.yaml", "log.jsonl", "method.safetensors")  # and one in each of these
 
 
@@ -44,29 +48,41 @@ def die_in(name: str, which: int, part: float) -> None:
         setattr(Path, method, write)
 
 
-def attempt(config: PretrainConfig, death: tuple[str, int, float] | None) -> None:
+def die_at_call(steps: int, calls: int) -> None:
+    """Let this process kill itself so many calls, of Python or C, after it has logged so many steps.
+
+    Counted, not timed: then a busy machine cannot let the run end before it is killed.
+    """
+    write = Log.write
+    logged, called = itertools.count(1), itertools.count(1)
+
+    def count(frame: Any, event: str, argument: Any) -> None:
+        if event in ("call", "c_call") and next(called) == calls:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    def write_and_count(log: Log, record: dict[str, Any]) -> None:
+        write(log, record)
+        if record["kind"] == "step" and next(logged) == steps:
+            sys.setprofile(count)
+
+    Log.write = write_and_count  # type: ignore[method-assign]
+
+
+def attempt(config: PretrainConfig, change: Callable[..., None], *given: Any) -> None:
     """What a forked process does."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
-    if death is not None:
-        die_in(*death)
+    change(*given)
     pretrain(config)
 
 
-def run_until(
-    config: PretrainConfig, death: tuple[str, int, float] | None = None, seconds: float | None = None
-) -> int:
-    """Train in a process of its own, killed so many seconds after its first step; its exit code."""
-    process = multiprocessing.get_context("fork").Process(target=attempt, args=(config, death))
-    log = Path(config.run or "") / "log.jsonl"
-    before = log.stat().st_mtime_ns if log.exists() else 0
+def run_until(config: PretrainConfig, change: Callable[..., None] = lambda: None, *given: Any) -> int:
+    """Train in a process of its own, after a change to it that may kill it; its exit code."""
+    process = multiprocessing.get_context("fork").Process(target=attempt, args=(config, change, *given))
     process.start()
-    if seconds is not None:
-        while process.is_alive() and not (log.exists() and log.stat().st_mtime_ns > before):
-            time.sleep(0.005)
-        process.join(seconds)
-        process.kill()
-    process.join(60)
-    assert process.exitcode is not None, "hangs"
+    process.join(HANGS)
+    process.kill()
+    process.join()
+    assert process.exitcode is not None
     return process.exitcode
 
 
@@ -83,26 +99,23 @@ def test_a_run_killed_ten_times_ends_as_one_never_interrupted(toy_collection: Co
     torch.set_num_threads(1)  # a forked process has none of this one's threads
     try:
         whole = configured(toy_collection, tmp_path / "whole", **OPTIONS)
-        began = time.monotonic()
         assert run_until(whole) == 0
-        length = time.monotonic() - began
         run = tmp_path / "killed"
         config = configured(toy_collection, run, resume="auto", **OPTIONS)
-        rng = np.random.default_rng()
+        rng = np.random.default_rng(0)
         kinds = rng.permutation([kind for kind, count in KILLED.items() for _ in range(count)])
         reached = []
         for kind in kinds:
             if kind == "in_a_checkpoint":
-                code = run_until(config, death=("step-", int(rng.integers(2)), rng.random()))
+                code = run_until(config, die_in, "step-", int(rng.integers(2)), rng.random())
                 assert list((run / "checkpoints").glob(".*.part"))
             else:
-                code = run_until(config, seconds=rng.uniform(0, length / 8))
+                code = run_until(config, die_at_call, int(rng.integers(1, 5)), int(rng.integers(1, 120_000)))
             assert code == -signal.SIGKILL, (kind, reached)
             reached.append(len(checkpoints(run)) and int(checkpoints(run)[-1].stem[5:]))
         assert reached == sorted(reached)
         for name in ALSO_IN:
-            code = run_until(config, death=(name, 0, 0.5))
-            assert code == -signal.SIGKILL, name
+            assert run_until(config, die_in, name, 0, 0.5) == -signal.SIGKILL, name
         assert run_until(config) == 0
     finally:
         torch.set_num_threads(before)

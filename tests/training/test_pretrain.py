@@ -1,11 +1,9 @@
 """A run from end to end at toy size: what it writes, what it reads, how it resumes."""
 
 import json
-import os
 import signal
 import subprocess
 import sys
-import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,6 +16,7 @@ import yaml
 from safetensors.torch import load_file
 from toy import TOY
 from toy_runs import ITS_OWN, configured, logged, same
+from waiting import HANGS
 
 from adacross.data.collection import Collection
 from adacross.data.decoded import DecodedViews
@@ -95,6 +94,18 @@ def test_batches_are_those_of_load_in_order(toy_collection: Collection):
 
 
 COMMAND = [sys.executable, "-m", "adacross", "pretrain"]
+SIGNALED = """
+import os, sys
+from adacross.cli import main
+from adacross.training.log import Log
+number, write = int(sys.argv.pop(1)), Log.write
+def write_and_signal(log, record):
+    write(log, record)
+    if record["step"] == 3:
+        os.kill(os.getpid(), number)
+Log.write = write_and_signal
+sys.exit(main())
+"""
 
 
 def flags(options: dict[str, Any]) -> list[str]:
@@ -116,22 +127,20 @@ def uninterrupted(toy_collection: Collection, tmp_path_factory: pytest.TempPathF
     return pretrain(configured(toy_collection, tmp_path_factory.mktemp("runs") / "whole", **LONGER))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_run_resumes_to_the_same_weights(
     toy_collection: Collection, uninterrupted: Path, tmp_path: Path, number: int
 ):
     run = tmp_path / "stopped"
-    command = [*COMMAND, str(toy_collection.folder), "--run", str(run), *flags(LONGER)]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
-        deadline = time.monotonic() + 60
-        while len(read_log(run / "log.jsonl")) < 3 and time.monotonic() < deadline:
-            time.sleep(0.02)
-        os.kill(process.pid, number)
-        message = process.communicate(timeout=60)[1]
-    assert process.returncode == 130, message
-    assert "--resume auto" in message
+    options = [str(toy_collection.folder), "--run", str(run), *flags(LONGER)]
+    signaled = [sys.executable, "-c", SIGNALED, str(int(number)), "pretrain", *options]
+    stopped = subprocess.run(signaled, capture_output=True, text=True, check=False, timeout=HANGS)
+    assert stopped.returncode == 130, stopped.stderr
+    assert "--resume auto" in stopped.stderr
     assert not (run / "encoder").exists()
-    done = subprocess.run([*command, "--resume", "auto"], capture_output=True, text=True, check=False)
+    command = [*COMMAND, *options, "--resume", "auto"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=HANGS)
     assert done.returncode == 0, done.stderr
     assert same(uninterrupted, run)
     numbers = [record["step"] for record in read_log(run / "log.jsonl")]

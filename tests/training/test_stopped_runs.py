@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from test_killed_runs import history
 from toy_runs import PowerCutError, configured, cut_power, logged, same
+from waiting import HANGS
 
 from adacross.cli import main
 from adacross.data.collection import Collection
@@ -19,6 +20,8 @@ from adacross.training.checkpoint import checkpoints
 from adacross.training.interrupt import stop_request
 from adacross.training.log import Log
 from adacross.training.pretrain import pretrain
+
+pytestmark = pytest.mark.slow
 
 OPTIONS: dict[str, Any] = {"epochs": 4, "monitor_every": 2}
 STEPS = 28
@@ -228,7 +231,7 @@ def test_the_same_seed_gives_the_same_bits_in_two_processes(toy_collection: Coll
     processes = [
         subprocess.Popen([*options, *typed(toy_collection, run)], stderr=subprocess.DEVNULL) for run in runs
     ]
-    assert [process.wait(timeout=120) for process in processes] == [0, 0]
+    assert [process.wait(timeout=HANGS) for process in processes] == [0, 0]
     assert same(*runs)
     assert history(runs[0]) == history(runs[1])
     assert len(logged(runs[0], "step", "step")) == STEPS

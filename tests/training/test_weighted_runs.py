@@ -18,16 +18,17 @@ from adacross.training.pretrain import pretrain
 def test_every_method_trains_with_every_weighting(
     toy_collection: Collection, tmp_path: Path, method: str, weighting: str
 ):
-    options = {"method": method, "weighting": weighting, "epochs": 1, "monitor_every": 0}
+    options = {"method": method, "weighting": weighting, "epochs": 1, "monitor_every": 0, "batch_size": 48}
     run = pretrain(configured(toy_collection, tmp_path / "run", **options))
     steps = logged(run, "step", "loss", "terms", "weights")
-    assert len(steps) == 119 // 16
+    assert len(steps) == 119 // 48
     for step in steps:
         weighted = [step["weights"][name] * value for name, value in step["terms"].items()]
         assert np.isfinite(weighted).all()
         assert step["loss"] == pytest.approx(sum(weighted))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("weighting", "arguments"),
     [
