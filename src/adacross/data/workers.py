@@ -400,7 +400,7 @@ def _limit(memory: float) -> None:
 
     Private memory counts, not files that are mapped. A crash leaves no copy of the memory behind.
     """
-    if not _IS_LIMITED:
+    if sys.platform != "linux":
         return
     import resource
 
