@@ -162,8 +162,9 @@ def share_of(memory: float, workers: int) -> float:
 def _machine() -> float:
     """Return the GiB of memory of this machine, or of the container; infinite where nothing says."""
     sizes: list[float] = []
-    with suppress(AttributeError, OSError, ValueError):
-        sizes.append(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
+    if sys.platform != "win32":
+        with suppress(OSError, ValueError):
+            sizes.append(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
     for place in ("memory.max", "memory/memory.limit_in_bytes"):
         with suppress(OSError, ValueError):
             sizes.append(int(Path("/sys/fs/cgroup", place).read_text()))
