@@ -15,7 +15,7 @@ import pyarrow as pa
 from adacross.console import console, progress_bar
 from adacross.data import ray_workers
 from adacross.data.apart import find_apart
-from adacross.data.collection import VERSION, CollectionInfo, is_collection
+from adacross.data.collection import MOST_PIXELS, VERSION, CollectionInfo, is_collection
 from adacross.data.columns import arrow_schema
 from adacross.data.partial import SHARD, Note, Partial, Plan, digest_of
 from adacross.data.pipeline import Answer, read_answer
@@ -32,6 +32,7 @@ Answers = Callable[[list[Request]], Generator[tuple[int, bytes | Died], None, No
 _OWN = re.compile(
     r"(collection|state|dataset_info)\.json|data-\d{5,}-of-\d{5,}\.arrow|search/[\w-]+\.safetensors"
 )  # files of a collection, by relative path
+MOST_POINTS = 2**20  # of a shape; `encoders.inputs` allows no more
 _READ = "adacross.data.pipeline:serve_item"
 
 
@@ -96,6 +97,12 @@ def prepare(
         KeyboardInterrupt: Ctrl-C; its message says how to go on.
     """
     _check_numbers(points=points, views=views, size=size, seed=seed, workers=workers, count=count)
+    if points > MOST_POINTS:
+        raise UserError(f"points is {points:,}; an encoder takes at most {MOST_POINTS:,}.")
+    if views * size**2 > MOST_PIXELS:
+        raise UserError(
+            f"{views:,} views of {size:,} x {size:,} pixels are too large. Give fewer --views or --size."
+        )
     if not timeout > 0:
         raise UserError(f"timeout is {timeout}; it must be more than 0 seconds.")
     if not 0 <= test_fraction < 1:
@@ -268,7 +275,7 @@ def _to_go_on(what: str, partial: Partial) -> str:
 
 
 def _check_numbers(**numbers: int | None) -> None:
-    """Refuse numbers below their least value."""
+    """Refuse numbers out of their range."""
     for name, value in numbers.items():
         least = {"size": 16, "seed": 0}.get(name, 1)
         if value is not None and value < least:

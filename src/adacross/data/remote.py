@@ -40,7 +40,8 @@ PROTOCOLS = (
     "https",
     "memory",
 )  # the last is fsspec's, in RAM
-_URL = re.compile(rf"({'|'.join(PROTOCOLS)})://(?!.*(::|://))[^{{}}\s]+")  # no chains, no templates
+# No chains, no templates, and no password, which the run would keep.
+_URL = re.compile(rf"({'|'.join(PROTOCOLS)})://(?!.*(::|://))(?![^/]*@)[^{{}}\s]+")
 _EXTRAS = {"s3": "s3", "s3a": "s3"}
 _PACKAGES = {
     **dict.fromkeys(("gs", "gcs"), "gcsfs"),
@@ -126,7 +127,7 @@ def local_folder(place: str | Path) -> Path:
     if not _URL.fullmatch(url):
         raise UserError(
             f"{url} cannot be opened. Expected a folder, or a URL that begins with s3://, gs://, az://, "
-            "abfs:// or https:// and has no ::, {, } or space."
+            "abfs:// or https:// and has no ::, {, }, space or password."
         )
     files, storage = _look(url)
     name = re.sub(r"[^\w-]", "_", PurePosixPath(url).name)[:60]

@@ -196,6 +196,10 @@ def _restore(
     if checkpoint is None or not checkpoint.is_file():
         return 0, []
     state: dict[str, Any] = load_checkpoint(checkpoint)
-    network.load_state_dict(state["network"])
-    optimizer.load_state_dict(state["optimizer"])
-    return state["step"], state["losses"]
+    try:
+        network.load_state_dict(state["network"])
+        optimizer.load_state_dict(state["optimizer"])
+        return int(state["step"]), [float(loss) for loss in state["losses"]]
+    except (AttributeError, IndexError, KeyError, RuntimeError, TypeError, ValueError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise UserError(f"{checkpoint} does not fit ({reason}). Delete it to train anew.") from error

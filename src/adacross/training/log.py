@@ -1,6 +1,7 @@
 """The run's log: one JSON object a line, and the same as a table."""
 
 import csv
+import errno
 import json
 import os
 import time
@@ -9,7 +10,7 @@ from typing import Any
 
 from adacross.console import cell, console
 from adacross.errors import UserError
-from adacross.files import read_bytes, whole_file
+from adacross.files import cannot_write, read_bytes, whole_file
 
 _ADVICE = "Restore the file, or move it away: the run then continues with a new log."
 
@@ -96,12 +97,10 @@ class Log:
         """
         line = json.dumps(record | {"seconds": time.monotonic() - self.began}).encode() + b"\n"
         try:
-            written = self.file.write(line)
-            reason = "" if written == len(line) else "No space left on device"
+            if self.file.write(line) < len(line):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         except OSError as error:
-            reason = error.strerror or str(error)
-        if reason:
-            raise UserError(f"cannot write {self.path}: {reason}. Free some space.")
+            raise cannot_write(self.path, error) from error
 
     def settle(self) -> None:
         """Wait until all records are on the disk: a checkpoint must not outlive the log up to it."""
