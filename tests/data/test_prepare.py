@@ -333,6 +333,8 @@ def test_a_real_limit_on_file_size_is_one_line_and_exit_code_2(tmp_path: Path) -
     ("options", "message"),
     [
         ({"points": 0}, "points is 0; it must be at least 1"),
+        ({"points": 2**20 + 1}, "points is 1,048,577; an encoder takes at most"),
+        ({"views": 100, "size": 4096}, "1,677,721,600 pixels a shape; expected at most"),
         ({"views": 0}, "views is 0"),
         ({"size": 8}, "size is 8; it must be at least 16"),
         ({"seed": -1}, "seed is -1; it must be at least 0"),

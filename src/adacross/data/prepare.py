@@ -101,7 +101,8 @@ def prepare(
         raise UserError(f"points is {points:,}; an encoder takes at most {MOST_POINTS:,}.")
     if views * size**2 > MOST_PIXELS:
         raise UserError(
-            f"{views:,} views of {size:,} x {size:,} pixels are too large. Give fewer --views or --size."
+            f"views is {views:,} and size {size:,}, {views * size**2:,} pixels a shape; expected at most "
+            f"{MOST_PIXELS:,}. Give fewer --views, or a smaller --size."
         )
     if not timeout > 0:
         raise UserError(f"timeout is {timeout}; it must be more than 0 seconds.")
