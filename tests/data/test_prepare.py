@@ -315,8 +315,12 @@ def test_full_disk_keeps_the_finished_part(
     monkeypatch.undo()
 
 
-def test_a_real_limit_on_file_size_is_one_line_and_exit_code_2(tmp_path: Path) -> None:
+def test_a_real_limit_on_file_size_is_one_line_and_exit_code_2(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     save(tmp_path / "m" / "box.obj", trimesh.creation.box())
+    # Python would keep the first bytes of a module's bytecode, and no later process could import the module.
+    monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
     program = (
         "import resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (9000, 9000))\n"
         "from adacross.cli import main\n"

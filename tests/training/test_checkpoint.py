@@ -76,7 +76,7 @@ def test_a_flipped_bit_is_refused_or_changes_nothing(tmp_path: Path):
 
 
 def test_a_full_disk_is_one_clear_error_and_keeps_the_last_good_checkpoint(tmp_path: Path):
-    """A real limit on file size, in a process of its own."""
+    """A real limit on file size, in a process of its own. Without -B it might cut a module's bytecode."""
     save_checkpoint(tmp_path, 1, state(1))
     program = f"""
 import resource, signal, sys, torch
@@ -91,7 +91,7 @@ except UserError as error:
     print(error)
     sys.exit(2)
 """
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    done = subprocess.run([sys.executable, "-B", "-c", program], capture_output=True, text=True, check=False)
     assert done.returncode == 2, done.stderr
     assert "cannot write" in done.stdout
     assert [path.name for path in (tmp_path / "checkpoints").iterdir()] == ["step-00000001.pt"]
