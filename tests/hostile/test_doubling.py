@@ -9,6 +9,8 @@ from pathlib import Path
 import bombs
 import pytest
 
+pytestmark = pytest.mark.slow
+
 LIMIT = 256  # MiB that the reading process may take beyond an idle one (ADACROSS_MEMORY)
 SLACK = 64  # MiB for libraries that are loaded with the first file of a kind, and for pages in between
 CASES = [

@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 from crafted_bombs import BOMBS
 
+pytestmark = pytest.mark.slow
+
 MOST_MIB, MOST_SECONDS = 160, 10.0  # of the processor; without bounds minutes
 
 
