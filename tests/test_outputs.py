@@ -1,5 +1,6 @@
 """What a command writes: under a name that fits, never over a file unless told; said before the work."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -77,13 +78,13 @@ def test_files_beside_a_result_are_kept(
     assert f"{beside} exists" in capsys.readouterr().err
 
 
-def test_a_reports_own_page_is_replaced(toy_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
-    other = tmp_path / "page.html"
+def test_a_reports_own_page_is_replaced(toy_run: Path, tmp_path: Path):
+    run, other = str(shutil.copytree(toy_run, tmp_path / "run")), str(tmp_path / "page.html")
     for _ in range(2):
-        assert main(["report", str(toy_run)]) == 0
-    assert main(["report", str(toy_run), "--output", str(other)]) == 0
-    assert main(["report", str(toy_run), "--output", str(other)]) == 2
-    assert main(["report", str(toy_run), "--output", str(other), "--overwrite"]) == 0
+        assert main(["report", run]) == 0
+    assert main(["report", run, "--output", other]) == 0
+    assert main(["report", run, "--output", other]) == 2
+    assert main(["report", run, "--output", other, "--overwrite"]) == 0
 
 
 def test_endings():

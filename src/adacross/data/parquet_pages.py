@@ -35,9 +35,8 @@ def check_pages(
     for number in groups:
         group = metadata.row_group(number)
         for column in map(group.column, range(group.num_columns)):
-            place = column.data_page_offset
-            if column.has_dictionary_page and 0 < column.dictionary_page_offset < place:
-                place = column.dictionary_page_offset
+            offsets = (column.data_page_offset, column.dictionary_page_offset)  # 0 or None: no such page
+            place = min((offset for offset in offsets if offset), default=0)
             end = place + column.total_compressed_size
             found = taken = 0
             while place < end:

@@ -167,7 +167,7 @@ def _machine() -> float:
             sizes.append(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
     for place in ("memory.max", "memory/memory.limit_in_bytes"):
         with suppress(OSError, ValueError):
-            sizes.append(int(Path("/sys/fs/cgroup", place).read_text()))
+            sizes.append(int(Path("/sys/fs/cgroup", place).read_text(encoding="ascii")))
     return min(sizes, default=math.inf) / 2**30
 
 
@@ -405,14 +405,14 @@ def _limit(memory: float) -> None:
         return
     import resource
 
-    pages = int(Path("/proc/self/statm").read_text().split()[5])
+    pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[5])
     most = pages * resource.getpagesize() + int(memory * 2**30)
     for kind, limit in ((resource.RLIMIT_DATA, most), (resource.RLIMIT_CORE, 0)):
         _, hard = resource.getrlimit(kind)
         allowed = limit if hard == resource.RLIM_INFINITY else min(limit, hard)
         resource.setrlimit(kind, (allowed, allowed))
     with suppress(OSError):
-        Path("/proc/self/oom_score_adj").write_text("1000")
+        Path("/proc/self/oom_score_adj").write_text("1000", encoding="ascii")
 
 
 def _send(pipe: IO[bytes], kind: bytes, answer: bytes) -> None:
