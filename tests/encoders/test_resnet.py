@@ -89,6 +89,7 @@ def test_refusals():
         ResNet(18, channels=0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("depth", "channels", "width", "size"),
     [(18, 3, 8, 224), (18, 1, 4, 224), (50, 3, 2, 224), (18, 3, 12, 448)],

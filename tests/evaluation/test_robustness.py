@@ -146,6 +146,7 @@ def test_clean_accuracy_is_the_linear_probe_s(toy_run: Path, toy_collection: Col
     assert encoder.training
 
 
+@pytest.mark.slow
 def test_an_interrupted_measurement_goes_on(
     measured: Path, toy_run: Path, toy_collection: Collection, tmp_path: Path, monkeypatch
 ):

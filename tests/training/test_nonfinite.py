@@ -95,6 +95,7 @@ def test_the_kept_step_repeats_the_runs_own_numbers_and_says_what_is_needed(
     assert len(found.shapes) == 16
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("weighting", ["gradnorm", "dwa"])
 def test_weightings_with_and_without_gradient_norms_remember_nothing_of_the_step(
     toy_collection: Collection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, weighting: str
@@ -165,6 +166,7 @@ def test_every_term_that_is_not_finite_is_named():
     assert caught.value.terms == ["a", "c"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("options", "spoiled", "module"),
     [

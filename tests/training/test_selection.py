@@ -78,6 +78,7 @@ def test_of_equally_good_epochs_the_first_is_kept(toy_collection: Collection, tm
     assert all(torch.equal(value, weights[name]) for name, value in method.state_dict().items())
 
 
+@pytest.mark.slow
 def test_looking_leaves_training_as_it_was(toy_collection: Collection, selected: Path, tmp_path: Path):
     """Scores come from eval mode and no gradient; losses are those of a run that does not look."""
     plain = pretrain(configured(toy_collection, tmp_path / "plain", **(HARMFUL | {"selection": "last"})))
@@ -85,6 +86,7 @@ def test_looking_leaves_training_as_it_was(toy_collection: Collection, selected:
     assert not same(plain, selected)
 
 
+@pytest.mark.slow
 def test_resuming_keeps_the_best_so_far(toy_collection: Collection, selected: Path, tmp_path: Path):
     """Cut off after the second epoch; the first, before the interruption, stays the best."""
     run = tmp_path / "cut"
