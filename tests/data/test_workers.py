@@ -16,6 +16,9 @@ from adacross.data.workers import Died, each, share_of, shortage
 from adacross.errors import UserError
 
 
+kept: list[np.ndarray] = []
+
+
 def answer(request: dict[str, Any]) -> bytes:  # noqa: PLR0911, PLR0912  one function has to do it all
     """Runs in the workers, which import this module by its name."""
     match request["do"]:
@@ -33,7 +36,9 @@ def answer(request: dict[str, Any]) -> bytes:  # noqa: PLR0911, PLR0912  one fun
         case "threads":
             return os.environ["OMP_NUM_THREADS"].encode()
         case "grow":
-            np.ones(int(request["gib"] * 2**27))
+            grown = np.ones(int(request["gib"] * 2**27))
+            if request.get("keep"):
+                kept.append(grown)
             return b"grown"
         case "freeze":
             os.kill(os.getpid(), signal.SIGSTOP)
@@ -130,6 +135,14 @@ def test_a_request_that_needs_more_than_a_share_is_read_alone(monkeypatch: pytes
     assert list(each("test_workers:answer", [{"do": "grow", "gib": 1.5}], 2)) == [(0, b"grown")]
 
 
+def test_memory_that_an_earlier_request_left_behind_costs_no_later_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("ADACROSS_MEMORY", "0.5")
+    requests = [{"do": "grow", "gib": 0.3, "keep": True}] * 4
+    assert dict(each("test_workers:answer", requests, 1)) == dict.fromkeys(range(4), b"grown")
+
+
 def test_a_frozen_process_is_ended_by_the_callers_clock() -> None:
     requests = [{"do": "freeze"}, {"do": "double", "number": 4}]
     assert dict(each("test_workers:answer", requests, 1, timeout=2.0)) == {
@@ -155,7 +168,7 @@ list(each("test_workers:answer", requests, 1, timeout=3.0))
     assert not psutil.wait_procs([worker], timeout=60)[1]
 
 
-@pytest.mark.parametrize("by", ["SIGKILL", "SIGTERM", "memory", "handles"])
+@pytest.mark.parametrize("by", ["SIGKILL", "SIGTERM", "SIGSEGV", "memory", "handles"])
 def test_what_may_be_the_machines_fault_is_tried_again_alone(by: str, tmp_path: Path) -> None:
     requests: list[dict[str, Any]] = [{"do": "beside", "number": i} for i in range(9)]
     for place in (0, 3, 8):

@@ -10,7 +10,7 @@ import os
 import socket
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from functools import cache, partial
 from itertools import islice
 from pathlib import Path
@@ -199,8 +199,10 @@ def _answer(
         raise UserError(f"it has adacross {__version__}, and the command was given with {version}")
     if folder and not Path(folder).exists():
         raise UserError(f"it does not see {folder}; sources must lie on storage that all machines share")
-    beside = 1 if alone else os.cpu_count() or 1
-    return _worker(function, timeout, share_of(memory, beside)).ask(json.loads(request))
+    if alone:
+        with closing(Worker(function, timeout, share_of(memory, 1))) as worker:
+            return worker.ask(json.loads(request))
+    return _worker(function, timeout, share_of(memory, os.cpu_count() or 1)).ask(json.loads(request))
 
 
 @cache

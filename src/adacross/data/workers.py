@@ -7,9 +7,10 @@ culprit; a fresh worker takes its place. Two limits hold for a request:
 * time, by the caller's clock, which also ends a process that is frozen, on every system;
 * memory, by the kernel (`RLIMIT_DATA`, Linux). macOS and Windows have no such limit.
 
-A request that fails for lack of something that others may have held is tried a second time, alone: memory,
-file handles, or a SIGKILL, by which the kernel's out-of-memory killer ends a process. So the answers depend
-neither on the number of workers nor on other programs.
+A request that fails for lack of something that others may have held is tried a second time, alone and in a
+new process: memory, file handles, or a signal that ended its process. SIGKILL is sent by the kernel's
+out-of-memory killer, and native code that is refused memory crashes. So the answers depend neither on the
+number of workers, nor on other requests, nor on other programs.
 
 Requests are JSON lines and answers plain bytes, so nothing is pickled; and the caller's script is not
 imported again (no `if __name__ == "__main__"` needed in a user's script).
@@ -51,7 +52,6 @@ _PIECES = 20  # in which the caller's clock waits
 _ASIDE = 16  # requests that wait for their second try; callers hold on to what belongs beside their answers
 _HEAD = struct.Struct("<cq")
 _ANSWER, _SHORT = b"+", b"-"
-_FROM_OUTSIDE = ("SIGKILL", "SIGTERM", "SIGINT", "SIGHUP")  # signals that no crash sends
 _HANDLES = (errno.EMFILE, errno.ENFILE)
 _IS_LIMITED = sys.platform == "linux"
 _ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
@@ -106,7 +106,7 @@ def tried_twice(requests: Iterable[Request], together: Engine, alone: Engine) ->
     Args:
         requests: dictionaries of JSON values.
         together: answers numbered requests, several at once.
-        alone: answers them one by one.
+        alone: answers one, in a process that has read nothing before.
     """
     todo = enumerate(requests)
     asked: dict[int, Request] = {}
@@ -127,9 +127,10 @@ def tried_twice(requests: Iterable[Request], together: Engine, alone: Engine) ->
                     aside[number] = request
                 else:
                     yield number, answer
-        with closing(alone(list(aside.items()))) as arriving:
-            for number, answer in arriving:
-                yield number, Died(answer.reason) if isinstance(answer, Died) else answer
+        for item in aside.items():
+            with closing(alone([item])) as arriving:
+                for number, answer in arriving:
+                    yield number, Died(answer.reason) if isinstance(answer, Died) else answer
         aside.clear()
 
 
@@ -345,7 +346,7 @@ class Worker:
             return self._short("memory")
         if code < 0:
             name = signal.Signals(-code).name
-            return Died(f"the process that read it was killed by {name}", again=name in _FROM_OUTSIDE)
+            return Died(f"the process that read it was killed by {name}", again=True)
         last = said.splitlines()[-1:]
         return Died(last[0][:300] if last else f"the process that read it ended with code {code}")
 
