@@ -146,6 +146,8 @@ def _pretrain(config: PretrainConfig, group: Group, held: ExitStack) -> Path:
     run = config.run_folder
     config = replace(config, run=str(run))
     loader, monitor = _data(config, group)
+    if unused := config.without_effect():
+        console.print(f"without effect on {config.method}: {', '.join(unused)}.", style="yellow")
     method = new_method(config).to(group.device)
     method.encoder.inputs = Inputs(points=config.points or loader.collection.info.points)
     optimizer = make_optimizer(config.optimizer, method, config.learning_rate, config.weight_decay)
