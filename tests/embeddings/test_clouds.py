@@ -1,6 +1,9 @@
 """`adacross.encode`: clouds of any numeric type, checked, and a warning for another frame."""
 
+import math
 import re
+import subprocess
+import sys
 import warnings
 from typing import Any
 
@@ -129,16 +132,54 @@ def test_a_part_of_a_clouds_points_is_still_in_the_frame(encoder: PointNet):
         (np.zeros((40, 3)), r"expected \(clouds, points, 3\). Of a single cloud use points\[None\]"),
         (np.zeros((2, 3, 40)), r"use points.transpose\(1, 2\)"),
         (np.zeros((2, 8, 3)), "at least 32 points"),
-        (np.zeros((2, 40, 3), dtype=complex), "type complex128; expected coordinates of a floating type"),
+        (
+            np.zeros((2, 40, 3), dtype=complex),
+            "type complex128; expected coordinates of an integer or floating type",
+        ),
         (np.zeros((2, 40, 3), dtype=bool), "type bool"),
         (torch.zeros((2, 40, 3), dtype=torch.bool), "type torch.bool"),
         (np.full((2, 40, 3), "a"), "type <U1"),
         (["cup.stl"], "type <U7"),
+        (np.ma.masked_greater(np.ones((2, 40, 3)), 0), "masked coordinates"),
+        (torch.ones(2, 40, 3).to_sparse(), "expected a dense one"),
+        (torch.ones(2, 40, 3, device="meta"), "expected a dense one"),
     ],
 )
 def test_what_is_no_cloud_is_refused_in_a_sentence(encoder: PointNet, given: Any, message: str):
     with pytest.raises(UserError, match=message):
         adacross.encode(encoder, given)
+
+
+_OTHER_TYPES = """
+import numpy, adacross
+clouds = numpy.zeros((2, 40, 3))
+network = adacross.PointNet(width=16)
+for call in (lambda: adacross.encode("builtin-small", clouds), lambda: network(clouds)):
+    try:
+        call()
+    except adacross.UserError as error:
+        print(error)
+"""
+
+
+def test_what_is_no_network_and_no_tensor():
+    """In a process of its own: the tests' type checker refuses both before the library can."""
+    done = subprocess.run([sys.executable, "-c", _OTHER_TYPES], capture_output=True, text=True, check=True)
+    network, tensor = done.stdout.splitlines()
+    assert network == "encoder is 'builtin-small'; expected a network. Load it with adacross.load_encoder."
+    assert tensor == "points are of type ndarray; expected a tensor. Arrays: adacross.encode."
+
+
+def test_features_that_are_no_numbers_are_refused(clouds: np.ndarray):
+    damaged = PointNet(width=16)
+    with torch.no_grad():
+        next(damaged.parameters()).fill_(math.nan)
+    with pytest.raises(UserError, match=r"features of cloud 0 of 5 \(from 0\) are NaN"):
+        adacross.encode(damaged, clouds)
+    clouds = clouds.copy()
+    clouds[3] *= 1e6  # beyond float16
+    with pytest.raises(UserError, match=r"features of cloud 3 of 5 .* another type than torch.float16"):
+        adacross.encode(PointNet(width=16).half(), clouds)
 
 
 @pytest.mark.parametrize("batch_size", [0, -1, True])

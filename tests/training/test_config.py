@@ -180,3 +180,17 @@ def test_a_device_is_auto_cpu_or_cuda(tmp_path: Path, device: str):
     (tmp_path / "config.yaml").write_text(f"collection: shapes\ndevice: {device}\n")
     with pytest.raises(UserError, match=r"device of pre-training is .*expected 'auto', 'cpu' or 'cuda'"):
         PretrainConfig.load(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("method", "told"),
+    [
+        ("point-m2ae", ["image_depth", "image_width", "picture_size", "picture_cache"]),
+        ("joint-mae", ["image_depth", "image_width", "picture_cache"]),
+        ("crosspoint", []),
+    ],
+)
+def test_options_that_a_method_does_not_use_are_told(method: str, told: list[str]):
+    changes: dict[str, Any] = {"image_depth": 18, "image_width": 8, "picture_size": 64, "picture_cache": 0.0}
+    assert PretrainConfig("shapes", method=method, **changes).without_effect() == told
+    assert PretrainConfig("shapes", method=method).without_effect() == []

@@ -7,9 +7,9 @@ import pytest
 from toy_runs import configured
 
 from adacross.data.collection import Collection
+from adacross.data.split import spread
 from adacross.training import pretrain
 from adacross.training.group import Group
-from adacross.training.monitor import spread
 
 
 def test_the_monitor_looks_at_all_classes(
@@ -23,13 +23,21 @@ def test_the_monitor_looks_at_all_classes(
     config = configured(toy_collection, tmp_path / "run", validation_fraction=0.45)
     _, monitor = pretrain._data(config, Group.start("cpu"))
     for sample, most in ((monitor.validation, 10), (monitor.reference, 20)):
-        assert most / 2 < len(sample) <= most
+        assert len(sample) == most
         assert labels[sample].min() < 0.2 * labels.max()
         assert labels[sample].max() > 0.8 * labels.max()
 
 
-@pytest.mark.parametrize(("count", "expected"), [(0, 0), (1, 1), (8, 8), (9, 5), (80, 8)])
-def test_spread(count: int, expected: int):
-    chosen = spread(np.arange(count), 8)
-    assert len(chosen) == expected
-    assert len(np.unique(np.diff(chosen))) <= 1
+@pytest.mark.parametrize("count", [0, 1, 8, 9, 80])
+def test_spread(count: int):
+    chosen = spread(count, 8)
+    assert len(chosen) == min(count, 8)
+    assert (np.diff(chosen) > 0).all()
+    assert np.isin(chosen, np.arange(count)).all()
+
+
+@pytest.mark.parametrize("classes", [2, 4, 8, 10])
+def test_classes_that_take_turns_are_all_seen(classes: int):
+    """Sources may list a shape of every class in turn, whose every eighth shape is of one class."""
+    seen = np.unique(spread(8 * 100, 100) % classes)
+    assert len(seen) == classes

@@ -14,6 +14,7 @@ from adacross.data.image_set import holds_pictures, read_image_set
 from adacross.data.partial import partial_of, read_note, read_plan
 from adacross.data.remote import is_url, local_folder
 from adacross.data.source import Kind, Source, up_of
+from adacross.data.split import spread
 from adacross.errors import UserError, check_ending, listed, shortened
 from adacross.files import check_free, read_yaml
 
@@ -176,10 +177,9 @@ def _read(source: Source) -> tuple[list[dict[str, str]], list[dict[str, str]], i
     """
     points = min(source.stored or 1, 2048)  # as `prepare` does unless told otherwise
     most = CHECKED if _unit(source) == "files" else CHECKED_ROWS
-    step = -(-len(source.items) // most)
     remarks: list[dict[str, str]] = []
     broken: list[dict[str, str]] = []
-    chosen = source.items[::step]
+    chosen = [source.items[i] for i in spread(len(source.items), most)]
     for item, (readable, remark) in zip(chosen, check_apart(source, chosen, points), strict=True):
         if remark:
             (remarks if readable else broken).append({"name": item.id, "reason": remark})

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 import numpy as np
+from jaxtyping import Int64
 
 from adacross.data.shape import Split
 from adacross.data.source import Item
@@ -29,6 +30,15 @@ def splits_of(items: Sequence[Item], test_fraction: float, seed: int) -> list[Sp
     for i in _draw(np.array(drawn, dtype=np.int64), items, test_fraction, np.random.default_rng([seed, 1])):
         splits[i] = "test"
     return splits
+
+
+def spread(count: int, most: int) -> Int64[np.ndarray, " m"]:
+    """Choose at most `most` of `count` positions: one at random of each of as many equal stretches.
+
+    Shapes may be sorted by class, or be of several classes in turn; neither leaves a class out.
+    """
+    edges = np.arange(min(count, most) + 1) * count // max(min(count, most), 1)
+    return np.random.default_rng(0).integers(edges[:-1], edges[1:])
 
 
 def _draw(

@@ -77,8 +77,12 @@ class Encoder(nn.Module, ABC):
         """Return `points` if they are clouds this encoder can read.
 
         Raises:
-            UserError: not `(B, N, 3)`, not floating point, N below 32, or another type than the weights.
+            UserError: no tensor, not `(B, N, 3)`, N below 32, or another type than the weights.
         """
+        if not isinstance(points, Tensor):
+            raise UserError(
+                f"points are of type {type(points).__name__}; expected a tensor. Arrays: adacross.encode."
+            )
         shape = tuple(points.shape)
         check_shape(shape)
         if shape[1] < MIN_POINTS:

@@ -66,8 +66,10 @@ def encode(
 
     Raises:
         UserError: another shape or type, clouds of unequal size, a coordinate that is NaN, infinite or beyond
-            float32's squares, a batch size below 1, or no such device.
+            float32's squares, features that are NaN or infinite, a batch size below 1, or no such device.
     """
+    if not isinstance(encoder, nn.Module):
+        raise UserError(f"encoder is {encoder!r}; expected a network. Load it with adacross.load_encoder.")
     if isinstance(batch_size, bool) or not isinstance(batch_size, (int, np.integer)) or batch_size < 1:
         raise UserError(f"batch_size is {batch_size!r}; expected a whole number of at least 1.")
     target = find_device(device)
@@ -82,7 +84,14 @@ def encode(
     encoder.to(target)
     dtype = next((weight.dtype for weight in encoder.parameters()), torch.float32)
     with frozen(encoder):
-        return in_batches(lambda batch: encoder(batch.to(dtype)), array, int(batch_size), target)
+        found = in_batches(lambda batch: encoder(batch.to(dtype)), array, int(batch_size), target)
+    sound = np.isfinite(found.reshape(len(found), -1)).all(1)
+    if not sound.all():
+        raise UserError(
+            f"the features of cloud {int(sound.argmin())} of {len(array)} (from 0) are NaN or infinite. Use "
+            f"clouds in the unit sphere, an encoder without damaged weights, or another type than {dtype}."
+        )
+    return found
 
 
 def as_clouds(clouds: Clouds) -> np.ndarray | Tensor:
@@ -93,15 +102,21 @@ def as_clouds(clouds: Clouds) -> np.ndarray | Tensor:
     """
     if isinstance(clouds, (list, tuple)):
         clouds = _stacked(clouds)
+    if np.ma.is_masked(clouds):
+        raise UserError("clouds have masked coordinates; expected numbers. Leave those points out.")
     if not isinstance(clouds, Tensor):
         clouds = np.asarray(clouds)
+    elif clouds.layout != torch.strided or clouds.is_nested or clouds.is_quantized or clouds.is_meta:
+        raise UserError("clouds are a sparse, nested, quantized or meta tensor; expected a dense one.")
     numbers = (
         not (clouds.is_complex() or clouds.dtype == torch.bool)
         if isinstance(clouds, Tensor)
         else clouds.dtype.kind in "fiu"
     )
     if not numbers:
-        raise UserError(f"clouds are of type {clouds.dtype}; expected coordinates of a floating type.")
+        raise UserError(
+            f"clouds are of type {clouds.dtype}; expected coordinates of an integer or floating type."
+        )
     check_shape(tuple(clouds.shape))
     return clouds
 

@@ -25,7 +25,8 @@ def interpolate(
     k = min(3, sources.shape[1])
     nearest = knn(sources, k, queries=targets)
     with torch.no_grad():
-        distance = (gather(sources, nearest) - targets[:, :, None]).square().sum(3)
+        dtype = torch.promote_types(sources.dtype, torch.float32)  # 1e-8 is 0 in float16
+        distance = (gather(sources, nearest).to(dtype) - targets[:, :, None].to(dtype)).square().sum(3)
         weights = 1 / (distance + 1e-8)
         weights = (weights / weights.sum(2, keepdim=True)).to(features.dtype)
     return (weights[..., None] * gather(features, nearest)).sum(2)

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
+from inspect import signature
 from math import inf
 from pathlib import Path
 from typing import Any, Literal
@@ -164,6 +165,20 @@ class PretrainConfig:
         from adacross.methods import METHODS
 
         return self.weighting or METHODS[self.method].weighting
+
+    def without_effect(self) -> list[str]:
+        """Return the options that were changed although the method does not use them."""
+        from adacross.methods import METHODS
+
+        method = METHODS[self.method]
+        unused = set() if method.sees_pictures else {"image_depth", "image_width", "picture_cache"}
+        if "picture_size" not in signature(method).parameters:
+            unused.add("picture_size")
+        return [
+            each.name
+            for each in fields(self)
+            if each.name in unused and getattr(self, each.name) != each.default
+        ]
 
     @property
     def run_folder(self) -> Path:

@@ -28,11 +28,6 @@ def split_validation(
     return np.sort(order[held_out:]), np.sort(order[:held_out])
 
 
-def spread(indices: Int64[np.ndarray, " n"], most: int) -> Int64[np.ndarray, " m"]:
-    """Choose at most `most` of sorted indices, evenly spread, since a collection is often sorted by class."""
-    return indices[:: max(1, -(-len(indices) // most))]
-
-
 def probe_accuracy(
     train: Float[np.ndarray, "n D"],
     train_labels: Int64[np.ndarray, " n"],

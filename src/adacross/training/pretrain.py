@@ -8,6 +8,7 @@ from typing import Any
 from adacross.console import console
 from adacross.data.collection import Collection
 from adacross.data.decoded import DecodedViews
+from adacross.data.split import spread
 from adacross.encoders.inputs import Inputs
 from adacross.errors import UserError
 from adacross.files import locked, strangers, write_json
@@ -27,7 +28,7 @@ from adacross.training.group import Group
 from adacross.training.identity import Identity
 from adacross.training.loader import Loader
 from adacross.training.loop import Training
-from adacross.training.monitor import LARGEST, REFERENCE, Monitor, split_validation, spread
+from adacross.training.monitor import LARGEST, REFERENCE, Monitor, split_validation
 from adacross.training.optimizer import make_optimizer
 from adacross.training.run import new_method, save_method
 from adacross.training.selection import BestOnTest
@@ -62,8 +63,8 @@ def _data(config: PretrainConfig, group: Group) -> tuple[Loader, Monitor]:
     loader = Loader(collection, train, config.batch_size, config.seed, pictures, share)
     monitor = Monitor(
         collection,
-        reference=spread(train, REFERENCE),
-        validation=spread(validation, LARGEST),
+        reference=train[spread(len(train), REFERENCE)],
+        validation=validation[spread(len(validation), LARGEST)],
         points=min(config.points or 1024, info.points),
         device=group.device,
     )
@@ -145,6 +146,8 @@ def _pretrain(config: PretrainConfig, group: Group, held: ExitStack) -> Path:
     run = config.run_folder
     config = replace(config, run=str(run))
     loader, monitor = _data(config, group)
+    if unused := config.without_effect():
+        console.print(f"without effect on {config.method}: {', '.join(unused)}.", style="yellow")
     method = new_method(config).to(group.device)
     method.encoder.inputs = Inputs(points=config.points or loader.collection.info.points)
     optimizer = make_optimizer(config.optimizer, method, config.learning_rate, config.weight_decay)
