@@ -169,6 +169,16 @@ def test_only_old_files_of_other_machines_are_swept(tmp_path: Path):
     assert [path.name for path in tmp_path.iterdir()] == [mine.name]
 
 
+@pytest.mark.parametrize("alone", [False, True])
+def test_files_of_others_with_such_endings_are_not_swept(tmp_path: Path, alone: bool):
+    for name in (".bashrc.20240101.old", ".film.mp4.7.part", ".a.part", ".a.00000000-1-12345678.old.bak"):
+        (tmp_path / name).write_text("mine")
+    (tmp_path / ".work.1.old").mkdir()
+    sweep(tmp_path, alone)
+    assert len(strangers(tmp_path)) == 4
+    assert (tmp_path / ".work.1.old").is_dir()
+
+
 def test_a_folder_that_was_moved_aside_when_the_power_went_comes_back(tmp_path: Path):
     aside = tmp_path / ".encoder.00000000-1-12345678.old"
     aside.mkdir()

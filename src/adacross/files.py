@@ -25,7 +25,11 @@ LARGEST = 2**31  # bytes of a file that is read as a whole; a larger one is a mi
 LARGEST_JSON = 2**27  # its values take up to twenty times as much memory
 LARGEST_YAML = 100_000  # as many take PyYAML a second or two
 _TEMPORARY = re.compile(r"\.(?P<name>.+)\.(?P<host>[0-9a-f]{8})-(?P<pid>\d+)-[0-9a-f]{8}\.(?P<kind>part|old)")
-_EARLIER = re.compile(r"\..+\.\d+\.(part|old)")  # the temporary names of version 0.1
+_EARLIER = re.compile(
+    r"\.(step-\d{8}\.pt|method\.safetensors|log\.jsonl|config\.yaml)\.\d+\.part"
+)  # version 0.1's
+# What `search` keeps in a run or a collection, by relative path.
+KEPT_FEATURES = r"search/(features|whitening|map|block\d{8})-[0-9a-f]{20}\.safetensors"
 _NOTHING = re.compile(r"(?!)")
 _ABANDONED = 24 * 3600  # seconds after which a temporary file of another machine counts as left over
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -260,7 +264,7 @@ def sweep(folder: Path, alone: bool = False) -> None:
     """
     for path in folder.glob(".*"):
         found = _TEMPORARY.fullmatch(path.name)
-        if not found and not _EARLIER.fullmatch(path.name):
+        if not found and not (alone and _EARLIER.fullmatch(path.name)):
             continue
         with suppress(OSError):
             if found and not alone and not _abandoned(path, found["host"], int(found["pid"])):

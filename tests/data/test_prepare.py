@@ -374,6 +374,22 @@ def test_what_is_already_there_is_not_touched(
         prepare(str(meshes), str(tmp_path / "d"), **SMALL)
 
 
+@pytest.mark.skipif(os.name != "posix", reason="links are those of POSIX")
+def test_a_link_stays_a_link_and_the_working_folder_can_be_the_target(
+    meshes: Path, tmp_path: Path, in_process: Callable[..., list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    in_process()
+    link = tmp_path / "link"
+    link.symlink_to(tmp_path / "real")  # nothing is there yet
+    for overwrite in (False, True):
+        prepare(str(meshes), str(link), overwrite=overwrite, **SMALL)
+    assert link.is_symlink()
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    assert prepare(str(meshes), ".", **SMALL).name == "here"
+    assert {path.name for path in tmp_path.iterdir()} == {"link", "real", "here"}
+
+
 def test_nothing_readable_leaves_nothing(tmp_path: Path, in_process: Callable[..., list[str]]) -> None:
     in_process()
     (tmp_path / "m").mkdir()

@@ -15,7 +15,6 @@ import pytest
 from adacross.data.workers import Died, each, share_of, shortage
 from adacross.errors import UserError
 
-
 kept: list[np.ndarray] = []
 
 

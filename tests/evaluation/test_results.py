@@ -9,7 +9,7 @@ import torch
 from adacross.encoders import DGCNN
 from adacross.encoders.segmenter import with_neighbors
 from adacross.errors import UserError
-from adacross.evaluation.results import Figure, Ledger, fingerprint, load, result_path, save
+from adacross.evaluation.results import Figure, Ledger, check_output, fingerprint, load, result_path, save
 
 
 @dataclass(frozen=True)
@@ -82,6 +82,16 @@ def test_folders_of_other_work_stay(tmp_path: Path):
     with pytest.raises(UserError, match="is not an unfinished measurement"):
         Ledger(tmp_path / "toy.json", {"k": 1})
     assert len(list(tmp_path.glob("*/*.arrow"))) == 2
+
+
+def test_files_beside_an_output_are_free_only_to_its_own_ledger(tmp_path: Path):
+    (tmp_path / "toy.csv").write_text("mine")
+    (tmp_path / "toy.pieces").mkdir()
+    beside = (str(tmp_path / "toy.json"), False, lambda path: [path.with_suffix(".csv")])
+    with pytest.raises(UserError, match=r"toy.csv exists"):
+        check_output(*beside)
+    Ledger(tmp_path / "toy.json", {"k": 1})
+    check_output(*beside)
 
 
 def test_a_fingerprint_tells_encoders_apart_whose_weights_are_the_same():

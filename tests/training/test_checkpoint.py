@@ -42,6 +42,12 @@ def test_code_in_a_checkpoint_is_refused_not_run(tmp_path: Path):
     assert not (tmp_path / "executed").exists()
 
 
+def test_nobody_is_told_to_delete_a_run_folder(tmp_path: Path):
+    with pytest.raises(UserError, match="expected a file of a run's checkpoints") as told:
+        load_checkpoint(tmp_path)
+    assert "Delete" not in str(told.value)
+
+
 @pytest.mark.parametrize("damage", ["truncate", "garbage", "empty", "missing"])
 def test_damaged_checkpoints_are_named(tmp_path: Path, damage: str):
     path = save_checkpoint(tmp_path, 3, state(3))
@@ -101,6 +107,23 @@ except UserError as error:
 def test_remove_run_leaves_what_it_did_not_write(tmp_path: Path):
     save_checkpoint(tmp_path, 1, state(1))
     (tmp_path / "config.yaml").write_text("a: 1")
-    (tmp_path / "notes.txt").write_text("mine")
+    own = (
+        "linear.json", "linear-as-crosspoint.json", "linear-C-0.1.json", "few-shot-episodes.json",
+        "compare.md", "few-shot.pieces/protocol.json", "part-seg-as-crosspoint.pieces/100.pt",
+        "linear-scanned.json",
+    )  # fmt: skip
+    foreign = {
+        "notes.txt", "evaluation/linear.ipynb", "evaluation/linear-notes.json", "evaluation/compare.xlsx",
+        "evaluation/retrieval-paper.pdf", "search/mine.safetensors", "checkpoints/.notes.2024.old",
+    }  # fmt: skip
+    for name in (
+        *(f"evaluation/{name}" for name in own),
+        f"search/features-{'0' * 20}.safetensors",
+        *foreign,
+    ):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("mine")
     remove_run(tmp_path)
-    assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
+    assert {
+        path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*") if path.is_file()
+    } == foreign

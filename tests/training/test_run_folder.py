@@ -31,6 +31,12 @@ def content(folder: Path) -> dict[str, bytes]:
     return {p.relative_to(folder).as_posix(): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
 
 
+ENDLESS = [  # seconds that no float holds, and none that the log could go on from
+    f'{{"kind": "step", "step": 3, "seconds": {seconds}}}'
+    for seconds in ("1" + "0" * 400, "1e999", "NaN", "-1")
+]
+
+
 @pytest.fixture
 def foreign(tmp_path: Path) -> Path:
     """A folder of somebody's project, with the most usual names of the field."""
@@ -171,7 +177,18 @@ def test_python_options_with_tuples_resume(toy_collection: Collection, tmp_path:
     pretrain(configured(toy_collection, tmp_path / "run", **options, encoder_args=groups, resume="auto"))
 
 
-@pytest.mark.parametrize("line", ["{", '{"kind": "step"', "5", "[]"])
+@pytest.mark.parametrize("left", [None, "{", "[1]"])
+def test_a_run_whose_environment_is_lost_keeps_its_name(
+    toy_collection: Collection, run: Path, left: str | None
+):
+    about = run / "environment.json"
+    name = json.loads(about.read_text())["run"]
+    about.write_text(left) if left else about.unlink()
+    pretrain(configured(toy_collection, run, resume="auto"))
+    assert json.loads(about.read_text())["run"] == name
+
+
+@pytest.mark.parametrize("line", ["{", '{"kind": "step"', "5", "[]", *ENDLESS])
 def test_a_damaged_line_within_the_log_is_named(toy_collection: Collection, run: Path, line: str):
     log = run / "log.jsonl"
     lines = log.read_text().splitlines()
@@ -184,10 +201,16 @@ def test_a_damaged_line_within_the_log_is_named(toy_collection: Collection, run:
     }
 
 
-def test_missing_steps_within_the_log_are_named(toy_collection: Collection, run: Path):
+@pytest.mark.parametrize(
+    "change",
+    [lambda lines: [*lines[:2], *lines[4:]], lambda lines: lines[::-1], lambda lines: [*lines[:3], *lines]],
+    ids=["missing", "reversed", "twice"],
+)
+def test_missing_steps_within_the_log_are_named(
+    toy_collection: Collection, run: Path, change: Callable[[list[str]], list[str]]
+):
     log = run / "log.jsonl"
-    lines = log.read_text().splitlines()
-    log.write_text("\n".join([*lines[:2], *lines[4:]]) + "\n")
+    log.write_text("\n".join(change(log.read_text().splitlines())) + "\n")
     with pytest.raises(UserError, match=r"log.jsonl does not hold every step from 1 to \d+ once"):
         pretrain(configured(toy_collection, run, resume="auto"))
 

@@ -25,12 +25,12 @@ from adacross.data.source import Axis, Source, up_of
 from adacross.data.split import splits_of
 from adacross.data.workers import Died, Request, each
 from adacross.errors import UserError, one_of
-from adacross.files import check_replaceable, locked
+from adacross.files import KEPT_FEATURES, check_replaceable, locked
 
 Engine = Literal["local", "ray"]
 Answers = Callable[[list[Request]], Generator[tuple[int, bytes | Died], None, None]]
 _OWN = re.compile(
-    r"(collection|state|dataset_info)\.json|data-\d{5,}-of-\d{5,}\.arrow|search/[\w-]+\.safetensors"
+    rf"(collection|state|dataset_info)\.json|data-\d{{5,}}-of-\d{{5,}}\.arrow|{KEPT_FEATURES}"
 )  # files of a collection, by relative path
 MOST_POINTS = 2**20  # of a shape; `encoders.inputs` allows no more
 _READ = "adacross.data.pipeline:serve_item"
@@ -110,7 +110,7 @@ def prepare(
         raise UserError(f"test_fraction is {test_fraction}; it must be at least 0 and below 1.")
     one_of("up axis", up or "y", ("x", "y", "z"))
     one_of("engine", engine, get_args(Engine))
-    target = local_target(collection)
+    target = Path(os.path.realpath(local_target(collection)))  # a link stays one, and "." has a name
     check_target(target, overwrite)
     with console.status("looking at the source"):
         found = find_apart(source, up=up, count=count, variant=variant, seed=seed)

@@ -75,7 +75,7 @@ def check_output(
     if output:
         path = check_ending(output, ".json", "expected a name that ends in .json")
         check_free(path, overwrite)
-        if beside and not _pieces(path).is_dir():
+        if beside and _protocol(_pieces(path)) is None:
             for other in beside(path):
                 check_free(other, overwrite)
 

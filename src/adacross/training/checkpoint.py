@@ -14,7 +14,7 @@ import torch
 from adacross.console import console
 from adacross.encoders.torch_files import load_plain
 from adacross.errors import UserError
-from adacross.files import read_yaml, remove_own, sweep, whole_file
+from adacross.files import KEPT_FEATURES, read_yaml, remove_own, sweep, whole_file
 
 KEEP = 2
 _NAME = re.compile(r"step-(\d{8})\.pt")
@@ -23,8 +23,9 @@ _OWN = re.compile(
     r"config\.yaml|environment\.json|log\.jsonl|log\.csv|method\.safetensors|report\.html"
     r"|checkpoints/step-\d{8}\.pt(\.damaged)?"
     r"|encoder/(config\.json|model\.safetensors)"
-    rf"|evaluation/({_TASKS})[^/]*(\.\w+|\.(pieces|partial)/[^/]+\.(json|pt))"
-    r"|search/[\w-]+\.safetensors"
+    rf"|evaluation/({_TASKS})(-as-[\w-]+|-C-[\w.+-]+|-scanned)?(-episodes)?(\.json|\.(pieces|partial)/[^/]+\.(json|pt))"
+    r"|evaluation/compare\.(md|csv)"
+    rf"|{KEPT_FEATURES}"
     r"|nonfinite-step-\d{8}/(config\.yaml|step\.json|step\.pt)"
 )  # what adacross writes into a run, by relative path
 
@@ -73,10 +74,14 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
         return state
     except FileNotFoundError:
         raise UserError(f"there is no checkpoint {path}. Start afresh without --resume.") from None
-    except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) else error
+    except OSError as error:
         raise UserError(
-            f"checkpoint {path} cannot be read ({reason}). Delete it and resume from the one before."
+            f"checkpoint {path} cannot be read ({error.strerror or error}); "
+            "expected a file of a run's checkpoints."
+        ) from None
+    except ValueError as error:
+        raise UserError(
+            f"checkpoint {path} cannot be read ({error}). Delete it and resume from the one before."
         ) from None
 
 

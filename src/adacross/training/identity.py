@@ -28,10 +28,30 @@ class Identity:
     data: str
 
     @classmethod
-    def of(cls, folder: Path, config: PretrainConfig, collection: Collection) -> "Identity":
-        """Return the identity of the run in `folder`, or a new one if there is none yet."""
+    def of(
+        cls,
+        folder: Path,
+        config: PretrainConfig,
+        collection: Collection,
+        checkpoint: Mapping[str, Any] | None = None,
+    ) -> "Identity":
+        """Return the identity of the run in `folder`, or a new one if there is none yet.
+
+        Args:
+            folder: of the run.
+            config: its options.
+            collection: what it trains on.
+            checkpoint: the one to continue from. It names the run where `environment.json` is lost.
+        """
         path = folder / "environment.json"
-        kept = read_json(path, "a run's environment") if path.is_file() else None
+        try:
+            kept = read_json(path, "a run's environment")
+        except UserError:
+            kept = None
+        if not isinstance(kept, dict):
+            kept = (checkpoint or {}).get("identity")
+            if kept:
+                console.print(f"{path} is lost; the checkpoint says which run this is.", style="yellow")
         run = kept.get("run") if isinstance(kept, dict) else None
         return cls(run if isinstance(run, str) else secrets.token_hex(8), config, collection.digest())
 

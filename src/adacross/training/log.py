@@ -51,7 +51,8 @@ def _record(line: str) -> dict[str, Any] | None:
         return None
     if not isinstance(record, dict) or not isinstance(record.get("kind"), str):
         return None
-    numbers = type(record.get("step")) is int and isinstance(record.get("seconds", 0.0), (int, float))
+    step, seconds = record.get("step"), record.get("seconds", 0.0)
+    numbers = type(step) is int and isinstance(seconds, (int, float)) and 0 <= seconds < 1e12
     return record if numbers else None
 
 
@@ -59,12 +60,12 @@ def _check_steps(records: list[dict[str, Any]], step: int, path: Path) -> None:
     """Refuse a log that lacks steps before `step`; one that begins later is the user's choice.
 
     Raises:
-        UserError: a step is missing or there twice.
+        UserError: a step is missing, there twice, or out of order.
     """
     steps = [record["step"] for record in records if record["kind"] == "step"]
-    first = steps[0] if steps else step + 1
+    first = min(steps, default=step + 1)
     if steps != list(range(first, step + 1)):
-        raise UserError(f"{path} does not hold every step from {first} to {step} once. {_ADVICE}")
+        raise UserError(f"{path} does not hold every step from {first} to {step} once, in order. {_ADVICE}")
     if first > 1:
         console.print(f"{path.name} has no steps before {min(first, step + 1)}.")
 

@@ -158,7 +158,7 @@ def _pretrain(config: PretrainConfig, group: Group, held: ExitStack) -> Path:
     if group.first:
         held.enter_context(locked(run, "pretrain", inside=True))
         state = _starting_state(config, run)  # may clear the run folder: after everything that can be refused
-        training.identity = Identity.of(run, config, loader.collection)
+        training.identity = Identity.of(run, config, loader.collection, state)
         if state is not None:
             training.identity.check(state)
             training.restore(state)
