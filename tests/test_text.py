@@ -13,7 +13,7 @@ from adacross.cli import main
 from adacross.console import Table, console, plain, progress_bar, results, words
 from adacross.data.collection import Collection
 from adacross.data.contact_sheet import fitted
-from adacross.errors import listed, shortened
+from adacross.errors import listed, one_line, shortened
 
 OFF = "OFF\n4 2 0\n0 0 0\n1 0 0\n0 1 0\n1 1 0\n3 0 1 2\n3 1 2 3\n"
 HOSTILE = ["bolt [old]", "bolt [new]", "x [", "[link=evil]y", ":smile:", "[bold red]z[", "@click", "*_`~"]
@@ -186,3 +186,9 @@ def test_long_names_are_shortened():
     assert fitted("abc", 13, 120) == "abc"
     assert fitted("abcdefgh" * 9, 13, 120).startswith("abcdefgh")
     assert fitted("abcdefgh" * 9, 13, 120, end=True).endswith("abcdefgh")
+
+
+def test_an_error_is_one_line_even_if_it_says_nothing():
+    assert one_line(ValueError()) == one_line(ValueError("\n")) == "ValueError"
+    assert one_line(ValueError("\ntwo\nlines.\n")) == "two lines"
+    assert len(one_line(ValueError("x" * 1000), 50)) == 50

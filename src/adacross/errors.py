@@ -35,6 +35,11 @@ def one_of(kind: str, given: str, valid: Iterable[str]) -> str:
     raise UserError(f"unknown {kind} {shortened(given)!r}.{hint} Valid: {listed(names)}.")
 
 
+def one_line(error: BaseException, longest: int = 300) -> str:
+    """Return an error's message as the start of one line, or the name of its type if it says nothing."""
+    return " ".join(str(error).split())[:longest].rstrip(".") or type(error).__name__
+
+
 def shortened(name: str, longest: int = _LONG) -> str:
     """Return a name, without its middle if it is longer than `longest` characters."""
     tail = (longest - 1) // 2

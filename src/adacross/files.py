@@ -19,7 +19,7 @@ from pathlib import Path
 from types import UnionType
 from typing import Any, get_args, get_origin
 
-from adacross.errors import UserError
+from adacross.errors import UserError, one_line
 
 LARGEST = 2**31  # bytes of a file that is read as a whole; a larger one is a mistake, or meant badly
 LARGEST_JSON = 2**27  # its values take up to twenty times as much memory
@@ -419,7 +419,7 @@ def _parsed(path: Path, what: str, language: str, most: int, parse: Callable[[st
     except FileNotFoundError:
         raise UserError(f"{path} does not exist; expected {what}.") from None
     except (ValueError, OverflowError, RecursionError, MemoryError) as error:
-        reason = " ".join(str(error).split())[:300] or type(error).__name__
+        reason = one_line(error)
         raise UserError(f"{path} is not valid {language} ({reason}); expected {what}.") from None
     except OSError as error:
         raise UserError(f"cannot read {path}: {error.strerror or error}; expected {what}.") from None

@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from adacross.errors import UserError
+from adacross.errors import UserError, one_line
 from adacross.files import file_size
 from adacross.pickled import Machine, Name, RefusedError, exactly
 
@@ -68,7 +68,7 @@ def read_pickled_table(path: Path) -> dict[str, Any]:
     except OSError as error:
         raise UserError(f"cannot read {path}: {error.strerror or error}.") from None
     except (ValueError, IndexError, KeyError, TypeError, OverflowError, MemoryError) as error:
-        what = " ".join(str(error).split())[:120] or type(error).__name__
+        what = one_line(error, 120)
         raise UserError(f"{path} is damaged, or no pickle ({what}). Download it again.") from None
     if not isinstance(table, dict):
         raise UserError(f"{path} holds a pickled {type(table).__name__}; expected a dictionary.")

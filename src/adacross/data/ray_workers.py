@@ -19,7 +19,7 @@ from typing import Any
 from adacross import __version__
 from adacross.console import console
 from adacross.data.workers import Answers, Died, Request, Worker, most_memory, share_of, tried_twice
-from adacross.errors import UserError, install
+from adacross.errors import UserError, install, one_line
 
 TRIES = 5  # a request that loses its machine so often is given up: it may be what takes them down
 AHEAD = 2  # requests sent out for each core, so that none waits for the next
@@ -76,7 +76,7 @@ def each(
         except ray.exceptions.RayTaskError as error:
             raise UserError(_unfit(error.cause)) from None
         except ray.exceptions.RayError as error:
-            raise UserError(f"the Ray cluster failed: {_first_line(error)}.") from error
+            raise UserError(f"the Ray cluster failed: {one_line(error)}.") from error
 
 
 def _exchange(
@@ -104,7 +104,7 @@ def _exchange(
                     if tries < TRIES:
                         running[send(request)] = number, request, tries + 1
                         continue
-                    answer = Died(f"its machine or process was lost {tries} times ({_first_line(error)})")
+                    answer = Died(f"its machine or process was lost {tries} times ({one_line(error)})")
                 yield number, answer
     finally:
         for reference in running:
@@ -137,7 +137,7 @@ def _connected(ray: Any, address: str | None, workers: int | None) -> Iterator[N
             ray.init(place, **quiet)
     except (OSError, RuntimeError, ValueError, ImportError) as error:
         raise UserError(
-            f"cannot join the Ray cluster {place} ({_first_line(error)}). "
+            f"cannot join the Ray cluster {place} ({one_line(error)}). "
             "Start one with `ray start --head`, and give its address, host:port."
         ) from error
     nodes = sum(node["Alive"] for node in ray.nodes())
@@ -217,10 +217,6 @@ def _unfit(error: BaseException) -> str:
         f"a machine of the Ray cluster cannot work: {str(error) or type(error).__name__}. "
         "All of them need the same adacross (and the packages of its constraints.txt) and the same folders."
     )
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0][:300].rstrip(".")
 
 
 def _import_ray() -> Any:

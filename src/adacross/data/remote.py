@@ -23,7 +23,7 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
 
 from adacross.console import console, progress_bar
-from adacross.errors import UserError, install
+from adacross.errors import UserError, install, one_line
 from adacross.files import whole_file
 
 CACHE = "ADACROSS_CACHE"  # the variable that names the cache folder
@@ -256,14 +256,14 @@ def _explained(url: str) -> Iterator[None]:
             hint = f"Install it with: pip install '{package}'"
         raise UserError(f"{url}: {protocol}:// needs a package that is not installed. {hint}") from None
     except FileNotFoundError as error:
-        raise UserError(f"{url} does not exist ({_line(error)}).") from None
+        raise UserError(f"{url} does not exist ({one_line(error)}).") from None
     except PermissionError as error:
-        raise UserError(f"{url}: no permission ({_line(error)}). {_credentials(protocol)}") from None
+        raise UserError(f"{url}: no permission ({one_line(error)}). {_credentials(protocol)}") from None
     except Exception as error:
         if isinstance(error, OSError) and error.errno in _FULL:
             raise  # this machine's trouble, which `whole_file` explains
         # Every protocol's library has errors of its own, and none of them is imported here.
-        raise UserError(f"cannot read {url}: {_line(error)}. {_credentials(protocol)}") from error
+        raise UserError(f"cannot read {url}: {one_line(error)}. {_credentials(protocol)}") from error
 
 
 def _credentials(protocol: str) -> str:
@@ -273,10 +273,6 @@ def _credentials(protocol: str) -> str:
         "Check the address, the network and the credentials (AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or "
         "AWS_PROFILE; AWS_ENDPOINT_URL for storage that is not Amazon's; FSSPEC_S3_ANON=true if public)."
     )
-
-
-def _line(error: BaseException) -> str:
-    return " ".join(str(error).split())[:300].rstrip(".") or type(error).__name__
 
 
 def _digest(values: Any) -> str:

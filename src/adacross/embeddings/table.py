@@ -12,7 +12,7 @@ from jaxtyping import Float32
 
 from adacross.data.columns import mapped
 from adacross.data.parquet_pages import check_pages
-from adacross.errors import UserError
+from adacross.errors import UserError, one_line
 from adacross.files import file_size, whole_file
 
 LEAST_BYTES, MOST_RATIO = 2**26, 32  # that rows may take in memory: so many, and so many times the file's
@@ -78,7 +78,7 @@ def read_embeddings(path: str | Path) -> Embeddings:
             f"{path} does not exist; expected embeddings. Make them: adacross embed ENCODER DATA {path}"
         ) from None
     except (pa.ArrowException, OSError, ValueError, LookupError, MemoryError) as error:
-        reason = str(error).strip().splitlines()[0][:200] if str(error).strip() else type(error).__name__
+        reason = one_line(error)
         raise UserError(f"{path} holds no embeddings ({reason}). Make it again: adacross embed.") from error
     if len(set(ids)) < len(ids) or not np.isfinite(features).all():
         what = "NaN or infinite numbers" if len(set(ids)) == len(ids) else "an id twice"

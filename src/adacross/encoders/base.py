@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from adacross.encoders.inputs import MIN_POINTS, Inputs, check_shape
 from adacross.encoders.pretrained import CONFIG_FILE, WEIGHTS_FILE, find_pretrained
 from adacross.encoders.weights_file import read_tensors
-from adacross.errors import UserError
+from adacross.errors import UserError, one_line
 from adacross.files import read_json, whole_file, whole_folder
 from adacross.hub import check_hub_id, upload
 
@@ -248,7 +248,7 @@ def _made(make: Callable[[], N], source: str, what: str) -> N:
         TypeError,
         ValueError,
     ) as error:
-        reason = " ".join(str(error).split())[:200] or type(error).__name__
+        reason = one_line(error, 200)
         raise UserError(f"{source} does not fit {what}: {reason}.") from None
 
 

@@ -13,7 +13,7 @@ from jaxtyping import Float, Int64
 from rich.progress import Progress
 from torch import Generator, Tensor, nn
 
-from adacross.errors import UserError
+from adacross.errors import UserError, one_line
 from adacross.ops.device import find_device
 from adacross.training.checkpoint import load_checkpoint, save_state
 from adacross.training.interrupt import stop_request
@@ -201,5 +201,5 @@ def _restore(
         optimizer.load_state_dict(state["optimizer"])
         return int(state["step"]), [float(loss) for loss in state["losses"]]
     except (AttributeError, IndexError, KeyError, RuntimeError, TypeError, ValueError) as error:
-        reason = " ".join(str(error).split())[:200]
+        reason = one_line(error, 200)
         raise UserError(f"{checkpoint} does not fit ({reason}). Delete it to train anew.") from error

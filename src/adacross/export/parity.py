@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float, Float32
 
 from adacross.encoders import Encoder
-from adacross.errors import UserError
+from adacross.errors import UserError, one_line
 
 # Of the features' norm. Rounding alone gives 1e-7. Where two points are equally far to rounding, the two
 # programs may choose differently among them, which moves some numbers of one point by some thousandths. A
@@ -65,7 +65,7 @@ def compare(
         session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
         differences = [_difference(session, encoder, made_up_clouds(*size), point_features) for size in sizes]
     except errors as error:
-        reason = " ".join(str(error).split())[:300]
+        reason = one_line(error)
         raise UserError(
             f"onnxruntime {onnxruntime.__version__} cannot run the exported {encoder.kind} ({reason}); "
             "nothing was written. Try the versions in constraints.txt."

@@ -21,7 +21,7 @@ from adacross.console import Table, console
 from adacross.data.remote import local_target
 from adacross.encoders import Encoder
 from adacross.encoders.inputs import MIN_POINTS
-from adacross.errors import UserError, check_ending, install
+from adacross.errors import UserError, check_ending, install, one_line
 from adacross.evaluation.sources import find_encoders
 from adacross.export.parity import Difference, compare, sizes_to_compare
 from adacross.files import check_free, whole_file
@@ -182,7 +182,7 @@ def _write(network: nn.Module, path: Path, least: int, about: dict[str, str]) ->
                 verbose=False,
             )
     except (torch.onnx.errors.OnnxExporterError, ImportError) as error:  # or an old onnxscript
-        reason = str(error.__cause__ or error).strip().splitlines()[0][:300]
+        reason = one_line(error.__cause__ or error)
         raise UserError(
             f"torch {torch.__version__} cannot export this encoder ({reason}). "
             "Try the versions in constraints.txt."

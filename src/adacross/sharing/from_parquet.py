@@ -13,7 +13,7 @@ from adacross.data.collection import DESCRIPTION, CollectionInfo
 from adacross.data.columns import arrow_schema, check_table, features, mapped, to_bytes
 from adacross.data.parquet_pages import check_pages
 from adacross.data.partial import shard_name, write_datasets_files
-from adacross.errors import UserError
+from adacross.errors import UserError, one_line
 from adacross.files import file_size
 from adacross.sharing.layout import INDEX, SHARDS, Piece, Shards, content_digest, shared_schema
 
@@ -107,7 +107,7 @@ def _read(shared: Path, info: CollectionInfo, piece: Piece) -> pa.Table:
     except FileNotFoundError:
         raise UserError(f"{path} does not exist; {SHARDS} lists it. {_AGAIN}") from None
     except (pa.ArrowException, OSError, LookupError, MemoryError, OverflowError, ValueError) as error:
-        reason = " ".join(str(error).split())[:300] or type(error).__name__
+        reason = one_line(error)
         raise UserError(f"{path} is damaged (row group {piece.row_group}: {reason}). {_AGAIN}") from error
     return table
 

@@ -15,7 +15,7 @@ from accelerate import Accelerator
 from torch import Tensor, distributed, nn
 
 from adacross.console import console, results
-from adacross.errors import UserError
+from adacross.errors import UserError, one_line
 from adacross.ops.device import find_device
 from adacross.ops.processes import Share, shared_batch
 
@@ -167,7 +167,7 @@ class Group:
             if isinstance(error, RuntimeError) and _is_of_the_line(error):
                 raise UserError(
                     f"process {self.process} lost contact with another one, which ended or cannot be reached "
-                    f"({str(error).splitlines()[0]}). Continue with the same command and --resume auto."
+                    f"({one_line(error)}). Continue with the same command and --resume auto."
                 ) from error
             raise
 

@@ -11,7 +11,7 @@ from rich.progress import Progress, TaskID
 
 from adacross.console import console, progress_bar
 from adacross.data.batch import RawBatch
-from adacross.errors import UserError
+from adacross.errors import UserError, one_line
 from adacross.losses.weighting import Weighting
 from adacross.methods import Method
 from adacross.training.checkpoint import checkpoints, save_checkpoint
@@ -80,7 +80,7 @@ class Training:
                 self.best.best = state["best"]
             self.step = int(state["step"])
         except (AttributeError, IndexError, KeyError, RuntimeError, TypeError, ValueError) as error:
-            reason = " ".join(str(error).split())[:200]
+            reason = one_line(error, 200)
             raise UserError(
                 f"the checkpoint does not fit the run ({type(error).__name__}: {reason}). Resume from "
                 "another one, or start again with --overwrite."
@@ -135,7 +135,7 @@ class Training:
             if self.group.first:
                 keep_step(self.run, self.method, self.loader, self.config, error)
             self.group.wait()
-            raise explained(self.run, error) from error
+            raise explained(self.run, error, self.config) from error
         finally:
             if log is not None:
                 log.close()

@@ -15,6 +15,7 @@ import math
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, is_dataclass
+from inspect import signature
 from pathlib import Path
 from typing import Any, Literal
 
@@ -25,7 +26,7 @@ from adacross.data.batch import RawBatch
 from adacross.encoders.base import filled
 from adacross.errors import UserError
 from adacross.files import read_json, whole_folder, write_json
-from adacross.methods import Method
+from adacross.methods import METHODS, Method
 from adacross.ops.device import find_device
 from adacross.training.checkpoint import checkpoints, load_checkpoint, save_state
 from adacross.training.config import PretrainConfig
@@ -149,13 +150,18 @@ def keep_step(
         raise UserError(f"{error} The step could not be kept: {trouble}") from error
 
 
-def explained(run: Path, error: NotFiniteError) -> UserError:
+def explained(run: Path, error: NotFiniteError, config: PretrainConfig) -> UserError:
     """The error with what is kept, and what to do."""
     kept = checkpoints(run)
+    cures = ["Lower learning_rate"]
+    if "temperature" in signature(METHODS[config.method]).parameters:
+        cures.append("raise temperature")
+    if config.precision == "bf16":
+        cures.append("use precision float32")
     return UserError(
         f"{error} The step is kept in {_folder(run, error.step)}; docs/reliability.md says how to repeat it. "
-        f"{kept[-1].name if kept else 'No checkpoint'} is from before it. Lower learning_rate, raise "
-        "temperature or use precision float32, and start again."
+        f"{kept[-1].name if kept else 'No checkpoint'} is from before it. {' or '.join(cures)}, and "
+        "start again."
     )
 
 

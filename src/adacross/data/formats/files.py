@@ -10,6 +10,7 @@ from adacross.data.formats.mesh_files import UP, read_mesh, read_ply
 from adacross.data.formats.point_text import read_rows
 from adacross.data.shape import Cloud, Mesh
 from adacross.data.source import BrokenShapeError, Item, Loaded
+from adacross.errors import one_line
 from adacross.files import file_size
 
 _SEPARATORS = {".csv": ",", ".pts": None, ".txt": None, ".xyz": None}  # of clouds in text, a point a line
@@ -71,7 +72,7 @@ def _numbers(path: Path) -> Float32[np.ndarray, "N 3"]:
     try:
         stored = np.load(path, mmap_mode="r", allow_pickle=False)
     except (ValueError, EOFError, TypeError, SyntaxError, TokenError, MemoryError, OverflowError) as error:
-        reason = (str(error) or type(error).__name__).splitlines()[0][:200]
+        reason = one_line(error)
         raise BrokenShapeError(f"not a readable NumPy file ({reason})") from error
     if not isinstance(stored, np.ndarray) or stored.ndim != 2 or stored.dtype.kind not in "fiu":
         raise BrokenShapeError("expected an array (N, 3) of numbers in the NumPy file")

@@ -7,6 +7,7 @@ from jaxtyping import Float, Int64, UInt8
 
 from adacross.data.pictures import FORMATS, LARGEST_SIDE, READER_ERRORS
 from adacross.data.source import BrokenShapeError
+from adacross.errors import one_line
 
 _TEXTURES = (*FORMATS, "GIF", "TGA", "TIFF", None)  # None: made by trimesh itself
 # What trimesh paints a file that names no material, as a colour and as a texture: stands for no colour.
@@ -61,7 +62,7 @@ def _decoded(image: Any) -> Any:
             raise ValueError(f"{image.width} x {image.height} pixels")
         return image.convert("RGB")
     except READER_ERRORS as error:
-        reason = " ".join(str(error).split())[:120] or type(error).__name__
+        reason = one_line(error, 120)
         raise BrokenShapeError(f"its texture cannot be read ({reason})") from error
 
 

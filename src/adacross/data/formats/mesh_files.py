@@ -17,6 +17,7 @@ from adacross.data.formats.off import read_off
 from adacross.data.pictures import READER_ERRORS
 from adacross.data.shape import Cloud, Mesh
 from adacross.data.source import Axis, BrokenShapeError
+from adacross.errors import one_line
 from adacross.files import read_bytes
 
 # The axis that points up by the format's rule or, where it has none, by habit.
@@ -120,7 +121,7 @@ def _reasons(path: Path) -> Iterator[None]:
     except BrokenShapeError:
         raise
     except _PARSER_ERRORS as error:
-        text = " ".join(str(error).split())[:200] or type(error).__name__
+        text = one_line(error, 200)
         raise BrokenShapeError(f"not a readable {path.suffix[1:].upper()} file ({text})") from error
 
 
