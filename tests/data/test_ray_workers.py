@@ -10,14 +10,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
 import ray
 import trimesh
 from ray.cluster_utils import Cluster
 from waiting import HANGS, wait_until
 
-from adacross.cli import main
 from adacross.data import partial as partial_module
 from adacross.data import prepare as prepare_module
 from adacross.data import ray_workers
@@ -36,10 +34,6 @@ pytestmark = pytest.mark.slow
 
 def number(answer: bytes | Died) -> int | str:
     return answer.reason if isinstance(answer, Died) else int(answer.split()[0])
-
-
-def children() -> set[psutil.Process]:
-    return set(psutil.Process().children(recursive=True))
 
 
 @pytest.fixture(scope="module")
@@ -104,34 +98,39 @@ def test_no_such_cluster(closed_port: int, tmp_path: Path) -> None:
             prepare("builtin", str(tmp_path / "c"), engine="ray", ray_address=address, count=3, **SMALL)
 
 
-def test_this_machine_alone(
-    meshes: Path, by_processes: Path, tmp_path: Path, small_shards: None, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    assert not ray.is_initialized()
-    before = children()
+ALONE = """
+import json, os, sys
+import psutil, ray
+from adacross.cli import main
+from adacross.data import partial, prepare
+partial.SHARD = prepare.SHARD = 4
+listening, shutdown, before = set(), ray.shutdown, dict(os.environ)
+def note_and_shut_down():
+    for process in [psutil.Process(), *psutil.Process().children(recursive=True)]:
+        found = (one for one in process.net_connections("inet") if one.status == psutil.CONN_LISTEN)
+        listening.update((process.name().partition(":")[0], one.laddr.ip) for one in found)
+    shutdown()
+ray.shutdown = note_and_shut_down
+code = main(sys.argv[1:])
+left = psutil.wait_procs(psutil.Process().children(recursive=True), timeout=300)[1]
+changed = [name for name in before.keys() | os.environ.keys() if before.get(name) != os.environ.get(name)]
+print(json.dumps([code, sorted(listening), ray.is_initialized(), len(left), changed]))
+"""
+
+
+def test_this_machine_alone(meshes: Path, by_processes: Path, tmp_path: Path) -> None:
+    """In a process of its own: Ray cannot join a cluster in one in which it listened at loopback."""
     options = [f"--{name}={value}" for name, value in SMALL.items()]
-    collection = str(tmp_path / "c")
-    shutdown, listening = ray.shutdown, set[tuple[str, str]]()
-
-    def noted() -> None:
-        """What listens where, while Ray and its workers are still there."""
-        every = [psutil.Process(), *psutil.Process().children(recursive=True)]
-        for process in every:
-            found = (one for one in process.net_connections("inet") if one.status == psutil.CONN_LISTEN)
-            listening.update((process.name().partition(":")[0], one.laddr.ip) for one in found)
-        shutdown()
-
-    monkeypatch.setattr(ray, "shutdown", noted)
-    before = dict(os.environ)
-    assert main(["prepare", str(meshes), collection, "--engine", "ray", "--workers", "1", *options]) == 0
+    command = ["prepare", str(meshes), str(tmp_path / "c"), "--engine", "ray", "--workers", "1", *options]
+    program = [sys.executable, "-c", ALONE, *command]
+    done = subprocess.run(program, capture_output=True, text=True, check=False, timeout=HANGS)
+    assert done.returncode == 0, done.stderr
+    code, listening, initialized, left, changed = json.loads(done.stdout.splitlines()[-1])
+    assert (code, initialized, left) == (0, False, 0), done.stderr
     assert {address.removeprefix("::ffff:") for _, address in listening} == {"127.0.0.1"}
     assert {name for name, _ in listening} >= {"gcs_server", "raylet", "ray"}
-    assert {name for name in os.environ if "CLUSTER" in name} == {
-        name for name in before if "CLUSTER" in name
-    }
+    assert not [name for name in changed if "CLUSTER" in name]
     assert content(tmp_path / "c") == content(by_processes)
-    assert not ray.is_initialized()
-    assert not psutil.wait_procs(children() - before, timeout=HANGS)[1]
 
 
 def test_crashes_and_hangs_name_their_request(cluster: Cluster) -> None:

@@ -56,7 +56,7 @@ def each(
     """
     ray = _import_ray()
     memory = most_memory()
-    with _connected(ray, address, workers):
+    with _connected(ray, address, workers) as stays:
         task = ray.remote(num_cpus=1, max_retries=0)(_answer)
 
         def send(request: Request, alone: bool = False) -> Any:
@@ -66,10 +66,10 @@ def each(
             return workers or AHEAD * max(1, int(ray.cluster_resources().get("CPU", 1)))
 
         def together(todo: Iterable[tuple[int, Request]]) -> Answers:
-            return _exchange(ray, send, iter(todo), room)
+            return _exchange(ray, send, iter(todo), room, stays)
 
         def alone(todo: Iterable[tuple[int, Request]]) -> Answers:
-            return _exchange(ray, partial(send, alone=True), iter(todo), lambda: 1)
+            return _exchange(ray, partial(send, alone=True), iter(todo), lambda: 1, stays)
 
         try:
             yield from tried_twice(requests, together, alone)
@@ -80,9 +80,17 @@ def each(
 
 
 def _exchange(
-    ray: Any, send: Callable[[Request], Any], todo: Iterator[tuple[int, Request]], room: Callable[[], int]
+    ray: Any,
+    send: Callable[[Request], Any],
+    todo: Iterator[tuple[int, Request]],
+    room: Callable[[], int],
+    cancel: bool,
 ) -> Answers:
-    """Keep as many requests under way as there is room for, and send the lost ones again."""
+    """Keep as many requests under way as there is room for, and send the lost ones again.
+
+    `cancel` takes back what is under way at the end. Closing the connection does so, too, without the risk
+    that Ray aborts the process because a canceled request is answered after all.
+    """
     names = ("WorkerCrashedError", "NodeDiedError", "OutOfMemoryError", "ObjectLostError")
     lost = tuple(getattr(ray.exceptions, name) for name in names)
     running: dict[Any, tuple[int, Request, int]] = {}
@@ -107,20 +115,22 @@ def _exchange(
                     answer = Died(f"its machine or process was lost {tries} times ({one_line(error)})")
                 yield number, answer
     finally:
-        for reference in running:
+        for reference in running if cancel else ():
             with suppress(ray.exceptions.RayError):
                 ray.cancel(reference, force=True)
 
 
 @contextmanager
-def _connected(ray: Any, address: str | None, workers: int | None) -> Iterator[None]:
+def _connected(ray: Any, address: str | None, workers: int | None) -> Iterator[bool]:
     """Be part of a cluster, of the one that the caller's program has joined already, or of a new one.
+
+    Yields whether the connection stays open afterwards, because it is the caller's.
 
     Raises:
         UserError: no such cluster.
     """
     if ray.is_initialized():
-        yield
+        yield True
         return
     place = address or os.environ.get("RAY_ADDRESS") or "local"
     quiet = {"log_to_driver": False, "logging_level": "ERROR"}
@@ -143,7 +153,7 @@ def _connected(ray: Any, address: str | None, workers: int | None) -> Iterator[N
     nodes = sum(node["Alive"] for node in ray.nodes())
     console.print(f"Ray: {nodes} machines, {ray.cluster_resources().get('CPU', 0):g} cores")
     try:
-        yield
+        yield False
     finally:
         ray.shutdown()
 
