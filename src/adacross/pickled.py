@@ -19,6 +19,7 @@ _LITERALS = {
     "BINBYTES", "SHORT_BINBYTES", "BINBYTES8", "BYTEARRAY8",
 }  # fmt: skip
 _CONSTANTS: dict[str, Any] = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False, "EMPTY_TUPLE": ()}
+_KEYS = {str, bytes, int, float, bool, type(None)}  # a nested tuple's hash could exhaust the stack
 _TUPLES = {"TUPLE1": 1, "TUPLE2": 2, "TUPLE3": 3}
 
 
@@ -187,6 +188,6 @@ class Machine:
 
     def _fill(self, table: dict[Any, Any], values: list[Any]) -> None:
         for key, value in zip(values[::2], values[1::2], strict=True):
-            if type(key) not in (str, bytes, int):  # a nested tuple's hash could exhaust the stack
+            if type(key) not in _KEYS:
                 raise TypeError(f"a {type(key).__name__} as a key")
             table[key] = self.finished(value)

@@ -184,6 +184,16 @@ def test_nothing_readable_ends_in_the_reasons(toy_run: Path, tmp_path: Path):
     assert not (tmp_path / "a.parquet.partial").exists()
 
 
+def test_a_block_of_broken_files_costs_only_itself(
+    meshes: Path, toy_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(command, "BLOCK", 1)
+    out = tmp_path / "parts.parquet"
+    done = adacross.embed(str(toy_run), str(meshes), str(out), up="z", workers=1)
+    assert (done.count, [entry["name"] for entry in done.skipped]) == (3, ["ball/broken.stl"])
+    assert read_embeddings(out).ids == ["ball/c.stl", "box/a.stl", "box/b.stl"]
+
+
 def test_an_encoder_of_another_axis_is_refused(toy_run: Path, tmp_path: Path):
     folder = tmp_path / "encoder"
     adacross.load_encoder(toy_run / "encoder").save_pretrained(folder)

@@ -1,9 +1,11 @@
 """Encoders, runs, checkpoints and embeddings: whole ones are read, larger promises are not."""
 
 import os
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import seed_runs
@@ -62,6 +64,38 @@ def test_torch_files_of_both_forms_are_read_as_torch_reads_them(archive: bool, t
     path = tmp_path / "x.pth"
     torch.save(state, path, _use_new_zipfile_serialization=archive)
     assert_same(load_plain(path), torch.load(path, weights_only=True))
+
+
+@pytest.mark.parametrize("archive", [True, False])
+def test_released_checkpoints_keep_more_than_tensors(archive: bool, tmp_path: Path) -> None:
+    state = {
+        "base_model": {"weight": torch.ones(2, 3)},
+        "metrics": {"acc": np.float64(0.9), "epoch": np.int64(3)},
+        "milestones": Counter([10, 20]),
+        "device": torch.device("cpu"),
+        "frozen": {"a", "b"},
+        "random": b"\x00\xff",
+        "by": {None: 1, 0.5: 2, True: 3},
+    }
+    torch.save(state, tmp_path / "x.pth", _use_new_zipfile_serialization=archive)
+    found = load_plain(tmp_path / "x.pth")
+    assert found["base_model"]["weight"].equal(torch.ones(2, 3))
+    assert {name for name, value in found["metrics"].items() if value is None} == {"acc", "epoch"}
+    assert found["by"] == state["by"]
+
+
+@pytest.mark.parametrize("archive", [True, False])
+def test_views_of_the_same_numbers(archive: bool, tmp_path: Path) -> None:
+    numbers = torch.arange(3e5).reshape(500, 600)
+    state = {
+        "a": numbers,
+        "b": numbers.t(),
+        "c": numbers[1:],
+        "d": numbers[:1].expand(500, 600),
+        "e": numbers,
+    }
+    torch.save(state, tmp_path / "x.pth", _use_new_zipfile_serialization=archive)
+    assert_same(load_plain(tmp_path / "x.pth"), state)
 
 
 def test_pages_of_more_values_than_the_footer_says(tmp_path: Path) -> None:

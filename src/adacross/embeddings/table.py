@@ -105,14 +105,15 @@ def _read(path: Path) -> pa.Table:
             raise ValueError(f"its column {strange[0]} is no text")
         if file.metadata.num_rows * (4 * kind.list_size + 4 * len(_TEXTS)) > most:
             raise ValueError(f"it promises more than its {size:,} bytes can hold")
-        groups = range(file.num_row_groups)
+        # A group without rows may have no page at all.
+        groups = [g for g in range(file.num_row_groups) if file.metadata.row_group(g).num_rows]
         columns = [
             file.metadata.row_group(g).column(c) for g in groups for c in range(file.metadata.num_columns)
         ]
         if packed := {column.compression for column in columns} - {"SNAPPY", "UNCOMPRESSED"}:
             raise ValueError(f"it is compressed by {min(packed)}, which adacross embed does not use")
         check_pages(content, file.metadata, groups, file.metadata.num_rows * kind.list_size, most)
-        return file.read(columns=[*_TEXTS, "features"])
+        return file.read_row_groups(groups, columns=[*_TEXTS, "features"])
 
 
 def _is_text(kind: pa.DataType) -> bool:

@@ -21,11 +21,18 @@ from adacross.files import file_size
 from adacross.pickled import Machine, Name, RefusedError, exactly
 
 MOST_STEPS = 5_000_000  # of the machine; a tensor takes about 25
+_SHARED = 2**26  # bytes that views of the same numbers may have, however small the file
 _DTYPES = {  # by the name of their storage
     "Float": torch.float32, "Double": torch.float64, "Half": torch.float16, "BFloat16": torch.bfloat16,
     "Byte": torch.uint8, "Char": torch.int8, "Short": torch.int16, "Int": torch.int32, "Long": torch.int64,
     "Bool": torch.bool,
 }  # fmt: skip
+_BESIDE = (  # what makes the values that training programs keep beside the weights
+    *(f"{module}.{kind}" for module in ("builtins", "__builtin__")
+      for kind in ("set", "bytearray", "complex")),
+    *(f"numpy.{core}.multiarray.scalar" for core in ("core", "_core")),
+    "numpy.dtype", "_codecs.encode", "collections.Counter", "torch.device",
+)  # fmt: skip
 _MAGIC, _PROTOCOL = 0x1950A86A20F9469CFC6C, 1001  # what a file of the old form begins with
 # What the readers below raise on files that are not what they expect.
 _READER_ERRORS = (
@@ -50,10 +57,10 @@ class _Storage(NamedTuple):
 
 
 def load_plain(path: Path) -> Any:
-    """The tensors and plain values of a file, on the CPU; code in it is refused, not run.
+    """Read the tensors and plain values of a file onto the CPU; code in it is refused, not run.
 
-    No tensor has more numbers than the file stores for it, and all of them together at most twice as many as
-    the file has: one storage may be listed under two names.
+    Sets, bytes, devices and numpy's numbers, which nothing here needs, become None. Tensors may be views of
+    the same numbers: together they have at most twice the file's bytes, or 64 MiB.
 
     Raises:
         OSError: no such file, or none that can be read.
@@ -90,6 +97,7 @@ class _TensorMachine(Machine):
         "torch._utils._rebuild_meta_tensor_no_storage": "nowhere",
         **{f"torch.{kind}Storage": kind for kind in _DTYPES},
         **{f"torch.cuda.{kind}Storage": kind for kind in _DTYPES},
+        **dict.fromkeys(_BESIDE, "beside"),
         **{f"torch.{dtype}".replace("torch.torch", "torch"): "dtype" for dtype in _DTYPES.values()},
     }
     literals: ClassVar = Machine.literals | {"BINFLOAT"}
@@ -111,13 +119,16 @@ class _TensorMachine(Machine):
                 return numbers.as_strided(sides, strides, offset)
             case Name("parameter"), (Tensor() as tensor, *_):
                 return tensor
+            case Name("beside"), _:
+                return None
             case Name("nowhere"), _:
                 return torch.empty(1, device="meta")
         raise TypeError("a call of another form than torch's")
 
     def build(self, made: Any, state: Any) -> None:
-        """Pass over the attributes of a state dict: they say which versions of modules wrote it."""
-        exactly(dict, made)
+        """Pass over a state dict's attributes, the versions of modules, and a number's byte order."""
+        if made is not None:
+            exactly(dict, made)
 
     def persistent(self, reference: Any) -> Any:
         """Return a storage: ("storage", type, key, location, count), in the old form a None, too."""
@@ -211,10 +222,10 @@ def _check_tensors(value: Any, size: int) -> None:
     while waiting:
         name, found = waiting.pop()
         if isinstance(found, Tensor):
-            if found.is_meta or found.nbytes > found.untyped_storage().nbytes():
+            if found.is_meta or found.nbytes > max(found.untyped_storage().nbytes(), _SHARED):
                 raise ValueError(f"has not all numbers of {name}")
             taken += found.nbytes
-            if taken > 2 * size:
+            if taken > max(2 * size, _SHARED):
                 raise ValueError(f"has tensors of more than twice its {size:,} bytes")
         elif isinstance(found, dict | list | tuple) and id(found) not in seen:
             seen.add(id(found))
