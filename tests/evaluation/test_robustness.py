@@ -207,7 +207,7 @@ def test_an_encoder_that_needs_more_points_is_refused_before_anything_is_measure
     ("options", "message"),
     [
         ({"points": 50}, "use 50 points; expected at least 64"),
-        ({"points": 0}, "points is 0; expected at least 1"),
+        ({"points": 0}, "points is 0; expected 1 to"),
         ({"test_shapes": 0}, "test_shapes is 0; expected at least 1"),
         ({"seeds": 0}, "seeds is 0; expected at least 1"),
         ({"folds": 1}, "folds is 1; expected at least 2"),

@@ -13,7 +13,7 @@ from adacross.data.collection import Collection
 from adacross.encoders import Encoder
 from adacross.errors import UserError
 from adacross.evaluation.classification import OURS, PRESETS, Protocol, Task
-from adacross.evaluation.labelled import labelled
+from adacross.evaluation.labelled import check_points, labelled
 from adacross.evaluation.results import Figure, Ledger, Paper, check_output, result_path, save, subject
 from adacross.evaluation.sources import find_encoders, untrained_like, usual_device
 
@@ -234,13 +234,13 @@ def evaluate_fine_tune(
         raise UserError(f"{as_} published no fine-tuned classification; --as knows {', '.join(PRESETS)}.")
     protocol = PRESETS[as_] if as_ else OURS
     schedule = protocol.schedule.changed(epochs, batch_size, learning_rate)
-    if points is not None and points <= 0:
-        raise UserError(f"points is {points}; expected above 0.")
     task = f"fine-tune-as-{as_}" if as_ else "fine-tune"
     found = find_encoders(encoder)
+    collection = Collection.open(data)
+    check_points(points, collection)
     result = measure_fine_tune(
         [item.encoder for item in found],
-        Collection.open(data),
+        collection,
         replace(protocol, schedule=schedule, points=points or protocol.points),
         fractions=fractions or ([1.0] if as_ else [0.01, 0.1, 1.0]),
         seeds=seeds,

@@ -45,3 +45,16 @@ def labelled(
     if len(kept) < 2:
         raise UserError(f"{where} has fewer than 2 classes with {fewest} training shapes each; expected 2.")
     return train[np.isin(labels[train], kept)], test[np.isin(labels[test], kept)]
+
+
+def check_points(points: int | None, collection: Collection) -> None:
+    """Refuse a number of points per cloud that the collection does not store.
+
+    Raises:
+        UserError: fewer than 1, or more than are stored.
+    """
+    stored = collection.info.points
+    if points is not None and not 1 <= points <= stored:
+        raise UserError(
+            f"points is {points}; expected 1 to {stored:,}, which {collection.folder} stores per shape."
+        )

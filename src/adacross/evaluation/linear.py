@@ -8,6 +8,7 @@ import numpy as np
 from adacross.console import Table, progress_bar
 from adacross.data.collection import Collection
 from adacross.encoders import Encoder
+from adacross.evaluation.labelled import check_points
 from adacross.evaluation.probe import PRESETS, Probe
 from adacross.evaluation.results import Figure, Paper, check_output, save
 from adacross.evaluation.sources import find_encoders, untrained_like, usual_device
@@ -112,6 +113,7 @@ def measure_linear(
     Raises:
         UserError: no classes, no test split, too few shapes, points or C that are not above 0.
     """
+    check_points(points, collection)
     preset = PRESETS[as_] if as_ else None
     if preset:
         C = preset.penalty(collection) if C is None else C

@@ -14,6 +14,7 @@ from adacross.errors import UserError, one_of
 from adacross.evaluation.compare.comparison import ComparedRow, Comparison, as_csv, as_markdown
 from adacross.evaluation.compare.significance import FEWEST, holm, independent, paired_test
 from adacross.evaluation.compare.tasks import TASKS, Options, Task
+from adacross.evaluation.labelled import check_points
 from adacross.evaluation.results import Figure, Ledger, check_output, result_path, save, subject
 from adacross.evaluation.sources import find_encoders, untrained_like, usual_device
 from adacross.files import whole_file
@@ -82,10 +83,9 @@ def measure_compare(
         UserError: no entry, no such task or baseline, seeds or points below 1, or data that do not suit.
     """
     one_of("task", task, TASKS)
-    if not entries or seeds < 1 or (points is not None and points < 1):
-        raise UserError(
-            f"{len(entries)} encoders, seeds {seeds}, points {points}; expected at least 1 of each."
-        )
+    check_points(points, collection)
+    if not entries or seeds < 1:
+        raise UserError(f"{len(entries)} encoders, seeds {seeds}; expected at least 1 of each.")
     together = math.lcm(*(len(encoders) for encoders in entries.values()))
     repetitions = -(-seeds // together) * together
     compared = [Entry(name, e, (names or {}).get(name, [name])) for name, e in entries.items()]

@@ -12,6 +12,7 @@ from adacross.errors import UserError, one_of
 from adacross.evaluation.few_shot.episodes import EpisodeSet, Setting, draw_episodes, read_episodes
 from adacross.evaluation.few_shot.learners import FineTuned, Frozen
 from adacross.evaluation.few_shot.protocol import OURS, PRESETS, FewShotProtocol
+from adacross.evaluation.labelled import check_points
 from adacross.evaluation.results import Figure, Ledger, Paper, check_output, result_path, save, subject
 from adacross.evaluation.sources import find_encoders, usual_device
 
@@ -247,10 +248,9 @@ def evaluate_few_shot(
     protocol = PRESETS[as_] if as_ else OURS
     if epochs is not None:
         protocol = protocol.with_epochs(epochs)
-    if points is not None and points < 1:
-        raise UserError(f"points is {points}; expected at least 1.")
     found = find_encoders(encoder)
     collection = Collection.open(data)
+    check_points(points, collection)
     if isinstance(episodes, str):
         given: dict[str, Any] = {"ways": ways, "shots": shots, "queries": queries}
         if beside := [name for name, value in given.items() if value is not None]:

@@ -9,6 +9,7 @@ from adacross.console import progress_bar
 from adacross.data.collection import Collection
 from adacross.encoders import Encoder
 from adacross.errors import UserError
+from adacross.evaluation.labelled import check_points
 from adacross.evaluation.results import Figure, Ledger, check_output, result_path, save, subject
 from adacross.evaluation.retrieval.result import PICTURES, RANKS, Example, RetrievalResult, Search
 from adacross.evaluation.retrieval.searching import Gallery
@@ -60,8 +61,9 @@ def measure_retrieval(
         )
     if len({isinstance(item, CrossModal) for item in trained}) != 1:
         raise UserError(f"{list(names)}: some have an image tower and some have none; expected one kind.")
-    if seeds < 1 or (points is not None and points < 1):
-        raise UserError(f"seeds is {seeds} and points {points}; expected at least 1 of both.")
+    check_points(points, collection)
+    if seeds < 1:
+        raise UserError(f"seeds is {seeds}; expected at least 1.")
     count = min(points or 1024, collection.info.points)
     gallery = Gallery(collection, test, collection.points(test), count, find_device(device))
     repetitions = list(range(max(seeds, len(trained))))

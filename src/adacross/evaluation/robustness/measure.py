@@ -11,7 +11,7 @@ from adacross.console import Table, progress_bar
 from adacross.data.collection import Collection
 from adacross.encoders import Encoder
 from adacross.errors import UserError
-from adacross.evaluation.labelled import labelled
+from adacross.evaluation.labelled import check_points, labelled
 from adacross.evaluation.results import Ledger, check_output, result_path, save, subject
 from adacross.evaluation.robustness.damage import Repetition, clouds_of, fewer_points, plan, try_out
 from adacross.evaluation.robustness.errors import Robustness, summarise
@@ -105,12 +105,12 @@ def measure_robustness(
     """
     numbers = {
         "seeds": (seeds, 1),
-        "points": (points, 1),
         "test_shapes": (test_shapes, 1),
     }
     for name, (value, least) in numbers.items():
         if value is not None and value < least:
             raise UserError(f"{name} is {value}; expected at least {least}.")
+    check_points(points, collection)
     count = min(points or 1024, collection.info.points)
     train, available = labelled(collection, folds)
     test = available[stratified(collection.labels[available], test_shapes or len(available))]

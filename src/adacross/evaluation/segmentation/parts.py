@@ -13,6 +13,7 @@ from adacross.data.collection import Collection
 from adacross.encoders import Encoder
 from adacross.errors import UserError
 from adacross.evaluation.fine_tune import fraction_of
+from adacross.evaluation.labelled import check_points
 from adacross.evaluation.results import Figure, Ledger, Paper, check_output, result_path, save, subject
 from adacross.evaluation.segmentation.part_task import CONVENTIONS, PartTask, part_task
 from adacross.evaluation.segmentation.presets import PART_PRESETS, PARTS, chosen
@@ -260,13 +261,15 @@ def evaluate_part_segmentation(
     check_output(output, overwrite)
     task = f"part-seg-as-{as_}" if as_ else "part-seg"
     found = find_encoders(encoder)
+    collection = Collection.open(data)
+    check_points(points, collection)
     protocol = chosen(
         PART_PRESETS, PARTS, as_, found[0].encoder, epochs=epochs, batch_size=batch_size,
         learning_rate=learning_rate, points=points, neighbors=neighbors,
     )  # fmt: skip
     result = measure_part_segmentation(
         [item.encoder for item in found],
-        Collection.open(data),
+        collection,
         protocol,
         fractions=fractions or ([1.0] if as_ else [0.1, 1.0]),
         seeds=seeds,

@@ -13,6 +13,7 @@ from adacross.console import Table, progress_bar
 from adacross.data.collection import Collection
 from adacross.encoders import Encoder
 from adacross.errors import UserError
+from adacross.evaluation.labelled import check_points
 from adacross.evaluation.results import Figure, Ledger, Paper, check_output, result_path, save, subject
 from adacross.evaluation.segmentation.metrics import mean_of_known, scene_ious
 from adacross.evaluation.segmentation.presets import SCENE_PRESETS, SCENES, chosen
@@ -268,13 +269,15 @@ def evaluate_semantic_segmentation(
     check_output(output, overwrite)
     task = f"sem-seg-as-{as_}" if as_ else "sem-seg"
     found = find_encoders(encoder)
+    collection = Collection.open(data)
+    check_points(points, collection)
     protocol = chosen(
         SCENE_PRESETS, SCENES, as_, found[0].encoder, epochs=epochs, batch_size=batch_size,
         learning_rate=learning_rate, points=points, neighbors=neighbors,
     )  # fmt: skip
     result = measure_semantic_segmentation(
         [item.encoder for item in found],
-        Collection.open(data),
+        collection,
         protocol,
         areas=areas,
         coordinates=coordinates,
