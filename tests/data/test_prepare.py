@@ -387,7 +387,7 @@ def test_a_link_stays_a_link_and_the_working_folder_can_be_the_target(
     (tmp_path / "here").mkdir()
     monkeypatch.chdir(tmp_path / "here")
     assert prepare(str(meshes), ".", **SMALL).name == "here"
-    assert {path.name for path in tmp_path.iterdir()} == {"link", "real", "here"}
+    assert {path.name for path in tmp_path.iterdir()} == {"meshes", "link", "real", "here"}
 
 
 def test_nothing_readable_leaves_nothing(tmp_path: Path, in_process: Callable[..., list[str]]) -> None:
