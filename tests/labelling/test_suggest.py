@@ -9,10 +9,10 @@ import pytest
 
 from adacross.cli import main
 from adacross.console import cell, from_cell
-from adacross.embeddings import Embeddings
+from adacross.embeddings import Embeddings, read_embeddings
 from adacross.errors import UserError
 from adacross.labelling import propose, suggest
-from adacross.labelling.table import read_labels, write_labels
+from adacross.labelling.table import change_label, read_labels, write_labels
 
 CLASSES = ("bolt", "gear", "nut", "plate")
 
@@ -126,6 +126,18 @@ def test_csv_in_csv_out_and_in_again(files: tuple[Path, Path], capsys: pytest.Ca
     again = suggest(str(embeddings), str(out), str(out), overwrite=True)
     assert (again.given, again.proposed) == (7, 73)
     assert json.dumps(again.classes)
+
+
+@pytest.mark.parametrize("ending", ["\n", "\r\n"])
+def test_a_spreadsheets_file_stays_one(files: tuple[Path, Path], ending: str):
+    embeddings, labels = files
+    name = read_embeddings(embeddings).ids[0]
+    labels.write_bytes(f"\ufeffclass;id;note{ending}bolt;{name};a, b{ending}".encode())
+    suggest(str(embeddings), str(labels), str(labels), overwrite=True)
+    change_label(labels, read_embeddings(embeddings).ids, name, "nut")
+    written = labels.read_bytes().decode()
+    assert written.startswith(f"\ufeffid;class;proposed;confidence;next;note{ending}{name};nut;")
+    assert written.count("\n") == written.count(ending)
 
 
 def test_a_header_alone_is_enough_to_begin(files: tuple[Path, Path]):

@@ -93,7 +93,7 @@ def suggest(
                 zip(shapes.ids, found.label, found.confidence, strict=True)
             )
         ]
-        write_labels(target, rows)
+        write_labels(target, rows, Path(labels))
     if len(names) < 2:
         console.print(f"labels of {len(names)} classes: classes are proposed once there are two.")
     first = Counter(given.values())

@@ -37,6 +37,7 @@ class _Table:
     rows: list[list[str]]
     delimiter: str = ","
     encoding: str = "utf-8"
+    ending: str = "\r\n"
 
     def records(self) -> list[dict[str, str]]:
         """Return the rows by column; missing cells are empty, and those beyond the header are left out."""
@@ -59,7 +60,7 @@ class _Table:
             whole_file(path) as temporary,
             temporary.open("w", newline="", encoding=self.encoding) as file,
         ):
-            writer = csv.writer(file, delimiter=self.delimiter)
+            writer = csv.writer(file, delimiter=self.delimiter, lineterminator=self.ending)
             writer.writerow(self.header)
             writer.writerows(self.rows)
 
@@ -89,13 +90,14 @@ def read_records(path: Path) -> dict[str, dict[str, str]]:
     return {row["id"]: row for row in _read(path).records()}
 
 
-def write_labels(path: Path, rows: Sequence[Mapping[str, str]]) -> None:
-    """Write rows of the columns above, and of others that they have, whole or not at all."""
+def write_labels(path: Path, rows: Sequence[Mapping[str, str]], like: Path | None = None) -> None:
+    """Write rows of the columns above, and of others that they have, in the dialect of the file `like`."""
+    read = _read(like) if like else _Table([], [])
     columns = list(dict.fromkeys((*_COLUMNS, *(name for row in rows for name in row))))
     cells = [
         [cell(row.get(name, "")) if name in _NAMES else row.get(name, "") for name in columns] for row in rows
     ]
-    _Table(columns, cells).write(path)
+    _Table(columns, cells, read.delimiter, read.encoding, read.ending).write(path)
 
 
 def change_label(
@@ -176,4 +178,5 @@ def _read(path: Path) -> _Table:
         raise UserError(f"{path} begins with {first[:80]!r}; expected a header line with id and class.")
     if len(header) > MOST_COLUMNS:
         raise UserError(f"{path} has {len(header):,} columns; expected at most {MOST_COLUMNS}.")
-    return _Table(header, rows[1:], delimiter, "utf-8-sig" if data.startswith(b"\xef\xbb\xbf") else "utf-8")
+    encoding = "utf-8-sig" if data.startswith(b"\xef\xbb\xbf") else "utf-8"
+    return _Table(header, rows[1:], delimiter, encoding, "\r\n" if "\r\n" in text else "\n")
