@@ -84,6 +84,15 @@ def test_folders_of_other_work_stay(tmp_path: Path):
     assert len(list(tmp_path.glob("*/*.arrow"))) == 2
 
 
+def test_of_two_processes_that_measure_the_same_the_slower_one_leaves_nothing(tmp_path: Path):
+    slower, faster = (Ledger(tmp_path / "toy.json", {"k": 1}) for _ in range(2))
+    faster.once("a", lambda: 1)
+    save(RESULT, str(tmp_path / "toy.json"), None, "toy")
+    assert slower.once("b", lambda: 2) == 2
+    save(RESULT, str(tmp_path / "toy.json"), None, "toy")
+    assert [path.name for path in tmp_path.iterdir()] == ["toy.json"]
+
+
 def test_files_beside_an_output_are_free_only_to_its_own_ledger(tmp_path: Path):
     (tmp_path / "toy.csv").write_text("mine")
     (tmp_path / "toy.pieces").mkdir()

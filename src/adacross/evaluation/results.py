@@ -193,7 +193,7 @@ class Ledger:
         if path and path.is_file() and (kept := _kept(path)) is not None:
             return kept
         value = measure()
-        if path:
+        if path and path.with_name(_PROTOCOL).is_file():  # else another process has finished this measurement
             write_json(path, value)
         return value
 
