@@ -26,7 +26,7 @@ LARGEST_JSON = 2**27  # its values take up to twenty times as much memory
 LARGEST_YAML = 100_000  # as many take PyYAML a second or two
 _TEMPORARY = re.compile(r"\.(?P<name>.+)\.(?P<host>[0-9a-f]{8})-(?P<pid>\d+)-[0-9a-f]{8}\.(?P<kind>part|old)")
 _EARLIER = re.compile(
-    r"\.(step-\d{8}\.pt|method\.safetensors|log\.jsonl|config\.yaml)\.\d+\.part"
+    r"\.(step-\d{8}\.pt|method\.safetensors|log\.jsonl|config\.yaml|encoder)\.\d+\.(part|old)"
 )  # version 0.1's
 # What `search` keeps in a run or a collection, by relative path.
 KEPT_FEATURES = r"search/(features|whitening|map|block\d{8})-[0-9a-f]{20}\.safetensors"
