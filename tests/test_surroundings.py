@@ -142,6 +142,7 @@ def test_a_device_that_is_not_there(
         MemoryError(),
         RuntimeError("CUDA out of memory. Tried to allocate 2 GiB"),
         RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried 10 bytes"),
+        RuntimeError("can't start new thread"),
     ],
     ids=str,
 )

@@ -208,7 +208,8 @@ def _give_up_output() -> None:
 
 
 def _out_of_memory(error: BaseException) -> bool:
-    return isinstance(error, MemoryError) or "out of memory" in str(error) or "can't allocate" in str(error)
+    signs = ("out of memory", "can't allocate", "can't start new thread")
+    return isinstance(error, MemoryError) or any(sign in str(error) for sign in signs)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -4,6 +4,7 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -106,8 +107,34 @@ def test_leaving_early_ends_workers_at_once() -> None:
 
 
 def test_worker_that_cannot_start_is_an_error_not_an_answer() -> None:
-    with pytest.raises(RuntimeError, match=r"could not start.*no_such_module"):
+    with pytest.raises(UserError, match=r"could not start: .*no_such_module"):
         list(each("no_such_module:function", [{}, {}], 1))
+
+
+def test_a_thread_that_cannot_start_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", fail)
+    with pytest.raises(RuntimeError, match="can't start new thread"):
+        list(each("test_workers:answer", [{"do": "double", "number": 1}], 2))
+
+
+def test_a_process_that_is_killed_before_it_is_ready_is_started_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module = tmp_path / "ends_first.py"
+    module.write_text(
+        "import os, pathlib, signal\n"
+        "first = pathlib.Path(__file__).with_name('first')\n"
+        "if not first.exists():\n"
+        "    first.touch()\n"
+        "    os.kill(os.getpid(), signal.SIGKILL)\n"
+        "def answer(request):\n"
+        "    return b'answered'\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    assert list(each("ends_first:answer", [{}], 1)) == [(0, b"answered")]
 
 
 def test_no_requests_no_answers() -> None:

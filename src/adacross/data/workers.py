@@ -47,6 +47,7 @@ MEMORY = "ADACROSS_MEMORY"  # the variable that names the GiB which one request 
 _USUAL = 4.0
 _LEAST = 0.5  # GiB that a worker has, however many of them share the machine
 _STARTING = 300.0  # seconds that a process may take until it is ready
+_STARTS = 5  # of a process that something outside ends before it is ready
 _ORPHANED = 5.0  # seconds after its time is up at which a worker ends itself, should its caller be gone
 _PIECES = 20  # in which the caller's clock waits
 _ASIDE = 16  # requests that wait for their second try; callers hold on to what belongs beside their answers
@@ -89,8 +90,7 @@ def each(function: str, requests: Iterable[Request], workers: int, timeout: floa
         timeout: seconds a request may take before its worker is ended.
 
     Raises:
-        UserError: the environment's limit of memory is no number.
-        RuntimeError: a worker could not even start, which is no fault of a request.
+        UserError: the environment's limit of memory is no number, or no worker can start.
     """
     memory = most_memory()
 
@@ -218,7 +218,8 @@ def _crew(
         for worker in crew:
             worker.kill()
         for thread in threads:
-            thread.join()
+            if thread.ident is not None:  # where memory lacks, not all of them could start
+                thread.join()
 
 
 class Worker:
@@ -302,11 +303,26 @@ class Worker:
             watcher.join()
 
     def _start(self) -> "subprocess.Popen[bytes]":
-        """Start a process and wait until it has imported the function.
+        """Start a process and wait until it has imported the function; again if a signal ended it.
 
         Raises:
-            RuntimeError: it ended before that.
+            UserError: it ended before that.
         """
+        for _ in range(_STARTS):
+            process = self._launch()
+            with self._clock(process, _STARTING):
+                ready = _receive(_pipe(process.stdout))
+            if ready is not None:
+                return process
+            died = self._bury()
+            if self._killed or not died.again:
+                break
+        raise UserError(
+            f"a process that reads files could not start: {died.reason}. See that memory, processes and file "
+            "handles are left (`ulimit -a`), and try again."
+        )
+
+    def _launch(self) -> "subprocess.Popen[bytes]":
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115  lives as long as the process
         code = f"import sys; sys.path[:] = {sys.path!r}; from adacross.data.workers import serve; serve()"
         process = subprocess.Popen(
@@ -321,10 +337,6 @@ class Worker:
         self._process = process
         if self._killed:
             process.kill()
-        with self._clock(process, _STARTING):
-            ready = _receive(_pipe(process.stdout))
-        if ready is None:
-            raise RuntimeError(f"a worker process could not start: {self._bury().reason}")
         return process
 
     def _bury(self) -> Died:
