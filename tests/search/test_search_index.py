@@ -218,7 +218,7 @@ def test_a_store_that_cannot_be_written_is_said_and_survived(
 def test_features_that_are_not_finite_are_refused(toy_collection: Collection, tmp_path: Path) -> None:
     encoder = adacross.PointNet(width=8)
     next(encoder.parameters()).data.fill_(float("nan"))
-    with pytest.raises(UserError, match="NaN or infinite features"):
+    with pytest.raises(UserError, match="are NaN or infinite"):
         SearchIndex.build(Collection.open(toy_collection.folder), encoder, device="cpu")
 
 
