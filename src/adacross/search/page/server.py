@@ -50,7 +50,11 @@ class Guard:
 
         refusal = self._refusal(scope) if scope["type"] in ("http", "websocket") else None
         if refusal is None:
-            await self.app(scope, receive, guarded)
+            try:
+                await self.app(scope, receive, guarded)
+            except RuntimeError as error:
+                if str(error) != "No response returned.":  # Starlette's word for a browser that has gone
+                    raise
         elif scope["type"] == "websocket":
             await send({"type": "websocket.close", "code": 1008})  # answered with 403 before it is open
         else:
