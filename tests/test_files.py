@@ -246,9 +246,10 @@ def folder(tmp_path: Path) -> Path:
 
 def test_only_own_files_are_removed(folder: Path):
     (folder / "data" / "thesis.txt").write_text("mine")
-    (folder / "empty").mkdir()
+    (folder / "empty").mkdir()  # somebody's, too
     assert strangers(folder, OWN) == ["data/thesis.txt"]
     remove_own(folder, OWN)
+    assert (folder / "empty").is_dir()
     assert [path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()] == [
         "data/thesis.txt"
     ]

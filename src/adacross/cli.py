@@ -134,7 +134,7 @@ def run(name: str, arguments: Sequence[str]) -> Any:
 
 
 def _sentence(message: str, kinds: Mapping[str, Any], known: Sequence[str]) -> str:
-    """What jsonargparse says about an argument, without its words for Python's types.
+    """Rewrite jsonargparse's message about an argument without Python's types.
 
     Args:
         message: jsonargparse's.

@@ -165,18 +165,16 @@ def strangers(folder: Path, own: re.Pattern[str] = _NOTHING) -> list[str]:
 
 
 def remove_own(folder: Path, own: re.Pattern[str]) -> None:
-    """Delete the files in `folder` whose relative POSIX path matches `own`, and the folders left empty."""
-    if not folder.is_dir():
-        return
-    for path in sorted(folder.rglob("*"), reverse=True):  # children before parents
-        name = path.relative_to(folder).as_posix()
-        if path.is_dir() and not path.is_symlink():
-            with suppress(OSError):
-                path.rmdir()
-        elif own.fullmatch(name):
+    """Delete the files in `folder` whose relative POSIX path matches `own`, and folders that this empties."""
+    found = [path for path in folder.rglob("*") if path.is_symlink() or not path.is_dir()]
+    emptied: set[Path] = set()
+    for path in found:
+        if own.fullmatch(path.relative_to(folder).as_posix()):
             path.unlink(missing_ok=True)
-    with suppress(OSError):
-        folder.rmdir()
+            emptied.update(place for place in path.parents if place.is_relative_to(folder))
+    for place in sorted(emptied, reverse=True):  # children before parents
+        with suppress(OSError):
+            place.rmdir()
 
 
 def check_replaceable(folder: Path, what: str, marked: bool, own: re.Pattern[str], overwrite: bool) -> None:
@@ -283,7 +281,7 @@ def _sweep_once(folder: Path) -> None:
 
 
 def _abandoned(path: Path, host: str, pid: int) -> bool:
-    """Whether the writer of a temporary file has ended, as far as this process can tell."""
+    """Return whether the writer of a temporary file has ended, as far as this process can tell."""
     if host == _host() and sys.platform != "win32":
         try:
             os.kill(pid, 0)

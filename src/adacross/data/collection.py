@@ -284,7 +284,7 @@ class Collection:
 
 
 def is_collection(folder: Path) -> bool:
-    """Whether a folder is a collection, possibly a damaged one or of another version.
+    """Return whether a folder is a collection, possibly a damaged one or of another version.
 
     Other programs write a `collection.json`, too; none has these keys, or shards of these names beside it.
     """

@@ -58,7 +58,7 @@ def is_url(place: str | Path) -> bool:
 
 
 def is_address(place: str | Path) -> bool:
-    """Whether opening a place asks another machine: a URL, or a network share such as `\\\\host\\share`."""
+    """Return whether a place is on another machine: a URL, or a network share as `\\\\host\\share`."""
     return is_url(place) or PureWindowsPath(place).drive.startswith("\\\\")
 
 

@@ -52,7 +52,7 @@ def encode(
 
 
 def _frame(clouds: np.ndarray | Tensor) -> str:
-    """How clouds differ from those that encoders are trained with, or nothing."""
+    """Describe clouds that are not in the frame of training; empty if all are."""
     strange: list[str] = []
     chance = 4 / clouds.shape[1] ** 0.5  # a centroid of N points drawn from a shape lies within 1 / sqrt(N)
     for start, batch in features.in_double(clouds):

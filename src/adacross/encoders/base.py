@@ -176,7 +176,7 @@ class Encoder(nn.Module, ABC):
 
 
 def is_saved_encoder(folder: Path) -> bool:
-    """Whether a folder's `config.json` is one that `save_pretrained` wrote.
+    """Return whether a folder's `config.json` is one that `save_pretrained` wrote.
 
     Other libraries write files of that name, too; no other has these keys.
     """

@@ -131,7 +131,7 @@ def take_back(run: Path, step: int) -> None:
 
 
 def is_run(folder: Path) -> bool:
-    """Whether a folder holds a run: a `config.yaml` that pre-training wrote, this version or an earlier one.
+    """Return whether a folder holds a run: a `config.yaml` that pre-training wrote, in any version.
 
     Other programs write files of that name, too; no other has these options.
     """

@@ -62,7 +62,7 @@ class Labels:
         return self._change(i, None)
 
     def propose(self, ask: int) -> tuple[Proposal, list[str]]:
-        """What the file's labels say of all shapes, and the names of the classes that the proposal numbers.
+        """Propose classes for all shapes from the file's labels; also return the numbered classes' names.
 
         Raises:
             UserError: the file cannot be read any more.

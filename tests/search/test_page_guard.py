@@ -1,0 +1,33 @@
+"""The guard before the search page, without a browser."""
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from adacross.search.page.server import Guard
+
+
+def ask(error: Exception) -> None:
+    """Send one request to an app that fails with `error`."""
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        raise error
+
+    async def send(message: Any) -> None:
+        pass
+
+    async def receive() -> dict[str, str]:
+        return {"type": "http.disconnect"}
+
+    asyncio.run(Guard(app, most=1)({"type": "http", "method": "GET", "headers": []}, receive, send))
+
+
+def test_a_browser_that_goes_before_its_answer_is_no_error():
+    ask(RuntimeError("No response returned."))
+
+
+@pytest.mark.parametrize("error", [RuntimeError("a fault of ours"), KeyError("No response returned.")])
+def test_other_errors_are_not_swallowed(error: Exception):
+    with pytest.raises(type(error)):
+        ask(error)
