@@ -72,7 +72,7 @@ def gather(
         if place:
             raise
         reason = f"The collection cannot be read: {error} {_remedy(folder, written)}"
-        console.print(reason)
+        console.print(reason, soft_wrap=True)  # with a command to copy
         fields = ("facts", "embedding", "turnables", "completions", *_MATCHES)
         return {"absent": dict.fromkeys(fields, reason)}
     rng = np.random.default_rng(seed)
