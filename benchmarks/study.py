@@ -119,7 +119,7 @@ def _finished(config: PretrainConfig) -> bool:
     if not (run / "config.yaml").exists():
         return False
     earlier = PretrainConfig.load(run)
-    config.must_match(earlier)
+    config.must_match(earlier.compared())
     if Path(earlier.collection) != Path(config.collection).resolve():
         raise UserError(
             f"{run} was trained on {earlier.collection}, not on {config.collection}. Give another --folder."
@@ -182,7 +182,9 @@ def _probe(
             return known
     given = [str(run) for run in runs]
     return asdict(
-        evaluate_linear(given, collection, points, seeds=len(runs), folds=folds, output=str(output))
+        evaluate_linear(
+            given, collection, points, seeds=len(runs), folds=folds, output=str(output), overwrite=True
+        )
     )
 
 
