@@ -17,11 +17,11 @@ from rich.console import Console
 from rich.table import Table
 
 from adacross.console import progress_bar
-from adacross.data.collection import Collection
+from adacross.data.collection.collection import Collection
 from adacross.embeddings import features_of
-from adacross.evaluation.sources import find_encoders
-from adacross.files import whole_file, write_json
-from adacross.labelling import propose
+from adacross.features.sources import find_encoders
+from adacross.io.files import whole_file, write_json
+from adacross.labeling import propose
 
 COLORS = {"asked for": "#1f6f8b", "at random": "#b2512a"}
 

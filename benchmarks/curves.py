@@ -25,8 +25,8 @@ from rich.table import Table
 from sklearn.svm import SVC
 
 from adacross.encoders import DGCNN
-from adacross.evaluation.svm import fixed_svm
-from adacross.files import whole_file, write_json
+from adacross.features.svm import fixed_svm
+from adacross.io.files import whole_file, write_json
 
 SHAPES = "labelled shapes"
 COLORS = {"published": "#b2512a", "ours": "#1f6f8b"}

@@ -19,7 +19,7 @@ from published import PLAIN
 from torch import Tensor, nn
 
 from adacross.encoders import DGCNN, DGCNNPartSeg, PointNet
-from adacross.encoders.layers import EdgeLayer, EdgePairLayer, PointLayer
+from adacross.nn.layers import EdgeLayer, EdgePairLayer, PointLayer
 
 K = 20
 # Goals against the published formulation: faster while training, less memory, faster in evaluation.

@@ -23,7 +23,7 @@ from rich.console import Console
 from rich.table import Table
 
 from adacross.console import progress_bar
-from adacross.files import write_json
+from adacross.io.files import write_json
 
 LIBRARIES = ("torch", "numpy", "scikit-learn", "datasets", "trimesh")
 

@@ -18,10 +18,10 @@ from typing import Any
 import torch
 from study import Variant, markdown, probe_table, steps_of, study
 
-from adacross.data.batch import RawBatch
-from adacross.data.collection import Collection
+from adacross.data.collection.collection import Collection
+from adacross.data.transforms.batch import RawBatch
 from adacross.errors import UserError
-from adacross.evaluation.features import frozen
+from adacross.features.encode import frozen
 from adacross.methods import JointMAE
 from adacross.training.config import PretrainConfig
 from adacross.training.log import read_log

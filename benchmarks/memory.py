@@ -20,12 +20,12 @@ from harness import machine, resident_mib
 from rich.console import Console
 
 from adacross.console import progress_bar
-from adacross.data.collection import VERSION, Collection, CollectionInfo
-from adacross.data.columns import to_batch
-from adacross.data.decoded import DecodedViews
+from adacross.data.collection.collection import VERSION, Collection, CollectionInfo
+from adacross.data.collection.decoded import DecodedViews
+from adacross.data.collection.schema import to_batch
 from adacross.data.shape import Shape
 from adacross.encoders import PointNet, ResNet
-from adacross.files import write_json
+from adacross.io.files import write_json
 from adacross.methods import CrossPoint
 from adacross.training.loader import Loader
 from adacross.training.optimizer import make_optimizer

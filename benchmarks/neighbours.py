@@ -14,7 +14,7 @@ from harness import machine
 from rich.console import Console
 from rich.table import Table
 
-from adacross.files import write_json
+from adacross.io.files import write_json
 from adacross.search import SearchIndex
 
 FIRST = (1, 10)  # neighbours that are looked at

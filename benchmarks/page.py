@@ -12,7 +12,7 @@ from pathlib import Path
 
 from curves import picture
 
-from adacross.files import whole_file
+from adacross.io.files import whole_file
 
 ROOT = Path(__file__).parent.parent
 MARKED = re.compile(r"(<!-- (table|curves|machine|extra): (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)

@@ -17,7 +17,7 @@ import torch
 from harness import Row, compare, device_name, publish
 from sklearn.svm import SVC
 
-from adacross.evaluation.svm import fixed_svm
+from adacross.features.svm import fixed_svm
 
 C = 0.01
 

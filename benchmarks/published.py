@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from adacross.encoders import DGCNN, DGCNNPartSeg, PointNet
-from adacross.encoders.layers import EdgeLayer, EdgePairLayer, PointLayer
-from adacross.encoders.transform_nets import EdgeTransform
+from adacross.nn.layers import EdgeLayer, EdgePairLayer, PointLayer
+from adacross.nn.transform_nets import EdgeTransform
 
 
 def plain_knn(x: Tensor, k: int) -> Tensor:

@@ -15,12 +15,12 @@ import torch
 from published import plain_farthest_point_sample
 from torch import Tensor, nn
 
-from adacross.encoders.depth_tokens import MaskedConvBlock
-from adacross.encoders.layers import PointLayer
-from adacross.encoders.point_decoder import CoarseReconstruction, PointReconstruction
 from adacross.encoders.point_m2ae import PointM2AE
-from adacross.encoders.point_tokens import GroupEmbedding, Groups
-from adacross.encoders.transformer import Block, Stack
+from adacross.methods.joint_mae.depth_tokens import MaskedConvBlock
+from adacross.methods.point_decoder import CoarseReconstruction, PointReconstruction
+from adacross.nn.layers import PointLayer
+from adacross.nn.point_tokens import GroupEmbedding, Groups
+from adacross.nn.transformer import Block, Stack
 from adacross.ops.neighbors import farthest_point_sample
 
 NEVER = -1e5  # added to the scores of what must not be seen

@@ -21,8 +21,8 @@ import torch
 import trimesh
 from harness import Row, compare, must_agree, publish
 
-from adacross.data.camera import Camera, orbit
-from adacross.data.render import render_cloud, render_mesh
+from adacross.data.rendering.camera import Camera, orbit
+from adacross.data.rendering.render import render_cloud, render_mesh
 from adacross.data.shape import Cloud, Mesh
 
 DEVICE = "cpu, 1 thread"

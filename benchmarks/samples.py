@@ -24,10 +24,10 @@ from harness import Limits, Row, compare, publish
 from PIL import Image
 from published_samples import plain_batch, plain_cloud
 
-from adacross.data.augment import augment_points, augment_views
-from adacross.data.collection import Collection
-from adacross.data.decoded import DecodedViews
-from adacross.data.prepare import prepare
+from adacross.data.collection.collection import Collection
+from adacross.data.collection.decoded import DecodedViews
+from adacross.data.collection.prepare import prepare
+from adacross.data.transforms.augment import augment_points, augment_views
 from adacross.training.loader import Loader
 
 DEVICE = "cpu, 1 thread"

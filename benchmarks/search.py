@@ -19,9 +19,9 @@ from harness import Timing, machine
 from rich.console import Console
 from rich.table import Table
 
-from adacross.data.collection import Collection, CollectionInfo
+from adacross.data.collection.collection import Collection, CollectionInfo
 from adacross.encoders import PointNet
-from adacross.files import write_json
+from adacross.io.files import write_json
 from adacross.search import SearchIndex
 from adacross.search.features import Features, Store
 from adacross.search.layout import map_of

@@ -26,8 +26,8 @@ from rich.console import Console
 from rich.table import Table
 
 from adacross.console import progress_bar
-from adacross.data.prepare import prepare
-from adacross.files import write_json
+from adacross.data.collection.prepare import prepare
+from adacross.io.files import write_json
 from adacross.training.checkpoint import KEEP
 
 WARM_UP = 0.15  # part of the time that is not judged

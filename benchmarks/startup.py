@@ -15,7 +15,7 @@ from harness import compare, machine
 from rich.console import Console
 from rich.table import Table
 
-from adacross.files import write_json
+from adacross.io.files import write_json
 
 COMMANDS = {
     "python": ["-c", "pass"],

@@ -22,7 +22,7 @@ import yaml
 from adacross.console import progress_bar
 from adacross.errors import UserError
 from adacross.evaluation.linear import evaluate_linear
-from adacross.files import read_json, write_json
+from adacross.io.files import read_json, write_json
 from adacross.training.config import PretrainConfig
 from adacross.training.environment import environment
 from adacross.training.log import read_log

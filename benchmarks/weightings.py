@@ -16,7 +16,7 @@ import numpy as np
 from chart import Group, Line, Panel, draw
 from study import Variant, markdown, options, probe_table, sizes, steps_of, study
 
-from adacross.data.collection import Collection
+from adacross.data.collection.collection import Collection
 from adacross.errors import UserError
 from adacross.losses.weighting import WEIGHTINGS
 from adacross.training.config import PretrainConfig

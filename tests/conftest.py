@@ -11,8 +11,8 @@ import pytest
 import torch
 from toy import TOY
 
-from adacross.data.collection import Collection
-from adacross.data.prepare import prepare
+from adacross.data.collection.collection import Collection
+from adacross.data.collection.prepare import prepare
 from adacross.training.config import PretrainConfig
 from adacross.training.pretrain import pretrain
 

@@ -1,8 +1,10 @@
-"""The floors of docs/architecture.md, held."""
+"""The rooms of docs/architecture.md in their order."""
 
 import ast
 import subprocess
 import sys
+from collections.abc import Mapping
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -10,61 +12,66 @@ import pytest
 import adacross
 
 PACKAGE = Path(adacross.__file__).parent
-FLOORS = [  # a file imports from its own floor or below
-    {"cli", "commands", "__main__", "demo"},
-    {"report", "search", "sharing"},
-    {"embeddings", "labelling", "export"},
-    {"evaluation", "training", "recipes"},
-    {"methods"},
-    {"losses", "encoders", "data"},
-    {"ops"},
-    {"errors", "files", "pickled", "console", "hub"},
-]
 FILES = sorted(PACKAGE.rglob("*.py"))
+FLOORS = """
+errors version console plugins options recipes
+io
+distributed ops nn
+losses encoders
+data.shape data.source data.sampling data.rendering data.procedural data.workers data.images data.formats
+data.isolated data.array_pickle data.image_set data.collection data.transforms
+methods features training evaluation
+embeddings labeling search onnx report hub
+demo commands cli __main__
+"""
+ROOMS = FLOORS.split()  # a file imports from its own room or from those before it
 
 
-def part(module: str) -> str:
-    pieces = module.split(".")
-    return pieces[1] if len(pieces) > 1 else "adacross"
+def module(path: Path) -> str:
+    name = ".".join(("adacross", *path.relative_to(PACKAGE).with_suffix("").parts))
+    return name.removesuffix(".__init__")
 
 
-def floor(name: str) -> int:
-    return next(number for number, names in enumerate(FLOORS) if name in names)
-
-
-def imports(path: Path) -> set[str]:
+def imports(path: Path, known: Mapping[str, object]) -> set[str]:
+    """The modules of this package that a file imports, inside functions, too."""
     found = set()
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
-            found.add(node.module)
-    return found
+            names = {f"{node.module}.{alias.name}" for alias in node.names}
+            found |= (names & known.keys()) or {node.module}
+    return {name for name in found if name in known and name != module(path)}
 
 
-def ours(path: Path) -> set[str]:
-    """Modules of this package that a file imports, also inside its functions."""
-    return {module for module in imports(path) if module.startswith("adacross.")}
+def room(name: str) -> str:
+    pieces = name.split(".")[1:]
+    return ".".join(pieces[: 2 if pieces[:1] == ["data"] else 1])
 
 
-def test_a_file_imports_from_its_own_floor_or_below():
-    wrong = []
-    for path in FILES:
-        own = path.relative_to(PACKAGE).parts[0].removesuffix(".py")
-        if own != "__init__":
-            above = (module for module in ours(path) if floor(part(module)) < floor(own))
-            wrong += [f"{path.relative_to(PACKAGE)} imports {module}" for module in sorted(above)]
-    assert not wrong, "imports from a floor above:\n" + "\n".join(wrong)
+def graph() -> dict[str, set[str]]:
+    known = {module(path): path for path in FILES}
+    return {name: imports(path, known) for name, path in known.items()}
 
 
-def test_losses_encoders_and_data_do_not_know_each_other():
-    wrong = []
-    for name in ("losses", "encoders", "data"):
-        others = {"losses", "encoders", "data"} - {name}
-        for path in sorted((PACKAGE / name).rglob("*.py")):
-            sideways = sorted(module for module in ours(path) if part(module) in others)
-            wrong += [f"{path.relative_to(PACKAGE)} imports {module}" for module in sideways]
-    assert not wrong, "imports between packages of one floor:\n" + "\n".join(wrong)
+def test_a_file_imports_from_its_own_room_or_from_one_below():
+    found = graph()
+    places = {name: ROOMS.index(room(name)) for name in found if room(name) not in ("", "data")}
+    wrong = [
+        f"{name} imports {other}"
+        for name in sorted(places)
+        for other in sorted(found[name])
+        if places.get(other, len(ROOMS)) > places[name]
+    ]
+    assert not wrong, "imports from a room above:\n" + "\n".join(wrong)
+    assert {room(name) for name in places} == set(ROOMS)
+
+
+def test_no_two_files_import_each_other_by_any_way():
+    try:
+        list(TopologicalSorter(graph()).static_order())
+    except CycleError as error:
+        raise AssertionError(" -> ".join(error.args[1])) from None
 
 
 def test_text_files_are_utf8_on_every_system():
@@ -96,11 +103,7 @@ def run(program: str) -> str:
 
 
 def test_everything_imports_with_torchvision_made_to_raise():
-    modules = [
-        ".".join(("adacross", *path.relative_to(PACKAGE).with_suffix("").parts)).removesuffix(".__init__")
-        for path in FILES
-        if path.name != "__main__.py"
-    ]
+    modules = [module(path) for path in FILES if path.name != "__main__.py"]
     run(
         "import importlib, sys\n"
         "class Refuse:\n"

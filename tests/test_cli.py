@@ -14,7 +14,7 @@ import yaml
 
 from adacross import __version__
 from adacross.cli import COMMANDS, main
-from adacross.data.collection import Collection
+from adacross.data.collection.collection import Collection
 from adacross.training.log import Log, read_log
 
 

@@ -12,9 +12,9 @@ import trimesh
 from PIL import Image
 from waiting import HANGS
 
-from adacross.data.builtin import CATEGORIES, make_mesh
-from adacross.data.collection import Collection
-from adacross.data.prepare import prepare
+from adacross.data.collection.collection import Collection
+from adacross.data.collection.prepare import prepare
+from adacross.data.procedural import CATEGORIES, make_mesh
 
 pytestmark = pytest.mark.slow
 

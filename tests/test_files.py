@@ -14,7 +14,7 @@ import pytest
 from safetensors import SafetensorError
 
 from adacross.errors import UserError
-from adacross.files import (
+from adacross.io.files import (
     check_free,
     check_replaceable,
     locked,
@@ -49,7 +49,7 @@ def killed_while(code: str, path: Path) -> None:
 WRITES = """
 import sys, time
 from pathlib import Path
-from adacross.files import whole_file
+from adacross.io.files import whole_file
 with whole_file(Path(sys.argv[1])) as temporary:
     temporary.write_text("half")
     print("ready", flush=True)
@@ -58,7 +58,7 @@ with whole_file(Path(sys.argv[1])) as temporary:
 HOLDS = """
 import sys, time
 from pathlib import Path
-from adacross.files import locked
+from adacross.io.files import locked
 with locked(Path(sys.argv[1]), "prepare"):
     print("ready", flush=True)
     time.sleep(600)
@@ -139,7 +139,7 @@ def test_other_errors_are_not_taken_for_the_disks(tmp_path: Path):
 def test_the_rests_of_a_killed_writer_go_with_the_next_write(tmp_path: Path):
     killed_while(WRITES, tmp_path / "labels.csv")
     assert len(list(tmp_path.glob(".labels.csv.*.part"))) == 1
-    write = "import sys, pathlib, adacross.files as f; f.write_json(pathlib.Path(sys.argv[1]), 1)"
+    write = "import sys, pathlib, adacross.io.files as f; f.write_json(pathlib.Path(sys.argv[1]), 1)"
     with child(write, tmp_path / "other.json") as process:
         assert process.wait() == 0
     assert [path.name for path in tmp_path.iterdir()] == ["other.json"]
@@ -221,7 +221,7 @@ def test_waiting_for_another_writer(tmp_path: Path):
     counts = """
 import sys
 from pathlib import Path
-from adacross.files import locked, read_json, write_json
+from adacross.io.files import locked, read_json, write_json
 path = Path(sys.argv[1])
 for _ in range(50):
     with locked(path, "count", wait=60):

@@ -13,14 +13,14 @@ import pytest
 import torch
 
 from adacross.encoders import load_official, load_official_segmentation
-from adacross.encoders.official_m2ae import block_name, encoder_name
-from adacross.encoders.point_tokens import visible_levels
-from adacross.encoders.transformer import Block
+from adacross.encoders.released.point_m2ae import block_name, encoder_name
 from adacross.losses.nt_xent import nt_xent
 from adacross.losses.weighting import AdaCrossNetWeighting
 from adacross.methods import PointM2AEMethod
 from adacross.methods.crossnet import averaged_terms, stacked_terms
 from adacross.methods.point_m2ae import MaskedClouds
+from adacross.nn.point_tokens import visible_levels
+from adacross.nn.transformer import Block
 
 Numbers = dict[str, np.ndarray]
 FOLDER = Path(os.environ.get("ADACROSS_GOLDEN", Path(__file__).parent / "golden"))

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from adacross.cli import main
-from adacross.data.collection import Collection
-from adacross.data.inspect import inspect
-from adacross.data.remote import cache_folder
+from adacross.data.collection.collection import Collection
+from adacross.data.collection.inspect import inspect
 from adacross.errors import UserError
+from adacross.io.remote import cache_folder
 
 ADACROSS = f"{sys.executable} -m adacross"
 

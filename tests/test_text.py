@@ -11,8 +11,8 @@ from rich.console import Console
 
 from adacross.cli import main
 from adacross.console import Table, console, plain, progress_bar, results, words
-from adacross.data.collection import Collection
-from adacross.data.contact_sheet import fitted
+from adacross.data.collection.collection import Collection
+from adacross.data.collection.contact_sheet import fitted
 from adacross.errors import listed, one_line, shortened
 
 OFF = "OFF\n4 2 0\n0 0 0\n1 0 0\n0 1 0\n1 1 0\n3 0 1 2\n3 1 2 3\n"

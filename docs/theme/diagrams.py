@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from sketch import Sketch
 
-from adacross.data.builtin import make_mesh
-from adacross.data.render import orbit, render_mesh
+from adacross.data.procedural import make_mesh
+from adacross.data.rendering.render import orbit, render_mesh
 from adacross.data.sampling import sample_surface, unit_sphere
 from adacross.data.shape import Mesh
 from adacross.ops.neighbors import farthest_point_sample

@@ -1,17 +1,17 @@
 """adacross: a folder of unlabelled 3-D shapes in, an encoder that understands them out."""
 
 from importlib import import_module
-from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
+from adacross.version import __version__
+
 if TYPE_CHECKING:
-    from adacross.data.collection import Collection as Collection
-    from adacross.data.inspect import inspect as inspect
-    from adacross.data.prepare import prepare as prepare
+    from adacross.data.collection.collection import Collection as Collection
+    from adacross.data.collection.inspect import inspect as inspect
+    from adacross.data.collection.prepare import prepare as prepare
     from adacross.embeddings import Embeddings as Embeddings
     from adacross.embeddings import embed as embed
     from adacross.embeddings import read_embeddings as read_embeddings
-    from adacross.embeddings.clouds import encode as encode
     from adacross.encoders import DGCNN as DGCNN
     from adacross.encoders import Encoder as Encoder
     from adacross.encoders import PointM2AE as PointM2AE
@@ -34,27 +34,27 @@ if TYPE_CHECKING:
     from adacross.evaluation.segmentation.scenes import (
         evaluate_semantic_segmentation as evaluate_semantic_segmentation,
     )
-    from adacross.export import export_encoder as export_encoder
-    from adacross.labelling import propose as propose
-    from adacross.labelling import suggest as suggest
+    from adacross.features.clouds import encode as encode
+    from adacross.hub import fetch as fetch
+    from adacross.hub import share as share
+    from adacross.labeling import propose as propose
+    from adacross.labeling import suggest as suggest
     from adacross.losses.nt_xent import nt_xent as nt_xent
     from adacross.methods import AdaCrossNet as AdaCrossNet
     from adacross.methods import CrossNet as CrossNet
     from adacross.methods import CrossPoint as CrossPoint
     from adacross.methods import JointMAE as JointMAE
+    from adacross.onnx import export_encoder as export_encoder
     from adacross.report import write_report as write_report
     from adacross.search import SearchIndex as SearchIndex
-    from adacross.sharing import fetch as fetch
-    from adacross.sharing import share as share
     from adacross.training.config import PretrainConfig as PretrainConfig
     from adacross.training.pretrain import pretrain as pretrain
 
-__version__ = version("adacross")
 
 # Public names and where they live; each is imported when it is first used, so `import adacross` is cheap.
 _HOMES = {
     "AdaCrossNet": "adacross.methods",
-    "Collection": "adacross.data.collection",
+    "Collection": "adacross.data.collection.collection",
     "CrossNet": "adacross.methods",
     "CrossPoint": "adacross.methods",
     "DGCNN": "adacross.encoders",
@@ -68,7 +68,7 @@ _HOMES = {
     "SearchIndex": "adacross.search",
     "UserError": "adacross.errors",
     "embed": "adacross.embeddings",
-    "encode": "adacross.embeddings.clouds",
+    "encode": "adacross.features.clouds",
     "evaluate_compare": "adacross.evaluation.compare.measure",
     "evaluate_few_shot": "adacross.evaluation.few_shot.measure",
     "evaluate_fine_tune": "adacross.evaluation.fine_tune",
@@ -78,19 +78,19 @@ _HOMES = {
     "evaluate_semantic_segmentation": "adacross.evaluation.segmentation.scenes",
     "evaluate_linear": "adacross.evaluation.linear",
     "evaluate_retrieval": "adacross.evaluation.retrieval.measure",
-    "export_encoder": "adacross.export",
-    "fetch": "adacross.sharing",
-    "inspect": "adacross.data.inspect",
+    "export_encoder": "adacross.onnx",
+    "fetch": "adacross.hub",
+    "inspect": "adacross.data.collection.inspect",
     "load": "adacross.encoders",
     "load_encoder": "adacross.encoders",
     "load_official": "adacross.encoders",
     "nt_xent": "adacross.losses.nt_xent",
-    "prepare": "adacross.data.prepare",
+    "prepare": "adacross.data.collection.prepare",
     "pretrain": "adacross.training.pretrain",
-    "propose": "adacross.labelling",
+    "propose": "adacross.labeling",
     "read_embeddings": "adacross.embeddings",
-    "share": "adacross.sharing",
-    "suggest": "adacross.labelling",
+    "share": "adacross.hub",
+    "suggest": "adacross.labeling",
     "write_report": "adacross.report",
 }
 

@@ -82,7 +82,7 @@ def run(name: str, arguments: Sequence[str]) -> Any:
 
     from jsonargparse import ArgumentParser, DefaultHelpFormatter
 
-    from adacross.data.remote import is_address
+    from adacross.io.remote import is_address
 
     class HelpFormatter(DefaultHelpFormatter, RawDescriptionHelpFormatter):
         """Keeps the examples' lines apart, and writes the flag `--as` without the underscore of its name."""
@@ -141,7 +141,7 @@ def _sentence(message: str, kinds: Mapping[str, Any], known: Sequence[str]) -> s
         kinds: the arguments' types, by name.
         known: the flags that there are.
     """
-    from adacross.training.values import described
+    from adacross.options import described
 
     text = " ".join(message.split())
     key = re.match(r'Parser key "([^"]*)":', text)
@@ -255,7 +255,7 @@ def _answer(given: list[str]) -> None:
     if not given or given[0] in _HELP:
         sys.stdout.write(overview() + "\n")
     elif given[0] == "--version":
-        from adacross import __version__
+        from adacross.version import __version__
 
         sys.stdout.write(f"adacross {__version__}\n")
     elif tasks(given[0]) and given[1:2] and given[1] in _HELP:

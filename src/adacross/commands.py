@@ -26,7 +26,7 @@ COMMANDS = {
         ("adacross demo", "adacross demo --folder my-demo --seeds 3", "adacross demo --full"),
     ),
     "prepare": Command(
-        "adacross.data.prepare:prepare",
+        "adacross.data.collection.prepare:prepare",
         "meshes, clouds or built-in shapes -> a collection with pictures",
         (
             "adacross prepare parts/ collections/parts --up z",
@@ -38,7 +38,7 @@ COMMANDS = {
         ),
     ),
     "inspect": Command(
-        "adacross.data.inspect:inspect",
+        "adacross.data.collection.inspect:inspect",
         "what is this folder, what is missing, what is broken; draws a contact sheet",
         ("adacross inspect collections/parts", "adacross inspect parts/"),
     ),
@@ -142,7 +142,7 @@ COMMANDS = {
         ),
     ),
     "suggest": Command(
-        "adacross.labelling:suggest",
+        "adacross.labeling:suggest",
         "a few labels -> labels for the rest with a confidence, and what to label next",
         (
             "adacross suggest parts.parquet labels.csv suggested.csv",
@@ -150,7 +150,7 @@ COMMANDS = {
         ),
     ),
     "export": Command(
-        "adacross.export:export",
+        "adacross.onnx:export",
         "an encoder -> an ONNX file that runs without torch, checked",
         (
             "adacross export runs/parts parts.onnx",
@@ -158,7 +158,7 @@ COMMANDS = {
         ),
     ),
     "share": Command(
-        "adacross.sharing:share",
+        "adacross.hub:share",
         "an encoder with a card made from its run, or a collection as Parquet -> the Hugging Face hub",
         (
             "adacross share runs/parts owner/parts-encoder --dry-run look",
@@ -167,7 +167,7 @@ COMMANDS = {
         ),
     ),
     "fetch": Command(
-        "adacross.sharing:fetch",
+        "adacross.hub:fetch",
         "a collection on the hub -> a collection here",
         ("adacross fetch owner/parts collections/parts", "adacross fetch look collections/parts"),
     ),

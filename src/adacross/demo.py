@@ -9,8 +9,8 @@ from rich.console import Group
 from rich.text import Text
 
 from adacross.console import Table, console, words
-from adacross.data.collection import Collection
-from adacross.data.prepare import prepare
+from adacross.data.collection.collection import Collection
+from adacross.data.collection.prepare import prepare
 from adacross.errors import UserError
 from adacross.evaluation.compare.comparison import Comparison
 from adacross.evaluation.compare.measure import evaluate_compare
@@ -23,7 +23,7 @@ from adacross.evaluation.retrieval.measure import RetrievalResult, evaluate_retr
 from adacross.evaluation.robustness.measure import RobustnessResult, evaluate_robustness
 from adacross.evaluation.segmentation.parts import PartSegResult, evaluate_part_segmentation
 from adacross.evaluation.segmentation.scenes import SemSegResult, evaluate_semantic_segmentation
-from adacross.files import whole_folder
+from adacross.io.files import whole_folder
 from adacross.report import write_report
 from adacross.training.config import PretrainConfig
 from adacross.training.pretrain import pretrain

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import adacross
-from adacross.data.collection import Collection
+from adacross.data.collection.collection import Collection
 
 
 def test_a_neighbour_of_the_class_counts_and_the_query_does_not(monkeypatch: pytest.MonkeyPatch):

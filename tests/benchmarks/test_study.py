@@ -11,7 +11,7 @@ from methods import RECIPES
 from study import Variant, markdown, probe_table, sizes, spread, study
 from toy import TOY
 
-from adacross.data.collection import Collection
+from adacross.data.collection.collection import Collection
 from adacross.errors import UserError
 from adacross.methods import METHODS
 from adacross.recipes import recipe_path

@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 from rich.console import Console, RenderableType
 
-from adacross.data import prepare as prepare_module
-from adacross.data.collection import Collection
+from adacross.data.collection import prepare as prepare_module
+from adacross.data.collection.collection import Collection
+from adacross.data.collection.inspect import inspect
+from adacross.data.collection.pipeline import serve_item
+from adacross.data.collection.prepare import prepare
 from adacross.data.formats import find_source
-from adacross.data.inspect import inspect
-from adacross.data.pipeline import serve_item
-from adacross.data.prepare import prepare
 from adacross.data.source import Source
 
 POINTS = 16

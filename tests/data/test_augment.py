@@ -12,8 +12,8 @@ import torch
 from PIL import Image, ImageEnhance
 from scipy.stats import kstest
 
-from adacross.data import augment
-from adacross.data.augment import (
+from adacross.data.transforms import augment
+from adacross.data.transforms.augment import (
     augment_points,
     augment_views,
     draw_points,

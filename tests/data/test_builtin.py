@@ -5,9 +5,9 @@ from functools import cache
 import numpy as np
 import pytest
 
-from adacross.data.builtin import CATEGORIES, make_mesh
-from adacross.data.builtin.parts import palette, vary
-from adacross.data.builtin.solid import Solid, rotation, volume
+from adacross.data.procedural import CATEGORIES, make_mesh
+from adacross.data.procedural.parts import palette, vary
+from adacross.data.procedural.solid import Solid, rotation, volume
 from adacross.data.sampling import face_areas
 from adacross.data.shape import Mesh
 from adacross.errors import UserError

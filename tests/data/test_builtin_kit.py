@@ -6,9 +6,9 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from adacross.data.builtin import kit
-from adacross.data.builtin.curves import arc, circle, regular, smooth
-from adacross.data.builtin.solid import Solid, join, rotation, volume
+from adacross.data.procedural import kit
+from adacross.data.procedural.curves import arc, circle, regular, smooth
+from adacross.data.procedural.solid import Solid, join, rotation, volume
 
 HELIX = [(np.cos(t), 0.2 * t, np.sin(t)) for t in np.linspace(0, 9, 60)]
 SOLIDS: dict[str, Callable[[], Solid]] = {

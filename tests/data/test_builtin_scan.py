@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from scipy.spatial import cKDTree
 
-from adacross.data.builtin import CATEGORIES, make_mesh, scan
-from adacross.data.builtin.kit import ellipsoid
-from adacross.data.builtin.scan import CLUTTER, _visible
+from adacross.data.procedural import CATEGORIES, make_mesh, scan
+from adacross.data.procedural.kit import ellipsoid
+from adacross.data.procedural.scan import CLUTTER, _visible
 from adacross.data.sampling import sample_surface
 from adacross.data.shape import Mesh
 

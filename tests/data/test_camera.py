@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from adacross.data.camera import ELEVATIONS, FIELD_OF_VIEW, Camera, orbit
+from adacross.data.rendering.camera import ELEVATIONS, FIELD_OF_VIEW, Camera, orbit
 from adacross.errors import UserError
 
 

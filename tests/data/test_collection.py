@@ -8,9 +8,9 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from adacross.data.collection import VERSION, Collection, CollectionInfo
-from adacross.data.columns import decode_view, encode_view, to_batch
-from adacross.data.partial import SHARD, Partial, Plan
+from adacross.data.collection.collection import VERSION, Collection, CollectionInfo
+from adacross.data.collection.partial import SHARD, Partial, Plan
+from adacross.data.collection.schema import decode_view, encode_view, to_batch
 from adacross.data.shape import Shape
 from adacross.errors import UserError
 

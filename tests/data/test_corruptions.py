@@ -8,10 +8,17 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from adacross.data.corruptions import FAMILIES, KINDS, SEVERITIES, corrupt, rotate, visibility
-from adacross.data.corruptions.draws import Draws
-from adacross.data.corruptions.transformation import lattice
 from adacross.errors import UserError
+from adacross.evaluation.robustness.corruptions import (
+    FAMILIES,
+    KINDS,
+    SEVERITIES,
+    corrupt,
+    rotate,
+    visibility,
+)
+from adacross.evaluation.robustness.corruptions.draws import Draws
+from adacross.evaluation.robustness.corruptions.transformation import lattice
 
 N = 256
 

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from adacross.data.collection import Collection
-from adacross.data.decoded import SPARED, DecodedViews
+from adacross.data.collection.collection import Collection
+from adacross.data.collection.decoded import SPARED, DecodedViews
 
 
 def asked(collection: Collection, count: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:

@@ -8,13 +8,13 @@ import pytest
 from PIL import Image
 from rich.console import Console, RenderableType
 
-from adacross.data import contact_sheet
-from adacross.data import inspect as inspect_module
-from adacross.data.collection import Collection
-from adacross.data.contact_sheet import CAPTION, CELL, CLOUDS, ROWS, choose, write_contact_sheet
-from adacross.data.inspect import inspect
-from adacross.data.partial import Partial, Plan
-from adacross.data.summary import LISTED, describe, skipped
+from adacross.data.collection import contact_sheet
+from adacross.data.collection import inspect as inspect_module
+from adacross.data.collection.collection import Collection
+from adacross.data.collection.contact_sheet import CAPTION, CELL, CLOUDS, ROWS, choose, write_contact_sheet
+from adacross.data.collection.inspect import inspect
+from adacross.data.collection.partial import Partial, Plan
+from adacross.data.collection.summary import LISTED, skipped
 from adacross.errors import UserError
 
 OFF = "OFF\n3 1 0\n0 0 0\n1 0 0\n0 1 0\n3 0 1 2\n"
@@ -166,4 +166,4 @@ def test_summary_lists_reasons_and_shortens_long_lists(toy_collection: Collectio
     assert "[0].off" in text
     assert "[red]" in text
     assert "and 3 more" in text
-    assert "skipped" in text_of(describe(toy_collection.info))
+    assert "skipped" in text_of(toy_collection.info.table())

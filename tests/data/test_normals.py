@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from adacross.data.normals import estimate_normals
+from adacross.data.rendering.normals import estimate_normals
 
 
 def sphere(count: int, seed: int = 0) -> np.ndarray:

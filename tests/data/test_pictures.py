@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from adacross.data.pictures import on_white, read_views
+from adacross.data.images import on_white, read_views
 
 SIDE = 16
 

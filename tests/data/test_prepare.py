@@ -12,17 +12,17 @@ import numpy as np
 import pytest
 import trimesh
 
-from adacross.data import partial as partial_module
-from adacross.data import prepare as prepare_module
-from adacross.data.collection import Collection
-from adacross.data.partial import Partial
-from adacross.data.pipeline import serve_item
-from adacross.data.prepare import prepare
+from adacross.data.collection import partial as partial_module
+from adacross.data.collection import prepare as prepare_module
+from adacross.data.collection.collection import Collection
+from adacross.data.collection.partial import Partial
+from adacross.data.collection.pipeline import serve_item
+from adacross.data.collection.prepare import prepare
+from adacross.data.collection.split import splits_of
 from adacross.data.source import Item
-from adacross.data.split import splits_of
-from adacross.data.workers import Died
+from adacross.data.workers.local import Died
 from adacross.errors import UserError
-from adacross.files import locked
+from adacross.io.files import locked
 
 SMALL: dict[str, Any] = {"points": 32, "views": 2, "size": 16}
 TRIANGLE = "v 0 0 0\nv 1 0 0\nv 0 1 0\n"

@@ -16,13 +16,13 @@ import trimesh
 from ray.cluster_utils import Cluster
 from waiting import HANGS, wait_until
 
-from adacross.data import partial as partial_module
-from adacross.data import prepare as prepare_module
-from adacross.data import ray_workers
-from adacross.data.partial import Partial
-from adacross.data.prepare import prepare
-from adacross.data.ray_workers import each
-from adacross.data.workers import Died
+from adacross.data.collection import partial as partial_module
+from adacross.data.collection import prepare as prepare_module
+from adacross.data.collection.partial import Partial
+from adacross.data.collection.prepare import prepare
+from adacross.data.workers import ray as ray_workers
+from adacross.data.workers.local import Died
+from adacross.data.workers.ray import each
 from adacross.errors import UserError
 
 NODE: dict[str, Any] = {"num_cpus": 1, "object_store_memory": 80 * 2**20, "include_dashboard": False}

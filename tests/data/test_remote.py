@@ -16,11 +16,11 @@ from fsspec.implementations.memory import MemoryFileSystem
 from toy import TOY
 
 from adacross.cli import main
-from adacross.data import remote
-from adacross.data.collection import Collection
-from adacross.data.inspect import inspect
-from adacross.data.remote import local_folder
+from adacross.data.collection.collection import Collection
+from adacross.data.collection.inspect import inspect
 from adacross.errors import UserError
+from adacross.io import remote
+from adacross.io.remote import local_folder
 
 URL = "memory://bucket/toy"
 

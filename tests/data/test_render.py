@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 import trimesh
 
-from adacross.data import render
-from adacross.data.camera import Camera, orbit
-from adacross.data.render import render_mesh
-from adacross.data.shading import AMBIENT, GREY, HEADLIGHT, KEY, KEY_DIRECTION
+from adacross.data.rendering import render
+from adacross.data.rendering.camera import Camera, orbit
+from adacross.data.rendering.render import render_mesh
+from adacross.data.rendering.shading import AMBIENT, GREY, HEADLIGHT, KEY, KEY_DIRECTION
+from adacross.data.rendering.zbuffer import visible_faces
 from adacross.data.shape import Mesh
-from adacross.data.zbuffer import visible_faces
 from adacross.errors import UserError
 
 BACKENDS = ("embree", "zbuffer")
@@ -107,7 +107,7 @@ def test_zbuffer_finds_the_very_faces_brute_force_finds(name: str) -> None:
 def test_zbuffer_in_chunks_finds_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     mesh, camera = random_triangles(200), orbit(1)[0]
     whole = visible_faces(mesh, camera, 64)
-    monkeypatch.setattr("adacross.data.zbuffer.BLOCKS", 30)
+    monkeypatch.setattr("adacross.data.rendering.zbuffer.BLOCKS", 30)
     assert np.array_equal(visible_faces(mesh, camera, 64), whole)
 
 

@@ -14,14 +14,14 @@ from PIL import Image
 from rich.console import Console, RenderableType
 
 from adacross.cli import main
-from adacross.data import prepare as prepare_module
-from adacross.data.collection import Collection, CollectionInfo
+from adacross.data.collection import prepare as prepare_module
+from adacross.data.collection.collection import Collection, CollectionInfo
+from adacross.data.collection.inspect import inspect
+from adacross.data.collection.pipeline import serve_item
+from adacross.data.collection.prepare import prepare
 from adacross.data.formats import find_source, shapenet
 from adacross.data.formats.mesh_files import ply_counts, read_ply
 from adacross.data.formats.synsets import SYNSETS
-from adacross.data.inspect import inspect
-from adacross.data.pipeline import serve_item
-from adacross.data.prepare import prepare
 from adacross.data.shape import Cloud
 from adacross.data.source import BrokenShapeError, Source
 

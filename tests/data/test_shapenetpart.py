@@ -9,7 +9,7 @@ import pytest
 from layout_files import POINTS, clouds, cut, inspected, lines, look, prepared, reasons, write, write_hdf5
 from scipy.spatial import cKDTree
 
-from adacross.data.collection import Collection
+from adacross.data.collection.collection import Collection
 from adacross.data.formats import shapenetpart
 from adacross.data.formats.shapenetpart import CATEGORIES, published_parts
 from adacross.data.formats.synsets import SYNSETS

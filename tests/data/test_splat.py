@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import trimesh
 
-from adacross.data import splat
-from adacross.data.camera import Camera, orbit
-from adacross.data.render import render_mesh
+from adacross.data.rendering import splat
+from adacross.data.rendering.camera import Camera, orbit
+from adacross.data.rendering.render import render_mesh
+from adacross.data.rendering.splat import render_cloud
 from adacross.data.shape import Cloud, Mesh
-from adacross.data.splat import render_cloud
 from adacross.errors import UserError
 
 

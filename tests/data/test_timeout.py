@@ -5,10 +5,10 @@ from typing import Any
 import pytest
 
 from adacross.cli import main
-from adacross.data import prepare as prepare_module
-from adacross.data.collection import Collection
-from adacross.data.pipeline import serve_item
-from adacross.data.prepare import prepare
+from adacross.data.collection import prepare as prepare_module
+from adacross.data.collection.collection import Collection
+from adacross.data.collection.pipeline import serve_item
+from adacross.data.collection.prepare import prepare
 from adacross.errors import UserError
 
 

@@ -13,7 +13,7 @@ import numpy as np
 import psutil
 import pytest
 
-from adacross.data.workers import Died, each, share_of, shortage
+from adacross.data.workers.local import Died, each, share_of, shortage
 from adacross.errors import UserError
 
 kept: list[np.ndarray] = []
@@ -153,7 +153,7 @@ def test_memory_beyond_the_limit_costs_only_the_request_that_asks_for_it(
 
 
 def test_a_request_that_needs_more_than_a_share_is_read_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("adacross.data.workers._machine", lambda: 2.0)
+    monkeypatch.setattr("adacross.data.workers.local._machine", lambda: 2.0)
     assert share_of(4.0, 1) == 2.0
     assert share_of(4.0, 2) == 1.0
     assert share_of(4.0, 100) == 0.5
@@ -181,7 +181,7 @@ def test_a_hanging_process_ends_without_its_caller(tmp_path: Path) -> None:
     code = f"""
 import sys
 sys.path.insert(0, {str(Path(__file__).parent)!r})
-from adacross.data.workers import each
+from adacross.data.workers.local import each
 requests = [{{"do": "mark", "file": {str(tmp_path / "number")!r}}}]
 list(each("test_workers:answer", requests, 1, timeout=3.0))
 """
@@ -218,7 +218,7 @@ def test_a_second_death_names_the_reason(tmp_path: Path) -> None:
 def test_very_many_that_are_tried_again_are_all_answered(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("adacross.data.workers._ASIDE", 2)
+    monkeypatch.setattr("adacross.data.workers.local._ASIDE", 2)
     requests = [{"do": "once", "by": "memory", "number": i, "folder": str(tmp_path)} for i in range(7)]
     answers = each("test_workers:answer", requests, 2)
     assert dict(answers) == dict.fromkeys(range(7), b"0 beside")

@@ -15,7 +15,7 @@ from jaxtyping import Float32
 import adacross
 from adacross.encoders import PointNet
 from adacross.errors import UserError
-from adacross.evaluation.features import encode
+from adacross.features.encode import encode
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from adacross.encoders.depth_tokens import DepthEmbedding
+from adacross.methods.joint_mae.depth_tokens import DepthEmbedding
 
 SIDE = 4  # patches along a map
 

@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from adacross.encoders.heads import ImageProjection, PointProjection
 from adacross.errors import UserError
+from adacross.nn.heads import ImageProjection, PointProjection
 
 
 def shapes(head):

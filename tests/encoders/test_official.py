@@ -19,8 +19,8 @@ from adacross.encoders import (
     load_official_image,
     load_official_segmentation,
 )
-from adacross.encoders.heads import ImageProjection
 from adacross.errors import UserError
+from adacross.nn.heads import ImageProjection
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 NAMES = {"linear": "conv", "norm": "bn"}

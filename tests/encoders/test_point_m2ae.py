@@ -6,14 +6,9 @@ import pytest
 import torch
 
 from adacross.encoders import PointM2AE, load_encoder, load_official
-from adacross.encoders.alignment import covered_patches
-from adacross.encoders.point_tokens import (
-    GroupEmbedding,
-    Packing,
-    group_points,
-    visible_levels,
-)
 from adacross.errors import UserError
+from adacross.methods.joint_mae.alignment import covered_patches
+from adacross.nn.point_tokens import GroupEmbedding, Packing, group_points, visible_levels
 from adacross.ops.interpolate import interpolate
 
 SMALL = {

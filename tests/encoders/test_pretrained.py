@@ -10,7 +10,7 @@ from huggingface_hub.errors import LocalEntryNotFoundError
 
 from adacross.encoders import DGCNN, PointNet, load_encoder
 from adacross.errors import UserError
-from adacross.evaluation.sources import find_encoders
+from adacross.features.sources import find_encoders
 
 
 @pytest.fixture

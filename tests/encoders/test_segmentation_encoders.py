@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from adacross.encoders import ENCODERS, DGCNNPartSeg, DGCNNSemSeg, PointNetPartSeg, load_encoder
-from adacross.encoders.transform_nets import EdgeTransform, PointTransform
 from adacross.errors import UserError
+from adacross.nn.transform_nets import EdgeTransform, PointTransform
 
 SMALL = {
     "dgcnn-partseg": {"k": 6, "width": 24},

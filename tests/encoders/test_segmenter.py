@@ -15,9 +15,9 @@ from adacross.encoders import (
     PointNetPartSeg,
     PointNetPartSegHead,
 )
-from adacross.encoders.segmentation_heads import PointM2AEPartSegHead
-from adacross.encoders.segmenter import part_segmenter, scene_segmenter, with_neighbors
 from adacross.errors import UserError
+from adacross.evaluation.segmentation.segmenter import part_segmenter, scene_segmenter, with_neighbors
+from adacross.nn.segmentation_heads import PointM2AEPartSegHead
 
 ENCODERS = {
     "pointnet": lambda: PointNet(width=24),

@@ -12,10 +12,10 @@ from jaxtyping import Float32
 from waiting import HANGS
 
 import adacross
-from adacross.data.builtin import CATEGORIES, make_mesh
+from adacross.data.procedural import CATEGORIES, make_mesh
 from adacross.data.sampling import sample_surface, unit_sphere
 from adacross.encoders.pretrained import SHIPPED, shipped_names
-from adacross.evaluation.sources import find_encoders, untrained_like
+from adacross.features.sources import find_encoders, untrained_like
 from adacross.search.features import Features, unit_rows
 from adacross.search.whitening import Whitening
 

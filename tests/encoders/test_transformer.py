@@ -5,8 +5,8 @@ import math
 import pytest
 import torch
 
-from adacross.encoders.transformer import Block, Stack
 from adacross.errors import UserError
+from adacross.nn.transformer import Block, Stack
 
 
 @pytest.fixture(autouse=True)

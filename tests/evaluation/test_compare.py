@@ -15,19 +15,19 @@ import torch
 from scipy import stats
 
 from adacross.cli import main
-from adacross.data.collection import Collection
+from adacross.data.collection.collection import Collection
 from adacross.encoders import DGCNN, Encoder, PointNet
 from adacross.errors import UserError
 from adacross.evaluation.compare import tasks
 from adacross.evaluation.compare.comparison import Comparison, as_csv, as_markdown, points
 from adacross.evaluation.compare.measure import measure_compare
 from adacross.evaluation.compare.significance import holm, independent, paired_test
-from adacross.evaluation.features import encode
 from adacross.evaluation.few_shot.episodes import draw_episodes
 from adacross.evaluation.few_shot.measure import measure_few_shot
 from adacross.evaluation.linear import measure_linear
 from adacross.evaluation.results import load
-from adacross.evaluation.sources import untrained_like
+from adacross.features.encode import encode
+from adacross.features.sources import untrained_like
 
 SMALL = {"seeds": 4, "points": 40, "folds": 3}
 QUICK = {"task": "retrieval-shape", "seeds": 4, "points": 40}

@@ -12,17 +12,17 @@ import torch
 from sklearn.svm import SVC
 
 from adacross.cli import main
-from adacross.data.collection import Collection
+from adacross.data.collection.collection import Collection
 from adacross.encoders import Encoder, PointNet
 from adacross.errors import UserError
 from adacross.evaluation import classification
-from adacross.evaluation.features import encode
 from adacross.evaluation.few_shot.episodes import Episode, EpisodeSet, Rule, draw_episodes, read_episodes
 from adacross.evaluation.few_shot.learners import episode_accuracy
 from adacross.evaluation.few_shot.measure import FewShotResult, measure_few_shot
 from adacross.evaluation.few_shot.protocol import OURS, PRESETS
 from adacross.evaluation.results import load
-from adacross.evaluation.sources import untrained_like
+from adacross.features.encode import encode
+from adacross.features.sources import untrained_like
 from adacross.training.loop import Interrupted
 
 

@@ -8,11 +8,11 @@ import pytest
 import torch
 
 from adacross.cli import main
-from adacross.data.collection import Collection
+from adacross.data.collection.collection import Collection
 from adacross.encoders import DGCNN, PointM2AE, PointNet
-from adacross.encoders.classifier import ClassificationHead, Classifier
 from adacross.errors import UserError
 from adacross.evaluation.classification import OURS, PRESETS, Protocol, Task
+from adacross.evaluation.classifier import ClassificationHead, Classifier
 from adacross.evaluation.fine_tune import FineTuneResult, fraction_of, measure_fine_tune
 from adacross.evaluation.results import load
 from adacross.evaluation.supervised import Schedule

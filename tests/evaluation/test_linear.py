@@ -7,9 +7,9 @@ from sklearn.model_selection import GridSearchCV, StratifiedKFold
 from sklearn.svm import SVC
 
 from adacross.encoders import DGCNN, PointNet
-from adacross.evaluation.features import encode, frozen
 from adacross.evaluation.linear import Score
-from adacross.evaluation.svm import C_GRID, svm
+from adacross.features.encode import encode, frozen
+from adacross.features.svm import C_GRID, svm
 
 
 def blobs(count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:

@@ -17,15 +17,15 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
 from adacross.cli import main
-from adacross.data.collection import Collection
+from adacross.data.collection.collection import Collection
 from adacross.encoders import DGCNN, Encoder, PointNet
 from adacross.errors import UserError
-from adacross.evaluation.features import encode
 from adacross.evaluation.linear import LinearResult, measure_linear
 from adacross.evaluation.probe import PRESETS, Probe
 from adacross.evaluation.results import Paper, load
-from adacross.evaluation.sources import untrained_like
-from adacross.report import RunData
+from adacross.features.encode import encode
+from adacross.features.sources import untrained_like
+from adacross.report.gather import read_run
 from adacross.report.linear_preset import linear_preset
 from adacross.report.overview import overview
 
@@ -135,7 +135,7 @@ def test_several_pretrainings_are_each_measured_once(toy_collection: Collection,
 
 def test_the_default_protocol_is_as_before(toy_collection: Collection, encoder: Encoder):
     """Points and folds drawn by the seed, C by cross-validation, whatever else there is now."""
-    from adacross.evaluation.svm import svm
+    from adacross.features.svm import svm
 
     result = measure_linear([encoder], toy_collection, points=40, folds=3, seeds=2)
     train, test = toy_collection.indices("train"), toy_collection.indices("test")
@@ -204,7 +204,7 @@ def test_c_stands_in_the_table_the_json_and_the_report_as_typed(
     assert re.search(r"untrained .* 0\.012 0\.012 ", shown(result))
     assert main(["evaluate", "linear", str(run), data, *small, "--C", "0.1"]) == 0
     assert json.loads((run / "evaluation" / "linear-C-0.1.json").read_text())["untrained"]["C"] == [0.1, 0.1]
-    report = RunData.load(run)
+    report = read_run(run)
     chosen = load(LinearResult, run / "evaluation" / "linear.json").pretrained.C
     assert " · ".join(f"{c:.2g}" for c in chosen) in overview(report).body
     section = linear_preset(report, result)

@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 import pytest
 
-from adacross.evaluation.metrics import (
+from adacross.features.metrics import (
     chance_hit_at,
     chance_precision,
     cosine_ranking,

@@ -8,9 +8,8 @@ import pytest
 import torch
 
 from adacross.cli import main
-from adacross.data.collection import Collection, CollectionInfo
+from adacross.data.collection.collection import Collection, CollectionInfo
 from adacross.encoders import DGCNNPartSeg, PointNet
-from adacross.encoders.segmenter import Segmenter
 from adacross.errors import UserError
 from adacross.evaluation.results import load, save
 from adacross.evaluation.segmentation import training
@@ -18,9 +17,10 @@ from adacross.evaluation.segmentation.metrics import shape_ious
 from adacross.evaluation.segmentation.part_task import category_parts, part_task
 from adacross.evaluation.segmentation.parts import PartSegResult, measure_part_segmentation
 from adacross.evaluation.segmentation.presets import PART_PRESETS, PARTS, chosen
+from adacross.evaluation.segmentation.segmenter import Segmenter
 from adacross.evaluation.segmentation.training import Clouds, Protocol, draw, new_segmenter, predict, train
-from adacross.evaluation.sources import untrained_like
 from adacross.evaluation.supervised import Schedule
+from adacross.features.sources import untrained_like
 from adacross.training.loop import Interrupted
 
 BRIEF = Protocol(Schedule(epochs=1, batch_size=16, optimizer="adam", learning_rate=1e-3), points=32)

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 import adacross
-from adacross.data.collection import Collection
+from adacross.data.collection.collection import Collection
 from adacross.errors import UserError
 
 

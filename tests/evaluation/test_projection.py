@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from adacross.evaluation.projection import nearest_same_class, project, random_precision
+from adacross.features.projection import nearest_same_class, project, random_precision
 
 
 def clusters(count: int, classes: int = 3, width: int = 16) -> tuple[np.ndarray, np.ndarray]:

@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from adacross.encoders import DGCNN
-from adacross.encoders.segmenter import with_neighbors
 from adacross.errors import UserError
 from adacross.evaluation.results import Figure, Ledger, check_output, fingerprint, load, result_path, save
+from adacross.evaluation.segmentation.segmenter import with_neighbors
 
 
 @dataclass(frozen=True)

@@ -9,15 +9,15 @@ import pytest
 import torch
 
 from adacross.cli import main
-from adacross.data.collection import Collection
-from adacross.data.prepare import prepare
+from adacross.data.collection.collection import Collection
+from adacross.data.collection.prepare import prepare
 from adacross.encoders import Encoder, PointNet
 from adacross.errors import UserError
-from adacross.evaluation.features import encode
 from adacross.evaluation.results import load
 from adacross.evaluation.retrieval import measure
 from adacross.evaluation.retrieval.measure import RetrievalResult, evaluate_retrieval, measure_retrieval
-from adacross.evaluation.sources import untrained_like
+from adacross.features.encode import encode
+from adacross.features.sources import untrained_like
 from adacross.methods import CrossModal
 from adacross.training.run import load_method
 

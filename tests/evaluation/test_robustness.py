@@ -8,18 +8,18 @@ import pytest
 import torch
 
 from adacross.cli import main
-from adacross.data.collection import Collection
-from adacross.data.corruptions import KINDS, SEVERITIES, corrupt, rotate
+from adacross.data.collection.collection import Collection
 from adacross.encoders import DGCNN, PointM2AE, load_encoder
 from adacross.errors import UserError
 from adacross.evaluation.labelled import labelled
 from adacross.evaluation.linear import measure_linear
 from adacross.evaluation.results import load
 from adacross.evaluation.robustness import damage
+from adacross.evaluation.robustness.corruptions import KINDS, SEVERITIES, corrupt, rotate
 from adacross.evaluation.robustness.damage import Recognised, fewer_points, try_out
 from adacross.evaluation.robustness.errors import mean_corruption_error, summarise
 from adacross.evaluation.robustness.measure import RobustnessResult, measure_robustness, stratified
-from adacross.evaluation.svm import fit_svm, svm
+from adacross.features.svm import fit_svm, svm
 
 FOLDS, SHAPES = 3, 50
 M2AE: dict[str, Any] = {

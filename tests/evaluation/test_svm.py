@@ -8,8 +8,8 @@ from sklearn.model_selection import GridSearchCV, StratifiedKFold
 from sklearn.svm import SVC
 
 from adacross.errors import UserError
-from adacross.evaluation import svm as module
-from adacross.evaluation.svm import C_GRID, Machines, fit_svm, fixed_svm, svm
+from adacross.features import svm as module
+from adacross.features.svm import C_GRID, Machines, fit_svm, fixed_svm, svm
 
 Rows = tuple[np.ndarray, np.ndarray, np.ndarray]
 

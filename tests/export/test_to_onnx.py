@@ -15,9 +15,9 @@ from toy import TOY_M2AE
 from adacross.encoders import ENCODERS, Encoder, load_encoder
 from adacross.encoders.inputs import Inputs
 from adacross.errors import UserError
-from adacross.export import parity, to_onnx
-from adacross.export.parity import compare, made_up_clouds
-from adacross.export.to_onnx import export, export_encoder, least_points
+from adacross.onnx import parity, to_onnx
+from adacross.onnx.parity import compare, made_up_clouds
+from adacross.onnx.to_onnx import export, export_encoder, least_points
 
 pytestmark = pytest.mark.slow
 

@@ -37,7 +37,7 @@ MEMORY = 3 * 2**30  # bytes that the process may take, so that a broken bound en
 
 def _collection(folder: Path, change: Callable[[pa.Table], pa.Table], rows: int, **options: Any) -> Read:
     """Write a collection of `rows` empty shapes, changed."""
-    from adacross.data.collection import Collection
+    from adacross.data.collection.collection import Collection
 
     seed_runs.collection(folder)
     path = folder / "data-00000-of-00001.arrow"
@@ -85,7 +85,7 @@ def pictures_larger_than_promised(folder: Path, n: int) -> Read:
 
 
 def a_thousand_pictures_a_shape(folder: Path, n: int) -> Read:
-    from adacross.data.collection import Collection
+    from adacross.data.collection.collection import Collection
 
     seed_runs.collection(folder)
     about = json.loads((folder / "collection.json").read_text()) | {"views": 1000 * n, "view_size": 8192}
@@ -248,8 +248,8 @@ def a_term_a_step(folder: Path, n: int) -> Read:
 
 
 def classes_of_long_names(folder: Path, n: int) -> Read:
-    from adacross.data.collection import Collection
-    from adacross.data.contact_sheet import write_contact_sheet
+    from adacross.data.collection.collection import Collection
+    from adacross.data.collection.contact_sheet import write_contact_sheet
 
     seed_runs.collection(folder)
     about = json.loads((folder / "collection.json").read_text()) | {"classes": ["ab cd" * 2_000 * n]}
@@ -275,7 +275,7 @@ def a_name_among_many(folder: Path, n: int) -> Read:
 
 
 def _labels(folder: Path, text: str) -> Read:
-    from adacross.labelling.table import read_labels
+    from adacross.labeling.table import read_labels
 
     (folder / "labels.csv").write_text(text)
     return lambda: read_labels(folder / "labels.csv", ["a"])

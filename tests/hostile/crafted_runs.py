@@ -185,7 +185,7 @@ def arrows() -> dict[str, bytes]:
     """Arrow streams that promise what they do not hold."""
     import pyarrow as pa
 
-    from adacross.data.columns import arrow_schema
+    from adacross.data.collection.schema import arrow_schema
 
     def written(table: pa.Table, **options: Any) -> bytes:
         sink = io.BytesIO()

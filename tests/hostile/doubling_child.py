@@ -16,7 +16,7 @@ OFF = "OFF\n4 2 0\n0 0 0\n1 0 0\n0 1 0\n0 0 1\n3 0 1 2\n3 0 1 3\n"
 
 
 def prepared(path: Path) -> str:
-    from adacross.data.prepare import prepare
+    from adacross.data.collection.prepare import prepare
 
     small = {"points": 16, "views": 1, "size": 16, "workers": 1, "overwrite": True, "timeout": 120.0}
     info = prepare(str(path.parent), str(path.parent.with_name("collection")), **small)
@@ -26,13 +26,13 @@ def prepared(path: Path) -> str:
 def inspected(path: Path) -> str:
     from layout_files import printed
 
-    from adacross.data.inspect import inspect
+    from adacross.data.collection.inspect import inspect
 
     return printed(inspect(str(path.parent)).table())
 
 
 def loaded(path: Path) -> str:
-    from adacross.data.single import load_shape
+    from adacross.data.collection.single import load_shape
 
     load_shape(path, points=16, timeout=120.0)
     return ""

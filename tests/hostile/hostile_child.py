@@ -117,11 +117,11 @@ def libraries(group: str) -> None:
     """Import what a group's readers import, and read each whole file once, before memory is counted."""
     import trimesh  # noqa: F401
 
-    import adacross.data.apart
+    import adacross.data.collection.pipeline
     import adacross.data.formats
-    import adacross.data.pipeline
+    import adacross.data.isolated
 
-    adacross.data.apart.each = each_here  # this process has the limits, and starts no other
+    adacross.data.isolated.each = each_here  # this process has the limits, and starts no other
 
     if group in ("runs", "networks"):
         import torch

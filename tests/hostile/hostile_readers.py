@@ -55,7 +55,7 @@ def sane(condition: object, what: str) -> None:
 
 def each_here(function: str, requests: Iterable[dict[str, Any]], *_: object) -> Iterator[tuple[int, Any]]:
     """Take the place of `workers.each` in a process that has its own limits."""
-    from adacross.data.workers import Died, shortage
+    from adacross.data.workers.local import Died, shortage
 
     module, name = function.split(":")
     for number, request in enumerate(requests):
@@ -69,10 +69,10 @@ def each_here(function: str, requests: Iterable[dict[str, Any]], *_: object) -> 
 
 def prepared(folder: Path) -> Notes:
     """As `adacross prepare` does, without its worker processes."""
-    from adacross.data.columns import decode_view
+    from adacross.data.collection.pipeline import SERVE, Answer, read_answer
+    from adacross.data.collection.schema import decode_view
     from adacross.data.formats import LOAD, find_source
-    from adacross.data.pipeline import SERVE, Answer, read_answer
-    from adacross.data.workers import Died
+    from adacross.data.workers.local import Died
 
     source = find_source(str(folder), up=None, count=1, variant=None, seed=0)
     notes = [(entry["name"], entry["reason"]) for entry in source.skipped]
@@ -116,8 +116,8 @@ def image_set(folder: Path) -> Notes:
 
 
 def collection(folder: Path) -> Notes:
-    from adacross.data.collection import Collection
-    from adacross.data.inspect import inspect
+    from adacross.data.collection.collection import Collection
+    from adacross.data.collection.inspect import inspect
 
     inspect(str(folder), str(folder / "sheet.png")).table()
     found = Collection.open(folder)
@@ -133,7 +133,7 @@ def collection(folder: Path) -> Notes:
 
 
 def unfinished(folder: Path) -> Notes:
-    from adacross.data.inspect import inspect
+    from adacross.data.collection.inspect import inspect
 
     inspect(str(folder)).table()
     return []
@@ -184,7 +184,7 @@ def run(folder: Path) -> Notes:
 
 def single(suffix: str, folder: Path) -> Notes:
     """As `adacross search` and `adacross embed` read one file."""
-    from adacross.data.single import load_shape
+    from adacross.data.collection.single import load_shape
 
     cloud = load_shape(folder / f"cloud.{suffix}", points=32).points
     sane(cloud.shape == (32, 3) and np.isfinite(cloud).all(), f"points {cloud.shape}")
@@ -202,7 +202,7 @@ def embeddings(folder: Path) -> Notes:
 
 
 def labels(folder: Path) -> Notes:
-    from adacross.labelling.table import read_labels
+    from adacross.labeling.table import read_labels
 
     found = read_labels(folder / "labels.csv", ["a", "b", "c"])
     sane(found.keys() <= {"a", "b", "c"} and all(found.values()), "labels")

@@ -11,10 +11,10 @@ import pytest
 import yaml
 
 from adacross.cli import main
-from adacross.data.collection import Collection
-from adacross.data.remote import local_folder
+from adacross.data.collection.collection import Collection
 from adacross.errors import UserError
 from adacross.evaluation.retrieval.measure import evaluate_retrieval
+from adacross.io.remote import local_folder
 
 ADDRESSES = (
     "http://{host}/toy",

@@ -9,15 +9,16 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from adacross.data import apart, pictures
-from adacross.data.apart import find_apart, views_apart
+from adacross.data import images as pictures
+from adacross.data import isolated
 from adacross.data.array_pickle import read_pickled_table
+from adacross.data.collection.inspect import inspect
 from adacross.data.formats import hdf5
 from adacross.data.formats.mesh_files import MOST_PLACED, read_mesh
-from adacross.data.inspect import inspect
-from adacross.data.pictures import MOST_SCANS, open_picture
+from adacross.data.images import MOST_SCANS, open_picture
+from adacross.data.isolated import find_apart, views_apart
 from adacross.data.source import BrokenShapeError, Item
-from adacross.data.workers import Died
+from adacross.data.workers.local import Died
 from adacross.errors import UserError
 from adacross.search.query import read_query
 
@@ -114,19 +115,19 @@ def died(*_: object) -> Iterator[tuple[int, Died]]:
 
 def test_a_picture_that_takes_too_long(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     Image.new("RGB", (40, 20), "red").save(tmp_path / "a.png")
-    monkeypatch.setattr(apart, "each", died)
+    monkeypatch.setattr(isolated, "each", died)
     with pytest.raises(UserError, match=r"a.png cannot be read \(reading it took longer than 60 s\)"):
         read_query(tmp_path / "a.png", points=8, size=16)
 
 
 def test_inspect_opens_no_file_of_shapes_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "a.off").write_text("OFF\n3 1 0\n0 0 0\n1 0 0\n0 1 0\n3 0 1 2\n")
-    monkeypatch.setattr(apart, "find_source", lambda **_: pytest.fail("looked at here"))
-    monkeypatch.setitem(apart.LOAD, "meshes", lambda *_: pytest.fail("read here"))
+    monkeypatch.setattr(isolated, "find_source", lambda **_: pytest.fail("looked at here"))
+    monkeypatch.setitem(isolated.LOAD, "meshes", lambda *_: pytest.fail("read here"))
     assert inspect(str(tmp_path)).kind == "meshes"
 
 
 def test_a_source_that_ends_its_reader_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(apart, "each", died)
+    monkeypatch.setattr(isolated, "each", died)
     with pytest.raises(UserError, match=r"cannot look through .*: reading it took longer than 60 s"):
         find_apart(str(tmp_path), up=None, count=1, variant=None, seed=0)

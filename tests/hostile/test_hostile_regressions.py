@@ -19,16 +19,16 @@ from layout_files import inspected
 from PIL import EpsImagePlugin
 
 from adacross.cli import main
-from adacross.data.collection import Collection
+from adacross.data.collection.collection import Collection
+from adacross.data.collection.inspect import inspect
 from adacross.data.formats import find_source
 from adacross.data.formats.mesh_files import read_mesh
 from adacross.data.image_set import read_image_set
-from adacross.data.inspect import inspect
-from adacross.data.pictures import LARGEST_SIDE, read_views
+from adacross.data.images import LARGEST_SIDE, read_views
 from adacross.data.source import BrokenShapeError, file_below
 from adacross.encoders import PointM2AE, PointNet, load_encoder, load_official
 from adacross.errors import UserError
-from adacross.files import LARGEST_YAML, file_size, fits, read_bytes, read_json, read_yaml, write_json
+from adacross.io.files import LARGEST_YAML, file_size, fits, read_bytes, read_json, read_yaml, write_json
 from adacross.report import reading, write_report
 from adacross.training.checkpoint import load_checkpoint
 from adacross.training.config import PretrainConfig

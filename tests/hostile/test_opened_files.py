@@ -12,11 +12,11 @@ import seed_runs
 import seed_use
 import torch
 
-from adacross.data.collection import Collection
+from adacross.data.collection.collection import Collection
 from adacross.embeddings import read_embeddings
 from adacross.encoders import load_encoder
-from adacross.encoders.torch_files import load_plain
 from adacross.errors import UserError
+from adacross.io.torch_files import load_plain
 from adacross.training.checkpoint import load_checkpoint, save_state
 from adacross.training.nonfinite import replay
 

@@ -5,7 +5,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from adacross.data.batch import RawBatch
+from adacross.data.transforms.batch import RawBatch
 from adacross.encoders import PointNet
 from adacross.methods import Batch, CrossModal, Images, build_method
 

@@ -5,12 +5,12 @@ import copy
 import pytest
 import torch
 
-from adacross.data.batch import RawBatch
+from adacross.data.transforms.batch import RawBatch
 from adacross.encoders import PointM2AE, PointNet
-from adacross.encoders.alignment import aligned_patches, joint_attention
-from adacross.encoders.depth_tokens import DepthEmbedding, sine_positions
 from adacross.errors import UserError
 from adacross.methods import JointMAE, PointM2AEMethod
+from adacross.methods.joint_mae.alignment import aligned_patches, joint_attention
+from adacross.methods.joint_mae.depth_tokens import DepthEmbedding, sine_positions
 from adacross.methods.masked_points import draw_visible
 from adacross.ops.projection import depth_map, patchify
 

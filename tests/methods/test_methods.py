@@ -7,6 +7,7 @@ import pytest
 import torch
 from contrastive import CONTRASTIVE, IMAGES, agree, batch, built, by_definition
 
+from adacross.distributed.group import Group
 from adacross.encoders import Encoder, PointNet
 from adacross.errors import UserError
 from adacross.losses.weighting import Weighting
@@ -20,7 +21,6 @@ from adacross.methods import (
     Method,
     build_method,
 )
-from adacross.training.group import Group
 from adacross.training.step import gradient_norms
 
 every_method = pytest.mark.parametrize(

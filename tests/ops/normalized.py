@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from adacross.ops.layer import NormalizedLayer
+from adacross.ops.fused.layer import NormalizedLayer
 
 
 def layer_of(weight: Tensor, norm: nn.BatchNorm1d | nn.BatchNorm2d, slope: float = 0.2) -> NormalizedLayer:

@@ -6,9 +6,9 @@ import sys
 import pytest
 import torch
 
+from adacross.distributed.device import find_device
 from adacross.errors import UserError
-from adacross.evaluation.sources import usual_device
-from adacross.ops.device import find_device
+from adacross.features.sources import usual_device
 
 
 def test_auto_is_cuda_or_cpu(monkeypatch: pytest.MonkeyPatch):
@@ -26,7 +26,7 @@ def test_training_on_auto_is_not_on_mps():
         "import torch\n"
         "torch.backends.mps.is_available = torch.backends.mps.is_built = lambda: True\n"
         "torch.cuda.is_available = lambda: False\n"
-        "from adacross.training.group import Group\n"
+        "from adacross.distributed.group import Group\n"
         "assert Group.start('auto').device.type == 'cpu'\n"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)

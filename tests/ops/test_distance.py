@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from adacross.errors import UserError
 from adacross.ops import neighbors
-from adacross.ops.distance import chamfer
+from adacross.ops.chamfer import chamfer
 
 
 def slow_chamfer(a, b):

@@ -7,9 +7,9 @@ import torch
 from normalized import layer_of, random_norm
 from torch import nn
 
-from adacross.ops import edge
-from adacross.ops.edge import edge_convolution, neighbor_max
-from adacross.ops.layer import NormalizedLayer
+from adacross.ops.fused import edge
+from adacross.ops.fused.edge import edge_convolution, neighbor_max
+from adacross.ops.fused.layer import NormalizedLayer
 from adacross.ops.neighbors import knn
 
 

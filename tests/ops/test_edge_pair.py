@@ -7,8 +7,8 @@ import torch
 from normalized import layer_of, random_norm
 from torch import nn
 
-from adacross.ops import edge_pair
-from adacross.ops.edge_pair import edge_moments, edge_pair_convolution
+from adacross.ops.fused import edge_pair
+from adacross.ops.fused.edge_pair import edge_moments, edge_pair_convolution
 from adacross.ops.neighbors import knn
 
 

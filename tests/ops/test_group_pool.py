@@ -5,8 +5,8 @@ import torch
 from normalized import layer_of
 from torch import nn
 
-from adacross.ops import group_pool
-from adacross.ops.group_pool import pooled_groups
+from adacross.ops.fused import group_pool
+from adacross.ops.fused.group_pool import pooled_groups
 
 n, k, L, S, D = 23, 5, 6, 7, 4
 

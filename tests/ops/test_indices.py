@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from adacross.encoders import DGCNN, PointM2AE, PointNet
-from adacross.encoders.layers import EdgeLayer, EdgePairLayer, PointLayer
-from adacross.encoders.point_tokens import group_points, visible_levels
-from adacross.ops.distance import chamfer
+from adacross.nn.layers import EdgeLayer, EdgePairLayer, PointLayer
+from adacross.nn.point_tokens import group_points, visible_levels
+from adacross.ops.chamfer import chamfer
 from adacross.ops.interpolate import interpolate
 from adacross.ops.neighbors import farthest_point_sample, gather, knn
 from adacross.ops.projection import depth_map, fit_projection

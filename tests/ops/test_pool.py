@@ -7,9 +7,9 @@ import torch
 from normalized import layer_of, random_norm
 from torch import nn
 
-from adacross.ops import max_and_mean, pool
-from adacross.ops.max_and_mean import max_and_mean_layer
-from adacross.ops.pool import pooled_layer
+from adacross.ops.fused import max_and_mean, pool
+from adacross.ops.fused.max_and_mean import max_and_mean_layer
+from adacross.ops.fused.pool import pooled_layer
 
 BOTH = pytest.mark.parametrize("layer", [pooled_layer, max_and_mean_layer])
 

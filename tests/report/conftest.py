@@ -7,7 +7,7 @@ import pytest
 from made_up import make_run
 from toy import TOY_MASKED
 
-from adacross.data.collection import Collection
+from adacross.data.collection.collection import Collection
 from adacross.report.inputs import Log, RunData
 from adacross.training.config import PretrainConfig
 from adacross.training.pretrain import pretrain

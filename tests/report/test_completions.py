@@ -14,6 +14,7 @@ from adacross.encoders import ENCODERS
 from adacross.evaluation.reconstruction import CompletedMap, CompletedShape
 from adacross.methods import METHODS, CrossModal, JointMAE, PointM2AEMethod
 from adacross.report import RunData, drawing, names, render
+from adacross.report.gather import read_run
 from adacross.report.inputs import Completion, Completions
 from adacross.report.overview import overview
 from adacross.report.pictures import pictures
@@ -22,7 +23,7 @@ from adacross.report.reconstruction import reconstruction
 
 @pytest.fixture(scope="module")
 def masked(masked_run: Path) -> RunData:
-    return RunData.load(masked_run)
+    return read_run(masked_run)
 
 
 def shape() -> CompletedShape:
@@ -90,10 +91,10 @@ def test_a_finished_run_is_completed(masked: RunData, masked_run: Path) -> None:
         assert len(set(one.maps)) == 4
         assert (one.clouds[0] == one.clouds[1]) == (one.visible == 1)
     assert min(one.visible for one in found.shapes) < 1
-    other = RunData.load(masked_run, seed=1).completions
+    other = read_run(masked_run, seed=1).completions
     assert other
     assert other != found
-    assert RunData.load(masked_run).completions == found
+    assert read_run(masked_run).completions == found
 
 
 def test_a_row_for_each_shape_with_words_for_every_picture(masked: RunData) -> None:
@@ -150,13 +151,13 @@ def test_what_is_missing_is_named_with_what_to_do(masked_run: Path, tmp_path: Pa
     run = tmp_path / "run"
     shutil.copytree(masked_run, run)
     (run / "method.safetensors").unlink()
-    section = reconstruction(RunData.load(run))
+    section = reconstruction(read_run(run))
     assert section
     assert "not finished" in said(section.body)
     assert "--resume auto" in said(section.body)
     config = run / "config.yaml"
     config.write_text(config.read_text().replace("collection: ", "collection: /nowhere"))
-    section = reconstruction(RunData.load(run))
+    section = reconstruction(read_run(run))
     assert section
     assert "collection cannot be read" in said(section.body)
 

@@ -9,10 +9,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from adacross.data.collection import Collection
-from adacross.data.prepare import prepare
+from adacross.data.collection.collection import Collection
+from adacross.data.collection.prepare import prepare
 from adacross.encoders import PointNet
-from adacross.report import RunData, gather, write_report
+from adacross.report import gather, write_report
+from adacross.report.drawing import webp
+from adacross.report.gather import read_run
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +55,7 @@ def test_a_run_is_read(place: Path) -> None:
         examples=[{"query": query, "view": 1, "results": [other, query]}],
         neighbours=[{"query": query, "results": [other]}],
     )
-    data = RunData.load(place / "run", seed=1)
+    data = read_run(place / "run", seed=1)
     assert data.absent == {}
     assert data.facts
     assert data.facts.count == 100
@@ -81,7 +83,7 @@ def test_the_report_is_the_same_for_the_same_seed(place: Path, tmp_path: Path) -
 
 def test_results_on_another_collection_are_not_drawn(place: Path) -> None:
     write_retrieval(place / "run", examples=[{"query": 1, "view": 0, "results": [5000]}])
-    data = RunData.load(place / "run")
+    data = read_run(place / "run")
     assert data.retrieved == ()
     assert "another collection" in data.absent["retrieved"]
     assert data.embedding is not None
@@ -91,7 +93,7 @@ def test_a_run_and_collection_that_moved_together_are_found(place: Path, tmp_pat
     shutil.copytree(place, tmp_path / "moved")
     config = tmp_path / "moved" / "run" / "config.yaml"
     config.write_text(config.read_text().replace(str(place), str(tmp_path / "elsewhere")))
-    assert RunData.load(tmp_path / "moved" / "run").facts is not None
+    assert read_run(tmp_path / "moved" / "run").facts is not None
 
 
 def test_without_encoder_or_collection_the_rest_is_there(place: Path, tmp_path: Path) -> None:
@@ -99,11 +101,11 @@ def test_without_encoder_or_collection_the_rest_is_there(place: Path, tmp_path: 
     run.mkdir()
     config = (place / "run" / "config.yaml").read_text()
     (run / "config.yaml").write_text(config)
-    data = RunData.load(run)
+    data = read_run(run)
     assert "--resume auto" in data.absent["embedding"]
     assert data.turnables
     (run / "config.yaml").write_text(config.replace("shapes", "nothing"))
-    data = RunData.load(run)
+    data = read_run(run)
     assert data.facts is None
     assert "does not exist" in data.absent["turnables"]
     assert "adacross report" in data.absent["turnables"]
@@ -121,4 +123,4 @@ def test_spread_takes_every_class_before_a_second_of_one() -> None:
 def test_a_picture_shrinks_but_never_grows() -> None:
     picture = np.zeros((64, 64, 3), dtype=np.uint8)
     for size, width in ((32, 32), (112, 64)):
-        assert Image.open(io.BytesIO(gather.webp(picture, size))).size == (width, width)
+        assert Image.open(io.BytesIO(webp(picture, size))).size == (width, width)

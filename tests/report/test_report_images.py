@@ -13,13 +13,14 @@ from PIL import Image
 from test_sections import EVIL, Reader, said
 from toy import TOY_RETRIEVAL
 
-from adacross.data.collection import Collection
-from adacross.data.columns import encode_view
+from adacross.data.collection.collection import Collection
+from adacross.data.collection.schema import encode_view
 from adacross.evaluation.images.measure import ImageFewShotResult
 from adacross.evaluation.images.result import EpisodeScore, Example, Query, Setting
 from adacross.evaluation.results import Figure, save
 from adacross.evaluation.retrieval.measure import evaluate_retrieval
 from adacross.report import RunData, reading, render
+from adacross.report.gather import read_run
 from adacross.report.image_few_shot import image_few_shot, verdict
 from adacross.report.inputs import Direction, Search
 from adacross.report.overview import overview
@@ -110,7 +111,7 @@ def test_a_result_in_the_run_becomes_a_section(toy_run: Path, tmp_path: Path) ->
     run = tmp_path / "run"
     shutil.copytree(toy_run, run)
     save(result(), None, run, "images")
-    data = RunData.load(run)
+    data = read_run(run)
     assert data.results["images"] == result()
     assert 'href="#images"' in render(data)
 
@@ -192,7 +193,7 @@ def test_what_the_command_writes_is_what_the_report_draws(
     run = tmp_path / "run"
     shutil.copytree(toy_run, run)
     measured = evaluate_retrieval(str(run), str(toy_collection.folder), points=32, seeds=2, device="cpu")
-    data = RunData.load(run)
+    data = read_run(run)
     assert data.retrieval
     assert data.retrieval.shape_to_shape
     assert measured.shape_to_shape

@@ -8,8 +8,8 @@ import pytest
 from made_up import make_cloud
 from test_sections import EVIL, Reader, said
 
-from adacross.data.corruptions import FAMILIES, KINDS
 from adacross.evaluation.results import save
+from adacross.evaluation.robustness.corruptions import FAMILIES, KINDS
 from adacross.evaluation.robustness.damage import Recognised
 from adacross.evaluation.robustness.errors import summarise
 from adacross.evaluation.robustness.measure import Example, RobustnessResult

@@ -6,9 +6,10 @@ from pathlib import Path
 import pytest
 
 from adacross.cli import main
-from adacross.data.collection import Collection
+from adacross.data.collection.collection import Collection
 from adacross.errors import UserError
-from adacross.report import RunData, render
+from adacross.report import render
+from adacross.report.gather import read_run
 from adacross.report.tasks import PRESETS, TASKS, read_results, task_sections
 
 
@@ -29,7 +30,7 @@ def measured(toy_run: Path, toy_collection: Collection, tmp_path_factory: pytest
 
 def test_both_protocols_stand_in_the_report_under_their_own_names(measured: Path):
     assert set(read_results(measured)) == {"fine-tune", "fine-tune-as-crossnet"}
-    data = RunData.load(measured)
+    data = read_run(measured)
     ours, papers = task_sections(data)
     assert (ours.anchor, papers.anchor) == ("fine-tuning", "fine-tuning-crossnet")
     assert papers.title == "Fine-tuning, as CrossNet measures"

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from adacross.data.palette import palette
+from adacross.data.rendering.palette import palette
 from adacross.report import RunData, render
 from adacross.report.confusion import confusion, worst
 from adacross.report.curves import curves, thin

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from adacross.data.collection import Collection
+from adacross.data.collection.collection import Collection
 from adacross.search import SearchIndex
 
 

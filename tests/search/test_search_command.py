@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from adacross.cli import main
-from adacross.data.collection import Collection
+from adacross.data.collection.collection import Collection
 
 
 def typed(capsys: pytest.CaptureFixture[str], *words: str | Path) -> tuple[int, str, str]:

@@ -9,9 +9,9 @@ import torch
 from PIL import Image
 
 import adacross
-from adacross.data.collection import Collection
+from adacross.data.collection.collection import Collection
 from adacross.errors import UserError
-from adacross.evaluation.features import encode, frozen
+from adacross.features.encode import encode, frozen
 from adacross.search import SearchIndex, index
 from adacross.search.features import Features, Store, collection_features
 from adacross.training.run import load_method
@@ -167,7 +167,7 @@ def test_features_are_computed_once(
 def test_what_was_encoded_before_ctrl_c_is_kept(
     toy_collection: Collection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import adacross.embeddings.features as embedding
+    import adacross.features.collection as embedding
     import adacross.search.features as searching
 
     encode, calls = embedding.encode, list[int]()

@@ -20,7 +20,7 @@ from PIL import Image
 from playwright.sync_api import Browser, ConsoleMessage, Page, expect
 from waiting import HANGS
 
-from adacross.data.collection import Collection
+from adacross.data.collection.collection import Collection
 
 pytestmark = pytest.mark.slow
 log = logging.getLogger(__name__)  # what pytest shows where a test fails

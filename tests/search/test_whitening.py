@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import adacross
-from adacross.data.collection import Collection
+from adacross.data.collection.collection import Collection
 from adacross.search import SearchIndex, features
 from adacross.search.query import Query
 from adacross.search.whitening import DIM, LEAST, Whitening

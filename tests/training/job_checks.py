@@ -17,14 +17,14 @@ import torch
 from torch import Tensor, distributed
 from toy_runs import MASKED, configured
 
-from adacross.data.batch import RawBatch
-from adacross.data.collection import Collection
+from adacross.data.collection.collection import Collection
+from adacross.data.transforms.batch import RawBatch
+from adacross.distributed.group import Group
 from adacross.errors import UserError
 from adacross.methods.cross_modal import ImageTower
 from adacross.training import loop, pretrain
 from adacross.training.checkpoint import checkpoints
 from adacross.training.config import PretrainConfig
-from adacross.training.group import Group
 from adacross.training.loop import Interrupted
 from adacross.training.run import new_method
 

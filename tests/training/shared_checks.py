@@ -11,13 +11,13 @@ from ranks import same_ratio
 from torch import Tensor, distributed, nn
 from toy import TOY_M2AE
 
-from adacross.data.batch import RawBatch
+from adacross.data.transforms.batch import RawBatch
+from adacross.distributed.batch import Share, drawn, gathered, part_of_mean, shared_batch, summed
 from adacross.encoders import ENCODERS
-from adacross.encoders.batch_norm import BatchNorm1d, BatchNorm2d
-from adacross.encoders.layers import EdgeLayer, EdgePairLayer, PointLayer
 from adacross.losses.nt_xent import nt_xent
 from adacross.methods import Images, Method, build_method
-from adacross.ops.processes import Share, drawn, gathered, part_of_mean, shared_batch, summed
+from adacross.nn.batch_norm import BatchNorm1d, BatchNorm2d
+from adacross.nn.layers import EdgeLayer, EdgePairLayer, PointLayer
 
 SHAPES = 8  # in 3 processes: 2, 3 and 3
 

@@ -17,9 +17,9 @@ from safetensors.torch import load_file
 from toy_runs import configured
 from waiting import HANGS, wait_until
 
-from adacross.data.collection import Collection
-from adacross.data.decoded import DecodedViews
-from adacross.ops.processes import Share
+from adacross.data.collection.collection import Collection
+from adacross.data.collection.decoded import DecodedViews
+from adacross.distributed.batch import Share
 from adacross.training.checkpoint import checkpoints
 from adacross.training.config import PretrainConfig
 from adacross.training.loader import Loader

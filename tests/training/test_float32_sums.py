@@ -6,11 +6,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from adacross.encoders.batch_norm import BatchNorm1d, BatchNorm2d
-from adacross.encoders.layers import EdgeLayer, PointLayer
 from adacross.losses.nt_xent import nt_xent
 from adacross.losses.weighting import WEIGHTINGS
-from adacross.ops.distance import chamfer
+from adacross.nn.batch_norm import BatchNorm1d, BatchNorm2d
+from adacross.nn.layers import EdgeLayer, PointLayer
+from adacross.ops.chamfer import chamfer
 
 FLOAT32 = 1e-5  # what float32 sums keep here; bfloat16's are off by 1e-3 to 1e-1
 

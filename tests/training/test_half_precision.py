@@ -12,15 +12,15 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from toy import TOY_M2AE
 from toy_runs import configured
 
-from adacross.data.collection import Collection
-from adacross.data.decoded import DecodedViews
+from adacross.data.collection.collection import Collection
+from adacross.data.collection.decoded import DecodedViews
+from adacross.distributed.group import Group
 from adacross.encoders import DGCNN, PointM2AE, PointNet, ResNet
-from adacross.encoders.layers import EdgeLayer, EdgePairLayer, PointLayer
 from adacross.losses.nt_xent import nt_xent
 from adacross.methods import METHODS
+from adacross.nn.layers import EdgeLayer, EdgePairLayer, PointLayer
 from adacross.ops.neighbors import knn
 from adacross.training.checkpoint import checkpoints, load_checkpoint
-from adacross.training.group import Group
 from adacross.training.loader import Loader
 from adacross.training.pretrain import pretrain
 from adacross.training.run import new_method

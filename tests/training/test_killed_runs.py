@@ -18,7 +18,7 @@ import torch
 from toy_runs import configured, same
 from waiting import HANGS
 
-from adacross.data.collection import Collection
+from adacross.data.collection.collection import Collection
 from adacross.training.checkpoint import checkpoints
 from adacross.training.config import PretrainConfig
 from adacross.training.log import Log, read_log

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from toy_runs import configured
 
-from adacross.data.collection import Collection
-from adacross.data.split import spread
+from adacross.data.collection.collection import Collection
+from adacross.data.collection.split import spread
+from adacross.distributed.group import Group
 from adacross.training import pretrain
-from adacross.training.group import Group
 
 
 def test_the_monitor_looks_at_all_classes(

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from toy_runs import configured, logged
 
-from adacross.data.collection import Collection
+from adacross.data.collection.collection import Collection
 from adacross.errors import UserError
 from adacross.methods import METHODS
 from adacross.training.checkpoint import checkpoints, load_checkpoint, remove_run, save_state

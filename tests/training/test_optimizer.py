@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import load_file
 from toy_runs import configured
 
-from adacross.data.collection import Collection
+from adacross.data.collection.collection import Collection
 from adacross.errors import UserError
 from adacross.methods import Method
 from adacross.training.config import PretrainConfig

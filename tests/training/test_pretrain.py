@@ -18,9 +18,9 @@ from toy import TOY
 from toy_runs import ITS_OWN, configured, logged, same
 from waiting import HANGS
 
-from adacross.data.collection import Collection
-from adacross.data.decoded import DecodedViews
-from adacross.data.prepare import prepare
+from adacross.data.collection.collection import Collection
+from adacross.data.collection.decoded import DecodedViews
+from adacross.data.collection.prepare import prepare
 from adacross.encoders import load_encoder
 from adacross.errors import UserError
 from adacross.evaluation.linear import evaluate_linear

@@ -10,10 +10,10 @@ import pytest
 import torch
 from toy_runs import PowerCutError, configured, cut_power
 
-from adacross.data.collection import Collection
-from adacross.data.prepare import prepare
+from adacross.data.collection.collection import Collection
+from adacross.data.collection.prepare import prepare
 from adacross.errors import UserError
-from adacross.files import locked
+from adacross.io.files import locked
 from adacross.training.checkpoint import checkpoints, is_run, load_checkpoint
 from adacross.training.log import read_log
 from adacross.training.pretrain import pretrain

@@ -11,11 +11,11 @@ from safetensors.torch import load_file
 from sklearn.svm import SVC
 from toy_runs import PowerCutError, configured, cut_power, logged, same
 
-from adacross.data.collection import Collection
-from adacross.data.prepare import prepare
+from adacross.data.collection.collection import Collection
+from adacross.data.collection.prepare import prepare
 from adacross.encoders import Encoder, load_encoder
 from adacross.errors import UserError
-from adacross.evaluation.features import encode
+from adacross.features.encode import encode
 from adacross.training.config import PretrainConfig
 from adacross.training.pretrain import pretrain
 from adacross.training.run import new_method

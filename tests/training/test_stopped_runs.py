@@ -14,7 +14,7 @@ from toy_runs import PowerCutError, configured, cut_power, logged, same
 from waiting import HANGS
 
 from adacross.cli import main
-from adacross.data.collection import Collection
+from adacross.data.collection.collection import Collection
 from adacross.errors import UserError
 from adacross.training.checkpoint import checkpoints
 from adacross.training.interrupt import stop_request

@@ -7,7 +7,7 @@ from typing import Any, Literal
 import pytest
 
 from adacross.errors import UserError
-from adacross.training.values import check_values, described, fits, plain
+from adacross.options import check_values, described, fits, plain
 
 
 @pytest.mark.parametrize(

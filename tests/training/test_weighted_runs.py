@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from toy_runs import PowerCutError, configured, cut_power, logged, same
 
-from adacross.data.collection import Collection
+from adacross.data.collection.collection import Collection
 from adacross.losses.weighting import WEIGHTINGS
 from adacross.methods import METHODS
 from adacross.training.pretrain import pretrain

@@ -8,7 +8,7 @@ import torch
 from safetensors.torch import load_file
 from toy import TOY, TOY_MASKED
 
-from adacross.data.collection import Collection
+from adacross.data.collection.collection import Collection
 from adacross.training import loop
 from adacross.training.config import PretrainConfig
 from adacross.training.log import read_log

@@ -1,6 +1,6 @@
 """Pickled arrays, read without running anything.
 
-CIFAR and CIFAR-FS come as pickles. `adacross.pickled` reads their plain data; this file adds what numpy
+CIFAR and CIFAR-FS come as pickles. `adacross.io.pickled` reads their plain data; this file adds what numpy
 writes in place of an array (protocols 0 to 5, of Python 2 and 3, numpy 1 and 2). numpy's part is done by
 `np.frombuffer` on checked numbers, and all else is refused by name.
 """
@@ -14,8 +14,8 @@ from typing import Any, ClassVar
 import numpy as np
 
 from adacross.errors import UserError, one_line
-from adacross.files import file_size
-from adacross.pickled import Machine, Name, RefusedError, exactly
+from adacross.io.files import file_size
+from adacross.io.pickled import Machine, Name, RefusedError, exactly
 
 LARGEST = 1_000_000_000  # bytes of a file
 MOST_STEPS = 20_000_000  # of the machine; a CIFAR file takes less than a million

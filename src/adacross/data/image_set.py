@@ -9,8 +9,8 @@ import numpy as np
 from jaxtyping import Int64, UInt8
 
 from adacross.console import console, progress_bar
-from adacross.data.apart import views_apart
 from adacross.data.array_pickle import read_pickled_table
+from adacross.data.isolated import views_apart
 from adacross.data.source import shown
 from adacross.errors import UserError, one_of
 

@@ -9,15 +9,15 @@ import numpy as np
 
 from adacross.console import Table, console, progress_bar, words
 from adacross.data.source import Axis
-from adacross.embeddings.features import points_for, say_differences
 from adacross.embeddings.sources import Block, Clouds, Files, find_clouds
 from adacross.embeddings.table import Embeddings, joined, read_embeddings
 from adacross.encoders import Encoder
 from adacross.errors import UserError, check_ending, one_of
-from adacross.evaluation.features import encode
 from adacross.evaluation.results import fingerprint
-from adacross.evaluation.sources import find_encoders, usual_device
-from adacross.files import check_free, fits, locked, read_json, remove_own, write_json
+from adacross.features.collection import points_for, say_differences
+from adacross.features.encode import encode
+from adacross.features.sources import find_encoders, usual_device
+from adacross.io.files import check_free, fits, locked, read_json, remove_own, write_json
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -202,7 +202,7 @@ def _save(work: Path, number: int, block: Block, features: np.ndarray, about: di
 
 
 def _finish(work: Path, target: Path, parts: Parts, about: dict[str, Any]) -> Embedded:
-    from adacross import __version__
+    from adacross.version import __version__
 
     whole = joined([read_embeddings(work / f"part-{number:06d}.parquet") for number in sorted(parts)])
     skipped = [entry for number in sorted(parts) for entry in parts[number]]

@@ -11,15 +11,15 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float32
 
-from adacross.data.apart import find_apart
-from adacross.data.collection import DESCRIPTION, Collection
-from adacross.data.partial import digest_of
-from adacross.data.pipeline import SERVE, Answer, read_answer
-from adacross.data.remote import is_url
-from adacross.data.single import file_item
+from adacross.data.collection.collection import DESCRIPTION, Collection
+from adacross.data.collection.partial import digest_of
+from adacross.data.collection.pipeline import SERVE, Answer, read_answer
+from adacross.data.collection.single import file_item
+from adacross.data.isolated import find_apart
 from adacross.data.source import Axis, Source, up_of
-from adacross.data.workers import Died, each
+from adacross.data.workers.local import Died, each
 from adacross.errors import UserError
+from adacross.io.remote import is_url
 
 LIST = "-"  # paths from standard input
 

@@ -10,10 +10,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from jaxtyping import Float32
 
-from adacross.data.columns import mapped
-from adacross.data.parquet_pages import check_pages
+from adacross.data.collection.schema import mapped
 from adacross.errors import UserError, one_line
-from adacross.files import file_size, whole_file
+from adacross.io.files import file_size, whole_file
+from adacross.io.parquet_pages import check_pages
 
 LEAST_BYTES, MOST_RATIO = 2**26, 32  # that rows may take in memory: so many, and so many times the file's
 _ABOUT = b"adacross"

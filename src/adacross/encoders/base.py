@@ -13,10 +13,10 @@ from torch import Tensor, nn
 
 from adacross.encoders.inputs import MIN_POINTS, Inputs, check_shape
 from adacross.encoders.pretrained import CONFIG_FILE, WEIGHTS_FILE, find_pretrained
-from adacross.encoders.weights_file import read_tensors
 from adacross.errors import UserError, one_line
-from adacross.files import read_json, whole_file, whole_folder
-from adacross.hub import check_hub_id, upload
+from adacross.io.files import read_json, whole_file, whole_folder
+from adacross.io.hub import check_hub_id, upload
+from adacross.io.weights import read_tensors
 
 _FLOATS = {torch.float16, torch.bfloat16, torch.float32, torch.float64}  # weights may be any of them
 

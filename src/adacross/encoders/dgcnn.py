@@ -7,8 +7,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from adacross.encoders.base import Encoder
-from adacross.encoders.layers import EdgeLayer, PointLayer
 from adacross.errors import UserError
+from adacross.nn.layers import EdgeLayer, PointLayer
 from adacross.ops.neighbors import knn
 
 

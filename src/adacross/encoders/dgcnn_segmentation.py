@@ -7,9 +7,9 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from adacross.encoders.base import Encoder
-from adacross.encoders.layers import EdgeLayer, EdgePairLayer, PointLayer
-from adacross.encoders.transform_nets import EdgeTransform
 from adacross.errors import UserError
+from adacross.nn.layers import EdgeLayer, EdgePairLayer, PointLayer
+from adacross.nn.transform_nets import EdgeTransform
 from adacross.ops.neighbors import knn
 
 

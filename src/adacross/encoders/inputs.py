@@ -4,7 +4,7 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from adacross.errors import UserError
-from adacross.files import fits
+from adacross.io.files import fits
 
 MIN_POINTS, MOST_POINTS = 32, 2**20  # of a cloud
 

@@ -10,9 +10,9 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from adacross.encoders.base import Encoder
-from adacross.encoders.point_tokens import GroupEmbedding, Groups, Packing, group_points
-from adacross.encoders.transformer import MOST_BLOCKS, PositionEmbedding, Stack
 from adacross.errors import UserError
+from adacross.nn.point_tokens import GroupEmbedding, Groups, Packing, group_points
+from adacross.nn.transformer import MOST_BLOCKS, PositionEmbedding, Stack
 from adacross.ops.interpolate import interpolate
 from adacross.ops.neighbors import gather
 

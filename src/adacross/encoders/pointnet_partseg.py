@@ -7,9 +7,9 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from adacross.encoders.base import Encoder
-from adacross.encoders.layers import PointLayer
-from adacross.encoders.transform_nets import PointTransform
 from adacross.errors import UserError
+from adacross.nn.layers import PointLayer
+from adacross.nn.transform_nets import PointTransform
 
 
 class PointNetPartSeg(Encoder):

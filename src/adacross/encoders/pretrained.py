@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from adacross.errors import UserError
-from adacross.hub import SCHEME, download, is_hub_id
+from adacross.io.hub import SCHEME, download, is_hub_id
 
 CONFIG_FILE = "config.json"
 WEIGHTS_FILE = "model.safetensors"

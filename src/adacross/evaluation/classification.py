@@ -11,13 +11,13 @@ from jaxtyping import Float32, Int64
 from rich.progress import Progress
 from torch import Tensor, nn
 
-from adacross.data.augment import draw_points, scale_and_shift
+from adacross.data.transforms.augment import draw_points, scale_and_shift
+from adacross.distributed.device import find_device
 from adacross.encoders import Encoder, PointM2AE
-from adacross.encoders.classifier import ClassificationHead, Classifier
-from adacross.evaluation.features import frozen, in_batches
+from adacross.evaluation.classifier import ClassificationHead, Classifier
 from adacross.evaluation.results import Paper
 from adacross.evaluation.supervised import Schedule, fit
-from adacross.ops.device import find_device
+from adacross.features.encode import frozen, in_batches
 from adacross.ops.neighbors import farthest_point_sample, gather
 
 

@@ -9,13 +9,13 @@ import numpy as np
 from jaxtyping import Int64
 
 from adacross.console import Table, progress_bar
-from adacross.data.collection import Collection
+from adacross.data.collection.collection import Collection
 from adacross.encoders import Encoder
 from adacross.errors import UserError
 from adacross.evaluation.classification import OURS, PRESETS, Protocol, Task
 from adacross.evaluation.labelled import check_points, labelled
 from adacross.evaluation.results import Figure, Ledger, Paper, check_output, result_path, save, subject
-from adacross.evaluation.sources import find_encoders, untrained_like, usual_device
+from adacross.features.sources import find_encoders, untrained_like, usual_device
 
 ARMS = ("pretrained", "scratch")
 

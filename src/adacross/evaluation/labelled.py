@@ -4,7 +4,7 @@ import numpy as np
 from jaxtyping import Int64
 
 from adacross.console import console
-from adacross.data.collection import Collection
+from adacross.data.collection.collection import Collection
 from adacross.errors import UserError, listed
 
 

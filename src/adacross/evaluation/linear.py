@@ -6,12 +6,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from adacross.console import Table, progress_bar
-from adacross.data.collection import Collection
+from adacross.data.collection.collection import Collection
 from adacross.encoders import Encoder
 from adacross.evaluation.labelled import check_points
 from adacross.evaluation.probe import PRESETS, Probe
 from adacross.evaluation.results import Figure, Paper, check_output, save
-from adacross.evaluation.sources import find_encoders, untrained_like, usual_device
+from adacross.features.sources import find_encoders, untrained_like, usual_device
 
 
 @dataclass(frozen=True)

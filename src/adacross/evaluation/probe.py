@@ -5,13 +5,13 @@ from dataclasses import dataclass, field
 import numpy as np
 from jaxtyping import Float32, Int64
 
-from adacross.data.collection import Collection
+from adacross.data.collection.collection import Collection
 from adacross.encoders import Encoder
 from adacross.errors import UserError
-from adacross.evaluation.features import encode
 from adacross.evaluation.labelled import labelled
 from adacross.evaluation.results import Paper
-from adacross.evaluation.svm import fixed_svm, svm
+from adacross.features.encode import encode
+from adacross.features.svm import fixed_svm, svm
 
 
 @dataclass(frozen=True)

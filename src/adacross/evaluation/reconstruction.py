@@ -7,12 +7,12 @@ import torch
 from jaxtyping import Bool, Float, Float32
 from torch import Generator, Tensor
 
-from adacross.data.augment import unit_sphere
-from adacross.encoders.point_tokens import Groups
+from adacross.data.transforms.augment import unit_sphere
 from adacross.errors import UserError
-from adacross.evaluation.features import frozen
+from adacross.features.encode import frozen
 from adacross.methods import JointMAE, PointM2AEMethod
-from adacross.methods.joint_mae import MaskedPairs
+from adacross.methods.joint_mae.model import MaskedPairs
+from adacross.nn.point_tokens import Groups
 from adacross.ops.projection import VIEWS, patchify, unpatchify
 
 

@@ -14,9 +14,9 @@ import numpy as np
 from torch import nn
 
 from adacross.console import console
-from adacross.data.collection import Collection
+from adacross.data.collection.collection import Collection
 from adacross.errors import UserError, check_ending
-from adacross.files import check_free, read_json, remove_own, write_json
+from adacross.io.files import check_free, read_json, remove_own, write_json
 
 _PROTOCOL, _MARK = "protocol.json", "adacross measurement"
 _OWN = re.compile(r"[^/]+\.(json|pt)")  # files of a ledger

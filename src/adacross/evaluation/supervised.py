@@ -13,8 +13,8 @@ from jaxtyping import Float, Int64
 from rich.progress import Progress
 from torch import Generator, Tensor, nn
 
+from adacross.distributed.device import find_device
 from adacross.errors import UserError, one_line
-from adacross.ops.device import find_device
 from adacross.training.checkpoint import load_checkpoint, save_state
 from adacross.training.interrupt import stop_request
 from adacross.training.loop import Interrupted

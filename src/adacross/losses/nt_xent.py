@@ -4,8 +4,8 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
+from adacross.distributed.batch import gathered, part_of_mean
 from adacross.errors import UserError
-from adacross.ops.processes import gathered, part_of_mean
 
 
 def nt_xent(
@@ -24,7 +24,7 @@ def nt_xent(
     Both directions count, and rows of the same set are negatives too. Features that say nothing give
     ln(2M - 1). Half precision is computed in float32.
 
-    In a batch shared by processes (`adacross.ops.processes`) p runs over this process's rows and q over all
+    In a batch shared by processes (`distributed.batch`) p runs over this process's rows and q over all
     processes': the result is this process's part of the mean over all rows, and parts add up to the loss.
 
     Args:

@@ -9,7 +9,7 @@ from adacross.methods.base import Images, Method
 from adacross.methods.cross_modal import Batch, CrossModal
 from adacross.methods.crossnet import CrossNet
 from adacross.methods.crosspoint import CrossPoint
-from adacross.methods.joint_mae import JointMAE
+from adacross.methods.joint_mae.model import JointMAE
 from adacross.methods.point_m2ae import PointM2AEMethod
 
 METHODS: dict[str, type[Method]] = {

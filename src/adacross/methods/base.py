@@ -6,7 +6,7 @@ from typing import Any, ClassVar, Literal
 
 from torch import Generator, Tensor, nn
 
-from adacross.data.batch import RawBatch
+from adacross.data.transforms.batch import RawBatch
 from adacross.encoders import Encoder
 
 
@@ -65,7 +65,7 @@ class Method(nn.Module, ABC):
     def losses(self, batch: Any) -> dict[str, Tensor]:
         """The named terms of one batch, scalars with gradient, before any weighting.
 
-        Where processes share the batch (`adacross.ops.processes`): this process's part of each.
+        Where processes share the batch (`adacross.distributed.batch`): this process's part of each.
         """
 
     @abstractmethod

@@ -8,12 +8,12 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Generator, Tensor, nn
 
-from adacross.data.augment import augment_points, augment_views, draw_points, plain_views
-from adacross.data.batch import RawBatch
+from adacross.data.transforms.augment import augment_points, augment_views, draw_points, plain_views
+from adacross.data.transforms.batch import RawBatch
 from adacross.encoders import Encoder, ResNet
-from adacross.encoders.heads import ImageProjection, PointProjection
 from adacross.errors import UserError
 from adacross.methods.base import Method
+from adacross.nn.heads import ImageProjection, PointProjection
 
 
 @dataclass(frozen=True)

@@ -4,12 +4,12 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Generator, Tensor
 
-from adacross.data.augment import draw_points, scale_and_shift, unit_sphere
-from adacross.data.batch import RawBatch
+from adacross.data.transforms.augment import draw_points, scale_and_shift, unit_sphere
+from adacross.data.transforms.batch import RawBatch
+from adacross.distributed.batch import drawn
 from adacross.encoders import Encoder
 from adacross.encoders.point_m2ae import PointM2AE
 from adacross.errors import UserError
-from adacross.ops.processes import drawn
 
 
 def masked_cloud(raw: RawBatch, points: int | None, generator: Generator) -> Float[Tensor, "B N 3"]:

@@ -7,12 +7,10 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Generator, Tensor, nn
 
-from adacross.data.batch import RawBatch
+from adacross.data.transforms.batch import RawBatch
+from adacross.distributed.batch import part_of_mean
 from adacross.encoders import Encoder
-from adacross.encoders.point_decoder import PointReconstruction
 from adacross.encoders.point_m2ae import PointM2AE
-from adacross.encoders.point_tokens import Groups, visible_levels
-from adacross.encoders.transformer import PositionEmbedding, Stack, learnt_token
 from adacross.errors import UserError
 from adacross.methods.base import Images, Method
 from adacross.methods.masked_points import (
@@ -22,8 +20,10 @@ from adacross.methods.masked_points import (
     masked_cloud,
     need_point_m2ae,
 )
-from adacross.ops.distance import chamfer
-from adacross.ops.processes import part_of_mean
+from adacross.methods.point_decoder import PointReconstruction
+from adacross.nn.point_tokens import Groups, visible_levels
+from adacross.nn.transformer import PositionEmbedding, Stack, learnt_token
+from adacross.ops.chamfer import chamfer
 
 
 @dataclass(frozen=True)

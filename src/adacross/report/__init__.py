@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from adacross.errors import check_ending
-from adacross.files import check_free, whole_file
+from adacross.io.files import check_free, whole_file
 from adacross.report.inputs import RunData
 
 __all__ = ["RunData", "render", "write_report"]
@@ -40,7 +40,9 @@ def write_report(
     if output is not None:
         target = check_ending(output, (".html", ".htm"), "a report is a page of HTML")
         check_free(target, overwrite)
-    text = render(RunData.load(Path(run), collection=collection, seed=seed))
+    from adacross.report.gather import read_run
+
+    text = render(read_run(Path(run), collection=collection, seed=seed))
     with whole_file(target) as temporary:
         temporary.write_text(text, encoding="utf-8", errors="replace")  # of names that are no text
     return target

@@ -6,13 +6,12 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Int64, UInt8
 
-from adacross.data.collection import Collection
-from adacross.encoders.depth_tokens import PATCH
+from adacross.data.collection.collection import Collection
 from adacross.errors import UserError
 from adacross.evaluation.reconstruction import CompletedShape, complete_shapes
 from adacross.methods import JointMAE, PointM2AEMethod
-from adacross.report.drawing import draw_clouds, draw_maps
-from adacross.report.gather import webp
+from adacross.methods.joint_mae.depth_tokens import PATCH
+from adacross.report.drawing import draw_clouds, draw_maps, webp
 from adacross.report.inputs import Completion, Completions
 from adacross.training.run import load_method
 

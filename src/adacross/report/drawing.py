@@ -1,12 +1,13 @@
 """How masked and completed shapes are drawn: clouds as balls, depth maps in colour."""
 
+import io
 import math
 from typing import TYPE_CHECKING
 
 import numpy as np
 from jaxtyping import Bool, Float, Float32, UInt8
 
-from adacross.data.render import orbit, render_cloud
+from adacross.data.rendering.render import orbit, render_cloud
 from adacross.data.shape import Cloud
 
 if TYPE_CHECKING:
@@ -16,7 +17,7 @@ Color = tuple[int, int, int]
 
 GIVEN: Color = (147, 149, 152)
 PREDICTED: Color = (199, 90, 25)
-LIGHT = 0.78  # how much of their colour balls show (adacross.data.shading, seen from the front)
+LIGHT = 0.78  # how much of their colour balls show (adacross.data.rendering.shading, seen from the front)
 # Depth 0 (nothing there) and from the farthest, 0.2, to the nearest; lightness rises all the way.
 NOTHING: Color = (24, 25, 30)
 DEPTHS: tuple[tuple[float, Color], ...] = (
@@ -77,3 +78,15 @@ def _cloud(
         Cloud((ROOM * points).astype(np.float32), colors=colors), orbit(1), SIDE, ball
     )[0]
     return picture
+
+
+def webp(picture: UInt8[np.ndarray, "H W 3"], size: int) -> bytes:
+    """Return a picture as a WebP file, at most `size` pixels wide."""
+    from PIL import Image
+
+    image = Image.fromarray(picture)
+    if max(image.size) > size:
+        image.thumbnail((size, size), Image.Resampling.LANCZOS)
+    buffer = io.BytesIO()
+    image.save(buffer, "WEBP", quality=78, method=4)
+    return buffer.getvalue()

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from adacross.data.palette import palette
+from adacross.data.rendering.palette import palette
 from adacross.report.html import Section, count, data_uri, join, missing, percent, plot, plural, tag
 from adacross.report.inputs import EmbeddingMap, RunData
 from adacross.report.plots import axis, layout, numbers, plot_text

@@ -1,18 +1,19 @@
 """Reads the collection and the encoder of a run: pictures, features, clouds."""
 
-import io
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-from jaxtyping import Int64, UInt8
+from jaxtyping import Int64
 
 from adacross.console import console
-from adacross.data.remote import is_address, local_path
 from adacross.errors import UserError
-from adacross.evaluation.projection import nearest_same_class, project, random_precision
+from adacross.features.projection import nearest_same_class, project, random_precision
+from adacross.io.remote import is_address, local_path
+from adacross.report.completions import completions
+from adacross.report.drawing import webp
 from adacross.report.inputs import (
     Card,
     CollectionFacts,
@@ -21,13 +22,23 @@ from adacross.report.inputs import (
     Linear,
     Match,
     Retrieval,
+    RunData,
     Turnable,
 )
 from adacross.report.names import MASKED
-from adacross.report.reading import MOST_LETTERS
+from adacross.report.reading import (
+    MOST_LETTERS,
+    read_config,
+    read_environment,
+    read_linear,
+    read_log,
+    read_retrieval,
+    run_folder,
+)
+from adacross.report.tasks import read_results
 
 if TYPE_CHECKING:
-    from adacross.data.collection import Collection
+    from adacross.data.collection.collection import Collection
 
 MAP_SHAPES = 1000  # t-SNE stays in seconds and the file in megabytes
 ROWS, RESULTS = 8, 5
@@ -35,6 +46,34 @@ TURNABLES = 6  # each is a WebGL context, of which browsers allow eight to sixte
 THUMBNAIL, PICTURE = 112, 160  # pixels
 # Rows of pictures, and the examples of `retrieval.json` that they draw.
 _MATCHES = {"neighbours": "neighbours", "retrieved": "examples", "pictured": "shape_examples"}
+
+
+def read_run(run: Path, *, collection: str | None = None, seed: int = 0) -> RunData:
+    """Read a run folder, and the collection and encoder it names.
+
+    Args:
+        run: what `adacross pretrain` wrote.
+        collection: a folder or URL to read instead of the one that the run names.
+        seed: of the choice of shapes, of masks and of t-SNE.
+
+    Raises:
+        UserError: `run` is not a run folder, or one of its files cannot be read.
+    """
+    folder = run_folder(run)
+    config, config_text = read_config(folder)
+    linear, retrieval = read_linear(folder), read_retrieval(folder)
+    shown = gather(folder, config, linear, retrieval, place=collection, seed=seed)
+    return RunData(
+        folder=folder,
+        config=config,
+        config_text=config_text,
+        environment=read_environment(folder),
+        log=read_log(folder),
+        linear=linear,
+        retrieval=retrieval,
+        results=read_results(folder),
+        **shown,
+    )
 
 
 def gather(
@@ -61,7 +100,7 @@ def gather(
     Raises:
         UserError: `place` cannot be read.
     """
-    from adacross.data.collection import Collection
+    from adacross.data.collection.collection import Collection
 
     shown: dict[str, Any] = {}
     absent: dict[str, str] = {}
@@ -84,8 +123,6 @@ def gather(
     except UserError as error:
         absent["embedding"] = f"The encoder cannot be read: {error}"
     if config["method"] in MASKED:
-        from adacross.report.completions import completions
-
         split, chosen = varied(collection, np.random.default_rng(seed))
         try:
             shown["completions"] = completions(folder, collection, split, chosen, seed)
@@ -130,18 +167,6 @@ def find_collection(folder: Path, written: str, source: str = "config.yaml") -> 
     return beside if not given.is_dir() and beside.is_dir() else given
 
 
-def webp(picture: UInt8[np.ndarray, "H W 3"], size: int) -> bytes:
-    """Return a picture as a WebP file, at most `size` pixels wide."""
-    from PIL import Image
-
-    image = Image.fromarray(picture)
-    if max(image.size) > size:
-        image.thumbnail((size, size), Image.Resampling.LANCZOS)
-    buffer = io.BytesIO()
-    image.save(buffer, "WEBP", quality=78, method=4)
-    return buffer.getvalue()
-
-
 def spread(labels: Int64[np.ndarray, " n"], count: int, rng: np.random.Generator) -> Int64[np.ndarray, " m"]:
     """Return `count` positions, drawn at random from as many classes as possible."""
     order = rng.permutation(len(labels))
@@ -166,8 +191,8 @@ def embedding(
 ) -> EmbeddingMap | None:
     """Encode at most `MAP_SHAPES` test shapes (all shapes where none is a test shape) and lay them out."""
     from adacross.encoders import load_encoder
-    from adacross.evaluation.features import encode
-    from adacross.evaluation.sources import usual_device
+    from adacross.features.encode import encode
+    from adacross.features.sources import usual_device
 
     if not (folder / "encoder").is_dir():
         raise UserError(
@@ -239,7 +264,7 @@ def matches(collection: "Collection", examples: Sequence[Example]) -> tuple[Matc
 
 def _evaluated(folder: Path, collection: "Collection", retrieval: Retrieval) -> "Collection":
     """The collection that retrieval was measured on: the run's own unless its name says otherwise."""
-    from adacross.data.collection import Collection
+    from adacross.data.collection.collection import Collection
 
     if Path(retrieval.data).name in (collection.folder.name, collection.info.name):
         return collection

@@ -264,33 +264,3 @@ class RunData:
     random_precision: float | None = None
     results: dict[str, Any] = field(default_factory=dict)
     absent: dict[str, str] = field(default_factory=dict)
-
-    @classmethod
-    def load(cls, run: Path, *, collection: str | None = None, seed: int = 0) -> "RunData":
-        """Read a run folder, and the collection and encoder it names.
-
-        Args:
-            run: what `adacross pretrain` wrote.
-            collection: a folder or URL to read instead of the one that the run names.
-            seed: of the choice of shapes, of masks and of t-SNE.
-
-        Raises:
-            UserError: `run` is not a run folder, or one of its files cannot be read.
-        """
-        from adacross.report import gather, reading, tasks
-
-        folder = reading.run_folder(run)
-        config, config_text = reading.read_config(folder)
-        linear, retrieval = reading.read_linear(folder), reading.read_retrieval(folder)
-        shown = gather.gather(folder, config, linear, retrieval, place=collection, seed=seed)
-        return cls(
-            folder=folder,
-            config=config,
-            config_text=config_text,
-            environment=reading.read_environment(folder),
-            log=reading.read_log(folder),
-            linear=linear,
-            retrieval=retrieval,
-            results=tasks.read_results(folder),
-            **shown,
-        )

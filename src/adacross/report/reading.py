@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Float64
 
 from adacross.errors import UserError
-from adacross.files import read_bytes, read_json, read_yaml
+from adacross.io.files import read_bytes, read_json, read_yaml
 from adacross.report.inputs import Direction, Example, Linear, Log, Probe, Retrieval, Search
 
 MOST_TERMS = 100  # of a loss, over all steps of a log: each is a curve with a point for every step

@@ -5,11 +5,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from adacross.data.corruptions import FAMILIES, SEVERITIES, corrupt
-from adacross.data.render import orbit, render_cloud
+from adacross.data.rendering.render import orbit, render_cloud
 from adacross.data.shape import Cloud
-from adacross.report.drawing import BALL, ROOM, SIDE
-from adacross.report.gather import webp
+from adacross.evaluation.robustness.corruptions import FAMILIES, SEVERITIES, corrupt
+from adacross.report.drawing import BALL, ROOM, SIDE, webp
 from adacross.report.html import Html, Section, join, percent, picture, plot, plural, table, tag
 from adacross.report.inputs import RunData
 from adacross.report.plots import axis, layout

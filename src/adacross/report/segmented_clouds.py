@@ -7,12 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Int64, UInt8
 
-from adacross.data.palette import part_colors
-from adacross.data.render import orbit, render_cloud
+from adacross.data.rendering.palette import part_colors
+from adacross.data.rendering.render import orbit, render_cloud
 from adacross.data.shape import Cloud
 from adacross.evaluation.segmentation.training import Example
-from adacross.report.drawing import BALL, GIVEN, LIGHT, PREDICTED, ROOM, SIDE
-from adacross.report.gather import webp
+from adacross.report.drawing import BALL, GIVEN, LIGHT, PREDICTED, ROOM, SIDE, webp
 from adacross.report.html import Html, percent, picture, tag
 
 STARTS = ("pre-trained", "from scratch")

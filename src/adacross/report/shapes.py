@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from adacross.data.palette import part_colors
+from adacross.data.rendering.palette import part_colors
 from adacross.report.html import Html, Section, join, missing, picture, plural, tag
 from adacross.report.inputs import RunData, Turnable
 from adacross.report.plots import numbers

@@ -4,9 +4,9 @@ from pathlib import Path
 
 from adacross.data.source import Axis
 from adacross.errors import UserError, check_ending, one_of
-from adacross.files import check_free
-from adacross.search.drawing import ENDINGS, WRITES, write_results
+from adacross.io.files import check_free
 from adacross.search.index import Neighbours, SearchIndex
+from adacross.search.results_page import ENDINGS, WRITES, write_results
 
 
 def search(

@@ -2,24 +2,20 @@
 
 from functools import lru_cache
 from io import BytesIO
-from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float, UInt8
 from PIL import Image, ImageDraw, ImageFont
 
-from adacross.data.collection import Collection
-from adacross.data.contact_sheet import fitted
-from adacross.data.render import orbit, render_cloud
+from adacross.data.collection.collection import Collection
+from adacross.data.collection.contact_sheet import fitted
+from adacross.data.rendering.render import orbit, render_cloud
 from adacross.data.shape import Cloud
-from adacross.errors import check_ending
-from adacross.files import whole_file
 from adacross.search.index import Neighbours
 from adacross.search.query import Query
 
 TILE, CAPTION, GAP, COLUMNS = 200, 46, 12, 5
 DRAWN = 192  # pixels of a picture that is drawn from points
-ENDINGS, WRITES = (".png", ".html"), "expected a file that ends in .png or .html"
 _INK, _FAINT, _PAPER, _LINE = (27, 28, 30), (90, 94, 101), (255, 255, 255), (226, 225, 219)
 
 
@@ -50,24 +46,6 @@ def png(picture: UInt8[np.ndarray, "H W 3"]) -> bytes:
     stream = BytesIO()
     Image.fromarray(picture).save(stream, "PNG", compress_level=1)
     return stream.getvalue()
-
-
-def write_results(found: Neighbours, collection: Collection, path: Path) -> None:
-    """Write a query and what was found as a picture or as a page, whole or not at all.
-
-    Raises:
-        UserError: another ending than .png or .html, or a folder that cannot be written.
-    """
-    check_ending(path, ENDINGS, WRITES)
-    if path.suffix.lower() == ".html":
-        from adacross.search.results_page import results_page
-
-        with whole_file(path) as temporary:
-            temporary.write_text(results_page(found, collection), encoding="utf-8", errors="replace")
-    else:
-        sheet = draw_sheet(found, collection)
-        with whole_file(path) as temporary:
-            sheet.save(temporary, "PNG", optimize=True)
 
 
 def draw_sheet(found: Neighbours, collection: Collection) -> Image.Image:

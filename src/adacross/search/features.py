@@ -15,14 +15,14 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
 from adacross.console import console
-from adacross.data.collection import Collection
-from adacross.embeddings.features import BLOCK, Compute, Rows, features_of
+from adacross.data.collection.collection import Collection
 from adacross.encoders import Encoder
-from adacross.encoders.weights_file import check_header
 from adacross.errors import UserError
-from adacross.evaluation.features import frozen, in_batches
 from adacross.evaluation.results import subject
-from adacross.files import whole_file
+from adacross.features.collection import BLOCK, Compute, Rows, features_of
+from adacross.features.encode import frozen, in_batches
+from adacross.io.files import whole_file
+from adacross.io.weights import check_header
 from adacross.methods import CrossModal
 from adacross.search.whitening import LEAST, Whitening
 

@@ -10,16 +10,16 @@ import torch
 from jaxtyping import Float32, Int64, UInt8
 
 from adacross.console import Table
-from adacross.data.collection import Collection
+from adacross.data.collection.collection import Collection
 from adacross.data.sampling import unit_sphere
 from adacross.data.source import Axis, BrokenShapeError
-from adacross.embeddings.features import points_for
+from adacross.distributed.device import find_device
 from adacross.encoders import Encoder
 from adacross.errors import UserError, one_of, shortened
-from adacross.evaluation.features import encode, frozen
-from adacross.evaluation.sources import find_encoders
+from adacross.features.collection import points_for
+from adacross.features.encode import encode, frozen
+from adacross.features.sources import find_encoders
 from adacross.methods import METHODS, CrossModal
-from adacross.ops.device import find_device
 from adacross.search.features import Features, Network, Store, collection_features, unit_rows
 from adacross.search.query import Query, read_query
 from adacross.training.config import PretrainConfig

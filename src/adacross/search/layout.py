@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float32
 
-from adacross.evaluation.projection import project
+from adacross.features.projection import project
 from adacross.search.index import SearchIndex
 
 LANDMARKS = 2000  # shapes that t-SNE lays out: seconds for these, hours for a large collection

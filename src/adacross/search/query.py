@@ -8,14 +8,14 @@ from threading import Semaphore
 import numpy as np
 from jaxtyping import Float32, UInt8
 
-from adacross.data.apart import TIMEOUT, views_apart
+from adacross.data.collection.single import load_shape
 from adacross.data.formats.files import SUFFIXES
-from adacross.data.pictures import FORMATS
-from adacross.data.single import load_shape
+from adacross.data.images import FORMATS
+from adacross.data.isolated import TIMEOUT, views_apart
 from adacross.data.source import Axis
 from adacross.errors import UserError
 
-PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".bmp")  # what `adacross.data.pictures.FORMATS` are called
+PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".bmp")  # what `adacross.data.images.FORMATS` are called
 SHAPES = SUFFIXES
 _READING = Semaphore(2)  # files that are read at once, however many people ask: each may take much memory
 

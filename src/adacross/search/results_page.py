@@ -1,15 +1,19 @@
-"""What was found as one HTML file that needs nothing beside it."""
+"""What was found as a file: a picture, or one HTML page that needs nothing beside it."""
 
 import base64
 from html import escape
+from pathlib import Path
 
 import numpy as np
 from jaxtyping import UInt8
 
-from adacross.data.collection import Collection
-from adacross.search.drawing import png, query_picture, shape_picture
+from adacross.data.collection.collection import Collection
+from adacross.errors import check_ending
+from adacross.io.files import whole_file
+from adacross.search.drawing import draw_sheet, png, query_picture, shape_picture
 from adacross.search.index import Neighbours
 
+ENDINGS, WRITES = (".png", ".html"), "expected a file that ends in .png or .html"
 _STYLE = """
 :root { color-scheme: light; }
 body { margin: 0 auto; max-width: 1080px; padding: 1.5rem 1.25rem 3rem; background: #fdfdfb; color: #1b1c1e;
@@ -24,6 +28,22 @@ figcaption { margin-top: 0.35rem; display: flex; justify-content: space-between;
 figcaption span:last-child { font-variant-numeric: tabular-nums; color: #5a5e65; }
 small { display: block; color: #5a5e65; overflow-wrap: anywhere; }
 """
+
+
+def write_results(found: Neighbours, collection: Collection, path: Path) -> None:
+    """Write a query and what was found as a picture or as a page, whole or not at all.
+
+    Raises:
+        UserError: another ending than .png or .html, or a folder that cannot be written.
+    """
+    check_ending(path, ENDINGS, WRITES)
+    if path.suffix.lower() == ".html":
+        with whole_file(path) as temporary:
+            temporary.write_text(results_page(found, collection), encoding="utf-8", errors="replace")
+    else:
+        sheet = draw_sheet(found, collection)
+        with whole_file(path) as temporary:
+            sheet.save(temporary, "PNG", optimize=True)
 
 
 def results_page(found: Neighbours, collection: Collection) -> str:

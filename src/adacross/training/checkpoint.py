@@ -12,9 +12,9 @@ from typing import Any
 import torch
 
 from adacross.console import console
-from adacross.encoders.torch_files import load_plain
 from adacross.errors import UserError
-from adacross.files import KEPT_FEATURES, read_yaml, remove_own, sweep, whole_file
+from adacross.io.files import KEPT_FEATURES, read_yaml, remove_own, sweep, whole_file
+from adacross.io.torch_files import load_plain
 
 KEEP = 2
 _NAME = re.compile(r"step-(\d{8})\.pt")

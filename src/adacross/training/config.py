@@ -9,15 +9,15 @@ from typing import Any, Literal
 
 import yaml
 
-from adacross.data.remote import absolute, local_target
 from adacross.encoders.inputs import MOST_POINTS
 from adacross.errors import UserError, check_options, one_of
-from adacross.files import read_yaml, whole_file
+from adacross.io.files import read_yaml, whole_file
+from adacross.io.remote import absolute, local_target
+from adacross.options import check_values, plain
 from adacross.recipes import recipe_path
 from adacross.training.optimizer import Optimizer
 from adacross.training.schedule import Schedule
 from adacross.training.selection import Selection
-from adacross.training.values import check_values, plain
 
 NOT_COMPARED = {
     "run",

@@ -10,12 +10,12 @@ from pathlib import Path
 
 import torch
 
-import adacross
+from adacross.version import __version__
 
 
 def _git_commit() -> str | None:
     """Commit of the checkout that this package runs from, with "+" if edited; None outside a checkout."""
-    folder = Path(adacross.__file__).parent
+    folder = Path(__file__).parent
     try:
         commit = subprocess.run(
             ["git", "rev-parse", "HEAD"], cwd=folder, capture_output=True, text=True, timeout=10, check=True
@@ -43,7 +43,7 @@ def environment(device: torch.device) -> dict[str, str | int | None]:
     """Versions, machine and commit, as plain values."""
     packages = ("accelerate", "datasets", "numpy", "scikit-learn", "trimesh")
     return {
-        "adacross": adacross.__version__,
+        "adacross": __version__,
         "git_commit": _git_commit(),
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "command": " ".join([Path(sys.argv[0]).name, *sys.argv[1:]]),

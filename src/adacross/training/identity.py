@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from adacross.console import console
-from adacross.data.collection import Collection
+from adacross.data.collection.collection import Collection
 from adacross.errors import UserError
-from adacross.files import read_json
+from adacross.io.files import read_json
 from adacross.training.config import PretrainConfig
 
 

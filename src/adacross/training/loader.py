@@ -6,10 +6,10 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import torch
 
-from adacross.data.batch import RawBatch
-from adacross.data.collection import Collection
-from adacross.data.decoded import DecodedViews
-from adacross.ops.processes import Share
+from adacross.data.collection.collection import Collection
+from adacross.data.collection.decoded import DecodedViews
+from adacross.data.transforms.batch import RawBatch
+from adacross.distributed.batch import Share
 
 
 class Loader:

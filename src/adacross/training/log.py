@@ -10,7 +10,7 @@ from typing import Any
 
 from adacross.console import cell, console
 from adacross.errors import UserError
-from adacross.files import cannot_write, read_bytes, whole_file
+from adacross.io.files import cannot_write, read_bytes, whole_file
 
 _ADVICE = "Restore the file, or move it away: the run then continues with a new log."
 

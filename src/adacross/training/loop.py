@@ -10,13 +10,13 @@ import torch
 from rich.progress import Progress, TaskID
 
 from adacross.console import console, progress_bar
-from adacross.data.batch import RawBatch
+from adacross.data.transforms.batch import RawBatch
+from adacross.distributed.group import Group
 from adacross.errors import UserError, one_line
 from adacross.losses.weighting import Weighting
 from adacross.methods import Method
 from adacross.training.checkpoint import checkpoints, save_checkpoint
 from adacross.training.config import PretrainConfig
-from adacross.training.group import Group
 from adacross.training.identity import Identity
 from adacross.training.interrupt import stop_request
 from adacross.training.loader import Loader

@@ -9,10 +9,10 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int64
 
-from adacross.data.collection import Collection
-from adacross.evaluation.features import encode, frozen, in_batches
-from adacross.evaluation.metrics import recall_at
-from adacross.evaluation.svm import fixed_svm
+from adacross.data.collection.collection import Collection
+from adacross.features.encode import encode, frozen, in_batches
+from adacross.features.metrics import recall_at
+from adacross.features.svm import fixed_svm
 from adacross.methods import CrossModal, Method
 
 LARGEST = 512  # validation shapes looked at, at most

@@ -22,15 +22,15 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from adacross.data.batch import RawBatch
+from adacross.data.transforms.batch import RawBatch
+from adacross.distributed.device import find_device
+from adacross.distributed.group import Group
 from adacross.encoders.base import filled
 from adacross.errors import UserError
-from adacross.files import read_json, whole_folder, write_json
+from adacross.io.files import read_json, whole_folder, write_json
 from adacross.methods import METHODS, Method
-from adacross.ops.device import find_device
 from adacross.training.checkpoint import checkpoints, load_checkpoint, save_state
 from adacross.training.config import PretrainConfig
-from adacross.training.group import Group
 from adacross.training.loader import Loader
 from adacross.training.run import new_method
 from adacross.training.step import loss_terms, moved

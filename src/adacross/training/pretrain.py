@@ -6,12 +6,13 @@ from pathlib import Path
 from typing import Any
 
 from adacross.console import console
-from adacross.data.collection import Collection
-from adacross.data.decoded import DecodedViews
-from adacross.data.split import spread
+from adacross.data.collection.collection import Collection
+from adacross.data.collection.decoded import DecodedViews
+from adacross.data.collection.split import spread
+from adacross.distributed.group import Group
 from adacross.encoders.inputs import Inputs
 from adacross.errors import UserError
-from adacross.files import locked, strangers, write_json
+from adacross.io.files import locked, strangers, write_json
 from adacross.losses.weighting import WEIGHTINGS
 from adacross.methods import METHODS
 from adacross.training.checkpoint import (
@@ -24,7 +25,6 @@ from adacross.training.checkpoint import (
 )
 from adacross.training.config import PretrainConfig
 from adacross.training.environment import environment
-from adacross.training.group import Group
 from adacross.training.identity import Identity
 from adacross.training.loader import Loader
 from adacross.training.loop import Training

@@ -7,9 +7,9 @@ from safetensors.torch import save
 
 from adacross.encoders import ENCODERS
 from adacross.encoders.base import filled, read_config
-from adacross.encoders.weights_file import read_tensors
 from adacross.errors import UserError, check_options
-from adacross.files import whole_file
+from adacross.io.files import whole_file
+from adacross.io.weights import read_tensors
 from adacross.methods import Images, Method, build_method
 from adacross.training.config import PretrainConfig
 

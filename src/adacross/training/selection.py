@@ -7,9 +7,9 @@ from typing import Literal
 import numpy as np
 import torch
 
-from adacross.data.collection import Collection
-from adacross.evaluation.features import encode
-from adacross.evaluation.svm import fixed_svm
+from adacross.data.collection.collection import Collection
+from adacross.features.encode import encode
+from adacross.features.svm import fixed_svm
 from adacross.methods import Method
 from adacross.training.checkpoint import load_checkpoint, save_state
 

@@ -4,10 +4,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from adacross.data.batch import RawBatch
+from adacross.data.transforms.batch import RawBatch
+from adacross.distributed.group import Group
 from adacross.methods import Method
 from adacross.training.config import PretrainConfig
-from adacross.training.group import Group
 
 
 def step_seed(seed: int, step: int) -> int:

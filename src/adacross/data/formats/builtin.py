@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from adacross.data.builtin import CATEGORIES, make_mesh, scan
+from adacross.data.procedural import CATEGORIES, make_mesh, scan
 from adacross.data.source import Axis, Item, Loaded, Source
 from adacross.errors import one_of
 

@@ -11,7 +11,7 @@ from adacross.data.formats.point_text import read_rows
 from adacross.data.shape import Cloud, Mesh
 from adacross.data.source import BrokenShapeError, Item, Loaded
 from adacross.errors import one_line
-from adacross.files import file_size
+from adacross.io.files import file_size
 
 _SEPARATORS = {".csv": ",", ".pts": None, ".txt": None, ".xyz": None}  # of clouds in text, a point a line
 _WIDTHS = (3, 4, 6, 7)  # coordinates, maybe with an intensity, a normal or a colour

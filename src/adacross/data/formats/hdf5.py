@@ -17,7 +17,7 @@ from adacross.data.formats.meshes import stamp_of
 from adacross.data.shape import Split
 from adacross.data.source import Axis, BrokenShapeError, Item, file_below
 from adacross.errors import UserError
-from adacross.files import file_size, read_bytes
+from adacross.io.files import file_size, read_bytes
 
 _ROWS = 64  # rows read at once: the files are compressed in blocks of many rows
 _HELD = 2**26  # bytes that are read at once, if it is more than one row

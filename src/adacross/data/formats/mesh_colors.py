@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Int64, UInt8
 
-from adacross.data.pictures import FORMATS, LARGEST_SIDE, READER_ERRORS
+from adacross.data.images import FORMATS, LARGEST_SIDE, READER_ERRORS
 from adacross.data.source import BrokenShapeError
 from adacross.errors import one_line
 

@@ -14,11 +14,11 @@ from PIL import EpsImagePlugin
 
 from adacross.data.formats.mesh_colors import face_colors
 from adacross.data.formats.off import read_off
-from adacross.data.pictures import READER_ERRORS
+from adacross.data.images import READER_ERRORS
 from adacross.data.shape import Cloud, Mesh
 from adacross.data.source import Axis, BrokenShapeError
 from adacross.errors import one_line
-from adacross.files import read_bytes
+from adacross.io.files import read_bytes
 
 # The axis that points up by the format's rule or, where it has none, by habit.
 # GLB: y, by its specification. OFF: z, as in ModelNet. OBJ, PLY, STL: y, as most modelling programs export.

@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Float32
 
 from adacross.data.source import BrokenShapeError
-from adacross.files import read_bytes
+from adacross.io.files import read_bytes
 
 
 def read_rows(

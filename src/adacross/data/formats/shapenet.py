@@ -21,7 +21,7 @@ from adacross.data.formats.meshes import files_below, stamp_of
 from adacross.data.formats.synsets import SYNSETS
 from adacross.data.shape import Cloud, Mesh
 from adacross.data.source import Axis, BrokenShapeError, Item, Loaded, Source
-from adacross.files import file_size
+from adacross.io.files import file_size
 
 SHAPES, PICTURES = "ShapeNet", "ShapeNetRendering"
 _HEAD = 4096  # bytes of a PLY file that hold its header

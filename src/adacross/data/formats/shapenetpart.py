@@ -19,22 +19,14 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Int64
 
-from adacross.data.formats.hdf5 import (
-    Skipped,
-    files_of,
-    find_rows,
-    has,
-    lines_of,
-    read_labels,
-    read_points,
-)
+from adacross.data.formats.hdf5 import Skipped, files_of, find_rows, has, lines_of, read_labels, read_points
 from adacross.data.formats.meshes import stamp_of
 from adacross.data.formats.point_text import read_rows
 from adacross.data.formats.synsets import SYNSETS
 from adacross.data.shape import Cloud, Split
 from adacross.data.source import Axis, BrokenShapeError, Item, Loaded, Source, file_below
 from adacross.errors import UserError
-from adacross.files import read_json
+from adacross.io.files import read_json
 
 # How many parts each category has. Their numbers follow one another, 0 to 49.
 CATEGORIES = {

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from adacross.console import progress_bar
-from adacross.data.collection import Collection
+from adacross.data.collection.collection import Collection
 from adacross.encoders import Encoder
 from adacross.errors import UserError, one_of
 from adacross.evaluation.compare.comparison import ComparedRow, Comparison, as_csv, as_markdown
@@ -16,8 +16,8 @@ from adacross.evaluation.compare.significance import FEWEST, holm, independent, 
 from adacross.evaluation.compare.tasks import TASKS, Options, Task
 from adacross.evaluation.labelled import check_points
 from adacross.evaluation.results import Figure, Ledger, check_output, result_path, save, subject
-from adacross.evaluation.sources import find_encoders, untrained_like, usual_device
-from adacross.files import whole_file
+from adacross.features.sources import find_encoders, untrained_like, usual_device
+from adacross.io.files import whole_file
 
 Measured = Literal["linear", "few-shot", "retrieval-shape"]
 _BESIDE = (".md", ".csv")  # written beside the result

@@ -6,15 +6,15 @@ from dataclasses import dataclass
 import numpy as np
 from rich.progress import Progress
 
-from adacross.data.collection import Collection
+from adacross.data.collection.collection import Collection
+from adacross.distributed.device import find_device
 from adacross.encoders import Encoder
 from adacross.errors import UserError
 from adacross.evaluation.few_shot.episodes import draw_episodes
 from adacross.evaluation.few_shot.learners import FeatureTable, episode_accuracy
-from adacross.evaluation.metrics import cosine_ranking, mean_average_precision, without_self
 from adacross.evaluation.probe import Probe
 from adacross.evaluation.retrieval.searching import Gallery
-from adacross.ops.device import find_device
+from adacross.features.metrics import cosine_ranking, mean_average_precision, without_self
 
 EPISODES = 10  # of a seed
 

@@ -8,10 +8,10 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Int64
 
-from adacross.data.collection import Collection
+from adacross.data.collection.collection import Collection
 from adacross.errors import UserError, one_of
 from adacross.evaluation.results import load
-from adacross.files import write_json
+from adacross.io.files import write_json
 
 MOST_NAMED = 6  # shapes that an error names
 

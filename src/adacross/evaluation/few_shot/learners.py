@@ -9,14 +9,14 @@ import numpy as np
 from jaxtyping import Float, Int64
 from rich.progress import Progress
 
-from adacross.data.collection import Collection
+from adacross.data.collection.collection import Collection
 from adacross.encoders import Encoder
 from adacross.evaluation import classification
-from adacross.evaluation.features import encode
 from adacross.evaluation.few_shot.episodes import Episode, Setting
 from adacross.evaluation.few_shot.protocol import FewShotProtocol
 from adacross.evaluation.results import Ledger
-from adacross.evaluation.sources import untrained_like
+from adacross.features.encode import encode
+from adacross.features.sources import untrained_like
 from adacross.training.step import step_seed
 
 CHUNK = 128  # shapes encoded between two moves of the progress bar

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from adacross.console import Table, console, progress_bar
-from adacross.data.collection import Collection
+from adacross.data.collection.collection import Collection
 from adacross.encoders import Encoder
 from adacross.errors import UserError, one_of
 from adacross.evaluation.few_shot.episodes import EpisodeSet, Setting, draw_episodes, read_episodes
@@ -14,7 +14,7 @@ from adacross.evaluation.few_shot.learners import FineTuned, Frozen
 from adacross.evaluation.few_shot.protocol import OURS, PRESETS, FewShotProtocol
 from adacross.evaluation.labelled import check_points
 from adacross.evaluation.results import Figure, Ledger, Paper, check_output, result_path, save, subject
-from adacross.evaluation.sources import find_encoders, usual_device
+from adacross.features.sources import find_encoders, usual_device
 
 ARMS = ("pretrained", "untrained")
 

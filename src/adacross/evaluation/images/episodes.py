@@ -10,11 +10,11 @@ import torch
 from jaxtyping import Float, Int64
 from rich.progress import Progress, TaskID
 
-from adacross.data.augment import plain_views
 from adacross.data.image_set import ImageSet
+from adacross.data.transforms.augment import plain_views
+from adacross.distributed.device import find_device
 from adacross.encoders import ResNet
-from adacross.evaluation.features import frozen, in_batches
-from adacross.ops.device import find_device
+from adacross.features.encode import frozen, in_batches
 
 PENALTY = 1.0  # C of the logistic regression
 PIXELS = 32  # side of the pictures whose pixels are a baseline

@@ -21,14 +21,14 @@ from jaxtyping import UInt8
 from PIL import Image
 
 from adacross.console import console, progress_bar
-from adacross.data.columns import encode_view
+from adacross.data.collection.schema import encode_view
 from adacross.data.image_set import ImageSet, read_image_set
 from adacross.encoders import ResNet
 from adacross.errors import UserError, listed
 from adacross.evaluation.images.episodes import PENALTY, Study, accuracy, solve
 from adacross.evaluation.images.result import NAMES, EpisodeScore, Example, ImageFewShotResult, Query, Setting
 from adacross.evaluation.results import Ledger, check_output, fingerprint, result_path, save
-from adacross.evaluation.sources import find_encoders, usual_device
+from adacross.features.sources import find_encoders, usual_device
 from adacross.methods import CrossModal
 from adacross.methods.cross_modal import ImageTower
 from adacross.training.run import load_method

@@ -6,16 +6,16 @@ from pathlib import Path
 from typing import Any
 
 from adacross.console import progress_bar
-from adacross.data.collection import Collection
+from adacross.data.collection.collection import Collection
+from adacross.distributed.device import find_device
 from adacross.encoders import Encoder
 from adacross.errors import UserError
 from adacross.evaluation.labelled import check_points
 from adacross.evaluation.results import Figure, Ledger, check_output, result_path, save, subject
 from adacross.evaluation.retrieval.result import PICTURES, RANKS, Example, RetrievalResult, Search
 from adacross.evaluation.retrieval.searching import Gallery
-from adacross.evaluation.sources import Found, find_encoders, untrained_like, usual_device
+from adacross.features.sources import Found, find_encoders, untrained_like, usual_device
 from adacross.methods import METHODS, CrossModal
-from adacross.ops.device import find_device
 from adacross.training.config import PretrainConfig
 from adacross.training.run import load_method
 

@@ -7,11 +7,12 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Float, Float32, Int64
 
-from adacross.data.collection import Collection
+from adacross.data.collection.collection import Collection
 from adacross.encoders import Encoder
 from adacross.encoders.inputs import MIN_POINTS
-from adacross.evaluation.features import encode, frozen, in_batches
-from adacross.evaluation.metrics import (
+from adacross.evaluation.retrieval.result import RANKS
+from adacross.features.encode import encode, frozen, in_batches
+from adacross.features.metrics import (
     chance_hit_at,
     chance_precision,
     cosine_ranking,
@@ -20,7 +21,6 @@ from adacross.evaluation.metrics import (
     recall_at,
     without_self,
 )
-from adacross.evaluation.retrieval.result import RANKS
 from adacross.methods import CrossModal
 
 RESULTS = 5  # of an example

@@ -9,14 +9,14 @@ import numpy as np
 from jaxtyping import Float32, Int64
 from rich.progress import Progress, TaskID
 
-from adacross.data.collection import Collection
-from adacross.data.corruptions import KINDS, LEAST_POINTS, SEVERITIES, corrupt, rotate
+from adacross.data.collection.collection import Collection
 from adacross.encoders import Encoder
 from adacross.encoders.inputs import MIN_POINTS
 from adacross.errors import UserError
-from adacross.evaluation.features import encode
 from adacross.evaluation.results import Ledger
-from adacross.evaluation.svm import Machines, fit_svm
+from adacross.evaluation.robustness.corruptions import KINDS, LEAST_POINTS, SEVERITIES, corrupt, rotate
+from adacross.features.encode import encode
+from adacross.features.svm import Machines, fit_svm
 
 Clouds = Float32[np.ndarray, "n N 3"]
 Changed = Float32[np.ndarray, "n M 3"]

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
-from adacross.data.corruptions import KINDS
 from adacross.evaluation.results import Figure
+from adacross.evaluation.robustness.corruptions import KINDS
 from adacross.evaluation.robustness.damage import Recognised
 
 

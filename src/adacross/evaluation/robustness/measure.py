@@ -8,14 +8,14 @@ import numpy as np
 from jaxtyping import Int64
 
 from adacross.console import Table, progress_bar
-from adacross.data.collection import Collection
+from adacross.data.collection.collection import Collection
 from adacross.encoders import Encoder
 from adacross.errors import UserError
 from adacross.evaluation.labelled import check_points, labelled
 from adacross.evaluation.results import Ledger, check_output, result_path, save, subject
 from adacross.evaluation.robustness.damage import Repetition, clouds_of, fewer_points, plan, try_out
 from adacross.evaluation.robustness.errors import Robustness, summarise
-from adacross.evaluation.sources import find_encoders, untrained_like, usual_device
+from adacross.features.sources import find_encoders, untrained_like, usual_device
 
 NETWORKS = ("pre-trained", "untrained")
 

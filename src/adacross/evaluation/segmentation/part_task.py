@@ -6,16 +6,11 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Int64
 
-from adacross.data.collection import Collection, CollectionInfo
+from adacross.data.collection.collection import Collection, CollectionInfo
 from adacross.encoders import Encoder
-from adacross.encoders.segmenter import Segmenter, part_segmenter
 from adacross.errors import UserError
-from adacross.evaluation.segmentation.metrics import (
-    category_means,
-    mean_of_known,
-    point_accuracy,
-    shape_ious,
-)
+from adacross.evaluation.segmentation.metrics import category_means, mean_of_known, point_accuracy, shape_ious
+from adacross.evaluation.segmentation.segmenter import Segmenter, part_segmenter
 from adacross.evaluation.segmentation.training import Clouds, Protocol, new_segmenter, predict, train
 
 SHOWN = 6  # test shapes whose predictions are kept

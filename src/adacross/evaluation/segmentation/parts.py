@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from adacross.console import Table, progress_bar
-from adacross.data.collection import Collection
+from adacross.data.collection.collection import Collection
 from adacross.encoders import Encoder
 from adacross.errors import UserError
 from adacross.evaluation.fine_tune import fraction_of
@@ -18,7 +18,7 @@ from adacross.evaluation.results import Figure, Ledger, Paper, check_output, res
 from adacross.evaluation.segmentation.part_task import CONVENTIONS, PartTask, part_task
 from adacross.evaluation.segmentation.presets import PART_PRESETS, PARTS, chosen
 from adacross.evaluation.segmentation.training import ARMS, Example, Protocol, examples, mean_over_seeds
-from adacross.evaluation.sources import find_encoders, untrained_like, usual_device
+from adacross.features.sources import find_encoders, untrained_like, usual_device
 
 
 @dataclass(frozen=True)

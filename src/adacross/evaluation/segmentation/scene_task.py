@@ -8,11 +8,11 @@ from typing import Any, Literal
 import numpy as np
 from jaxtyping import Int64
 
-from adacross.data.collection import Collection
+from adacross.data.collection.collection import Collection
 from adacross.encoders import Encoder
-from adacross.encoders.segmenter import Segmenter, scene_segmenter
 from adacross.errors import UserError
 from adacross.evaluation.segmentation.metrics import overlaps
+from adacross.evaluation.segmentation.segmenter import Segmenter, scene_segmenter
 from adacross.evaluation.segmentation.training import (
     Clouds,
     Example,

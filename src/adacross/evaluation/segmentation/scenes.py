@@ -10,7 +10,7 @@ import numpy as np
 from rich.progress import Progress
 
 from adacross.console import Table, progress_bar
-from adacross.data.collection import Collection
+from adacross.data.collection.collection import Collection
 from adacross.encoders import Encoder
 from adacross.errors import UserError
 from adacross.evaluation.labelled import check_points
@@ -26,7 +26,7 @@ from adacross.evaluation.segmentation.scene_task import (
     of_rooms,
 )
 from adacross.evaluation.segmentation.training import ARMS, Example, Protocol, mean_over_seeds
-from adacross.evaluation.sources import find_encoders, untrained_like, usual_device
+from adacross.features.sources import find_encoders, untrained_like, usual_device
 
 
 @dataclass(frozen=True)

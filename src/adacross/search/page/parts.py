@@ -7,6 +7,7 @@ import numpy as np
 from jaxtyping import Float
 from nicegui import ui
 
+LARGEST = 64 * 2**20  # bytes of an uploaded file
 _COLORS = [[0, "#3f63c8"], [0.5, "#1fa39a"], [1, "#e5a93c"]]  # from low to high, as in the report
 # Not responsive: NiceGUI then resizes plots that are hidden, too, which Plotly refuses (page.js does it).
 CONFIG = {"displayModeBar": False, "scrollZoom": True, "responsive": False}

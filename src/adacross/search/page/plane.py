@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from nicegui import events, run, ui
 
-from adacross.data.palette import palette
+from adacross.data.rendering.palette import palette
 from adacross.search.index import SearchIndex
 from adacross.search.layout import Layout, map_of
 from adacross.search.page.parts import CONFIG, text

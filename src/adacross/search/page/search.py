@@ -14,8 +14,7 @@ from nicegui import events, run, ui
 from adacross.data.source import Axis
 from adacross.errors import UserError
 from adacross.search.index import NO_CLASS, Neighbours, SearchIndex
-from adacross.search.page.parts import button, card, cloud, image, text
-from adacross.search.page.server import LARGEST
+from adacross.search.page.parts import LARGEST, button, card, cloud, image, text
 from adacross.search.query import PICTURES, SHAPES, Query, read_query
 
 _DROP = """

@@ -11,7 +11,6 @@ from adacross.errors import UserError, install
 from adacross.search.drawing import png, shape_picture
 from adacross.search.index import SearchIndex
 
-LARGEST = 64 * 2**20  # bytes of an uploaded file
 _FORM = 64 * 2**10  # what a form adds to its file
 _PORTS = 50  # tried from the one that was asked for
 _HEADERS = (  # of every answer: in no frame, of the type it says, and not for other sites
@@ -104,6 +103,7 @@ def serve(index: SearchIndex, *, host: str, port: int, labels: Path | None, brow
 
     from adacross.search.page.frame import build_page
     from adacross.search.page.labels import Labels
+    from adacross.search.page.parts import LARGEST
 
     kept = Labels.read(labels, index) if labels else None
     free = free_port(host, port)

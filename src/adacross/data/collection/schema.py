@@ -1,0 +1,227 @@
+"""How a shape lies in an Arrow file: the columns, and pictures as WebP.
+
+| column | type | content |
+|---|---|---|
+| id | string | unique within the collection |
+| split | string | train, test |
+| label | class label | index into the classes, -1 for none |
+| points | float32 (N, 3) | y up, centroid 0, largest norm 1 |
+| center, scale | float32 (3,), float32 | points * scale + center: the source's coordinates, turned y up |
+| part | int16 (N,) | index into the parts, -1 for none; only in collections with parts |
+| views | images | V lossless WebP pictures |
+"""
+
+import io
+import mmap
+import struct
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from jaxtyping import UInt8
+from PIL import Image
+
+from adacross.data.images import LARGEST_SIDE, open_picture
+from adacross.data.shape import Shape
+from adacross.errors import UserError
+from adacross.io.files import file_size
+
+if TYPE_CHECKING:
+    from datasets import Features
+
+
+def arrow_schema(points: int, parts: bool) -> pa.Schema:
+    """Return the columns of a collection whose shapes have `points` points, with or without parts."""
+    columns = {
+        "id": pa.string(),
+        "split": pa.string(),
+        "label": pa.int64(),
+        "points": pa.list_(pa.list_(pa.float32(), 3), points),
+        "center": pa.list_(pa.float32(), 3),
+        "scale": pa.float32(),
+        "views": pa.list_(pa.struct({"bytes": pa.binary(), "path": pa.string()})),
+    }
+    if parts:
+        columns["part"] = pa.list_(pa.int16(), points)
+    return pa.schema(columns)
+
+
+def read_shard(path: Path, points: int, views: int, classes: int, parts: int) -> pa.Table:
+    """Map an Arrow file of shapes and check that it is what a description promises.
+
+    Neither points nor pictures are read for that.
+
+    Args:
+        path: the file.
+        points: of each shape.
+        views: pictures of each shape.
+        classes: number of them; labels are -1 or below it.
+        parts: number of them.
+
+    Raises:
+        UserError: it cannot be read, is something else, or its offsets lead out of the file.
+    """
+    try:
+        table = read_stream(mapped(path))
+        check_table(table, points, views, classes, parts)
+    except (pa.ArrowException, OSError, LookupError, MemoryError, ValueError) as error:
+        raise UserError(f"{path} is damaged ({error}). Prepare it again with --overwrite.") from error
+    return table
+
+
+def check_table(table: pa.Table, points: int, views: int, classes: int, parts: int) -> None:
+    """Check that some shapes' columns are what a description promises; the arguments are `read_shard`'s.
+
+    Raises:
+        ArrowException, LookupError, ValueError: they are not, or their offsets lead out of the buffers.
+    """
+    schema = arrow_schema(points, parts > 0)
+    table.validate(full=True)
+    if not table.select(schema.names).schema.equals(schema):
+        raise ValueError(
+            f"its columns are {', '.join(table.schema.names)}, of other types or sizes than promised"
+        )
+    if empty := [name for name in schema.names if table[name].null_count]:
+        raise ValueError(f"a shape has no {empty[0]}")
+    labels = table["label"].to_numpy()
+    if not -1 <= labels.min(initial=-1) <= labels.max(initial=-1) < max(classes, 1):
+        raise ValueError(f"labels from {labels.min()} to {labels.max()} for {classes} classes")
+    if strange := set(pc.unique(table["split"]).to_pylist()) - {"train", "test"}:
+        raise ValueError(f"a shape of split {min(strange)[:40]!r}")
+    if pc.unique(pc.list_value_length(table["views"])).to_pylist() not in ([], [views]):
+        raise ValueError(f"a shape has not the {views} pictures that are promised")
+
+
+def features(points: int, classes: list[str], parts: bool) -> "Features":
+    """Return the same columns in the words of Hugging Face `datasets`."""
+    import datasets
+
+    columns: dict[str, Any] = {
+        "id": datasets.Value("string"),
+        "split": datasets.Value("string"),
+        "label": datasets.ClassLabel(names=classes) if classes else datasets.Value("int64"),
+        "points": datasets.Sequence(datasets.Sequence(datasets.Value("float32"), length=3), length=points),
+        "center": datasets.Sequence(datasets.Value("float32"), length=3),
+        "scale": datasets.Value("float32"),
+        "views": datasets.Sequence(datasets.Image()),
+    }
+    if parts:
+        columns["part"] = datasets.Sequence(datasets.Value("int16"), length=points)
+    return datasets.Features(columns)
+
+
+def to_batch(shape: Shape, center: np.ndarray, scale: float) -> pa.RecordBatch:
+    """Return one shape as a record batch of one row."""
+    count = len(shape.points)
+    coordinates = pa.array(np.ascontiguousarray(shape.points, dtype=np.float32).reshape(-1))
+    columns: dict[str, Any] = {
+        "id": [shape.id],
+        "split": [shape.split],
+        "label": [-1 if shape.label is None else shape.label],
+        "points": pa.FixedSizeListArray.from_arrays(pa.FixedSizeListArray.from_arrays(coordinates, 3), count),
+        "center": [center.astype(np.float32).tolist()],
+        "scale": [scale],
+        "views": [[{"bytes": encode_view(view), "path": None} for view in shape.views]],
+    }
+    if shape.part is not None:
+        columns["part"] = pa.FixedSizeListArray.from_arrays(pa.array(shape.part.astype(np.int16)), count)
+    schema = arrow_schema(count, shape.part is not None)
+    arrays = [
+        values if isinstance(values, pa.Array) else pa.array(values, schema.field(name).type)
+        for name, values in columns.items()
+    ]
+    return pa.RecordBatch.from_arrays(arrays, schema=schema)
+
+
+def to_bytes(batch: pa.RecordBatch) -> bytes:
+    """Return an Arrow stream of one batch."""
+    sink = io.BytesIO()
+    with pa.ipc.new_stream(sink, batch.schema) as writer:
+        writer.write_batch(batch)
+    return sink.getvalue()
+
+
+def from_bytes(data: bytes) -> pa.Table:
+    """Return the table of an Arrow stream.
+
+    Raises:
+        ArrowException, ValueError: as `read_stream`.
+    """
+    return read_stream(pa.py_buffer(data))
+
+
+def mapped(path: Path) -> pa.Buffer:
+    """Map a file into memory.
+
+    Raises:
+        ArrowException, OSError, ValueError: no file, or none that can be read.
+    """
+    file_size(path)  # refuses pipes, on which `memory_map` would wait
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:  # pyarrow asks that names be UTF-8; a map of Python's keeps a file handle open
+        with Path(path).open("rb") as file:
+            return pa.py_buffer(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
+    return pa.memory_map(str(path)).read_buffer()
+
+
+def read_stream(content: pa.Buffer) -> pa.Table:
+    """Return the table of an Arrow stream as `to_bytes` writes it; it takes no more memory than the stream.
+
+    Kilobytes of compressed buffers unpack to gigabytes, and repeated dictionaries are joined anew each time;
+    neither is written here, so both are refused before anything is unpacked.
+
+    Raises:
+        ArrowException, ValueError: damaged, compressed, or with dictionaries.
+    """
+    try:
+        for number, message in enumerate(pa.ipc.MessageReader.open_stream(content)):
+            if message.type != ("record batch" if number else "schema"):
+                raise ValueError(f"it has a {message.type}, which no collection has")
+            if number and _is_compressed(message.metadata.to_pybytes()):
+                raise ValueError("its buffers are compressed, which those of no collection are")
+    except struct.error as error:
+        raise ValueError(str(error)) from error
+    return pa.ipc.open_stream(content).read_all()
+
+
+def _is_compressed(metadata: bytes) -> bool:
+    """Return whether a record batch's metadata has the field `compression`, which pyarrow does not show.
+
+    The metadata are a FlatBuffer: a table begins with the distance back to its list of fields, which has the
+    place of each in the table, 0 for one that is not there. Arrow's format has `header` as field 2 of a
+    message, and `compression` as field 3 of a record batch.
+    """
+
+    def place(table: int, field: int) -> int:
+        fields = table - struct.unpack_from("<i", metadata, table)[0]
+        (size,) = struct.unpack_from("<H", metadata, fields)
+        at = 4 + 2 * field
+        return table + struct.unpack_from("<H", metadata, fields + at)[0] if at < size else table
+
+    (message,) = struct.unpack_from("<I", metadata, 0)
+    header = place(message, 2)
+    batch = header + struct.unpack_from("<I", metadata, header)[0]
+    return place(batch, 3) != batch
+
+
+def encode_view(view: UInt8[np.ndarray, "H W 3"]) -> bytes:
+    """Return a picture as lossless WebP.
+
+    Lossless because flat shading compresses well: of our renderings at 224 px it takes 2 to 8 kB where
+    quality 90 takes 2 to 5, and it decodes faster (3,000 to 4,700 a second and core against 2,000).
+    """
+    sink = io.BytesIO()
+    Image.fromarray(view).save(sink, "WEBP", lossless=True, quality=50, method=4)
+    return sink.getvalue()
+
+
+def decode_view(data: bytes, side: int = LARGEST_SIDE) -> UInt8[np.ndarray, "H W 3"]:
+    """Return the picture of an image file's bytes, RGB, of at most `side` pixels along a side.
+
+    Raises:
+        Exception: as `open_picture`.
+    """
+    return np.array(open_picture(data, side).convert("RGB"))

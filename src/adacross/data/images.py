@@ -1,0 +1,139 @@
+"""Ready-made pictures of a shape: read, put on white, made square, resized."""
+
+import io
+import re
+import struct
+import warnings
+import zlib
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import UInt8
+from PIL import Image, UnidentifiedImageError
+
+from adacross.data.rendering.shading import BACKGROUND
+from adacross.data.workers.local import shortage
+from adacross.io.files import read_bytes
+
+FORMATS = ("PNG", "JPEG", "WEBP", "BMP")  # Pillow knows more, and runs Ghostscript for one of them
+LARGEST_SIDE = 8192  # pixels; a thin picture is made square, so its area alone says little
+MOST_SCANS = 100  # of a progressive JPEG, each of which is drawn over all pixels; programs write about ten
+# What Pillow's readers raise on files that are not what they expect.
+READER_ERRORS = (
+    ArithmeticError,
+    EOFError,
+    Image.DecompressionBombError,
+    Image.DecompressionBombWarning,
+    LookupError,
+    MemoryError,
+    OSError,
+    SyntaxError,
+    TypeError,
+    ValueError,
+    struct.error,
+    zlib.error,
+)
+_MARK = re.compile(rb"\xff+[^\xff\x00\x01\xd0-\xd7]")  # of JPEG
+_START, _END, _SCAN = 0xD8, 0xD9, 0xDA
+_LISTED = 3  # broken files that a remark names
+
+
+def read_views(
+    paths: Sequence[Path], views: int, size: int
+) -> tuple[UInt8[np.ndarray, "V size size 3"] | None, list[str]]:
+    """Read the first `views` pictures that can be read.
+
+    Where there are fewer, they are repeated in turn: a view drawn at random from the repeated ones is one
+    drawn at random from those that are there. More are not opened.
+
+    Args:
+        paths: picture files of any format, mode and size, in order.
+        views: how many are wanted, at least 1.
+        size: pixels along each side.
+
+    Returns:
+        `(V, size, size, 3)` RGB, as `on_white` and bilinear resizing (antialiased, as the released training's
+        resizing) make them, or None if no file can be read; and remarks: which files cannot be read, sizes
+        that differ, pictures that repeat.
+    """
+    found: list[UInt8[np.ndarray, "size size 3"]] = []
+    widths: set[int] = set()
+    broken: list[str] = []
+    for path in paths:
+        if len(found) == views:
+            break
+        try:
+            image = on_white(open_picture(read_bytes(path)))
+            small = image.resize((size, size), Image.Resampling.BILINEAR)
+            found.append(np.asarray(small, dtype=np.uint8))
+            widths.add(image.width)
+        except READER_ERRORS as error:
+            if shortage(error):  # no fault of the file
+                raise
+            text = " ".join(str(error).replace(str(path), path.name).split())[:120] or type(error).__name__
+            broken.append(f"{path.name} cannot be read ({text})")
+    remarks = broken[:_LISTED]
+    if len(broken) > _LISTED:
+        remarks.append(f"{len(broken) - _LISTED} more pictures cannot be read")
+    if not found:
+        return None, remarks
+    sides = sorted(widths)
+    if len(sides) > 1:
+        remarks.append(f"its pictures have sides from {sides[0]} to {sides[-1]} pixels; all are resized")
+    if len(found) < views:
+        remarks.append(f"{len(found)} of {views} pictures, repeated in turn")
+    return np.stack([found[view % len(found)] for view in range(views)]), remarks
+
+
+def open_picture(content: bytes, largest_side: int = LARGEST_SIDE) -> Image.Image:
+    """Decode the picture in a file's bytes, of one of `FORMATS`.
+
+    Args:
+        content: the file's bytes.
+        largest_side: pixels that it may have along a side.
+
+    Raises:
+        Exception: one of `READER_ERRORS`: it is damaged, something else, or larger.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", Image.DecompressionBombWarning)
+        try:
+            image = Image.open(io.BytesIO(content), formats=FORMATS)
+        except UnidentifiedImageError:
+            raise ValueError(f"no picture: none of {', '.join(FORMATS)}") from None
+    if max(image.size) > largest_side:
+        raise ValueError(f"{image.width} x {image.height} pixels, more than {largest_side:,} along a side")
+    if image.format in ("JPEG", "MPO") and _scans(content) > MOST_SCANS:
+        raise ValueError(f"a JPEG of more than {MOST_SCANS} scans")
+    image.load()
+    return image
+
+
+def _scans(content: bytes) -> int:
+    """Count the scans of a JPEG, up to one more than `MOST_SCANS`."""
+    scans, at = 0, 0
+    # Between pixels 0xff is followed by 0 or a restart's mark; all else begins a segment of a given length.
+    while scans <= MOST_SCANS and (mark := _MARK.search(content, at)):
+        kind, at = mark[0][-1], mark.end()
+        if kind == _END:
+            break
+        if kind != _START:
+            at += int.from_bytes(content[at : at + 2], "big")
+        scans += kind == _SCAN
+    return scans
+
+
+def on_white(image: Image.Image) -> Image.Image:
+    """Return a picture as RGB on the background of our own drawings, white, in a square.
+
+    Transparency of any kind (RGBA, grey with alpha, a palette's) is blended: `alpha * colour + (1 - alpha) *
+    white`. A picture that is not square is widened or heightened with white, equally on both sides, so
+    resizing distorts nothing.
+    """
+    rgba = image.convert("RGBA")
+    side = max(rgba.size)
+    canvas = Image.new("RGB", (side, side), (BACKGROUND,) * 3)
+    corner = ((side - rgba.width) // 2, (side - rgba.height) // 2)
+    canvas.paste(rgba.convert("RGB"), corner, rgba.getchannel("A"))
+    return canvas

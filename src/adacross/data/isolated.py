@@ -1,0 +1,124 @@
+"""Files that a command looks at itself, read in processes of their own, with limits of memory and time.
+
+`prepare` and `embed` hand whole shapes to `workers`; here is the rest: the look at a source before that, the
+check of some of its shapes, and pictures.
+"""
+
+import json
+import os
+from collections.abc import Generator, Sequence
+from contextlib import closing
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import UInt8
+
+from adacross.data.formats import BUILTIN, LOAD, find_source
+from adacross.data.images import read_views
+from adacross.data.source import Axis, BrokenShapeError, Item, Source
+from adacross.data.workers.local import Died, Request, each, shortage
+from adacross.errors import UserError
+
+TIMEOUT = 60.0  # seconds that one file may take, unless a command says otherwise
+_LOOKING = 3600.0  # seconds for the look at a whole source, which may be a million files on a slow disk
+
+
+def find_apart(source: str, *, up: Axis | None, count: int, variant: str | None, seed: int) -> Source:
+    """List what a source holds in a process of its own: lists and headers are files from outside, too.
+
+    Raises:
+        UserError: as `find_source`, or the look takes too much memory or time, or ends its process.
+    """
+    wanted: Request = {"source": source, "up": up, "count": count, "variant": variant, "seed": seed}
+    if source == BUILTIN:
+        return find_source(**wanted)
+    with closing(each("adacross.data.isolated:serve_source", [wanted], 1, _LOOKING)) as answers:
+        _, answer = next(answers)
+    if isinstance(answer, Died):
+        raise UserError(f"cannot look through {source}: {answer.reason}. Move the file away that does this.")
+    found = json.loads(answer)
+    if "error" in found:
+        raise UserError(found["error"])
+    items = [Item(**item) for item in found.pop("items")]
+    return Source(items=items, **found)
+
+
+def serve_source(request: Request) -> bytes:
+    """List a source. Runs in a worker process."""
+    try:
+        found = find_source(**request)
+    except UserError as error:
+        if shortage(error):
+            raise
+        return json.dumps({"error": str(error)}).encode()
+    return json.dumps(vars(found) | {"items": [vars(item) for item in found.items]}).encode()
+
+
+def check_apart(source: Source, items: Sequence[Item], points: int) -> list[tuple[bool, str]]:
+    """Read some shapes of a source and all their pictures, and forget them.
+
+    Args:
+        source: the items' source.
+        items: the shapes.
+        points: how many of a shape's points are asked for.
+
+    Returns:
+        Of each item whether it can be read, and what is not as it should be, "" for nothing.
+    """
+    requests = [{"item": asdict(item), "kind": source.kind, "points": points} for item in items]
+    found: list[tuple[bool, str]] = [(False, "")] * len(items)
+    with closing(each(f"{__name__}:serve_check", requests, _crew(items), TIMEOUT)) as answers:
+        for place, answer in answers:
+            found[place] = (False, answer.reason) if isinstance(answer, Died) else tuple(json.loads(answer))
+    return found
+
+
+def serve_check(request: Request) -> bytes:
+    """Read one shape and say what is wrong with it. Runs in a worker process."""
+    item = Item(**request["item"])
+    try:
+        loaded = LOAD[request["kind"]](item, request["points"], np.random.default_rng(0))
+    except BrokenShapeError as error:
+        if shortage(error):
+            raise
+        return json.dumps([False, str(error)]).encode()
+    _, remarks = read_views(loaded.pictures, max(1, len(loaded.pictures)), 16)
+    return json.dumps([True, "; ".join(filter(None, (loaded.remark, *remarks)))]).encode()
+
+
+def views_apart(
+    paths: Sequence[Path], size: int, timeout: float = TIMEOUT
+) -> Generator[tuple[int, UInt8[np.ndarray, "size size 3"] | None, str], None, None]:
+    """Read pictures, one a file, as `read_views` does.
+
+    Args:
+        paths: picture files.
+        size: pixels along each side.
+        timeout: seconds that one file may take.
+
+    Yields:
+        A file's place in `paths`, its picture `(size, size, 3)`, or None and why it cannot be read: in the
+        order in which the processes finish.
+    """
+    requests: list[dict[str, Any]] = [{"path": str(path), "size": size} for path in paths]
+    with closing(each(f"{__name__}:serve_view", requests, _crew(paths), timeout)) as answers:
+        for place, answer in answers:
+            if isinstance(answer, Died):
+                yield place, None, f"{paths[place].name} cannot be read ({answer.reason})"
+            elif answer[:1] == b"+":
+                yield place, np.frombuffer(answer[1:], np.uint8).reshape(size, size, 3), ""
+            else:
+                yield place, None, answer[1:].decode()
+
+
+def serve_view(request: Request) -> bytes:
+    """Read one picture. Runs in a worker process."""
+    views, remarks = read_views([Path(request["path"])], 1, request["size"])
+    return b"+" + views.tobytes() if views is not None else b"-" + remarks[0].encode(errors="replace")
+
+
+def _crew(files: Sequence[object]) -> int:
+    """Return how many processes read so many files: one a core, each of them for 16 files or more."""
+    return max(1, min(os.cpu_count() or 1, -(-len(files) // 16)))

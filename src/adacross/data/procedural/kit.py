@@ -1,0 +1,220 @@
+"""A small kit of closed solids: everything is a loft through rings of points.
+
+All solids are wound outward (positive signed volume) and watertight as geometry. Angles are radians, y is up.
+"""
+
+from collections.abc import Sequence
+from functools import lru_cache
+
+import numpy as np
+from jaxtyping import Float64, Int64
+from numpy.typing import NDArray
+
+from adacross.data.procedural.curves import Curve, Number, circle
+from adacross.data.procedural.solid import Solid, rotation, volume
+
+SEGMENTS = 20
+
+
+@lru_cache(maxsize=512)
+def _loft_faces(rings: int, size: int, wrap: bool) -> Int64[np.ndarray, "F 3"]:
+    """Faces between neighbouring rings; without `wrap` the two ends are fans about two extra vertices."""
+    grid = np.arange(rings * size).reshape(rings, size)
+    low, high = (grid, np.roll(grid, -1, 0)) if wrap else (grid[:-1], grid[1:])
+    low_next, high_next = np.roll(low, -1, 1), np.roll(high, -1, 1)
+    faces = [np.stack((low, low_next, high_next), -1), np.stack((low, high_next, high), -1)]
+    if not wrap:
+        first, last = np.full(size, rings * size), np.full(size, rings * size + 1)
+        faces += [np.stack((first, np.roll(grid[0], -1), grid[0]), -1)]
+        faces += [np.stack((last, grid[-1], np.roll(grid[-1], -1)), -1)]
+    return np.concatenate([face.reshape(-1, 3) for face in faces])
+
+
+def loft(
+    rings: Float64[np.ndarray, "R S 3"],
+    start: Sequence[Number] | Float64[np.ndarray, "3"] | None = None,
+    end: Sequence[Number] | Float64[np.ndarray, "3"] | None = None,
+    *,
+    wrap: bool = False,
+) -> Solid:
+    """Return the solid whose skin runs through a stack of closed rings.
+
+    Args:
+        rings: `(R, S, 3)` corresponding points of R rings; either direction of travel will do.
+        start: tip of the fan that closes the first ring, its centroid by default.
+        end: the same for the last ring.
+        wrap: join the last ring to the first instead of closing the ends (a torus).
+    """
+    vertices = rings.reshape(-1, 3)
+    if not wrap:
+        tip_start = rings[0].mean(0) if start is None else np.asarray(start, dtype=np.float64)
+        tip_end = rings[-1].mean(0) if end is None else np.asarray(end, dtype=np.float64)
+        vertices = np.concatenate((vertices, tip_start[None], tip_end[None]))
+    solid = Solid(vertices, _loft_faces(rings.shape[0], rings.shape[1], wrap))
+    return solid if volume(solid) > 0 else Solid(vertices, solid.faces[:, ::-1].copy())
+
+
+def tapered_box(
+    bottom: Sequence[Number], top: Sequence[Number], height: Number, shift: Number = 0.0
+) -> Solid:
+    """Return a box standing on y = 0 whose `(x, z)` size changes linearly from `bottom` to `top`.
+
+    Args:
+        bottom: size along x and z at y = 0.
+        top: the same at y = `height`.
+        height: size along y.
+        shift: how far the top is moved along z.
+    """
+    corners = np.array(((-0.5, -0.5), (0.5, -0.5), (0.5, 0.5), (-0.5, 0.5)))
+    rings = np.zeros((2, 4, 3))
+    rings[0, :, ::2], rings[1, :, ::2] = corners * np.array(bottom), corners * np.array(top)
+    rings[1] += (0.0, height, shift)
+    return loft(rings)
+
+
+def box(x: Number, y: Number, z: Number) -> Solid:
+    """Return a box of this size standing on y = 0, centred in x and z."""
+    return tapered_box((x, z), (x, z), y)
+
+
+def frustum(bottom: Number, top: Number, height: Number, segments: int = SEGMENTS) -> Solid:
+    """Return a truncated cone of two radii standing on y = 0."""
+    return lathe(((bottom, 0.0), (top, height)), segments)
+
+
+def cylinder(radius: Number, height: Number, segments: int = SEGMENTS) -> Solid:
+    """Return a cylinder standing on y = 0."""
+    return frustum(radius, radius, height, segments)
+
+
+def lathe(profile: Curve, segments: int = SEGMENTS, *, wrap: bool = False) -> Solid:
+    """Return the surface of revolution about y of a profile of `(radius, y)` pairs.
+
+    Args:
+        profile: `(K, 2)`; its ends are closed towards the axis. Only the ends may lie on the axis.
+        segments: corners of each ring.
+        wrap: close the profile with itself (a ring around the axis).
+    """
+    curve = np.asarray(profile, dtype=np.float64)
+    tips = ((0.0, curve[0, 1], 0.0), (0.0, curve[-1, 1], 0.0))
+    if not wrap:
+        curve = curve[curve[:, 0] > 0]
+    ring = circle(segments)
+    rings = np.empty((len(curve), segments, 3))
+    rings[..., ::2] = curve[:, None, :1] * ring
+    rings[..., 1] = curve[:, 1:]
+    return loft(rings, *tips, wrap=wrap)
+
+
+def torus(radius: Number, thickness: Number, segments: int = SEGMENTS, sides: int = 10) -> Solid:
+    """Return a torus about y, centred at the origin; `thickness` is the radius of its tube."""
+    return lathe(circle(sides) * thickness + (radius, 0.0), segments, wrap=True)
+
+
+def ellipsoid(x: Number, y: Number, z: Number, segments: int = SEGMENTS) -> Solid:
+    """Return an ellipsoid with these half axes, centred at the origin."""
+    latitude = np.linspace(-np.pi / 2, np.pi / 2, segments // 2 + 1)
+    profile = np.stack((np.cos(latitude), np.sin(latitude)), 1)
+    profile[[0, -1], 0] = 0.0
+    return lathe(profile, segments).scale(x, y, z)
+
+
+def frames(path: Curve) -> Float64[np.ndarray, "K 2 3"]:
+    """Return two unit vectors across a path at each of its points, without twist where the path is planar.
+
+    Our choice: the first lies as near as can be to the normal of the path's best plane.
+    """
+    points = np.asarray(path, dtype=np.float64)
+    tangents = np.gradient(points, axis=0)
+    tangents /= np.linalg.norm(tangents, axis=1, keepdims=True)
+    plane = np.linalg.eigh(tangents.T @ tangents)[1][:, 0]
+    across = plane - (tangents @ plane)[:, None] * tangents
+    across /= np.linalg.norm(across, axis=1, keepdims=True)
+    return np.stack((across, np.cross(tangents, across)), 1)
+
+
+def sweep(path: Curve, radius: Number | NDArray[np.float64], sides: int = 10) -> Solid:
+    """Return a rod along a path.
+
+    Args:
+        path: `(K, 3)` points.
+        radius: one number, or `(K,)`, or `(K, 2)` for an elliptic section: half size across the plane of the
+            path and half size within it.
+        sides: corners of the section.
+    """
+    points = np.asarray(path, dtype=np.float64)
+    sizes = np.asarray(radius, dtype=np.float64)
+    sizes = np.broadcast_to(sizes[:, None] if sizes.ndim == 1 else sizes, (len(points), 2))
+    return loft(points[:, None] + (circle(sides) * sizes[:, None]) @ frames(points))
+
+
+def tube(path: Curve, outer: Number, inner: Number, sides: int = SEGMENTS) -> Solid:
+    """Return a pipe along a path, open at both ends, with these two radii."""
+    points = np.asarray(path, dtype=np.float64)
+    rings = circle(sides) @ frames(points)
+    skin = points[:, None] + outer * rings
+    bore = points[:, None] + inner * rings
+    return loft(np.concatenate((skin, bore[::-1])), wrap=True)
+
+
+def extrude(polygon: Curve, depth: Number) -> Solid:
+    """Return a prism over a polygon in the x-y plane, `depth` along z, centred in z.
+
+    Args:
+        polygon: `(S, 2)` corners; every corner must be visible from their mean.
+        depth: size along z.
+    """
+    corners = np.asarray(polygon, dtype=np.float64)
+    rings = np.empty((2, len(corners), 3))
+    rings[..., :2] = corners
+    rings[0, :, 2], rings[1, :, 2] = -depth / 2, depth / 2
+    return loft(rings)
+
+
+def ribbon(left: Curve, right: Curve, depth: Number | NDArray[np.float64], *, wrap: bool = False) -> Solid:
+    """Return a plate between two edges in the x-y plane, `depth` along z, centred in z.
+
+    Args:
+        left: `(K, 2)` one edge.
+        right: `(K, 2)` the other, point by point across from it.
+        depth: size along z, one number or `(K,)`.
+        wrap: join the ends (a ring with any outline and any hole).
+    """
+    edges = np.stack((np.asarray(left, dtype=np.float64), np.asarray(right, dtype=np.float64)), 1)
+    rings = np.empty((len(edges), 4, 3))
+    rings[..., :2] = edges[:, [0, 0, 1, 1]]
+    rings[..., 2] = np.multiply.outer(np.broadcast_to(depth, len(edges)), (-0.5, 0.5, 0.5, -0.5))
+    return loft(rings, wrap=wrap)
+
+
+@lru_cache(maxsize=8)
+def _cube_grid(steps: int) -> tuple[Float64[np.ndarray, "V 3"], Int64[np.ndarray, "F 3"]]:
+    """Six unwelded grids over the cube's sides; entries up to 1 lie in a corner's rounding, 1 at its end."""
+    line = np.linspace(0.0, 1.0, steps + 1)
+    line = np.concatenate((-2.0 + line, 2.0 - line[::-1]))
+    u, v = (axis.ravel() for axis in np.meshgrid(line, line, indexing="ij"))
+    side = np.stack((u, v, np.full_like(u, 2.0)), 1)
+    index = np.arange(len(line) ** 2).reshape(len(line), -1)
+    a, b, c, d = index[:-1, :-1], index[1:, :-1], index[1:, 1:], index[:-1, 1:]
+    quads = np.concatenate([np.stack(t, -1).reshape(-1, 3) for t in ((a, b, c), (a, c, d))])
+    turns = [np.eye(3), *(rotation("x", k * np.pi / 2) for k in (1, 2, 3))]
+    turns += [rotation("y", np.pi / 2), rotation("y", -np.pi / 2)]
+    vertices = np.concatenate([side @ np.rint(turn).T for turn in turns])
+    return vertices, np.concatenate([quads + k * len(side) for k in range(6)])
+
+
+def rounded_box(x: Number, y: Number, z: Number, radius: Number, steps: int = 2) -> Solid:
+    """Return a box standing on y = 0 with edges and corners rounded by `radius`.
+
+    Args:
+        x, y, z: outer size.
+        radius: of the rounding; kept below 49 % of the smallest size.
+        steps: facets across each quarter of a rounding's half.
+    """
+    half = np.array((x, y, z)) / 2
+    radius = min(radius, 0.98 * float(half.min()))
+    grid, faces = _cube_grid(steps)
+    core = np.sign(grid) * (half - radius)
+    offset = np.sign(grid) * np.maximum(np.abs(grid) - 1.0, 0.0)
+    offset *= radius / np.linalg.norm(offset, axis=1, keepdims=True)
+    return Solid(core + offset + (0.0, y / 2, 0.0), faces)

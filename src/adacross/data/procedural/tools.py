@@ -1,0 +1,192 @@
+"""Hand tools: a handle along y and a working end on top, which is where they differ."""
+
+import numpy as np
+
+from adacross.data.procedural.curves import arc, chance, pick, regular, smooth
+from adacross.data.procedural.kit import (
+    box,
+    cylinder,
+    extrude,
+    frustum,
+    lathe,
+    ribbon,
+    rounded_box,
+    sweep,
+    tapered_box,
+)
+from adacross.data.procedural.parts import Part, Parts, part, posed
+from adacross.data.procedural.solid import Solid, join
+
+
+def hammer(rng: np.random.Generator) -> Parts:
+    """A small steel head with a face on one side and a claw, wedge or ball on the other."""
+    length, size = rng.uniform(0.7, 1.2), rng.uniform(0.06, 0.1)
+    reach = size * rng.uniform(1.6, 2.4)
+    face = lathe([(size * 0.6, 0), (size * 0.6, reach * 0.5), (size, reach * 0.6), (size, reach)], 16)
+    head = [
+        rounded_box(size * 1.7, size * 2, size * 1.5, size * 0.3).at(y=-size),
+        face.turn("z", -np.pi / 2).at(size * 0.3),
+    ]
+    style = pick(rng, ("claw", "claw", "wedge", "ball"))
+    if style == "claw":
+        path = smooth([(0, 0.0, 0), (-reach * 0.7, size * 0.25, 0), (-reach * 1.3, -size * 0.5, 0)], 10)
+        widths = np.column_stack(
+            (np.linspace(size * 0.35, size * 0.2, 10), np.linspace(size * 0.6, size * 0.1, 10))
+        )
+        prong = sweep(path, widths, 8)
+        head += [prong.at(z=size * 0.4).turn("y", 0.08), prong.at(z=-size * 0.4).turn("y", -0.08)]
+    elif style == "wedge":
+        head.append(
+            tapered_box((size * 1.6, size * 1.4), (size * 0.2, size * 1.4), reach * 1.2).turn("z", np.pi / 2)
+        )
+    else:
+        ball = lathe(
+            [
+                (size * 0.5, 0),
+                (size * 0.5, reach * 0.5),
+                (size * 0.85, reach * 0.75),
+                (size * 0.5, reach * 1.1),
+            ],
+            14,
+        )
+        head.append(ball.turn("z", np.pi / 2))
+    return posed([grip(rng, length), part("head", *(piece.at(y=length - size) for piece in head))], rng)
+
+
+def mallet(rng: np.random.Generator) -> Parts:
+    """A thick symmetric head of wood or rubber, round or square."""
+    length, radius = rng.uniform(0.6, 1.1), rng.uniform(0.1, 0.2)
+    long = radius * rng.uniform(2.2, 4.0)
+    style = pick(rng, ("round", "square", "barrel"))
+    if style == "square":
+        head = tapered_box((radius * 1.8, radius * 1.6), (radius * 1.8, radius * 1.6), long)
+        head = rounded_box(radius * 1.8, long, radius * 1.6, radius * 0.1) if chance(rng, 0.5) else head
+    else:
+        belly = radius * (rng.uniform(1.05, 1.3) if style == "barrel" else 1.0)
+        head = lathe(
+            [
+                (radius * 0.92, 0),
+                (radius, long * 0.08),
+                (belly, long * 0.5),
+                (radius, long * 0.92),
+                (radius * 0.92, long),
+            ]
+        )
+    parts = [
+        grip(rng, length),
+        Part("head", head.at(y=-long / 2).turn("z", np.pi / 2).at(y=length - radius * 0.6)),
+    ]
+    if chance(rng, 0.35) and style != "square":
+        band = cylinder(radius * 1.06, long * 0.1).at(y=-long * 0.05)
+        parts.append(
+            part(
+                "band",
+                *(
+                    band.at(y=s * long * 0.36).turn("z", np.pi / 2).at(y=length - radius * 0.6)
+                    for s in (-1, 1)
+                ),
+            )
+        )
+    return posed(parts, rng)
+
+
+def axe(rng: np.random.Generator) -> Parts:
+    """A wedge that widens to a curved edge, on one side or on both."""
+    length, reach = rng.uniform(0.7, 1.3), rng.uniform(0.16, 0.34)
+    edge, thick = rng.uniform(0.1, 0.26), rng.uniform(0.04, 0.08)
+    t = np.linspace(0.0, 1.0, 9)
+    flare = 0.07 + (edge - 0.07) * t ** rng.uniform(1.0, 2.5)
+    drop = rng.uniform(0.0, 0.6) * edge * t**2
+    x = 0.02 + reach * t
+    blade = ribbon(np.stack((x, flare), 1), np.stack((x, -flare - drop), 1), np.linspace(thick, 0.004, 9))
+    head = [rounded_box(0.1, 0.15, thick * 1.3, 0.015).at(y=-0.075), blade]
+    if chance(rng, 0.25):
+        head.append(blade.turn("y", np.pi))
+    elif chance(rng, 0.5):
+        head.append(box(0.09, 0.11, thick * 1.1).at(-0.08, -0.055))
+    return posed([grip(rng, length), part("head", *(piece.at(y=length - 0.1) for piece in head))], rng)
+
+
+def screwdriver(rng: np.random.Generator) -> Parts:
+    """A thick grip, a thin shaft and a flat or pointed tip."""
+    hold, shaft, radius = rng.uniform(0.3, 0.5), rng.uniform(0.3, 0.8), rng.uniform(0.05, 0.1)
+    thin = radius * rng.uniform(0.2, 0.38)
+    waves = radius * (1 + np.array((-0.3, 0.0, -0.1, 0.1, -0.35, -0.1, -0.5)) * rng.uniform(0.3, 1.2))
+    handle = lathe(smooth(np.column_stack((waves, np.linspace(0, hold, 7))), 16), int(pick(rng, (6, 8, 18))))
+    parts = [Part("handle", handle), part("shaft", cylinder(thin, shaft, 10).at(y=hold))]
+    if chance(rng, 0.55):
+        tip = tapered_box((thin * 2, thin * 2), (thin * 3.2, thin * 0.4), thin * 4)
+    else:
+        tip = join(
+            frustum(thin * 1.2, thin * 0.2, thin * 4, 4),
+            frustum(thin * 1.2, thin * 0.2, thin * 4, 4).turn("y", np.pi / 4),
+        )
+    parts.append(part("tip", tip.at(y=hold + shaft)))
+    if chance(rng, 0.4):
+        parts.append(part("collar", cylinder(radius * 0.75, 0.05, 12).at(y=hold - 0.01)))
+    return posed(parts, rng)
+
+
+def wrench(rng: np.random.Generator) -> Parts:
+    """A flat bar with an open jaw, a ring or one of each."""
+    length, width, thick = rng.uniform(0.7, 1.2), rng.uniform(0.05, 0.09), rng.uniform(0.03, 0.07)
+    size = width * rng.uniform(1.6, 2.4)
+    low, high = pick(
+        rng, (("jaw", "ring"), ("jaw", "jaw"), ("ring", "ring"), ("jaw", "none"), ("none", "jaw"))
+    )
+    bar = rounded_box(width * 1.3, length, thick * 0.7, thick * 0.3)
+    parts = [Part("handle", bar)]
+    ends = [
+        _wrench_end(rng, low, size, thick).turn("z", np.pi),
+        _wrench_end(rng, high, size * rng.uniform(0.85, 1.1), thick).at(y=length),
+    ]
+    kinds = {"jaw": "head", "ring": "ring", "none": "knob"}
+    parts += [Part(kinds[kind], end) for kind, end in zip((low, high), ends, strict=True)]
+    return posed(parts, rng)
+
+
+def saw(rng: np.random.Generator) -> Parts:
+    """A toothed blade with a loop to hold."""
+    length, wide, narrow = rng.uniform(0.7, 1.2), rng.uniform(0.15, 0.3), rng.uniform(0.06, 0.14)
+    teeth = int(rng.integers(10, 24))
+    t = np.linspace(0.0, 1.0, 2 * teeth + 1)
+    notch = np.where(np.arange(2 * teeth + 1) % 2 == 0, 0.0, 0.025 + 0.2 / teeth)
+    spine = np.stack((np.full_like(t, -wide / 2), t * length), 1)
+    edge = np.stack((-wide / 2 + wide + (narrow - wide) * t + notch, t * length), 1)
+    loop = arc(1.0, 0.0, 2 * np.pi, 17)[:-1] * (max(wide * 0.6, 0.11), 0.17)
+    hole = loop * rng.uniform(0.45, 0.65)
+    handle = ribbon(loop, hole, 0.05, wrap=True).turn("z", rng.uniform(-0.3, 0.3)).at(y=-0.11)
+    return posed([part("handle", handle), part("blade", ribbon(spine, edge, 0.012))], rng)
+
+
+def grip(rng: np.random.Generator, length: float) -> Part:
+    """The handle of a striking tool along y from 0 to `length`."""
+    thick = rng.uniform(0.03, 0.05)
+    style = pick(rng, ("round", "swell", "flat", "curved"))
+    if style == "round":
+        return part("handle", cylinder(thick, length, 12))
+    if style == "swell":
+        radii = thick * np.array((1.2, 1.3, 1.0, rng.uniform(0.6, 0.9), 0.8))
+        return part("handle", lathe(smooth(np.column_stack((radii, np.linspace(0, length, 5))), 14), 12))
+    if style == "flat":
+        return part("handle", rounded_box(thick * 2.2, length, thick * 1.4, thick * 0.5))
+    bow = rng.uniform(0.03, 0.09)
+    path = smooth([(bow, 0, 0), (0, length * 0.15, 0), (-bow * 0.5, length * 0.5, 0), (0, length, 0)], 12)
+    return part(
+        "handle", sweep(path, np.column_stack((np.full(12, thick * 0.75), np.full(12, thick * 1.1))), 10)
+    )
+
+
+def _wrench_end(rng: np.random.Generator, kind: str, size: float, thick: float) -> Solid:
+    """An end that points along +y: an open jaw, a ring or a plain rounding."""
+    if kind == "ring":
+        outer, hole = regular(24, size, 24), regular(6, size * 0.62, 24)
+        return ribbon(outer, hole, thick * 1.3, wrap=True).at(y=size * 0.7)
+    if kind == "none":
+        return extrude(regular(16, size * 0.6, 16), thick)
+    mouth = rng.uniform(0.5, 0.75)
+    skew = rng.uniform(-0.35, 0.35)
+    outer = arc(size, np.pi / 2 + mouth, np.pi / 2 + 2 * np.pi - mouth, 16)
+    inner = arc(size * 0.5, np.pi / 2 + mouth * 1.1, np.pi / 2 + 2 * np.pi - mouth * 1.1, 16)
+    inner[[0, -1], 1] = outer[[0, -1], 1] * 0.97
+    return ribbon(outer, inner, thick).turn("z", skew).at(y=size * 0.7)

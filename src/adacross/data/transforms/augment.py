@@ -1,0 +1,259 @@
+"""The published augmentations, batched, on the device of their input, from a seeded generator.
+
+Order and ranges are those of the released CrossPoint, CrossNet and AdaCrossNet programs, which agree. The
+paper text of CrossPoint also lists elastic distortion of points and random crops of images (recalled, not
+re-checked); neither exists in its released program, nor here.
+"""
+
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float, UInt8
+from torch import Generator, Tensor
+from torch.nn.functional import interpolate
+
+from adacross.distributed.batch import drawn
+
+SCALE = (0.5, 2.0)
+TRANSLATION = 0.5  # of the bounding box's extent, per axis
+JITTER_STD, JITTER_CLIP = 0.01, 0.05
+DROPOUT = 0.875
+COLOR_JITTER = 0.4
+RGB_MEAN, RGB_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+GRAY_MEAN, GRAY_STD = 0.485, 0.229
+_BRIGHTNESS, _CONTRAST, _SATURATION = range(3)
+_GPU_BLOCK = 256 * 2**20  # bytes of pictures worked on at a time: what keeps it busy
+LUMA = (0.299, 0.587, 0.114)  # ITU-R 601-2, as in Pillow's mode "L"
+
+
+def _uniform(shape: tuple[int, ...], low: float, high: float, like: Tensor, generator: Generator) -> Tensor:
+    sample = drawn(torch.rand, shape, device=like.device, dtype=like.dtype, generator=generator)
+    return sample * (high - low) + low
+
+
+def unit_sphere(points: Float[Tensor, "B N 3"]) -> Float[Tensor, "B N 3"]:
+    """Move each cloud's centroid to 0 and its farthest point to distance 1."""
+    columns = points.mT.contiguous()  # coordinates that lie side by side are worked on several times faster
+    columns = columns - columns.mean(dim=2, keepdim=True)
+    radius = columns.square().sum(dim=1).amax(dim=1).sqrt()[:, None, None]
+    return (columns / radius.clamp_min(torch.finfo(points.dtype).tiny)).mT.contiguous()
+
+
+def rotate_y(points: Float[Tensor, "B N 3"], angle: Float[Tensor, " B"]) -> Float[Tensor, "B N 3"]:
+    """Turn each cloud about the up axis (+y) by its own `angle` in radians."""
+    cos, sin, zero = angle.cos(), angle.sin(), torch.zeros_like(angle)
+    rows = [cos, zero, sin, zero, torch.ones_like(angle), zero, -sin, zero, cos]
+    rotation = torch.stack(rows, dim=1).view(-1, 3, 3)
+    return (rotation @ points.mT).mT
+
+
+def augment_points(points: Float[Tensor, "B N 3"], generator: Generator) -> Float[Tensor, "B N 3"]:
+    """Draw one augmented view of every cloud, as the three released programs do.
+
+    In this order, every step with probability 1: unit sphere; one scale for all axes, U(0.5, 2); rotation
+    about +y, U(0, 2 pi); shift per axis, U(-0.5, 0.5) of the cloud's extent on that axis; Gaussian jitter
+    of 0.01 clipped at 0.05 per coordinate; dropout with a rate r ~ U(0, 0.875) per cloud, a dropped point
+    being overwritten by the cloud's point 0 so that N stays.
+
+    Args:
+        points: `(B, N, 3)`, y up.
+        generator: a generator on the same device as `points`; the only source of randomness.
+    """
+    batch, count, _ = points.shape
+    options = {"device": points.device, "dtype": points.dtype, "generator": generator}
+    turned = unit_sphere(points) * _uniform((batch, 1, 1), *SCALE, points, generator)
+    turned = rotate_y(turned, _uniform((batch,), 0.0, 2 * torch.pi, points, generator))
+    columns = turned.mT.contiguous()  # (B, 3, N), see `unit_sphere`
+    extent = columns.amax(dim=2, keepdim=True) - columns.amin(dim=2, keepdim=True)
+    shift = _uniform((batch, 1, 3), -TRANSLATION, TRANSLATION, points, generator)
+    columns = columns.add_(extent * shift.mT)
+    noise = drawn(torch.randn, points.shape, **options).mul_(JITTER_STD).clamp_(-JITTER_CLIP, JITTER_CLIP)
+    columns = columns.add_(noise.mT.contiguous())
+    rate = _uniform((batch, 1), 0.0, DROPOUT, points, generator)
+    dropped = (_uniform((batch, count), 0.0, 1.0, points, generator) < rate).to(points.dtype)[:, None]
+    # to multiply by 0 and 1 is exact, and faster than to choose
+    return (columns * (1 - dropped)).addcmul_(columns[:, :, :1], dropped).mT.contiguous()
+
+
+def scale_and_shift(points: Float[Tensor, "B N 3"], generator: Generator) -> Float[Tensor, "B N 3"]:
+    """Draw one view of every cloud as Point-M2AE pre-trains: a scale and a shift for each axis by itself.
+
+    Scale U(2/3, 3/2), then shift U(-0.2, 0.2); no rotation.
+
+    Args:
+        points: `(B, N, 3)` in the unit sphere.
+        generator: on the same device; the only source of randomness.
+    """
+    scale = _uniform((len(points), 1, 3), 2 / 3, 3 / 2, points, generator)
+    return points * scale + _uniform((len(points), 1, 3), -0.2, 0.2, points, generator)
+
+
+def draw_points(
+    points: Float[Tensor, "B N 3"], count: int | None, generator: Generator
+) -> Float[Tensor, "B M 3"]:
+    """Draw `count` different points of every cloud, or all of them in place if `count` is None or N."""
+    if count is None or count == points.shape[1]:
+        return points
+    scores = _uniform(points.shape[:2], 0.0, 1.0, points, generator)
+    chosen = scores.topk(count, dim=1, sorted=False).indices
+    return points.gather(1, chosen[:, :, None].expand(-1, -1, 3))
+
+
+def _resized(views: UInt8[Tensor, "B H W 3"], size: int) -> UInt8[Tensor, "B 3 S S"]:
+    """Bilinear and antialiased, to whole levels, as Pillow does; a view of what was given if it fits."""
+    images = views.permute(0, 3, 1, 2)
+    if images.shape[-2:] == (size, size):
+        return images
+    if views.device.type == "cpu":
+        return interpolate(images, size=(size, size), mode="bilinear", antialias=True)
+    resized = interpolate(images.float(), size=(size, size), mode="bilinear", antialias=True)
+    return resized.round_().clamp_(0, 255).byte()
+
+
+def _to_float(views: UInt8[Tensor, "B H W 3"], size: int) -> Float[Tensor, "B 3 S S"]:
+    return _resized(views, size).contiguous().float().mul_(1 / 255)
+
+
+def _luma(images: Float[Tensor, "B 3 S S"]) -> Float[Tensor, "B 1 S S"]:
+    red, green, blue = images.split(1, 1)
+    return (red * LUMA[0]).add_(green, alpha=LUMA[1]).add_(blue, alpha=LUMA[2])
+
+
+class _Jitter(NamedTuple):
+    """What is drawn for B pictures: in which order brightness 0, contrast 1, saturation 2, and how much."""
+
+    order: Tensor  # (B, 3)
+    factors: Tensor  # (B, 3), by place in the order
+
+    @classmethod
+    def draw(cls, batch: int, like: Tensor, generator: Generator) -> "_Jitter":
+        order = _uniform((batch, 3), 0.0, 1.0, like, generator).argsort(dim=1)
+        return cls(order, _uniform((batch, 3), 1 - COLOR_JITTER, 1 + COLOR_JITTER, like, generator))
+
+    def apply_(self, images: Float[Tensor, "B 3 S S"], rows: slice) -> Float[Tensor, "B 3 S S"]:
+        """Jitter in place the pictures that `rows` were drawn for."""
+        for kinds, factors in zip(self.order[rows].T, self.factors[rows].T, strict=True):
+            kind, factor = kinds[:, None, None, None], factors[:, None, None, None]
+            gray = _luma(images)
+            mean = (kind == _CONTRAST) * gray.mean(dim=(2, 3), keepdim=True)
+            reference = gray.mul_(kind == _SATURATION).add_(mean)
+            torch.lerp(reference, images, factor, out=images).clamp_(0, 1)
+        return images
+
+
+def jitter_colors(images: Float[Tensor, "B 3 S S"], generator: Generator) -> Float[Tensor, "B 3 S S"]:
+    """Brightness, contrast and saturation, each by a factor U(0.6, 1.4), in an order drawn per image.
+
+    Each of the three is a blend with a reference: black, the image's mean grey, the image's grey version.
+    """
+    return _Jitter.draw(len(images), images, generator).apply_(images.clone(), slice(None))
+
+
+def normalize_rgb(images: Float[Tensor, "B 3 S S"]) -> Float[Tensor, "B 3 S S"]:
+    """Subtract the usual RGB mean and divide by the usual deviation (ImageNet's)."""
+    scale = 1 / images.new_tensor(RGB_STD)[:, None, None]
+    return (images * scale).sub_(images.new_tensor(RGB_MEAN)[:, None, None] * scale)
+
+
+def normalize_gray(images: Float[Tensor, "B 1 S S"]) -> Float[Tensor, "B 1 S S"]:
+    """Subtract the published mean of one channel and divide by its deviation."""
+    return (images - GRAY_MEAN).div_(GRAY_STD)
+
+
+def augment_views(
+    views: UInt8[Tensor, "B H W 3"], size: int, generator: Generator
+) -> tuple[Float[Tensor, "B 3 S S"], Float[Tensor, "B 1 S S"]]:
+    """Draw the RGB and the grey picture of one view each: resize, jitter (RGB only), flip, normalise.
+
+    The two pictures come from the same view; their flips are drawn independently, as published.
+
+    Args:
+        views: `(B, H, W, 3)` pictures as stored.
+        size: side length S in pixels (224 in the papers); the aspect ratio is not kept.
+        generator: a generator on the same device as `views`.
+    """
+    batch, like = len(views), torch.empty(0, device=views.device)
+    turned = _uniform((batch, 1, 1, 1), 0.0, 1.0, like, generator) < 0.5
+    jitter = _Jitter.draw(batch, like, generator)
+    mirrored = _uniform((batch, 1, 1, 1), 0.0, 1.0, like, generator) < 0.5
+    rgb, gray = like.new_empty(batch, 3, size, size), like.new_empty(batch, 1, size, size)
+    if views.device.type == "cpu":
+        columns = (*jitter, turned.flatten(), mirrored.flatten())
+        draws = zip(*(column.tolist() for column in columns), strict=True)
+        planes = torch.empty(4, size * size)  # one for all views, so that it stays in the cache
+        for view, draw, *pictures in zip(views, draws, rgb, gray[:, 0], strict=True):
+            _augment_view(_resized(view[None], size)[0], planes, *draw, *pictures)
+        return rgb, gray
+    step = max(1, _GPU_BLOCK // (12 * size * size))
+    for start in range(0, batch, step):
+        rows = slice(start, start + step)
+        images = _to_float(views[rows], size)
+        grays = normalize_gray(_luma(images))
+        torch.where(turned[rows], grays.flip(-1), grays, out=gray[rows])
+        colors = normalize_rgb(jitter.apply_(images, rows))
+        torch.where(mirrored[rows], colors.flip(-1), colors, out=rgb[rows])
+    return rgb, gray
+
+
+def _augment_view(
+    view: UInt8[Tensor, "3 S S"],
+    planes: Float[Tensor, "4 P"],
+    order: list[int],
+    factors: list[float],
+    turned: bool,
+    mirrored: bool,
+    rgb: Float[Tensor, "3 S S"],
+    gray: Float[Tensor, "S S"],
+) -> None:
+    """Fill in both pictures of one view with what was drawn for it: a CPU's cache holds one, not a batch.
+
+    Brightness and contrast are affine, the same for every channel; saturation commutes with that and keeps
+    the luma. So they are only noted down as `scale` and `offset`. Pixels change by saturation, and by the
+    clip to 0..1, which can matter only after a factor above 1.
+
+    Args:
+        view: as stored, resized; read fastest where its planes lie one after the other.
+        planes: overwritten.
+        order: of `_BRIGHTNESS`, `_CONTRAST` and `_SATURATION`.
+        factors: theirs.
+        turned: whether the grey picture is flipped.
+        mirrored: whether the colour picture is.
+        rgb: filled in.
+        gray: filled in.
+    """
+    size = view.shape[-1]
+    colors, light = planes[:3], planes[3:]  # 0..255, and their luma
+    colors.view_as(view).copy_(view)
+    torch.mm(_floats(LUMA)[None], colors, out=light)
+    grays = light.view(size, size)
+    grays = grays.flip(-1) if turned else grays
+    torch.add(_floats(-GRAY_MEAN / GRAY_STD), grays, alpha=1 / (255 * GRAY_STD), out=gray)
+    scale, offset, clipped = 1 / 255, 0.0, False
+    for kind, factor in zip(order, factors, strict=True):
+        if clipped and kind != _BRIGHTNESS:
+            torch.mm(_floats(LUMA)[None], colors, out=light)
+            clipped = False
+        if kind == _SATURATION:
+            torch.lerp(light, colors, factor, out=colors)
+        else:
+            reference = scale * float(light.mean()) + offset if kind == _CONTRAST else 0.0
+            scale, offset = factor * scale, factor * offset + (1 - factor) * reference
+        if factor > 1:
+            colors.clamp_(-offset / scale, (1 - offset) / scale)
+            clipped = True
+    images = colors.view(3, size, size)
+    images = images.flip(-1) if mirrored else images
+    for image, mean, std, place in zip(images, RGB_MEAN, RGB_STD, rgb, strict=True):
+        torch.add(_floats((offset - mean) / std), image, alpha=scale / std, out=place)
+
+
+def _floats(value: float | tuple[float, ...]) -> Tensor:
+    return torch.tensor(value, dtype=torch.float32)
+
+
+def plain_views(
+    views: UInt8[Tensor, "B H W 3"], size: int, *, gray: bool = False
+) -> Float[Tensor, "B C S S"]:
+    """The RGB pictures (C = 3) or the grey ones (C = 1) without augmentation, for evaluation."""
+    images = _to_float(views, size)
+    return normalize_gray(_luma(images)) if gray else normalize_rgb(images)

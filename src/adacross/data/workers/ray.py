@@ -1,0 +1,242 @@
+"""The same as `workers.py` on a Ray cluster: each request goes to whichever machine is free.
+
+Ray places the work and tells when a machine or one of its own processes is lost; the request is then sent out
+again. What reads a file is, here too, a process of its own below Ray's, so a crash and a file that hangs are
+told apart from a lost machine and name their culprit. Only the caller writes.
+"""
+
+import json
+import os
+import socket
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing, contextmanager, suppress
+from functools import cache, partial
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from adacross.console import console
+from adacross.data.workers.local import Answers, Died, Request, Worker, most_memory, share_of, tried_twice
+from adacross.errors import UserError, install, one_line
+from adacross.version import __version__
+
+TRIES = 5  # a request that loses its machine so often is given up: it may be what takes them down
+AHEAD = 2  # requests sent out for each core, so that none waits for the next
+STORE = 2**28  # bytes of shared memory for Ray where it runs on this machine alone; a row has about 2^17
+LOOK = 5.0  # seconds between two looks at how many cores there are
+
+
+def each(
+    function: str,
+    requests: Iterable[Request],
+    workers: int | None = None,
+    timeout: float | None = None,
+    *,
+    address: str | None = None,
+    folder: str | None = None,
+) -> Answers:
+    """Answer every request on a Ray cluster; yield `(number of the request, answer)` as they finish.
+
+    Closing the iterator (also by an exception in the caller, Ctrl-C included) takes back what is under way.
+
+    Args:
+        function: "package.module:name" of a function `(request: dict) -> bytes`, imported on the machines.
+        requests: dictionaries of JSON values.
+        workers: requests under way at once; by default as many as keep all cores of the cluster busy, also
+            those of machines that join later.
+        timeout: seconds a request may take before it counts as died.
+        address: of the cluster, as `ray.init` takes it, or "local" for a new one of this machine alone. By
+            default what RAY_ADDRESS says, or "local".
+        folder: what every machine must see.
+
+    Raises:
+        UserError: Ray is not installed, no such cluster, one that fails, or a machine that cannot work: it
+            lacks adacross, has another version of it, or does not see `folder`.
+    """
+    ray = _import_ray()
+    memory = most_memory()
+    with _connected(ray, address, workers) as stays:
+        task = ray.remote(num_cpus=1, max_retries=0)(_answer)
+
+        def send(request: Request, alone: bool = False) -> Any:
+            return task.remote(function, json.dumps(request), timeout, memory, alone, __version__, folder)
+
+        def room() -> int:
+            return workers or AHEAD * max(1, int(ray.cluster_resources().get("CPU", 1)))
+
+        def together(todo: Iterable[tuple[int, Request]]) -> Answers:
+            return _exchange(ray, send, iter(todo), room, stays)
+
+        def alone(todo: Iterable[tuple[int, Request]]) -> Answers:
+            return _exchange(ray, partial(send, alone=True), iter(todo), lambda: 1, stays)
+
+        try:
+            yield from tried_twice(requests, together, alone)
+        except ray.exceptions.RayTaskError as error:
+            raise UserError(_unfit(error.cause)) from None
+        except ray.exceptions.RayError as error:
+            raise UserError(f"the Ray cluster failed: {one_line(error)}.") from error
+
+
+def _exchange(
+    ray: Any,
+    send: Callable[[Request], Any],
+    todo: Iterator[tuple[int, Request]],
+    room: Callable[[], int],
+    cancel: bool,
+) -> Answers:
+    """Keep as many requests under way as there is room for, and send the lost ones again.
+
+    `cancel` takes back what is under way at the end. Closing the connection does so, too, without the risk
+    that Ray aborts the process because a canceled request is answered after all.
+    """
+    names = ("WorkerCrashedError", "NodeDiedError", "OutOfMemoryError", "ObjectLostError")
+    lost = tuple(getattr(ray.exceptions, name) for name in names)
+    running: dict[Any, tuple[int, Request, int]] = {}
+    places, looked = room(), time.monotonic()
+    try:
+        while True:
+            if time.monotonic() - looked > LOOK:
+                places, looked = room(), time.monotonic()
+            for number, request in islice(todo, max(0, places - len(running))):
+                running[send(request)] = number, request, 1
+            if not running:
+                return
+            ready, _ = ray.wait(list(running), num_returns=len(running), timeout=0)
+            for reference in ready or ray.wait(list(running), timeout=LOOK)[0]:
+                number, request, tries = running.pop(reference)
+                try:
+                    answer = ray.get(reference)
+                except lost as error:
+                    if tries < TRIES:
+                        running[send(request)] = number, request, tries + 1
+                        continue
+                    answer = Died(f"its machine or process was lost {tries} times ({one_line(error)})")
+                yield number, answer
+    finally:
+        for reference in running if cancel else ():
+            with suppress(ray.exceptions.RayError):
+                ray.cancel(reference, force=True)
+
+
+@contextmanager
+def _connected(ray: Any, address: str | None, workers: int | None) -> Iterator[bool]:
+    """Be part of a cluster, of the one that the caller's program has joined already, or of a new one.
+
+    Yields whether the connection stays open afterwards, because it is the caller's.
+
+    Raises:
+        UserError: no such cluster.
+    """
+    if ray.is_initialized():
+        yield True
+        return
+    place = address or os.environ.get("RAY_ADDRESS") or "local"
+    quiet = {"log_to_driver": False, "logging_level": "ERROR"}
+    try:
+        if place == "local":
+            os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # Ray's makers need no report
+            os.environ.setdefault("RAY_worker_niceness", "0")  # as polite as the local engine, not more
+            with _loopback():
+                ray.init(
+                    "local", num_cpus=workers, object_store_memory=STORE, include_dashboard=False, **quiet
+                )
+        else:
+            _check_reachable(place)
+            ray.init(place, **quiet)
+    except (OSError, RuntimeError, ValueError, ImportError) as error:
+        raise UserError(
+            f"cannot join the Ray cluster {place} ({one_line(error)}). "
+            "Start one with `ray start --head`, and give its address, host:port."
+        ) from error
+    nodes = sum(node["Alive"] for node in ray.nodes())
+    console.print(f"Ray: {nodes} machines, {ray.cluster_resources().get('CPU', 0):g} cores")
+    try:
+        yield False
+    finally:
+        ray.shutdown()
+
+
+@contextmanager
+def _loopback() -> Iterator[None]:
+    """Let the Ray that is started meanwhile listen at 127.0.0.1 alone, instead of at every address.
+
+    `_node_ip_address="127.0.0.1"` does not: Ray puts the address that others reach in its place. Ray's own
+    setting is the one by which it spares Windows and macOS the questions of their firewalls. This process has
+    read it at import; the processes that Ray starts read the environment.
+    """
+    from ray._private import ray_constants
+
+    name, before = ray_constants.ENABLE_RAY_CLUSTERS_ENV_VAR, ray_constants.ENABLE_RAY_CLUSTER
+    said = os.environ.get(name)
+    os.environ[name], ray_constants.ENABLE_RAY_CLUSTER = "0", False
+    try:
+        yield
+    finally:
+        ray_constants.ENABLE_RAY_CLUSTER = before
+        os.environ.pop(name)
+        if said is not None:
+            os.environ[name] = said
+
+
+def _check_reachable(place: str) -> None:
+    """Fail at once if nobody listens at host:port, where Ray itself would try for minutes.
+
+    Raises:
+        OSError: nobody does.
+    """
+    host, _, port = place.rpartition(":")
+    if host and port.isdecimal() and "://" not in place:
+        socket.create_connection((host, int(port)), timeout=10).close()
+
+
+def _answer(
+    function: str,
+    request: str,
+    timeout: float | None,
+    memory: float,
+    alone: bool,
+    version: str,
+    folder: str | None,
+) -> bytes | Died:
+    """Answer a request, or say why its reader died. Runs on the machines of the cluster.
+
+    Raises:
+        UserError: this machine cannot do the caller's work.
+    """
+    if version != __version__:
+        raise UserError(f"it has adacross {__version__}, and the command was given with {version}")
+    if folder and not Path(folder).exists():
+        raise UserError(f"it does not see {folder}; sources must lie on storage that all machines share")
+    if alone:
+        with closing(Worker(function, timeout, share_of(memory, 1))) as worker:
+            return worker.ask(json.loads(request))
+    return _worker(function, timeout, share_of(memory, os.cpu_count() or 1)).ask(json.loads(request))
+
+
+@cache
+def _worker(function: str, timeout: float | None, memory: float) -> Worker:
+    """Return the one process that reads below this process of Ray's; it ends with it."""
+    return Worker(function, timeout, memory)
+
+
+def _unfit(error: BaseException) -> str:
+    """Say what to do about a machine that cannot work."""
+    return (
+        f"a machine of the Ray cluster cannot work: {str(error) or type(error).__name__}. "
+        "All of them need the same adacross (and the packages of its constraints.txt) and the same folders."
+    )
+
+
+def _import_ray() -> Any:
+    """Return the library.
+
+    Raises:
+        UserError: it is not installed.
+    """
+    try:
+        import ray
+    except ImportError:
+        raise UserError(f"the ray engine needs Ray, which is not installed. {install('ray')}") from None
+    return ray

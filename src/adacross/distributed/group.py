@@ -1,0 +1,204 @@
+"""The processes that train one run: how they start, what they agree on, how they stop."""
+
+import atexit
+import itertools
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass
+from datetime import timedelta
+from io import BytesIO
+from typing import Any, Literal
+
+import torch
+from accelerate import Accelerator
+from torch import Tensor, distributed, nn
+
+from adacross.console import console, results
+from adacross.distributed.batch import Share, shared_batch
+from adacross.distributed.device import find_device
+from adacross.errors import UserError, one_line
+
+_BUCKET = 2**24  # numbers that travel together; 64 MiB of float32
+_FOR_AS_LONG_AS_IT_TAKES = timedelta(days=30)  # the others' patience while the first measures or writes
+_runs = itertools.count()
+
+
+@dataclass(frozen=True)
+class Group:
+    """A run's processes, of which this is one; a single one without a launcher.
+
+    Attributes:
+        device: this process's.
+        process: its number; 0 reads checkpoints, measures, writes, and talks to people.
+        count: of processes.
+        control: the others' line to each other, through the processors' memory, where waiting has no end.
+        run: how many runs these processes began before.
+    """
+
+    device: torch.device
+    process: int = 0
+    count: int = 1
+    control: distributed.ProcessGroup | None = None
+    run: int = 0
+
+    @classmethod
+    def start(cls, device: Literal["auto", "cpu", "cuda"]) -> "Group":
+        """Find the device, and the other processes that torchrun or accelerate started.
+
+        Raises:
+            UserError: there is no such device, or not one for each process.
+        """
+        launched = int(os.environ.get("WORLD_SIZE", "1"))
+        cuda = find_device(device).type == "cuda"
+        here = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+        if cuda and here > torch.cuda.device_count():
+            raise UserError(
+                f"started as {here} processes on this machine, which has {torch.cuda.device_count()} GPUs. "
+                "Start one process a GPU, or give --device cpu."
+            )
+        try:
+            accelerator = Accelerator(cpu=not cuda)  # which chooses mps and others by itself
+        except ValueError as error:
+            if launched > 1:
+                raise UserError(
+                    f"cannot join the other {launched - 1} processes ({error}). "
+                    "Start them with torchrun or accelerate launch."
+                ) from None
+            raise UserError(
+                f"device is {device}, but this Python process has already trained on another. "
+                "Start a new one."
+            ) from None
+        if accelerator.num_processes == 1 and launched > 1:
+            raise UserError(
+                f"WORLD_SIZE says that {launched} processes were started, but this one finds no others. "
+                "Start them with torchrun or accelerate launch, or unset WORLD_SIZE."
+            )
+        if accelerator.num_processes == 1:
+            return cls(accelerator.device)
+        atexit.register(_leave)
+        control = distributed.new_group(backend="gloo", timeout=_FOR_AS_LONG_AS_IT_TAKES)
+        console.quiet = results.quiet = accelerator.process_index > 0
+        return cls(
+            accelerator.device, accelerator.process_index, accelerator.num_processes, control, next(_runs)
+        )
+
+    @property
+    def first(self) -> bool:
+        """Whether this is the process that writes and talks."""
+        return self.process == 0
+
+    def share(self, batch_size: int) -> Share:
+        """This process's shapes of a batch."""
+        return Share.of(batch_size, self.process, self.count)
+
+    def batch(self, batch_size: int, statistics: bool) -> AbstractContextManager[None]:
+        """Compute a batch as one of the processes that share it, inside `distributed.batch.shared_batch`."""
+        return nullcontext() if self.count == 1 else shared_batch(self.share(batch_size), statistics)
+
+    def totals(self, terms: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Loss terms from the processes' parts of them: the same numbers in all, without gradient."""
+        if self.count == 1:
+            return terms
+        values = torch.stack([term.detach() for term in terms.values()])
+        distributed.all_reduce(values)
+        return dict(zip(terms, values, strict=True))
+
+    def add(self, tensors: Iterable[Tensor]) -> None:
+        """Replace tensors by their sums over processes, many at a time."""
+        if self.count == 1:
+            return
+        for bucket in _buckets(tensors):
+            together = torch.cat([tensor.flatten() for tensor in bucket])
+            distributed.all_reduce(together)
+            for tensor, total in zip(
+                bucket, together.split([tensor.numel() for tensor in bucket]), strict=True
+            ):
+                tensor.copy_(total.view(tensor.shape))
+
+    def add_gradients(self, network: nn.Module) -> None:
+        """Every parameter's gradient of the whole loss, from those of the processes' parts of it."""
+        self.add(parameter.grad for parameter in network.parameters() if parameter.grad is not None)
+
+    def any(self, asked: bool) -> bool:
+        """Whether any process asks, known to all after the same step."""
+        if self.count == 1:
+            return asked
+        answer = torch.tensor(int(asked))
+        distributed.all_reduce(answer, group=self.control)
+        return bool(answer)
+
+    def wait(self) -> None:
+        """Go on when all processes are here, however long the slowest takes."""
+        if self.count > 1:
+            distributed.barrier(group=self.control)
+
+    def from_first(self, state: Any) -> Any:
+        """The first process's tensors and plain values, on the processor, in all processes."""
+        if self.count == 1:
+            return state
+        content = BytesIO()
+        if self.first:
+            torch.save(state, content)
+        size = torch.tensor(content.tell())
+        distributed.broadcast(size, 0, group=self.control)
+        message = torch.empty(int(size), dtype=torch.uint8)
+        if self.first:
+            message.copy_(torch.frombuffer(content.getbuffer(), dtype=torch.uint8))
+        distributed.broadcast(message, 0, group=self.control)
+        return torch.load(BytesIO(message.numpy().tobytes()), map_location="cpu", weights_only=True)
+
+    @contextmanager
+    def one_message(self) -> Iterator[None]:
+        """Let one process say why the run ends, the first that cannot go on; the others leave without a word.
+
+        Raises:
+            UserError: another process was lost without one.
+            SystemExit: another process has said why.
+        """
+        try:
+            yield
+        except BaseException as error:
+            if self.count == 1:
+                raise
+            if not self._speaks():
+                raise SystemExit(130 if isinstance(error, KeyboardInterrupt) else 2) from None
+            console.quiet = False
+            if isinstance(error, RuntimeError) and _is_of_the_line(error):
+                raise UserError(
+                    f"process {self.process} lost contact with another one, which ended or cannot be reached "
+                    f"({one_line(error)}). Continue with the same command and --resume auto."
+                ) from error
+            raise
+
+    def _speaks(self) -> bool:
+        """Whether this process is the first to end."""
+        try:
+            store = distributed.distributed_c10d._get_default_store()
+            return store.add(f"adacross/{self.run}/ended", 1) == 1
+        except RuntimeError:  # the process that keeps the store has ended
+            return False
+
+
+def _buckets(tensors: Iterable[Tensor]) -> Iterator[list[Tensor]]:
+    """Tensors of one type after the other, about `_BUCKET` numbers together."""
+    bucket: list[Tensor] = []
+    for tensor in tensors:
+        if bucket and (
+            bucket[0].dtype != tensor.dtype or sum(map(Tensor.numel, bucket)) + tensor.numel() > _BUCKET
+        ):
+            yield bucket
+            bucket = []
+        bucket.append(tensor)
+    if bucket:
+        yield bucket
+
+
+def _is_of_the_line(error: RuntimeError) -> bool:
+    """Whether a collective failed, rather than anything else."""
+    return isinstance(error, distributed.DistError) or "gloo" in str(error).lower()
+
+
+def _leave() -> None:
+    if distributed.is_initialized():
+        distributed.destroy_process_group()

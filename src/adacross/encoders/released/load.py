@@ -1,0 +1,272 @@
+"""Weights that CrossPoint, CrossNet, AdaCrossNet and Point-M2AE released, read into our encoders."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from adacross.console import console
+from adacross.encoders.base import Encoder, N, filled
+from adacross.encoders.released import point_m2ae as official_m2ae
+from adacross.encoders.released.names import Released, SegmentationHead, State, recognise, shape_of
+from adacross.errors import UserError
+from adacross.io.torch_files import load_plain
+from adacross.nn.heads import ImageProjection, PointProjection
+from adacross.nn.resnet import ResNet
+
+_PROJECTION = "inv_head."
+_COUNTER = "num_batches_tracked"
+_RESNET_MARK = "layer1.0.conv1.weight"
+
+
+def load_official(
+    path: Path | str,
+    k: int = 20,
+    *,
+    groups: tuple[int, ...] = (512, 256, 64),
+    neighbors: tuple[int, ...] = (16, 8, 8),
+    heads: int = 6,
+) -> tuple[Encoder | ResNet, PointProjection | ImageProjection | None]:
+    """A released encoder and its projection head, in evaluation mode.
+
+    DGCNN for classification, part and semantic segmentation, PointNet for classification and part
+    segmentation, Point-M2AE; an image encoder as by `load_official_image`. The file's names and shapes decide
+    which it is; every tensor must find its place (of Point-M2AE, those of its encoder). Files of several GPUs
+    (`module.` before every name) and state dicts inside a checkpoint (under `base_model`, as the Point-BERT
+    family has it) are read too. Nothing in the file is executed.
+
+    A segmentation head that the file also has is checked and left to `load_official_segmentation`. One line
+    on standard error says what was found and what was left out; what does not fit is refused by name.
+
+    Args:
+        path: a `.pth` file with a state dict.
+        k: DGCNN's neighbours, which no file tells: 20 for CrossNet and AdaCrossNet, 15 for CrossPoint.
+        groups: Point-M2AE's tokens of each level, which no file tells, either.
+        neighbors: members of each of them.
+        heads: of its attention.
+
+    Returns:
+        The encoder, and the projection head that was trained on it (None if the file has none).
+
+    Raises:
+        UserError: no such file, no state dict of plain tensors, another network, or tensors that do not fit.
+    """
+    state = _read_state(Path(path))
+    if any(name.endswith(_RESNET_MARK) for name in state):
+        return load_official_image(path)
+    if official_m2ae.MARK in state:
+        own = {name for name in state if name.startswith(official_m2ae.ENCODER)}
+        encoder = _point_m2ae(state, str(path), groups, neighbors, heads)
+        left = f"{len(state) - len(own)} tensors of its decoder left out" if len(state) > len(own) else ""
+        _tell(path, encoder, left)
+        return encoder, None
+    released, projection, head = _load(state, str(path), k)
+    parts = [("a projection head", projection), ("a segmentation head, left out", head)]
+    _tell(path, released, *(f"with {what}" for what, found in parts if found is not None))
+    return released, projection
+
+
+def load_official_segmentation(path: Path | str, k: int = 20) -> tuple[Encoder, SegmentationHead]:
+    """A released encoder and its part segmentation head, in evaluation mode.
+
+    Args:
+        path: a `.pth` file with a state dict.
+        k: as for `load_official`; CrossPoint fine-tunes with 40.
+
+    Raises:
+        UserError: as `load_official`, or the file has no segmentation head.
+    """
+    encoder, _, head = _load(_read_state(Path(path)), str(path), k)
+    if head is None:
+        raise UserError(
+            f"{path} is a released {encoder.kind!r} encoder without a segmentation head; use load_official."
+        )
+    _tell(path, encoder, "with a segmentation head")
+    return encoder, head
+
+
+def load_official_image(path: Path | str) -> tuple[ResNet, ImageProjection | None]:
+    """A released image encoder and its projection head, in evaluation mode.
+
+    torchvision's names tell depth and channels; whatever stands before them is left out, and so is `fc`.
+    A projection head is what stands beside the network: four layers of which 0 and 3 are products.
+
+    Args:
+        path: a `.pth` file with a state dict: RGB or grey, ResNet-18 or ResNet-50.
+
+    Raises:
+        UserError: no such file, no state dict of plain tensors, another network, or tensors that do not fit.
+    """
+    state, source = _read_state(Path(path)), str(path)
+    marks = [name for name in state if name.endswith(_RESNET_MARK)]
+    if len(marks) != 1:
+        raise UserError(
+            f"{source} is no image encoder with torchvision's names; expected one {_RESNET_MARK}, "
+            f"found {len(marks)} among {', '.join(sorted(state)[:4])}."
+        )
+    prefix = marks[0].removesuffix(_RESNET_MARK)
+    heads = {name.removesuffix("0.weight") for name in state if _is_projection(state, name)}
+    heads = {name for name in heads if not prefix or not name.startswith(prefix)}
+    head = min(heads) if len(heads) == 1 else None
+    body = {
+        name.removeprefix(prefix): tensor
+        for name, tensor in state.items()
+        if (head is None or not name.startswith(head)) and not name.startswith(f"{prefix}fc.")
+    }
+    first = shape_of(state, f"{prefix}conv1.weight")
+    channels = first[1] if len(first) > 1 else 3
+    depth: Literal[18, 50] = 50 if f"{prefix}layer1.0.conv3.weight" in state else 18
+    encoder = _filled(lambda: ResNet(depth, channels), body, source)
+    _tell(path, encoder, "" if head is None else "with a projection head")
+    if head is None:
+        return encoder, None
+    tensors = {name.removeprefix(head): tensor for name, tensor in state.items() if name.startswith(head)}
+    sizes = [len(tensors[f"{i}.weight"]) for i in (0, 3)]
+    projection = _filled(
+        lambda: ImageProjection(encoder.dim, *sizes), tensors, f"{source} ({head.rstrip('.')})"
+    )
+    return encoder, projection
+
+
+def _tell(path: Path | str, network: Encoder | ResNet, *notes: str) -> None:
+    """Say what was found in a file, and what of it was left out."""
+    what = f"released ResNet-{network.depth}" if isinstance(network, ResNet) else f"released {network.kind}"
+    listed = ", ".join([what, f"{network.dim} features", *filter(None, notes)])
+    console.print(f"{path}: {listed}", soft_wrap=True)
+
+
+def _point_m2ae(
+    state: State, source: str, groups: tuple[int, ...], neighbors: tuple[int, ...], heads: int
+) -> Encoder:
+    """Point-M2AE's encoder; the decoder beside it is left out."""
+    prefix = official_m2ae.ENCODER
+    own = {name.removeprefix(prefix): tensor for name, tensor in state.items() if name.startswith(prefix)}
+    tensors = {official_m2ae.encoder_name(name): _flat(tensor) for name, tensor in own.items()}
+    return _filled(
+        lambda: official_m2ae.empty_encoder(own, groups, neighbors, heads),
+        tensors,
+        source,
+        "released encoder",
+    )
+
+
+def _load(
+    state: State, source: str, k: int
+) -> tuple[Encoder, PointProjection | None, SegmentationHead | None]:
+    """All of a released DGCNN's or PointNet's state; what it has not is None."""
+    released = recognise(state)
+    if released is None:
+        raise UserError(
+            f"{source} is no released DGCNN, PointNet, Point-M2AE or ResNet; "
+            f"it has {len(state)} tensors, among them {', '.join(sorted(state)[:4])}."
+        )
+    sizes = dict(state)
+    encoder = _empty(lambda: released.encoder(sizes, k), source, "released encoder")
+    kind = type(encoder).__name__
+    projection = {name: state.pop(name) for name in list(state) if name.startswith(_PROJECTION)}
+    state = _without_repeated(state, released.twice, kind, source)
+    head = _segmentation_head(state, released, encoder.dim, kind, source)
+    tensors = {_rename(name, released.layers): _flat(tensor) for name, tensor in state.items()}
+    encoder = _filled(lambda: released.encoder(sizes, k), tensors, source, "released encoder")
+    return encoder, _projection(projection, encoder.dim, source), head
+
+
+def _segmentation_head(
+    state: State, released: Released, width: int, kind: str, source: str
+) -> SegmentationHead | None:
+    """Take the segmentation head's tensors out of `state`; None if its products are not there.
+
+    Pre-training saves the BatchNorms of a head it does not have: they say nothing and are left out.
+    """
+    own = [name for name in state if name.rpartition(".")[0] in released.head_layers | released.head_twice]
+    tensors = {name: state.pop(name) for name in own}
+    make = released.head
+    if make is None or all(name.rpartition(".")[0] in released.head_twice for name in own):
+        return None
+    tensors = _without_repeated(tensors, released.head_twice, kind, source)
+    renamed = {_rename(name, released.head_layers): _flat(tensor) for name, tensor in tensors.items()}
+    return _filled(lambda: make(tensors, width), renamed, source, "segmentation head")
+
+
+def _read_state(path: Path) -> dict[str, Tensor]:
+    """Names and tensors of a `.pth` file, without `module.` before the names."""
+    try:
+        state = load_plain(path)
+    except FileNotFoundError:
+        raise UserError(f"{path} does not exist; expected a released .pth file.") from None
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path} holds no plain tensors ({error}); expected a released state dict.") from None
+    if isinstance(state, dict) and isinstance(state.get("base_model"), dict):
+        state = state["base_model"]
+    if (
+        not isinstance(state, dict)
+        or not state
+        or not all(isinstance(tensor, Tensor) for tensor in state.values())
+    ):
+        raise UserError(f"{path} holds no plain tensors by name; expected a released state dict.")
+    if hollow := [name for name, tensor in state.items() if not tensor.nbytes]:
+        raise UserError(f"{path} has not all numbers of {hollow[0]}; expected a released state dict.")
+    return {str(name).removeprefix("module."): tensor for name, tensor in state.items()}
+
+
+def _without_repeated(state: State, twice: dict[str, str], kind: str, source: str) -> State:
+    """BatchNorms listed twice, as bn1 and inside conv1, once; they must be the same twice."""
+    once = {}
+    for name, tensor in state.items():
+        layer, _, part = name.rpartition(".")
+        twin = f"{twice[layer]}.{part}" if layer in twice else None
+        if twin is None:
+            once[name] = tensor
+        elif twin not in state or not torch.equal(tensor, state[twin]):
+            raise UserError(f"{source} does not fit {kind}: {name} and {twin} should be the same BatchNorm.")
+    return once
+
+
+def _is_projection(state: State, name: str) -> bool:
+    """Whether `name` is the first product of a projection head."""
+    last = name.removesuffix("0.weight") + "3.weight"
+    return name.endswith(".0.weight") and len(shape_of(state, name)) == len(shape_of(state, last)) == 2
+
+
+def _rename(name: str, layers: dict[str, str]) -> str:
+    layer, _, tensor = name.rpartition(".")
+    return f"{layers.get(layer, layer)}.{tensor}"
+
+
+def _flat(tensor: Tensor) -> Tensor:
+    """A convolution of size 1 is a matrix."""
+    return tensor.flatten(1).squeeze(-1) if tensor.ndim > 2 else tensor
+
+
+def _empty(make: Callable[[], N], source: str, what: str) -> N:
+    """A network of the size that a file tells, which may be any: it takes no memory."""
+    try:
+        with torch.device("meta"):
+            return make()
+    except KeyError as error:
+        raise UserError(f"{source} has an incomplete {what}: {error.args[0]} is missing.") from None
+    except (ArithmeticError, LookupError, RuntimeError, TypeError, ValueError) as error:
+        raise UserError(f"{source} has a {what} of a form that no network has ({error}).") from None
+
+
+def _filled(make: Callable[[], N], tensors: State, source: str, what: str = "network") -> N:
+    """A network with these tensors, and with BatchNorm's counters where the file has none."""
+    names = _empty(make, source, what).state_dict()
+    counters = {name: torch.tensor(0) for name in names if name.endswith(_COUNTER)}
+    return filled(make, {**counters, **tensors}, source)
+
+
+def _projection(tensors: State, inputs: int, source: str) -> PointProjection | None:
+    if not tensors:
+        return None
+    tensors = {name.removeprefix(_PROJECTION): tensor for name, tensor in tensors.items()}
+    first, last = shape_of(tensors, "0.weight"), shape_of(tensors, "3.weight")
+    if len(first) != 2 or len(last) != 2:
+        raise UserError(f"{source} has a projection head of another form: {', '.join(sorted(tensors))}.")
+    return _filled(
+        lambda: PointProjection(inputs, hidden=first[0], outputs=last[0]),
+        tensors,
+        f"{source} ({_PROJECTION.rstrip('.')})",
+    )

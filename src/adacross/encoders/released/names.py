@@ -1,0 +1,157 @@
+"""How CrossPoint, CrossNet and AdaCrossNet name what our networks hold, and how to tell their files apart.
+
+A layer's product (convolution) and its BatchNorm have names of their own on both sides.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from torch import Tensor
+
+from adacross.encoders.base import Encoder
+from adacross.encoders.dgcnn import DGCNN
+from adacross.encoders.dgcnn_segmentation import DGCNNPartSeg, DGCNNSemSeg
+from adacross.encoders.pointnet import PointNet
+from adacross.encoders.pointnet_partseg import PointNetPartSeg
+from adacross.nn.segmentation_heads import PartSegHead, PointNetPartSegHead
+
+State = dict[str, Tensor]
+SegmentationHead = PartSegHead | PointNetPartSegHead
+
+
+class Released(NamedTuple):
+    """One of the released networks.
+
+    Attributes:
+        encoder: an empty one of the size that the tensors tell, for `k` neighbours.
+        layers: released name -> ours.
+        twice: a BatchNorm's second name -> its first.
+        head: an empty segmentation head of the size that its tensors tell, for an encoder of some width; None
+            where no file has one.
+        head_layers: released name -> ours, in the head.
+        head_twice: as `twice`, in the head. A file without the head's products has these nevertheless.
+    """
+
+    encoder: Callable[[State, int], Encoder]
+    layers: dict[str, str]
+    twice: dict[str, str] = {}  # noqa: RUF012  nobody changes it
+    head: Callable[[State, int], SegmentationHead] | None = None
+    head_layers: dict[str, str] = {}  # noqa: RUF012
+    head_twice: dict[str, str] = {}  # noqa: RUF012
+
+
+def shape_of(state: State, name: str) -> tuple[int, ...]:
+    """Shape of a tensor without a 2-D convolution's last axis; () where there is none."""
+    return tuple(state[name].shape[:3]) if name in state else ()
+
+
+def recognise(state: State) -> Released | None:
+    """The network a state dict belongs to, by names and shapes; None for another."""
+    if "conv1.0.weight" in state:
+        if "transform_net.conv1.0.weight" in state:
+            return _DGCNN_PARTSEG
+        if shape_of(state, "conv6.0.weight")[1:] == (192, 1):
+            return _DGCNN_SEMSEG
+        return _DGCNN if shape_of(state, "conv5.0.weight")[1:] == (512, 1) else None
+    if shape_of(state, "conv1.weight") == (64, 3, 1):
+        if "fstn.conv1.weight" in state:
+            return _POINTNET_PARTSEG
+        return _POINTNET if shape_of(state, "conv5.weight")[1:] == (128, 1) else None
+    return None
+
+
+def _pairs(places: dict[str, str]) -> dict[str, str]:
+    """`conv` with product and norm inside -> our layer."""
+    return {f"{theirs}.0": f"{ours}.linear" for theirs, ours in places.items()} | {
+        f"{theirs}.1": f"{ours}.norm" for theirs, ours in places.items()
+    }
+
+
+def _apart(places: dict[tuple[str, str], str]) -> dict[str, str]:
+    """Product and norm side by side -> our layer."""
+    return {product: f"{ours}.linear" for (product, _), ours in places.items()} | {
+        norm: f"{ours}.norm" for (_, norm), ours in places.items()
+    }
+
+
+def _twice(numbers: range, prefix: str = "") -> dict[str, str]:
+    return {f"{prefix}bn{i}": f"{prefix}conv{i}.1" for i in numbers}
+
+
+def _transform(theirs: str, ours: str) -> dict[str, str]:
+    """PointNet's transform net."""
+    layers = _apart(
+        {
+            ("conv1", "bn1"): "layers.0",
+            ("conv2", "bn2"): "layers.1",
+            ("conv3", "bn3"): "last",
+            ("fc1", "bn4"): "dense.0",
+            ("fc2", "bn5"): "dense.1",
+        }
+    )
+    return {f"{theirs}.{name}": f"{ours}.{place}" for name, place in (layers | {"fc3": "matrix"}).items()}
+
+
+_EDGES = _pairs(
+    {
+        "conv1": "edges.0.first",
+        "conv2": "edges.0.second",
+        "conv3": "edges.1.first",
+        "conv4": "edges.1.second",
+        "conv5": "edges.2",
+        "conv6": "last",
+    }
+)
+_DGCNN = Released(
+    encoder=lambda state, k: DGCNN(k, width=len(state["conv5.0.weight"])),
+    layers=_pairs({f"conv{i}": f"edges.{i - 1}" for i in range(1, 5)} | {"conv5": "last"}),
+    twice=_twice(range(1, 6)),
+)
+_DGCNN_PARTSEG = Released(
+    encoder=lambda state, k: DGCNNPartSeg(k, width=len(state["conv6.0.weight"])),
+    layers=_EDGES
+    | _pairs(
+        {
+            "transform_net.conv1": "transform.edges.first",
+            "transform_net.conv2": "transform.edges.second",
+            "transform_net.conv3": "transform.points",
+        }
+    )
+    | _apart(
+        {
+            ("transform_net.linear1", "transform_net.bn3"): "transform.dense.0",
+            ("transform_net.linear2", "transform_net.bn4"): "transform.dense.1",
+        }
+    )
+    | {"transform_net.transform": "transform.matrix"},
+    twice=_twice(range(1, 7)) | _twice(range(1, 3), "transform_net."),
+    head=lambda state, width: PartSegHead(
+        width, categories=state["conv7.0.weight"].shape[1], parts=len(state["conv11.weight"])
+    ),
+    head_layers=_pairs({"conv7": "label", "conv8": "join", "conv9": "layers.0", "conv10": "layers.1"})
+    | {"conv11": "last"},
+    head_twice=_twice(range(7, 11)),
+)
+_DGCNN_SEMSEG = Released(
+    encoder=lambda state, k: DGCNNSemSeg(k, width=len(state["conv6.0.weight"])),
+    layers=_EDGES,
+    twice=_twice(range(1, 7)),
+    head_twice=_twice(range(7, 9)),
+)
+_POINTNET = Released(
+    encoder=lambda state, _: PointNet(width=len(state["conv5.weight"])),
+    layers=_apart(
+        {(f"conv{i}", f"bn{i}"): f"layers.{i - 1}" for i in range(1, 5)} | {("conv5", "bn5"): "last"}
+    ),
+)
+_POINTNET_PARTSEG = Released(
+    encoder=lambda state, _: PointNetPartSeg(width=len(state["conv5.weight"])),
+    layers=_POINTNET.layers | _transform("stn", "transform") | _transform("fstn", "feature_transform"),
+    head=lambda state, width: PointNetPartSegHead(
+        width, categories=state["convs1.weight"].shape[1] - 2 * width - 832, parts=len(state["convs4.weight"])
+    ),
+    head_layers=_apart(
+        {("convs1", "bns1"): "join", ("convs2", "bns2"): "layers.0", ("convs3", "bns3"): "layers.1"}
+    )
+    | {"convs4": "last"},
+)

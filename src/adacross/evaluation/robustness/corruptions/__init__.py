@@ -1,0 +1,146 @@
+"""Clouds as sensors, software and accidents leave them: the 15 corruptions of ModelNet40-C, at 5 severities.
+
+Which kinds there are is ModelNet40-C's (Sun et al., "Benchmarking robustness of 3D point cloud recognition
+against common corruptions", 2022, arXiv 2201.12296). Everything is computed here, from clouds alone, by our
+own programs; no file of the benchmark was at hand. Each function says whether its severities are recalled
+from the benchmark, which could not be checked, or ours. So no figure may be compared with a published one
+point for point.
+
+A corrupted cloud is a function of its points, the seed, the kind, the severity and the number its shape is
+known by, never of the batch. A shape draws the same numbers at every severity: a severity is the same damage,
+only worse.
+"""
+
+from collections.abc import Callable
+from typing import Literal
+
+import numpy as np
+from jaxtyping import Float32, Int64
+
+from adacross.errors import UserError, one_of
+from adacross.evaluation.robustness.corruptions.density import cutout, density, density_inc
+from adacross.evaluation.robustness.corruptions.draws import Draws
+from adacross.evaluation.robustness.corruptions.noise import (
+    background,
+    gaussian,
+    impulse,
+    uniform,
+    upsampling,
+)
+from adacross.evaluation.robustness.corruptions.transformation import (
+    distortion,
+    distortion_rbf,
+    distortion_rbf_inv,
+    rotation,
+    shear,
+    turn,
+)
+from adacross.evaluation.robustness.corruptions.visibility import lidar, occlusion
+
+__all__ = ["FAMILIES", "KINDS", "LEAST_POINTS", "SEVERITIES", "corrupt", "rotate"]
+
+Corruption = Callable[[Float32[np.ndarray, "n N 3"], int, Draws], Float32[np.ndarray, "n M 3"]]
+
+SEVERITIES = (1, 2, 3, 4, 5)
+LEAST_POINTS = 64  # with fewer, shares of the points are no shares any more
+KINDS: dict[str, Corruption] = {
+    "occlusion": occlusion,
+    "lidar": lidar,
+    "density_inc": density_inc,
+    "density": density,
+    "cutout": cutout,
+    "uniform": uniform,
+    "gaussian": gaussian,
+    "impulse": impulse,
+    "upsampling": upsampling,
+    "background": background,
+    "rotation": rotation,
+    "shear": shear,
+    "distortion": distortion,
+    "distortion_rbf": distortion_rbf,
+    "distortion_rbf_inv": distortion_rbf_inv,
+}
+FAMILIES: dict[str, tuple[str, ...]] = {
+    "density": tuple(KINDS)[:5],
+    "noise": tuple(KINDS)[5:10],
+    "transformation": tuple(KINDS)[10:],
+}
+_BLOCK = 64  # clouds at a time: what is computed for each then fits a processor's cache
+
+
+def corrupt(
+    kind: str,
+    clouds: Float32[np.ndarray, "n N 3"],
+    severity: int,
+    seed: int,
+    shapes: Int64[np.ndarray, " n"],
+) -> Float32[np.ndarray, "n M 3"]:
+    """Corrupt clouds, then bring each to the unit sphere as `prepare` would: centroid 0, largest norm 1.
+
+    Args:
+        kind: one of `KINDS`.
+        clouds: `(n, N, 3)` in the unit sphere, y up, N at least 64.
+        severity: 1 to 5.
+        seed: of everything that is drawn.
+        shapes: `(n,)` the number each shape is known by, its index in its collection.
+
+    Returns:
+        `(n, M, 3)`; M depends on N, the kind and the severity alone.
+
+    Raises:
+        UserError: another kind or severity, too few points, or shapes that do not fit.
+    """
+    function = KINDS[one_of("corruption", kind, KINDS)]
+    if severity not in SEVERITIES:
+        raise UserError(f"severity {severity} was given; expected 1 (mild) to 5 (severe).")
+    _check(clouds, seed, shapes)
+    return np.concatenate(
+        [
+            _unit_sphere(function(clouds[block], severity, Draws(seed, kind, shapes[block])))
+            for block in _blocks(len(clouds))
+        ]
+    )
+
+
+def rotate(
+    about: Literal["y", "any"],
+    clouds: Float32[np.ndarray, "n N 3"],
+    seed: int,
+    shapes: Int64[np.ndarray, " n"],
+) -> Float32[np.ndarray, "n N 3"]:
+    """Turn each cloud, by any angle about the up axis ("y") or by any rotation ("any"), drawn uniformly.
+
+    Args:
+        about: "y" or "any".
+        clouds: `(n, N, 3)`.
+        seed: of the rotations.
+        shapes: as for `corrupt`.
+
+    Raises:
+        UserError: shapes that do not fit.
+    """
+    _check(clouds, seed, shapes)
+    return turn(clouds, about, Draws(seed, f"turn about {about}", shapes))
+
+
+def _check(clouds: np.ndarray, seed: int, shapes: np.ndarray) -> None:
+    if len(clouds) < 1 or clouds.shape[1] < LEAST_POINTS:
+        raise UserError(
+            f"clouds of shape {clouds.shape} were given to be corrupted; expected at least one, of at least "
+            f"{LEAST_POINTS} points. Use more points."
+        )
+    if len(shapes) != len(clouds) or shapes.min() < 0 or seed < 0:
+        raise UserError(
+            f"{len(shapes)} shape numbers were given for {len(clouds)} clouds, and seed {seed}; expected a "
+            "number for each, none below 0, and a seed of 0 or more."
+        )
+
+
+def _blocks(count: int) -> list[slice]:
+    return [slice(start, start + _BLOCK) for start in range(0, count, _BLOCK)]
+
+
+def _unit_sphere(clouds: Float32[np.ndarray, "n M 3"]) -> Float32[np.ndarray, "n M 3"]:
+    centered = clouds - clouds.mean(axis=1, keepdims=True)
+    radius = np.linalg.norm(centered, axis=2).max(axis=1)[:, None, None]
+    return centered / np.maximum(radius, np.finfo(np.float32).tiny)

@@ -1,0 +1,162 @@
+"""Frozen features: what every protocol starts from."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float, Float64
+from torch import Tensor, nn
+
+from adacross.distributed.device import find_device
+from adacross.encoders.inputs import check_shape
+from adacross.errors import UserError
+
+LARGEST = 1e18  # coordinate whose square is still a float32
+_CHECKED = 1024  # clouds looked at together
+
+Clouds = np.ndarray | Tensor | Sequence[Any]
+
+
+@contextmanager
+def frozen(module: nn.Module) -> Iterator[None]:
+    """No gradient and eval mode whatever state the module was left in; its state comes back afterwards.
+
+    In training mode BatchNorm reads the batch, and a class-sorted file then leaks the class into the
+    features: an untrained DGCNN then seemed to score 93.1 % on ModelNet40 instead of 87.3 % (measured before
+    this program was written).
+    """
+    states = {child: child.training for child in module.modules()}
+    module.eval()
+    try:
+        with torch.inference_mode():
+            yield
+    finally:
+        for child, training in states.items():
+            child.training = training
+
+
+def in_batches(
+    function: Callable[[Tensor], Tensor], items: np.ndarray | Tensor, batch_size: int, device: torch.device
+) -> Float[np.ndarray, "n D"]:
+    """Apply `function` to batches of items and stack the results as float32."""
+    parts = [function(_tensor(batch).to(device)).float().cpu() for batch in _split(items, batch_size)]
+    return torch.cat(parts).numpy()
+
+
+def encode(
+    encoder: nn.Module,
+    clouds: Clouds,
+    *,
+    batch_size: int = 32,
+    device: str | torch.device = "cpu",
+) -> Float[np.ndarray, "n D"]:
+    """Features of clouds by a frozen encoder in eval mode.
+
+    Args:
+        encoder: maps `(B, N, 3)` to `(B, D)`; moved to `device`.
+        clouds: `(n, N, 3)`, y up, in the unit sphere; an array or tensor of any integer or floating type, or
+            a list of n clouds with the same number of points.
+        batch_size: clouds at a time; does not change the result.
+        device: where to compute: cpu, cuda, or auto.
+
+    Returns:
+        `(n, D)` float32.
+
+    Raises:
+        UserError: another shape or type, clouds of unequal size, a coordinate that is NaN, infinite or beyond
+            float32's squares, features that are NaN or infinite, a batch size below 1, or no such device.
+    """
+    if not isinstance(encoder, nn.Module):
+        raise UserError(f"encoder is {encoder!r}; expected a network. Load it with adacross.load_encoder.")
+    if isinstance(batch_size, bool) or not isinstance(batch_size, (int, np.integer)) or batch_size < 1:
+        raise UserError(f"batch_size is {batch_size!r}; expected a whole number of at least 1.")
+    target = find_device(device)
+    array = as_clouds(clouds)
+    for start, batch in in_double(array):
+        sound = (np.abs(batch) <= LARGEST).all((1, 2))  # NaN is not
+        if not sound.all():
+            raise UserError(
+                f"cloud {start + int(sound.argmin())} of {len(array)} (from 0) has a coordinate that is NaN, "
+                f"infinite or beyond {LARGEST:g}; expected points in the unit sphere. Leave the cloud out."
+            )
+    encoder.to(target)
+    dtype = next((weight.dtype for weight in encoder.parameters()), torch.float32)
+    with frozen(encoder):
+        found = in_batches(lambda batch: encoder(batch.to(dtype)), array, int(batch_size), target)
+    sound = np.isfinite(found.reshape(len(found), -1)).all(1)
+    if not sound.all():
+        raise UserError(
+            f"the features of cloud {int(sound.argmin())} of {len(array)} (from 0) are NaN or infinite. Use "
+            f"clouds in the unit sphere, an encoder without damaged weights, or another type than {dtype}."
+        )
+    return found
+
+
+def as_clouds(clouds: Clouds) -> np.ndarray | Tensor:
+    """One array or tensor `(n, N, 3)` of numbers from what `encode` accepts.
+
+    Raises:
+        UserError: another shape or type, or clouds of unequal size.
+    """
+    if isinstance(clouds, (list, tuple)):
+        clouds = _stacked(clouds)
+    if np.ma.is_masked(clouds):
+        raise UserError("clouds have masked coordinates; expected numbers. Leave those points out.")
+    if not isinstance(clouds, Tensor):
+        clouds = np.asarray(clouds)
+    elif clouds.layout != torch.strided or clouds.is_nested or clouds.is_quantized or clouds.is_meta:
+        raise UserError("clouds are a sparse, nested, quantized or meta tensor; expected a dense one.")
+    numbers = (
+        not (clouds.is_complex() or clouds.dtype == torch.bool)
+        if isinstance(clouds, Tensor)
+        else clouds.dtype.kind in "fiu"
+    )
+    if not numbers:
+        raise UserError(
+            f"clouds are of type {clouds.dtype}; expected coordinates of an integer or floating type."
+        )
+    check_shape(tuple(clouds.shape))
+    return clouds
+
+
+def in_double(clouds: np.ndarray | Tensor) -> Iterator[tuple[int, Float64[np.ndarray, "b N 3"]]]:
+    """Batches of clouds as NumPy arrays of float64, each with the index of its first cloud."""
+    for number, batch in enumerate(_split(clouds, _CHECKED)):
+        with np.errstate(over="ignore"):  # of numbers longer than float64, which are found infinite
+            wide = (
+                batch.detach().cpu().double().numpy()
+                if isinstance(batch, Tensor)
+                else batch.astype(np.float64)
+            )
+        yield number * _CHECKED, wide
+
+
+def _stacked(clouds: Sequence[Any]) -> np.ndarray:
+    """Several clouds as one array."""
+    rows = [cloud.detach().cpu().double().numpy() if isinstance(cloud, Tensor) else cloud for cloud in clouds]
+    try:
+        rows = [np.asarray(row) for row in rows]
+    except ValueError:
+        raise UserError("a cloud is no array (N, 3) of numbers; expected one.") from None
+    shapes = list(dict.fromkeys(row.shape for row in rows))
+    if len(shapes) > 1:
+        raise UserError(
+            f"clouds have different shapes ({shapes[0]} and {shapes[1]}); expected the same number of points "
+            "in each. Draw as many of every cloud, or encode clouds of each size by themselves."
+        )
+    return np.stack(rows) if rows else np.zeros((0, 0, 3))
+
+
+def _split(items: Any, size: int) -> Iterator[Any]:
+    for start in range(0, len(items), size):
+        yield items[start : start + size]
+
+
+def _tensor(batch: np.ndarray | Tensor) -> Tensor:
+    """A tensor from an array in any byte order, of any strides, which may not be writable."""
+    if isinstance(batch, Tensor):
+        return batch
+    kind = np.dtype(np.float64) if batch.dtype.kind == "f" and batch.dtype.itemsize > 8 else batch.dtype
+    return torch.from_numpy(np.array(batch, dtype=kind.newbyteorder("=")))

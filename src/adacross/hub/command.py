@@ -1,0 +1,210 @@
+"""`adacross share` and `adacross fetch`: encoders to the hub, collections to it and back."""
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from adacross.console import Table, console
+from adacross.data.collection.collection import DESCRIPTION, CollectionInfo
+from adacross.data.collection.prepare import check_target
+from adacross.errors import UserError
+from adacross.hub.layout import SHARDS
+from adacross.hub.markdown import check_license
+from adacross.io import hub
+from adacross.io.files import locked, whole_folder
+from adacross.io.remote import is_url, local_folder, local_target
+
+_ENCODER = "config.json"
+_CARD = "README.md"
+_DATA = "data/*.parquet"
+_LISTED = 20
+
+
+@dataclass(frozen=True)
+class Shared:
+    """What was shared, or would have been.
+
+    Attributes:
+        name: `owner/name` on the hub.
+        kind: of the repository, "model" or "dataset".
+        url: its address; None where nothing was uploaded.
+        folder: where the files were written to be looked at, or None.
+        files: their names, and sizes in bytes.
+    """
+
+    name: str
+    kind: hub.Kind
+    url: str | None
+    folder: Path | None
+    files: dict[str, int]
+
+    def table(self) -> Table:
+        """The files as people read them, and where they are."""
+        if self.url:
+            title = f"uploaded to {self.url}"
+        else:
+            title = f"nothing was uploaded; {self.folder} holds what would go to {self.name} ({self.kind})"
+        total = sum(self.files.values())
+        table = Table(title=title, caption=f"{len(self.files)} files, {total:,} bytes")
+        table.add_column("file")
+        table.add_column("bytes", justify="right")
+        for name, size in list(self.files.items())[:_LISTED]:
+            table.add_row(name, f"{size:,}")
+        if len(self.files) > _LISTED:
+            table.add_row(f"... and {len(self.files) - _LISTED} more", "")
+        return table
+
+
+def share(
+    source: str,
+    name: str,
+    *,
+    dry_run: str | None = None,
+    license: str | None = None,  # noqa: A002  the hub's word
+    private: bool = False,
+) -> Shared:
+    """Upload an encoder with a card made from its run, or a collection as Parquet, to the Hugging Face hub.
+
+    Of a run its encoder is uploaded, and a card that says how it was made and what was measured; of a
+    collection everything, but for the path of the folder that it was made from. Look first, with --dry-run.
+
+    Args:
+        source: a run, an encoder's folder, or a collection or its URL.
+        name: owner/name of the repository: one of models for an encoder, of datasets for a collection. It is
+            made if it is not there.
+        dry_run: a new folder to write everything to that would be uploaded; nothing is.
+        license: under which others may use it, as the hub calls it: apache-2.0, mit, cc-by-4.0 ... Without
+            one the card says that none was stated.
+        private: whether nobody else may see the repository.
+
+    Returns:
+        What was uploaded or written.
+
+    Raises:
+        UserError: none of these, unfinished or damaged; a name or a licence that cannot be; no login, no
+            permission, no network, no space; a folder that is already there.
+    """
+    name = hub.check_hub_id(name)
+    check_license(license)
+    folder = local_folder(source)
+    kind = _kind(folder, source)
+    if dry_run is not None:
+        target = local_target(dry_run)
+        _check_empty(target)
+        with locked(target, "share"), whole_folder(target) as temporary:
+            _write(folder, kind, name, license, temporary)
+            _check_empty(target)
+        return Shared(name, kind, None, target, _sizes(target))
+    hub.check_login()
+    with TemporaryDirectory(prefix="adacross-share-") as work:
+        whole = Path(work) / "whole"
+        with whole_folder(whole) as temporary:
+            _write(folder, kind, name, license, temporary)
+        files = _sizes(whole)
+        console.print(f"uploading {sum(files.values()):,} bytes to {name}")
+        url = hub.upload(whole, name, kind, private=private, replaces=[_DATA] if kind == "dataset" else [])
+    return Shared(name, kind, url, None, files)
+
+
+def fetch(name: str, folder: str, *, overwrite: bool = False) -> CollectionInfo:
+    """Make a collection from one that was shared on the Hugging Face hub, the same in every value.
+
+    What is downloaded stays in the hub's cache; every shard is checked against the digest that was taken when
+    the collection was shared.
+
+    Args:
+        name: owner/name of the repository, or a folder that holds the same files (of `share --dry-run`).
+        folder: the collection to make.
+        overwrite: replace a collection of that name.
+
+    Returns:
+        The collection's description.
+
+    Raises:
+        UserError: no such repository, no permission, no network, no space; it holds no collection, or a
+            damaged one; a folder that is already there.
+    """
+    from adacross.hub.from_parquet import read_parquet
+
+    target = local_target(folder)
+    check_target(target, overwrite)
+    shared = Path(name)
+    if not shared.is_dir():
+        if not hub.is_hub_id(name.removeprefix(hub.SCHEME)):
+            raise UserError(f"{name} is no folder here, and no name on the hub; expected owner/name.")
+        shared = hub.download(name, "dataset", [DESCRIPTION, SHARDS, _DATA])
+    with locked(target, "fetch"), whole_folder(target) as temporary:
+        info = read_parquet(shared, temporary)
+        check_target(
+            target, overwrite
+        )  # the download may have taken hours, and somebody's files may be there
+    return info
+
+
+def _check_empty(target: Path) -> None:
+    """Refuse to write over files.
+
+    Raises:
+        UserError: `target` is a file, or a folder that holds anything.
+    """
+    if target.exists() and (target.is_file() or any(target.iterdir())):
+        raise UserError(f"{target} exists; choose a new or empty folder.")
+
+
+def _kind(folder: Path, source: str) -> hub.Kind:
+    """What a folder would be on the hub.
+
+    Raises:
+        UserError: it is nothing that can be shared.
+    """
+    if (folder / DESCRIPTION).is_file():
+        return "dataset"
+    if (folder / "config.yaml").is_file():
+        if not (folder / "encoder").is_dir():
+            raise UserError(f"run {folder} is not finished; continue it with --resume auto.")
+        return "model"
+    if (folder / _ENCODER).is_file():
+        return "model"
+    what = "is none" if folder.is_dir() or is_url(source) else "does not exist"
+    raise UserError(f"{source} {what}; expected a run, an encoder's folder, or a collection.")
+
+
+def _write(folder: Path, kind: hub.Kind, name: str, license: str | None, target: Path) -> None:  # noqa: A002
+    """Write the files of a repository into an empty folder."""
+    card = _write_collection if kind == "dataset" else _write_encoder
+    (target / _CARD).write_text(card(folder, name, license, target), encoding="utf-8")
+
+
+def _write_collection(folder: Path, name: str, license: str | None, target: Path) -> str:  # noqa: A002
+    """Write a collection as Parquet; return its card."""
+    from adacross.hub.dataset_card import dataset_card
+    from adacross.hub.to_parquet import write_parquet
+
+    info = write_parquet(folder, target)
+    return dataset_card(info, name, license=license)
+
+
+def _write_encoder(folder: Path, name: str, license: str | None, target: Path) -> str:  # noqa: A002
+    """Copy a run's encoder, or a saved one; return its card."""
+    from adacross.encoders import load_encoder
+    from adacross.encoders.pretrained import CONFIG_FILE, WEIGHTS_FILE
+    from adacross.hub.model_card import model_card
+
+    run = folder if (folder / "config.yaml").is_file() else _run_of(folder)
+    saved = folder / "encoder" if run == folder else folder
+    encoder = load_encoder(saved)  # what cannot be loaded is not shared
+    for file in (CONFIG_FILE, WEIGHTS_FILE):
+        shutil.copyfile(saved / file, target / file)
+    return model_card(encoder, name, run=run, license=license)
+
+
+def _run_of(encoder: Path) -> Path | None:
+    """The run that an encoder's folder lies in, if it does."""
+    run = encoder.resolve().parent
+    return run if encoder.resolve().name == "encoder" and (run / "config.yaml").is_file() else None
+
+
+def _sizes(folder: Path) -> dict[str, int]:
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    return {path.relative_to(folder).as_posix(): path.stat().st_size for path in files}

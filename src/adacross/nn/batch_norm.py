@@ -1,0 +1,116 @@
+"""BatchNorm, also by the statistics of a batch that is divided over processes.
+
+Over processes forward and backward take one sum each. With averages over all rows of all processes, and
+h = (x - mean) / std,
+
+    dx = gain / std * (g - avg(g) - h * avg(g h)).
+
+The local passes are torch's own kernels for given statistics, on any device and in any memory layout.
+"""
+
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
+
+from adacross.distributed.batch import Average, averaging, statistics_are_shared, unbiased
+
+
+class BatchNorm1d(nn.BatchNorm1d):
+    """Rows `(n, C)`."""
+
+    def forward(self, x: Float[Tensor, "n C"]) -> Float[Tensor, "n C"]:
+        """Normalised by the batch while training, by the running statistics otherwise."""
+        return _over_processes(self, x) if self.training and statistics_are_shared() else super().forward(x)
+
+
+class BatchNorm2d(nn.BatchNorm2d):
+    """Pictures `(n, C, H, W)`."""
+
+    def forward(self, x: Float[Tensor, "n C H W"]) -> Float[Tensor, "n C H W"]:
+        """Normalised by the batch while training, by the running statistics otherwise."""
+        return _over_processes(self, x) if self.training and statistics_are_shared() else super().forward(x)
+
+
+def running(norm: nn.BatchNorm1d | nn.BatchNorm2d) -> tuple[Tensor, Tensor, float]:
+    """Running mean and variance, and their momentum; while training a batch is counted, as torch does."""
+    state = norm.get_buffer  # they are there, which torch's types do not know
+    if norm.training:
+        state("num_batches_tracked").add_(1)
+    momentum = 0.1 if norm.momentum is None else norm.momentum
+    return state("running_mean"), state("running_var"), momentum
+
+
+def _over_processes(norm: nn.BatchNorm1d | nn.BatchNorm2d, x: Tensor) -> Tensor:
+    return shared_batch_norm(x, norm.weight, norm.bias, *running(norm), norm.eps)
+
+
+def shared_batch_norm(
+    x: Float[Tensor, "n C *space"],
+    gain: Float[Tensor, " C"],
+    bias: Float[Tensor, " C"],
+    running_mean: Float[Tensor, " C"],
+    running_var: Float[Tensor, " C"],
+    momentum: float,
+    eps: float,
+) -> Float[Tensor, "n C *space"]:
+    """Normalise rows and places of each channel by their mean and variance over all processes.
+
+    The running statistics are updated in place as `torch.nn.BatchNorm2d` does. To be called inside
+    `adacross.distributed.batch.shared_batch`; outside it equals torch's BatchNorm.
+
+    Args:
+        x: `(n, C)` or `(n, C, H, W)`; n may differ between processes.
+        gain: `(C,)`.
+        bias: `(C,)`.
+        running_mean: `(C,)`.
+        running_var: `(C,)`.
+        momentum: of the running statistics.
+        eps: added to the variance.
+    """
+    normal, mean, var = _SharedBatchNorm.apply(x, gain, bias, eps, averaging())
+    with torch.no_grad():
+        running_mean.lerp_(mean.to(running_mean.dtype), momentum)
+        running_var.lerp_(var.to(running_var.dtype), momentum)
+    return normal
+
+
+class _SharedBatchNorm(torch.autograd.Function):
+    """The normalised rows, the mean and the unbiased variance."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, x: Tensor, gain: Tensor, bias: Tensor, eps: float, average: Average
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        rows = x.numel() // x.shape[1]
+        # The kernel gives its statistics the type of the running ones, which it moves: let it move copies.
+        own, spread = torch.batch_norm_update_stats(x, torch.zeros_like(gain), torch.ones_like(gain), 1.0)
+        moments = torch.stack([own, spread]).to(torch.float64)
+        moments[1] += moments[0].square()
+        (mean, squares), count = average(moments, rows)
+        var = squares - mean.square()
+        inverse = torch.rsqrt(var + eps).to(gain.dtype)
+        mean, var = mean.to(gain.dtype), var.to(gain.dtype)
+        ctx.save_for_backward(x, gain, mean, var, inverse)
+        ctx.eps, ctx.average, ctx.rows = eps, average, rows
+        unbiased_var = unbiased(var, count)
+        ctx.mark_non_differentiable(mean, unbiased_var)
+        normal = torch.nn.functional.batch_norm(x, mean, var, gain, bias, training=False, eps=eps)
+        return normal, mean, unbiased_var
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor, *_: Tensor) -> tuple[Tensor, Tensor, Tensor, None, None]:
+        x, gain, mean, var, inverse = ctx.saved_tensors
+        # As if the statistics did not depend on x: gain / std * g, sum g h, sum g.
+        to_x, to_gain, to_bias = torch.ops.aten.native_batch_norm_backward(
+            grad, x, gain, mean, var, mean, inverse, False, ctx.eps, [True, True, True]
+        )
+        (by_gain, by_bias), _ = ctx.average(torch.stack([to_gain, to_bias]) / ctx.rows, ctx.rows)
+        slope = -gain * inverse * inverse * by_gain
+        constant = -gain * inverse * by_bias - slope * mean
+        shape = (1, -1, *(1 for _ in x.shape[2:]))
+        to_x += torch.addcmul(constant.view(shape), x, slope.view(shape)).to(to_x.dtype)
+        return to_x, to_gain, to_bias, None, None

@@ -1,0 +1,223 @@
+"""`adacross export`: an encoder as an ONNX file that is checked before it is there."""
+
+import copy
+import json
+import logging
+import time
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from adacross.console import Table, console
+from adacross.encoders import Encoder
+from adacross.encoders.inputs import MIN_POINTS
+from adacross.errors import UserError, check_ending, install, one_line
+from adacross.features.sources import find_encoders
+from adacross.io.files import check_free, whole_file
+from adacross.io.remote import local_target
+from adacross.onnx.parity import Difference, compare, sizes_to_compare
+from adacross.version import __version__
+
+PACKAGES = ("onnx", "onnxscript", "onnxruntime")
+OPSET = 18
+LEAST_TORCH = (2, 9)  # whose exporter writes this opset by itself
+INPUT, FEATURES, POINT_FEATURES = "points", "features", "point_features"
+
+
+@dataclass(frozen=True)
+class Exported:
+    """What was written, and how far it is from the encoder.
+
+    Attributes:
+        path: the ONNX file.
+        kind: the encoder's.
+        dim: of its features.
+        size: of the file in bytes.
+        seconds: that writing and checking took.
+        differences: between onnxruntime's features and the encoder's, for several sizes of batch.
+    """
+
+    path: Path
+    kind: str
+    dim: int
+    size: int
+    seconds: float
+    differences: list[Difference]
+
+    def table(self) -> Table:
+        """The result as people read it."""
+        title = f"{self.path}: {self.kind}, {self.dim} features, {self.size / 2**20:.1f} MiB"
+        caption = f"checked with onnxruntime before it was put in place; {self.seconds:.0f} s in all"
+        table = Table(title=title, caption=caption)
+        for column in ("clouds", "points", "largest difference / largest feature", "norms' ratio"):
+            table.add_column(column, justify="right")
+        for found in self.differences:
+            table.add_row(str(found.clouds), f"{found.points:,}", f"{found.largest:.1e}", f"{found.norm:.1e}")
+        return table
+
+
+class _Outputs(nn.Module):
+    """What the file computes: features, and those of each point beside them if they are wanted."""
+
+    def __init__(self, encoder: Encoder, point_features: bool) -> None:
+        super().__init__()
+        self.encoder, self.point_features = encoder, point_features
+
+    def forward(
+        self, points: Float[Tensor, "B N 3"]
+    ) -> Float[Tensor, "B D"] | tuple[Float[Tensor, "B D"], Float[Tensor, "B N C"]]:
+        if not self.point_features:
+            return self.encoder(points)
+        local, whole = self.encoder.both_features(points)
+        return whole, local
+
+
+def export(encoder: str, output: str, point_features: bool = False, overwrite: bool = False) -> Exported:
+    """Write an encoder as an ONNX file for any number of clouds and points, checked with onnxruntime.
+
+    The file takes `points` (clouds, points, 3) float32 and gives `features` (clouds, D). Its metadata say
+    what the encoder is and how clouds must be; examples/onnx_without_torch.py uses one without torch.
+
+    Args:
+        encoder: a run, an encoder folder, hf://owner/name, or builtin-small (in the package).
+        output: the file to write, such as `model.onnx`.
+        point_features: give a second output, `point_features` (clouds, points, C), for segmentation.
+        overwrite: replace a file of that name.
+
+    Raises:
+        UserError: no such encoder, packages that are missing, a file that is there or cannot be written, or
+            onnxruntime does not compute what the encoder does.
+    """
+    path = local_target(output)
+    if path.is_dir():
+        raise UserError(f"{path} is a folder; give the file to write, such as {path / 'model.onnx'}.")
+    check_free(check_ending(path, ".onnx", "export writes ONNX"), overwrite)
+    found = find_encoders(encoder)
+    if len(found) > 1:
+        raise UserError(f"{encoder} matches {len(found)} runs; expected one encoder for one file.")
+    return export_encoder(found[0].encoder, path, point_features=point_features)
+
+
+def export_encoder(encoder: Encoder, path: Path, *, point_features: bool = False) -> Exported:
+    """`export` of an encoder that is in memory; it is not changed. A file at `path` is replaced.
+
+    Raises:
+        UserError: as `export`.
+    """
+    check_ending(path, ".onnx", "export writes ONNX")
+    if missing := [package for package in PACKAGES if find_spec(package) is None]:
+        raise UserError(f"exporting needs {', '.join(missing)}, which is not installed. {install('onnx')}")
+    if tuple(map(int, torch.__version__.split(".")[:2])) < LEAST_TORCH:
+        needed = ".".join(map(str, LEAST_TORCH))
+        raise UserError(f"exporting needs torch {needed} or newer; this is {torch.__version__}.")
+    start = time.monotonic()
+    network = _copied(encoder)
+    least = least_points(encoder)
+    with (
+        console.status(f"writing {path} (tens of seconds for a large encoder)"),
+        whole_file(path) as temporary,
+    ):
+        _write(_Outputs(network, point_features).eval(), temporary, least, metadata(encoder))
+        differences = compare(
+            network, temporary, sizes_to_compare(least, encoder.inputs.points), point_features
+        )
+        size = temporary.stat().st_size
+    return Exported(path, encoder.kind, encoder.dim, size, time.monotonic() - start, differences)
+
+
+def least_points(encoder: Encoder) -> int:
+    """The fewest points that an encoder's clouds may have."""
+    options = encoder.options
+    first = (options[name][0] for name in ("groups", "neighbors") if name in options)
+    return max(MIN_POINTS, options.get("k", 0) + 1, *first)
+
+
+def metadata(encoder: Encoder) -> dict[str, str]:
+    """What the file says about itself: names to text, as ONNX has it."""
+    inputs = encoder.inputs
+    return {
+        "adacross": __version__,
+        "encoder": encoder.kind,
+        "options": json.dumps(encoder.options),
+        "dim": str(encoder.dim),
+        "up": inputs.up,
+        "scale": inputs.scale,
+        "points": "unknown" if inputs.points is None else str(inputs.points),
+        "least_points": str(least_points(encoder)),
+    }
+
+
+def _copied(encoder: Encoder) -> Encoder:
+    """The encoder in float32 and evaluation mode on the CPU; the given one stays as it is."""
+    return copy.deepcopy(encoder).to("cpu", torch.float32).eval()
+
+
+def _write(network: nn.Module, path: Path, least: int, about: dict[str, str]) -> None:
+    from adacross.onnx.onnx_loops import farthest_points
+
+    outputs = [FEATURES, POINT_FEATURES] if network.point_features else [FEATURES]
+    example = torch.randn(2, 2 * least, 3, generator=torch.Generator().manual_seed(0))
+    clouds = torch.export.Dim("clouds", min=1, max=2**20)
+    points = torch.export.Dim("points", min=least, max=2**24)
+    try:
+        with _quietly(), torch.no_grad():
+            program = torch.onnx.export(
+                network,
+                (example,),
+                input_names=[INPUT],
+                output_names=outputs,
+                opset_version=OPSET,
+                dynamo=True,
+                dynamic_shapes=({0: clouds, 1: points},),
+                custom_translation_table={torch.ops.adacross.farthest_points.default: farthest_points},
+                optimize=False,  # see `_simplify`
+                verbose=False,
+            )
+    except (torch.onnx.errors.OnnxExporterError, ImportError) as error:  # or an old onnxscript
+        reason = one_line(error.__cause__ or error)
+        raise UserError(
+            f"torch {torch.__version__} cannot export this encoder ({reason}). "
+            "Try the versions in constraints.txt."
+        ) from error
+    if program is None:  # torch's type stub: only where a path is given
+        raise RuntimeError("torch.onnx.export gave no program")
+    with _quietly():
+        _simplify(program.model)
+    program.model.metadata_props.update(about)
+    program.save(path, external_data=False)
+
+
+def _simplify(model: Any) -> None:
+    """Put functions in place, fold what is constant, drop what nothing needs.
+
+    Not onnxscript's rules for arithmetic: they drop the 1e-8 that is added to a distance before a division.
+    """
+    from onnxscript import optimizer
+
+    optimizer.inline(model)
+    optimizer.fold_constants(model)
+    optimizer.remove_unused_nodes(model)
+
+
+@contextmanager
+def _quietly() -> Iterator[None]:
+    """Without what torch's exporter says to its own developers."""
+    loggers = [logging.getLogger(name) for name in ("torch.onnx", "onnxscript", "onnx_ir")]
+    levels = [logger.level for logger in loggers]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for logger in loggers:
+            logger.setLevel(logging.ERROR)
+        try:
+            yield
+        finally:
+            for logger, level in zip(loggers, levels, strict=True):
+                logger.setLevel(level)

@@ -1,0 +1,194 @@
+"""Edge convolutions with two layers before the maximum, as DGCNN's segmentation networks have them.
+
+The published layer (Wang et al. 2019, arXiv 1801.07829, figure 3) computes for every point i and neighbour j
+
+    h_ij = LeakyReLU(BN(W [x_j - x_i ; x_i])),     y_i = max_j LeakyReLU(BN(W' h_ij)).
+
+The first product splits as in `ops.fused.edge`: it is u_j + v_i, made of products over points, and its
+mean and variance over edges follow from sums over points. What is left is done edge by edge, in blocks of
+points that stay in cache: the activation, the second product, its sums for BatchNorm and its maximum, which
+commutes with everything monotone after it. Backward makes the blocks again. No tensor over all edges exists;
+the result and all gradients equal the published layer's to rounding.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from jaxtyping import Float, Int64
+from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
+
+from adacross.distributed.batch import averaging, mean_point, unbiased
+from adacross.ops.fused.layer import NormalizedLayer
+
+# Bytes of edges made at a time: what a processor's cache holds, what keeps a GPU busy.
+_CPU_BLOCK = 2 * 2**20
+_GPU_BLOCK = 256 * 2**20
+
+
+def edge_pair_convolution(
+    x: Float[Tensor, "B N Cin"],
+    neighbors: Int64[Tensor, "B N k"],
+    first: NormalizedLayer,
+    second: NormalizedLayer,
+) -> Float[Tensor, "B N C"]:
+    """Two 1x1 convolutions of the edges, each with BatchNorm and LeakyReLU, and the maximum over neighbours.
+
+    While training, the running statistics are updated in place as `torch.nn.BatchNorm2d` does. Half precision
+    is computed in float32 and rounded once. Where several neighbours share the maximum, the last of them
+    receives the gradient; with a second gain of 0, where all do, the one with the largest product.
+
+    Args:
+        x: `(B, N, Cin)` features of the points.
+        neighbors: `(B, N, k)` indices of each point's neighbours, usually with the point itself.
+        first: of the edges `[x_j - x_i ; x_i]`; weight `(H, 2 * Cin)`.
+        second: of the first's result; weight `(C, H)`.
+
+    Returns:
+        `(B, N, C)` in the type of `x`.
+    """
+    dtype = torch.promote_types(x.dtype, torch.float32)
+    with torch.autocast(x.device.type, enabled=False):
+        first, second, points = first.to(dtype), second.to(dtype), x.to(dtype)
+        neighbor, center = first.weight.chunk(2, 1)
+        if first.training:
+            # BatchNorm does not see a shift of all points; around their mean, squares lose no digits.
+            shift = mean_point(points)
+            points = points - shift
+            u, v = nn.functional.linear(points, neighbor), nn.functional.linear(points, center - neighbor)
+            mean, var, edges = edge_moments(u, v, neighbors)
+            first.update(mean + (center @ shift), unbiased(var, edges))
+        else:
+            u, v = nn.functional.linear(points, neighbor), nn.functional.linear(points, center - neighbor)
+            mean, var = first.running_mean, first.running_var
+        scale, offset = first.affine(mean, var)
+        u, v = u * scale, torch.addcmul(offset, v, scale)
+
+        sign = second.sign
+        best, mean, square = mixed_neighbor_max(
+            u, v, neighbors, second.weight * sign[:, None], first.slope, moments=second.training
+        )
+        if second.training:
+            (mean, square), edges = averaging()(torch.stack([mean, square]), neighbors.numel())
+            var = (square - mean.square()).clamp_min(0)
+            second.update(mean * sign, unbiased(var, edges))
+            mean = mean * sign
+        else:
+            mean, var = second.running_mean, second.running_var
+        scale, offset = second.affine(mean, var)
+        return nn.functional.leaky_relu(torch.addcmul(offset, best, scale * sign), second.slope).to(x.dtype)
+
+
+def edge_moments(
+    u: Float[Tensor, "B N H"], v: Float[Tensor, "B N H"], neighbors: Int64[Tensor, "B N k"]
+) -> tuple[Float[Tensor, " H"], Float[Tensor, " H"], int | Tensor]:
+    """Mean and variance of u_j + v_i over all edges, from sums over points, and how many. Differentiable."""
+    B, N, H = u.shape
+    k, edges = neighbors.shape[2], neighbors.numel()
+    rows = _rows(neighbors, N)
+    around = nn.functional.embedding_bag(rows, u.reshape(-1, H), mode="sum").view(B, N, H)
+    degree = torch.bincount(rows.view(-1), minlength=B * N).to(u.dtype).view(B, N, 1)
+    # Sums over points in the tensors' own type, over clouds in float64: no digits lost, no second pass.
+    total = (degree * u + k * v).sum(1).sum(0, dtype=torch.float64)
+    squares = (degree * u.square() + v * (2 * around + k * v)).sum(1).sum(0, dtype=torch.float64)
+    (mean, square), count = averaging()(torch.stack([total, squares]) / edges, edges)
+    var = (square - mean.square()).clamp_min(0)
+    return mean.to(u.dtype), var.to(u.dtype), count
+
+
+def mixed_neighbor_max(
+    u: Float[Tensor, "B N H"],
+    v: Float[Tensor, "B N H"],
+    neighbors: Int64[Tensor, "B N k"],
+    weight: Float[Tensor, "C H"],
+    slope: float,
+    *,
+    moments: bool,
+) -> tuple[Float[Tensor, "B N C"], Float[Tensor, " C"], Float[Tensor, " C"]]:
+    """max_j z_ij with z_ij = W LeakyReLU(u_j + v_i), and the means of z and z^2 over all edges in float64.
+
+    Differentiable in u, v and W. Without `moments` both means are 0.
+    """
+    if torch.compiler.is_compiling():  # an exported graph must not depend on the number of clouds
+        edges = u.flatten(0, 1)[_rows(neighbors, u.shape[1])] + v.flatten(0, 1)[:, None]
+        z = nn.functional.linear(nn.functional.leaky_relu(edges, slope), weight)
+        mean = z.mean((0, 1), dtype=torch.float64)
+        return z.amax(1).unflatten(0, neighbors.shape[:2]), mean, z.square().mean((0, 1), dtype=torch.float64)
+    best, mean, square = _MixedNeighborMax.apply(u, v, neighbors, weight, slope, moments)
+    return best, mean, square
+
+
+def _rows(neighbors: Int64[Tensor, "B N k"], N: int) -> Int64[Tensor, "BN k"]:
+    """Indices into the clouds' points laid end to end."""
+    offsets = torch.arange(neighbors.shape[0], device=neighbors.device) * N
+    return (neighbors + offsets[:, None, None]).view(-1, neighbors.shape[2])
+
+
+def _blocks(
+    u: Float[Tensor, "BN H"],
+    v: Float[Tensor, "BN H"],
+    rows: Int64[Tensor, "BN k"],
+    weight: Float[Tensor, "C H"],
+    slope: float,
+) -> Iterator[tuple[slice, Float[Tensor, "b k H"], Float[Tensor, "b k C"]]]:
+    """Block by block: which points, the activations of their edges, and those times the weight."""
+    k = rows.shape[1]
+    limit = _CPU_BLOCK if u.device.type == "cpu" else _GPU_BLOCK
+    step = max(1, limit // (k * max(weight.shape) * u.element_size()))
+    for start in range(0, len(rows), step):
+        block = slice(start, start + step)
+        edges = u.index_select(0, rows[block].reshape(-1)).view(-1, k, u.shape[1])
+        active = nn.functional.leaky_relu(edges.add_(v[block, None]), slope, inplace=True)
+        yield block, active, nn.functional.linear(active, weight)
+
+
+class _MixedNeighborMax(torch.autograd.Function):
+    """`mixed_neighbor_max`. E edges; gradients g_i of the maxima, a of the mean, b of the mean square:
+
+        dz_ij = g_i [j chosen] + a / E + 2 b z_ij / E,
+
+    from which those of W and of the activation follow as in any linear layer; z is made again for it.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any, u: Tensor, v: Tensor, neighbors: Tensor, weight: Tensor, slope: float, moments: bool
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        B, N, H = u.shape
+        k, C = neighbors.shape[2], len(weight)
+        rows = _rows(neighbors, N)
+        best, chosen = u.new_empty(B * N, C), rows.new_empty(B * N, C, dtype=torch.int32)
+        mean, square = torch.zeros(2, C, dtype=torch.float64, device=u.device)
+        places = torch.arange(k, device=u.device, dtype=u.dtype)[:, None]
+        learning = any(ctx.needs_input_grad)
+        for block, _, z in _blocks(u.reshape(-1, H), v.reshape(-1, H), rows, weight, slope):
+            best[block] = z.amax(1)
+            if moments:
+                mean += z.sum((0, 1))
+                square += z.square().sum((0, 1))
+            if learning:  # comparing and keeping the last place: much faster than `max` with indices
+                chosen[block] = z.eq_(best[block, None]).mul_(places).amax(1)
+        ctx.save_for_backward(u, v, rows, weight, chosen)
+        ctx.slope = slope
+        ctx.moments = moments
+        return best.view(B, N, C), mean / rows.numel(), square / rows.numel()
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor, None, Tensor, None, None]:
+        u, v, rows, weight, chosen = ctx.saved_tensors
+        H = u.shape[2]
+        to_best = grads[0].reshape(-1, 1, len(weight))
+        constant, growth = ((grad / rows.numel()).to(u.dtype) for grad in grads[1:])
+        to_u, to_v, to_weight = u.new_zeros(u.shape), torch.empty_like(v), torch.zeros_like(weight)
+        to_u, to_v = to_u.view(-1, H), to_v.view(-1, H)
+        for block, active, z in _blocks(u.reshape(-1, H), v.reshape(-1, H), rows, weight, ctx.slope):
+            to_z = z.mul_(2 * growth).add_(constant) if ctx.moments else z.zero_()
+            to_z.scatter_add_(1, chosen[block, None].to(torch.int64), to_best[block])
+            to_weight += to_z.flatten(0, 1).T @ active.flatten(0, 1)
+            to_edges = to_z @ weight
+            to_edges = torch.where(active > 0, to_edges, to_edges * ctx.slope)
+            torch.sum(to_edges, 1, out=to_v[block])
+            to_u.index_add_(0, rows[block].reshape(-1), to_edges.flatten(0, 1))
+        return to_u.view_as(u), to_v.view_as(v), None, to_weight, None, None

@@ -1,5 +1,0 @@
-"""Encoders and collections given to others, through the Hugging Face hub."""
-
-from adacross.sharing.command import Shared, fetch, share
-
-__all__ = ["Shared", "fetch", "share"]
