@@ -20,8 +20,9 @@ from harness import machine, resident_mib
 from rich.console import Console
 
 from adacross.console import progress_bar
-from adacross.data.collection.collection import VERSION, Collection, CollectionInfo
+from adacross.data.collection.collection import Collection
 from adacross.data.collection.decoded import DecodedViews
+from adacross.data.collection.description import VERSION, CollectionInfo
 from adacross.data.collection.schema import to_batch
 from adacross.data.shape import Shape
 from adacross.encoders import PointNet, ResNet

@@ -23,7 +23,7 @@ from harness import Row, compare, must_agree, publish
 
 from adacross.data.rendering.camera import Camera, orbit
 from adacross.data.rendering.render import render_cloud, render_mesh
-from adacross.data.shape import Cloud, Mesh
+from adacross.data.shape import Mesh, PointCloud
 
 DEVICE = "cpu, 1 thread"
 VIEWS = 12
@@ -103,7 +103,7 @@ def rows(name: str, source: trimesh.Trimesh, size: int, turns: int) -> list[Row]
     """Both routes of ours, and a cloud, against the plain one."""
     cameras = orbit(VIEWS)
     mesh = Mesh(np.asarray(source.vertices, dtype=np.float64), np.asarray(source.faces, dtype=np.int64))
-    cloud = Cloud(source.sample(1024, seed=0).astype(np.float32))
+    cloud = PointCloud(source.sample(1024, seed=0).astype(np.float32))
     routes: dict[str, Pictures] = {
         "plain": partial(plain_route, source, cameras, size),
         "embree": partial(render_mesh, mesh, cameras, size, "embree"),

@@ -19,7 +19,8 @@ from harness import Timing, machine
 from rich.console import Console
 from rich.table import Table
 
-from adacross.data.collection.collection import Collection, CollectionInfo
+from adacross.data.collection.collection import Collection
+from adacross.data.collection.description import CollectionInfo
 from adacross.encoders import PointNet
 from adacross.io.files import write_json
 from adacross.search import SearchIndex

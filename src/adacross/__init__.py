@@ -9,6 +9,13 @@ if TYPE_CHECKING:
     from adacross.data.collection.collection import Collection as Collection
     from adacross.data.collection.inspect import inspect as inspect
     from adacross.data.collection.prepare import prepare as prepare
+    from adacross.data.formats.base import DatasetIndex as DatasetIndex
+    from adacross.data.formats.base import Format as Format
+    from adacross.data.formats.base import SampleRef as SampleRef
+    from adacross.data.formats.files import read_shape as read_shape
+    from adacross.data.shape import BrokenShapeError as BrokenShapeError
+    from adacross.data.shape import Mesh as Mesh
+    from adacross.data.shape import PointCloud as PointCloud
     from adacross.embeddings import Embeddings as Embeddings
     from adacross.embeddings import embed as embed
     from adacross.embeddings import read_embeddings as read_embeddings
@@ -55,11 +62,18 @@ if TYPE_CHECKING:
 _HOMES = {
     "AdaCrossNet": "adacross.methods",
     "Collection": "adacross.data.collection.collection",
+    "BrokenShapeError": "adacross.data.shape",
     "CrossNet": "adacross.methods",
     "CrossPoint": "adacross.methods",
     "DGCNN": "adacross.encoders",
+    "DatasetIndex": "adacross.data.formats.base",
     "Embeddings": "adacross.embeddings",
     "Encoder": "adacross.encoders",
+    "Format": "adacross.data.formats.base",
+    "Mesh": "adacross.data.shape",
+    "PointCloud": "adacross.data.shape",
+    "SampleRef": "adacross.data.formats.base",
+    "read_shape": "adacross.data.formats.files",
     "PointM2AE": "adacross.encoders",
     "PointNet": "adacross.encoders",
     "JointMAE": "adacross.methods",

@@ -14,10 +14,10 @@ from rich.console import Console, RenderableType
 from adacross.data.collection import prepare as prepare_module
 from adacross.data.collection.collection import Collection
 from adacross.data.collection.inspect import inspect
-from adacross.data.collection.pipeline import serve_item
 from adacross.data.collection.prepare import prepare
-from adacross.data.formats import find_source
-from adacross.data.source import Source
+from adacross.data.collection.sample import serve_sample
+from adacross.data.formats import index_source
+from adacross.data.formats.base import DatasetIndex
 
 POINTS = 16
 SMALL: dict[str, Any] = {"points": POINTS, "views": 1, "size": 32, "workers": 1}
@@ -60,8 +60,8 @@ def unit(cloud: np.ndarray) -> np.ndarray:
     return centered / np.linalg.norm(centered, axis=1).max()
 
 
-def look(folder: Path, variant: str | None = None) -> Source:
-    return find_source(str(folder), up=None, count=1, variant=variant, seed=0)
+def look(folder: Path, variant: str | None = None) -> DatasetIndex:
+    return index_source(str(folder), up=None, count=1, variant=variant, seed=0)
 
 
 def reasons(entries: list[dict[str, str]]) -> dict[str, str]:
@@ -75,7 +75,7 @@ def prepared(monkeypatch: pytest.MonkeyPatch, source: Path, **options: Any) -> C
         function: str, requests: list[dict[str, Any]], workers: int, _: float
     ) -> Iterator[tuple[int, bytes]]:
         for number, request in enumerate(requests):
-            yield number, serve_item(json.loads(json.dumps(request)))
+            yield number, serve_sample(json.loads(json.dumps(request)))
 
     monkeypatch.setattr(prepare_module, "each", each)
     target = source.parent / "collection"

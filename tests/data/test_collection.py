@@ -8,9 +8,10 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from adacross.data.collection.collection import VERSION, Collection, CollectionInfo
-from adacross.data.collection.partial import SHARD, Partial, Plan
+from adacross.data.collection.collection import Collection
+from adacross.data.collection.description import VERSION, CollectionInfo
 from adacross.data.collection.schema import decode_view, encode_view, to_batch
+from adacross.data.collection.work_folder import SHARD, Plan, WorkFolder
 from adacross.data.shape import Shape
 from adacross.errors import UserError
 
@@ -40,7 +41,7 @@ SHAPES = [make_shape(i) for i in range(COUNT) if i != SKIPPED]
 
 def write_collection(folder: Path, shapes: list[Shape]) -> Path:
     """The way `prepare` does it, one shape of the first shard skipped."""
-    partial, _ = Partial.open(folder, Plan({"seed": 0}, COUNT, "digest"))
+    partial, _ = WorkFolder.open(folder, Plan({"seed": 0}, COUNT, "digest"))
     for shard in range(partial.plan.shards):
         names = {f"shape {i}" for i in range(shard * SHARD, (shard + 1) * SHARD)}
         rows = [to_batch(s, *frame_of(s)) for s in shapes if s.id in names]

@@ -12,10 +12,11 @@ import pytest
 import trimesh
 from PIL import Image
 
-from adacross.data.formats import LOAD, builtin, find_source, meshes, modelnet40
+from adacross.data.formats import LOAD, builtin, index_source, meshes, modelnet40
+from adacross.data.formats.base import SampleRef
 from adacross.data.formats.mesh_files import read_mesh
 from adacross.data.sampling import face_areas
-from adacross.data.source import BrokenShapeError, Item
+from adacross.data.shape import BrokenShapeError
 from adacross.errors import UserError
 
 SQUARE = [(0, 0, 0), (1, 0, 0), (1, 1, 0), (0, 1, 0)]
@@ -277,14 +278,14 @@ def test_a_folder_of_clouds_is_one_where_there_is_no_mesh(tmp_path: Path) -> Non
         write(tmp_path, name, content)
     os.mkfifo(tmp_path / "pipe.xyz")  # whoever opens it waits for ever
     np.save(tmp_path / "chair" / "d.npy", np.random.default_rng(0).normal(size=(5, 3)))
-    source = find_source(str(tmp_path), up=None, count=1, variant=None, seed=0)
-    assert source.kind == "clouds"
+    source = index_source(str(tmp_path), up=None, count=1, variant=None, seed=0)
+    assert source.format == "clouds"
     assert [item.id for item in source.items] == [
         "chair/a.xyz", "chair/b.csv", "chair/d.npy", "table/test/c.ply.txt"
     ]  # fmt: skip
     assert [item.split for item in source.items] == [None, None, None, "test"]
     assert {item.up for item in source.items} == {"y"}
-    loaded = LOAD[source.kind](source.items[0], 2, np.random.default_rng(0))
+    loaded = LOAD[source.format](source.items[0], 2, np.random.default_rng(0))
     assert loaded.cloud is not None
     assert loaded.cloud.points.shape == (2, 3)
     write(tmp_path, "chair/e.off", "")
@@ -294,11 +295,11 @@ def test_a_folder_of_clouds_is_one_where_there_is_no_mesh(tmp_path: Path) -> Non
 def test_sources_that_are_none(tmp_path: Path) -> None:
     options = {"up": None, "count": 1, "variant": None, "seed": 0}
     with pytest.raises(UserError, match=r"\.glb, \.obj, \.off, \.ply, \.stl.*HDF5"):
-        find_source(str(tmp_path), **options)
+        index_source(str(tmp_path), **options)
     with pytest.raises(UserError, match="does not exist"):
-        find_source(str(tmp_path / "nowhere"), **options)
+        index_source(str(tmp_path / "nowhere"), **options)
     with pytest.raises(UserError, match="is a file"):
-        find_source(str(write(tmp_path, "a.off", "")), **options)
+        index_source(str(write(tmp_path, "a.off", "")), **options)
 
 
 def hdf5(path: Path, shapes: np.ndarray, labels: np.ndarray) -> None:
@@ -313,10 +314,10 @@ def test_modelnet40_rows_splits_and_names(tmp_path: Path) -> None:
     hdf5(tmp_path / "ply_data_test0.h5", clouds[:2, :6], np.array([1, 9]))
     write(tmp_path, "ply_data_train1.h5", "not HDF5")
     write(tmp_path, "shape_names.txt", "cup\nmug\njar\n")
-    source = find_source(str(tmp_path), up=None, count=1, variant=None, seed=0)
-    assert source.kind == "modelnet40"
+    source = index_source(str(tmp_path), up=None, count=1, variant=None, seed=0)
+    assert source.format == "modelnet40"
     assert source.classes == ["cup", "mug", "jar"]
-    assert source.stored == 6
+    assert source.points == 6
     assert [item.split for item in source.items] == ["train"] * 70 + ["test"]
     assert [entry["name"] for entry in source.skipped] == ["ply_data_train1.h5", "ply_data_test0/00001"]
     assert "not an HDF5 file" in source.skipped[0]["reason"]
@@ -372,7 +373,7 @@ def test_builtin_is_even_and_knows_every_part() -> None:
 
 
 def test_builtin_scans_come_with_a_mesh_for_the_pictures() -> None:
-    item: Item = builtin.find(1, "scanned", 0, None).items[0]
+    item: SampleRef = builtin.find(1, "scanned", 0, None).items[0]
     loaded = builtin.load(item, 32, np.random.default_rng(0))
     assert loaded.mesh is not None
     assert loaded.cloud is not None

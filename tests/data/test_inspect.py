@@ -13,8 +13,8 @@ from adacross.data.collection import inspect as inspect_module
 from adacross.data.collection.collection import Collection
 from adacross.data.collection.contact_sheet import CAPTION, CELL, CLOUDS, ROWS, choose, write_contact_sheet
 from adacross.data.collection.inspect import inspect
-from adacross.data.collection.partial import Partial, Plan
 from adacross.data.collection.summary import LISTED, skipped
+from adacross.data.collection.work_folder import Plan, WorkFolder
 from adacross.errors import UserError
 
 OFF = "OFF\n3 1 0\n0 0 0\n1 0 0\n0 1 0\n3 0 1 2\n"
@@ -93,7 +93,7 @@ def test_sheet_that_cannot_be_written(toy_collection: Collection, tmp_path: Path
 
 
 def test_unfinished_collection(tmp_path: Path) -> None:
-    partial, _ = Partial.open(tmp_path / "c", Plan({"views": 3, "seed": 5}, 200, "digest"))
+    partial, _ = WorkFolder.open(tmp_path / "c", Plan({"views": 3, "seed": 5}, 200, "digest"))
     note = {"skipped": [{"name": "bad.off", "reason": "it is [bad]"}]}
     (partial.folder / "progress" / "shard-00002.json").write_text(json.dumps(note))
     for path in (tmp_path / "c", tmp_path / "c.partial"):

@@ -56,7 +56,7 @@ def test_every_layout_is_told_from_every_other(tmp_path: Path, name: str) -> Non
     write_layouts(tmp_path)
     kind, text = inspected(tmp_path / name)
     assert kind == KINDS[name]
-    assert LAYOUTS[look(tmp_path / name).kind] in text
+    assert LAYOUTS[look(tmp_path / name).format] in text
     assert "1 of 1" in text
 
 
@@ -65,7 +65,7 @@ def test_one_folder_too_low(tmp_path: Path) -> None:
     for name in ("text", "part"):
         with pytest.raises(UserError, match=rf"holds no shapes.* Did you mean {tmp_path / name}\?"):
             look(folders[name])
-    assert look(folders["scan"]).kind == "scanobjectnn"
+    assert look(folders["scan"]).format == "scanobjectnn"
 
 
 def test_one_folder_too_high(tmp_path: Path) -> None:

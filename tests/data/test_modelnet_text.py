@@ -9,7 +9,7 @@ from layout_files import POINTS, clouds, inspected, lines, look, prepared, reaso
 
 from adacross.data.formats import modelnet_text
 from adacross.data.formats.modelnet40 import TEN
-from adacross.data.source import BrokenShapeError
+from adacross.data.shape import BrokenShapeError
 from adacross.errors import UserError
 
 NAMES = ["airplane_0001", "airplane_0002", "bed_0001", "night_stand_0001", "night_stand_0002"]
@@ -45,7 +45,7 @@ def root(tmp_path: Path) -> Path:
 def test_from_the_folder_to_a_collection(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     collection = prepared(monkeypatch, root)
     info = collection.info
-    assert (info.kind, info.source_up, info.parts, info.skipped) == ("modelnet_text", "y", [], [])
+    assert (info.format, info.source_up, info.parts, info.skipped) == ("modelnet_text", "y", [], [])
     assert info.classes == ["airplane", "bed", "night_stand"]
     assert collection.ids == TRAIN + TEST
     assert collection.labels.tolist() == [0, 0, 1, 2, 2]
@@ -80,7 +80,7 @@ def test_modelnet10_of_hdf5_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     write_hdf5(root, "ply_data_test0.h5", data=clouds(1, 3), label=[35, 0, 1])
     write(root, "shape_names.txt", "\n".join(FORTY))
     collection = prepared(monkeypatch, root, variant="modelnet10")
-    assert collection.info.kind == "modelnet40"
+    assert collection.info.format == "modelnet40"
     assert collection.info.classes == list(TEN.values()) == sorted(TEN.values())
     assert collection.labels.tolist() == [*range(10), 9, 0]
     assert collection.info.splits == {"train": 10, "test": 2}
@@ -198,9 +198,9 @@ def test_what_is_missing(
 def test_points_of_a_file_whose_fellows_are_broken(root: Path) -> None:
     for name in NAMES[1:]:
         write(root, file_of(name), "")
-    assert look(root).stored == POINTS + 4
+    assert look(root).points == POINTS + 4
     write(root, file_of(NAMES[0]), "")
-    assert look(root).stored is None
+    assert look(root).points is None
 
 
 def test_a_file_that_vanishes(root: Path) -> None:

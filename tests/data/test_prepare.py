@@ -12,15 +12,15 @@ import numpy as np
 import pytest
 import trimesh
 
-from adacross.data.collection import partial as partial_module
 from adacross.data.collection import prepare as prepare_module
+from adacross.data.collection import work_folder
 from adacross.data.collection.collection import Collection
-from adacross.data.collection.partial import Partial
-from adacross.data.collection.pipeline import serve_item
 from adacross.data.collection.prepare import prepare
+from adacross.data.collection.sample import serve_sample
 from adacross.data.collection.split import splits_of
-from adacross.data.source import Item
-from adacross.data.workers.local import Died
+from adacross.data.collection.work_folder import WorkFolder
+from adacross.data.formats.base import SampleRef
+from adacross.data.workers.local import WorkerCrash
 from adacross.errors import UserError
 from adacross.io.files import locked
 
@@ -46,7 +46,7 @@ def by_processes(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The same meshes, prepared by two worker processes, in shards of 4."""
     folder = tmp_path_factory.mktemp("processes")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(partial_module, "SHARD", 4)
+        patch.setattr(work_folder, "SHARD", 4)
         patch.setattr(prepare_module, "SHARD", 4)
         prepare(str(write_meshes(folder / "meshes")), str(folder / "c"), workers=2, **SMALL)
     return folder / "c"
@@ -71,7 +71,7 @@ def save(path: Path, mesh: trimesh.Trimesh) -> None:
     path.write_bytes(content.encode() if isinstance(content, str) else content)
 
 
-Each = Callable[[str, list[dict[str, Any]], int], Iterator[tuple[int, bytes | Died]]]
+Each = Callable[[str, list[dict[str, Any]], int], Iterator[tuple[int, bytes | WorkerCrash]]]
 
 
 @pytest.fixture
@@ -83,19 +83,19 @@ def in_process(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[str]]:
 
         def each(
             function: str, requests: list[dict[str, Any]], workers: int, timeout: float
-        ) -> Iterator[tuple[int, bytes | Died]]:
+        ) -> Iterator[tuple[int, bytes | WorkerCrash]]:
             numbers = list(range(len(requests)))
             random.Random(order).shuffle(numbers)
             for number in numbers:
                 if stop_after is not None and len(asked) >= stop_after:
                     raise KeyboardInterrupt
                 asked.append(requests[number]["item"]["id"])
-                yield number, Died("boom") if asked[-1] == fatal else serve_item(requests[number])
+                yield number, WorkerCrash("boom") if asked[-1] == fatal else serve_sample(requests[number])
 
         monkeypatch.setattr(prepare_module, "each", each)
         return asked
 
-    monkeypatch.setattr(partial_module, "SHARD", 4)
+    monkeypatch.setattr(work_folder, "SHARD", 4)
     monkeypatch.setattr(prepare_module, "SHARD", 4)
     return install
 
@@ -194,11 +194,11 @@ def test_files_of_somebody_else_in_a_collection_are_not_replaced(meshes: Path, t
 def test_a_target_that_fills_meanwhile_is_not_replaced(
     meshes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def describe(self: Partial, *arguments: Any) -> None:
+    def describe(self: WorkFolder, *arguments: Any) -> None:
         (tmp_path / "c").mkdir()
         (tmp_path / "c" / "thesis.txt").write_text("mine")
 
-    monkeypatch.setattr(Partial, "describe", describe)
+    monkeypatch.setattr(WorkFolder, "describe", describe)
     with pytest.raises(UserError, match="c exists and is not a collection"):
         prepare(str(meshes), str(tmp_path / "c"), **SMALL)
     assert (tmp_path / "c" / "thesis.txt").read_text() == "mine"
@@ -263,7 +263,7 @@ def test_modelnet40_folder(
             )
     info = prepare(str(folder), str(tmp_path / "c"), points=64, views=1, size=16)
     assert "40 points a shape, fewer than the 64 asked for" in capsys.readouterr().err
-    assert (info.points, info.kind, info.source_up) == (40, "modelnet40", "y")
+    assert (info.points, info.format, info.source_up) == (40, "modelnet40", "y")
     assert info.splits == {"train": 3, "test": 2}
     assert info.skipped == [
         {"name": "ply_data_train0/00001", "reason": "a point is not finite (NaN or infinite coordinates)"}
@@ -402,7 +402,7 @@ def test_nothing_readable_leaves_nothing(tmp_path: Path, in_process: Callable[..
 def items(labels: list[int], splits: list[Any] | None = None) -> list[Item]:
     given = splits or [None] * len(labels)
     return [
-        Item(str(i), "", label=label, split=split)
+        SampleRef(str(i), "", label=label, split=split)
         for i, (label, split) in enumerate(zip(labels, given, strict=True))
     ]
 

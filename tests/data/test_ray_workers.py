@@ -16,12 +16,12 @@ import trimesh
 from ray.cluster_utils import Cluster
 from waiting import HANGS, wait_until
 
-from adacross.data.collection import partial as partial_module
 from adacross.data.collection import prepare as prepare_module
-from adacross.data.collection.partial import Partial
+from adacross.data.collection import work_folder
 from adacross.data.collection.prepare import prepare
+from adacross.data.collection.work_folder import WorkFolder
 from adacross.data.workers import ray as ray_workers
-from adacross.data.workers.local import Died
+from adacross.data.workers.local import WorkerCrash
 from adacross.data.workers.ray import each
 from adacross.errors import UserError
 
@@ -32,8 +32,8 @@ ANSWER = "ray_answers:answer"
 pytestmark = pytest.mark.slow
 
 
-def number(answer: bytes | Died) -> int | str:
-    return answer.reason if isinstance(answer, Died) else int(answer.split()[0])
+def number(answer: bytes | WorkerCrash) -> int | str:
+    return answer.reason if isinstance(answer, WorkerCrash) else int(answer.split()[0])
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +53,7 @@ def cluster() -> Iterator[Cluster]:
 
 @pytest.fixture
 def small_shards(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(partial_module, "SHARD", 4)
+    monkeypatch.setattr(work_folder, "SHARD", 4)
     monkeypatch.setattr(prepare_module, "SHARD", 4)
 
 
@@ -72,7 +72,7 @@ def meshes(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def by_processes(meshes: Path) -> Path:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(partial_module, "SHARD", 4)
+        patch.setattr(work_folder, "SHARD", 4)
         patch.setattr(prepare_module, "SHARD", 4)
         prepare(str(meshes), str(meshes.parent / "c"), workers=2, **SMALL)
     return meshes.parent / "c"
@@ -231,16 +231,16 @@ def test_the_engines_go_on_with_each_others_work(
     first: Any, second: Any, cluster: Cluster, meshes: Path, by_processes: Path, tmp_path: Path,
     small_shards: None, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
-    save, saved = Partial.save, []
+    save, saved = WorkFolder.save, []
 
-    def interrupted(self: Partial, shard: int, *rest: Any) -> None:
+    def interrupted(self: WorkFolder, shard: int, *rest: Any) -> None:
         if saved:
             raise KeyboardInterrupt
         saved.append(shard)
         save(self, shard, *rest)
 
     with monkeypatch.context() as patch:
-        patch.setattr(Partial, "save", interrupted)
+        patch.setattr(WorkFolder, "save", interrupted)
         with pytest.raises(KeyboardInterrupt, match="1 of 3 parts of the work are kept"):
             prepare(str(meshes), str(tmp_path / "c"), engine=first, workers=2, **SMALL)
     info = prepare(str(meshes), str(tmp_path / "c"), engine=second, workers=2, **SMALL)

@@ -51,8 +51,8 @@ def stored(root: Path) -> np.ndarray:
 def test_from_the_folder_to_a_collection(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     collection = prepared(monkeypatch, root)
     info = collection.info
-    assert (info.kind, info.source_up, info.classes, info.parts) == ("s3dis", "z", [], list(PARTS))
-    assert not info.skipped + info.remarks
+    assert (info.format, info.source_up, info.classes, info.parts) == ("s3dis", "z", [], list(PARTS))
+    assert not info.skipped + info.warnings
     assert collection.ids == [
         "Area_1_office_1/00000",
         "Area_1_office_1/00001",

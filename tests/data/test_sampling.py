@@ -4,8 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from adacross.data.sampling import face_areas, sample_surface, to_y_up, unit_sphere
-from adacross.data.shape import Mesh
-from adacross.data.source import BrokenShapeError
+from adacross.data.shape import BrokenShapeError, Mesh
 
 # A square of area 1 at z = 0 (two triangles), a triangle of area 3 at z = 5, and one without area.
 MESH = Mesh(

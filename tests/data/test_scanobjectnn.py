@@ -9,7 +9,7 @@ from layout_files import POINTS, clouds, cut, inspected, look, prepared, reasons
 
 from adacross.data.formats import hdf5, scanobjectnn
 from adacross.data.formats.scanobjectnn import CLASSES
-from adacross.data.source import BrokenShapeError
+from adacross.data.shape import BrokenShapeError
 from adacross.errors import UserError
 
 PLAIN, MOVED = "objectdataset.h5", "objectdataset_augmentedrot_scale75.h5"
@@ -53,9 +53,9 @@ def test_variants(root: Path, variant: str, monkeypatch: pytest.MonkeyPatch) -> 
     collection = prepared(monkeypatch, root, variant=variant)
     info, (train, test) = collection.info, SIZES[variant]
     assert info.splits == {"train": train, "test": test}
-    assert (info.kind, info.source_up, info.classes) == ("scanobjectnn", "y", list(CLASSES))
+    assert (info.format, info.source_up, info.classes) == ("scanobjectnn", "y", list(CLASSES))
     assert info.made["options"]["variant"] == variant
-    assert not info.remarks + info.skipped + info.parts
+    assert not info.warnings + info.skipped + info.parts
     assert collection.labels.tolist() == [*range(train), *range(test)]
     path = scanobjectnn.variants(root)[variant][0]
     with h5py.File(path) as file:
@@ -125,7 +125,7 @@ def test_filling_is_replaced_by_real_points(tmp_path: Path, monkeypatch: pytest.
     name = "training_objectdataset"
     assert collection.ids == [f"{name}/{row:05d}" for row in (0, 1, 3)]
     assert reasons(collection.info.skipped) == {f"{name}/00002": "no point but filling, (-1, -1, -1)"}
-    assert reasons(collection.info.remarks) == {
+    assert reasons(collection.info.warnings) == {
         f"{name}/00000": "5 real points, the rest is filling, (-1, -1, -1); they are repeated in turn; "
         "its pictures are drawn"
     }
@@ -133,7 +133,7 @@ def test_filling_is_replaced_by_real_points(tmp_path: Path, monkeypatch: pytest.
     np.testing.assert_allclose(collection[0].points, unit(repeated), atol=1e-6)
     np.testing.assert_allclose(collection[1].points, unit(data[1]), atol=1e-6)
     np.testing.assert_allclose(collection[2].points, unit(data[3]), atol=1e-6)
-    assert not prepared(monkeypatch, root, points=4).info.remarks  # there are enough real ones
+    assert not prepared(monkeypatch, root, points=4).info.warnings  # there are enough real ones
 
 
 def test_labels_out_of_range_and_points_that_are_none(

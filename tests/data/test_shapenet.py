@@ -15,15 +15,16 @@ from rich.console import Console, RenderableType
 
 from adacross.cli import main
 from adacross.data.collection import prepare as prepare_module
-from adacross.data.collection.collection import Collection, CollectionInfo
+from adacross.data.collection.collection import Collection
+from adacross.data.collection.description import CollectionInfo
 from adacross.data.collection.inspect import inspect
-from adacross.data.collection.pipeline import serve_item
 from adacross.data.collection.prepare import prepare
-from adacross.data.formats import find_source, shapenet
+from adacross.data.collection.sample import serve_sample
+from adacross.data.formats import index_source, shapenet
+from adacross.data.formats.base import DatasetIndex
 from adacross.data.formats.mesh_files import ply_counts, read_ply
 from adacross.data.formats.synsets import SYNSETS
-from adacross.data.shape import Cloud
-from adacross.data.source import BrokenShapeError, Source
+from adacross.data.shape import BrokenShapeError, PointCloud
 
 PLANE, CHAIR, UNKNOWN = "02691156", "03001627", "09999999"
 POINTS, SIDE, PICTURES = 24, 20, 3
@@ -111,13 +112,13 @@ def in_process(monkeypatch: pytest.MonkeyPatch) -> None:
         function: str, requests: list[dict[str, Any]], workers: int, _: float
     ) -> Iterator[tuple[int, bytes]]:
         for number, request in enumerate(requests):
-            yield number, serve_item(json.loads(json.dumps(request)))
+            yield number, serve_sample(json.loads(json.dumps(request)))
 
     monkeypatch.setattr(prepare_module, "each", each)
 
 
-def source_of(folder: Path) -> Source:
-    return find_source(str(folder), up=None, count=1, variant=None, seed=0)
+def source_of(folder: Path) -> DatasetIndex:
+    return index_source(str(folder), up=None, count=1, variant=None, seed=0)
 
 
 def prepared(root: Path, **options: Any) -> tuple[Collection, CollectionInfo, dict[str, str], dict[str, str]]:
@@ -125,7 +126,7 @@ def prepared(root: Path, **options: Any) -> tuple[Collection, CollectionInfo, di
     folder = root.parent / "collection"
     info = prepare(str(root), str(folder), overwrite=True, **SMALL | options)
     assert CollectionInfo.read(folder) == info
-    skipped, remarks = ({e["name"]: e["reason"] for e in said} for said in (info.skipped, info.remarks))
+    skipped, remarks = ({e["name"]: e["reason"] for e in said} for said in (info.skipped, info.warnings))
     return Collection.open(folder), info, skipped, remarks
 
 
@@ -143,7 +144,7 @@ def test_typed_as_in_the_help(root: Path, capsys: pytest.CaptureFixture[str]) ->
     assert "not as usual" not in capsys.readouterr().out
     collection = Collection.open(folder)
     info = collection.info
-    assert (info.kind, info.source, info.source_up) == ("shapenet", str(root.resolve()), "y")
+    assert (info.format, info.source, info.source_up) == ("shapenet", str(root.resolve()), "y")
     assert (info.count, info.views, info.view_size, info.points) == (5, PICTURES, SIDE, POINTS)
     assert info.splits == {"train": 5, "test": 0}
     assert info.classes == ["09999999", "airplane", "chair"]
@@ -156,7 +157,7 @@ def test_typed_as_in_the_help(root: Path, capsys: pytest.CaptureFixture[str]) ->
     ]
     assert collection.labels.tolist() == [1, 1, 2, 2, 0]
     assert not info.skipped
-    assert not info.remarks
+    assert not info.warnings
     for i, seed in enumerate((1, 2, 3, 4, 5)):
         wanted = np.stack([on_white(pixels_of(100 * seed + view)) for view in range(PICTURES)])
         np.testing.assert_array_equal(collection[i].views, wanted)
@@ -195,11 +196,11 @@ def test_usual_split_and_other_axes(root: Path, in_process: None) -> None:
 def test_parent_or_shapenet_itself(root: Path) -> None:
     for folder in (root, root / "ShapeNet"):
         source = source_of(folder)
-        assert (source.kind, source.location, len(source.items)) == ("shapenet", str(root.resolve()), 5)
-    assert source_of(root / "ShapeNet" / PLANE).kind == "meshes"
+        assert (source.format, source.location, len(source.items)) == ("shapenet", str(root.resolve()), 5)
+    assert source_of(root / "ShapeNet" / PLANE).format == "meshes"
     (root / "ShapeNetRendering").rename(root / "elsewhere")
-    assert source_of(root).kind == "shapenet"
-    assert source_of(root / "ShapeNet").kind == "meshes"
+    assert source_of(root).format == "shapenet"
+    assert source_of(root / "ShapeNet").format == "meshes"
 
 
 def test_names_of_all_55_categories() -> None:
@@ -375,11 +376,11 @@ def test_clouds_keep_order_duplicates_and_colors(tmp_path: Path) -> None:
     points[5] = points[3]
     colors = np.random.default_rng(1).integers(0, 256, size=(POINTS, 3)).astype(np.uint8)
     found = read_ply(write(tmp_path, "a.ply", ply(points, colors=colors)))
-    assert isinstance(found, Cloud)
+    assert isinstance(found, PointCloud)
     np.testing.assert_array_equal(found.points, points)
     np.testing.assert_array_equal(found.colors, colors)
     plain = read_ply(write(tmp_path, "b.ply", ply(points, text=True)))
-    assert isinstance(plain, Cloud)
+    assert isinstance(plain, PointCloud)
     np.testing.assert_array_equal(plain.points, points)
     assert plain.colors is None
 

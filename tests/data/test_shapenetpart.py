@@ -76,11 +76,11 @@ def test_categories_and_their_parts() -> None:
 def test_from_text_to_a_collection(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     collection = prepared(monkeypatch, root)
     info = collection.info
-    assert (info.kind, info.source_up) == ("shapenetpart", "y")
+    assert (info.format, info.source_up) == ("shapenetpart", "y")
     assert info.classes == list(CATEGORIES)
     assert len(info.parts) == 50
     assert (info.parts[0], info.parts[16], info.parts[49]) == ("airplane/0", "earphone/0", "table/2")
-    assert not info.skipped + info.remarks
+    assert not info.skipped + info.warnings
     assert collection.ids == [place(name) for name in EVERY]
     assert [info.classes[label] for label in collection.labels] == [name.split("/")[0] for name in EVERY]
     assert info.splits == {"train": 4, "test": 2}  # validation is for training
@@ -235,7 +235,7 @@ def rows(tmp_path: Path) -> Path:
 def test_from_hdf5_to_a_collection(rows: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     collection = prepared(monkeypatch, rows)
     info = collection.info
-    assert (info.kind, info.classes, len(info.parts)) == ("shapenetpart", list(CATEGORIES), 50)
+    assert (info.format, info.classes, len(info.parts)) == ("shapenetpart", list(CATEGORIES), 50)
     assert collection.ids == [
         "ply_data_train0/00000",
         "ply_data_train0/00001",
@@ -274,7 +274,7 @@ def test_hdf5_files_of_another_form(rows: Path) -> None:
     cut(rows / "ply_data_train0.h5")
     write_hdf5(rows, "ply_data_val0.h5", data=clouds(0, 2), label=[0, 1], pid=np.zeros((2, 3)))
     source = look(rows)
-    assert source.kind == "shapenetpart"
+    assert source.format == "shapenetpart"
     assert len(source.items) == 1
     assert "`pid` has shape (2, 3)" in reasons(source.skipped)["ply_data_val0.h5"]
     write_hdf5(rows, "ply_data_val0.h5", data=clouds(0, 2), label=[0, 1])
@@ -288,9 +288,9 @@ def test_hdf5_files_of_another_form(rows: Path) -> None:
 
 def test_without_parts_it_is_modelnet40(tmp_path: Path) -> None:
     write_hdf5(tmp_path, "ply_data_train0.h5", data=clouds(0, 2), label=[0, 1])
-    assert look(tmp_path).kind == "modelnet40"
+    assert look(tmp_path).format == "modelnet40"
     write_hdf5(tmp_path, "ply_data_train1.h5", data=clouds(0, 2), label=[0, 1], pid=np.zeros((2, POINTS)))
-    assert look(tmp_path).kind == "shapenetpart"
+    assert look(tmp_path).format == "shapenetpart"
 
 
 def test_no_variants(root: Path) -> None:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import trimesh
 
-from adacross.data.collection.single import load_shape
+from adacross.data.collection.sample import load_shape
 from adacross.errors import UserError
 
 SIZE = (1.0, 2.0, 4.0)

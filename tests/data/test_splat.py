@@ -10,7 +10,7 @@ from adacross.data.rendering import splat
 from adacross.data.rendering.camera import Camera, orbit
 from adacross.data.rendering.render import render_mesh
 from adacross.data.rendering.splat import render_cloud
-from adacross.data.shape import Cloud, Mesh
+from adacross.data.shape import Mesh, PointCloud
 from adacross.errors import UserError
 
 
@@ -28,11 +28,11 @@ def solid(name: str) -> trimesh.Trimesh:
     return trimesh.util.concatenate(table)
 
 
-def sampled(name: str, count: int, normals: bool = False) -> Cloud:
+def sampled(name: str, count: int, normals: bool = False) -> PointCloud:
     source = solid(name)
     points, faces = trimesh.sample.sample_surface(source, count, seed=0)
     given = np.asarray(source.face_normals)[faces].astype(np.float32) if normals else None
-    return Cloud(np.asarray(points, dtype=np.float32), normals=given)
+    return PointCloud(np.asarray(points, dtype=np.float32), normals=given)
 
 
 def seen(pictures: np.ndarray) -> np.ndarray:
@@ -72,10 +72,10 @@ def test_gaps_close_and_openings_stay() -> None:
     for size in (64, 224):
         inner = slice(round(size * 0.3), round(size * 0.7))
         camera = Camera((0.0, 0.0, 3.3))
-        filled = seen(render_cloud(Cloud(sheet), [camera], size))[0, inner, inner].mean()
+        filled = seen(render_cloud(PointCloud(sheet), [camera], size))[0, inner, inner].mean()
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(splat, "CLOSING", ())
-            bare = seen(render_cloud(Cloud(sheet), [camera], size))[0, inner, inner].mean()
+            bare = seen(render_cloud(PointCloud(sheet), [camera], size))[0, inner, inner].mean()
         assert filled > 0.99
         assert 1 - filled < (1 - bare) / 2
         middle = seen(render_cloud(sampled("torus", 1024), [camera], size))[0, size // 2, size // 2]
@@ -85,14 +85,14 @@ def test_gaps_close_and_openings_stay() -> None:
 def test_the_sign_of_normals_does_not_matter() -> None:
     cloud = sampled("torus", 1024, normals=True)
     assert cloud.normals is not None
-    flipped = Cloud(cloud.points, normals=-cloud.normals)
+    flipped = PointCloud(cloud.points, normals=-cloud.normals)
     assert np.array_equal(render_cloud(cloud, orbit(2), 64), render_cloud(flipped, orbit(2), 64))
 
 
 def test_zero_normals_are_estimated_instead() -> None:
     """Some sources write zeros where they have none."""
     cloud = sampled("torus", 512)
-    zeros = Cloud(cloud.points, normals=np.zeros_like(cloud.points))
+    zeros = PointCloud(cloud.points, normals=np.zeros_like(cloud.points))
     assert np.array_equal(render_cloud(cloud, orbit(1), 64), render_cloud(zeros, orbit(1), 64))
 
 
@@ -103,7 +103,7 @@ def test_the_nearer_of_two_sheets_is_seen() -> None:
     points = np.concatenate([sheet + ahead, sheet - ahead]).astype(np.float32)
     colors = np.repeat(np.array([[255, 0, 0], [0, 0, 255]], dtype=np.uint8), 1500, axis=0)
     front, back = render_cloud(
-        Cloud(points, colors=colors), [Camera((0.0, 0.0, 3.3)), Camera((0.0, 0.0, -3.3))], 64
+        PointCloud(points, colors=colors), [Camera((0.0, 0.0, 3.3)), Camera((0.0, 0.0, -3.3))], 64
     )
     assert (front[22:42, 22:42].reshape(-1, 3).argmax(-1) == 0).all()
     assert (back[22:42, 22:42].reshape(-1, 3).argmax(-1) == 2).all()
@@ -113,7 +113,7 @@ def test_balls_show_where_points_are_and_nothing_else() -> None:
     """One ball is a disc of its radius and of one colour; between two there is a gap."""
     camera, size = Camera((0.0, 0.0, 3.3)), 200
     colors = np.array([[250, 120, 30]] * 2, dtype=np.uint8)
-    apart = Cloud(np.array([[-0.5, 0, 0], [0.5, 0, 0]], dtype=np.float32), colors=colors)
+    apart = PointCloud(np.array([[-0.5, 0, 0], [0.5, 0, 0]], dtype=np.float32), colors=colors)
     picture = render_cloud(apart, [camera], size, ball=0.2)[0]
     assert not seen(picture)[:, 75:125].any()
     radius = 0.2 / 3.3 / camera.slope * size / 2
@@ -146,7 +146,7 @@ def test_pictures_repeat_and_do_not_depend_on_the_batch() -> None:
 def test_turning_the_object_is_turning_the_camera() -> None:
     cloud, cameras = sampled("table", 1024), orbit(4)
     quarter = np.array([[0, 0, 1], [0, 1, 0], [-1, 0, 0]], dtype=np.float32)
-    moved = render_cloud(Cloud(cloud.points @ quarter.T), cameras, 64).astype(int)
+    moved = render_cloud(PointCloud(cloud.points @ quarter.T), cameras, 64).astype(int)
     still = render_cloud(cloud, cameras, 64).astype(int)
     assert (np.abs(np.roll(moved, -1, axis=0) - still) > 8).any(-1).mean() < 0.01
 
@@ -162,16 +162,16 @@ def test_poor_clouds_are_drawn_without_complaint(count: int) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         for points in (line, same, mostly_same, far_out):
-            pictures = render_cloud(Cloud(points), orbit(2), 64)
+            pictures = render_cloud(PointCloud(points), orbit(2), 64)
             assert pictures.shape == (2, 64, 64, 3)
     if count:
-        assert seen(render_cloud(Cloud(line), orbit(2), 64)).any(axis=(1, 2)).all()
+        assert seen(render_cloud(PointCloud(line), orbit(2), 64)).any(axis=(1, 2)).all()
 
 
 @pytest.mark.parametrize("size", [1, 2, 5, 64, 160])
 def test_a_cloud_may_reach_over_the_borders(size: int) -> None:
     points = np.random.default_rng(0).uniform(-2, 2, (600, 3)).astype(np.float32)
-    pictures = render_cloud(Cloud(points), orbit(2), size)
+    pictures = render_cloud(PointCloud(points), orbit(2), size)
     assert pictures.shape == (2, size, size, 3)
     assert seen(pictures).mean() > 0.5
 

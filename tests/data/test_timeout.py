@@ -7,8 +7,8 @@ import pytest
 from adacross.cli import main
 from adacross.data.collection import prepare as prepare_module
 from adacross.data.collection.collection import Collection
-from adacross.data.collection.pipeline import serve_item
 from adacross.data.collection.prepare import prepare
+from adacross.data.collection.sample import serve_sample
 from adacross.errors import UserError
 
 
@@ -16,7 +16,7 @@ def read_or_hang(request: dict[str, Any]) -> bytes:
     """What `prepare` asks its workers for, but for a reader that hangs on one file."""
     if request["item"]["id"] == "hangs.off":
         time.sleep(600)
-    return serve_item(request)
+    return serve_sample(request)
 
 
 @pytest.mark.slow

@@ -13,7 +13,7 @@ import numpy as np
 import psutil
 import pytest
 
-from adacross.data.workers.local import Died, each, share_of, shortage
+from adacross.data.workers.local import WorkerCrash, each, share_of, shortage
 from adacross.errors import UserError
 
 kept: list[np.ndarray] = []
@@ -82,9 +82,9 @@ def test_a_crash_costs_only_the_request_that_caused_it() -> None:
     answers = dict(each("test_workers:answer", requests, 2))
     assert len(answers) == len(requests)
     assert [answers[i] for i in (0, 6, 7, 8, 9, 10)] == [b"0", b"2", b"4", b"6", b"8", b"10"]
-    assert answers[1] == Died("the process that read it was killed by SIGSEGV")
-    assert answers[2] == Died("KeyError: 'no such thing'")
-    assert answers[3] == Died("the process that read it ended with code 3")
+    assert answers[1] == WorkerCrash("the process that read it was killed by SIGSEGV")
+    assert answers[2] == WorkerCrash("KeyError: 'no such thing'")
+    assert answers[3] == WorkerCrash("the process that read it ended with code 3")
     assert answers[4] == b"x" * 3_000_000
     assert answers[5] == b"1"
 
@@ -94,7 +94,7 @@ def test_a_request_that_hangs_is_ended_and_costs_only_itself() -> None:
     requests[1:1] = [{"do": "sleep"}, {"do": "spin"}]
     answers = dict(each("test_workers:answer", requests, 2, timeout=10.0))
     assert [answers[i] for i in (0, 3, 4, 5)] == [b"0", b"2", b"4", b"6"]
-    assert answers[1] == answers[2] == Died("reading it took longer than 10 s")
+    assert answers[1] == answers[2] == WorkerCrash("reading it took longer than 10 s")
 
 
 def test_leaving_early_ends_workers_at_once() -> None:
@@ -149,7 +149,7 @@ def test_memory_beyond_the_limit_costs_only_the_request_that_asks_for_it(
     requests.append({"do": "double", "number": 4})
     answers = dict(each("test_workers:answer", requests, 2))
     assert [answers[i] for i in (0, 2, 4)] == [b"grown", b"grown", b"8"]
-    assert answers[1] == answers[3] == Died("reading it needs more than 0.5 GiB of memory")
+    assert answers[1] == answers[3] == WorkerCrash("reading it needs more than 0.5 GiB of memory")
 
 
 def test_a_request_that_needs_more_than_a_share_is_read_alone(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -172,7 +172,7 @@ def test_memory_that_an_earlier_request_left_behind_costs_no_later_one(
 def test_a_frozen_process_is_ended_by_the_callers_clock() -> None:
     requests = [{"do": "freeze"}, {"do": "double", "number": 4}]
     assert dict(each("test_workers:answer", requests, 1, timeout=2.0)) == {
-        0: Died("reading it took longer than 2 s"),
+        0: WorkerCrash("reading it took longer than 2 s"),
         1: b"8",
     }
 
@@ -210,8 +210,8 @@ def test_a_second_death_names_the_reason(tmp_path: Path) -> None:
     kinds = ("SIGKILL", "handles", "memory")
     requests = [common | {"by": by, "number": number} for number, by in enumerate(kinds)]
     answers = dict(each("test_workers:answer", requests, 1))
-    assert answers[0] == Died("the process that read it was killed by SIGKILL")
-    assert answers[1] == Died("the machine had no file handles left to read it")
+    assert answers[0] == WorkerCrash("the process that read it was killed by SIGKILL")
+    assert answers[1] == WorkerCrash("the machine had no file handles left to read it")
     assert "reading it needs more than" in str(answers[2])
 
 

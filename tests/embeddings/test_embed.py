@@ -13,7 +13,7 @@ import trimesh
 import adacross
 from adacross.cli import main
 from adacross.data.collection.collection import Collection
-from adacross.data.collection.single import load_shape
+from adacross.data.collection.sample import load_shape
 from adacross.embeddings import command, features_of, read_embeddings
 from adacross.errors import UserError
 

@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from adacross.cli import main
-from adacross.data.collection.collection import Collection, CollectionInfo
+from adacross.data.collection.collection import Collection
+from adacross.data.collection.description import CollectionInfo
 from adacross.encoders import DGCNNPartSeg, PointNet
 from adacross.errors import UserError
 from adacross.evaluation.results import load, save

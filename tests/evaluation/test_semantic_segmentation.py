@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from adacross.cli import main
-from adacross.data.collection.collection import Collection, CollectionInfo
+from adacross.data.collection.collection import Collection
+from adacross.data.collection.description import CollectionInfo
 from adacross.data.collection.schema import to_batch, to_bytes
 from adacross.data.shape import Shape
 from adacross.encoders import DGCNNSemSeg, PointNet

@@ -32,7 +32,7 @@ def inspected(path: Path) -> str:
 
 
 def loaded(path: Path) -> str:
-    from adacross.data.collection.single import load_shape
+    from adacross.data.collection.sample import load_shape
 
     load_shape(path, points=16, timeout=120.0)
     return ""

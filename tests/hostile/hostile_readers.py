@@ -55,7 +55,7 @@ def sane(condition: object, what: str) -> None:
 
 def each_here(function: str, requests: Iterable[dict[str, Any]], *_: object) -> Iterator[tuple[int, Any]]:
     """Take the place of `workers.each` in a process that has its own limits."""
-    from adacross.data.workers.local import Died, shortage
+    from adacross.data.workers.local import WorkerCrash, shortage
 
     module, name = function.split(":")
     for number, request in enumerate(requests):
@@ -64,30 +64,31 @@ def each_here(function: str, requests: Iterable[dict[str, Any]], *_: object) -> 
         except (MemoryError, OSError, ValueError) as error:
             if shortage(error) != "memory":
                 raise
-            yield number, Died("reading it needs more memory than there is")
+            yield number, WorkerCrash("reading it needs more memory than there is")
 
 
 def prepared(folder: Path) -> Notes:
     """As `adacross prepare` does, without its worker processes."""
     from adacross.data.collection.pipeline import SERVE, Answer, read_answer
-    from adacross.data.collection.schema import decode_view
-    from adacross.data.formats import LOAD, find_source
-    from adacross.data.workers.local import Died
 
-    source = find_source(str(folder), up=None, count=1, variant=None, seed=0)
+    from adacross.data.collection.schema import decode_view
+    from adacross.data.formats import LOAD, index_source
+    from adacross.data.workers.local import WorkerCrash
+
+    source = index_source(str(folder), up=None, count=1, variant=None, seed=0)
     notes = [(entry["name"], entry["reason"]) for entry in source.skipped]
     notes += [("missing", entry) for entry in source.missing]
-    points = min(source.stored or 32, 32)
-    common = {"kind": source.kind, "split": "train", "points": points, "views": 1, "size": 24, "seed": 0}
+    points = min(source.points or 32, 32)
+    common = {"kind": source.format, "split": "train", "points": points, "views": 1, "size": 24, "seed": 0}
     for item in source.items:
         ((_, found),) = each_here(SERVE, [{"item": asdict(item), "parts": source.parts} | common])
-        answer = Answer(None, found.reason) if isinstance(found, Died) else read_answer(found)
+        answer = Answer(None, found.reason) if isinstance(found, WorkerCrash) else read_answer(found)
         if answer.remark:
             notes.append((item.id, answer.remark))
         sane(answer.row is not None or answer.remark, f"{item.id} was left out without a reason")
         if answer.row is None:
             continue
-        mesh = LOAD[source.kind](item, points, np.random.default_rng(0)).mesh
+        mesh = LOAD[source.format](item, points, np.random.default_rng(0)).mesh
         if mesh is not None:
             sane(mesh.faces.min() >= 0 and mesh.faces.max() < len(mesh.vertices), "faces")
             sane(np.isfinite(mesh.vertices[mesh.faces]).all(), "vertices")
@@ -184,7 +185,7 @@ def run(folder: Path) -> Notes:
 
 def single(suffix: str, folder: Path) -> Notes:
     """As `adacross search` and `adacross embed` read one file."""
-    from adacross.data.collection.single import load_shape
+    from adacross.data.collection.sample import load_shape
 
     cloud = load_shape(folder / f"cloud.{suffix}", points=32).points
     sane(cloud.shape == (32, 3) and np.isfinite(cloud).all(), f"points {cloud.shape}")

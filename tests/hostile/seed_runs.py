@@ -26,7 +26,7 @@ def collection(root: Path) -> None:
     import numpy as np
     import pyarrow as pa
 
-    from adacross.data.collection.collection import VERSION, CollectionInfo
+    from adacross.data.collection.description import VERSION, CollectionInfo
     from adacross.data.collection.schema import arrow_schema, to_batch, to_bytes
     from adacross.data.shape import Shape
 

@@ -14,11 +14,12 @@ from adacross.data import isolated
 from adacross.data.array_pickle import read_pickled_table
 from adacross.data.collection.inspect import inspect
 from adacross.data.formats import hdf5
+from adacross.data.formats.base import SampleRef
 from adacross.data.formats.mesh_files import MOST_PLACED, read_mesh
 from adacross.data.images import MOST_SCANS, open_picture
 from adacross.data.isolated import find_apart, views_apart
-from adacross.data.source import BrokenShapeError, Item
-from adacross.data.workers.local import Died
+from adacross.data.shape import BrokenShapeError
+from adacross.data.workers.local import WorkerCrash
 from adacross.errors import UserError
 from adacross.search.query import read_query
 
@@ -84,7 +85,7 @@ def test_large_rows_are_read_few_at_once(tmp_path: Path, monkeypatch: pytest.Mon
         hdf5._block.cache_clear()
         assert hdf5._at_once(str(tmp_path / "a.h5"), "data") == rows
         for row in (0, 64, 199, 3):
-            item = Item("a", str(tmp_path / "a.h5"), row)
+            item = SampleRef("a", str(tmp_path / "a.h5"), row)
             np.testing.assert_array_equal(hdf5.read_points(item), clouds[row])
 
 
@@ -109,8 +110,8 @@ def test_text_in_a_pickle_does_not_become_bytes_again_and_again(tmp_path: Path) 
     assert table["0"] is table["1"] is table["2"]
 
 
-def died(*_: object) -> Iterator[tuple[int, Died]]:
-    yield 0, Died("reading it took longer than 60 s")
+def died(*_: object) -> Iterator[tuple[int, WorkerCrash]]:
+    yield 0, WorkerCrash("reading it took longer than 60 s")
 
 
 def test_a_picture_that_takes_too_long(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

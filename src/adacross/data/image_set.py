@@ -10,8 +10,8 @@ from jaxtyping import Int64, UInt8
 
 from adacross.console import console, progress_bar
 from adacross.data.array_pickle import read_pickled_table
+from adacross.data.formats.base import printable
 from adacross.data.isolated import views_apart
-from adacross.data.source import shown
 from adacross.errors import UserError, one_of
 
 SPLITS = ("train", "val", "test")
@@ -150,7 +150,7 @@ def _folders(root: Path, size: int, split: str) -> ImageSet:
         task = progress.add_task("reading pictures", total=len(paths), note="")
         for place, picture, reason in views_apart(paths, size):
             if picture is None:
-                broken[place] = shown(f"{paths[place].parent.name}/{reason}")
+                broken[place] = printable(f"{paths[place].parent.name}/{reason}")
             else:
                 found[place] = picture
             progress.advance(task)
@@ -164,7 +164,7 @@ def _folders(root: Path, size: int, split: str) -> ImageSet:
         more = f" and {len(skipped) - _NAMED} more" if len(skipped) > _NAMED else ""
         console.print(f"left out: {'; '.join(skipped[:_NAMED])}{more}", style="yellow")
     pictures = np.stack([found[place] for place in sorted(found)])
-    return ImageSet(root, layout, part, list(map(shown, classes)), pictures, labels, skipped)
+    return ImageSet(root, layout, part, list(map(printable, classes)), pictures, labels, skipped)
 
 
 def _listed(folder: Path) -> list[Path]:

@@ -64,10 +64,9 @@ def read_views(
         if len(found) == views:
             break
         try:
-            image = on_white(open_picture(read_bytes(path)))
-            small = image.resize((size, size), Image.Resampling.BILINEAR)
-            found.append(np.asarray(small, dtype=np.uint8))
-            widths.add(image.width)
+            image = open_picture(read_bytes(path))
+            found.append(resized(image, size))
+            widths.add(max(image.size))
         except READER_ERRORS as error:
             if shortage(error):  # no fault of the file
                 raise
@@ -75,14 +74,14 @@ def read_views(
             broken.append(f"{path.name} cannot be read ({text})")
     remarks = broken[:_LISTED]
     if len(broken) > _LISTED:
-        remarks.append(f"{len(broken) - _LISTED} more pictures cannot be read")
+        remarks.append(f"{len(broken) - _LISTED} more images cannot be read")
     if not found:
         return None, remarks
     sides = sorted(widths)
     if len(sides) > 1:
-        remarks.append(f"its pictures have sides from {sides[0]} to {sides[-1]} pixels; all are resized")
+        remarks.append(f"its images have sides from {sides[0]} to {sides[-1]} pixels; all are resized")
     if len(found) < views:
-        remarks.append(f"{len(found)} of {views} pictures, repeated in turn")
+        remarks.append(f"{len(found)} of {views} images, repeated in turn")
     return np.stack([found[view % len(found)] for view in range(views)]), remarks
 
 
@@ -122,6 +121,11 @@ def _scans(content: bytes) -> int:
             at += int.from_bytes(content[at : at + 2], "big")
         scans += kind == _SCAN
     return scans
+
+
+def resized(image: Image.Image, size: int) -> UInt8[np.ndarray, "size size 3"]:
+    """Return an image on white, in a square, of `size` pixels along each side (bilinear, antialiased)."""
+    return np.asarray(on_white(image).resize((size, size), Image.Resampling.BILINEAR), dtype=np.uint8)
 
 
 def on_white(image: Image.Image) -> Image.Image:

@@ -15,40 +15,44 @@ from typing import Any
 import numpy as np
 from jaxtyping import UInt8
 
-from adacross.data.formats import BUILTIN, LOAD, find_source
+from adacross.data.formats import BUILTIN, format_of, index_source
+from adacross.data.formats.base import DatasetIndex, SampleRef
 from adacross.data.images import read_views
-from adacross.data.source import Axis, BrokenShapeError, Item, Source
-from adacross.data.workers.local import Died, Request, each, shortage
+from adacross.data.shape import BrokenShapeError
+from adacross.data.workers.local import Request, WorkerCrash, each, shortage
 from adacross.errors import UserError
 
 TIMEOUT = 60.0  # seconds that one file may take, unless a command says otherwise
 _LOOKING = 3600.0  # seconds for the look at a whole source, which may be a million files on a slow disk
 
 
-def find_apart(source: str, *, up: Axis | None, count: int, variant: str | None, seed: int) -> Source:
+def find_apart(source: str, **options: Any) -> DatasetIndex:
     """List what a source holds in a process of its own: lists and headers are files from outside, too.
 
+    Args:
+        source: a folder, or the word "builtin".
+        options: as `index_source` takes them.
+
     Raises:
-        UserError: as `find_source`, or the look takes too much memory or time, or ends its process.
+        UserError: as `index_source`, or the look takes too much memory or time, or ends its process.
     """
-    wanted: Request = {"source": source, "up": up, "count": count, "variant": variant, "seed": seed}
     if source == BUILTIN:
-        return find_source(**wanted)
-    with closing(each("adacross.data.isolated:serve_source", [wanted], 1, _LOOKING)) as answers:
+        return index_source(source, **options)
+    wanted: Request = {"source": source, **options}
+    with closing(each(f"{__name__}:serve_index", [wanted], 1, _LOOKING)) as answers:
         _, answer = next(answers)
-    if isinstance(answer, Died):
+    if isinstance(answer, WorkerCrash):
         raise UserError(f"cannot look through {source}: {answer.reason}. Move the file away that does this.")
     found = json.loads(answer)
     if "error" in found:
         raise UserError(found["error"])
-    items = [Item(**item) for item in found.pop("items")]
-    return Source(items=items, **found)
+    return DatasetIndex([SampleRef(**item) for item in found.pop("items")], **found)
 
 
-def serve_source(request: Request) -> bytes:
+def serve_index(request: Request) -> bytes:
     """List a source. Runs in a worker process."""
     try:
-        found = find_source(**request)
+        found = index_source(**request)
     except UserError as error:
         if shortage(error):
             raise
@@ -56,36 +60,38 @@ def serve_source(request: Request) -> bytes:
     return json.dumps(vars(found) | {"items": [vars(item) for item in found.items]}).encode()
 
 
-def check_apart(source: Source, items: Sequence[Item], points: int) -> list[tuple[bool, str]]:
-    """Read some shapes of a source and all their pictures, and forget them.
+def check_apart(format: str, items: Sequence[SampleRef], points: int) -> list[tuple[bool, str]]:
+    """Read some shapes of a source and all their images, and forget them.
 
     Args:
-        source: the items' source.
+        format: name of the format that reads them.
         items: the shapes.
         points: how many of a shape's points are asked for.
 
     Returns:
-        Of each item whether it can be read, and what is not as it should be, "" for nothing.
+        Of each item whether it can be read, and its warnings, "" for none.
     """
-    requests = [{"item": asdict(item), "kind": source.kind, "points": points} for item in items]
+    requests = [{"item": asdict(item), "format": format, "points": points} for item in items]
     found: list[tuple[bool, str]] = [(False, "")] * len(items)
-    with closing(each(f"{__name__}:serve_check", requests, _crew(items), TIMEOUT)) as answers:
+    with closing(each(f"{__name__}:serve_check", requests, _processes(items), TIMEOUT)) as answers:
         for place, answer in answers:
-            found[place] = (False, answer.reason) if isinstance(answer, Died) else tuple(json.loads(answer))
+            found[place] = (
+                (False, answer.reason) if isinstance(answer, WorkerCrash) else tuple(json.loads(answer))
+            )
     return found
 
 
 def serve_check(request: Request) -> bytes:
     """Read one shape and say what is wrong with it. Runs in a worker process."""
-    item = Item(**request["item"])
+    item = SampleRef(**request["item"])
     try:
-        loaded = LOAD[request["kind"]](item, request["points"], np.random.default_rng(0))
+        raw = format_of(request["format"]).sample(item, request["points"], np.random.default_rng(0))
     except BrokenShapeError as error:
         if shortage(error):
             raise
         return json.dumps([False, str(error)]).encode()
-    _, remarks = read_views(loaded.pictures, max(1, len(loaded.pictures)), 16)
-    return json.dumps([True, "; ".join(filter(None, (loaded.remark, *remarks)))]).encode()
+    _, warnings = read_views(raw.images, max(1, len(raw.images)), 16)
+    return json.dumps([True, "; ".join((*raw.warnings, *warnings))]).encode()
 
 
 def views_apart(
@@ -103,9 +109,9 @@ def views_apart(
         order in which the processes finish.
     """
     requests: list[dict[str, Any]] = [{"path": str(path), "size": size} for path in paths]
-    with closing(each(f"{__name__}:serve_view", requests, _crew(paths), timeout)) as answers:
+    with closing(each(f"{__name__}:serve_view", requests, _processes(paths), timeout)) as answers:
         for place, answer in answers:
-            if isinstance(answer, Died):
+            if isinstance(answer, WorkerCrash):
                 yield place, None, f"{paths[place].name} cannot be read ({answer.reason})"
             elif answer[:1] == b"+":
                 yield place, np.frombuffer(answer[1:], np.uint8).reshape(size, size, 3), ""
@@ -119,6 +125,6 @@ def serve_view(request: Request) -> bytes:
     return b"+" + views.tobytes() if views is not None else b"-" + remarks[0].encode(errors="replace")
 
 
-def _crew(files: Sequence[object]) -> int:
+def _processes(files: Sequence[object]) -> int:
     """Return how many processes read so many files: one a core, each of them for 16 files or more."""
     return max(1, min(os.cpu_count() or 1, -(-len(files) // 16)))

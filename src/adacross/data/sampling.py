@@ -3,8 +3,7 @@
 import numpy as np
 from jaxtyping import Float, Float32, Float64
 
-from adacross.data.shape import Cloud, Mesh
-from adacross.data.source import Axis, BrokenShapeError
+from adacross.data.shape import Axis, BrokenShapeError, Mesh, PointCloud
 
 # Rows are where the new x, y, z come from. Proper rotations, so nothing is mirrored.
 _TO_Y_UP: dict[str, tuple[tuple[int, int, int], ...]] = {
@@ -21,7 +20,7 @@ def face_areas(mesh: Mesh) -> Float64[np.ndarray, " F"]:
     return np.linalg.norm(cross, axis=1) / 2
 
 
-def sample_surface(mesh: Mesh, count: int, rng: np.random.Generator) -> Cloud:
+def sample_surface(mesh: Mesh, count: int, rng: np.random.Generator) -> PointCloud:
     """Sample points uniformly over a mesh's area.
 
     A triangle is drawn with a probability in proportion to its area; within it the point is uniform through
@@ -50,11 +49,12 @@ def sample_surface(mesh: Mesh, count: int, rng: np.random.Generator) -> Cloud:
     root, along = np.sqrt(rng.random((count, 1))), rng.random((count, 1))
     points = (1 - root) * a + root * (1 - along) * b + root * along * c
     normals = np.cross(b - a, c - a) / (2 * areas[chosen])[:, None]
-    return Cloud(
+    return PointCloud(
         points=points.astype(np.float32),
         normals=normals.astype(np.float32),
         colors=None if mesh.face_colors is None else mesh.face_colors[chosen],
         part=None if mesh.face_parts is None else mesh.face_parts[chosen],
+        part_names=mesh.part_names,
     )
 
 

@@ -1,4 +1,4 @@
-"""The three things the data floor passes around: a mesh, a cloud, a prepared shape."""
+"""Shapes: a mesh, a point cloud, and a prepared shape of a collection."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -6,19 +6,29 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Float32, Float64, Int64, UInt8
 
+Axis = Literal["x", "y", "z"]
 Split = Literal["train", "test"]
+
+
+class BrokenShapeError(ValueError):
+    """One item cannot become a shape. The message is the reason that tables show beside its name."""
 
 
 @dataclass(frozen=True, eq=False)
 class Mesh:
-    """A triangle mesh, y up unless its source says otherwise.
+    """A triangle mesh, in the frame of its source.
 
     Attributes:
         vertices: `(V, 3)` coordinates, any unit.
         faces: `(F, 3)` vertex indices.
-        face_colors: `(F, 3)` RGB, or None where the file has no colour.
+        face_colors: `(F, 3)` RGB, or None where the file has no color.
         face_parts: `(F,)` index into `part_names`, or None.
         part_names: names of the parts that `face_parts` points to.
+        warnings: what is unusual about it, a sentence each.
+
+    Example:
+        >>> Mesh(np.eye(3), np.array([[0, 1, 2]])).faces.shape
+        (1, 3)
     """
 
     vertices: Float64[np.ndarray, "V 3"]
@@ -26,23 +36,39 @@ class Mesh:
     face_colors: UInt8[np.ndarray, "F 3"] | None = None
     face_parts: Int64[np.ndarray, " F"] | None = None
     part_names: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
-class Cloud:
-    """Points on a surface.
+class PointCloud:
+    """Points on a surface, in the frame of their source.
 
     Attributes:
-        points: `(N, 3)` coordinates.
+        points: `(N, 3)` coordinates, any unit.
         normals: `(N, 3)` unit normals, or None.
         colors: `(N, 3)` RGB, or None.
-        part: `(N,)` part index, or None.
+        part: `(N,)` index into `part_names`, -1 for none; or None.
+        part_names: names of the parts that `part` points to.
+        warnings: what is unusual about it, a sentence each.
+
+    Example:
+        >>> len(PointCloud(np.zeros((5, 3), np.float32))[np.arange(2)].points)
+        2
     """
 
     points: Float32[np.ndarray, "N 3"]
     normals: Float32[np.ndarray, "N 3"] | None = None
     colors: UInt8[np.ndarray, "N 3"] | None = None
     part: Int64[np.ndarray, " N"] | None = None
+    part_names: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+    def __getitem__(self, rows: Int64[np.ndarray, " n"]) -> "PointCloud":
+        """Return some of the points, with all that belongs to them."""
+        normals, colors, part = (
+            None if column is None else column[rows] for column in (self.normals, self.colors, self.part)
+        )
+        return PointCloud(self.points[rows], normals, colors, part, self.part_names, self.warnings)
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,7 +81,7 @@ class Shape:
         split: "train" or "test"; pre-training reads "train" only.
         label: index into the collection's classes, or None.
         part: `(N,)` index into the collection's parts, or None.
-        views: `(V, H, W, 3)` pictures, RGB.
+        views: `(V, H, W, 3)` images, RGB.
     """
 
     id: str

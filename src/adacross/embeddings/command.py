@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from adacross.console import Table, console, progress_bar, words
-from adacross.data.source import Axis
+from adacross.data.shape import Axis
 from adacross.embeddings.sources import Block, Clouds, Files, find_clouds
 from adacross.embeddings.table import Embeddings, joined, read_embeddings
 from adacross.encoders import Encoder

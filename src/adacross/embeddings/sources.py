@@ -6,18 +6,20 @@ from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from jaxtyping import Float32
 
-from adacross.data.collection.collection import DESCRIPTION, Collection
-from adacross.data.collection.partial import digest_of
-from adacross.data.collection.pipeline import SERVE, Answer, read_answer
-from adacross.data.collection.single import file_item
+from adacross.data.collection.collection import Collection
+from adacross.data.collection.description import DESCRIPTION
+from adacross.data.collection.sample import SERVE, SampleOptions, read_row
+from adacross.data.collection.work_folder import digest_of
+from adacross.data.formats import MESHES
+from adacross.data.formats.base import DatasetIndex
+from adacross.data.formats.files import file_ref
 from adacross.data.isolated import find_apart
-from adacross.data.source import Axis, Source, up_of
-from adacross.data.workers.local import Died, each
+from adacross.data.shape import Axis
+from adacross.data.workers.local import each
 from adacross.errors import UserError
 from adacross.io.remote import is_url
 
@@ -73,41 +75,33 @@ class Files:
     Its attributes are those of `Prepared`.
     """
 
-    def __init__(self, source: Source, name: str, workers: int | None, timeout: float) -> None:
+    def __init__(self, source: DatasetIndex, name: str, workers: int | None, timeout: float) -> None:
         self.source = source
-        self.name, self.count, self.stored = name, len(source.items), source.stored
-        self.up = up_of(source.items)
-        self.digest = digest_of([source.kind, [asdict(item) for item in source.items]])
+        self.name, self.count, self.stored = name, len(source.items), source.points
+        self.up = source.up
+        self.digest = digest_of([source.format, [asdict(item) for item in source.items]])
         self._workers = workers or os.cpu_count() or 1
         self._timeout = timeout
 
     def read(self, start: int, stop: int, points: int) -> Block:
         """Read items `start` to `stop`, each in a process that may die without harm."""
         items = self.source.items[start:stop]
-        wanted: dict[str, Any] = {
-            "kind": self.source.kind,
-            "points": points,
-            "views": 0,
-            "size": 1,
-            "seed": 0,
-            "parts": [],
-        }
-        requests = [{"item": asdict(item), "split": item.split or "test"} | wanted for item in items]
+        options = asdict(SampleOptions(self.source.format, points))
+        requests = [{"item": asdict(item), "options": options} for item in items]
         rows: dict[int, np.ndarray] = {}
         skipped = {}
         workers = min(self._workers, len(items))
         with closing(each(SERVE, requests, workers, self._timeout)) as arriving:
             for place, answer in arriving:
-                row = Answer(None, answer.reason) if isinstance(answer, Died) else read_answer(answer)
+                row = read_row(answer)
                 if row.points is not None:
                     rows[place] = row.points[:points]
                 else:
-                    skipped[place] = {"name": items[place].id, "reason": row.remark}
+                    skipped[place] = {"name": items[place].id, "reason": row.note}
         kept = sorted(rows)
-        names = self.source.classes
         return Block(
             [items[place].id for place in kept],
-            [names[items[place].label] if items[place].label >= 0 else None for place in kept],
+            [self.source.class_of(items[place]) for place in kept],
             [items[place].split for place in kept],
             np.stack([rows[place] for place in kept]) if kept else np.zeros((0, points, 3), np.float32),
             [skipped[place] for place in sorted(skipped)],
@@ -133,17 +127,17 @@ def find_clouds(data: str, *, up: Axis | None, workers: int | None, timeout: flo
         paths = [Path(line) for line in _lines(sys.stdin)] if data == LIST else [Path(data)]
         if not paths:
             raise UserError("standard input named no files; expected one path a line, as `ls *.stl` writes.")
-        items = [file_item(path, up) for path in dict.fromkeys(paths)]
-        return Files(Source(str(Path.cwd()), "files", items), data, workers, timeout)
+        items = [file_ref(path, up) for path in dict.fromkeys(paths)]
+        return Files(DatasetIndex(items, format=MESHES, location=str(Path.cwd())), data, workers, timeout)
     if is_url(data) or (Path(data) / DESCRIPTION).is_file():
         collection = Collection.open(data)
         if up is not None:
             raise UserError(
                 f"--up {up} was given, but {data} is a collection: y up already, from a source that is "
-                f"{collection.info.source_up} up. Leave --up away, or give the source."
+                f"{collection.info.source_up} up. Omit --up, or give the source."
             )
         return Prepared(collection, data)
-    return Files(find_apart(data, up=up, count=2000, variant=None, seed=0), data, workers, timeout)
+    return Files(find_apart(data, up=up), data, workers, timeout)
 
 
 def _lines(stream: Iterator[str]) -> list[str]:

@@ -22,7 +22,7 @@ class Preset:
         C: of the SVM.
         points: the first so many stored points; None: all of them.
         words: where C comes from.
-        other: C on collections of another kind (`CollectionInfo.kind`).
+        other: C on collections of another kind (`CollectionInfo.format`).
     """
 
     C: float
@@ -32,7 +32,7 @@ class Preset:
 
     def penalty(self, collection: Collection) -> float:
         """C on this collection."""
-        return self.other.get(collection.info.kind, self.C)
+        return self.other.get(collection.info.format, self.C)
 
 
 # Read from the released programs. All of them chose the epoch on the test split, and

@@ -6,8 +6,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from adacross.console import Table, console
-from adacross.data.collection.collection import DESCRIPTION, CollectionInfo
-from adacross.data.collection.prepare import check_target
+from adacross.data.collection.description import DESCRIPTION, CollectionInfo, check_target
 from adacross.errors import UserError
 from adacross.hub.layout import SHARDS
 from adacross.hub.markdown import check_license

@@ -1,6 +1,6 @@
 """README.md of a collection: what it holds, where it comes from, how it is read."""
 
-from adacross.data.collection.collection import CollectionInfo
+from adacross.data.collection.description import CollectionInfo
 from adacross.data.collection.summary import LISTED
 from adacross.hub import markdown
 from adacross.hub.facts import collection_facts
@@ -67,8 +67,8 @@ shapes = datasets.load_dataset("{name}", split="train")
 
 
 def _notes(info: CollectionInfo) -> list[str]:
-    """Sections about shapes that are not as usual, and about those that are left out."""
-    found = (("In, but not as usual", info.remarks), ("Left out", info.skipped))
+    """Sections about shapes that are unusual, and about those that are left out."""
+    found = (("Included with warnings", info.warnings), ("Left out", info.skipped))
     return [_listed(title, entries) for title, entries in found if entries]
 
 

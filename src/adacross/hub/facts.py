@@ -4,7 +4,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from adacross.data.collection.collection import CollectionInfo
+from adacross.data.collection.description import CollectionInfo
 
 _LISTED = 60  # names of classes that a card lists
 
@@ -15,7 +15,7 @@ def collection_facts(info: CollectionInfo) -> dict[str, Any]:
     names = ", ".join(info.classes[:_LISTED]) + more
     return {
         "collection": info.name,
-        "source": f"{Path(info.source).name} ({info.kind})" if info.source != info.kind else info.kind,
+        "source": f"{Path(info.source).name} ({info.format})" if info.source != info.format else info.format,
         "variant": info.made.get("options", {}).get("variant"),
         "shapes": f"{info.count:,} ({', '.join(f'{name} {n:,}' for name, n in info.splits.items())})",
         "classes": f"{len(info.classes)}: {names}" if info.classes else "none: unlabelled",

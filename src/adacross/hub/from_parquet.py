@@ -9,9 +9,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from adacross.console import progress_bar
-from adacross.data.collection.collection import DESCRIPTION, CollectionInfo
-from adacross.data.collection.partial import shard_name, write_datasets_files
-from adacross.data.collection.schema import arrow_schema, check_table, features, mapped, to_bytes
+from adacross.data.collection.description import DESCRIPTION, CollectionInfo, write_description
+from adacross.data.collection.schema import arrow_schema, check_table, mapped, shard_name, to_bytes
 from adacross.errors import UserError, one_line
 from adacross.hub.layout import INDEX, SHARDS, Piece, Shards, content_digest, shared_schema
 from adacross.io.files import file_size
@@ -50,9 +49,7 @@ def read_parquet(shared: Path, folder: Path) -> CollectionInfo:
             rows = _shard(shared, info, start, pieces)
             (folder / name).write_bytes(to_bytes(rows))
             progress.update(bar, completed=start + len(rows))
-    columns = features(info.points, info.classes, bool(info.parts)).to_dict()
-    write_datasets_files(folder, names, _fingerprint(shards), columns)
-    info.write(folder)
+    write_description(folder, info, names, _fingerprint(shards))
     return info
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 from pkgutil import resolve_name
 from typing import Any
 
-from adacross.data.collection.collection import DESCRIPTION, CollectionInfo
+from adacross.data.collection.description import DESCRIPTION, CollectionInfo
 from adacross.encoders import Encoder
 from adacross.evaluation.results import load
 from adacross.hub import markdown

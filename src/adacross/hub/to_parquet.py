@@ -8,7 +8,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from adacross.console import progress_bar
-from adacross.data.collection.collection import CollectionInfo
+from adacross.data.collection.description import CollectionInfo
 from adacross.data.collection.schema import features, read_shard
 from adacross.errors import UserError
 from adacross.hub.facts import without_path

@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Float32, UInt8
 
 from adacross.data.rendering.render import orbit, render_cloud
-from adacross.data.shape import Cloud
+from adacross.data.shape import PointCloud
 
 if TYPE_CHECKING:
     from adacross.evaluation.reconstruction import CompletedMap, CompletedShape
@@ -75,7 +75,7 @@ def _cloud(
 ) -> UInt8[np.ndarray, "S S 3"]:
     colors = (np.array([GIVEN, PREDICTED]) / LIGHT).round().astype(np.uint8)[predicted.astype(int)]
     picture: UInt8[np.ndarray, "S S 3"] = render_cloud(
-        Cloud((ROOM * points).astype(np.float32), colors=colors), orbit(1), SIDE, ball
+        PointCloud((ROOM * points).astype(np.float32), colors=colors), orbit(1), SIDE, ball
     )[0]
     return picture
 

@@ -275,7 +275,7 @@ def _facts(collection: "Collection") -> CollectionFacts:
     info = collection.info
     return CollectionFacts(
         name=info.name,
-        kind=info.kind,
+        kind=info.format,
         source=info.source,
         count=info.count,
         points=info.points,

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from adacross.data.rendering.render import orbit, render_cloud
-from adacross.data.shape import Cloud
+from adacross.data.shape import PointCloud
 from adacross.evaluation.robustness.corruptions import FAMILIES, SEVERITIES, corrupt
 from adacross.report.drawing import BALL, ROOM, SIDE, webp
 from adacross.report.html import Html, Section, join, percent, picture, plot, plural, table, tag
@@ -126,7 +126,7 @@ def _pictures(example: "Example") -> Html:
 
 def _picture(points: np.ndarray, name: str, example: "Example") -> Html:
     ball = BALL * ROOM / math.sqrt(len(example.points))
-    drawn = render_cloud(Cloud((ROOM * points).astype(np.float32)), orbit(1), SIDE, ball)[0]
+    drawn = render_cloud(PointCloud((ROOM * points).astype(np.float32)), orbit(1), SIDE, ball)[0]
     said = f"{example.class_name}, {name}"
     return tag("figure", picture(webp(drawn, _PICTURE), said, _PICTURE), tag("figcaption", name))
 

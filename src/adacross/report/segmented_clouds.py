@@ -9,7 +9,7 @@ from jaxtyping import Bool, Int64, UInt8
 
 from adacross.data.rendering.palette import part_colors
 from adacross.data.rendering.render import orbit, render_cloud
-from adacross.data.shape import Cloud
+from adacross.data.shape import PointCloud
 from adacross.evaluation.segmentation.training import Example
 from adacross.report.drawing import BALL, GIVEN, LIGHT, PREDICTED, ROOM, SIDE, webp
 from adacross.report.html import Html, percent, picture, tag
@@ -97,7 +97,7 @@ def _row(shown: _Shown, example: Example) -> Html:
 
 def _drawn(points: Int64[np.ndarray, "N 3"], colors: UInt8[np.ndarray, "N 3"]) -> bytes:
     """A cloud as balls, `(N, 3)` in thousandths."""
-    cloud = Cloud(
+    cloud = PointCloud(
         (ROOM * points / 1000).astype(np.float32),
         colors=(colors / LIGHT).clip(0, 255).round().astype(np.uint8),
     )

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from adacross.data.source import Axis
+from adacross.data.shape import Axis
 from adacross.errors import UserError, check_ending, one_of
 from adacross.io.files import check_free
 from adacross.search.index import Neighbours, SearchIndex

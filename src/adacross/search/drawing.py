@@ -10,7 +10,7 @@ from PIL import Image, ImageDraw, ImageFont
 from adacross.data.collection.collection import Collection
 from adacross.data.collection.contact_sheet import fitted
 from adacross.data.rendering.render import orbit, render_cloud
-from adacross.data.shape import Cloud
+from adacross.data.shape import PointCloud
 from adacross.search.index import Neighbours
 from adacross.search.query import Query
 
@@ -28,7 +28,7 @@ def shape_picture(collection: Collection, i: int) -> UInt8[np.ndarray, "S S 3"]:
 
 def cloud_picture(points: Float[np.ndarray, "N 3"], size: int = DRAWN) -> UInt8[np.ndarray, "S S 3"]:
     """A picture drawn from points."""
-    drawn: UInt8[np.ndarray, "S S 3"] = render_cloud(Cloud(points.astype(np.float32)), orbit(1), size)[0]
+    drawn: UInt8[np.ndarray, "S S 3"] = render_cloud(PointCloud(points.astype(np.float32)), orbit(1), size)[0]
     return drawn
 
 

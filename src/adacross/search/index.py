@@ -12,7 +12,7 @@ from jaxtyping import Float32, Int64, UInt8
 from adacross.console import Table
 from adacross.data.collection.collection import Collection
 from adacross.data.sampling import unit_sphere
-from adacross.data.source import Axis, BrokenShapeError
+from adacross.data.shape import Axis, BrokenShapeError
 from adacross.distributed.device import find_device
 from adacross.encoders import Encoder
 from adacross.errors import UserError, one_of, shortened

@@ -8,11 +8,11 @@ from threading import Semaphore
 import numpy as np
 from jaxtyping import Float32, UInt8
 
-from adacross.data.collection.single import load_shape
+from adacross.data.collection.sample import load_shape
 from adacross.data.formats.files import SUFFIXES
 from adacross.data.images import FORMATS
 from adacross.data.isolated import TIMEOUT, views_apart
-from adacross.data.source import Axis
+from adacross.data.shape import Axis
 from adacross.errors import UserError
 
 PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".bmp")  # what `adacross.data.images.FORMATS` are called

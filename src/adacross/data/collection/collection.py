@@ -5,128 +5,26 @@ look at a collection with their own tools or push it to the hub. `collection.jso
 """
 
 import hashlib
-from dataclasses import asdict, dataclass, field
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_type_hints
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
 from jaxtyping import Float32, Int64, UInt8
 
-from adacross.data.collection.partial import partial_of
+from adacross.data.collection.arrays import write_arrays
+from adacross.data.collection.description import CollectionInfo
 from adacross.data.collection.schema import decode_view, read_shard
 from adacross.data.images import READER_ERRORS
-from adacross.data.shape import Shape
+from adacross.data.shape import Axis, Shape
 from adacross.errors import UserError, one_of
-from adacross.io.files import fits, read_json, write_json
 from adacross.io.remote import local_folder
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-VERSION = 1
-DESCRIPTION = "collection.json"
-MOST_PIXELS = 2**29  # of a shape's pictures, which are decoded together: 1.6 GB
-
-
-@dataclass(frozen=True)
-class CollectionInfo:
-    """What a collection is and how it was made (`collection.json`).
-
-    Attributes:
-        version: of the layout; this code reads `VERSION`.
-        name: the folder's name when it was made.
-        source: the folder it was made from, or "builtin".
-        kind: which format it was read by (`adacross.data.source.Kind`).
-        source_up: the axis that pointed up in the source ("x", "y", "z", or "mixed" where file types differ);
-            the collection itself is y up.
-        count: number of shapes.
-        points: points a shape.
-        views: pictures a shape.
-        view_size: their side in pixels.
-        classes: class names, empty for an unlabelled collection.
-        parts: part names, empty where points carry no part.
-        splits: number of shapes in each split.
-        skipped: what could not be prepared: `{"name": ..., "reason": ...}`.
-        remarks: the same of shapes that were prepared, but not as their source promises.
-        made: options, seed, version of adacross and date.
-    """
-
-    version: int
-    name: str
-    source: str
-    kind: str
-    source_up: str
-    count: int
-    points: int
-    views: int
-    view_size: int
-    classes: list[str]
-    parts: list[str]
-    splits: dict[str, int]
-    skipped: list[dict[str, str]] = field(default_factory=list)
-    remarks: list[dict[str, str]] = field(default_factory=list)
-    made: dict[str, Any] = field(default_factory=dict)
-
-    def table(self) -> "RenderableType":
-        """Return it as tables for the terminal; the last ones name what was not as usual, and was skipped."""
-        from rich.console import Group
-
-        from adacross.data.collection.summary import facts, notes
-
-        rows = {
-            "shapes": f"{self.count:,} ({', '.join(f'{name} {n:,}' for name, n in self.splits.items())})",
-            "classes": str(len(self.classes)) if self.classes else "none: unlabelled",
-            "parts": str(len(self.parts)) if self.parts else "none",
-            "points": f"{self.points:,} a shape, y up, centroid 0, largest norm 1",
-            "views": f"{self.views} a shape, {self.view_size} x {self.view_size} pixels",
-            "source": f"{self.source} ({self.kind}, up was {self.source_up})",
-            "made": self._made(),
-            "skipped": f"{len(self.skipped)}" if self.skipped else "none",
-        }
-        return Group(facts(f"collection {self.name}", rows), *notes(self.remarks, self.skipped))
-
-    def _made(self) -> str:
-        made = self.made
-        options = ", ".join(
-            f"{name} {value}" for name, value in made.get("options", {}).items() if name != "source"
-        )
-        return (
-            f"{made.get('date', 'at an unknown time')} with adacross {made.get('adacross', '?')} ({options})"
-        )
-
-    def write(self, folder: Path) -> None:
-        """Write `collection.json`."""
-        write_json(folder / DESCRIPTION, asdict(self))
-
-    @classmethod
-    def read(cls, folder: Path) -> "CollectionInfo":
-        """Read `collection.json`.
-
-        Raises:
-            UserError: the folder is missing, not a collection, unfinished, or of another version.
-        """
-        path = folder / DESCRIPTION
-        if not path.is_file():
-            raise UserError(_why_not(folder))
-        raw = read_json(path, "a collection's description")
-        version = raw.get("version") if isinstance(raw, dict) else None
-        if version != VERSION:
-            source = raw.get("source", "SOURCE") if isinstance(raw, dict) else "SOURCE"
-            raise UserError(
-                f"{folder} is a collection of version {version}; this adacross reads version {VERSION}. "
-                f"Prepare it again: adacross prepare {source} {folder} --overwrite"
-            )
-        known = get_type_hints(cls)
-        if wrong := [name for name, kind in known.items() if name in raw and not fits(raw[name], kind)]:
-            raise UserError(f"{path}: {wrong[0]} is of a wrong type. Prepare the collection again.")
-        try:
-            info = cls(**{name: value for name, value in raw.items() if name in known})
-        except TypeError as error:
-            raise UserError(f"{path} is incomplete ({error}). Prepare the collection again.") from None
-        if not (0 < info.points < 2**31 and all(0 <= size < 2**31 for size in (info.views, info.view_size))):
-            raise UserError(f"{path} promises impossible sizes. Prepare the collection again.")
-        return info
+MOST_PIXELS = 2**29  # of a shape's images, which are decoded together: 1.6 GB
 
 
 class Collection:
@@ -162,7 +60,7 @@ class Collection:
         folder = local_folder(folder)
         info = CollectionInfo.read(folder)
         if info.views * info.view_size**2 > MOST_PIXELS:
-            size = f"{info.views:,} pictures a shape, {info.view_size:,} pixels along a side"
+            size = f"{info.views:,} images a shape, {info.view_size:,} pixels along a side"
             raise UserError(f"{folder} promises {size}. Prepare it again with smaller ones or fewer.")
         paths = sorted(folder.glob("data-*-of-*.arrow"))
         sizes = (info.points, info.views, len(info.classes), len(info.parts))
@@ -174,6 +72,80 @@ class Collection:
                 "data-*.arrow. Prepare it again with --overwrite."
             )
         return collection
+
+    @classmethod
+    def from_arrays(
+        cls,
+        points: Sequence[np.ndarray] | np.ndarray,
+        labels: Sequence[int | str | None] | np.ndarray | None = None,
+        images: Sequence[np.ndarray] | np.ndarray | None = None,
+        ids: Sequence[str] | None = None,
+        *,
+        folder: str | Path,
+        class_names: Sequence[str] | None = None,
+        sample: int | None = None,
+        views: int = 12,
+        size: int = 224,
+        up: Axis = "y",
+        test_fraction: float = 0.2,
+        seed: int = 0,
+        overwrite: bool = False,
+    ) -> "Collection":
+        """Make a collection of clouds in memory, and open it.
+
+        Args:
+            points: one array `(N, 3)` a shape, of any type of number and any frame; further columns are
+                ignored.
+            labels: of each shape a class's name or its number, None or -1 for none.
+            images: of each shape `(V, H, W, 3)` uint8, V the same for all; None renders the clouds.
+            ids: unique names; by default the shapes' numbers.
+            folder: the folder to make.
+            class_names: names of the classes; by default those of `labels`, sorted, or their numbers.
+            sample: points a shape; by default all if every cloud has as many, otherwise 2,048. They
+                are drawn; of a smaller cloud some are repeated.
+            views: images to render of a shape; 0 makes a collection without images, which is quick.
+            size: side of an image in pixels; images that are given are put on white and resized.
+            up: axis that points up in the arrays; the collection is y up.
+            test_fraction: part of the shapes that is set aside for testing, equally from every class.
+            seed: of every random choice.
+            overwrite: replace a collection of that name.
+
+        Raises:
+            UserError: arrays that do not fit each other, a cloud that is not a shape (names it), or a
+                collection that is already there.
+
+        Example:
+            >>> import tempfile
+            >>> clouds = np.random.default_rng(0).normal(size=(4, 64, 3))
+            >>> made = Collection.from_arrays(
+            ...     clouds, ["cup", "cup", "jar", "jar"], folder=tempfile.mkdtemp(), views=0
+            ... )
+            >>> made.info.classes, made.points(made.indices("all")).shape
+            (['cup', 'jar'], (4, 64, 3))
+        """
+        target = write_arrays(
+            points,
+            labels,
+            images,
+            ids,
+            folder=folder,
+            class_names=class_names,
+            sample=sample,
+            views=views,
+            size=size,
+            up=up,
+            test_fraction=test_fraction,
+            seed=seed,
+            overwrite=overwrite,
+        )
+        return cls.open(target)
+
+    def table(self) -> "RenderableType":
+        """Return the description as tables for the terminal."""
+        return self.info.table()
+
+    def __repr__(self) -> str:
+        return f"Collection({str(self.folder)!r}, {len(self):,} shapes)"
 
     def __reduce__(self) -> tuple[Any, ...]:
         return Collection.open, (self.folder,)
@@ -192,7 +164,7 @@ class Collection:
             split="test" if self._splits[self._starts[shard] + row] == "test" else "train",
             label=None if label < 0 else label,
             part=part,
-            views=np.stack([self.view(i, v) for v in range(self.info.views)]),
+            views=self.views(i),
         )
 
     def indices(self, split: str) -> Int64[np.ndarray, " k"]:
@@ -252,10 +224,10 @@ class Collection:
         return self._gather(self._parts, indices).astype(np.int64)
 
     def view(self, i: int, v: int) -> UInt8[np.ndarray, "H W 3"]:
-        """Return picture `v` of shape `i`; only this one is decoded.
+        """Return image `v` of shape `i`; only this one is decoded.
 
         Raises:
-            IndexError: no such shape or picture.
+            IndexError: no such shape or image.
         """
         shard, row = self._where(i)
         if not -self.info.views <= v < self.info.views:
@@ -264,13 +236,25 @@ class Collection:
         flat = views.offsets[row].as_py() + v % self.info.views
         side = self.info.view_size
         try:
-            picture = decode_view(views.values.field("bytes")[flat].as_py(), side)
-            if picture.shape != (side, side, 3):
-                raise ValueError(f"{picture.shape[1]} x {picture.shape[0]} pixels, expected {side} x {side}")
+            image = decode_view(views.values.field("bytes")[flat].as_py(), side)
+            if image.shape != (side, side, 3):
+                raise ValueError(f"{image.shape[1]} x {image.shape[0]} pixels, expected {side} x {side}")
         except READER_ERRORS as error:
-            where = f"picture {v} of {self.ids[i]} in {self.folder}"
+            where = f"image {v} of {self.ids[i]} in {self.folder}"
             raise UserError(f"{where} is damaged ({error}). Prepare it again with --overwrite.") from error
-        return picture
+        return image
+
+    def views(self, i: int) -> UInt8[np.ndarray, "V H W 3"]:
+        """Return all images of shape `i`.
+
+        Raises:
+            UserError: a damaged image.
+        """
+        size = self.info.view_size
+        found = np.empty((self.info.views, size, size, 3), dtype=np.uint8)
+        for number in range(len(found)):
+            found[number] = self.view(i, number)
+        return found
 
     def _gather(self, blocks: list[np.ndarray], indices: Int64[np.ndarray, " k"]) -> np.ndarray:
         """Return some rows of a column that lies in one block a shard, as a fresh array.
@@ -302,33 +286,6 @@ class Collection:
             raise IndexError(f"shape {i} of {len(self)}")
         shard = int(np.searchsorted(self._starts, i % len(self), side="right")) - 1
         return shard, int(i % len(self) - self._starts[shard])
-
-
-def is_collection(folder: Path) -> bool:
-    """Return whether a folder is a collection, possibly a damaged one or of another version.
-
-    Other programs write a `collection.json`, too; none has these keys, or shards of these names beside it.
-    """
-    if not (folder / DESCRIPTION).is_file():
-        return False
-    if any(folder.glob("data-*-of-*.arrow")):
-        return True
-    try:
-        raw = read_json(folder / DESCRIPTION, "a collection's description")
-    except UserError:
-        return False
-    return isinstance(raw, dict) and {"version", "kind", "splits", "points", "views"} <= raw.keys()
-
-
-def _why_not(folder: Path) -> str:
-    """Say what a folder without `collection.json` is, and what to do."""
-    if partial_of(folder).is_dir():
-        return (
-            f"{folder} is not finished: its preparation was interrupted. Run the same prepare command again."
-        )
-    if not folder.exists():
-        return f"{folder} does not exist; expected a collection. Make one: adacross prepare SOURCE {folder}"
-    return f"{folder} is not a collection: it has no {DESCRIPTION}. Make one: adacross prepare {folder} NAME"
 
 
 def _only(shard: pa.Table, column: str) -> Any:

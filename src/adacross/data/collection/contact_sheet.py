@@ -1,17 +1,17 @@
 """One picture of a whole collection: some shapes of every class, their views and their clouds."""
 
-import colorsys
 from bisect import bisect_left
 from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float32, Int64, UInt8
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageColor, ImageDraw, ImageFont
 
 from adacross.console import plain
 from adacross.data.collection.collection import Collection
+from adacross.data.rendering.palette import palette
 from adacross.data.rendering.render import orbit, render_cloud
-from adacross.data.shape import Cloud, Shape
+from adacross.data.shape import PointCloud, Shape
 from adacross.errors import UserError
 from adacross.io.files import whole_file
 
@@ -76,7 +76,7 @@ def draw_row(shape: Shape, collection: Collection, views: int) -> Image.Image:
     draw.text((8, 64), shape.split, fill=_FAINT, font=ImageFont.load_default(10))
     turns = np.linspace(0, len(shape.views) - 1, views).astype(int)
     colors = _height_colors(shape.points) if shape.part is None else _part_colors(shape.part)
-    clouds = render_cloud(Cloud(shape.points, colors=colors), orbit(CLOUDS), CELL - 2)
+    clouds = render_cloud(PointCloud(shape.points, colors=colors), orbit(CLOUDS), CELL - 2)
     for place, picture in enumerate([*shape.views[turns], *clouds]):
         image = Image.fromarray(picture).resize((CELL - 2, CELL - 2), Image.Resampling.LANCZOS)
         row.paste(image, (CAPTION + place * CELL + 1, 1))
@@ -111,10 +111,6 @@ def _height_colors(points: Float32[np.ndarray, "N 3"]) -> UInt8[np.ndarray, "N 3
 
 
 def _part_colors(part: Int64[np.ndarray, " N"]) -> UInt8[np.ndarray, "N 3"]:
-    """Hues a golden angle apart, so that parts with neighbouring numbers differ; clutter is grey."""
-    names, inverse = np.unique(part, return_inverse=True)
-    palette = [
-        _CLUTTER if name < 0 else tuple(255 * c for c in colorsys.hsv_to_rgb(name * 0.618034 % 1, 0.65, 0.9))
-        for name in names
-    ]
-    return np.array(palette, dtype=np.float64).astype(np.uint8)[inverse]
+    """Return a color for each part; clutter is gray."""
+    colors = [*map(ImageColor.getrgb, palette(int(part.max()) + 1)), _CLUTTER]
+    return np.array(colors, dtype=np.uint8)[part]

@@ -13,6 +13,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from adacross.data.collection.collection import Collection
+from adacross.errors import UserError
 
 SPARED = 2 * 2**30  # bytes of the disk that are left to checkpoints and to others
 
@@ -27,10 +28,17 @@ class DecodedViews:
         collection: whose pictures.
         folder: where the file lies, once there is a picture to keep.
         limit: bytes it may grow to; 0 for none.
+
+    Raises:
+        UserError: a collection without images.
     """
 
     def __init__(self, collection: Collection, folder: Path, limit: int) -> None:
         info = collection.info
+        if not info.views:
+            raise UserError(
+                f"{collection.folder} has no images, and this method needs them. Prepare it with --views 12."
+            )
         self.collection = collection
         self._shape = (3, info.view_size, info.view_size)  # planes, which augmentation reads fastest
         self._bytes = info.view_size**2 * 3

@@ -3,20 +3,23 @@
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from adacross.console import Table
 from adacross.data.collection import summary
-from adacross.data.collection.collection import DESCRIPTION, Collection
+from adacross.data.collection.collection import Collection
 from adacross.data.collection.contact_sheet import write_contact_sheet
-from adacross.data.collection.partial import partial_of, read_note, read_plan
+from adacross.data.collection.description import DESCRIPTION, unfinished
 from adacross.data.collection.split import spread
-from adacross.data.formats import LAYOUTS, scanobjectnn, shapenet
+from adacross.data.collection.work_folder import PLAN, read_notes, read_plan
+from adacross.data.formats import CLOUDS, MESHES, format_of
+from adacross.data.formats.base import DatasetIndex
+from adacross.data.formats.scanobjectnn import variants as variants_of
+from adacross.data.formats.shapenet import images_of
 from adacross.data.image_set import holds_pictures, read_image_set
 from adacross.data.isolated import check_apart, find_apart
-from adacross.data.source import Kind, Source, up_of
 from adacross.errors import UserError, check_ending, listed, shortened
 from adacross.io.files import check_free, read_yaml
 from adacross.io.remote import is_url, local_folder
@@ -24,7 +27,6 @@ from adacross.io.remote import is_url, local_folder
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-Found = Kind | Literal["collection", "unfinished collection", "run", "pictures"]
 CHECKED = 200  # shapes that are read, spread over the folder
 CHECKED_ROWS = 25  # of HDF5 files, where a whole block has to be read for one
 
@@ -35,13 +37,13 @@ class Inspection:
 
     Attributes:
         path: the folder.
-        kind: which of the folders that adacross knows.
+        kind: "collection", "unfinished collection", "run", "pictures", or the name of a source's format.
         tables: what to show, in order.
         sheet: the contact sheet that was written (collections only).
     """
 
     path: Path
-    kind: Found
+    kind: str
     tables: "tuple[RenderableType, ...]"
     sheet: Path | None = None
 
@@ -52,7 +54,9 @@ class Inspection:
         return Group(*self.tables)
 
 
-def inspect(path: str, sheet: str | None = None, overwrite: bool = False) -> Inspection:
+def inspect(
+    path: str, sheet: str | None = None, format: str | None = None, overwrite: bool = False
+) -> Inspection:
     """Say what a folder is; of a collection also draw a contact sheet.
 
     Knows collections, unfinished ones, folders of meshes, the data sets that `prepare` reads, and runs.
@@ -61,6 +65,7 @@ def inspect(path: str, sheet: str | None = None, overwrite: bool = False) -> Ins
         path: the folder, or the URL of a collection.
         sheet: where a collection's contact sheet goes, a PNG file; by default beside the collection (of a URL
             in the working folder) as `<collection>-contact-sheet.png`, which replaces the one before.
+        format: how a source is read, as `prepare` takes it; by default it is recognized.
         overwrite: replace a file that has the name given with --sheet.
 
     Raises:
@@ -69,21 +74,21 @@ def inspect(path: str, sheet: str | None = None, overwrite: bool = False) -> Ins
     if sheet:
         check_free(check_ending(sheet, ".png", "a contact sheet is a PNG file"), overwrite)
     folder = local_folder(path)
-    if not folder.exists() and partial_of(folder).is_dir():
-        folder = partial_of(folder)
+    if not folder.exists() and unfinished(folder).is_dir():
+        folder = unfinished(folder)
     if (folder / DESCRIPTION).is_file():
         shown = Path(PurePosixPath(path).name) if is_url(path) else folder.resolve()
         given = Path(sheet) if sheet else shown.with_name(f"{shown.name}-contact-sheet.png")
         return _collection(folder, given)
-    if (folder / "progress" / "plan.json").is_file():
+    if (folder / PLAN).is_file():
         return _unfinished(folder)
     if (folder / "config.yaml").is_file():
         return _run(folder)
     try:
-        variants = list(scanobjectnn.variants(folder))
+        variants = list(variants_of(folder)) if format in (None, "scanobjectnn") else []
         variant = variants[0] if variants else None
-        source = find_apart(str(folder), up=None, count=1, variant=variant, seed=0)
-        return _source(folder, source, variants)
+        source = find_apart(str(folder), format=format, count=1, variant=variant)
+        return _source(folder, source, variants, format)
     except UserError as error:
         if holds_pictures(folder):
             return _pictures(folder)
@@ -123,8 +128,7 @@ def _collection(folder: Path, sheet: Path) -> Inspection:
 
 def _unfinished(folder: Path) -> Inspection:
     plan, done = read_plan(folder)
-    notes = [read_note(path) for path in sorted((folder / "progress").glob("shard-*.json"))]
-    remarks, skipped = ([entry for note in notes for entry in note[kind]] for kind in ("remarks", "skipped"))
+    note = read_notes(folder)
     rows = {
         "done": f"{done} of {plan.shards} parts of {plan.items:,} shapes",
         "options": ", ".join(f"{name} {value}" for name, value in plan.options.items()),
@@ -132,23 +136,25 @@ def _unfinished(folder: Path) -> Inspection:
         "next": "run the same prepare command again: it goes on where it stopped",
     }
     tables = [summary.facts(f"unfinished collection {folder.name}", rows)]
-    return Inspection(folder, "unfinished collection", (*tables, *summary.notes(remarks, skipped)))
+    return Inspection(
+        folder, "unfinished collection", (*tables, *summary.notes(note["warnings"], note["skipped"]))
+    )
 
 
-def _source(folder: Path, source: Source, variants: list[str]) -> Inspection:
+def _source(folder: Path, source: DatasetIndex, variants: list[str], format: str | None) -> Inspection:
     """Describe a folder that `prepare` takes, and read some of its files to see whether they are whole."""
     option = f" --variant {source.variant}" if variants else ""
-    counts = Counter(source.classes[item.label] if item.label >= 0 else "(no class)" for item in source.items)
+    counts = Counter(source.class_of(item) or "(no class)" for item in source.items)
     splits = Counter(item.split or "none" for item in source.items)
     rows = {
-        "layout": LAYOUTS[source.kind],
+        "layout": format_of(source.format).layout,
         "shapes": f"{len(source.items):,}",
         "classes": listed(f"{shortened(name)} {n:,}" for name, n in sorted(counts.items())),
         "own splits": ", ".join(f"{name} {n:,}" for name, n in sorted(splits.items())),
-        "up": f"{up_of(source.items)} if you do not say otherwise with --up",
+        "up": f"{source.up} (override with --up)",
     }
-    if source.stored is not None:
-        rows["points"] = f"{source.stored:,} a shape"
+    if source.points is not None:
+        rows["points"] = f"{source.points:,} a shape"
     if source.parts:
         rows["parts"] = f"{len(source.parts)}"
     if variants:
@@ -157,39 +163,40 @@ def _source(folder: Path, source: Source, variants: list[str]) -> Inspection:
         rows["note"] = source.note
     if source.missing:
         rows["missing"] = "; ".join(source.missing)
-    if source.kind in ("meshes", "clouds"):
+    if source.format in (MESHES, CLOUDS):
         types = Counter(Path(item.path).suffix.lower() for item in source.items)
         rows["files"] = ", ".join(f"{suffix} {n:,}" for suffix, n in sorted(types.items()))
-    if source.kind == "shapenet":
-        pictures = shapenet.counts_of(source).items()
-        rows["pictures"] = ", ".join(
-            f"{shapes:,} shapes with {count or 'none'}" for count, shapes in pictures
+    if source.format == "shapenet":
+        images = Counter(len(images_of(Path(item.path))) for item in source.items)
+        rows["images"] = ", ".join(
+            f"{n:,} shapes with {count or 'none'}" for count, n in sorted(images.items())
         )
-    remarks, broken, checked = _read(source)
+    warnings, broken, checked = _read(source)
     rows["readable"] = f"{checked - len(broken)} of {checked} {_unit(source)} that were read"
+    option += "" if format is None else f" --format {format}"
     rows["next"] = f"adacross prepare {folder} COLLECTION{option}"
-    title = summary.facts(f"{source.kind} {folder}", rows)
-    return Inspection(folder, source.kind, (title, *summary.notes(remarks, source.skipped + broken)))
+    title = summary.facts(f"{source.format} {folder}", rows)
+    return Inspection(folder, source.format, (title, *summary.notes(warnings, source.skipped + broken)))
 
 
-def _read(source: Source) -> tuple[list[dict[str, str]], list[dict[str, str]], int]:
+def _read(source: DatasetIndex) -> tuple[list[dict[str, str]], list[dict[str, str]], int]:
     """Read up to `CHECKED` shapes, all their pictures, too.
 
     Returns:
-        Shapes with a remark, shapes that cannot be read, each with the reason; how many were looked at.
+        Shapes with warnings, shapes that cannot be read, each with the reason; how many were looked at.
     """
-    points = min(source.stored or 1, 2048)  # as `prepare` does unless told otherwise
+    points = min(source.points or 1, 2048)  # as `prepare` does unless told otherwise
     most = CHECKED if _unit(source) == "files" else CHECKED_ROWS
-    remarks: list[dict[str, str]] = []
+    warnings: list[dict[str, str]] = []
     broken: list[dict[str, str]] = []
     chosen = [source.items[i] for i in spread(len(source.items), most)]
-    for item, (readable, remark) in zip(chosen, check_apart(source, chosen, points), strict=True):
-        if remark:
-            (remarks if readable else broken).append({"name": item.id, "reason": remark})
-    return remarks, broken, len(chosen)
+    for item, (readable, reason) in zip(chosen, check_apart(source.format, chosen, points), strict=True):
+        if reason:
+            (warnings if readable else broken).append({"name": item.id, "reason": reason})
+    return warnings, broken, len(chosen)
 
 
-def _unit(source: Source) -> str:
+def _unit(source: DatasetIndex) -> str:
     return "rows" if Path(source.items[0].path).suffix == ".h5" else "files"
 
 

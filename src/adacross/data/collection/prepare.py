@@ -1,45 +1,43 @@
-"""From a source of shapes to a collection: sampled, upright, normalised, drawn, on all cores."""
+"""From a source of shapes to a collection: index, plan, rows by worker processes, shards, description."""
 
 import os
-import re
 import time
-from collections.abc import Callable, Generator, Sequence
-from contextlib import closing
-from dataclasses import asdict
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal, get_args
-
-import pyarrow as pa
+from typing import Literal, get_args
 
 from adacross.console import console, progress_bar
-from adacross.data.collection.collection import MOST_PIXELS, VERSION, CollectionInfo, is_collection
-from adacross.data.collection.partial import SHARD, Note, Partial, Plan, digest_of
-from adacross.data.collection.pipeline import Answer, read_answer
+from adacross.data.collection.collection import MOST_PIXELS, Collection
+from adacross.data.collection.description import VERSION, CollectionInfo, check_target
+from adacross.data.collection.sample import SERVE, Row, SampleOptions, read_row
 from adacross.data.collection.schema import arrow_schema
 from adacross.data.collection.split import splits_of
+from adacross.data.collection.work_folder import Plan, WorkFolder
+from adacross.data.formats import BUILTIN
+from adacross.data.formats.base import DatasetIndex
+from adacross.data.formats.files import Classes
 from adacross.data.isolated import find_apart
-from adacross.data.shape import Split
-from adacross.data.source import Axis, Source, up_of
+from adacross.data.shape import Axis
 from adacross.data.workers import ray as ray_workers
-from adacross.data.workers.local import Died, Request, each
+from adacross.data.workers.local import Answers, Request, each
 from adacross.errors import UserError, one_of
-from adacross.io.files import KEPT_FEATURES, check_replaceable, locked
+from adacross.io.files import locked
 from adacross.io.remote import local_target
+from adacross.version import __version__
 
 Engine = Literal["local", "ray"]
-Answers = Callable[[list[Request]], Generator[tuple[int, bytes | Died], None, None]]
-_OWN = re.compile(
-    rf"(collection|state|dataset_info)\.json|data-\d{{5,}}-of-\d{{5,}}\.arrow|{KEPT_FEATURES}"
-)  # files of a collection, by relative path
 MOST_POINTS = 2**20  # of a shape; `encoders.inputs` allows no more
-_READ = "adacross.data.collection.pipeline:serve_item"
 
 
 def prepare(
     source: str,
     collection: str,
     *,
+    format: str | None = None,
+    classes: Classes = "auto",
     points: int = 2048,
     views: int = 12,
     size: int = 224,
@@ -53,24 +51,28 @@ def prepare(
     count: int = 2000,
     variant: str | None = None,
     overwrite: bool = False,
-) -> CollectionInfo:
+) -> Collection:
     """Turn meshes, one of the field's data sets or built-in shapes into a collection.
 
     The work lies in `<collection>.partial` until all of it is done. The same command run again goes on where
     an interrupted one stopped, and the result does not depend on that, nor on the number of workers, nor on
     the engine. A shape that cannot be read is left out, and named with the reason in the summary. A shape
-    whose ready-made pictures are missing is drawn, and named, too.
+    whose ready-made images are missing is rendered, and named, too.
 
     Args:
         source: a folder of meshes (OFF, OBJ, PLY, STL, GLB, in any layout), the folder of a data set as it
             comes (ModelNet40 as HDF5 or text, ScanObjectNN, ShapeNet with ShapeNetRendering, ShapeNetPart,
             S3DIS in blocks), or the word "builtin" (a folder of that name is "./builtin").
         collection: the folder to make.
-        points: points a shape, uniform over its surface. Of clouds the first ones are kept, all if fewer;
-            of ShapeNetPart's text files, which have any number, so many are drawn.
-        views: pictures a shape, from cameras around it. Of ready-made pictures the first ones by name are
-            kept, put on white; a shape with fewer than most others repeats its own.
-        size: side of a picture in pixels. Ready-made pictures are resized to it.
+        format: how the source is read: a built-in format ("meshes", "modelnet40", ...), the name of an
+            installed one, or `package.module:Class`. By default the folder is recognized.
+        classes: whether the first level of folders is a mesh's or a cloud's class: "folder", "none", or
+            "auto" for folders that look like classes.
+        points: points a shape, uniform over its surface. Of a data set's clouds the first ones are kept, all
+            if fewer; of other clouds so many are drawn.
+        views: images a shape, from cameras around it; 0 for none. Of ready-made images the first ones by name
+            are kept, put on white; a shape with fewer than most others repeats its own.
+        size: side of an image in pixels. Ready-made images are resized to it.
         up: the axis that points up in the source. By default z for OFF files and S3DIS, y for all else; the
             collection is always y up and remembers the source's axis.
         test_fraction: part of the shapes that is set aside for testing, equally from every class, where the
@@ -89,7 +91,7 @@ def prepare(
         overwrite: replace a collection of that name.
 
     Returns:
-        The collection's description; `.skipped` lists what was left out.
+        The collection; `.info.skipped` lists what was left out.
 
     Raises:
         UserError: an option out of its range, no Ray, no source, a variant it does not have, no shapes in it,
@@ -97,6 +99,159 @@ def prepare(
         KeyboardInterrupt: Ctrl-C; its message says how to go on.
     """
     _check_numbers(points=points, views=views, size=size, seed=seed, workers=workers, count=count)
+    if not timeout > 0:
+        raise UserError(f"timeout is {timeout}; it must be more than 0 seconds.")
+    if not 0 <= test_fraction < 1:
+        raise UserError(f"test_fraction is {test_fraction}; it must be at least 0 and below 1.")
+    one_of("up axis", up or "y", ("x", "y", "z"))
+    one_of("engine", engine, get_args(Engine))
+    one_of("choice of classes", classes, get_args(Classes))
+    target = Path(os.path.realpath(local_target(collection)))  # a link stays one, and "." has a name
+    check_target(target, overwrite)
+
+    given = {"variant": variant, "classes": None if classes == "auto" else classes}
+    with console.status("looking at the source"):
+        index = find_apart(source, format=format, up=up, count=count, seed=seed, **given)
+    splits = splits_of(index.items, test_fraction, seed)
+    index = replace(
+        index, items=[replace(item, split=split) for item, split in zip(index.items, splits, strict=True)]
+    )
+    how = SampleOptions(
+        format=index.format,
+        points=_available("points", points, index.points),
+        views=_available("images", views, index.images),
+        size=size,
+        seed=seed,
+        parts=index.parts,
+    )
+    for sentence in (index.note, f"missing in the source: {'; '.join(index.missing)}." * bool(index.missing)):
+        if sentence:
+            console.print(sentence)
+
+    wanted = {"points": points, "views": views, "size": size, "up": up, "test_fraction": test_fraction}
+    options = {"source": index.location, **wanted, "seed": seed}
+    options |= {"count": count} if index.format == BUILTIN else {}
+    options |= {"format": format} if format else {}
+    options |= {"classes": classes} if classes != "auto" else {}
+    options |= {"variant": index.variant} if index.variant else {}
+    requests: list[Request] = [{"item": asdict(item), "options": asdict(how)} for item in index.items]
+    items = [request["item"] for request in requests]
+    content = [VERSION, items, index.classes, index.parts, index.skipped]
+    plan = Plan.of(options, len(items), content)
+
+    def rows(todo: list[Request]) -> Answers:
+        if engine == "local":
+            return each(SERVE, todo, min(workers or os.cpu_count() or 1, len(todo)), timeout)
+        folder = None if index.format == BUILTIN else index.location
+        return ray_workers.each(SERVE, todo, workers, timeout, address=ray_address, folder=folder)
+
+    with locked(target, "prepare"):
+        check_target(target, overwrite)
+        work, message = WorkFolder.open(target, plan, overwrite)
+        if message:
+            console.print(message)
+        with _saying_how_to_go_on(work):
+            for shard, found in _shards(work, requests, rows):
+                names = [index.items[number].id for number in plan.members(shard)]
+                work.save(shard, found, names, arrow_schema(how.points, bool(how.parts)))
+        work.describe(_described(work, target.name, index, how))
+        check_target(target, overwrite)  # hours later, it may hold somebody's files
+        work.finish(target)
+    return Collection.open(target)
+
+
+def _shards(
+    work: WorkFolder, requests: list[Request], rows: Callable[[list[Request]], Answers]
+) -> Generator[tuple[int, list[Row]], None, None]:
+    """Yield every shard that is not done yet, as soon as it is whole, with its rows in the items' order."""
+    done = work.done()
+    todo = [n for shard in range(work.plan.shards) if shard not in done for n in work.plan.members(shard)]
+    if not todo:
+        return
+    waiting: dict[int, dict[int, Row]] = {}
+    with progress_bar("shapes") as progress, closing(rows([requests[number] for number in todo])) as arriving:
+        start, before = time.monotonic(), len(requests) - len(todo)
+        bar = progress.add_task("preparing", total=len(requests), completed=before, note="starting")
+        for finished, (place, answer) in enumerate(arriving, 1):
+            number = todo[place]
+            shard = work.plan.shard_of(number)
+            waiting.setdefault(shard, {})[number] = read_row(answer)
+            if len(waiting[shard]) == len(work.plan.members(shard)):
+                yield shard, [row for _, row in sorted(waiting.pop(shard).items())]
+            speed = finished / (time.monotonic() - start)
+            progress.update(bar, completed=before + finished, note=f"{speed:.1f} shapes/s")
+
+
+def _described(work: WorkFolder, name: str, index: DatasetIndex, how: SampleOptions) -> CollectionInfo:
+    """Return the description of the finished shards.
+
+    Raises:
+        UserError: none of the shapes can be read; the work is discarded.
+    """
+    note = work.note()
+    skipped = index.skipped + note["skipped"]
+    gone = {entry["name"] for entry in skipped}
+    splits = [item.split for item in index.items if item.id not in gone]
+    if not splits:
+        work.discard()
+        reasons = "\n".join(f"  {entry['name']}: {entry['reason']}" for entry in skipped[:10])
+        raise UserError(f"none of the {len(skipped)} shapes in {index.location} can be read:\n{reasons}")
+    return CollectionInfo(
+        version=VERSION,
+        name=name,
+        source=index.location,
+        format=index.format,
+        source_up=index.up,
+        count=len(splits),
+        points=how.points,
+        views=how.views,
+        view_size=how.size,
+        classes=index.classes,
+        parts=index.parts,
+        splits={"train": splits.count("train"), "test": splits.count("test")},
+        skipped=skipped,
+        warnings=note["warnings"],
+        made={
+            "options": work.plan.options,
+            "seed": how.seed,
+            "adacross": __version__,
+            "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        },
+    )
+
+
+@contextmanager
+def _saying_how_to_go_on(work: WorkFolder) -> Iterator[None]:
+    """Add to an error's message, and to that of Ctrl-C, what is kept and how to go on."""
+
+    def message(what: str) -> str:
+        return (
+            f"{what} {len(work.done())} of {work.plan.shards} parts of the work are kept in {work.folder}; "
+            "run the same command again to go on."
+        )
+
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(message("interrupted.")) from None
+    except UserError as error:
+        raise UserError(message(str(error))) from error
+
+
+def _available(what: str, wanted: int, there: int | None) -> int:
+    """Return how many of what is asked for a shape can have, and say so where they are fewer."""
+    if there is None or there >= wanted:
+        return wanted
+    console.print(f"the source has {there} {what} a shape, fewer than the {wanted} asked for; all are kept.")
+    return there
+
+
+def _check_numbers(points: int, views: int, size: int, **others: int | None) -> None:
+    """Refuse numbers out of their range."""
+    for name, value in {"points": points, "views": views, "size": size, **others}.items():
+        least = {"size": 16, "seed": 0, "views": 0}.get(name, 1)
+        if value is not None and value < least:
+            raise UserError(f"{name} is {value}; it must be at least {least}.")
     if points > MOST_POINTS:
         raise UserError(f"points is {points:,}; an encoder takes at most {MOST_POINTS:,}.")
     if views * size**2 > MOST_PIXELS:
@@ -104,189 +259,3 @@ def prepare(
             f"views is {views:,} and size {size:,}, {views * size**2:,} pixels a shape; expected at most "
             f"{MOST_PIXELS:,}. Give fewer --views, or a smaller --size."
         )
-    if not timeout > 0:
-        raise UserError(f"timeout is {timeout}; it must be more than 0 seconds.")
-    if not 0 <= test_fraction < 1:
-        raise UserError(f"test_fraction is {test_fraction}; it must be at least 0 and below 1.")
-    one_of("up axis", up or "y", ("x", "y", "z"))
-    one_of("engine", engine, get_args(Engine))
-    target = Path(os.path.realpath(local_target(collection)))  # a link stays one, and "." has a name
-    check_target(target, overwrite)
-    with console.status("looking at the source"):
-        found = find_apart(source, up=up, count=count, variant=variant, seed=seed)
-    kept, shown = _there("points", points, found.stored), _there("pictures", views, found.pictures)
-    if found.note:
-        console.print(found.note)
-    if found.missing:
-        console.print(f"missing in the source: {'; '.join(found.missing)}.")
-    options: dict[str, Any] = {
-        "source": found.location,
-        "points": points,
-        "views": views,
-        "size": size,
-        "up": up,
-        "test_fraction": test_fraction,
-        "seed": seed,
-    }
-    if found.kind == "builtin":
-        options["count"] = count
-    if found.variant:
-        options["variant"] = found.variant
-    splits = splits_of(found.items, test_fraction, seed)
-    items = [asdict(item) for item in found.items]
-    digest = digest_of([VERSION, SHARD, items, found.classes, found.parts, found.skipped])
-    common = {
-        "kind": found.kind,
-        "points": kept,
-        "views": shown,
-        "size": size,
-        "seed": seed,
-        "parts": found.parts,
-    }
-    requests = [{"item": item, "split": split} | common for item, split in zip(items, splits, strict=True)]
-
-    def answers(todo: list[Request]) -> Generator[tuple[int, bytes | Died], None, None]:
-        if engine == "ray":
-            folder = None if found.kind == "builtin" else found.location
-            return ray_workers.each(_READ, todo, workers, timeout, address=ray_address, folder=folder)
-        return each(_READ, todo, min(workers or os.cpu_count() or 1, len(todo)), timeout)
-
-    with locked(target, "prepare"):
-        check_target(target, overwrite)
-        partial, message = Partial.open(target, Plan(options, len(items), digest), overwrite)
-        if message:
-            console.print(message)
-        try:
-            _work(partial, requests, arrow_schema(kept, bool(found.parts)), answers)
-        except KeyboardInterrupt:
-            raise KeyboardInterrupt(_to_go_on("interrupted.", partial)) from None
-        except UserError as error:
-            raise UserError(_to_go_on(str(error), partial)) from error
-        info = _describe(partial, target, found, splits, points=kept, views=shown)
-        check_target(target, overwrite)  # hours later, it may hold somebody's files
-        partial.finish(target)
-    return info
-
-
-def _work(partial: Partial, requests: Sequence[Request], schema: pa.Schema, answers: Answers) -> None:
-    """Prepare every shard that is not done yet and write each as soon as it is whole."""
-    done = partial.notes().keys()
-    todo = [number for number in range(len(requests)) if number // SHARD not in done]
-    if not todo:
-        return
-    waiting: dict[int, dict[int, Answer]] = {}
-    with progress_bar("shapes") as progress:
-        start, finished = time.monotonic(), len(requests) - len(todo)
-        bar = progress.add_task("preparing", total=len(requests), completed=finished, note="starting")
-        for number, answer in _read(answers, requests, todo):
-            shard = number // SHARD
-            waiting.setdefault(shard, {})[number] = answer
-            if len(waiting[shard]) == min(SHARD, len(requests) - shard * SHARD):
-                _save(partial, shard, waiting.pop(shard), requests, schema)
-            finished += 1
-            speed = (finished - len(requests) + len(todo)) / (time.monotonic() - start)
-            progress.update(bar, completed=finished, note=f"{speed:.1f} shapes/s")
-
-
-def _read(
-    answers: Answers, requests: Sequence[Request], todo: Sequence[int]
-) -> Generator[tuple[int, Answer], None, None]:
-    """Yield `(item's number, answer)` in the order in which the workers finish."""
-    with closing(answers([requests[number] for number in todo])) as arriving:
-        for place, answer in arriving:
-            if isinstance(answer, Died):
-                yield todo[place], Answer(None, answer.reason)
-            else:
-                yield todo[place], read_answer(answer)
-
-
-def _save(
-    partial: Partial,
-    shard: int,
-    answers: dict[int, Answer],
-    requests: Sequence[Request],
-    schema: pa.Schema,
-) -> None:
-    """Write one shard's rows, in the items' order, and what is to be said about them."""
-    note: Note = {"skipped": [], "remarks": []}
-    for number, answer in sorted(answers.items()):
-        if answer.remark or answer.row is None:
-            entry = {"name": requests[number]["item"]["id"], "reason": answer.remark}
-            note["skipped" if answer.row is None else "remarks"].append(entry)
-    rows = [answers[number].row for number in sorted(answers) if answers[number].row is not None]
-    partial.save(shard, pa.concat_tables([schema.empty_table(), *rows]), note)
-
-
-def _describe(
-    partial: Partial, target: Path, found: Source, splits: Sequence[Split], *, points: int, views: int
-) -> CollectionInfo:
-    """Write the descriptions of the finished shards."""
-    from adacross.version import __version__
-
-    options = partial.plan.options
-    notes = [note for _, note in sorted(partial.notes().items())]
-    skipped = found.skipped + [entry for note in notes for entry in note["skipped"]]
-    gone = {entry["name"] for entry in skipped}
-    used = [split for item, split in zip(found.items, splits, strict=True) if item.id not in gone]
-    if not used:
-        partial.discard()
-        reasons = "\n".join(f"  {entry['name']}: {entry['reason']}" for entry in skipped[:10])
-        raise UserError(f"none of the {len(skipped)} shapes in {found.location} can be read:\n{reasons}")
-    info = CollectionInfo(
-        version=VERSION,
-        name=target.name,
-        source=found.location,
-        kind=found.kind,
-        source_up=up_of(found.items),
-        count=len(used),
-        points=points,
-        views=views,
-        view_size=options["size"],
-        classes=found.classes,
-        parts=found.parts,
-        splits={"train": used.count("train"), "test": used.count("test")},
-        skipped=skipped,
-        remarks=[entry for note in notes for entry in note["remarks"]],
-        made={
-            "options": options,
-            "seed": options["seed"],
-            "adacross": __version__,
-            "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        },
-    )
-    partial.describe(info.classes, points, bool(found.parts))
-    info.write(partial.folder)
-    return info
-
-
-def _there(what: str, asked: int, there: int | None) -> int:
-    """Return how many of what is asked for a shape can have, and say so where they are fewer."""
-    if there is None or there >= asked:
-        return asked
-    console.print(f"the source has {there} {what} a shape, fewer than the {asked} asked for; all are kept.")
-    return there
-
-
-def _to_go_on(what: str, partial: Partial) -> str:
-    kept = len(partial.notes())
-    return (
-        f"{what} {kept} of {partial.plan.shards} parts of the work are kept in {partial.folder}; "
-        "run the same command again to go on."
-    )
-
-
-def _check_numbers(**numbers: int | None) -> None:
-    """Refuse numbers out of their range."""
-    for name, value in numbers.items():
-        least = {"size": 16, "seed": 0}.get(name, 1)
-        if value is not None and value < least:
-            raise UserError(f"{name} is {value}; it must be at least {least}.")
-
-
-def check_target(target: Path, overwrite: bool) -> None:
-    """Refuse a target that exists, unless it is a collection, holds nothing else, and may be replaced.
-
-    Raises:
-        UserError: names what is in the way.
-    """
-    check_replaceable(target, "a collection", is_collection(target), _OWN, overwrite)

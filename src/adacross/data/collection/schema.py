@@ -1,4 +1,4 @@
-"""How a shape lies in an Arrow file: the columns, and pictures as WebP.
+"""How a shape lies in an Arrow file: the columns, and images as WebP.
 
 | column | type | content |
 |---|---|---|
@@ -8,12 +8,13 @@
 | points | float32 (N, 3) | y up, centroid 0, largest norm 1 |
 | center, scale | float32 (3,), float32 | points * scale + center: the source's coordinates, turned y up |
 | part | int16 (N,) | index into the parts, -1 for none; only in collections with parts |
-| views | images | V lossless WebP pictures |
+| views | images | V lossless WebP images |
 """
 
 import io
 import mmap
 import struct
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,7 +27,7 @@ from PIL import Image
 from adacross.data.images import LARGEST_SIDE, open_picture
 from adacross.data.shape import Shape
 from adacross.errors import UserError
-from adacross.io.files import file_size
+from adacross.io.files import file_size, whole_file
 
 if TYPE_CHECKING:
     from datasets import Features
@@ -51,12 +52,12 @@ def arrow_schema(points: int, parts: bool) -> pa.Schema:
 def read_shard(path: Path, points: int, views: int, classes: int, parts: int) -> pa.Table:
     """Map an Arrow file of shapes and check that it is what a description promises.
 
-    Neither points nor pictures are read for that.
+    Neither points nor images are read for that.
 
     Args:
         path: the file.
         points: of each shape.
-        views: pictures of each shape.
+        views: images of each shape.
         classes: number of them; labels are -1 or below it.
         parts: number of them.
 
@@ -91,7 +92,7 @@ def check_table(table: pa.Table, points: int, views: int, classes: int, parts: i
     if strange := set(pc.unique(table["split"]).to_pylist()) - {"train", "test"}:
         raise ValueError(f"a shape of split {min(strange)[:40]!r}")
     if pc.unique(pc.list_value_length(table["views"])).to_pylist() not in ([], [views]):
-        raise ValueError(f"a shape has not the {views} pictures that are promised")
+        raise ValueError(f"expected {views} images per shape")
 
 
 def features(points: int, classes: list[str], parts: bool) -> "Features":
@@ -133,6 +134,22 @@ def to_batch(shape: Shape, center: np.ndarray, scale: float) -> pa.RecordBatch:
         for name, values in columns.items()
     ]
     return pa.RecordBatch.from_arrays(arrays, schema=schema)
+
+
+def shard_name(shard: int, shards: int) -> str:
+    """Return a shard's file name, as Hugging Face `datasets` calls them."""
+    return f"data-{shard:05d}-of-{shards:05d}.arrow"
+
+
+def write_shard(path: Path, rows: Sequence[pa.Table], schema: pa.Schema) -> None:
+    """Write rows, maybe none, as an Arrow file of one batch.
+
+    Raises:
+        UserError: no space, or no permission.
+    """
+    batches = pa.concat_tables([schema.empty_table(), *rows]).combine_chunks().to_batches()
+    with whole_file(path) as temporary:
+        temporary.write_bytes(to_bytes(batches[0] if batches else pa.RecordBatch.from_pylist([], schema)))
 
 
 def to_bytes(batch: pa.RecordBatch) -> bytes:
@@ -208,7 +225,7 @@ def _is_compressed(metadata: bytes) -> bool:
 
 
 def encode_view(view: UInt8[np.ndarray, "H W 3"]) -> bytes:
-    """Return a picture as lossless WebP.
+    """Return an image as lossless WebP.
 
     Lossless because flat shading compresses well: of our renderings at 224 px it takes 2 to 8 kB where
     quality 90 takes 2 to 5, and it decodes faster (3,000 to 4,700 a second and core against 2,000).
@@ -219,7 +236,7 @@ def encode_view(view: UInt8[np.ndarray, "H W 3"]) -> bytes:
 
 
 def decode_view(data: bytes, side: int = LARGEST_SIDE) -> UInt8[np.ndarray, "H W 3"]:
-    """Return the picture of an image file's bytes, RGB, of at most `side` pixels along a side.
+    """Return the image of an image file's bytes, RGB, of at most `side` pixels along a side.
 
     Raises:
         Exception: as `open_picture`.

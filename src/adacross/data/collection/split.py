@@ -5,11 +5,11 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Int64
 
+from adacross.data.formats.base import SampleRef
 from adacross.data.shape import Split
-from adacross.data.source import Item
 
 
-def splits_of(items: Sequence[Item], test_fraction: float, seed: int) -> list[Split]:
+def splits_of(items: Sequence[SampleRef], test_fraction: float, seed: int) -> list[Split]:
     """Give every item a split: the source's own, or a seeded draw stratified by class.
 
     The source's own counts where it knows both, training and testing; with one alone there would be nothing
@@ -42,7 +42,7 @@ def spread(count: int, most: int) -> Int64[np.ndarray, " m"]:
 
 
 def _draw(
-    drawn: np.ndarray, items: Sequence[Item], test_fraction: float, rng: np.random.Generator
+    drawn: np.ndarray, items: Sequence[SampleRef], test_fraction: float, rng: np.random.Generator
 ) -> list[int]:
     """Choose the drawn items that are for testing."""
     labels = np.array([items[i].label for i in drawn], dtype=np.int64)

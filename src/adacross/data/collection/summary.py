@@ -1,4 +1,4 @@
-"""Tables for the terminal: facts, and shapes with a remark."""
+"""Tables for the terminal: facts, and shapes with a reason."""
 
 from pathlib import Path
 
@@ -21,20 +21,10 @@ def facts(title: str, rows: dict[str, str]) -> Table:
     return table
 
 
-def notes(remarks: list[dict[str, str]], skips: list[dict[str, str]]) -> list[RenderableType]:
-    """Return the tables of shapes with a remark and of those that are left out; none for an empty list."""
-    tables: list[RenderableType] = [remarked(remarks)] if remarks else []
-    return [*tables, skipped(skips)] if skips else tables
-
-
-def skipped(entries: list[dict[str, str]]) -> Table:
-    """Return the table of what could not be prepared, and why."""
-    return _named(f"skipped: {len(entries)}", "bold yellow", entries)
-
-
-def remarked(entries: list[dict[str, str]]) -> Table:
-    """Return the table of what is in, but not as its source promises."""
-    return _named(f"in, but not as usual: {len(entries)}", "bold", entries)
+def notes(warnings: list[dict[str, str]], skipped: list[dict[str, str]]) -> list[RenderableType]:
+    """Return the tables of shapes with warnings and of those that are left out; none for an empty list."""
+    tables = (("included with warnings", "bold", warnings), ("skipped", "bold yellow", skipped))
+    return [_named(f"{title}: {len(entries)}", style, entries) for title, style, entries in tables if entries]
 
 
 def _named(title: str, style: str, entries: list[dict[str, str]]) -> Table:

@@ -1,120 +1,157 @@
-"""Sources of shapes, one file each: meshes, the field's data sets as they come, built-in shapes."""
+"""Formats of shapes, one file each: meshes, clouds, the field's data sets as they come, built-in shapes."""
 
-from collections.abc import Callable
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import replace
+from functools import cache
+from inspect import signature
 from pathlib import Path
+from typing import Any
 
-import numpy as np
-
-from adacross.data.formats import (
-    builtin,
-    files,
-    meshes,
-    modelnet40,
-    modelnet_text,
-    s3dis,
-    scanobjectnn,
-    shapenet,
-    shapenetpart,
-)
-from adacross.data.formats.mesh_files import UP
-from adacross.data.source import Axis, Item, Kind, Loaded, Source, shown
+from adacross import plugins
+from adacross.data.formats.base import DatasetIndex, Format, SampleRef, fingerprint_of, printable
+from adacross.data.formats.builtin import Builtin
+from adacross.data.formats.files import Clouds, Meshes
+from adacross.data.formats.modelnet40 import ModelNet40
+from adacross.data.formats.modelnet_text import ModelNetText
+from adacross.data.formats.s3dis import S3DIS
+from adacross.data.formats.scanobjectnn import ScanObjectNN
+from adacross.data.formats.shapenet import ShapeNet
+from adacross.data.formats.shapenetpart import ShapeNetPart
+from adacross.data.shape import Axis
 from adacross.errors import UserError
 
-__all__ = ["BUILTIN", "LAYOUTS", "LOAD", "find_source"]
-
-BUILTIN = "builtin"
-_NEAR = 100  # neighbours that are looked at when a folder is not what was expected
-LOAD: dict[Kind, Callable[[Item, int, np.random.Generator], Loaded]] = {
-    "meshes": files.load,
-    "clouds": files.load,
-    "modelnet40": modelnet40.load,
-    "modelnet_text": modelnet_text.load,
-    "scanobjectnn": scanobjectnn.load,
-    "shapenet": shapenet.load,
-    "shapenetpart": shapenetpart.load,
-    "s3dis": s3dis.load,
-    "builtin": builtin.load,
-    "files": files.load,  # named one by one, not found
+BUILTIN, MESHES, CLOUDS = "builtin", "meshes", "clouds"
+FORMATS: dict[str, type[Format]] = {  # in the order in which they are asked to recognise a folder
+    "shapenetpart": ShapeNetPart,
+    "s3dis": S3DIS,
+    "shapenet": ShapeNet,
+    "modelnet40": ModelNet40,
+    "modelnet_text": ModelNetText,
+    "scanobjectnn": ScanObjectNN,
+    BUILTIN: Builtin,
+    MESHES: Meshes,
+    CLOUDS: Clouds,
 }
-LAYOUTS: dict[Kind, str] = {
-    "meshes": f"mesh files ({', '.join(sorted(UP))}) in any layout",
-    "clouds": f"clouds of points ({', '.join(files.CLOUDS)}, a point a line; .ply) in any layout",
-    "modelnet40": "ModelNet40's HDF5 files (ply_data_train*.h5, ply_data_test*.h5)",
-    "modelnet_text": "ModelNet40 as text (modelnet40_train.txt, <class>/<name>.txt)",
-    "scanobjectnn": "ScanObjectNN (h5_files with main_split, main_split_nobg)",
-    "shapenet": "ShapeNet with pictures (ShapeNet/<synset>/<id>.ply beside ShapeNetRendering)",
-    "shapenetpart": "ShapeNetPart (synsetoffset2category.txt, or ply_data_*.h5 with pid)",
-    "s3dis": "S3DIS in blocks (ply_data_all_*.h5, room_filelist.txt)",
-    "builtin": "shapes from nothing, by the word 'builtin' in a folder's place",
-}
-# How to tell a folder of each layout and what lists its shapes; a folder of meshes or clouds is what is left.
-_PLAIN: dict[Kind, tuple[Callable[[Path], bool], Callable[[Path, Axis | None], Source]]] = {
-    "shapenetpart": (shapenetpart.recognise, shapenetpart.find),
-    "s3dis": (s3dis.recognise, s3dis.find),
-    "shapenet": (shapenet.recognise, shapenet.find),
-}
-_FIND_VARIANT: dict[
-    Kind, tuple[Callable[[Path], bool], Callable[[Path, Axis | None, str | None], Source]]
-] = {
-    "modelnet40": (modelnet40.recognise, modelnet40.find),
-    "modelnet_text": (modelnet_text.recognise, modelnet_text.find),
-    "scanobjectnn": (scanobjectnn.recognise, scanobjectnn.find),
-}
+_NEAR = 100  # neighbors that are looked at when a folder is not what was expected
 
 
-def find_source(source: str, *, up: Axis | None, count: int, variant: str | None, seed: int) -> Source:
-    """List what a source holds, without reading it.
+@cache
+def format_of(name: str) -> Format:
+    """Return the format of a name, made without options: enough to read what it has found.
 
     Raises:
-        UserError: no such folder, nothing in it that we know, or a variant that it does not have.
+        UserError: as `plugins.find`.
     """
-    found = _find(source, up=up, count=count, variant=variant, seed=seed)
-    items = [item if item.id == shown(item.id) else replace(item, id=shown(item.id)) for item in found.items]
-    return replace(found, items=items, classes=[shown(name) for name in found.classes])
+    return plugins.find("format", name, FORMATS, Format)()  # type: ignore[type-abstract]
 
 
-def _find(source: str, *, up: Axis | None, count: int, variant: str | None, seed: int) -> Source:
-    if source == BUILTIN:
-        return builtin.find(count, variant, seed, up)
+def index_source(
+    source: str, *, format: str | None = None, up: Axis | None = None, **options: Any
+) -> DatasetIndex:
+    """List what a source holds, without reading it.
+
+    Args:
+        source: a folder, or the word "builtin".
+        format: name of the format; None asks all of them whether they recognise the folder.
+        up: the axis that points up in it; None takes the items' own, or the format's.
+        options: for the format: `variant`, `classes`, `count`, `seed`. None, and what it does not have, is
+            left out.
+
+    Raises:
+        UserError: no such folder, nothing known in it, or a variant or classes that the format has not.
+    """
+    if source == BUILTIN and format is None:
+        format = BUILTIN
     folder = Path(source)
-    if not folder.is_dir():
-        what = "is a file, not a folder" if folder.exists() else "does not exist"
-        raise UserError(f"{source} {what}. {_known()}")
-    folder = folder.resolve()
-    kind = _kind_of(folder)
-    if kind in _FIND_VARIANT:
-        return _FIND_VARIANT[kind][1](folder, up, variant)
-    if variant is not None:
-        raise UserError(f"variant {variant} was given, but {folder} has none ({kind}). Leave --variant away.")
-    if kind in _PLAIN:
-        return _PLAIN[kind][1](folder, up)
-    below = _known_among(sorted(place for place in folder.glob("[!.]*") if place.is_dir()))
-    try:
-        found = meshes.find(folder, up, clouds=not below)
-    except UserError as error:
-        near = [*_known_among([folder.parent]), *below][:3]
-        hint = f" Did you mean {' or '.join(near)}?" if near else ""
-        raise UserError(f"{error}{hint} {_known()}") from None
-    note = f"mesh files alone are read; data of another layout lies in {', '.join(below[:3])}."
-    return replace(found, note=note) if below else found
+    note = ""
+    if format != BUILTIN:
+        if not folder.is_dir():
+            what = "is a file, not a folder" if folder.exists() else "does not exist"
+            raise UserError(f"{source} {what}. {_known()}")
+        folder = folder.resolve()
+        if format is None:
+            format, note = _recognise(folder)
+    given = {name: value for name, value in options.items() if value is not None}
+    reader = _make(format, folder, given)
+    found = reader.find(folder)
+    if not isinstance(found, DatasetIndex):
+        found = DatasetIndex(list(found))
+    if not found.items:
+        raise UserError(f"{folder} holds no shape of format {format} ({reader.layout}).")
+    location = BUILTIN if format == BUILTIN else str(folder)
+    found = replace(found, format=format, location=location, note=" ".join(filter(None, (note, found.note))))
+    return _completed(found, reader, up)
 
 
-def _kind_of(folder: Path) -> Kind:
-    """Which layout a folder has; "meshes" if none of the others."""
-    every = [(kind, both[0]) for kind, both in (_PLAIN | _FIND_VARIANT).items()]
-    return next((kind for kind, recognise in every if recognise(folder)), "meshes")
+def _make(name: str, folder: Path, given: dict[str, Any]) -> Format:
+    """Return the format of a name with those of the options that it has."""
+    made = plugins.find("format", name, FORMATS, Format)  # type: ignore[type-abstract]
+    known = signature(made).parameters
+    for option in ("variant", "classes"):
+        if option in given and option not in known:
+            raise UserError(
+                f"{option} {given[option]} was given, but {folder} has none to choose ({name}). "
+                f"Omit --{option}."
+            )
+    return made(**{option: value for option, value in given.items() if option in known})
 
 
-def _known_among(folders: list[Path]) -> list[str]:
-    """Those of some folders that have a layout; of very many only the first are looked at."""
+def _completed(index: DatasetIndex, reader: Format, up: Axis | None) -> DatasetIndex:
+    """Return an index whose items have labels by number, an axis, a fingerprint and printable ids."""
+    names = index.classes or sorted({item.label for item in index.items if isinstance(item.label, str)})
+    labels = {name: label for label, name in reversed(list(enumerate(names)))}
+    stamps: dict[str, str] = {"": ""}
+
+    def completed(item: SampleRef) -> SampleRef:
+        if item.path not in stamps:
+            stamps[item.path] = fingerprint_of(Path(item.path))
+        label = labels.get(item.label, -1) if isinstance(item.label, str) else item.label
+        return replace(
+            item,
+            id=printable(item.id),
+            label=label,
+            up=up or item.up or reader.up,
+            fingerprint=item.fingerprint or stamps[item.path],
+        )
+
+    items = [completed(item) for item in index.items]
+    return replace(index, items=items, classes=[printable(name) for name in names])
+
+
+def _recognise(folder: Path) -> tuple[str, str]:
+    """Return a folder's format and a note about data of other layouts below it.
+
+    Raises:
+        UserError: no format recognises it; the message names neighbors that one does.
+    """
+    if (name := _data_set(folder)) is not None:
+        return name, ""
+    below = _data_sets(sorted(place for place in folder.glob("[!.]*") if place.is_dir()))
+    if Meshes().recognise(folder):
+        others = ", ".join(below[:3])
+        return MESHES, f"mesh files alone are read; data of another layout lies in {others}." * bool(below)
+    if not below and Clouds().recognise(folder):
+        return CLOUDS, ""
+    near = [*_data_sets([folder.parent]), *below][:3]
+    hint = f" Did you mean {' or '.join(near)}?" if near else ""
+    raise UserError(f"{folder} holds no shapes that are recognised.{hint} {_known()}")
+
+
+def _data_set(folder: Path) -> str | None:
+    """Return the name of the first format but those of single files that recognises a folder."""
+    names = [name for name in plugins.names("format", FORMATS) if name not in (MESHES, CLOUDS)]
+    return next((name for name in names if format_of(name).recognise(folder)), None)
+
+
+def _data_sets(folders: Iterable[Path]) -> list[str]:
+    """Return those of some folders that hold a data set; of very many only the first are looked at."""
     known = []
-    for folder in folders[:_NEAR]:
+    for folder in list(folders)[:_NEAR]:
         with suppress(OSError):  # no permission to look
-            known += [str(folder)] if _kind_of(folder) != "meshes" else []
+            known += [str(folder)] if _data_set(folder) else []
     return known
 
 
 def _known() -> str:
-    return f"Give a folder that holds one of these: {'; '.join(LAYOUTS.values())}."
+    return f"Give a folder that holds one of these: {'; '.join(made.layout for made in FORMATS.values())}."

@@ -1,50 +1,188 @@
-"""Files that are each a shape: a mesh or a cloud."""
+"""Files that are each a shape, a mesh or a cloud, and folders of them in whatever layout."""
 
+import os
+from collections import defaultdict
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from tokenize import TokenError
+from typing import ClassVar, Literal
 
 import numpy as np
 from jaxtyping import Float32
 
+from adacross.data.formats.base import DatasetIndex, Format, SampleRef, as_points
 from adacross.data.formats.mesh_files import UP, read_mesh, read_ply
 from adacross.data.formats.point_text import read_rows
-from adacross.data.shape import Cloud, Mesh
-from adacross.data.source import BrokenShapeError, Item, Loaded
-from adacross.errors import one_line
+from adacross.data.shape import Axis, BrokenShapeError, Mesh, PointCloud, Split
+from adacross.errors import UserError, one_line, one_of
 from adacross.io.files import file_size
 
+Classes = Literal["auto", "folder", "none"]
 _SEPARATORS = {".csv": ",", ".pts": None, ".txt": None, ".xyz": None}  # of clouds in text, a point a line
-_WIDTHS = (3, 4, 6, 7)  # coordinates, maybe with an intensity, a normal or a colour
-CLOUDS = (".npy", *_SEPARATORS)  # of files that hold nothing else
+_WIDTHS = (3, 4, 6, 7)  # coordinates, maybe with an intensity, a normal or a color
+CLOUDS = (".npy", *_SEPARATORS)  # endings of files that hold nothing else
 SUFFIXES = (*sorted(UP), *CLOUDS)
+_SPLITS: dict[str, Split] = {"train": "train", "test": "test"}
 
 
-def load(item: Item, points: int, rng: np.random.Generator) -> Loaded:
-    """Read one file: a mesh, or a cloud, of which `points` are drawn.
+class Meshes(Format):
+    """A folder of mesh files in any layout.
 
-    Different points are drawn where there are enough; of a smaller cloud all are kept, and some repeated.
+    A folder called `train` or `test` is a split where it lies right below a class (`chair/train/0001.off`,
+    ModelNet's layout) or where nothing but splits lies on the first level (`train/chair/0001.off`).
+
+    Args:
+        classes: "folder" takes the first folder on a file's way for its class (deeper ones are part of its
+            name only, and a file that lies directly in the folder has none), "none" takes no classes, and
+            "auto" takes folders that look like classes: several, no shape beside them, all files equally
+            deep, and at least half of the folders with several shapes.
+    """
+
+    layout = f"mesh files ({', '.join(sorted(UP))}) in any layout"
+    suffixes: ClassVar[Collection[str]] = UP
+
+    def __init__(self, classes: Classes = "auto") -> None:
+        self.classes = one_of("choice of classes", classes, ("auto", "folder", "none"))
+
+    def recognise(self, folder: Path) -> bool:
+        """Return whether a file of the right ending lies in a folder or below."""
+        return next(self._walk(folder), None) is not None
+
+    def find(self, folder: Path) -> DatasetIndex:
+        """List the files, in the order of their paths; what is hidden is left out.
+
+        Raises:
+            UserError: there is none.
+        """
+        paths = sorted(self._walk(folder), key=lambda path: path.relative_to(folder).as_posix())
+        if not paths:
+            raise UserError(
+                f"{folder} holds no shapes: no file in it or below ends in {', '.join(self.suffixes)}."
+            )
+        places = [path.relative_to(folder).parts for path in paths]
+        tops = {place[0] for place in places if len(place) > 1}
+        first = bool(tops) and tops <= _SPLITS.keys() and all(len(place) > 1 for place in places)
+        splits = [_split_of(place, first) for place in places]
+        places = [place[first:] for place in places]
+        named, note = self._decide(places)
+        return DatasetIndex(
+            items=[
+                SampleRef(
+                    path.relative_to(folder).as_posix(),
+                    str(path),
+                    label=place[0] if named and len(place) > 1 else "",
+                    split=split,
+                    up=UP.get(path.suffix.lower()),
+                )
+                for path, place, split in zip(paths, places, splits, strict=True)
+            ],
+            note=note,
+        )
+
+    def load(self, item: SampleRef) -> Mesh | PointCloud:
+        """Read one file.
+
+        Raises:
+            BrokenShapeError: as `read_file`.
+        """
+        return read_file(Path(item.path))
+
+    def _walk(self, folder: Path) -> Iterator[Path]:
+        return files_below(folder, self.suffixes)
+
+    def _decide(self, places: list[tuple[str, ...]]) -> tuple[bool, str]:
+        """Return whether the first level of folders is the class, and a sentence if that was a guess."""
+        tops = {place[0] for place in places if len(place) > 1}
+        if self.classes != "auto" or not tops:
+            return self.classes != "none", ""
+        if why := _unlike_classes(places):
+            return False, f"Folders are not taken for classes ({why}; --classes folder: they are)."
+        return (
+            True,
+            f"The first level of folders is taken for {len(tops)} classes (--classes none: no classes).",
+        )
+
+
+class Clouds(Meshes):
+    """A folder of clouds in any layout; splits and classes are found as those of meshes."""
+
+    layout = f"clouds of points ({', '.join(CLOUDS)}, a point a line; .ply) in any layout"
+    suffixes = CLOUDS
+
+    def _walk(self, folder: Path) -> Iterator[Path]:
+        return filter(looks_like_a_cloud, files_below(folder, self.suffixes))
+
+
+def read_file(path: Path) -> Mesh | PointCloud:
+    """Read the mesh or the cloud in one file; which of them its ending says.
 
     Raises:
         BrokenShapeError: not readable, of another kind, or with coordinates that are not finite.
     """
-    path = Path(item.path)
     suffix = path.suffix.lower()
     if suffix not in SUFFIXES:
         raise BrokenShapeError(f"no file of shapes; it must end in one of {', '.join(SUFFIXES)}")
     try:
-        found = _read(path, suffix)
+        if suffix == ".npy":
+            return PointCloud(_read_npy(path))
+        if suffix in _SEPARATORS:
+            return PointCloud(read_rows(path, _WIDTHS, _SEPARATORS[suffix])[:, :3].copy())
+        return read_ply(path) if suffix == ".ply" else read_mesh(path)
     except OSError as error:
         raise BrokenShapeError(error.strerror or str(error)) from error
-    if isinstance(found, Mesh):
-        return Loaded(mesh=found)
-    count = len(found.points)
-    rows = rng.permutation(count)[:points]
-    rows = np.concatenate([rows, rng.integers(0, count, points - len(rows))])
-    return Loaded(cloud=Cloud(found.points[rows]))
+
+
+def read_shape(path: str | Path) -> Mesh | PointCloud:
+    """Read a mesh (OFF, OBJ, PLY, STL, GLB) or a point cloud (PLY, NPY, or text with a point a line).
+
+    The shape is in the file's own frame; `.warnings` names what is unusual about it. The file is read in this
+    process: `prepare` and `embed` isolate files that may be hostile.
+
+    Raises:
+        UserError: no such file, or no shape in it.
+
+    Example:
+        >>> import tempfile
+        >>> path = Path(tempfile.mkdtemp(), "triangle.obj")
+        >>> _ = path.write_text("v 0 0 0\\nv 1 0 0\\nv 0 1 0\\nf 1 2 3\\n")
+        >>> read_shape(path).faces
+        array([[0, 1, 2]])
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise UserError(f"{path} does not exist; expected a file that ends in {', '.join(SUFFIXES)}.")
+    try:
+        return read_file(path)
+    except (BrokenShapeError, MemoryError) as error:
+        raise UserError(f"{path} is not a shape: {error}.") from None
+
+
+def file_ref(path: Path, up: Axis | None = None) -> SampleRef:
+    """Return the reference to one file, by its path as it was given.
+
+    Args:
+        path: also the id.
+        up: the axis that points up in it; None takes the file type's own (`mesh_files.UP`), y for clouds.
+    """
+    return SampleRef(str(path), str(path), up=up or UP.get(path.suffix.lower(), "y"))
+
+
+def files_below(folder: Path, suffixes: Collection[str] = UP) -> Iterator[Path]:
+    """Yield all visible files of a folder that end so, in no order, links to folders followed once."""
+    seen: set[str] = set()
+    for place, folders, names in os.walk(folder, followlinks=True):
+        real = os.path.realpath(place)
+        folders[:] = [] if real in seen else [name for name in folders if not name.startswith(".")]
+        if real in seen:
+            continue
+        seen.add(real)
+        for name in names:
+            if not name.startswith(".") and Path(name).suffix.lower() in suffixes:
+                yield Path(place, name)
 
 
 def looks_like_a_cloud(path: Path) -> bool:
-    """Whether a file that ends as clouds do begins with a point: notes and tables end in .txt, too."""
+    """Return whether a file that ends as clouds do begins with a point: notes and tables end in .txt, too."""
     suffix = path.suffix.lower()
     if suffix not in _SEPARATORS:
         return suffix in CLOUDS
@@ -58,25 +196,35 @@ def looks_like_a_cloud(path: Path) -> bool:
         return False
 
 
-def _read(path: Path, suffix: str) -> Mesh | Cloud:
-    if suffix == ".npy":
-        return Cloud(_numbers(path))
-    if suffix in _SEPARATORS:
-        return Cloud(read_rows(path, _WIDTHS, _SEPARATORS[suffix])[:, :3])
-    return read_ply(path) if suffix == ".ply" else read_mesh(path)
+def _split_of(place: tuple[str, ...], first: bool) -> Split | None:
+    """Return the split that a file's folders name: the first level, or the second."""
+    if first:
+        return _SPLITS[place[0]]
+    return _SPLITS.get(place[1].lower()) if len(place) > 2 else None
 
 
-def _numbers(path: Path) -> Float32[np.ndarray, "N 3"]:
+def _unlike_classes(places: list[tuple[str, ...]]) -> str:
+    """Return why the first level of folders does not look like classes, or ""."""
+    kept = [place[:1] + place[2:] if _split_of(place, first=False) else place for place in places]
+    if len({len(place) for place in kept}) > 1:
+        return "shapes lie beside them, or at several depths"
+    within: defaultdict[str, set[str]] = defaultdict(set)
+    for place in kept:
+        within[place[0]].add(Path(place[1]).stem if len(place) == 2 else place[1])
+    if len(within) < 2:
+        return "there is only one"
+    if 2 * sum(len(names) > 1 for names in within.values()) < len(within):
+        return "most hold one shape"
+    return ""
+
+
+def _read_npy(path: Path) -> Float32[np.ndarray, "N 3"]:
     """Read a NumPy file; the header's promise is checked against the file's size by mapping it."""
     file_size(path)
     try:
         stored = np.load(path, mmap_mode="r", allow_pickle=False)
     except (ValueError, EOFError, TypeError, SyntaxError, TokenError, MemoryError, OverflowError) as error:
-        reason = one_line(error)
-        raise BrokenShapeError(f"not a readable NumPy file ({reason})") from error
-    if not isinstance(stored, np.ndarray) or stored.ndim != 2 or stored.dtype.kind not in "fiu":
-        raise BrokenShapeError("expected an array (N, 3) of numbers in the NumPy file")
-    if stored.shape[0] < 1 or stored.shape[1] < 3:
-        raise BrokenShapeError(f"an array of shape {stored.shape}, expected (N, 3)")
-    with np.errstate(over="ignore"):  # beyond float32 is infinite, and refused as such
-        return np.array(stored[:, :3], dtype=np.float32)
+        raise BrokenShapeError(f"not a readable NumPy file ({one_line(error)})") from error
+    if not isinstance(stored, np.ndarray):
+        raise BrokenShapeError("several arrays, expected one (N, 3)")
+    return as_points(stored)

@@ -4,18 +4,17 @@ A file that cannot be read is skipped as a whole and named; the rows of the othe
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from jaxtyping import Float32, Int64
 
-from adacross.data.formats.meshes import stamp_of
-from adacross.data.shape import Split
-from adacross.data.source import Axis, BrokenShapeError, Item, file_below
+from adacross.data.formats.base import DatasetIndex, Format, Keep, SampleRef, Skipped, file_below
+from adacross.data.shape import BrokenShapeError, PointCloud, Split
 from adacross.errors import UserError
 from adacross.io.files import file_size, read_bytes
 
@@ -26,14 +25,13 @@ _LARGEST_CHUNK = 2**28  # bytes that HDF5 has to unpack at once
 _SMALL = 2**20  # bytes of data that may be packed as tightly as they like: labels are often all the same
 _PACKED = 100  # bytes of larger data that one byte in the file may stand for; of coordinates it is about 2
 _UNREADABLE = (OSError, LookupError, AttributeError, TypeError, ValueError, RuntimeError, MemoryError)
-Skipped = list[dict[str, str]]
 
 
 def files_of(folder: Path, pattern: str, listing: str) -> list[Path]:
     """Return the files that a list in the folder names, or, without it, those that fit a pattern.
 
     Args:
-        folder: where the files lie; folders in the list's own paths are left away.
+        folder: where the files lie; directories in the list's own paths are ignored.
         pattern: as `Path.glob` takes it.
         listing: the list's file name.
 
@@ -74,52 +72,62 @@ def lines_of(path: Path) -> list[str]:
     return [line.strip() for line in text.splitlines() if line.strip()]
 
 
-def find_rows(
-    folder: Path,
-    files: Sequence[tuple[Path, Split]],
-    up: Axis,
-    *,
-    classes: int | None,
-    expected: str,
-    parts: str = "",
-) -> tuple[list[Item], Skipped, int]:
-    """List the rows of files that have one label a row.
+class RowFormat(Format):
+    """Rows of HDF5 files: a cloud each, with one label a row or one a point.
 
-    Args:
-        folder: for the message.
-        files: each with its split.
-        up: the axis that points up.
-        classes: how many there are, None for any number.
-        expected: what is said of a label outside of them: "label 9, <expected>".
-        parts: name of the labels (n, N) that the points must have, or nothing.
-
-    Returns:
-        The items, what was skipped, and how many points every cloud has at least.
-
-    Raises:
-        UserError: nothing can be read.
+    Attributes:
+        channels: numbers a point.
+        point_labels: name of the labels (n, N) of the points, "" for none.
     """
-    items: list[Item] = []
-    skipped: Skipped = []
-    stored: list[int] = []
-    for path, split in files:
-        try:
-            count, points = size_of(path, parts=parts)
-            labels = _labels(path, count)
-        except BrokenShapeError as error:
-            skipped.append({"name": path.name, "reason": str(error)})
-            continue
-        stamp = stamp_of(path)
-        stored.append(points)
-        for row, label in enumerate(labels.tolist()):
-            name = f"{path.stem}/{row:05d}"
-            if label < 0 or (classes is not None and label >= classes):
-                skipped.append({"name": name, "reason": f"label {label}, {expected}"})
-            else:
-                items.append(Item(name, str(path), row, label, split, up, stamp))
-    if not items:
-        raise none_readable(folder, skipped)
-    return items, skipped, min(stored)
+
+    keep: ClassVar[Keep] = "first"  # as the field's protocols have it
+    channels: ClassVar[int] = 3
+    point_labels: ClassVar[str] = ""
+
+    def load(self, item: SampleRef) -> PointCloud:
+        """Read one row.
+
+        Raises:
+            BrokenShapeError: the file cannot be read (any more).
+        """
+        return PointCloud(read_points(item))
+
+    def find_rows(
+        self, folder: Path, files: Mapping[str, Sequence[Path]], *, classes: int | None, expected: str
+    ) -> DatasetIndex:
+        """List the rows of files that have one label a row.
+
+        Args:
+            folder: for the message.
+            files: the files of each split; those of "val" are for training.
+            classes: number of them, None for any.
+            expected: text about a label outside of them: "label 9, <expected>".
+
+        Raises:
+            UserError: nothing can be read.
+        """
+        items: list[SampleRef] = []
+        skipped: Skipped = []
+        sizes: list[int] = []
+        for word, path in ((word, path) for word, paths in files.items() for path in paths):
+            try:
+                count, points = size_of(path, channels=self.channels, parts=self.point_labels)
+                labels = _labels(path, count)
+            except BrokenShapeError as error:
+                skipped.append({"name": path.name, "reason": str(error)})
+                continue
+            sizes.append(points)
+            split: Split = "test" if word == "test" else "train"
+            for row, label in enumerate(labels.tolist()):
+                name = f"{path.stem}/{row:05d}"
+                if label < 0 or (classes is not None and label >= classes):
+                    skipped.append({"name": name, "reason": f"label {label}, {expected}"})
+                else:
+                    items.append(SampleRef(name, str(path), row, label, split))
+        if not items:
+            raise none_readable(folder, skipped)
+        missing = [f"ply_data_{word}*.h5" for word, paths in files.items() if not paths]
+        return DatasetIndex(items, points=min(sizes), missing=missing, skipped=skipped)
 
 
 def none_readable(folder: Path, skipped: Skipped) -> UserError:
@@ -164,27 +172,27 @@ def size_of(path: Path, *, channels: int = 3, parts: str = "") -> tuple[int, int
     return int(shape[0]), int(shape[1])
 
 
-def read_points(item: Item, points: int | None = None) -> Float32[np.ndarray, "N 3"]:
-    """Read the first `points` points of an item's cloud, or all, x, y and z only.
+def read_points(item: SampleRef) -> Float32[np.ndarray, "N 3"]:
+    """Read an item's cloud, x, y and z only.
 
     Raises:
         BrokenShapeError: the file cannot be read (any more).
     """
     with np.errstate(over="ignore"):  # a number beyond float32 becomes infinite, and is refused as such
-        return _row(item, "data")[:points].astype(np.float32)
+        return _row(item, "data").astype(np.float32)
 
 
-def read_labels(item: Item, key: str, points: int) -> Int64[np.ndarray, " N"]:
-    """Read the labels of an item's first `points` points.
+def read_labels(item: SampleRef, key: str) -> Int64[np.ndarray, " N"]:
+    """Read the labels of an item's points.
 
     Raises:
         BrokenShapeError: the file cannot be read (any more).
     """
     with np.errstate(invalid="ignore"):  # NaN becomes a label that no part has
-        return _row(item, key)[:points].astype(np.int64)
+        return _row(item, key).astype(np.int64)
 
 
-def _row(item: Item, key: str) -> np.ndarray:
+def _row(item: SampleRef, key: str) -> np.ndarray:
     rows = _at_once(item.path, key)
     block = _block(item.path, key, item.row // rows, rows)
     if item.row % rows >= len(block):

@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Float, Int64, UInt8
 
 from adacross.data.images import FORMATS, LARGEST_SIDE, READER_ERRORS
-from adacross.data.source import BrokenShapeError
+from adacross.data.shape import BrokenShapeError
 from adacross.errors import one_line
 
 _TEXTURES = (*FORMATS, "GIF", "TGA", "TIFF", None)  # None: made by trimesh itself

@@ -1,4 +1,4 @@
-"""One mesh file in, one `Mesh` (of a PLY file without faces one `Cloud`) out, or the reason why not."""
+"""One mesh file in, one `Mesh` (of a PLY file without faces one `PointCloud`) out, or the reason why not."""
 
 import io
 import json
@@ -15,8 +15,7 @@ from PIL import EpsImagePlugin
 from adacross.data.formats.mesh_colors import face_colors
 from adacross.data.formats.off import read_off
 from adacross.data.images import READER_ERRORS
-from adacross.data.shape import Cloud, Mesh
-from adacross.data.source import Axis, BrokenShapeError
+from adacross.data.shape import Axis, BrokenShapeError, Mesh, PointCloud
 from adacross.errors import one_line
 from adacross.io.files import read_bytes
 
@@ -69,7 +68,7 @@ def read_mesh(path: Path) -> Mesh:
     return _checked(mesh)
 
 
-def read_ply(path: Path) -> Mesh | Cloud:
+def read_ply(path: Path) -> Mesh | PointCloud:
     """Read a PLY file: as `read_mesh` if its header promises faces, else all its points, in the file's order.
 
     Colours of points are kept; their coordinates are not checked.
@@ -89,7 +88,7 @@ def read_ply(path: Path) -> Mesh | Cloud:
         if len(points) == 0:
             raise BrokenShapeError("there is neither a face nor a point in it")
         colors = np.concatenate([np.asarray(part.colors).reshape(-1, 4)[:, :3] for part in parts])
-    return Cloud(points, colors=colors.astype(np.uint8) if len(colors) == len(points) else None)
+    return PointCloud(points, colors=colors.astype(np.uint8) if len(colors) == len(points) else None)
 
 
 def ply_counts(data: bytes) -> dict[str, int]:

@@ -7,88 +7,62 @@ y up. `shape_names.txt`, `train_files.txt` and `test_files.txt` are used where t
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
-
-from adacross.data.formats.hdf5 import files_of, find_rows, has, lines_of, read_points
-from adacross.data.shape import Cloud, Split
-from adacross.data.source import Axis, Item, Loaded, Source
+from adacross.data.formats.base import DatasetIndex
+from adacross.data.formats.hdf5 import RowFormat, files_of, has, lines_of
 from adacross.errors import UserError, one_of
 
 VARIANTS = ("modelnet40", "modelnet10")
-SPLITS: tuple[Split, ...] = ("train", "test")
 # ModelNet10 by its labels among the 40, and what shape_names.txt calls them.
 TEN = {
-    1: "bathtub",
-    2: "bed",
-    8: "chair",
-    12: "desk",
-    14: "dresser",
-    22: "monitor",
-    23: "night_stand",
-    30: "sofa",
-    33: "table",
-    35: "toilet",
-}
+    1: "bathtub", 2: "bed", 8: "chair", 12: "desk", 14: "dresser", 22: "monitor", 23: "night_stand",
+    30: "sofa", 33: "table", 35: "toilet",
+}  # fmt: skip
 
 
-def recognise(folder: Path) -> bool:
-    """Whether a folder holds files of this layout; ShapeNetPart's, which have parts (`pid`), are others."""
-    files = [path for split in SPLITS for path in folder.glob(f"ply_data_{split}*.h5")]
-    return bool(files) and not any(has(path, "pid") for path in files)
-
-
-def find(folder: Path, up: Axis | None, variant: str | None = None) -> Source:
-    """List the rows of all files; a file that cannot be read is skipped as a whole and named.
+class ModelNet40(RowFormat):
+    """ModelNet40 in HDF5 files.
 
     Args:
-        folder: as `recognise` accepts it.
-        up: the axis that points up; None means y.
-        variant: "modelnet10" keeps 10 of the 40 classes, as labels 0 to 9; None means "modelnet40".
-
-    Raises:
-        UserError: a listed file is missing, no file can be read, another variant, or ModelNet10 of classes
-            that are not ModelNet40's.
+        variant: "modelnet10" keeps 10 of the 40 classes, as labels 0 to 9.
     """
-    variant = one_of("variant of ModelNet40", variant or VARIANTS[0], VARIANTS)
-    names = lines_of(folder / "shape_names.txt")
-    if variant == "modelnet10":
-        _check_forty(folder, names)
-    files = [(path, split) for split in SPLITS for path in _files(folder, split)]
-    items, skipped, stored = find_rows(
-        folder,
-        files,
-        up or "y",
-        classes=len(names) or None,
-        expected=f"but shape_names.txt has only {len(names)} names" if names else "expected 0 or more",
-    )
-    if variant == "modelnet10":
-        labels, names = list(TEN), list(TEN.values())
-        items = [replace(item, label=labels.index(item.label)) for item in items if item.label in TEN]
-        if not items:
-            raise UserError(f"no shape in {folder} belongs to ModelNet10. Leave --variant away to keep all.")
-    return Source(
-        location=str(folder),
-        kind="modelnet40",
-        items=items,
-        classes=names or [f"{i:02d}" for i in range(max(item.label for item in items) + 1)],
-        stored=stored,
-        variant=variant,
-        missing=[f"ply_data_{split}*.h5" for split in SPLITS if not _files(folder, split)],
-        skipped=skipped,
-    )
 
+    layout = "ModelNet40's HDF5 files (ply_data_train*.h5, ply_data_test*.h5)"
 
-def load(item: Item, points: int, rng: np.random.Generator) -> Loaded:
-    """Read one row; the first `points` points, as the field's protocol has it.
+    def __init__(self, variant: str = VARIANTS[0]) -> None:
+        self.variant = one_of("variant of ModelNet40", variant, VARIANTS)
 
-    Raises:
-        BrokenShapeError: the file cannot be read (any more).
-    """
-    return Loaded(cloud=Cloud(points=read_points(item, points)))
+    def recognise(self, folder: Path) -> bool:
+        """Return whether a folder holds such files; ShapeNetPart's, which have parts (`pid`), are others."""
+        files = [path for split in ("train", "test") for path in folder.glob(f"ply_data_{split}*.h5")]
+        return bool(files) and not any(has(path, "pid") for path in files)
 
+    def find(self, folder: Path) -> DatasetIndex:
+        """List the rows of all files; a file that cannot be read is skipped as a whole and named.
 
-def _files(folder: Path, split: Split) -> list[Path]:
-    return files_of(folder, f"ply_data_{split}*.h5", f"{split}_files.txt")
+        Raises:
+            UserError: a listed file is missing, no file can be read, or ModelNet10 of classes that are not
+                ModelNet40's.
+        """
+        names = lines_of(folder / "shape_names.txt")
+        if self.variant == "modelnet10":
+            _check_forty(folder, names)
+        found = self.find_rows(
+            folder,
+            {
+                word: files_of(folder, f"ply_data_{word}*.h5", f"{word}_files.txt")
+                for word in ("train", "test")
+            },
+            classes=len(names) or None,
+            expected=f"but shape_names.txt has only {len(names)} names" if names else "expected 0 or more",
+        )
+        items = found.items
+        if self.variant == "modelnet10":
+            labels, names = list(TEN), list(TEN.values())
+            items = [replace(item, label=labels.index(item.label)) for item in items if item.label in labels]
+            if not items:
+                raise UserError(f"no shape in {folder} belongs to ModelNet10. Omit --variant to keep all.")
+        classes = names or [f"{i:02d}" for i in range(max(int(item.label) for item in items) + 1)]
+        return replace(found, items=items, classes=classes, variant=self.variant)
 
 
 def _check_forty(folder: Path, names: list[str]) -> None:

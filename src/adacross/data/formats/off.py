@@ -8,8 +8,7 @@ import re
 import numpy as np
 from jaxtyping import Int64, UInt8
 
-from adacross.data.shape import Mesh
-from adacross.data.source import BrokenShapeError
+from adacross.data.shape import BrokenShapeError, Mesh
 
 _HEADER = re.compile(r"(C|N|CN)?OFF\s*", re.ASCII)
 

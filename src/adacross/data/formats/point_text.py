@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float32
 
-from adacross.data.source import BrokenShapeError
+from adacross.data.shape import BrokenShapeError
 from adacross.io.files import read_bytes
 
 

@@ -10,10 +10,9 @@ files have none.
 from collections import Counter
 from pathlib import Path
 
-import numpy as np
-
+from adacross.data.formats.base import DatasetIndex, SampleRef, Skipped
 from adacross.data.formats.hdf5 import (
-    Skipped,
+    RowFormat,
     files_of,
     lines_of,
     none_readable,
@@ -21,113 +20,92 @@ from adacross.data.formats.hdf5 import (
     read_points,
     size_of,
 )
-from adacross.data.formats.meshes import stamp_of
-from adacross.data.shape import Cloud, Split
-from adacross.data.source import Axis, BrokenShapeError, Item, Loaded, Source
+from adacross.data.shape import BrokenShapeError, PointCloud
 from adacross.errors import UserError
 
 PARTS = (
-    "ceiling",
-    "floor",
-    "wall",
-    "beam",
-    "column",
-    "window",
-    "door",
-    "table",
-    "chair",
-    "sofa",
-    "bookcase",
-    "board",
-    "clutter",
-)
+    "ceiling", "floor", "wall", "beam", "column", "window", "door", "table", "chair", "sofa", "bookcase",
+    "board", "clutter",
+)  # fmt: skip
 TEST_AREA = "Area_5"  # set aside in nearly all papers; another area can be chosen by the blocks' ids
-_FILES, _LISTING, _ROOMS, _CHANNELS = "ply_data_all_*.h5", "all_files.txt", "room_filelist.txt", 9
+_FILES, _LISTING, _ROOMS = "ply_data_all_*.h5", "all_files.txt", "room_filelist.txt"
 
 
-def recognise(folder: Path) -> bool:
-    """Whether a folder holds files of this layout."""
-    return any(folder.glob(_FILES)) or (folder / _ROOMS).is_file()
+class S3DIS(RowFormat):
+    """S3DIS in HDF5 files of blocks; z is up."""
 
+    layout = "S3DIS in blocks (ply_data_all_*.h5, room_filelist.txt)"
+    up = "z"
+    channels = 9
+    point_labels = "label"
 
-def find(folder: Path, up: Axis | None) -> Source:
-    """List the blocks, named by room and place in it; those of `TEST_AREA` are for testing.
+    def recognise(self, folder: Path) -> bool:
+        """Return whether a folder holds files of this layout."""
+        return any(folder.glob(_FILES)) or (folder / _ROOMS).is_file()
 
-    Args:
-        folder: as `recognise` accepts it.
-        up: the axis that points up; None means z.
+    def find(self, folder: Path) -> DatasetIndex:
+        """List the blocks, named by room and place in it; those of `TEST_AREA` are for testing.
 
-    Raises:
-        UserError: a listed file or the list of rooms is missing, no file can be read, or the list of rooms
-            has not one line a block.
-    """
-    files = files_of(folder, _FILES, _LISTING)
-    rooms = lines_of(folder / _ROOMS)
-    if not files or not rooms:
-        raise UserError(
-            f"{folder} has no {_ROOMS if files else _FILES}. Give the whole folder, as a rule called "
-            f"indoor3d_sem_seg_hdf5_data: {_FILES}, {_LISTING} and {_ROOMS}."
-        )
-    sizes, stored, skipped = _sizes(folder, files, len(rooms))
-    items: list[Item] = []
-    counts: Counter[str] = Counter()
-    place = iter(rooms)
-    broken = {entry["name"] for entry in skipped}
-    for path, size in zip(files, sizes, strict=True):
-        stamp = "" if path.name in broken else stamp_of(path)
-        for row in range(size):
-            room = next(place)
+        Raises:
+            UserError: a listed file or the list of rooms is missing, no file can be read, or the list of
+                rooms has not one line a block.
+        """
+        files = files_of(folder, _FILES, _LISTING)
+        rooms = lines_of(folder / _ROOMS)
+        if not files or not rooms:
+            raise UserError(
+                f"{folder} has no {_ROOMS if files else _FILES}. Give the whole folder, as a rule called "
+                f"indoor3d_sem_seg_hdf5_data: {_FILES}, {_LISTING} and {_ROOMS}."
+            )
+        sizes, points, skipped = self._sizes(folder, files, len(rooms))
+        items: list[SampleRef] = []
+        counts: Counter[str] = Counter()
+        broken = {entry["name"] for entry in skipped}
+        blocks = ((path, row) for path, size in zip(files, sizes, strict=True) for row in range(size))
+        for (path, row), room in zip(blocks, rooms, strict=True):
             name = f"{room}/{counts[room]:05d}"
             counts[room] += 1
             if path.name not in broken:
-                split: Split = "test" if room.startswith(f"{TEST_AREA}_") else "train"
-                items.append(Item(name, str(path), row, -1, split, up or "z", stamp))
-    return Source(
-        location=str(folder),
-        kind="s3dis",
-        items=items,
-        parts=list(PARTS),
-        stored=stored,
-        missing=[] if (folder / _LISTING).is_file() else [_LISTING],
-        skipped=skipped,
-    )
+                tested = room.startswith(f"{TEST_AREA}_")
+                items.append(SampleRef(name, str(path), row, split="test" if tested else "train"))
+        missing = [] if (folder / _LISTING).is_file() else [_LISTING]
+        return DatasetIndex(items, parts=list(PARTS), points=points, missing=missing, skipped=skipped)
 
+    def load(self, item: SampleRef) -> PointCloud:
+        """Read one block and what its points are.
 
-def load(item: Item, points: int, rng: np.random.Generator) -> Loaded:
-    """Read one block: the first `points` points and what they are.
+        Raises:
+            BrokenShapeError: the file cannot be read (any more), or a label is none of the 13.
+        """
+        labels = read_labels(item, self.point_labels)
+        wrong = labels[(labels < 0) | (labels >= len(PARTS))]
+        if len(wrong):
+            raise BrokenShapeError(f"a point has label {wrong[0]}, expected 0 to {len(PARTS) - 1}")
+        return PointCloud(read_points(item), part=labels, part_names=PARTS)
 
-    Raises:
-        BrokenShapeError: the file cannot be read (any more), or a label is none of the 13.
-    """
-    labels = read_labels(item, "label", points)
-    wrong = labels[(labels < 0) | (labels >= len(PARTS))]
-    if len(wrong):
-        raise BrokenShapeError(f"a point has label {wrong[0]}, expected 0 to {len(PARTS) - 1}")
-    return Loaded(cloud=Cloud(read_points(item, points), part=labels), part_names=PARTS)
+    def _sizes(self, folder: Path, files: list[Path], rooms: int) -> tuple[list[int], int, Skipped]:
+        """Return how many blocks each file has, how many points a block, and which file cannot be read.
 
-
-def _sizes(folder: Path, files: list[Path], rooms: int) -> tuple[list[int], int, Skipped]:
-    """Return how many blocks each file has, how many points a block, and which file cannot be read.
-
-    Of one unreadable file the number of blocks follows from the list of rooms; of several it does not.
-    """
-    sizes: dict[Path, tuple[int, int]] = {}
-    skipped: Skipped = []
-    for path in files:
-        try:
-            sizes[path] = size_of(path, channels=_CHANNELS, parts="label")
-        except BrokenShapeError as error:
-            skipped.append({"name": path.name, "reason": str(error)})
-    if not sizes:
-        raise none_readable(folder, skipped)
-    counts = [sizes[path][0] if path in sizes else 0 for path in files]
-    rest = rooms - sum(counts)
-    if len(skipped) == 1 and rest > 0:
-        counts[[path.name for path in files].index(skipped[0]["name"])] = rest
-    elif rest:
-        broken = f", and {', '.join(entry['name'] for entry in skipped)} cannot be read" if skipped else ""
-        raise UserError(
-            f"{folder / _ROOMS} has {rooms:,} lines, but the files hold {sum(counts):,} blocks{broken}. "
-            "One line a block says which room it is of. Give the whole folder with all its files."
-        )
-    return counts, min(points for _, points in sizes.values()), skipped
+        Of one unreadable file the number of blocks follows from the list of rooms; of several it does not.
+        """
+        sizes: dict[Path, tuple[int, int]] = {}
+        skipped: Skipped = []
+        for path in files:
+            try:
+                sizes[path] = size_of(path, channels=self.channels, parts=self.point_labels)
+            except BrokenShapeError as error:
+                skipped.append({"name": path.name, "reason": str(error)})
+        if not sizes:
+            raise none_readable(folder, skipped)
+        counts = [sizes[path][0] if path in sizes else 0 for path in files]
+        rest = rooms - sum(counts)
+        if len(skipped) == 1 and rest > 0:
+            counts[[path.name for path in files].index(skipped[0]["name"])] = rest
+        elif rest:
+            names = ", ".join(entry["name"] for entry in skipped)
+            broken = f", and {names} cannot be read" if skipped else ""
+            raise UserError(
+                f"{folder / _ROOMS} has {rooms:,} lines, but the files hold {sum(counts):,} blocks{broken}. "
+                "One line a block says which room it is of. Give the whole folder with all its files."
+            )
+        return counts, min(points for _, points in sizes.values()), skipped

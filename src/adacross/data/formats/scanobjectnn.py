@@ -12,53 +12,90 @@ for the background, which is not needed. The programs of CrossPoint, CrossNet an
 from the data set's publication (Uy et al., ICCV 2019): the files have none.
 """
 
+from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
-
-from adacross.data.formats.hdf5 import find_rows, read_points
-from adacross.data.shape import Cloud, Split
-from adacross.data.source import Axis, BrokenShapeError, Item, Loaded, Source
+from adacross.data.formats.base import DatasetIndex, SampleRef
+from adacross.data.formats.hdf5 import RowFormat, read_points
+from adacross.data.shape import BrokenShapeError, PointCloud
 from adacross.errors import UserError, one_of
 
 CLASSES = (
-    "bag",
-    "bin",
-    "box",
-    "cabinet",
-    "chair",
-    "desk",
-    "display",
-    "door",
-    "shelf",
-    "table",
-    "bed",
-    "pillow",
-    "sink",
-    "sofa",
-    "toilet",
-)
-_BOTH, _BARE, _END = "main_split", "main_split_nobg", "_objectdataset.h5"
+    "bag", "bin", "box", "cabinet", "chair", "desk", "display", "door", "shelf", "table", "bed", "pillow",
+    "sink", "sofa", "toilet",
+)  # fmt: skip
+_PAIR = ("training_objectdataset{}.h5", "test_objectdataset{}.h5")
 # Where each variant's files lie: their folder, and pairs of training and test file, the first there counts.
 FILES = {
-    "obj_only": (_BARE, ((f"training{_END}", f"test{_END}"),)),
-    "obj_bg": (_BOTH, ((f"training{_END}", f"test{_END}"), ("train.h5", "test.h5"))),
-    "pb_t50_rs": (
-        _BOTH,
-        (
-            (
-                "training_objectdataset_augmentedrot_scale75.h5",
-                "test_objectdataset_augmentedrot_scale75.h5",
-            ),
-        ),
-    ),
+    "obj_only": ("main_split_nobg", [[name.format("") for name in _PAIR]]),
+    "obj_bg": ("main_split", [[name.format("") for name in _PAIR], ["train.h5", "test.h5"]]),
+    "pb_t50_rs": ("main_split", [[name.format("_augmentedrot_scale75") for name in _PAIR]]),
 }
-_SPLITS: tuple[Split, ...] = ("train", "test")
 
 
-def recognise(folder: Path) -> bool:
-    """Whether a folder holds files of this layout, or is one of its two folders."""
-    return bool(variants(folder))
+class ScanObjectNN(RowFormat):
+    """ScanObjectNN in HDF5 files.
+
+    Args:
+        variant: a name of `FILES`; None takes the one that is there.
+    """
+
+    layout = "ScanObjectNN (h5_files with main_split, main_split_nobg)"
+    keep = "cycle"  # the padding at a cloud's end is dropped
+
+    def __init__(self, variant: str | None = None) -> None:
+        self.variant = variant and one_of("variant of ScanObjectNN", variant, FILES)
+
+    def recognise(self, folder: Path) -> bool:
+        """Return whether a folder holds such files, or is one of the two folders."""
+        return bool(variants(folder))
+
+    def find(self, folder: Path) -> DatasetIndex:
+        """List the objects of one variant; those whose label is none of the 15 are skipped and named.
+
+        Raises:
+            UserError: the variant is not there, several are and none is named, or no file can be read.
+        """
+        found = variants(folder)
+        there = ", ".join(found)
+        if self.variant is None and len(found) > 1:
+            raise UserError(
+                f"{folder} holds several variants of ScanObjectNN: {there}. Choose one with --variant."
+            )
+        variant = self.variant or there
+        if variant not in found:
+            place, pairs = FILES[variant]
+            raise UserError(
+                f"{folder} has no {variant} ({place}/{pairs[0][0]}); what is there: {there}. "
+                "Add its files, or choose another --variant."
+            )
+        files = {word: [path] for word, path in zip(("train", "test"), found[variant], strict=True)}
+        index = self.find_rows(
+            folder,
+            {word: [path for path in paths if path.is_file()] for word, paths in files.items()},
+            classes=len(CLASSES),
+            expected=f"expected 0 to {len(CLASSES) - 1}",
+        )
+        names = [path.name for path in found[variant] if path.is_file()]
+        return replace(
+            index,
+            classes=list(CLASSES),
+            variant=variant,
+            note=f"ScanObjectNN, variant {variant}: {' and '.join(names)}.",
+            missing=[f"{path.parent.name}/{path.name}" for path in found[variant] if not path.is_file()],
+        )
+
+    def load(self, item: SampleRef) -> PointCloud:
+        """Read one row without the points that pad it, (-1, -1, -1) at its end.
+
+        Raises:
+            BrokenShapeError: the file cannot be read (any more), or the cloud is nothing but padding.
+        """
+        cloud = read_points(item)
+        real = (cloud != -1).any(1).nonzero()[0]
+        if not len(real):
+            raise BrokenShapeError("no point but padding, (-1, -1, -1)")
+        return PointCloud(cloud[: real[-1] + 1])
 
 
 def variants(folder: Path) -> dict[str, tuple[Path, ...]]:
@@ -71,63 +108,3 @@ def variants(folder: Path) -> dict[str, tuple[Path, ...]]:
             if variant not in found and any(path.is_file() for path in paths):
                 found[variant] = paths
     return found
-
-
-def find(folder: Path, up: Axis | None, variant: str | None = None) -> Source:
-    """List the objects of one variant; those whose label is none of the 15 are skipped and named.
-
-    Args:
-        folder: as `recognise` accepts it.
-        up: the axis that points up; None means y.
-        variant: a name of `FILES`; None takes the one that is there.
-
-    Raises:
-        UserError: no such variant, it is not there, several are and none is named, or no file can be read.
-    """
-    found = variants(folder)
-    there = ", ".join(found)
-    if variant is None and len(found) > 1:
-        raise UserError(
-            f"{folder} holds several variants of ScanObjectNN: {there}. Choose one with --variant."
-        )
-    variant = one_of("variant of ScanObjectNN", variant or there, FILES)
-    if variant not in found:
-        place, pairs = FILES[variant]
-        raise UserError(
-            f"{folder} has no {variant} ({place}/{pairs[0][0]}); what is there: {there}. "
-            "Add its files, or choose another --variant."
-        )
-    files = [(path, split) for path, split in zip(found[variant], _SPLITS, strict=True) if path.is_file()]
-    items, skipped, stored = find_rows(
-        folder, files, up or "y", classes=len(CLASSES), expected=f"expected 0 to {len(CLASSES) - 1}"
-    )
-    return Source(
-        location=str(folder),
-        kind="scanobjectnn",
-        items=items,
-        classes=list(CLASSES),
-        stored=stored,
-        variant=variant,
-        note=f"ScanObjectNN, variant {variant}: {' and '.join(path.name for path, _ in files)}.",
-        missing=[f"{path.parent.name}/{path.name}" for path in found[variant] if not path.is_file()],
-        skipped=skipped,
-    )
-
-
-def load(item: Item, points: int, rng: np.random.Generator) -> Loaded:
-    """Read one row: the first `points` points, as the field's protocol has it.
-
-    Points that fill a cloud up, (-1, -1, -1) at its end, are dropped, and its real ones repeated in turn.
-
-    Raises:
-        BrokenShapeError: the file cannot be read (any more), or the cloud is nothing but filling.
-    """
-    cloud = read_points(item)
-    real = len(cloud)
-    while real and (cloud[real - 1] == -1).all():
-        real -= 1
-    if not real:
-        raise BrokenShapeError("no point but filling, (-1, -1, -1)")
-    remark = f"{real:,} real points, the rest is filling, (-1, -1, -1); they are repeated in turn"
-    kept = Cloud(cloud[np.arange(min(points, len(cloud))) % real])
-    return Loaded(cloud=kept, remark=remark if real < len(kept.points) else "")

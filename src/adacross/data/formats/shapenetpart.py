@@ -12,41 +12,35 @@ A part's number counts through all categories. Validation shapes are for trainin
 layout is also read with other categories in it: their parts are numbered as the files' labels are ordered.
 """
 
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 from jaxtyping import Int64
 
-from adacross.data.formats.hdf5 import Skipped, files_of, find_rows, has, lines_of, read_labels, read_points
-from adacross.data.formats.meshes import stamp_of
+from adacross.data.formats.base import (
+    DatasetIndex,
+    Keep,
+    RawSample,
+    SampleRef,
+    Skipped,
+    as_sample,
+    file_below,
+    keep_points,
+)
+from adacross.data.formats.hdf5 import RowFormat, files_of, has, lines_of, read_labels, read_points
+from adacross.data.formats.modelnet_text import missing_files
 from adacross.data.formats.point_text import read_rows
 from adacross.data.formats.synsets import SYNSETS
-from adacross.data.shape import Cloud, Split
-from adacross.data.source import Axis, BrokenShapeError, Item, Loaded, Source, file_below
+from adacross.data.shape import BrokenShapeError, PointCloud, Split
 from adacross.errors import UserError
 from adacross.io.files import read_json
 
 # How many parts each category has. Their numbers follow one another, 0 to 49.
 CATEGORIES = {
-    "airplane": 4,
-    "bag": 2,
-    "cap": 2,
-    "car": 4,
-    "chair": 4,
-    "earphone": 3,
-    "guitar": 3,
-    "knife": 2,
-    "lamp": 4,
-    "laptop": 2,
-    "motorbike": 6,
-    "mug": 2,
-    "pistol": 3,
-    "rocket": 3,
-    "skateboard": 3,
-    "table": 3,
-}
+    "airplane": 4, "bag": 2, "cap": 2, "car": 4, "chair": 4, "earphone": 3, "guitar": 3, "knife": 2,
+    "lamp": 4, "laptop": 2, "motorbike": 6, "mug": 2, "pistol": 3, "rocket": 3, "skateboard": 3, "table": 3,
+}  # fmt: skip
 _NAMES, _LISTS = "synsetoffset2category.txt", "train_test_split"
 _SPLITS: dict[str, Split] = {"train": "train", "val": "train", "test": "test"}
 _WIDTHS = (4, 7)
@@ -54,47 +48,103 @@ _MOST = 2**15  # parts that a collection can tell apart
 Parts = dict[str, dict[str, int]]  # of each category: names of its parts, and their numbers in the files
 
 
-def recognise(folder: Path) -> bool:
-    """Whether a folder holds files of one of the two layouts."""
-    return (folder / _NAMES).is_file() or any(has(path, "pid") for path in folder.glob("ply_data_*.h5"))
+class ShapeNetPart(RowFormat):
+    """ShapeNetPart in text or HDF5 files.
 
-
-def find(folder: Path, up: Axis | None) -> Source:
-    """List the shapes, those of training and validation first.
-
-    Args:
-        folder: as `recognise` accepts it.
-        up: the axis that points up; None means y.
-
-    Returns:
-        A source whose parts are named `<category>/<number within it>`. With the 16 categories their order is
-        that of the numbers 0 to 49, and none is left out, whether it occurs or not.
-
-    Raises:
-        UserError: a list that cannot be read or is not there, other categories in HDF5 files, or no shape.
+    Parts are named `<category>/<number within it>`. With the 16 categories their order is that of the numbers
+    0 to 49, and none is left out, whether it occurs or not.
     """
-    text = (folder / _NAMES).is_file()
-    return _find_text(folder, up or "y") if text else _find_rows(folder, up or "y")
 
+    layout = "ShapeNetPart (synsetoffset2category.txt, or ply_data_*.h5 with pid)"
+    point_labels = "pid"
 
-def load(item: Item, points: int, rng: np.random.Generator) -> Loaded:
-    """Read one shape: of HDF5 files the first `points` points, of a text file as many, drawn.
+    def recognise(self, folder: Path) -> bool:
+        """Return whether a folder holds files of one of the two layouts."""
+        return (folder / _NAMES).is_file() or any(has(path, "pid") for path in folder.glob("ply_data_*.h5"))
 
-    A text file has any number of points. They are drawn without replacement if there are enough, and with it
-    if not.
+    def find(self, folder: Path) -> DatasetIndex:
+        """List the shapes, those of training and validation first.
 
-    Raises:
-        BrokenShapeError: the file cannot be read, or a point's part is none of its category's.
-    """
-    names = tuple(item.parts)
-    if Path(item.path).suffix == ".h5":
-        part = _within(read_labels(item, "pid", points), item)
-        return Loaded(cloud=Cloud(read_points(item, points), part=part), part_names=names)
-    rows = read_rows(Path(item.path), _WIDTHS)
-    part = _within(_labels(rows), item)
-    chosen = rng.choice(len(rows), points, replace=len(rows) < points)
-    normals = rows[chosen, 3:6] if rows.shape[1] == max(_WIDTHS) else None
-    return Loaded(cloud=Cloud(rows[chosen, :3], normals, part=part[chosen]), part_names=names)
+        Raises:
+            UserError: a list that cannot be read or is not there, other categories in HDF5 files, or no
+                shape.
+        """
+        return self._find_text(folder) if (folder / _NAMES).is_file() else self._find_hdf5(folder)
+
+    def load(self, item: SampleRef) -> PointCloud:
+        """Read one shape.
+
+        Raises:
+            BrokenShapeError: the file cannot be read, or a point's part is none of its category's.
+        """
+        parts: dict[str, int] = item.extra["parts"]
+        if Path(item.path).suffix == ".h5":
+            part = _within(read_labels(item, self.point_labels), parts)
+            return PointCloud(read_points(item), part=part, part_names=tuple(parts))
+        rows = read_rows(Path(item.path), _WIDTHS)
+        normals = rows[:, 3:6].copy() if rows.shape[1] == max(_WIDTHS) else None
+        part = _within(_labels(rows), parts)
+        return PointCloud(rows[:, :3].copy(), normals, part=part, part_names=tuple(parts))
+
+    def sample(self, item: SampleRef, points: int, rng: np.random.Generator) -> RawSample:
+        """Read one shape: of HDF5 files the first points, of a text file random ones."""
+        keep: Keep = "first" if Path(item.path).suffix == ".h5" else "random"
+        return keep_points(as_sample(self.load(item)), keep, points, rng)
+
+    def _find_text(self, folder: Path) -> DatasetIndex:
+        synsets = _synsets(folder)
+        published = all(SYNSETS.get(synset) == name.lower() in CATEGORIES for synset, name in synsets.items())
+        if published:
+            synsets = {synset: name.lower() for synset, name in synsets.items()}
+        classes = list(CATEGORIES) if published else list(dict.fromkeys(synsets.values()))
+        items: dict[str, SampleRef] = {}
+        skipped: Skipped = []
+        missing: list[str] = []
+        for word, split in _SPLITS.items():
+            path = folder / _LISTS / f"shuffled_{word}_file_list.json"
+            if not path.is_file():
+                missing.append(f"{_LISTS}/{path.name}")
+                continue
+            for entry in _listed(path):
+                synset, _, stem = "/".join(entry.split("/")[-2:]).partition("/")
+                name = f"{synset}/{stem}"
+                file = file_below(folder, f"{name}.txt")
+                if name in items:
+                    reason = "named twice; its first place counts"
+                elif synset not in synsets:
+                    reason = f"its folder is not in {_NAMES}"
+                elif file is None:
+                    reason = f"{name}.txt is not there"
+                else:
+                    items[name] = SampleRef(name, str(file), label=synsets[synset], split=split)
+                    continue
+                skipped.append({"name": f"{name} in {path.name}", "reason": reason})
+        if not items:
+            why = (
+                f"{_LISTS} has none of its lists"
+                if len(missing) == len(_SPLITS)
+                else f"its lists name no file in it, or none of the folders in {_NAMES}"
+            )
+            raise UserError(f"{folder} has shapes of ShapeNetPart's layout, but {why}. Add what is missing.")
+        parts = published_parts() if published else _numbered(classes, list(items.values()))
+        found = DatasetIndex(
+            list(items.values()), classes, missing=missing + missing_files(skipped), skipped=skipped
+        )
+        return _with_parts(found, parts)
+
+    def _find_hdf5(self, folder: Path) -> DatasetIndex:
+        given = [line.split()[0].lower() for line in lines_of(folder / "all_object_categories.txt")]
+        if given not in ([], list(CATEGORIES)):
+            raise UserError(
+                f"{folder / 'all_object_categories.txt'} names other categories than ShapeNetPart's 16, in "
+                "their order. Others are read in the text layout only."
+            )
+        files = {
+            word: files_of(folder, f"ply_data_{word}*.h5", f"{word}_hdf5_file_list.txt") for word in _SPLITS
+        }
+        expected = f"expected 0 to {len(CATEGORIES) - 1}"
+        found = self.find_rows(folder, files, classes=len(CATEGORIES), expected=expected)
+        return _with_parts(replace(found, classes=list(CATEGORIES)), published_parts())
 
 
 def published_parts() -> Parts:
@@ -106,93 +156,19 @@ def published_parts() -> Parts:
     }
 
 
-def _find_text(folder: Path, up: Axis) -> Source:
-    synsets = _synsets(folder)
-    published = all(SYNSETS.get(synset) == name.lower() in CATEGORIES for synset, name in synsets.items())
-    classes = list(CATEGORIES) if published else list(dict.fromkeys(synsets.values()))
-    labels = {name: label for label, name in enumerate(classes)}
-    items: dict[str, Item] = {}
-    skipped: Skipped = []
-    missing: list[str] = []
-    for word, split in _SPLITS.items():
-        path = folder / _LISTS / f"shuffled_{word}_file_list.json"
-        if not path.is_file():
-            missing.append(f"{_LISTS}/{path.name}")
-            continue
-        for entry in _listed(path):
-            synset, _, stem = "/".join(entry.split("/")[-2:]).partition("/")
-            name = f"{synset}/{stem}"
-            file = file_below(folder, f"{name}.txt")
-            if name in items:
-                reason = "named twice; its first place counts"
-            elif synset not in synsets:
-                reason = f"its folder is not in {_NAMES}"
-            elif file is None:
-                reason = f"{name}.txt is not there"
-            else:
-                category = synsets[synset].lower() if published else synsets[synset]
-                items[name] = Item(name, str(file), 0, labels[category], split, up, stamp_of(file))
-                continue
-            skipped.append({"name": f"{name} in {path.name}", "reason": reason})
-    if not items:
-        why = (
-            f"{_LISTS} has none of its lists"
-            if len(missing) == len(_SPLITS)
-            else f"its lists name no file in it, or none of the folders in {_NAMES}"
-        )
-        raise UserError(f"{folder} has shapes of ShapeNetPart's layout, but {why}. Add what is missing.")
-    gone = sum(entry["reason"].endswith("is not there") for entry in skipped)
-    missing += [f"{gone:,} of the files that the lists name"] if gone else []
-    parts = published_parts() if published else _numbered(classes, list(items.values()))
-    return _source(folder, list(items.values()), classes, parts, missing=missing, skipped=skipped)
+def _with_parts(index: DatasetIndex, parts: Parts) -> DatasetIndex:
+    """Tell every item the names of its category's parts, and the number that the files have for each."""
 
+    def told(item: SampleRef) -> SampleRef:
+        category = item.label if isinstance(item.label, str) else index.classes[item.label]
+        return replace(item, extra={"parts": parts[category]})
 
-def _find_rows(folder: Path, up: Axis) -> Source:
-    given = [line.split()[0].lower() for line in lines_of(folder / "all_object_categories.txt")]
-    if given not in ([], list(CATEGORIES)):
-        raise UserError(
-            f"{folder / 'all_object_categories.txt'} names other categories than ShapeNetPart's 16, in their "
-            "order. Others are read in the text layout only."
-        )
-    found = {word: files_of(folder, f"ply_data_{word}*.h5", f"{word}_hdf5_file_list.txt") for word in _SPLITS}
-    items, skipped, stored = find_rows(
-        folder,
-        [(path, _SPLITS[word]) for word, paths in found.items() for path in paths],
-        up,
-        classes=len(CATEGORIES),
-        expected=f"expected 0 to {len(CATEGORIES) - 1}",
-        parts="pid",
-    )
-    missing = [f"ply_data_{word}*.h5" for word, paths in found.items() if not paths]
-    return _source(
-        folder, items, list(CATEGORIES), published_parts(), missing=missing, skipped=skipped, stored=stored
-    )
-
-
-def _source(
-    folder: Path,
-    items: Sequence[Item],
-    classes: list[str],
-    parts: Parts,
-    *,
-    missing: list[str],
-    skipped: Skipped,
-    stored: int | None = None,
-) -> Source:
-    return Source(
-        location=str(folder),
-        kind="shapenetpart",
-        items=[replace(item, parts=parts[classes[item.label]]) for item in items],
-        classes=classes,
-        parts=[name for category in classes for name in parts[category]],
-        stored=stored,
-        missing=missing,
-        skipped=skipped,
-    )
+    names = [name for category in index.classes for name in parts[category]]
+    return replace(index, items=[told(item) for item in index.items], parts=names)
 
 
 def _synsets(folder: Path) -> dict[str, str]:
-    """The categories' names by their folders."""
+    """Return the categories' names by their folders."""
     found = {}
     for line in lines_of(folder / _NAMES):
         name, _, synset = line.replace("\t", " ").rpartition(" ")
@@ -209,7 +185,7 @@ def _listed(path: Path) -> list[str]:
     return entries
 
 
-def _numbered(classes: list[str], items: list[Item]) -> Parts:
+def _numbered(classes: list[str], items: list[SampleRef]) -> Parts:
     """The parts of other categories: every number that a category's readable files have, ascending."""
     found: dict[str, set[int]] = {name: set() for name in classes}
     for item in items:
@@ -217,7 +193,7 @@ def _numbered(classes: list[str], items: list[Item]) -> Parts:
             labels = _labels(read_rows(Path(item.path), _WIDTHS))
         except BrokenShapeError:
             continue  # it is named when it is its turn
-        found[classes[item.label]].update(np.unique(labels).tolist())
+        found[str(item.label)].update(np.unique(labels).tolist())
     return {
         name: {f"{name}/{k}": number for k, number in enumerate(sorted(numbers))}
         for name, numbers in found.items()
@@ -235,9 +211,9 @@ def _labels(rows: np.ndarray) -> Int64[np.ndarray, " N"]:
     return labels.astype(np.int64)
 
 
-def _within(labels: Int64[np.ndarray, " N"], item: Item) -> Int64[np.ndarray, " N"]:
-    """Which of its category's parts each point belongs to."""
-    numbers = np.array(list(item.parts.values()), dtype=np.int64)
+def _within(labels: Int64[np.ndarray, " N"], parts: dict[str, int]) -> Int64[np.ndarray, " N"]:
+    """Return which of its category's parts each point belongs to."""
+    numbers = np.array(list(parts.values()), dtype=np.int64)
     wrong = labels[~np.isin(labels, numbers)]
     if len(wrong):
         given = f"{numbers.min()} to {numbers.max()}" if len(numbers) else "none"

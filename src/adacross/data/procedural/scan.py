@@ -5,7 +5,7 @@ from jaxtyping import Bool, Float64, Int64
 
 from adacross.data.procedural.curves import chance
 from adacross.data.sampling import sample_surface
-from adacross.data.shape import Cloud, Mesh
+from adacross.data.shape import Mesh, PointCloud
 
 CLUTTER = -1
 OVERSAMPLING = 6
@@ -13,7 +13,7 @@ GRAZING = 0.12
 """Cosine between ray and normal under which a scanner gets no echo."""
 
 
-def scan(mesh: Mesh, count: int, rng: np.random.Generator) -> Cloud:
+def scan(mesh: Mesh, count: int, rng: np.random.Generator) -> PointCloud:
     """Emulate one depth scan of a mesh from a random viewpoint slightly above it.
 
     Only the side that faces the scanner and is not hidden by something nearer is seen; pieces are missing,
@@ -53,7 +53,7 @@ def scan(mesh: Mesh, count: int, rng: np.random.Generator) -> Cloud:
     measured = scene[chosen] + along + rng.normal(0.0, noise / 3, (count, 3))
     grey = np.full((len(clutter), 3), rng.integers(90, 200), dtype=np.uint8)
     none = np.full(len(clutter), CLUTTER, dtype=np.int64)
-    return Cloud(
+    return PointCloud(
         points=(measured * radius + middle).astype(np.float32),
         normals=normals[chosen].astype(np.float32),
         colors=None if dense.colors is None else np.concatenate((dense.colors, grey))[chosen],
@@ -61,7 +61,7 @@ def scan(mesh: Mesh, count: int, rng: np.random.Generator) -> Cloud:
     )
 
 
-def _normals_of(cloud: Cloud) -> Float64[np.ndarray, "N 3"]:
+def _normals_of(cloud: PointCloud) -> Float64[np.ndarray, "N 3"]:
     """The normals that area sampling always gives."""
     if cloud.normals is None:
         raise ValueError("sample_surface returned a cloud without normals")

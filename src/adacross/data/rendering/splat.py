@@ -14,7 +14,7 @@ from jaxtyping import Float, Float32, Float64, Int, UInt8
 from adacross.data.rendering.camera import Camera
 from adacross.data.rendering.normals import local_frames
 from adacross.data.rendering.shading import BACKGROUND, mean_of, shade, to_bytes
-from adacross.data.shape import Cloud
+from adacross.data.shape import PointCloud
 from adacross.errors import UserError
 
 NORMAL_NEIGHBORS, SHAPE_NEIGHBORS = 16, 10
@@ -52,7 +52,7 @@ class _Coverage:
 
 
 def render_cloud(
-    cloud: Cloud, cameras: Sequence[Camera], size: int, ball: float | None = None
+    cloud: PointCloud, cameras: Sequence[Camera], size: int, ball: float | None = None
 ) -> UInt8[np.ndarray, "V size size 3"]:
     """Draw a cloud from each camera: shaded by normal and depth, white background.
 
@@ -88,13 +88,13 @@ def render_cloud(
     return pictures
 
 
-def _balls(cloud: Cloud, radius: float) -> _Splats:
+def _balls(cloud: PointCloud, radius: float) -> _Splats:
     """Turn points into balls of one size."""
     covariances = np.broadcast_to(radius**2 * np.eye(3), (len(cloud.points), 3, 3))
     return _Splats(cloud.points.astype(np.float64), covariances, None, cloud.colors)
 
 
-def _splats(cloud: Cloud) -> _Splats:
+def _splats(cloud: PointCloud) -> _Splats:
     """Turn points into ellipsoids with the neighbourhood's covariance, half way to its centre.
 
     At a border neighbours lie on one side only, so the ellipsoid ends about where the surface ends instead of

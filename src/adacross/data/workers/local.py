@@ -59,7 +59,7 @@ _ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM
 
 
 @dataclass(frozen=True)
-class Died:
+class WorkerCrash:
     """A worker ended while it held a request, or could not do it.
 
     Attributes:
@@ -71,7 +71,7 @@ class Died:
     again: bool = False
 
 
-Answers = Generator[tuple[int, bytes | Died], None, None]
+Answers = Generator[tuple[int, bytes | WorkerCrash], None, None]
 Engine = Callable[[Iterable[tuple[int, Request]]], Answers]
 
 
@@ -95,7 +95,7 @@ def each(function: str, requests: Iterable[Request], workers: int, timeout: floa
     memory = most_memory()
 
     def engine(workers: int) -> Engine:
-        return lambda todo: _crew(function, todo, workers, timeout, share_of(memory, workers))
+        return lambda todo: _in_processes(function, todo, workers, timeout, share_of(memory, workers))
 
     yield from tried_twice(requests, engine(workers), engine(1))
 
@@ -123,14 +123,14 @@ def tried_twice(requests: Iterable[Request], together: Engine, alone: Engine) ->
         with closing(together(some(first))) as arriving:
             for number, answer in arriving:
                 request = asked.pop(number)
-                if isinstance(answer, Died) and answer.again:
+                if isinstance(answer, WorkerCrash) and answer.again:
                     aside[number] = request
                 else:
                     yield number, answer
         for item in aside.items():
             with closing(alone([item])) as arriving:
                 for number, answer in arriving:
-                    yield number, Died(answer.reason) if isinstance(answer, Died) else answer
+                    yield number, WorkerCrash(answer.reason) if isinstance(answer, WorkerCrash) else answer
         aside.clear()
 
 
@@ -172,7 +172,7 @@ def _machine() -> float:
     return min(sizes, default=math.inf) / 2**30
 
 
-def _crew(
+def _in_processes(
     function: str,
     requests: Iterable[tuple[int, Request]],
     workers: int,
@@ -180,11 +180,11 @@ def _crew(
     memory: float,
 ) -> Answers:
     """Answer numbered requests in so many processes, each of which may take `memory` GiB."""
-    results: SimpleQueue[tuple[int, bytes | Died] | BaseException | None] = SimpleQueue()
+    results: SimpleQueue[tuple[int, bytes | WorkerCrash] | BaseException | None] = SimpleQueue()
     todo = iter(requests)
     lock = threading.Lock()
     stop = threading.Event()
-    crew = [Worker(function, timeout, memory) for _ in range(workers)]
+    processes = [Worker(function, timeout, memory) for _ in range(workers)]
 
     def drive(worker: Worker) -> None:
         try:
@@ -200,7 +200,7 @@ def _crew(
             worker.close()
             results.put(None)
 
-    threads = [threading.Thread(target=drive, args=(worker,), daemon=True) for worker in crew]
+    threads = [threading.Thread(target=drive, args=(worker,), daemon=True) for worker in processes]
     try:
         for thread in threads:
             thread.start()
@@ -215,7 +215,7 @@ def _crew(
                 yield result
     finally:
         stop.set()
-        for worker in crew:
+        for worker in processes:
             worker.kill()
         for thread in threads:
             if thread.ident is not None:  # where memory lacks, not all of them could start
@@ -242,10 +242,10 @@ class Worker:
         self._killed = False
         self._late = False
 
-    def ask(self, request: Request) -> bytes | Died:
+    def ask(self, request: Request) -> bytes | WorkerCrash:
         """Send one request and wait for its answer; a death is an answer, too."""
         process = self._process or self._start()
-        if self._errors is not None:  # what earlier requests wrote explains nothing
+        if self._errors is not None:  # drop stderr of earlier requests
             self._errors.seek(0)
             self._errors.truncate()
         line = json.dumps(request).encode() + b"\n"
@@ -256,7 +256,7 @@ class Worker:
                 _pipe(process.stdin).flush()
             received = _receive(_pipe(process.stdout))
         if received is None:
-            return self._bury()
+            return self._reap()
         kind, answer = received
         if kind == _SHORT:
             self.close()  # what it still holds would be missing again
@@ -275,7 +275,7 @@ class Worker:
         """End the process, which must be idle or dead, and free what it leaves."""
         if self._process is not None:
             self._process.kill()
-            self._bury()
+            self._reap()
 
     @contextmanager
     def _clock(self, process: "subprocess.Popen[bytes]", seconds: float | None) -> Iterator[None]:
@@ -314,7 +314,7 @@ class Worker:
                 ready = _receive(_pipe(process.stdout))
             if ready is not None:
                 return process
-            died = self._bury()
+            died = self._reap()
             if self._killed or not died.again:
                 break
         raise UserError(
@@ -339,11 +339,11 @@ class Worker:
             process.kill()
         return process
 
-    def _bury(self) -> Died:
+    def _reap(self) -> WorkerCrash:
         """Collect a process that has ended, or is about to, and return why."""
         process, errors = self._process, self._errors
         if process is None or errors is None:
-            return Died("it was never started")
+            return WorkerCrash("it was never started")
         self._process = self._errors = None
         code = process.wait()
         for pipe in (process.stdin, process.stdout):
@@ -353,20 +353,20 @@ class Worker:
         said = errors.read().decode(errors="replace").strip()
         errors.close()
         if self._late:
-            return Died(f"reading it took longer than {self._timeout:g} s")
+            return WorkerCrash(f"reading it took longer than {self._timeout:g} s")
         if "std::bad_alloc" in said:
             return self._short("memory")
         if code < 0:
             name = signal.Signals(-code).name
-            return Died(f"the process that read it was killed by {name}", again=True)
+            return WorkerCrash(f"the process that read it was killed by {name}", again=True)
         last = said.splitlines()[-1:]
-        return Died(last[0][:300] if last else f"the process that read it ended with code {code}")
+        return WorkerCrash(last[0][:300] if last else f"the process that read it ended with code {code}")
 
-    def _short(self, what: str) -> Died:
+    def _short(self, what: str) -> WorkerCrash:
         if what != "memory":
-            return Died(f"the machine had no {what} left to read it", again=True)
+            return WorkerCrash(f"the machine had no {what} left to read it", again=True)
         limit = f"{self._memory:.3g} GiB of memory" if _IS_LIMITED else "the machine's memory"
-        return Died(f"reading it needs more than {limit}", again=True)
+        return WorkerCrash(f"reading it needs more than {limit}", again=True)
 
 
 def shortage(error: BaseException | None) -> str:

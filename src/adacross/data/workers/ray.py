@@ -17,7 +17,15 @@ from pathlib import Path
 from typing import Any
 
 from adacross.console import console
-from adacross.data.workers.local import Answers, Died, Request, Worker, most_memory, share_of, tried_twice
+from adacross.data.workers.local import (
+    Answers,
+    Request,
+    Worker,
+    WorkerCrash,
+    most_memory,
+    share_of,
+    tried_twice,
+)
 from adacross.errors import UserError, install, one_line
 from adacross.version import __version__
 
@@ -112,7 +120,7 @@ def _exchange(
                     if tries < TRIES:
                         running[send(request)] = number, request, tries + 1
                         continue
-                    answer = Died(f"its machine or process was lost {tries} times ({one_line(error)})")
+                    answer = WorkerCrash(f"its machine or process was lost {tries} times ({one_line(error)})")
                 yield number, answer
     finally:
         for reference in running if cancel else ():
@@ -199,7 +207,7 @@ def _answer(
     alone: bool,
     version: str,
     folder: str | None,
-) -> bytes | Died:
+) -> bytes | WorkerCrash:
     """Answer a request, or say why its reader died. Runs on the machines of the cluster.
 
     Raises:

@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Int64
 
-from adacross.data.collection.collection import Collection, CollectionInfo
+from adacross.data.collection.collection import Collection
+from adacross.data.collection.description import CollectionInfo
 from adacross.encoders import Encoder
 from adacross.errors import UserError
 from adacross.evaluation.segmentation.metrics import category_means, mean_of_known, point_accuracy, shape_ious

@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import UInt8
 from nicegui import events, run, ui
 
-from adacross.data.source import Axis
+from adacross.data.shape import Axis
 from adacross.errors import UserError
 from adacross.search.index import NO_CLASS, Neighbours, SearchIndex
 from adacross.search.page.parts import LARGEST, button, card, cloud, image, text

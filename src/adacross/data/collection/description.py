@@ -1,0 +1,190 @@
+"""Description of a collection: `collection.json`, and the two files that `datasets.load_from_disk` reads."""
+
+import re
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, get_type_hints
+
+from adacross.data.collection.schema import features
+from adacross.errors import UserError
+from adacross.io.files import KEPT_FEATURES, check_replaceable, fits, read_json, write_json
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+VERSION = 2
+DESCRIPTION = "collection.json"
+_RENAMED = {"kind": "format", "remarks": "warnings"}  # in version 2
+_OWN = re.compile(
+    rf"(collection|state|dataset_info)\.json|data-\d{{5,}}-of-\d{{5,}}\.arrow|{KEPT_FEATURES}"
+)  # files of a collection, by relative path
+
+
+@dataclass(frozen=True)
+class CollectionInfo:
+    """Content and origin of a collection (`collection.json`).
+
+    Attributes:
+        version: of the layout; this code writes `VERSION` and reads those before it.
+        name: the folder's name when it was made.
+        source: the folder it was made from, or "builtin", or "arrays".
+        format: name of the format that read it (`adacross.data.formats.FORMATS`, or `package.module:Class`).
+        source_up: the axis that pointed up in the source ("x", "y", "z", or "mixed" where file types differ);
+            the collection itself is y up.
+        count: number of shapes.
+        points: points a shape.
+        views: images a shape.
+        view_size: their side in pixels.
+        classes: class names, empty for an unlabeled collection.
+        parts: part names, empty where points carry no part.
+        splits: number of shapes in each split.
+        skipped: what could not be prepared: `{"name": ..., "reason": ...}`.
+        warnings: the same of shapes that were prepared, but not as their source promises.
+        made: options, seed, version of adacross and date.
+    """
+
+    version: int
+    name: str
+    source: str
+    format: str
+    source_up: str
+    count: int
+    points: int
+    views: int
+    view_size: int
+    classes: list[str]
+    parts: list[str]
+    splits: dict[str, int]
+    skipped: list[dict[str, str]] = field(default_factory=list)
+    warnings: list[dict[str, str]] = field(default_factory=list)
+    made: dict[str, Any] = field(default_factory=dict)
+
+    def table(self) -> "RenderableType":
+        """Return it as tables for the terminal; the last ones name what was unusual, and was skipped."""
+        from rich.console import Group
+
+        from adacross.data.collection.summary import facts, notes
+
+        size = f"{self.views} a shape, {self.view_size} x {self.view_size} pixels"
+        rows = {
+            "shapes": f"{self.count:,} ({', '.join(f'{name} {n:,}' for name, n in self.splits.items())})",
+            "classes": str(len(self.classes)) if self.classes else "none: unlabeled",
+            "parts": str(len(self.parts)) if self.parts else "none",
+            "points": f"{self.points:,} a shape, y up, centroid 0, largest norm 1",
+            "views": size if self.views else "none",
+            "source": f"{self.source} ({self.format}, up was {self.source_up})",
+            "made": self._made(),
+            "skipped": f"{len(self.skipped)}" if self.skipped else "none",
+        }
+        return Group(facts(f"collection {self.name}", rows), *notes(self.warnings, self.skipped))
+
+    def _made(self) -> str:
+        made = self.made
+        options = ", ".join(
+            f"{name} {value}" for name, value in made.get("options", {}).items() if name != "source"
+        )
+        return (
+            f"{made.get('date', 'at an unknown time')} with adacross {made.get('adacross', '?')} ({options})"
+        )
+
+    def write(self, folder: Path) -> None:
+        """Write `collection.json`."""
+        write_json(folder / DESCRIPTION, asdict(self))
+
+    @classmethod
+    def read(cls, folder: Path) -> "CollectionInfo":
+        """Read `collection.json`.
+
+        Raises:
+            UserError: the folder is missing, not a collection, unfinished, or of a later version.
+        """
+        path = folder / DESCRIPTION
+        if not path.is_file():
+            raise UserError(_why_not(folder))
+        raw = read_json(path, "a collection's description")
+        version = raw.get("version") if isinstance(raw, dict) else None
+        if version not in (1, VERSION):
+            source = raw.get("source", "SOURCE") if isinstance(raw, dict) else "SOURCE"
+            raise UserError(
+                f"{folder} is a collection of version {version}; this adacross reads 1 to {VERSION}. "
+                f"Prepare it again: adacross prepare {source} {folder} --overwrite"
+            )
+        known = get_type_hints(cls)
+        raw = {_RENAMED.get(name, name): value for name, value in raw.items()}
+        if wrong := [name for name, kind in known.items() if name in raw and not fits(raw[name], kind)]:
+            raise UserError(f"{path}: {wrong[0]} is of a wrong type. Prepare the collection again.")
+        try:
+            info = cls(**{name: value for name, value in raw.items() if name in known} | {"version": VERSION})
+        except TypeError as error:
+            raise UserError(f"{path} is incomplete ({error}). Prepare the collection again.") from None
+        if not (0 < info.points < 2**31 and all(0 <= size < 2**31 for size in (info.views, info.view_size))):
+            raise UserError(f"{path} promises impossible sizes. Prepare the collection again.")
+        return info
+
+
+def write_description(folder: Path, info: CollectionInfo, shards: list[str], fingerprint: str) -> None:
+    """Write the three files that describe the shards of a collection.
+
+    Args:
+        folder: of the collection.
+        info: its content.
+        shards: names of its Arrow files, in order.
+        fingerprint: of its content; `datasets` names what it caches by it.
+
+    Raises:
+        UserError: no space, or no permission.
+    """
+    state: dict[str, Any] = {
+        "_data_files": [{"filename": name} for name in shards],
+        "_fingerprint": fingerprint,
+        "_format_columns": None,
+        "_format_kwargs": {},
+        "_format_type": None,
+        "_output_all_columns": False,
+        "_split": None,
+    }
+    columns = features(info.points, info.classes, bool(info.parts)).to_dict()
+    write_json(folder / "state.json", state)
+    write_json(folder / "dataset_info.json", {"features": columns})
+    info.write(folder)
+
+
+def is_collection(folder: Path) -> bool:
+    """Return whether a folder is a collection, possibly a damaged one or of another version.
+
+    Other programs write a `collection.json`, too; none has these keys, or shards of these names beside it.
+    """
+    if not (folder / DESCRIPTION).is_file():
+        return False
+    if any(folder.glob("data-*-of-*.arrow")):
+        return True
+    try:
+        raw = read_json(folder / DESCRIPTION, "a collection's description")
+    except UserError:
+        return False
+    return isinstance(raw, dict) and {"version", "splits", "points", "views"} <= raw.keys()
+
+
+def check_target(target: Path, overwrite: bool) -> None:
+    """Refuse a target that exists, unless it is a collection, holds nothing else, and may be replaced.
+
+    Raises:
+        UserError: names what is in the way.
+    """
+    check_replaceable(target, "a collection", is_collection(target), _OWN, overwrite)
+
+
+def unfinished(collection: Path) -> Path:
+    """Return where the work on a collection lies until it is whole."""
+    return collection.with_name(f"{collection.name}.partial")
+
+
+def _why_not(folder: Path) -> str:
+    """Return what a folder without `collection.json` is, and what to do."""
+    if unfinished(folder).is_dir():
+        return (
+            f"{folder} is not finished: its preparation was interrupted. Run the same prepare command again."
+        )
+    if not folder.exists():
+        return f"{folder} does not exist; expected a collection. Make one: adacross prepare SOURCE {folder}"
+    return f"{folder} is not a collection: it has no {DESCRIPTION}. Make one: adacross prepare {folder} NAME"
