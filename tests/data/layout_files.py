@@ -61,7 +61,7 @@ def unit(cloud: np.ndarray) -> np.ndarray:
 
 
 def look(folder: Path, variant: str | None = None) -> DatasetIndex:
-    return index_source(str(folder), up=None, count=1, variant=variant, seed=0)
+    return index_source(str(folder), count=1, variant=variant)
 
 
 def reasons(entries: list[dict[str, str]]) -> dict[str, str]:

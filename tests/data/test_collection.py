@@ -10,7 +10,8 @@ import pytest
 
 from adacross.data.collection.collection import Collection
 from adacross.data.collection.description import VERSION, CollectionInfo
-from adacross.data.collection.schema import decode_view, encode_view, to_batch
+from adacross.data.collection.sample import Row
+from adacross.data.collection.schema import arrow_schema, decode_view, encode_view, to_batch
 from adacross.data.collection.work_folder import SHARD, Plan, WorkFolder
 from adacross.data.shape import Shape
 from adacross.errors import UserError
@@ -41,12 +42,11 @@ SHAPES = [make_shape(i) for i in range(COUNT) if i != SKIPPED]
 
 def write_collection(folder: Path, shapes: list[Shape]) -> Path:
     """The way `prepare` does it, one shape of the first shard skipped."""
-    partial, _ = WorkFolder.open(folder, Plan({"seed": 0}, COUNT, "digest"))
-    for shard in range(partial.plan.shards):
+    work, _ = WorkFolder.open(folder, Plan({"seed": 0}, COUNT, "digest"))
+    for shard in range(work.plan.shards):
         names = {f"shape {i}" for i in range(shard * SHARD, (shard + 1) * SHARD)}
-        rows = [to_batch(s, *frame_of(s)) for s in shapes if s.id in names]
-        partial.save(shard, pa.Table.from_batches(rows), {"skipped": [], "remarks": []})
-    partial.describe(["cup", "mug"], POINTS, parts=True)
+        rows = [Row(pa.Table.from_batches([to_batch(s, *frame_of(s))]), "") for s in shapes if s.id in names]
+        work.save(shard, rows, [""] * len(rows), arrow_schema(POINTS, parts=True))
     counts = {name: sum(s.split == name for s in shapes) for name in ("train", "test")}
     info = CollectionInfo(
         VERSION,
@@ -62,8 +62,8 @@ def write_collection(folder: Path, shapes: list[Shape]) -> Path:
         ["a", "b"],
         counts,
     )
-    info.write(partial.folder)
-    partial.finish(folder)
+    work.describe(info)
+    work.finish(folder)
     return folder
 
 

@@ -12,7 +12,7 @@ import pytest
 import trimesh
 from PIL import Image
 
-from adacross.data.formats import LOAD, builtin, index_source, meshes, modelnet40
+from adacross.data.formats import format_of, index_source
 from adacross.data.formats.base import SampleRef
 from adacross.data.formats.mesh_files import read_mesh
 from adacross.data.sampling import face_areas
@@ -251,7 +251,7 @@ def test_layouts(
 ) -> None:
     for name in [*names, ".hidden.off", "chair/readme.txt"]:
         write(tmp_path, name, "")
-    source = meshes.find(tmp_path, None)
+    source = index_source(str(tmp_path), classes="folder")
     found = {i.id: (source.classes[i.label] if i.label >= 0 else None, i.split) for i in source.items}
     assert found == expected
     assert source.classes == sorted(source.classes)
@@ -260,14 +260,14 @@ def test_layouts(
 def test_up_axis_by_file_type_unless_given(tmp_path: Path) -> None:
     for name in ("a.off", "b.glb"):
         write(tmp_path, name, "")
-    assert [item.up for item in meshes.find(tmp_path, None).items] == ["z", "y"]
-    assert [item.up for item in meshes.find(tmp_path, "x").items] == ["x", "x"]
+    assert [item.up for item in index_source(str(tmp_path), classes="folder").items] == ["z", "y"]
+    assert [item.up for item in index_source(str(tmp_path), up="x").items] == ["x", "x"]
 
 
 def test_links_in_a_circle_end(tmp_path: Path) -> None:
     write(tmp_path, "real/a.off", "")
     (tmp_path / "real" / "again").symlink_to(tmp_path)
-    assert [item.id for item in meshes.find(tmp_path, None).items] == ["real/a.off"]
+    assert [item.id for item in index_source(str(tmp_path), classes="folder").items] == ["real/a.off"]
 
 
 def test_a_folder_of_clouds_is_one_where_there_is_no_mesh(tmp_path: Path) -> None:
@@ -278,23 +278,23 @@ def test_a_folder_of_clouds_is_one_where_there_is_no_mesh(tmp_path: Path) -> Non
         write(tmp_path, name, content)
     os.mkfifo(tmp_path / "pipe.xyz")  # whoever opens it waits for ever
     np.save(tmp_path / "chair" / "d.npy", np.random.default_rng(0).normal(size=(5, 3)))
-    source = index_source(str(tmp_path), up=None, count=1, variant=None, seed=0)
+    source = index_source(str(tmp_path))
     assert source.format == "clouds"
     assert [item.id for item in source.items] == [
         "chair/a.xyz", "chair/b.csv", "chair/d.npy", "table/test/c.ply.txt"
     ]  # fmt: skip
     assert [item.split for item in source.items] == [None, None, None, "test"]
     assert {item.up for item in source.items} == {"y"}
-    loaded = LOAD[source.format](source.items[0], 2, np.random.default_rng(0))
+    loaded = format_of(source.format).sample(source.items[0], 2, np.random.default_rng(0))
     assert loaded.cloud is not None
     assert loaded.cloud.points.shape == (2, 3)
     write(tmp_path, "chair/e.off", "")
-    assert [item.id for item in meshes.find(tmp_path, None).items] == ["chair/e.off"]
+    assert [item.id for item in index_source(str(tmp_path), classes="folder").items] == ["chair/e.off"]
 
 
 def test_sources_that_are_none(tmp_path: Path) -> None:
     options = {"up": None, "count": 1, "variant": None, "seed": 0}
-    with pytest.raises(UserError, match=r"\.glb, \.obj, \.off, \.ply, \.stl.*HDF5"):
+    with pytest.raises(UserError, match=r"HDF5.*\.glb, \.obj, \.off, \.ply, \.stl"):
         index_source(str(tmp_path), **options)
     with pytest.raises(UserError, match="does not exist"):
         index_source(str(tmp_path / "nowhere"), **options)
@@ -314,7 +314,7 @@ def test_modelnet40_rows_splits_and_names(tmp_path: Path) -> None:
     hdf5(tmp_path / "ply_data_test0.h5", clouds[:2, :6], np.array([1, 9]))
     write(tmp_path, "ply_data_train1.h5", "not HDF5")
     write(tmp_path, "shape_names.txt", "cup\nmug\njar\n")
-    source = index_source(str(tmp_path), up=None, count=1, variant=None, seed=0)
+    source = index_source(str(tmp_path))
     assert source.format == "modelnet40"
     assert source.classes == ["cup", "mug", "jar"]
     assert source.points == 6
@@ -324,7 +324,7 @@ def test_modelnet40_rows_splits_and_names(tmp_path: Path) -> None:
     assert "only 3 names" in source.skipped[1]["reason"]
     item = source.items[66]
     assert (item.id, item.label) == ("ply_data_train0/00066", 0)
-    loaded = modelnet40.load(item, 5, np.random.default_rng(0))
+    loaded = format_of("modelnet40").sample(item, 5, np.random.default_rng(0))
     assert loaded.cloud is not None
     np.testing.assert_array_equal(loaded.cloud.points, clouds[66, :5])
 
@@ -334,12 +334,12 @@ def test_modelnet40_listing_decides_and_must_be_complete(tmp_path: Path) -> None
     for number in (0, 1):
         hdf5(tmp_path / f"ply_data_train{number}.h5", clouds, np.array([0, 2]))
     write(tmp_path, "train_files.txt", "data/somewhere/ply_data_train1.h5\n")
-    source = modelnet40.find(tmp_path, None)
+    source = index_source(str(tmp_path))
     assert {Path(item.path).name for item in source.items} == {"ply_data_train1.h5"}
     assert source.classes == ["00", "01", "02"]
     write(tmp_path, "train_files.txt", "ply_data_train7.h5\n")
     with pytest.raises(UserError, match=r"lists ply_data_train7\.h5, which is not there"):
-        modelnet40.find(tmp_path, None)
+        index_source(str(tmp_path))
 
 
 @pytest.mark.parametrize(
@@ -355,26 +355,28 @@ def test_modelnet40_files_of_another_form(
 ) -> None:
     hdf5(tmp_path / "ply_data_train0.h5", np.zeros(shape, dtype=np.float32), np.array(labels))
     with pytest.raises(UserError, match=reason):
-        modelnet40.find(tmp_path, None)
+        index_source(str(tmp_path))
 
 
 def test_builtin_is_even_and_knows_every_part() -> None:
-    source = builtin.find(100, "clean", 3, None)
+    source = index_source("builtin", count=100, variant="clean", seed=3)
     counts = np.bincount([item.label for item in source.items])
     assert counts.sum() == 100
     assert counts.max() - counts.min() <= 1
     assert len({item.id for item in source.items}) == 100
     for item in source.items[::9]:
-        loaded = builtin.load(item, 32, np.random.default_rng(0))
+        loaded = format_of("builtin").sample(item, 32, np.random.default_rng(0))
         assert loaded.cloud is None
-        assert set(loaded.part_names) <= set(source.parts)
-    other = builtin.find(100, "clean", 4, None)
-    assert {item.row for item in other.items}.isdisjoint({item.row for item in source.items})
+        assert set(loaded.mesh.part_names) <= set(source.parts)
+    other = index_source("builtin", count=100, variant="clean", seed=4)
+    assert {item.extra["seed"] for item in other.items}.isdisjoint(
+        {item.extra["seed"] for item in source.items}
+    )
 
 
 def test_builtin_scans_come_with_a_mesh_for_the_pictures() -> None:
-    item: SampleRef = builtin.find(1, "scanned", 0, None).items[0]
-    loaded = builtin.load(item, 32, np.random.default_rng(0))
+    item: SampleRef = index_source("builtin", count=1, variant="scanned", seed=0).items[0]
+    loaded = format_of("builtin").sample(item, 32, np.random.default_rng(0))
     assert loaded.mesh is not None
     assert loaded.cloud is not None
     assert loaded.cloud.points.shape == (32, 3)

@@ -7,7 +7,7 @@ import pytest
 from layout_files import clouds, inspected, look, write, write_hdf5
 from PIL import Image
 
-from adacross.data.formats import LAYOUTS, LOAD
+from adacross.data.formats import FORMATS, format_of
 from adacross.errors import UserError
 
 SYNSET = "02691156"
@@ -56,7 +56,7 @@ def test_every_layout_is_told_from_every_other(tmp_path: Path, name: str) -> Non
     write_layouts(tmp_path)
     kind, text = inspected(tmp_path / name)
     assert kind == KINDS[name]
-    assert LAYOUTS[look(tmp_path / name).format] in text
+    assert FORMATS[look(tmp_path / name).format].layout in text
     assert "1 of 1" in text
 
 
@@ -83,13 +83,15 @@ def test_a_folder_that_nobody_knows_lists_the_layouts(tmp_path: Path) -> None:
     for folder in ("empty", "nowhere"):
         with pytest.raises(UserError) as caught:
             look(tmp_path / folder)
-        for layout in LAYOUTS.values():
+        for layout in (made.layout for made in FORMATS.values()):
             assert layout in str(caught.value)
         assert "Did you mean" not in str(caught.value)
 
 
-def test_every_kind_can_be_read_and_is_described() -> None:
-    assert LAYOUTS.keys() | {"files"} == LOAD.keys()
+def test_every_format_is_described_and_found_by_its_name() -> None:
+    for name, made in FORMATS.items():
+        assert made.layout
+        assert type(format_of(name)) is made
 
 
 def test_built_in_shapes_have_their_own_variants() -> None:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from layout_files import POINTS, clouds, inspected, lines, look, prepared, reasons, unit, write, write_hdf5
 
-from adacross.data.formats import modelnet_text
+from adacross.data.formats import format_of
 from adacross.data.formats.modelnet40 import TEN
 from adacross.data.shape import BrokenShapeError
 from adacross.errors import UserError
@@ -58,7 +58,7 @@ def test_from_the_folder_to_a_collection(root: Path, monkeypatch: pytest.MonkeyP
 
 def test_normals_come_with_the_points(root: Path) -> None:
     item = look(root).items[2]
-    cloud = modelnet_text.load(item, 5, np.random.default_rng(0)).cloud
+    cloud = format_of("modelnet_text").sample(item, 5, np.random.default_rng(0)).cloud
     assert cloud is not None
     np.testing.assert_allclose(cloud.points, rows_of(2)[:5, :3], atol=1e-6)
     np.testing.assert_allclose(cloud.normals, rows_of(2)[:5, 3:], atol=1e-6)
@@ -110,7 +110,7 @@ def test_a_changed_variant_starts_over(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr("adacross.data.collection.prepare._describe", interrupted)
+        patch.setattr("adacross.data.collection.prepare._described", interrupted)
         with pytest.raises(KeyboardInterrupt):
             prepared(patch, root)
     assert len(prepared(monkeypatch, root, variant="modelnet10")) == 3
@@ -207,4 +207,4 @@ def test_a_file_that_vanishes(root: Path) -> None:
     item = look(root).items[0]
     Path(item.path).unlink()
     with pytest.raises(BrokenShapeError, match="No such file"):
-        modelnet_text.load(item, 5, np.random.default_rng(0))
+        format_of("modelnet_text").sample(item, 5, np.random.default_rng(0))

@@ -64,7 +64,7 @@ def test_no_more_are_opened_than_wanted(tmp_path: Path) -> None:
     assert views is not None
     assert len(remarks) == 2
     assert remarks[0].startswith("gone.png cannot be read")
-    assert remarks[1] == "2 of 5 pictures, repeated in turn"
+    assert remarks[1] == "2 of 5 images, repeated in turn"
     np.testing.assert_array_equal(views, views[[0, 1, 0, 1, 0]])
 
 
@@ -88,7 +88,7 @@ def test_many_broken_pictures_are_counted(tmp_path: Path) -> None:
     views, remarks = read_views([*sorted(tmp_path.iterdir()), tmp_path / "gone.png"], 2, SIDE)
     assert views is None
     assert [remark.split(" ")[0] for remark in remarks] == ["0.png", "1.png", "2.png", "3"]
-    assert remarks[-1] == "3 more pictures cannot be read"
+    assert remarks[-1] == "3 more images cannot be read"
 
 
 def test_no_pictures() -> None:

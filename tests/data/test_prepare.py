@@ -24,7 +24,7 @@ from adacross.data.workers.local import WorkerCrash
 from adacross.errors import UserError
 from adacross.io.files import locked
 
-SMALL: dict[str, Any] = {"points": 32, "views": 2, "size": 16}
+SMALL: dict[str, Any] = {"points": 32, "views": 2, "size": 16, "classes": "folder"}
 TRIANGLE = "v 0 0 0\nv 1 0 0\nv 0 1 0\n"
 BROKEN = {
     "box/empty.obj": ("", "the file is empty"),
@@ -47,7 +47,6 @@ def by_processes(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("processes")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(work_folder, "SHARD", 4)
-        patch.setattr(prepare_module, "SHARD", 4)
         prepare(str(write_meshes(folder / "meshes")), str(folder / "c"), workers=2, **SMALL)
     return folder / "c"
 
@@ -96,7 +95,6 @@ def in_process(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[str]]:
         return asked
 
     monkeypatch.setattr(work_folder, "SHARD", 4)
-    monkeypatch.setattr(prepare_module, "SHARD", 4)
     return install
 
 
@@ -138,7 +136,7 @@ def test_result_does_not_depend_on_workers_or_interruptions(
         prepare(meshes, str(tmp_path / "c"), **SMALL)
     assert not (tmp_path / "c").exists()
     asked = in_process(order=2)
-    info = prepare(meshes, str(tmp_path / "c"), **SMALL)
+    info = prepare(meshes, str(tmp_path / "c"), **SMALL).info
     assert 3 <= len(asked) <= 12
     assert content(tmp_path / "c") == content(by_processes)
     assert info.skipped == Collection.open(by_processes).info.skipped
@@ -176,7 +174,7 @@ def test_a_second_prepare_of_one_target_is_refused(meshes: Path, tmp_path: Path)
         pytest.raises(UserError, match=rf"c is in use: adacross prepare \(process {os.getpid()} on "),
     ):
         prepare(str(meshes), str(tmp_path / "c"), **SMALL)
-    assert prepare(str(meshes), str(tmp_path / "c"), **SMALL).count == 11
+    assert prepare(str(meshes), str(tmp_path / "c"), **SMALL).info.count == 11
     assert {path.name for path in tmp_path.iterdir()} <= {"c", "meshes"}
 
 
@@ -206,7 +204,7 @@ def test_a_target_that_fills_meanwhile_is_not_replaced(
 
 def test_a_crash_names_its_shape(meshes: Path, tmp_path: Path, in_process: Callable[..., list[str]]) -> None:
     in_process(fatal="cone/1.off")
-    info = prepare(str(meshes), str(tmp_path / "c"), **SMALL)
+    info = prepare(str(meshes), str(tmp_path / "c"), **SMALL).info
     assert {"name": "cone/1.off", "reason": "boom"} in info.skipped
     assert info.count == 10
 
@@ -232,7 +230,7 @@ def test_up_axis_and_the_way_back(tmp_path: Path, in_process: Callable[..., list
     box = trimesh.creation.box(extents=(1, 2, 8))
     box.apply_translation([100, 0, 0])
     save(tmp_path / "m" / "tall.off", box)
-    info = prepare(str(tmp_path / "m"), str(tmp_path / "c"), points=500, views=1, size=16)
+    info = prepare(str(tmp_path / "m"), str(tmp_path / "c"), points=500, views=1, size=16).info
     assert info.source_up == "z"
     assert info.classes == []
     assert info.splits == {"train": 1, "test": 0}
@@ -261,7 +259,7 @@ def test_modelnet40_folder(
                 clouds[rows],
                 np.array([[0], [1], [0], [1]])[: rows.stop - rows.start],
             )
-    info = prepare(str(folder), str(tmp_path / "c"), points=64, views=1, size=16)
+    info = prepare(str(folder), str(tmp_path / "c"), points=64, views=1, size=16).info
     assert "40 points a shape, fewer than the 64 asked for" in capsys.readouterr().err
     assert (info.points, info.format, info.source_up) == (40, "modelnet40", "y")
     assert info.splits == {"train": 3, "test": 2}
@@ -280,7 +278,9 @@ def test_modelnet40_folder(
 def test_builtin_shapes_carry_parts(tmp_path: Path, in_process: Callable[..., list[str]]) -> None:
     in_process()
     for variant in ("clean", "scanned"):
-        info = prepare("builtin", str(tmp_path / variant), count=9, variant=variant, **SMALL)
+        info = prepare(
+            "builtin", str(tmp_path / variant), count=9, variant=variant, **SMALL | {"classes": "auto"}
+        ).info
         assert info.count == 9
         assert not info.skipped
         collection = Collection.open(tmp_path / variant)
@@ -290,7 +290,8 @@ def test_builtin_shapes_carry_parts(tmp_path: Path, in_process: Callable[..., li
             assert shape.label is not None
             owners = {info.parts[p].split("/")[0] for p in shape.part if p >= 0}
             assert owners == {info.classes[shape.label]}
-    assert len(prepare("builtin", str(tmp_path / "other"), count=3, seed=1, **SMALL).made["options"]) == 9
+    other = prepare("builtin", str(tmp_path / "other"), count=3, seed=1, **SMALL | {"classes": "auto"})
+    assert len(other.info.made["options"]) == 9
 
 
 def test_full_disk_keeps_the_finished_part(
@@ -339,7 +340,7 @@ def test_a_real_limit_on_file_size_is_one_line_and_exit_code_2(
         ({"points": 0}, "points is 0; it must be at least 1"),
         ({"points": 2**20 + 1}, "points is 1,048,577; an encoder takes at most"),
         ({"views": 100, "size": 4096}, "1,677,721,600 pixels a shape; expected at most"),
-        ({"views": 0}, "views is 0"),
+        ({"views": -1}, "views is -1"),
         ({"size": 8}, "size is 8; it must be at least 16"),
         ({"seed": -1}, "seed is -1; it must be at least 0"),
         ({"workers": 0}, "workers is 0"),
@@ -386,7 +387,7 @@ def test_a_link_stays_a_link_and_the_working_folder_can_be_the_target(
     assert link.is_symlink()
     (tmp_path / "here").mkdir()
     monkeypatch.chdir(tmp_path / "here")
-    assert prepare(str(meshes), ".", **SMALL).name == "here"
+    assert prepare(str(meshes), ".", **SMALL).info.name == "here"
     assert {path.name for path in tmp_path.iterdir()} == {"meshes", "link", "real", "here"}
 
 
@@ -399,7 +400,7 @@ def test_nothing_readable_leaves_nothing(tmp_path: Path, in_process: Callable[..
     assert [path.name for path in tmp_path.iterdir()] == ["m"]
 
 
-def items(labels: list[int], splits: list[Any] | None = None) -> list[Item]:
+def items(labels: list[int], splits: list[Any] | None = None) -> list[SampleRef]:
     given = splits or [None] * len(labels)
     return [
         SampleRef(str(i), "", label=label, split=split)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from layout_files import POINTS, clouds, cut, inspected, look, prepared, reasons, write, write_hdf5
 
-from adacross.data.formats import s3dis
+from adacross.data.formats import format_of
 from adacross.data.formats.s3dis import PARTS
 from adacross.errors import UserError
 
@@ -166,14 +166,14 @@ def test_no_variants(root: Path) -> None:
 
 
 def test_reading_one_block(root: Path) -> None:
-    loaded = s3dis.load(look(root).items[3], 4, np.random.default_rng(0))
+    loaded = format_of("s3dis").sample(look(root).items[3], 4, np.random.default_rng(0))
     assert loaded.cloud is not None
-    assert loaded.part_names == PARTS
+    assert loaded.cloud.part_names == PARTS
     np.testing.assert_allclose(loaded.cloud.points, stored(root)[3, :4], atol=1e-6)
 
 
 def test_inspect(root: Path) -> None:
     kind, text = inspected(root)
     assert kind == "s3dis"
-    for expected in ("shapes 7", "own splits test 3, train 4", "parts 13", "up z if", "7 of 7 rows"):
+    for expected in ("shapes 7", "own splits test 3, train 4", "parts 13", "up z (override", "7 of 7 rows"):
         assert expected in text

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from layout_files import POINTS, clouds, cut, inspected, look, prepared, reasons, unit, write, write_hdf5
 
-from adacross.data.formats import hdf5, scanobjectnn
+from adacross.data.formats import format_of, hdf5, scanobjectnn
 from adacross.data.formats.scanobjectnn import CLASSES
 from adacross.data.shape import BrokenShapeError
 from adacross.errors import UserError
@@ -124,10 +124,9 @@ def test_filling_is_replaced_by_real_points(tmp_path: Path, monkeypatch: pytest.
     collection = prepared(monkeypatch, root)
     name = "training_objectdataset"
     assert collection.ids == [f"{name}/{row:05d}" for row in (0, 1, 3)]
-    assert reasons(collection.info.skipped) == {f"{name}/00002": "no point but filling, (-1, -1, -1)"}
+    assert reasons(collection.info.skipped) == {f"{name}/00002": "no point but padding, (-1, -1, -1)"}
     assert reasons(collection.info.warnings) == {
-        f"{name}/00000": "5 real points, the rest is filling, (-1, -1, -1); they are repeated in turn; "
-        "its pictures are drawn"
+        f"{name}/00000": "5 real points, fewer than 16; they are repeated in turn"
     }
     repeated = np.concatenate([data[0, :5]] * 4)[:POINTS]
     np.testing.assert_allclose(collection[0].points, unit(repeated), atol=1e-6)
@@ -174,16 +173,16 @@ def test_files_of_another_form_are_named(root: Path) -> None:
 
 def test_a_file_that_changes_while_it_is_read(root: Path) -> None:
     items = look(root, "obj_only").items
-    scanobjectnn.load(items[0], 5, np.random.default_rng(0))
+    format_of("scanobjectnn").sample(items[0], 5, np.random.default_rng(0))
     name = f"main_split_nobg/training_{PLAIN}"
     write_objects(root, name, 2)
     hdf5._block.cache_clear()
     with pytest.raises(BrokenShapeError, match="shorter"):
-        scanobjectnn.load(items[3], 5, np.random.default_rng(0))
+        format_of("scanobjectnn").sample(items[3], 5, np.random.default_rng(0))
     (root / name).unlink()
     hdf5._block.cache_clear()
     with pytest.raises(BrokenShapeError, match="cannot read training_objectdataset"):
-        scanobjectnn.load(items[0], 5, np.random.default_rng(0))
+        format_of("scanobjectnn").sample(items[0], 5, np.random.default_rng(0))
 
 
 def test_inspect(root: Path) -> None:

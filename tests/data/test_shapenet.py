@@ -20,7 +20,7 @@ from adacross.data.collection.description import CollectionInfo
 from adacross.data.collection.inspect import inspect
 from adacross.data.collection.prepare import prepare
 from adacross.data.collection.sample import serve_sample
-from adacross.data.formats import index_source, shapenet
+from adacross.data.formats import format_of, index_source
 from adacross.data.formats.base import DatasetIndex
 from adacross.data.formats.mesh_files import ply_counts, read_ply
 from adacross.data.formats.synsets import SYNSETS
@@ -118,13 +118,13 @@ def in_process(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def source_of(folder: Path) -> DatasetIndex:
-    return index_source(str(folder), up=None, count=1, variant=None, seed=0)
+    return index_source(str(folder))
 
 
 def prepared(root: Path, **options: Any) -> tuple[Collection, CollectionInfo, dict[str, str], dict[str, str]]:
     """Prepare; also return the skipped shapes and the remarks, by name."""
     folder = root.parent / "collection"
-    info = prepare(str(root), str(folder), overwrite=True, **SMALL | options)
+    info = prepare(str(root), str(folder), overwrite=True, **SMALL | options).info
     assert CollectionInfo.read(folder) == info
     skipped, remarks = ({e["name"]: e["reason"] for e in said} for said in (info.skipped, info.warnings))
     return Collection.open(folder), info, skipped, remarks
@@ -215,10 +215,10 @@ def test_fewer_pictures_than_asked_for(
     """What most shapes have decides; a shape with fewer repeats its own."""
     (root / f"ShapeNetRendering/{CHAIR}/c1/rendering/01.png").unlink()
     collection, info, skipped, remarks = prepared(root, views=9)
-    assert "the source has 3 pictures a shape, fewer than the 9 asked for" in capsys.readouterr().err
+    assert "the source has 3 images a shape, fewer than the 9 asked for" in capsys.readouterr().err
     assert info.views == 3
     assert not skipped
-    assert remarks == {f"{CHAIR}/c1.PLY": "2 of 3 pictures, repeated in turn"}
+    assert remarks == {f"{CHAIR}/c1.PLY": "2 of 3 images, repeated in turn"}
     wanted = [on_white(pixels_of(seed)) for seed in (300, 302, 300)]
     np.testing.assert_array_equal(collection[2].views, wanted)
 
@@ -231,10 +231,10 @@ def test_shapes_without_pictures_are_drawn(
     (root / f"ShapeNetRendering/{CHAIR}").rename(root / "away")
     collection, info, skipped, remarks = prepared(root)
     said = capsys.readouterr().err
-    assert "3 of 5 shapes have no picture in ShapeNetRendering" in said
+    assert "3 of 5 shapes have no image in ShapeNetRendering" in said
     assert not skipped
     assert remarks == {
-        f"{name}{end}": f"no PNG file in ShapeNetRendering/{name}/rendering; its pictures are drawn"
+        f"{name}{end}": f"no PNG file in ShapeNetRendering/{name}/rendering; its images are rendered"
         for name, end in ((f"{PLANE}/a1", ".ply"), (f"{CHAIR}/c1", ".PLY"), (f"{CHAIR}/c2", ".ply"))
     }
     for i in (0, 2, 3):
@@ -242,7 +242,7 @@ def test_shapes_without_pictures_are_drawn(
         assert (collection[i].views < 250).any(axis=(1, 2, 3)).all()
     text = text_of(info.table())
     assert "in, but not as usual: 3" in text
-    assert "its pictures are drawn" in text
+    assert "its images are rendered" in text
 
 
 def test_no_pictures_at_all(root: Path, in_process: None) -> None:
@@ -264,8 +264,8 @@ def test_broken_pictures_give_way_to_the_next(root: Path, in_process: None) -> N
     assert not skipped
     assert remarks.keys() == {f"{PLANE}/a1.ply", f"{PLANE}/a2.ply", f"{UNKNOWN}/u.v1.ply"}
     assert remarks[f"{PLANE}/a1.ply"].startswith("00.png cannot be read (")
-    assert "drawn" not in remarks[f"{PLANE}/a1.ply"]
-    assert remarks[f"{UNKNOWN}/u.v1.ply"].endswith("; its pictures are drawn")
+    assert "rendered" not in remarks[f"{PLANE}/a1.ply"]
+    assert remarks[f"{UNKNOWN}/u.v1.ply"].endswith("; its images are rendered")
     assert str(root) not in "".join(remarks.values())
     np.testing.assert_array_equal(collection[0].views, [on_white(pixels_of(101)), on_white(pixels_of(102))])
     np.testing.assert_array_equal(collection[1].views, [on_white(pixels_of(200)), on_white(pixels_of(202))])
@@ -279,7 +279,7 @@ def test_pictures_of_another_size(root: Path, in_process: None) -> None:
     write(root, f"ShapeNetRendering/{PLANE}/a1/rendering/01.png", png(wide))
     collection, _, skipped, remarks = prepared(root)
     assert not skipped
-    assert remarks == {f"{PLANE}/a1.ply": "its pictures have sides from 20 to 40 pixels; all are resized"}
+    assert remarks == {f"{PLANE}/a1.ply": "its images have sides from 20 to 40 pixels; all are resized"}
     square = np.full((2 * SIDE, 2 * SIDE, 3), 255, np.uint8)
     square[SIDE // 2 : -SIDE // 2] = wide[..., :3]
     wanted = Image.fromarray(square).resize((SIDE, SIDE), Image.Resampling.BILINEAR)
@@ -324,7 +324,7 @@ def test_files_elsewhere_and_pictures_alone_are_named(root: Path, in_process: No
     _, info, skipped, _ = prepared(root)
     assert info.count == 5
     assert skipped.pop(f"ShapeNetRendering/{PLANE}") == (
-        f"pictures of 4 without a PLY file in ShapeNet/{PLANE} (w1, w2, w3, ...)"
+        f"images of 4 without a PLY file in ShapeNet/{PLANE} (w1, w2, w3, ...)"
     )
     assert skipped == dict.fromkeys(
         ("ShapeNet/loose.ply", f"ShapeNet/{PLANE}/deep/model.ply", f"ShapeNet/{PLANE}/a3.obj"),
@@ -343,9 +343,9 @@ def test_fewer_points_than_asked_for(
 
 
 def test_a_changed_picture_is_noticed(root: Path) -> None:
-    before = [item.stamp for item in source_of(root).items]
+    before = [item.fingerprint for item in source_of(root).items]
     write(root, f"ShapeNetRendering/{PLANE}/a2/rendering/02.png", b"changed")
-    after = [item.stamp for item in source_of(root).items]
+    after = [item.fingerprint for item in source_of(root).items]
     assert [i for i in range(5) if before[i] != after[i]] == [1]
 
 
@@ -405,7 +405,7 @@ def test_headers() -> None:
 def test_reading_alone_says_why_not(root: Path) -> None:
     item = source_of(root).items[0]
     with pytest.raises(BrokenShapeError, match="24 points, fewer than the 25"):
-        shapenet.load(item, 25, np.random.default_rng(0))
+        format_of("shapenet").sample(item, 25, np.random.default_rng(0))
     Path(item.path).unlink()
     with pytest.raises(BrokenShapeError, match="No such file"):
-        shapenet.load(item, 5, np.random.default_rng(0))
+        format_of("shapenet").sample(item, 5, np.random.default_rng(0))

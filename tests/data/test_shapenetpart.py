@@ -10,7 +10,7 @@ from layout_files import POINTS, clouds, cut, inspected, lines, look, prepared, 
 from scipy.spatial import cKDTree
 
 from adacross.data.collection.collection import Collection
-from adacross.data.formats import shapenetpart
+from adacross.data.formats import format_of
 from adacross.data.formats.shapenetpart import CATEGORIES, published_parts
 from adacross.data.formats.synsets import SYNSETS
 from adacross.errors import UserError
@@ -97,17 +97,17 @@ def test_from_text_to_a_collection(root: Path, monkeypatch: pytest.MonkeyPatch) 
 
 def test_normals_where_there_are_some(root: Path) -> None:
     source = look(root)
-    loaded = shapenetpart.load(source.items[0], 12, np.random.default_rng(0))
+    loaded = format_of("shapenetpart").sample(source.items[0], 12, np.random.default_rng(0))
     assert loaded.cloud is not None
     assert loaded.cloud.normals is not None
     rows = rows_of("airplane/a1")
     nearest = cKDTree(rows[:, :3]).query(loaded.cloud.points)[1]
     np.testing.assert_allclose(loaded.cloud.normals, rows[nearest, 3:6], atol=1e-6)
     write(root, f"{place('airplane/a1')}.txt", lines(rows[:, [0, 1, 2, 6]], "\t"))
-    loaded = shapenetpart.load(source.items[0], 12, np.random.default_rng(0))
+    loaded = format_of("shapenetpart").sample(source.items[0], 12, np.random.default_rng(0))
     assert loaded.cloud is not None
     assert loaded.cloud.normals is None
-    assert loaded.part_names == tuple(f"airplane/{k}" for k in range(4))
+    assert loaded.cloud.part_names == tuple(f"airplane/{k}" for k in range(4))
 
 
 BROKEN = {

@@ -89,7 +89,7 @@ def test_an_array_that_is_no_cloud_is_refused(tmp_path: Path, stored: np.ndarray
 
 def test_a_pickle_in_a_numpy_file_is_not_opened(tmp_path: Path):
     np.save(tmp_path / "a.npy", np.array([{"a": 1}], dtype=object), allow_pickle=True)
-    with pytest.raises(UserError, match=r"a\.npy is no shape"):
+    with pytest.raises(UserError, match=r"a\.npy is not a shape"):
         load_shape(tmp_path / "a.npy")
 
 
@@ -109,10 +109,10 @@ def test_a_process_of_its_own_reads_the_same(tmp_path: Path, name: str):
 
 def test_what_a_process_of_its_own_cannot_read_is_named(tmp_path: Path):
     (tmp_path / "a.xyz").write_text("one two three")
-    with pytest.raises(UserError, match=r"a\.xyz is no shape: not a cloud of points"):
+    with pytest.raises(UserError, match=r"a\.xyz is not a shape: not a cloud of points"):
         load_shape(tmp_path / "a.xyz", timeout=60.0)
     np.savetxt(tmp_path / "b.xyz", np.random.default_rng(0).normal(size=(200_000, 3)))
-    with pytest.raises(UserError, match=r"b\.xyz is no shape: .*longer than 0.01 s"):
+    with pytest.raises(UserError, match=r"b\.xyz is not a shape: .*longer than 0.01 s"):
         load_shape(tmp_path / "b.xyz", timeout=0.01)
 
 

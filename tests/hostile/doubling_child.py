@@ -19,7 +19,7 @@ def prepared(path: Path) -> str:
     from adacross.data.collection.prepare import prepare
 
     small = {"points": 16, "views": 1, "size": 16, "workers": 1, "overwrite": True, "timeout": 120.0}
-    info = prepare(str(path.parent), str(path.parent.with_name("collection")), **small)
+    info = prepare(str(path.parent), str(path.parent.with_name("collection")), **small).info
     return "; ".join(entry["reason"] for entry in info.skipped)
 
 

@@ -72,10 +72,10 @@ def prepared(folder: Path) -> Notes:
     from adacross.data.collection.pipeline import SERVE, Answer, read_answer
 
     from adacross.data.collection.schema import decode_view
-    from adacross.data.formats import LOAD, index_source
+    from adacross.data.formats import format_of, index_source
     from adacross.data.workers.local import WorkerCrash
 
-    source = index_source(str(folder), up=None, count=1, variant=None, seed=0)
+    source = index_source(str(folder))
     notes = [(entry["name"], entry["reason"]) for entry in source.skipped]
     notes += [("missing", entry) for entry in source.missing]
     points = min(source.points or 32, 32)
@@ -88,7 +88,7 @@ def prepared(folder: Path) -> Notes:
         sane(answer.row is not None or answer.remark, f"{item.id} was left out without a reason")
         if answer.row is None:
             continue
-        mesh = LOAD[source.format](item, points, np.random.default_rng(0)).mesh
+        mesh = format_of(source.format).sample(item, points, np.random.default_rng(0)).mesh
         if mesh is not None:
             sane(mesh.faces.min() >= 0 and mesh.faces.max() < len(mesh.vertices), "faces")
             sane(np.isfinite(mesh.vertices[mesh.faces]).all(), "vertices")

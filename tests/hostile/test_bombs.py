@@ -72,7 +72,7 @@ def test_rows_that_were_never_written_are_not_read(tmp_path: Path) -> None:
         (bombs.one_chunk_of_zeros, "shape .* but only .* bytes in the file"),
     ):
         with pytest.raises(UserError, match=reason):
-            find_apart(str(bomb(tmp_path, 1).parent), up=None, count=1, variant=None, seed=0)
+            find_apart(str(bomb(tmp_path, 1).parent))
 
 
 def test_large_rows_are_read_few_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -131,4 +131,4 @@ def test_inspect_opens_no_file_of_shapes_itself(tmp_path: Path, monkeypatch: pyt
 def test_a_source_that_ends_its_reader_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(isolated, "each", died)
     with pytest.raises(UserError, match=r"cannot look through .*: reading it took longer than 60 s"):
-        find_apart(str(tmp_path), up=None, count=1, variant=None, seed=0)
+        find_apart(str(tmp_path))

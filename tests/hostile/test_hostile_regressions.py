@@ -172,7 +172,7 @@ def test_hdf5_that_promises_or_points_elsewhere(name: str, tmp_path: Path) -> No
         file["data"] = seed_files.clouds(2)
     seed_files.modelnet40(tmp_path / "source")
     put(tmp_path / "source" / "ply_data_train0.h5", crafted_for("ModelNet40, HDF5")[name])
-    skipped = index_source(str(tmp_path / "source"), up=None, count=1, variant=None, seed=0).skipped
+    skipped = index_source(str(tmp_path / "source")).skipped
     assert [entry["name"] for entry in skipped] == ["ply_data_train0.h5"]
 
 
@@ -182,7 +182,7 @@ def test_names_in_lists_stay_in_the_folder(tmp_path: Path) -> None:
     (tmp_path / "secret.txt").write_text(seed_files.rows(seed_files.clouds(1, 4)[0] * 0))
     put(root / "train_test_split" / "shuffled_train_file_list.json", b'["shape_data/../secret"]')
     put(root / "synsetoffset2category.txt", b"Airplane\t..\nMug\t03797390\n")
-    source = index_source(str(root), up=None, count=1, variant=None, seed=0)
+    source = index_source(str(root))
     assert [Path(item.path).parent.name for item in source.items] == ["03797390"]
     assert "../secret.txt is not there" in source.skipped[0]["reason"]
     for name in ("../secret.txt", "a/../../secret.txt", str(tmp_path / "secret.txt"), "x" * 999, "a\0", ".."):
@@ -194,7 +194,7 @@ def test_an_empty_list_of_files_is_named(tmp_path: Path) -> None:
     seed_files.modelnet40(tmp_path)
     put(tmp_path / "train_files.txt", b"\n")
     with pytest.raises(UserError, match=r"train_files.txt lists no file"):
-        index_source(str(tmp_path), up=None, count=1, variant=None, seed=0)
+        index_source(str(tmp_path))
 
 
 def test_one_link_in_a_circle_does_not_cost_the_other_pictures(tmp_path: Path) -> None:
@@ -214,7 +214,7 @@ def test_file_names_that_are_no_text_are_prepared_and_shown(tmp_path: Path) -> N
     content = (tmp_path / "whole" / "box" / "a.off").read_bytes()
     put(root / os.fsdecode(b"ch\xffair") / os.fsdecode(b"\xfe.off"), content)
     put(root / "torn" / os.fsdecode(b"\xfd.off"), b"OFF")
-    source = index_source(str(root), up=None, count=1, variant=None, seed=0)
+    source = index_source(str(root))
     assert [item.id for item in source.items] == ["ch\\udcffair/\\udcfe.off", "torn/\\udcfd.off"]
     assert source.classes == ["ch\\udcffair", "torn"]
     assert [name for name, _ in prepared(root)] == ["torn/\\udcfd.off"]

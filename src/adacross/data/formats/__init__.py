@@ -79,7 +79,7 @@ def index_source(
         found = DatasetIndex(list(found))
     if not found.items:
         raise UserError(f"{folder} holds no shape of format {format} ({reader.layout}).")
-    location = BUILTIN if format == BUILTIN else str(folder)
+    location = BUILTIN if format == BUILTIN else found.location or str(folder)
     found = replace(found, format=format, location=location, note=" ".join(filter(None, (note, found.note))))
     return _completed(found, reader, up)
 
@@ -91,15 +91,16 @@ def _make(name: str, folder: Path, given: dict[str, Any]) -> Format:
     for option in ("variant", "classes"):
         if option in given and option not in known:
             raise UserError(
-                f"{option} {given[option]} was given, but {folder} has none to choose ({name}). "
-                f"Omit --{option}."
+                f"{option} {given[option]} was given, but {folder} has none ({name}). Omit --{option}."
             )
     return made(**{option: value for option, value in given.items() if option in known})
 
 
 def _completed(index: DatasetIndex, reader: Format, up: Axis | None) -> DatasetIndex:
     """Return an index whose items have labels by number, an axis, a fingerprint and printable ids."""
-    names = index.classes or sorted({item.label for item in index.items if isinstance(item.label, str)})
+    names = index.classes or sorted(
+        {item.label for item in index.items if isinstance(item.label, str)} - {""}
+    )
     labels = {name: label for label, name in reversed(list(enumerate(names)))}
     stamps: dict[str, str] = {"": ""}
 
@@ -135,7 +136,7 @@ def _recognise(folder: Path) -> tuple[str, str]:
         return CLOUDS, ""
     near = [*_data_sets([folder.parent]), *below][:3]
     hint = f" Did you mean {' or '.join(near)}?" if near else ""
-    raise UserError(f"{folder} holds no shapes that are recognised.{hint} {_known()}")
+    raise UserError(f"{folder} holds no shapes of a known format.{hint} {_known()}")
 
 
 def _data_set(folder: Path) -> str | None:

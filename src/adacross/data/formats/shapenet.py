@@ -72,6 +72,7 @@ class ShapeNet(Format):
             points=median_of([count for item in items if (count := _points(Path(item.path)))]),
             images=median_of([count for count in counts if count]),
             note=note if bare else "",
+            location=str(root),
             skipped=skipped + _without_shape(root, [Path(item.path) for item in items]),
         )
 
