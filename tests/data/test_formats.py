@@ -14,9 +14,10 @@ from PIL import Image
 
 from adacross.data.formats import format_of, index_source
 from adacross.data.formats.base import SampleRef
+from adacross.data.formats.files import read_shape
 from adacross.data.formats.mesh_files import read_mesh
 from adacross.data.sampling import face_areas
-from adacross.data.shape import BrokenShapeError
+from adacross.data.shape import BrokenShapeError, Mesh, PointCloud
 from adacross.errors import UserError
 
 SQUARE = [(0, 0, 0), (1, 0, 0), (1, 1, 0), (0, 1, 0)]
@@ -255,6 +256,52 @@ def test_layouts(
     found = {i.id: (source.classes[i.label] if i.label >= 0 else None, i.split) for i in source.items}
     assert found == expected
     assert source.classes == sorted(source.classes)
+
+
+@pytest.mark.parametrize(
+    ("names", "classes"),
+    [
+        (["bolt/1.off", "bolt/2.off", "nut/1.off", "nut/2.off"], ["bolt", "nut"]),
+        (["bolt/1.off", "bolt/2.off", "nut/1.off"], ["bolt", "nut"]),
+        (["bolt/train/1.off", "bolt/test/2.off", "nut/train/3.off", "nut/train/4.off"], ["bolt", "nut"]),
+        (["train/bolt/1.off", "train/bolt/2.off", "test/nut/1.off", "test/nut/2.off"], ["bolt", "nut"]),
+        (["bolt/a1/model.obj", "bolt/b2/model.obj", "nut/c3/model.obj", "nut/d4/model.obj"], ["bolt", "nut"]),
+        (["1.off", "2.off", "3.off"], []),  # a flat export
+        (["bolt/1.off", "bolt/2.off", "nut/1.off", "nut/2.off", "template.off"], []),
+        (["p1/p1.stl", "p2/p2.stl", "p3/p3.stl"], []),  # one folder a part
+        (["p1/p1.stl", "p1/p1.obj", "p2/p2.stl", "p2/p2.obj"], []),  # in two formats
+        (["001/google_16k/textured.obj", "002/google_16k/textured.obj"], []),
+        (["x/1.off", "x/deep/er/2.off", "y/1.off", "y/2.off"], []),  # depth varies
+        (["parts/1.off", "parts/2.off"], []),  # one folder
+    ],
+)
+def test_folders_that_look_like_classes(tmp_path: Path, names: list[str], classes: list[str]) -> None:
+    for name in names:
+        write(tmp_path, name, "")
+    source = index_source(str(tmp_path))
+    assert source.classes == classes
+    other = "none" if classes else "folder"
+    assert (f"--classes {other}" in source.note) == any("/" in name for name in names)
+    chosen = {way: index_source(str(tmp_path), classes=way) for way in ("folder", "none")}
+    assert chosen["none"].classes == []
+    assert all(item.label == -1 for item in chosen["none"].items)
+    below = [name.split("/") for name in names if "/" in name]
+    tops = {place[1] if {place[0]} <= {"train", "test"} else place[0] for place in below}
+    assert chosen["folder"].classes == sorted(tops)
+    assert not chosen["folder"].note + chosen["none"].note
+
+
+def test_read_shape(tmp_path: Path) -> None:
+    mesh = read_shape(write(tmp_path, "a.off", WHOLE["plain.off"]))
+    assert isinstance(mesh, Mesh)
+    assert (mesh.faces.shape, mesh.warnings) == ((2, 3), ())
+    cloud = read_shape(str(write(tmp_path, "a.xyz", "0 0 0\n1 2 3\n")))
+    assert isinstance(cloud, PointCloud)
+    np.testing.assert_array_equal(cloud.points, [[0, 0, 0], [1, 2, 3]])
+    with pytest.raises(UserError, match=r"a\.stl is not a shape: the file is empty"):
+        read_shape(write(tmp_path, "a.stl", ""))
+    with pytest.raises(UserError, match="does not exist; expected a file that ends in"):
+        read_shape(tmp_path / "gone.stl")
 
 
 def test_up_axis_by_file_type_unless_given(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -63,7 +64,7 @@ def write_arrays(
     names = [str(name) for name in ids] if ids is not None else [f"{i:06d}" for i in range(count)]
     if len(set(names)) != count:
         raise UserError("ids are not unique; expected another name for every shape.")
-    classes, numbers = _classes([None] * count if labels is None else list(labels), class_names)
+    classes, numbers = _classes([None] * count if labels is None else _plain(labels), class_names)
     lengths = {len(cloud) for cloud in points}
     kept = sample or (lengths.pop() if len(lengths) == 1 else _POINTS)
     views = views if images is None else len(images[0])
@@ -128,13 +129,17 @@ def _classes(labels: Sequence[int | str | None], names: Sequence[str] | None) ->
         if unknown := set(given) - set(classes):
             raise UserError(f"label {min(map(str, unknown))!r} is not in class_names.")
         return classes, [-1 if label is None else classes.index(str(label)) for label in labels]
-    if not all(isinstance(label, int | np.integer) and label >= -1 for label in given):
+    if not all(isinstance(label, int) and label >= -1 for label in given):
         raise UserError("labels must all be names of classes, or whole numbers from 0, -1 or None for none.")
     numbers = [-1 if label is None else int(label) for label in labels]
     classes = list(names) if names is not None else [f"{i:02d}" for i in range(max(numbers, default=-1) + 1)]
     if max(numbers, default=-1) >= len(classes):
         raise UserError(f"label {max(numbers)} is beyond the {len(classes)} class_names.")
     return classes, numbers
+
+
+def _plain(labels: Sequence[Any] | np.ndarray) -> list[Any]:
+    return [label.item() if isinstance(label, np.generic) else label for label in labels]
 
 
 def _images(given: np.ndarray, views: int, size: int, name: str) -> UInt8[np.ndarray, "V size size 3"]:

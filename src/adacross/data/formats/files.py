@@ -14,7 +14,7 @@ from adacross.data.formats.base import DatasetIndex, Format, SampleRef, as_point
 from adacross.data.formats.mesh_files import UP, read_mesh, read_ply
 from adacross.data.formats.point_text import read_rows
 from adacross.data.shape import Axis, BrokenShapeError, Mesh, PointCloud, Split
-from adacross.errors import UserError, one_line, one_of
+from adacross.errors import UserError, one_line
 from adacross.io.files import file_size
 
 Classes = Literal["auto", "folder", "none"]
@@ -42,7 +42,7 @@ class Meshes(Format):
     suffixes: ClassVar[Collection[str]] = UP
 
     def __init__(self, classes: Classes = "auto") -> None:
-        self.classes = one_of("choice of classes", classes, ("auto", "folder", "none"))
+        self.classes = classes
 
     def recognise(self, folder: Path) -> bool:
         """Return whether a file of the right ending lies in a folder or below."""
