@@ -9,7 +9,7 @@ import trimesh
 from adacross.data.rendering import splat
 from adacross.data.rendering.camera import Camera, orbit
 from adacross.data.rendering.render import render_mesh
-from adacross.data.rendering.splat import render_cloud
+from adacross.data.rendering.splat import local_frames, render_cloud
 from adacross.data.shape import Mesh, PointCloud
 from adacross.errors import UserError
 
@@ -179,3 +179,24 @@ def test_a_cloud_may_reach_over_the_borders(size: int) -> None:
 def test_a_picture_without_pixels_is_a_user_error() -> None:
     with pytest.raises(UserError, match="at least 1"):
         render_cloud(sampled("box", 64), orbit(1), 0)
+
+
+def normals_of(points: np.ndarray) -> np.ndarray:
+    return local_frames(points, 16)[1][:, :, 0]
+
+
+def test_normals_of_a_sphere_and_of_a_plane() -> None:
+    points = np.random.default_rng(0).normal(size=(1500, 3))
+    points /= np.linalg.norm(points, axis=1, keepdims=True)
+    cosine = np.abs((normals_of(points) * points).sum(1))
+    assert cosine.min() > 0.9
+    assert cosine.mean() > 0.99
+    points[:, 1] = 0.25
+    assert np.allclose(np.abs(normals_of(points)[:, 1]), 1, atol=1e-5)
+
+
+def test_degenerate_clouds_have_unit_normals() -> None:
+    line = np.zeros((40, 3), dtype=np.float32)
+    line[:, 0] = np.linspace(-1, 1, 40)
+    for points in (line, np.ones((20, 3), np.float32), line[:1], line[:2], np.repeat(line[:4], 10, axis=0)):
+        assert np.allclose(np.linalg.norm(normals_of(points), axis=1), 1, atol=1e-5)

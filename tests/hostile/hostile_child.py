@@ -115,9 +115,9 @@ def memory(what: str) -> int:
 
 def libraries(group: str) -> None:
     """Import what a group's readers import, and read each whole file once, before memory is counted."""
-    import adacross.data.collection.pipeline
     import trimesh  # noqa: F401
 
+    import adacross.data.collection.sample
     import adacross.data.formats
     import adacross.data.isolated
 

@@ -69,30 +69,28 @@ def each_here(function: str, requests: Iterable[dict[str, Any]], *_: object) -> 
 
 def prepared(folder: Path) -> Notes:
     """As `adacross prepare` does, without its worker processes."""
-    from adacross.data.collection.pipeline import SERVE, Answer, read_answer
-
+    from adacross.data.collection.sample import SERVE, SampleOptions, read_row
     from adacross.data.collection.schema import decode_view
     from adacross.data.formats import format_of, index_source
-    from adacross.data.workers.local import WorkerCrash
 
     source = index_source(str(folder))
     notes = [(entry["name"], entry["reason"]) for entry in source.skipped]
     notes += [("missing", entry) for entry in source.missing]
     points = min(source.points or 32, 32)
-    common = {"kind": source.format, "split": "train", "points": points, "views": 1, "size": 24, "seed": 0}
+    options = asdict(SampleOptions(source.format, points, views=1, size=24, parts=source.parts))
     for item in source.items:
-        ((_, found),) = each_here(SERVE, [{"item": asdict(item), "parts": source.parts} | common])
-        answer = Answer(None, found.reason) if isinstance(found, WorkerCrash) else read_answer(found)
-        if answer.remark:
-            notes.append((item.id, answer.remark))
-        sane(answer.row is not None or answer.remark, f"{item.id} was left out without a reason")
-        if answer.row is None:
+        ((_, found),) = each_here(SERVE, [{"item": asdict(item), "options": options}])
+        answer = read_row(found)
+        if answer.note:
+            notes.append((item.id, answer.note))
+        sane(answer.table is not None or answer.note, f"{item.id} was left out without a reason")
+        if answer.table is None:
             continue
         mesh = format_of(source.format).sample(item, points, np.random.default_rng(0)).mesh
         if mesh is not None:
             sane(mesh.faces.min() >= 0 and mesh.faces.max() < len(mesh.vertices), "faces")
             sane(np.isfinite(mesh.vertices[mesh.faces]).all(), "vertices")
-        (row,) = answer.row.to_pylist()
+        (row,) = answer.table.to_pylist()
         cloud = np.array(row["points"], dtype=np.float64)
         sane(cloud.shape == (points, 3), f"{item.id} has points {cloud.shape}")
         sane(

@@ -123,8 +123,8 @@ def test_a_picture_that_takes_too_long(tmp_path: Path, monkeypatch: pytest.Monke
 
 def test_inspect_opens_no_file_of_shapes_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "a.off").write_text("OFF\n3 1 0\n0 0 0\n1 0 0\n0 1 0\n3 0 1 2\n")
-    monkeypatch.setattr(isolated, "find_source", lambda **_: pytest.fail("looked at here"))
-    monkeypatch.setitem(isolated.LOAD, "meshes", lambda *_: pytest.fail("read here"))
+    monkeypatch.setattr(isolated, "index_source", lambda **_: pytest.fail("looked at here"))
+    monkeypatch.setattr(isolated, "format_of", lambda _: pytest.fail("read here"))
     assert inspect(str(tmp_path)).kind == "meshes"
 
 

@@ -9,10 +9,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float, Float32, Float64, Int, UInt8
+from jaxtyping import Float, Float32, Float64, Int, Int64, UInt8
 
 from adacross.data.rendering.camera import Camera
-from adacross.data.rendering.normals import local_frames
 from adacross.data.rendering.shading import BACKGROUND, mean_of, shade, to_bytes
 from adacross.data.shape import PointCloud
 from adacross.errors import UserError
@@ -86,6 +85,25 @@ def render_cloud(
         samples = [drawn[i::factor, j::factor] for i in range(factor) for j in range(factor)]
         picture[:] = to_bytes(mean_of(samples))
     return pictures
+
+
+def local_frames(
+    points: Float[np.ndarray, "N 3"], k: int
+) -> tuple[Float64[np.ndarray, "N 3"], Float64[np.ndarray, "N 3 3"], Int64[np.ndarray, "N k2"]]:
+    """Return the principal axes of each point's `k` nearest neighbours, the point itself included.
+
+    Returns:
+        variances `(N, 3)`, ascending; axes `(N, 3, 3)`, `[:, :, i]` belongs to variance i, so `[:, :, 0]` is
+        the normal; neighbours `(N, min(k, N))`, nearest first.
+    """
+    from scipy.spatial import cKDTree
+
+    points = points.astype(np.float64)
+    _, neighbors = cKDTree(points).query(points, k=np.arange(1, min(k, len(points)) + 1))
+    near = points[neighbors]
+    near = near - near.mean(1, keepdims=True)
+    variances, axes = np.linalg.eigh(np.einsum("nki,nkj->nij", near, near) / near.shape[1])
+    return variances.clip(0), axes, neighbors
 
 
 def _balls(cloud: PointCloud, radius: float) -> _Splats:
