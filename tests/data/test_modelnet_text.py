@@ -110,7 +110,7 @@ def test_a_changed_variant_starts_over(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr("adacross.data.collection.prepare._described", interrupted)
+        patch.setattr("adacross.data.collection.build._description", interrupted)
         with pytest.raises(KeyboardInterrupt):
             prepared(patch, root)
     assert len(prepared(monkeypatch, root, variant="modelnet10")) == 3

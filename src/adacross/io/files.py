@@ -213,7 +213,7 @@ def locked(path: Path, what: str, *, wait: float = 0.0, inside: bool = False) ->
     Args:
         path: the file or folder to write.
         what: the work, for the message that another process shows ("pretrain").
-        wait: seconds to wait for another writer.
+        wait: seconds to wait for another writer, -1 for as long as it takes.
         inside: whether the lock lies in the folder `path` instead of beside it.
 
     Raises:

@@ -24,30 +24,20 @@ from typing import Any
 
 from adacross.console import console, progress_bar
 from adacross.errors import UserError, install, one_line
-from adacross.io.files import whole_file
+from adacross.io.files import locked, whole_file
 
 CACHE = "ADACROSS_CACHE"  # the variable that names the cache folder
 STREAMS = 8  # files that are copied at once: a request's delay, not the line, bounds small files
 _FILES = re.compile(r"(collection|state|dataset_info)\.json|data-\d{5,}-of-\d{5,}\.arrow")  # no paths
-PROTOCOLS = (
-    "s3",
-    "s3a",
-    "gs",
-    "gcs",
-    "az",
-    "abfs",
-    "http",
-    "https",
-    "memory",
-)  # the last is fsspec's, in RAM
+_INSTALL = {  # how the package of a protocol is installed
+    **dict.fromkeys(("s3", "s3a"), install("s3")),
+    **dict.fromkeys(("gs", "gcs"), "Install it with: pip install 'gcsfs'"),
+    **dict.fromkeys(("az", "abfs"), "Install it with: pip install 'adlfs'"),
+    **dict.fromkeys(("http", "https"), "Install it with: pip install 'aiohttp'"),
+}
+PROTOCOLS = (*_INSTALL, "memory")  # the last is fsspec's, in RAM
 # No chains, no templates, and no password, which the run would keep.
 _URL = re.compile(rf"({'|'.join(PROTOCOLS)})://(?!.*(::|://))(?![^/]*@)[^{{}}\s]+")
-_EXTRAS = {"s3": "s3", "s3a": "s3"}
-_PACKAGES = {
-    **dict.fromkeys(("gs", "gcs"), "gcsfs"),
-    **dict.fromkeys(("az", "abfs"), "adlfs"),
-    **dict.fromkeys(("http", "https"), "aiohttp"),
-}
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
 _MIB = 2**20
 
@@ -131,10 +121,11 @@ def local_folder(place: str | Path) -> Path:
         )
     files, storage = _look(url)
     name = re.sub(r"[^\w-]", "_", PurePosixPath(url).name)[:60]
-    folder = cache_folder() / f"{name}-{_digest([url, files])}"
+    digest = hashlib.blake2b(json.dumps([url, files]).encode(), digest_size=8).hexdigest()
+    folder = cache_folder() / f"{name}-{digest}"
     if folder.is_dir():
         return folder
-    with _locked(folder):
+    with locked(folder, "copy", wait=-1.0):
         if not folder.is_dir():
             _copy(storage, url, files, folder)
     return folder
@@ -215,31 +206,12 @@ def _fetch(storage: Any, about: dict[str, str], path: Path, url: str) -> None:
 
 
 def _check_space(folder: Path, needed: int, url: str) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        free = shutil.disk_usage(folder).free
-    except OSError as error:
-        raise UserError(f"cannot write {folder}: {error.strerror or error}. Set {CACHE}.") from error
+    free = shutil.disk_usage(folder).free
     if free < needed:
         raise UserError(
             f"{url} needs {needed // _MIB:,} MiB and {folder} has {free // _MIB:,} MiB left. "
             f"Free some space, or name another folder in {CACHE}."
         )
-
-
-@contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    """Let one process at a time copy to a folder."""
-    from filelock import FileLock
-
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(folder.with_name(f"{folder.name}.lock"))
-        lock.acquire()
-    except OSError as error:
-        raise UserError(f"cannot write {folder.parent}: {error.strerror or error}. Set {CACHE}.") from error
-    with lock:
-        yield
 
 
 @contextmanager
@@ -251,9 +223,7 @@ def _explained(url: str) -> Iterator[None]:
     except UserError:
         raise
     except ImportError as error:
-        hint = install(_EXTRAS[protocol]) if protocol in _EXTRAS else f"{error}."
-        if package := _PACKAGES.get(protocol):
-            hint = f"Install it with: pip install '{package}'"
+        hint = _INSTALL.get(protocol, f"{error}.")
         raise UserError(f"{url}: {protocol}:// needs a package that is not installed. {hint}") from None
     except FileNotFoundError as error:
         raise UserError(f"{url} does not exist ({one_line(error)}).") from None
@@ -273,7 +243,3 @@ def _credentials(protocol: str) -> str:
         "Check the address, the network and the credentials (AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or "
         "AWS_PROFILE; AWS_ENDPOINT_URL for storage that is not Amazon's; FSSPEC_S3_ANON=true if public)."
     )
-
-
-def _digest(values: Any) -> str:
-    return hashlib.blake2b(json.dumps(values).encode(), digest_size=8).hexdigest()

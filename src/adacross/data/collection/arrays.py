@@ -1,10 +1,7 @@
 """Collections of arrays in memory."""
 
 import hashlib
-import os
-from collections.abc import Sequence
-from dataclasses import replace
-from datetime import UTC, datetime
+from collections.abc import Generator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,24 +10,14 @@ import pyarrow as pa
 from jaxtyping import UInt8
 from PIL import Image
 
-from adacross.console import progress_bar
-from adacross.data.collection.description import (
-    VERSION,
-    CollectionInfo,
-    check_target,
-    write_description,
-)
-from adacross.data.collection.sample import SampleOptions, finish_sample
-from adacross.data.collection.schema import arrow_schema, shard_name, to_batch, write_shard
-from adacross.data.collection.split import splits_of
-from adacross.data.collection.work_folder import SHARD
-from adacross.data.formats.base import SampleRef, as_sample, keep_points
+from adacross.data.collection.build import build_collection, target_of
+from adacross.data.collection.sample import Row, SampleOptions, finish_sample
+from adacross.data.collection.schema import to_batch
+from adacross.data.formats.base import DatasetIndex, SampleRef, as_points, as_sample, keep_points
 from adacross.data.images import resized
+from adacross.data.sampling import unit_sphere
 from adacross.data.shape import Axis, BrokenShapeError
 from adacross.errors import UserError, one_of
-from adacross.io.files import locked, whole_folder
-from adacross.io.remote import local_target
-from adacross.version import __version__
 
 _POINTS = 2048  # of unequal clouds
 
@@ -40,9 +27,9 @@ def write_arrays(
     labels: Sequence[int | str | None] | np.ndarray | None,
     images: Sequence[np.ndarray] | np.ndarray | None,
     ids: Sequence[str] | None,
+    class_names: Sequence[str] | None,
     *,
     folder: str | Path,
-    class_names: Sequence[str] | None,
     sample: int | None,
     views: int,
     size: int,
@@ -67,53 +54,30 @@ def write_arrays(
     classes, numbers = _classes([None] * count if labels is None else _plain(labels), class_names)
     lengths = {len(cloud) for cloud in points}
     kept = sample or (lengths.pop() if len(lengths) == 1 else _POINTS)
-    views = views if images is None else len(images[0])
-    options = SampleOptions("arrays", kept, views, size, seed)
+    how = SampleOptions("arrays", kept, views if images is None else len(images[0]), size, seed)
+    digest = hashlib.blake2b(digest_size=16)
+    for i, name in enumerate(names):
+        given = [points[i], *([] if images is None else [_checked(images[i], how.views, name)])]
+        digest.update(b"".join(np.ascontiguousarray(array).tobytes() for array in given))
+        try:
+            unit_sphere(as_points(np.asarray(points[i])))
+        except BrokenShapeError as error:
+            raise UserError(f"shape {name}: {error}.") from None
+
+    def rows(index: DatasetIndex, todo: Sequence[int]) -> Generator[tuple[int, Row], None, None]:
+        for place, number in enumerate(todo):
+            rng = np.random.default_rng([seed, number])
+            raw = keep_points(as_sample(np.asarray(points[number])), "random", kept, rng)
+            own = None if images is None else _resized(images[number], size)
+            made = finish_sample(raw, index.items[number], how, own)
+            batch = to_batch(made.shape, made.center, made.scale)
+            yield place, Row(pa.Table.from_batches([batch]), made.warnings)
+
     items = [SampleRef(name, label=label, up=up) for name, label in zip(names, numbers, strict=True)]
-    splits = splits_of(items, test_fraction, seed)
-    target = Path(os.path.realpath(local_target(str(folder))))
-    check_target(target, overwrite)
-    shards = [shard_name(shard, -(-count // SHARD)) for shard in range(-(-count // SHARD))]
-    with locked(target, "from_arrays"), whole_folder(target) as temporary, progress_bar("shapes") as progress:
-        bar = progress.add_task("preparing", total=count, note="")
-        rows: list[pa.Table] = []
-        content = hashlib.blake2b(repr([names, numbers, splits]).encode(), digest_size=16)
-        for i, (item, split) in enumerate(zip(items, splits, strict=True)):
-            own = None if images is None else _images(images[i], views, size, item.id)
-            try:
-                rng = np.random.default_rng([seed, i])
-                raw = keep_points(as_sample(np.asarray(points[i])), "random", kept, rng)
-                made = finish_sample(raw, replace(item, split=split), options, own)
-            except BrokenShapeError as error:
-                raise UserError(f"shape {item.id}: {error}.") from None
-            content.update(made.shape.points.tobytes() + made.shape.views.tobytes())
-            rows.append(pa.Table.from_batches([to_batch(made.shape, made.center, made.scale)]))
-            if len(rows) == SHARD or i == count - 1:
-                write_shard(temporary / shards[i // SHARD], rows, arrow_schema(kept, parts=False))
-                rows = []
-            progress.advance(bar)
-        info = CollectionInfo(
-            version=VERSION,
-            name=target.name,
-            source="arrays",
-            format="arrays",
-            source_up=up,
-            count=count,
-            points=kept,
-            views=views,
-            view_size=size,
-            classes=classes,
-            parts=[],
-            splits={"train": splits.count("train"), "test": splits.count("test")},
-            made={
-                "options": {"test_fraction": test_fraction, "seed": seed},
-                "seed": seed,
-                "adacross": __version__,
-                "date": datetime.now(UTC).isoformat(timespec="seconds"),
-            },
-        )
-        write_description(temporary, info, shards, content.hexdigest())
-        check_target(target, overwrite)
+    index = DatasetIndex(items, classes, format="arrays", location="arrays")
+    target = target_of(folder, overwrite)
+    options = {"points": kept, "views": how.views, "size": size, "test_fraction": test_fraction, "seed": seed}
+    build_collection(target, index, how, rows, options, content=digest.hexdigest(), overwrite=overwrite)
     return target
 
 
@@ -142,18 +106,19 @@ def _plain(labels: Sequence[Any] | np.ndarray) -> list[Any]:
     return [label.item() if isinstance(label, np.generic) else label for label in labels]
 
 
-def _images(given: np.ndarray, views: int, size: int, name: str) -> UInt8[np.ndarray, "V size size 3"]:
-    """Return the images of one shape, square and resized.
+def _checked(given: np.ndarray, views: int, name: str) -> np.ndarray:
+    """Return the images of one shape.
 
     Raises:
         UserError: they are something else.
     """
     array = np.asarray(given)
-    if array.ndim != 4 or array.dtype != np.uint8 or array.shape[3] != 3 or len(array) != views:
+    if array.ndim != 4 or array.dtype != np.uint8 or array.shape[3] != 3 or len(array) != views or not views:
         raise UserError(
             f"images of shape {name} are {array.dtype} {array.shape}; expected uint8 ({views}, H, W, 3)."
         )
-    found = np.empty((views, size, size, 3), dtype=np.uint8)
-    for place, image in zip(found, array, strict=True):
-        place[:] = resized(Image.fromarray(image), size)
-    return found
+    return array
+
+
+def _resized(given: np.ndarray, size: int) -> UInt8[np.ndarray, "V size size 3"]:
+    return np.stack([resized(Image.fromarray(image), size) for image in np.asarray(given)])

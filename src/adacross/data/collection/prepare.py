@@ -1,32 +1,23 @@
-"""From a source of shapes to a collection: index, plan, rows by worker processes, shards, description."""
+"""From a source of shapes to a collection: an index, and rows that worker processes make of it."""
 
 import os
-import time
-from collections.abc import Callable, Generator, Iterator
-from contextlib import closing, contextmanager
-from dataclasses import asdict, replace
-from datetime import UTC, datetime
-from pathlib import Path
-from typing import Literal, get_args
+from collections.abc import Generator, Sequence
+from contextlib import closing
+from dataclasses import asdict
+from typing import Any, Literal, get_args
 
-from adacross.console import console, progress_bar
+from adacross.console import console
+from adacross.data.collection.build import build_collection, target_of
 from adacross.data.collection.collection import MOST_PIXELS, Collection
-from adacross.data.collection.description import VERSION, CollectionInfo, check_target
 from adacross.data.collection.sample import SERVE, Row, SampleOptions, read_row
-from adacross.data.collection.schema import arrow_schema
-from adacross.data.collection.split import splits_of
-from adacross.data.collection.work_folder import Plan, WorkFolder
 from adacross.data.formats import BUILTIN
 from adacross.data.formats.base import DatasetIndex
 from adacross.data.formats.files import Classes
 from adacross.data.isolated import find_apart
 from adacross.data.shape import Axis
 from adacross.data.workers import ray as ray_workers
-from adacross.data.workers.local import Answers, Request, each
+from adacross.data.workers.local import Request, each
 from adacross.errors import UserError, one_of
-from adacross.io.files import locked
-from adacross.io.remote import local_target
-from adacross.version import __version__
 
 Engine = Literal["local", "ray"]
 MOST_POINTS = 2**20  # of a shape; `encoders.inputs` allows no more
@@ -106,16 +97,11 @@ def prepare(
     one_of("up axis", up or "y", ("x", "y", "z"))
     one_of("engine", engine, get_args(Engine))
     one_of("choice of classes", classes, get_args(Classes))
-    target = Path(os.path.realpath(local_target(collection)))  # a link stays one, and "." has a name
-    check_target(target, overwrite)
+    target = target_of(collection, overwrite)
 
     given = {"variant": variant, "classes": None if classes == "auto" else classes}
     with console.status("looking at the source"):
         index = find_apart(source, format=format, up=up, count=count, seed=seed, **given)
-    splits = splits_of(index.items, test_fraction, seed)
-    index = replace(
-        index, items=[replace(item, split=split) for item, split in zip(index.items, splits, strict=True)]
-    )
     how = SampleOptions(
         format=index.format,
         points=_available("points", points, index.points),
@@ -127,115 +113,33 @@ def prepare(
     for sentence in (index.note, f"missing in the source: {'; '.join(index.missing)}." * bool(index.missing)):
         if sentence:
             console.print(sentence)
-
-    wanted = {"points": points, "views": views, "size": size, "up": up, "test_fraction": test_fraction}
-    options = {"source": index.location, **wanted, "seed": seed}
+    options: dict[str, Any] = {
+        "source": index.location,
+        "points": points,
+        "views": views,
+        "size": size,
+        "up": up,
+        "test_fraction": test_fraction,
+        "seed": seed,
+    }
     options |= {"count": count} if index.format == BUILTIN else {}
     options |= {"format": format} if format else {}
     options |= {"classes": classes} if classes != "auto" else {}
     options |= {"variant": index.variant} if index.variant else {}
-    requests: list[Request] = [{"item": asdict(item), "options": asdict(how)} for item in index.items]
-    items = [request["item"] for request in requests]
-    content = [VERSION, items, index.classes, index.parts, index.skipped]
-    plan = Plan.of(options, len(items), content)
 
-    def rows(todo: list[Request]) -> Answers:
-        if engine == "local":
-            return each(SERVE, todo, min(workers or os.cpu_count() or 1, len(todo)), timeout)
+    def rows(index: DatasetIndex, numbers: Sequence[int]) -> Generator[tuple[int, Row], None, None]:
+        todo: list[Request] = [{"item": asdict(index.items[n]), "options": asdict(how)} for n in numbers]
         folder = None if index.format == BUILTIN else index.location
-        return ray_workers.each(SERVE, todo, workers, timeout, address=ray_address, folder=folder)
+        if engine == "ray":
+            answers = ray_workers.each(SERVE, todo, workers, timeout, address=ray_address, folder=folder)
+        else:
+            answers = each(SERVE, todo, min(workers or os.cpu_count() or 1, len(todo)), timeout)
+        with closing(answers) as arriving:
+            for place, answer in arriving:
+                yield place, read_row(answer)
 
-    with locked(target, "prepare"):
-        check_target(target, overwrite)
-        work, message = WorkFolder.open(target, plan, overwrite)
-        if message:
-            console.print(message)
-        with _saying_how_to_go_on(work):
-            for shard, found in _shards(work, requests, rows):
-                names = [index.items[number].id for number in plan.members(shard)]
-                work.save(shard, found, names, arrow_schema(how.points, bool(how.parts)))
-        work.describe(_described(work, target.name, index, how))
-        check_target(target, overwrite)  # hours later, it may hold somebody's files
-        work.finish(target)
+    build_collection(target, index, how, rows, options, overwrite=overwrite)
     return Collection.open(target)
-
-
-def _shards(
-    work: WorkFolder, requests: list[Request], rows: Callable[[list[Request]], Answers]
-) -> Generator[tuple[int, list[Row]], None, None]:
-    """Yield every shard that is not done yet, as soon as it is whole, with its rows in the items' order."""
-    done = work.done()
-    todo = [n for shard in range(work.plan.shards) if shard not in done for n in work.plan.members(shard)]
-    if not todo:
-        return
-    waiting: dict[int, dict[int, Row]] = {}
-    with progress_bar("shapes") as progress, closing(rows([requests[number] for number in todo])) as arriving:
-        start, before = time.monotonic(), len(requests) - len(todo)
-        bar = progress.add_task("preparing", total=len(requests), completed=before, note="starting")
-        for finished, (place, answer) in enumerate(arriving, 1):
-            number = todo[place]
-            shard = work.plan.shard_of(number)
-            waiting.setdefault(shard, {})[number] = read_row(answer)
-            if len(waiting[shard]) == len(work.plan.members(shard)):
-                yield shard, [row for _, row in sorted(waiting.pop(shard).items())]
-            speed = finished / (time.monotonic() - start)
-            progress.update(bar, completed=before + finished, note=f"{speed:.1f} shapes/s")
-
-
-def _described(work: WorkFolder, name: str, index: DatasetIndex, how: SampleOptions) -> CollectionInfo:
-    """Return the description of the finished shards.
-
-    Raises:
-        UserError: none of the shapes can be read; the work is discarded.
-    """
-    note = work.note()
-    skipped = index.skipped + note["skipped"]
-    gone = {entry["name"] for entry in skipped}
-    splits = [item.split for item in index.items if item.id not in gone]
-    if not splits:
-        work.discard()
-        reasons = "\n".join(f"  {entry['name']}: {entry['reason']}" for entry in skipped[:10])
-        raise UserError(f"none of the {len(skipped)} shapes in {index.location} can be read:\n{reasons}")
-    return CollectionInfo(
-        version=VERSION,
-        name=name,
-        source=index.location,
-        format=index.format,
-        source_up=index.up,
-        count=len(splits),
-        points=how.points,
-        views=how.views,
-        view_size=how.size,
-        classes=index.classes,
-        parts=index.parts,
-        splits={"train": splits.count("train"), "test": splits.count("test")},
-        skipped=skipped,
-        warnings=note["warnings"],
-        made={
-            "options": work.plan.options,
-            "seed": how.seed,
-            "adacross": __version__,
-            "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        },
-    )
-
-
-@contextmanager
-def _saying_how_to_go_on(work: WorkFolder) -> Iterator[None]:
-    """Add to an error's message, and to that of Ctrl-C, what is kept and how to go on."""
-
-    def message(what: str) -> str:
-        return (
-            f"{what} {len(work.done())} of {work.plan.shards} parts of the work are kept in {work.folder}; "
-            "run the same command again to go on."
-        )
-
-    try:
-        yield
-    except KeyboardInterrupt:
-        raise KeyboardInterrupt(message("interrupted.")) from None
-    except UserError as error:
-        raise UserError(message(str(error))) from error
 
 
 def _available(what: str, wanted: int, there: int | None) -> int:
