@@ -14,7 +14,7 @@ from typing import Any, get_type_hints
 
 import pyarrow as pa
 
-from adacross.data.collection.schema import features, to_bytes
+from adacross.data.collection.schema import arrow_schema, dataset_features, to_bytes
 from adacross.errors import UserError
 from adacross.io.files import fits, read_json, remove_own, replace_folder, whole_file, write_json
 
@@ -70,7 +70,7 @@ def write_datasets_files(folder: Path, names: list[str], fingerprint: str, colum
         folder: of the collection.
         names: of its shards, in order.
         fingerprint: of its content; `datasets` names what it caches by it.
-        columns: `adacross.data.collection.schema.features` as plain values.
+        columns: as `adacross.data.collection.schema.dataset_features` describes them.
 
     Raises:
         UserError: no space, or no permission.
@@ -198,7 +198,8 @@ class Partial:
             UserError: no space, or no permission.
         """
         names = [self.name(shard) for shard in range(self.plan.shards)]
-        write_datasets_files(self.folder, names, self.plan.digest, features(points, classes, parts).to_dict())
+        columns = dataset_features(arrow_schema(points, parts), classes)
+        write_datasets_files(self.folder, names, self.plan.digest, columns)
 
     def finish(self, collection: Path) -> None:
         """Turn the work folder into the collection; one that is already there is replaced.
