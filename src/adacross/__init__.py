@@ -35,8 +35,8 @@ if TYPE_CHECKING:
         evaluate_semantic_segmentation as evaluate_semantic_segmentation,
     )
     from adacross.features.clouds import encode as encode
-    from adacross.hub import fetch as fetch
-    from adacross.hub import share as share
+    from adacross.hub.share import fetch as fetch
+    from adacross.hub.share import share as share
     from adacross.labeling import propose as propose
     from adacross.labeling import suggest as suggest
     from adacross.losses.nt_xent import nt_xent as nt_xent
@@ -79,7 +79,7 @@ _HOMES = {
     "evaluate_linear": "adacross.evaluation.linear",
     "evaluate_retrieval": "adacross.evaluation.retrieval.measure",
     "export_encoder": "adacross.onnx",
-    "fetch": "adacross.hub",
+    "fetch": "adacross.hub.share",
     "inspect": "adacross.data.collection.inspect",
     "load": "adacross.encoders",
     "load_encoder": "adacross.encoders",
@@ -89,7 +89,7 @@ _HOMES = {
     "pretrain": "adacross.training.pretrain",
     "propose": "adacross.labeling",
     "read_embeddings": "adacross.embeddings",
-    "share": "adacross.hub",
+    "share": "adacross.hub.share",
     "suggest": "adacross.labeling",
     "write_report": "adacross.report",
 }

@@ -158,7 +158,7 @@ COMMANDS = {
         ),
     ),
     "share": Command(
-        "adacross.hub:share",
+        "adacross.hub.share:share",
         "an encoder with a card made from its run, or a collection as Parquet -> the Hugging Face hub",
         (
             "adacross share runs/parts owner/parts-encoder --dry-run look",
@@ -167,7 +167,7 @@ COMMANDS = {
         ),
     ),
     "fetch": Command(
-        "adacross.hub:fetch",
+        "adacross.hub.share:fetch",
         "a collection on the hub -> a collection here",
         ("adacross fetch owner/parts collections/parts", "adacross fetch look collections/parts"),
     ),
