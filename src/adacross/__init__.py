@@ -9,9 +9,9 @@ if TYPE_CHECKING:
     from adacross.data.collection.collection import Collection as Collection
     from adacross.data.collection.inspect import inspect as inspect
     from adacross.data.collection.prepare import prepare as prepare
-    from adacross.embeddings import Embeddings as Embeddings
-    from adacross.embeddings import embed as embed
-    from adacross.embeddings import read_embeddings as read_embeddings
+    from adacross.embeddings.embed import embed as embed
+    from adacross.embeddings.table import Embeddings as Embeddings
+    from adacross.embeddings.table import read_embeddings as read_embeddings
     from adacross.encoders import DGCNN as DGCNN
     from adacross.encoders import Encoder as Encoder
     from adacross.encoders import PointM2AE as PointM2AE
@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from adacross.methods import JointMAE as JointMAE
     from adacross.onnx import export_encoder as export_encoder
     from adacross.report import write_report as write_report
-    from adacross.search import SearchIndex as SearchIndex
+    from adacross.search.index import SearchIndex as SearchIndex
     from adacross.training.config import PretrainConfig as PretrainConfig
     from adacross.training.pretrain import pretrain as pretrain
 
@@ -58,16 +58,16 @@ _HOMES = {
     "CrossNet": "adacross.methods",
     "CrossPoint": "adacross.methods",
     "DGCNN": "adacross.encoders",
-    "Embeddings": "adacross.embeddings",
+    "Embeddings": "adacross.embeddings.table",
     "Encoder": "adacross.encoders",
     "PointM2AE": "adacross.encoders",
     "PointNet": "adacross.encoders",
     "JointMAE": "adacross.methods",
     "PretrainConfig": "adacross.training.config",
     "ResNet": "adacross.encoders",
-    "SearchIndex": "adacross.search",
+    "SearchIndex": "adacross.search.index",
     "UserError": "adacross.errors",
-    "embed": "adacross.embeddings",
+    "embed": "adacross.embeddings.embed",
     "encode": "adacross.features.clouds",
     "evaluate_compare": "adacross.evaluation.compare.measure",
     "evaluate_few_shot": "adacross.evaluation.few_shot.measure",
@@ -88,7 +88,7 @@ _HOMES = {
     "prepare": "adacross.data.collection.prepare",
     "pretrain": "adacross.training.pretrain",
     "propose": "adacross.labeling",
-    "read_embeddings": "adacross.embeddings",
+    "read_embeddings": "adacross.embeddings.table",
     "share": "adacross.hub.share",
     "suggest": "adacross.labeling",
     "write_report": "adacross.report",

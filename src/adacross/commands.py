@@ -123,7 +123,7 @@ COMMANDS = {
         gathers=True,
     ),
     "search": Command(
-        "adacross.search.command:search",
+        "adacross.search.search:search",
         "shapes like a picture, a mesh or a cloud: a page in the browser, or a table",
         (
             "adacross search collections/parts runs/parts",
@@ -133,7 +133,7 @@ COMMANDS = {
         ),
     ),
     "embed": Command(
-        "adacross.embeddings:embed",
+        "adacross.embeddings.embed:embed",
         "features, ids and classes of many shapes -> a Parquet file",
         (
             "adacross embed runs/parts collections/parts parts.parquet",

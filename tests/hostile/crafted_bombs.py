@@ -94,7 +94,7 @@ def a_thousand_pictures_a_shape(folder: Path, n: int) -> Read:
 
 
 def _embeddings(folder: Path, rows: int, width: int, kind: str = "a", **options: Any) -> Read:
-    from adacross.embeddings import read_embeddings
+    from adacross.embeddings.table import read_embeddings
 
     path = folder / "parts.parquet"
     kinds = pa.DictionaryArray.from_arrays(pa.array(np.zeros(rows, np.int32)), pa.array([kind]))

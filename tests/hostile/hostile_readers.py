@@ -193,7 +193,7 @@ def single(suffix: str, folder: Path) -> Notes:
 
 
 def embeddings(folder: Path) -> Notes:
-    from adacross.embeddings import read_embeddings
+    from adacross.embeddings.table import read_embeddings
 
     found = read_embeddings(folder / "parts.parquet")
     sane(found.features.dtype == np.float32 and np.isfinite(found.features).all(), "features")

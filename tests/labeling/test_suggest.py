@@ -9,7 +9,7 @@ import pytest
 
 from adacross.cli import main
 from adacross.console import cell, from_cell
-from adacross.embeddings import Embeddings, read_embeddings
+from adacross.embeddings.table import Embeddings, read_embeddings
 from adacross.errors import UserError
 from adacross.labeling import propose, suggest
 from adacross.labeling.table import change_label, read_labels, write_labels

@@ -24,13 +24,13 @@ from adacross.data.source import Axis, Source, up_of
 from adacross.data.workers import ray as ray_workers
 from adacross.data.workers.local import Died, Request, each
 from adacross.errors import UserError, one_of
-from adacross.io.files import KEPT_FEATURES, check_replaceable, locked
+from adacross.io.files import CACHED_FEATURES, check_replaceable, locked
 from adacross.io.remote import local_target
 
 Engine = Literal["local", "ray"]
 Answers = Callable[[list[Request]], Generator[tuple[int, bytes | Died], None, None]]
 _OWN = re.compile(
-    rf"(collection|state|dataset_info)\.json|data-\d{{5,}}-of-\d{{5,}}\.arrow|{KEPT_FEATURES}"
+    rf"(collection|state|dataset_info)\.json|data-\d{{5,}}-of-\d{{5,}}\.arrow|{CACHED_FEATURES}"
 )  # files of a collection, by relative path
 MOST_POINTS = 2**20  # of a shape; `encoders.inputs` allows no more
 _READ = "adacross.data.collection.pipeline:serve_item"
