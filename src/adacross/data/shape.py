@@ -1,12 +1,19 @@
 """The three things the data floor passes around: a mesh, a cloud, a prepared shape."""
 
 from dataclasses import dataclass
+from pkgutil import resolve_name
 from typing import Literal
 
 import numpy as np
 from jaxtyping import Float32, Float64, Int64, UInt8
 
 Split = Literal["train", "test"]
+
+
+def _rendered(shape: "Mesh | Cloud | Shape") -> str:
+    """Return a rendered image as HTML, for notebooks; by name, because rendering lies above shapes."""
+    html: str = resolve_name("adacross.data.rendering.notebook:shape_html")(shape)
+    return html
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,6 +34,8 @@ class Mesh:
     face_parts: Int64[np.ndarray, " F"] | None = None
     part_names: tuple[str, ...] = ()
 
+    _repr_html_ = _rendered
+
 
 @dataclass(frozen=True, eq=False)
 class Cloud:
@@ -43,6 +52,8 @@ class Cloud:
     normals: Float32[np.ndarray, "N 3"] | None = None
     colors: UInt8[np.ndarray, "N 3"] | None = None
     part: Int64[np.ndarray, " N"] | None = None
+
+    _repr_html_ = _rendered
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,3 +75,5 @@ class Shape:
     label: int | None
     part: Int64[np.ndarray, " N"] | None
     views: UInt8[np.ndarray, "V H W 3"]
+
+    _repr_html_ = _rendered

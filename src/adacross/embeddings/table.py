@@ -78,7 +78,7 @@ def read_embeddings(path: str | Path) -> Embeddings:
             f"{path} does not exist; expected embeddings. Make them: adacross embed ENCODER DATA {path}"
         ) from None
     except (pa.ArrowException, OSError, ValueError, LookupError, MemoryError) as error:
-        reason = one_line(error)
+        reason = f"{path} is not a file of embeddings ({one_line(error)})"
         raise UserError(
             f"{path} is not a file of embeddings ({reason}). Make it again: adacross embed."
         ) from error

@@ -75,7 +75,7 @@ class Neighbors:
         rows = zip(self.indices, self.ids, self.classes, self.similarities, strict=True)
         figures = [
             figure_html(
-                shape_image(self.collection, int(i)),
+                self.collection.thumbnail(int(i)),
                 class_name or f"rank {rank}",
                 value=f"{similarity:.3f}",
                 name=name,
@@ -88,17 +88,10 @@ class Neighbors:
         return f"{query}<hr>{gallery_html(figures)}"
 
 
-def shape_image(collection: Collection, i: int) -> UInt8[np.ndarray, "S S 3"]:
-    """Return the first stored image of shape `i`, or render its points if there is none."""
-    if collection.info.views:
-        return collection.view(i, 0)
-    return cloud_image(collection.points(np.array([i]))[0])
-
-
 def query_image(query: Query, collection: Collection) -> UInt8[np.ndarray, "S S 3"]:
     """Return an image of a query."""
     if query.index is not None:
-        return shape_image(collection, query.index)
+        return collection.thumbnail(query.index)
     if query.image is not None:
         return query.image
     return cloud_image(np.zeros((0, 3)) if query.points is None else query.points)
@@ -141,7 +134,7 @@ def draw_sheet(neighbors: Neighbors) -> Image.Image:
     results = zip(neighbors.indices, neighbors.ids, neighbors.classes, neighbors.similarities, strict=True)
     for place, (i, name, class_name, similarity) in enumerate(results):
         title = f"{class_name}  {similarity:.3f}" if class_name else f"{similarity:.3f}"
-        tile = _tile(shape_image(neighbors.collection, int(i)), [title, name])
+        tile = _tile(neighbors.collection.thumbnail(int(i)), [title, name])
         sheet.paste(tile, (line + GAP + place % COLUMNS * wide, GAP + place // COLUMNS * tall))
     return sheet
 

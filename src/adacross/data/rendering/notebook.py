@@ -65,25 +65,22 @@ def facts_html(title: str, facts: Mapping[str, str]) -> str:
 
 def shape_html(shape: Mesh | Cloud | Shape) -> str:
     """Return a shape as a rendered image, its size below it."""
+    width = f"{SIZE}px"
     if isinstance(shape, Shape):
         image = shape.views[0] if len(shape.views) else cloud_image(shape.points)
         size = f"{len(shape.points):,} points"
-        return figure_html(image, size, value=shape.split, name=shape.id, width=f"{SIZE}px")
+        return figure_html(image, size, value=shape.split, name=shape.id, width=width)
     points = shape.vertices[shape.faces].reshape(-1, 3) if isinstance(shape, Mesh) else shape.points
-    low, high = points.min(0, initial=np.inf), points.max(0, initial=-np.inf)
-    finite = len(points) > 0 and bool(np.isfinite(high - low).all())
-    center = (low + high) / 2 if finite else np.zeros(3)
-    radius = float(np.linalg.norm(points - center, axis=1).max()) if finite else 0.0
-    extent = " × ".join(f"{length:.4g}" for length in high - low) if finite else ""
-    scale = radius or 1.0
-    if not finite:
-        return figure_html(cloud_image(np.zeros((0, 3))), "nothing to render", width=f"{SIZE}px")
+    points = points.astype(np.float64)
+    if not (len(points) and (np.abs(points) < 1e100).all()):  # NaN is not
+        return figure_html(cloud_image(np.zeros((0, 3))), "nothing to render", width=width)
+    low, high = points.min(0), points.max(0)
+    center = (low + high) / 2
+    radius = np.linalg.norm(points - center, axis=1).max() or 1.0
     if isinstance(shape, Mesh):
-        unit = Mesh((shape.vertices - center) / scale, shape.faces, shape.face_colors)
-        image = render_mesh(unit, orbit(1), SIZE)[0]
-        size = f"{len(shape.faces):,} triangles"
+        unit = Mesh((shape.vertices - center) / radius, shape.faces, shape.face_colors)
+        image, size = render_mesh(unit, orbit(1), SIZE)[0], f"{len(shape.faces):,} triangles"
     else:
-        scaled = ((shape.points - center) / scale).astype(np.float32)
-        image = render_cloud(Cloud(scaled, shape.normals, shape.colors), orbit(1), SIZE)[0]
-        size = f"{len(shape.points):,} points"
-    return figure_html(image, size, name=extent, width=f"{SIZE}px")
+        cloud = Cloud(((points - center) / radius).astype(np.float32), shape.normals, shape.colors)
+        image, size = render_cloud(cloud, orbit(1), SIZE)[0], f"{len(points):,} points"
+    return figure_html(image, size, name=" × ".join(f"{side:.4g}" for side in high - low), width=width)

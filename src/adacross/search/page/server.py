@@ -10,7 +10,6 @@ from adacross.console import console
 from adacross.data.rendering.notebook import png
 from adacross.errors import UserError, install
 from adacross.search.index import SearchIndex
-from adacross.search.results import shape_image
 
 _FORM = 64 * 2**10  # what a form adds to its file
 _PORTS = 50  # tried from the one that was asked for
@@ -125,7 +124,7 @@ def serve(index: SearchIndex, *, host: str, port: int, labels: Path | None, brow
         if not 0 <= i < len(index.collection):
             return Response(status_code=404)
         headers = {"Cache-Control": "private, max-age=3600"}
-        return Response(png(shape_image(index.collection, i)), media_type="image/png", headers=headers)
+        return Response(png(index.collection.thumbnail(i)), media_type="image/png", headers=headers)
 
     app.on_startup(lambda: console.print(f"{index.collection.info.name}: {address}   (Ctrl-C ends)"))
     try:
