@@ -21,7 +21,7 @@ from adacross.data.collection.collection import Collection
 from adacross.features.collection import collection_features
 from adacross.features.sources import find_encoders
 from adacross.io.files import whole_file, write_json
-from adacross.labeling import propose
+from adacross.labeling.propose import propose
 
 COLORS = {"asked for": "#1f6f8b", "at random": "#b2512a"}
 

@@ -37,14 +37,14 @@ if TYPE_CHECKING:
     from adacross.features.clouds import encode as encode
     from adacross.hub.share import fetch as fetch
     from adacross.hub.share import share as share
-    from adacross.labeling import propose as propose
-    from adacross.labeling import suggest as suggest
+    from adacross.labeling.propose import propose as propose
+    from adacross.labeling.suggest import suggest as suggest
     from adacross.losses.nt_xent import nt_xent as nt_xent
     from adacross.methods import AdaCrossNet as AdaCrossNet
     from adacross.methods import CrossNet as CrossNet
     from adacross.methods import CrossPoint as CrossPoint
     from adacross.methods import JointMAE as JointMAE
-    from adacross.onnx import export_encoder as export_encoder
+    from adacross.onnx.to_onnx import export_encoder as export_encoder
     from adacross.report import write_report as write_report
     from adacross.search.index import SearchIndex as SearchIndex
     from adacross.training.config import PretrainConfig as PretrainConfig
@@ -78,7 +78,7 @@ _HOMES = {
     "evaluate_semantic_segmentation": "adacross.evaluation.segmentation.scenes",
     "evaluate_linear": "adacross.evaluation.linear",
     "evaluate_retrieval": "adacross.evaluation.retrieval.measure",
-    "export_encoder": "adacross.onnx",
+    "export_encoder": "adacross.onnx.to_onnx",
     "fetch": "adacross.hub.share",
     "inspect": "adacross.data.collection.inspect",
     "load": "adacross.encoders",
@@ -87,10 +87,10 @@ _HOMES = {
     "nt_xent": "adacross.losses.nt_xent",
     "prepare": "adacross.data.collection.prepare",
     "pretrain": "adacross.training.pretrain",
-    "propose": "adacross.labeling",
+    "propose": "adacross.labeling.propose",
     "read_embeddings": "adacross.embeddings.table",
     "share": "adacross.hub.share",
-    "suggest": "adacross.labeling",
+    "suggest": "adacross.labeling.suggest",
     "write_report": "adacross.report",
 }
 

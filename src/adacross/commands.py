@@ -142,7 +142,7 @@ COMMANDS = {
         ),
     ),
     "suggest": Command(
-        "adacross.labeling:suggest",
+        "adacross.labeling.suggest:suggest",
         "a few labels -> labels for the rest with a confidence, and what to label next",
         (
             "adacross suggest parts.parquet labels.csv suggested.csv",
@@ -150,7 +150,7 @@ COMMANDS = {
         ),
     ),
     "export": Command(
-        "adacross.onnx:export",
+        "adacross.onnx.to_onnx:export",
         "an encoder -> an ONNX file that runs without torch, checked",
         (
             "adacross export runs/parts parts.onnx",

@@ -275,7 +275,7 @@ def a_name_among_many(folder: Path, n: int) -> Read:
 
 
 def _labels(folder: Path, text: str) -> Read:
-    from adacross.labeling.table import read_labels
+    from adacross.labeling.labels import read_labels
 
     (folder / "labels.csv").write_text(text)
     return lambda: read_labels(folder / "labels.csv", ["a"])

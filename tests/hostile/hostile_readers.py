@@ -202,7 +202,7 @@ def embeddings(folder: Path) -> Notes:
 
 
 def labels(folder: Path) -> Notes:
-    from adacross.labeling.table import read_labels
+    from adacross.labeling.labels import read_labels
 
     found = read_labels(folder / "labels.csv", ["a", "b", "c"])
     sane(found.keys() <= {"a", "b", "c"} and all(found.values()), "labels")

@@ -182,7 +182,7 @@ def test_results_are_filtered_and_sorted(opened: Opened, toy_collection: Collect
     page.keyboard.press("Escape")
     expect(page.locator(".results .above small").first).to_contain_text("of 1 classes")
     assert set(page.locator(".columns .card .title").all_inner_texts()) == {chosen}
-    page.get_by_role("button", name="Clear").click()
+    page.get_by_role("button", name="Clear", exact=True).click()
     expect(page.locator(".columns .card")).to_have_count(24)
 
 

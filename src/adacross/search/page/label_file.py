@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 
 from adacross.errors import UserError
+from adacross.labeling.labels import change_label, read_labels
 from adacross.labeling.propose import Proposal, propose
-from adacross.labeling.table import change_label, read_labels
 from adacross.search.index import SearchIndex
 
 
