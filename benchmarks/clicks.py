@@ -18,10 +18,10 @@ from rich.table import Table
 
 from adacross.console import progress_bar
 from adacross.data.collection.collection import Collection
-from adacross.embeddings import features_of
+from adacross.features.collection import collection_features
 from adacross.features.sources import find_encoders
 from adacross.io.files import whole_file, write_json
-from adacross.labeling import propose
+from adacross.labeling.propose import propose
 
 COLORS = {"asked for": "#1f6f8b", "at random": "#b2512a"}
 
@@ -58,7 +58,7 @@ def main(arguments: list[str] | None = None) -> None:
     collection = Collection.open(options.collection)
     rows = collection.indices("train")
     encoder = find_encoders(options.encoder)[0].encoder
-    features, truth = features_of(encoder, collection, rows), collection.labels[rows]
+    features, truth = collection_features(encoder, collection, rows), collection.labels[rows]
     spread: dict[str, np.ndarray] = {}
     with progress_bar("trials") as progress:
         bar = progress.add_task("labelling", total=2 * options.seeds, note="")

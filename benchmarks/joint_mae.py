@@ -16,8 +16,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from study import Variant, markdown, probe_table, steps_of, study
+from study import Variant, probe_table, steps_of, study
 
+from adacross.console import markdown_table
 from adacross.data.collection.collection import Collection
 from adacross.data.transforms.batch import RawBatch
 from adacross.errors import UserError
@@ -98,7 +99,7 @@ def terms_table(record: Mapping[str, Any], folder: Path, collection: Collection)
             cells += [f"{first:.3f} → {last:.3f}", f"{owed[term][0]:.4f} / {owed[term][1]:.4f}"]
         rows.append((name, *cells))
     header = [cell for term in TERMS for cell in (term, "own / another's tokens")]
-    return markdown(("", *header), rows)
+    return markdown_table(("", *header), rows)
 
 
 def main() -> None:

@@ -1,7 +1,7 @@
 """How long does a search in 50,000 shapes take, once the query is encoded? And their map?
 
 The features are drawn, in clusters as an encoder's are: time does not depend on what the numbers mean. A
-search is `SearchIndex.nearest`, all of it: the product with every shape, the class filter, the choice of the
+search is `SearchIndex.search`, all of it: the product with every shape, the class filter, the choice of the
 first 48, names and classes.
 
     python benchmarks/search.py [--shapes 50000] [--turns 30] [--quick] [--out FILE]
@@ -14,18 +14,16 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
-import torch
 from harness import Timing, machine
 from rich.console import Console
 from rich.table import Table
 
 from adacross.data.collection.collection import Collection
 from adacross.data.collection.description import CollectionInfo
-from adacross.encoders import PointNet
+from adacross.features.collection import FeatureCache
 from adacross.io.files import write_json
-from adacross.search import SearchIndex
-from adacross.search.features import Features, Store
-from adacross.search.layout import map_of
+from adacross.search.index import SearchIndex
+from adacross.search.map import compute_map
 from adacross.search.query import Query
 
 DIMS = (256, 1024, 2048)  # PointNet and DGCNN have 1,024 or 2,048
@@ -44,19 +42,19 @@ def made_up(shapes: int, dim: int, folder: Path) -> SearchIndex:
     collection = Collection.__new__(Collection)  # what a search asks of a collection, and no more
     collection.info, collection.labels = info, labels.astype(np.int64)
     collection.ids = [f"{classes[label]}/{i:06d}" for i, label in enumerate(labels)]
-    device = torch.device("cpu")
-    return SearchIndex(
-        collection, PointNet(width=8), Features(rows, None), 64, device, Store(folder, f"{shapes}-{dim}")
-    )
+    index = SearchIndex.__new__(SearchIndex)  # no encoder either
+    index.collection, index.features, index.vectors, index.joint = collection, rows, rows, None
+    index.cache = FeatureCache(folder, f"{shapes}-{dim}")
+    return index
 
 
 def searches(index: SearchIndex, turns: int, classes: list[str] | None) -> Timing:
     """Searches with shapes from all over the collection."""
     seconds = []
     for turn in range(turns + 1):
-        query = Query("one", own=turn * 997 % len(index.collection.ids))
+        query = Query("one", index=turn * 997 % len(index.collection.ids))
         start = time.perf_counter()
-        index.nearest(query, TOP, classes=classes)
+        index.search(query, TOP, classes=classes)
         seconds.append(time.perf_counter() - start)
     return Timing.of(seconds[1:])
 
@@ -88,7 +86,7 @@ def main(arguments: list[str] | None = None) -> None:
             )
             if dim == DIMS[1] or options.quick:
                 start = time.perf_counter()
-                map_of(index)
+                compute_map(index)
                 found["map"] = {"dim": dim, "seconds": time.perf_counter() - start}
     console = Console()
     console.print(table)

@@ -19,7 +19,7 @@ import numpy as np
 import torch
 import yaml
 
-from adacross.console import progress_bar
+from adacross.console import markdown_table, progress_bar
 from adacross.errors import UserError
 from adacross.evaluation.linear import evaluate_linear
 from adacross.io.files import read_json, write_json
@@ -216,12 +216,6 @@ def percent(score: Mapping[str, Any]) -> str:
     return f"{100 * score['mean']:.1f} ± {100 * score['std']:.1f} %"
 
 
-def markdown(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A table."""
-    lines = [header, ["---"] * len(header), *rows]
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
-
-
 def probe_table(record: Mapping[str, Any]) -> str:
     """Every variant's accuracy beside its untrained encoder's, as Markdown, with the protocol."""
     rows = []
@@ -230,7 +224,9 @@ def probe_table(record: Mapping[str, Any]) -> str:
         each = " ".join(f"{100 * value:.1f}" for value in trained["accuracy"])
         gain = f"{100 * variant['linear']['gain']:+.1f}"
         rows.append((name, percent(trained), each, percent(untrained), gain))
-    return markdown(("", "accuracy", "each seed", "untrained", "gain"), rows) + "\n\n" + protocol(record)
+    return (
+        markdown_table(("", "accuracy", "each seed", "untrained", "gain"), rows) + "\n\n" + protocol(record)
+    )
 
 
 def protocol(record: Mapping[str, Any]) -> str:

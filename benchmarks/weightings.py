@@ -14,8 +14,9 @@ from typing import Any
 
 import numpy as np
 from chart import Group, Line, Panel, draw
-from study import Variant, markdown, options, probe_table, sizes, steps_of, study
+from study import Variant, options, probe_table, sizes, steps_of, study
 
+from adacross.console import markdown_table
 from adacross.data.collection.collection import Collection
 from adacross.errors import UserError
 from adacross.losses.weighting import WEIGHTINGS
@@ -50,7 +51,7 @@ def end_table(record: Mapping[str, Any]) -> str:
         cells = [f"{value['mean']:.3f} ± {value['std']:.3f}" for value in found]
         rows.append((rule, *cells[:2], f"{ratio:.2f}", *cells[2:]))
     header = ("rule", "weight intra", "weight cross", "cross : intra", "loss intra", "loss cross")
-    return markdown(header, rows)
+    return markdown_table(header, rows)
 
 
 def courses(runs: Sequence[Path], quantity: str, term: str) -> tuple[np.ndarray, np.ndarray]:

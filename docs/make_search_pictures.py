@@ -64,7 +64,7 @@ def take(page: Page) -> None:
     card = page.locator(".results .card", has=page.locator(f"text='{QUERY}'")).first
     card.hover()
     card.get_by_text("similar").click()
-    page.wait_for_function("document.querySelector('.results h2').textContent.startsWith('Most like')")
+    page.wait_for_function("document.querySelector('.results h2').textContent.startsWith('Similar to')")
     page.wait_for_selector(".query canvas")
     page.mouse.move(620, 60)
     page.wait_for_timeout(4000)

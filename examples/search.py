@@ -1,21 +1,21 @@
-"""Find shapes by a mesh, a cloud, a picture or another shape, without the page of `adacross search`.
+"""Find shapes by a mesh, a cloud, an image or another shape, without the page of `adacross search`.
 
     python examples/search.py demo/shapes demo/run-seed0 [photo.png]
 
-Features are computed once and kept; pictures can be queries where the run has an image tower.
+Features are computed once and cached; images can be queries if the run has an image tower.
 """
 
 import sys
 
-from adacross.search import SearchIndex
+from adacross.search.index import SearchIndex
 
 
 def main(collection: str, run: str, *files: str) -> None:
-    index = SearchIndex.build(collection, run)
+    index = SearchIndex(collection, run)
     for query in files or (0,):  # a file, or the collection's first shape
-        found = index.nearest(query, top=5)
-        print(f"nearest to {found.query.name}, compared as {found.compared}")
-        for name, cosine in zip(found.ids, found.similarities, strict=True):
+        neighbors = index.search(query, top=5)
+        print(f"nearest to {neighbors.query.name}, compared as {neighbors.space}")
+        for name, cosine in zip(neighbors.ids, neighbors.similarities, strict=True):
             print(f"  {cosine:.3f}  {name}")
 
 

@@ -76,4 +76,4 @@ def test_search(toy_collection: Collection, toy_run: Path, tmp_path: Path):
     by_shape = run("search.py", toy_collection.folder, own)
     assert "compared as shapes" in by_shape
     assert len(by_shape.splitlines()) == 6
-    assert "compared as pictures" in run("search.py", toy_collection.folder, own, tmp_path / "photo.png")
+    assert "compared as images" in run("search.py", toy_collection.folder, own, tmp_path / "photo.png")

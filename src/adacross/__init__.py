@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     from adacross.data.shape import BrokenShapeError as BrokenShapeError
     from adacross.data.shape import Mesh as Mesh
     from adacross.data.shape import PointCloud as PointCloud
-    from adacross.embeddings import Embeddings as Embeddings
-    from adacross.embeddings import embed as embed
-    from adacross.embeddings import read_embeddings as read_embeddings
+    from adacross.embeddings.embed import embed as embed
+    from adacross.embeddings.table import Embeddings as Embeddings
+    from adacross.embeddings.table import read_embeddings as read_embeddings
     from adacross.encoders import DGCNN as DGCNN
     from adacross.encoders import Encoder as Encoder
     from adacross.encoders import PointM2AE as PointM2AE
@@ -42,18 +42,18 @@ if TYPE_CHECKING:
         evaluate_semantic_segmentation as evaluate_semantic_segmentation,
     )
     from adacross.features.clouds import encode as encode
-    from adacross.hub import fetch as fetch
-    from adacross.hub import share as share
-    from adacross.labeling import propose as propose
-    from adacross.labeling import suggest as suggest
+    from adacross.hub.share import fetch as fetch
+    from adacross.hub.share import share as share
+    from adacross.labeling.propose import propose as propose
+    from adacross.labeling.suggest import suggest as suggest
     from adacross.losses.nt_xent import nt_xent as nt_xent
     from adacross.methods import AdaCrossNet as AdaCrossNet
     from adacross.methods import CrossNet as CrossNet
     from adacross.methods import CrossPoint as CrossPoint
     from adacross.methods import JointMAE as JointMAE
-    from adacross.onnx import export_encoder as export_encoder
+    from adacross.onnx.to_onnx import export_encoder as export_encoder
     from adacross.report import write_report as write_report
-    from adacross.search import SearchIndex as SearchIndex
+    from adacross.search.index import SearchIndex as SearchIndex
     from adacross.training.config import PretrainConfig as PretrainConfig
     from adacross.training.pretrain import pretrain as pretrain
 
@@ -67,7 +67,7 @@ _HOMES = {
     "CrossPoint": "adacross.methods",
     "DGCNN": "adacross.encoders",
     "DatasetIndex": "adacross.data.formats.base",
-    "Embeddings": "adacross.embeddings",
+    "Embeddings": "adacross.embeddings.table",
     "Encoder": "adacross.encoders",
     "Format": "adacross.data.formats.base",
     "Mesh": "adacross.data.shape",
@@ -79,9 +79,9 @@ _HOMES = {
     "JointMAE": "adacross.methods",
     "PretrainConfig": "adacross.training.config",
     "ResNet": "adacross.encoders",
-    "SearchIndex": "adacross.search",
+    "SearchIndex": "adacross.search.index",
     "UserError": "adacross.errors",
-    "embed": "adacross.embeddings",
+    "embed": "adacross.embeddings.embed",
     "encode": "adacross.features.clouds",
     "evaluate_compare": "adacross.evaluation.compare.measure",
     "evaluate_few_shot": "adacross.evaluation.few_shot.measure",
@@ -92,8 +92,8 @@ _HOMES = {
     "evaluate_semantic_segmentation": "adacross.evaluation.segmentation.scenes",
     "evaluate_linear": "adacross.evaluation.linear",
     "evaluate_retrieval": "adacross.evaluation.retrieval.measure",
-    "export_encoder": "adacross.onnx",
-    "fetch": "adacross.hub",
+    "export_encoder": "adacross.onnx.to_onnx",
+    "fetch": "adacross.hub.share",
     "inspect": "adacross.data.collection.inspect",
     "load": "adacross.encoders",
     "load_encoder": "adacross.encoders",
@@ -101,10 +101,10 @@ _HOMES = {
     "nt_xent": "adacross.losses.nt_xent",
     "prepare": "adacross.data.collection.prepare",
     "pretrain": "adacross.training.pretrain",
-    "propose": "adacross.labeling",
-    "read_embeddings": "adacross.embeddings",
-    "share": "adacross.hub",
-    "suggest": "adacross.labeling",
+    "propose": "adacross.labeling.propose",
+    "read_embeddings": "adacross.embeddings.table",
+    "share": "adacross.hub.share",
+    "suggest": "adacross.labeling.suggest",
     "write_report": "adacross.report",
 }
 

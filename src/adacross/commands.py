@@ -123,7 +123,7 @@ COMMANDS = {
         gathers=True,
     ),
     "search": Command(
-        "adacross.search.command:search",
+        "adacross.search.search:search",
         "shapes like a picture, a mesh or a cloud: a page in the browser, or a table",
         (
             "adacross search collections/parts runs/parts",
@@ -133,7 +133,7 @@ COMMANDS = {
         ),
     ),
     "embed": Command(
-        "adacross.embeddings:embed",
+        "adacross.embeddings.embed:embed",
         "features, ids and classes of many shapes -> a Parquet file",
         (
             "adacross embed runs/parts collections/parts parts.parquet",
@@ -142,7 +142,7 @@ COMMANDS = {
         ),
     ),
     "suggest": Command(
-        "adacross.labeling:suggest",
+        "adacross.labeling.suggest:suggest",
         "a few labels -> labels for the rest with a confidence, and what to label next",
         (
             "adacross suggest parts.parquet labels.csv suggested.csv",
@@ -150,7 +150,7 @@ COMMANDS = {
         ),
     ),
     "export": Command(
-        "adacross.onnx:export",
+        "adacross.onnx.to_onnx:export",
         "an encoder -> an ONNX file that runs without torch, checked",
         (
             "adacross export runs/parts parts.onnx",
@@ -158,7 +158,7 @@ COMMANDS = {
         ),
     ),
     "share": Command(
-        "adacross.hub:share",
+        "adacross.hub.share:share",
         "an encoder with a card made from its run, or a collection as Parquet -> the Hugging Face hub",
         (
             "adacross share runs/parts owner/parts-encoder --dry-run look",
@@ -167,7 +167,7 @@ COMMANDS = {
         ),
     ),
     "fetch": Command(
-        "adacross.hub:fetch",
+        "adacross.hub.share:fetch",
         "a collection on the hub -> a collection here",
         ("adacross fetch owner/parts collections/parts", "adacross fetch look collections/parts"),
     ),

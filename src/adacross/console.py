@@ -7,7 +7,7 @@ Progress and messages go to standard error, so that standard output stays for re
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from copy import copy
 from dataclasses import replace
@@ -56,6 +56,26 @@ def cell(value: T) -> T | str:
 def from_cell(written: str) -> str:
     """Return the text that `cell` was given."""
     return written[1:] if written[:1] == "'" and _RUN_BY_SPREADSHEETS.match(written[1:]) else written
+
+
+def markdown_text(value: Any) -> str:
+    """Return a value as text that Markdown shows literally, in a line or in a table's cell."""
+    if value is None or value in ("", {}, []):
+        return "–"
+    if isinstance(value, Mapping):
+        return ", ".join(f"{markdown_text(name)} {markdown_text(item)}" for name, item in value.items())
+    if isinstance(value, list | tuple):
+        return ", ".join(map(markdown_text, value))
+    text = f"{value:g}" if isinstance(value, float) else str(value)
+    text = " ".join(text.encode("utf-8", "backslashreplace").decode().split())
+    return re.sub(r"([\\`*_\[\]<>|#])", r"\\\1", text)
+
+
+def markdown_table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
+    """Return a Markdown table whose cells are shown literally (`markdown_text`); names may be empty."""
+    header = [markdown_text(name) if name else "" for name in columns]
+    lines = [header, ["---"] * len(header), *(map(markdown_text, row) for row in rows)]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
 
 
 class Console(rich_console.Console):

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import weightings
 from methods import RECIPES
-from study import Variant, markdown, probe_table, sizes, spread, study
+from study import Variant, probe_table, sizes, spread, study
 from toy import TOY
 
 from adacross.data.collection.collection import Collection
@@ -125,10 +125,9 @@ def test_every_method_has_a_recipe_of_its_own():
         assert recipe_path(recipe).is_file()
 
 
-def test_spread_and_markdown():
+def test_spread():
     assert spread([1.0, 3.0]) == {"each": [1.0, 3.0], "mean": 2.0, "std": pytest.approx(2**0.5)}
     assert spread([0.25])["std"] == 0.0
-    assert markdown(("a", "b"), [("1", "2")]) == "| a | b |\n| --- | --- |\n| 1 | 2 |"
 
 
 def test_sizes_are_options_of_pretraining():

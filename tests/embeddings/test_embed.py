@@ -14,8 +14,11 @@ import adacross
 from adacross.cli import main
 from adacross.data.collection.collection import Collection
 from adacross.data.collection.sample import load_shape
-from adacross.embeddings import command, features_of, read_embeddings
+from adacross.embeddings import embed as module
+from adacross.embeddings.table import read_embeddings
 from adacross.errors import UserError
+from adacross.features import collection as features_module
+from adacross.features.collection import collection_features
 
 
 @pytest.fixture
@@ -43,7 +46,7 @@ def test_a_collection(toy_collection: Collection, toy_run: Path, tmp_path: Path)
     test = toy_collection.indices("test")
     assert [i for i, split in enumerate(found.splits) if split == "test"] == test.tolist()
     encoder = adacross.load_encoder(toy_run / "encoder")
-    assert np.array_equal(found.features, features_of(encoder, toy_collection))
+    assert np.array_equal(found.features, collection_features(encoder, toy_collection))
     expected = adacross.encode(encoder, toy_collection.points(np.array([7]))[:, :48])
     assert np.allclose(found.features[7], expected[0], atol=1e-5)
     assert found.about["encoder"]["inputs"] == {"up": "y", "scale": "unit sphere", "points": 48}
@@ -102,38 +105,11 @@ def test_one_file(meshes: Path, toy_run: Path, tmp_path: Path):
     assert read_embeddings(out).ids == [str(path)]
 
 
-def test_a_damaged_note_of_an_interrupted_embed_is_named(
-    toy_collection: Collection, toy_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_an_interrupted_embed_of_files_goes_on_and_a_damaged_note_is_named(
+    meshes: Path, toy_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(command, "BLOCK", 50)
-    calls = []
-
-    def stopped(encoder: object, clouds: np.ndarray, **options: object) -> np.ndarray:
-        calls.append(1)
-        if len(calls) == 2:
-            raise KeyboardInterrupt
-        return adacross.encode(encoder, clouds)
-
-    monkeypatch.setattr(command, "encode", stopped)
-    out = tmp_path / "out.parquet"
-    with pytest.raises(KeyboardInterrupt):
-        adacross.embed(str(toy_run), str(toy_collection.folder), str(out))
-    note = tmp_path / "out.parquet.partial" / "part-000000.json"
-    note.write_text('{"name": 3}')
-    with pytest.raises(UserError, match=r"part-000000\.json is not a block's note"):
-        adacross.embed(str(toy_run), str(toy_collection.folder), str(out))
-    note.unlink()
-    assert adacross.embed(str(toy_run), str(toy_collection.folder), str(out)).count == len(toy_collection)
-
-
-def test_an_interrupted_embed_goes_on(
-    toy_collection: Collection, toy_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
-    whole, out = tmp_path / "whole.parquet", tmp_path / "out.parquet"
-    monkeypatch.setattr(command, "BLOCK", 50)
-    arguments = (str(toy_run), str(toy_collection.folder))
-    adacross.embed(*arguments, str(whole))
-    encode, calls = command.encode, []
+    monkeypatch.setattr(module, "BLOCK", 1)
+    encode, calls = module.encode, []
 
     def stopped(*args: object, **options: object) -> object:
         calls.append(1)
@@ -141,14 +117,49 @@ def test_an_interrupted_embed_goes_on(
             raise KeyboardInterrupt
         return encode(*args, **options)
 
-    monkeypatch.setattr(command, "encode", stopped)
-    with pytest.raises(KeyboardInterrupt, match="2 blocks of 50 shapes are kept"):
-        adacross.embed(*arguments, str(out))
+    monkeypatch.setattr(module, "encode", stopped)
+    out = tmp_path / "out.parquet"
+    options = {"up": "z", "workers": 1}
+    with pytest.raises(KeyboardInterrupt, match="3 blocks of 1 shapes are kept"):  # one of them is broken
+        adacross.embed(str(toy_run), str(meshes), str(out), **options)
     assert not out.exists()
-    adacross.embed(*arguments, str(out))
+    note = tmp_path / "out.parquet.partial" / "part-000001.json"
+    note.write_text('{"name": 3}')
+    with pytest.raises(UserError, match=r"part-000001\.json is not a block's note"):
+        adacross.embed(str(toy_run), str(meshes), str(out), **options)
+    note.unlink()
+    done = adacross.embed(str(toy_run), str(meshes), str(out), **options)
+    assert len(calls) == 3 + 2  # the block without a note, and the last
+    assert (done.count, [entry["name"] for entry in done.skipped]) == (3, ["ball/broken.stl"])
+    assert read_embeddings(out).ids == ["ball/c.stl", "box/a.stl", "box/b.stl"]
+    assert not (tmp_path / "out.parquet.partial").exists()
+
+
+def test_an_interrupted_embed_of_a_collection_goes_on_and_is_cached(
+    toy_collection: Collection, toy_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(features_module, "BLOCK", 50)
+    encode, calls = features_module.encode, []
+
+    def stopped(*args: object, **options: object) -> object:
+        calls.append(1)
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        return encode(*args, **options)
+
+    monkeypatch.setattr(features_module, "encode", stopped)
+    arguments = (str(toy_run), str(toy_collection.folder))
+    with pytest.raises(KeyboardInterrupt, match="2 blocks of 50 shapes are kept"):
+        adacross.embed(*arguments, str(tmp_path / "out.parquet"))
+    assert not (tmp_path / "out.parquet").exists()
+    adacross.embed(*arguments, str(tmp_path / "out.parquet"))
     assert len(calls) == 3 + 3  # of five blocks two were done
-    assert read_embeddings(out).ids == read_embeddings(whole).ids
-    assert np.array_equal(read_embeddings(out).features, read_embeddings(whole).features)
+    adacross.embed(*arguments, str(tmp_path / "again.parquet"))
+    adacross.SearchIndex(toy_collection, toy_run, device="cpu")
+    assert len(calls) == 6  # one cache for `embed` and `search`
+    found = read_embeddings(tmp_path / "out.parquet")
+    assert found.ids == toy_collection.ids
+    assert np.array_equal(found.features, read_embeddings(tmp_path / "again.parquet").features)
 
 
 @pytest.mark.parametrize(
@@ -156,7 +167,7 @@ def test_an_interrupted_embed_goes_on(
     [
         ({"points": 65}, "points is 65; the data has 64 a shape"),
         ({"points": 0}, "points is 0"),
-        ({"up": "z"}, "is a collection: y up already"),
+        ({"up": "z"}, "a collection is y up already"),
         ({"batch_size": 0}, "batch_size is 0"),
     ],
 )
@@ -187,7 +198,7 @@ def test_nothing_readable_ends_in_the_reasons(toy_run: Path, tmp_path: Path):
 def test_a_block_of_broken_files_costs_only_itself(
     meshes: Path, toy_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(command, "BLOCK", 1)
+    monkeypatch.setattr(module, "BLOCK", 1)
     out = tmp_path / "parts.parquet"
     done = adacross.embed(str(toy_run), str(meshes), str(out), up="z", workers=1)
     assert (done.count, [entry["name"] for entry in done.skipped]) == (3, ["ball/broken.stl"])
@@ -222,11 +233,11 @@ def table(**changed: pa.Array) -> pa.Table:
 @pytest.mark.parametrize(
     ("wrong", "said"),
     [
-        (table().drop_columns("id"), "no embeddings"),
+        (table().drop_columns("id"), "not a file of embeddings"),
         (table(id=pa.array(["a", "a"])), "an id twice"),
-        (table(id=pa.array([1, 2])), "no embeddings"),
-        (table(features=pa.array([[1.0], [2.0]])), "no embeddings"),
-        (table().replace_schema_metadata({}), "no embeddings"),
+        (table(id=pa.array([1, 2])), "not a file of embeddings"),
+        (table(features=pa.array([[1.0], [2.0]])), "not a file of embeddings"),
+        (table().replace_schema_metadata({}), "not a file of embeddings"),
         (
             table(features=pa.FixedSizeListArray.from_arrays(pa.array([1, np.nan], pa.float32()), 1)),
             "NaN or infinite",
@@ -246,5 +257,5 @@ def test_damaged_and_missing_files_are_named(tmp_path: Path):
     assert len(read_embeddings(tmp_path / "a.parquet")) == 2
     content = (tmp_path / "a.parquet").read_bytes()
     (tmp_path / "a.parquet").write_bytes(content[: len(content) // 2])
-    with pytest.raises(UserError, match=r"a\.parquet holds no embeddings"):
+    with pytest.raises(UserError, match=r"a\.parquet is not a file of embeddings"):
         read_embeddings(tmp_path / "a.parquet")

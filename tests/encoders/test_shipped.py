@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from adacross.search.features import Features, unit_rows
 from jaxtyping import Float32
 from waiting import HANGS
 
@@ -16,7 +17,6 @@ from adacross.data.procedural import CATEGORIES, make_mesh
 from adacross.data.sampling import sample_surface, unit_sphere
 from adacross.encoders.pretrained import SHIPPED, shipped_names
 from adacross.features.sources import find_encoders, untrained_like
-from adacross.search.features import Features, unit_rows
 from adacross.search.whitening import Whitening
 
 UNSEEN = 10_000_000  # seeds of shapes that no collection's count reaches

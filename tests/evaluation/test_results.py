@@ -8,8 +8,9 @@ import torch
 
 from adacross.encoders import DGCNN
 from adacross.errors import UserError
-from adacross.evaluation.results import Figure, Ledger, check_output, fingerprint, load, result_path, save
+from adacross.evaluation.results import Figure, Ledger, check_output, load, result_path, save
 from adacross.evaluation.segmentation.segmenter import with_neighbors
+from adacross.features.collection import weights_digest
 
 
 @dataclass(frozen=True)
@@ -106,14 +107,14 @@ def test_files_beside_an_output_are_free_only_to_its_own_ledger(tmp_path: Path):
 def test_a_fingerprint_tells_encoders_apart_whose_weights_are_the_same():
     """k is no weight; pieces of a measurement with another k must not be taken up."""
     few = DGCNN(k=4, width=8)
-    assert fingerprint(few) == fingerprint(with_neighbors(few, 4))
-    assert fingerprint(few) != fingerprint(with_neighbors(few, 9))
+    assert weights_digest(few) == weights_digest(with_neighbors(few, 4))
+    assert weights_digest(few) != weights_digest(with_neighbors(few, 9))
 
 
 def test_a_fingerprint_tells_weights_apart():
     layer = torch.nn.Linear(2, 2)
-    before = fingerprint(layer)
-    assert before == fingerprint(layer)
+    before = weights_digest(layer)
+    assert before == weights_digest(layer)
     with torch.no_grad():
         layer.bias[0] += 1
-    assert fingerprint(layer) != before
+    assert weights_digest(layer) != before

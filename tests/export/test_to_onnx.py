@@ -16,7 +16,7 @@ from adacross.encoders import ENCODERS, Encoder, load_encoder
 from adacross.encoders.inputs import Inputs
 from adacross.errors import UserError
 from adacross.onnx import parity, to_onnx
-from adacross.onnx.parity import compare, made_up_clouds
+from adacross.onnx.parity import compare, synthetic_clouds
 from adacross.onnx.to_onnx import export, export_encoder, least_points
 
 pytestmark = pytest.mark.slow
@@ -37,7 +37,7 @@ def small(kind: str) -> Encoder:
     encoder = ENCODERS[kind](**SMALL[kind]).train()
     with torch.no_grad():
         for _ in range(20):
-            encoder(torch.from_numpy(made_up_clouds(4, 64)))
+            encoder(torch.from_numpy(synthetic_clouds(4, 64)))
     encoder.inputs = Inputs(points=200)
     return encoder.eval()
 
@@ -150,7 +150,7 @@ def test_a_file_of_other_weights_is_found_out_and_not_written(exported: Path, tm
 
 def test_one_wrong_point_is_above_the_tolerance(exported: Path):
     encoder = load_encoder(exported / "pointnet")
-    clouds = torch.from_numpy(made_up_clouds(1, 1024))
+    clouds = torch.from_numpy(synthetic_clouds(1, 1024))
     with torch.no_grad():
         local = encoder.point_features(clouds)
     wrong = local.clone()
@@ -171,7 +171,7 @@ def test_what_is_refused(tmp_path: Path, monkeypatch):
     with pytest.raises(UserError, match="does not exist"):
         export(str(tmp_path / "none"), str(tmp_path / "model.onnx"))
     shutil.copytree(tmp_path / "encoder", tmp_path / "encoder2")
-    with pytest.raises(UserError, match="matches 2 runs; expected one encoder"):
+    with pytest.raises(UserError, match="matches 2 runs; expected one"):
         export(str(tmp_path / "encoder*"), str(tmp_path / "model.onnx"))
     monkeypatch.setattr(to_onnx, "find_spec", lambda name: None if name == "onnxscript" else "there")
     with pytest.raises(UserError, match=r"needs onnxscript, .*pip install '\.\[onnx\]'"):

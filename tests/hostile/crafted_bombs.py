@@ -94,7 +94,7 @@ def a_thousand_pictures_a_shape(folder: Path, n: int) -> Read:
 
 
 def _embeddings(folder: Path, rows: int, width: int, kind: str = "a", **options: Any) -> Read:
-    from adacross.embeddings import read_embeddings
+    from adacross.embeddings.table import read_embeddings
 
     path = folder / "parts.parquet"
     kinds = pa.DictionaryArray.from_arrays(pa.array(np.zeros(rows, np.int32)), pa.array([kind]))
@@ -275,7 +275,7 @@ def a_name_among_many(folder: Path, n: int) -> Read:
 
 
 def _labels(folder: Path, text: str) -> Read:
-    from adacross.labeling.table import read_labels
+    from adacross.labeling.labels import read_labels
 
     (folder / "labels.csv").write_text(text)
     return lambda: read_labels(folder / "labels.csv", ["a"])

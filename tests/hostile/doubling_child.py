@@ -39,10 +39,11 @@ def loaded(path: Path) -> str:
 
 
 def embedded(path: Path) -> str:
-    from adacross.embeddings.sources import find_clouds
+    from adacross.embeddings.files import Files, find_data
 
-    clouds = find_clouds(str(path), up=None, workers=1, timeout=120.0)
-    return "; ".join(entry["reason"] for entry in clouds.read(0, clouds.count, 16).skipped)
+    files = find_data(str(path), up=None, workers=1, timeout=120.0)
+    assert isinstance(files, Files)
+    return "; ".join(entry["reason"] for entry in files.read(0, len(files), 16).skipped)
 
 
 def queried(path: Path) -> str:

@@ -192,7 +192,7 @@ def single(suffix: str, folder: Path) -> Notes:
 
 
 def embeddings(folder: Path) -> Notes:
-    from adacross.embeddings import read_embeddings
+    from adacross.embeddings.table import read_embeddings
 
     found = read_embeddings(folder / "parts.parquet")
     sane(found.features.dtype == np.float32 and np.isfinite(found.features).all(), "features")
@@ -201,7 +201,7 @@ def embeddings(folder: Path) -> Notes:
 
 
 def labels(folder: Path) -> Notes:
-    from adacross.labeling.table import read_labels
+    from adacross.labeling.labels import read_labels
 
     found = read_labels(folder / "labels.csv", ["a", "b", "c"])
     sane(found.keys() <= {"a", "b", "c"} and all(found.values()), "labels")

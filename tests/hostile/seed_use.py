@@ -18,7 +18,7 @@ def xyz(root: Path) -> None:
 
 
 def embeddings(root: Path) -> None:
-    from adacross.embeddings import Embeddings
+    from adacross.embeddings.table import Embeddings
 
     features = np.random.default_rng(0).normal(size=(6, 8)).astype(np.float32)
     ids = [f"a/{number}" for number in range(6)]

@@ -13,7 +13,7 @@ import seed_use
 import torch
 
 from adacross.data.collection.collection import Collection
-from adacross.embeddings import read_embeddings
+from adacross.embeddings.table import read_embeddings
 from adacross.encoders import load_encoder
 from adacross.errors import UserError
 from adacross.io.torch_files import load_plain

@@ -5,13 +5,15 @@ import json
 import shutil
 from pathlib import Path
 from pkgutil import resolve_name
+from types import SimpleNamespace
 
 import pytest
 import yaml
 
 from adacross import PointNet, UserError, load_encoder, share
 from adacross.evaluation.linear import evaluate_linear
-from adacross.hub import command, markdown, model_card
+from adacross.hub import cards
+from adacross.hub import share as sharing
 
 
 def card_of(source: Path, look: Path, **options: object) -> tuple[dict, str]:
@@ -53,11 +55,11 @@ def test_a_run_that_was_measured(run, toy_collection, tmp_path):
     assert load_encoder(tmp_path / "look").dim == load_encoder(run / "encoder").dim
 
 
-def test_a_run_that_was_not_measured_and_has_no_licence(run, tmp_path):
+def test_a_run_that_was_not_measured_and_has_no_license(run, tmp_path):
     head, body = card_of(run, tmp_path / "look")
     assert "license" not in head
-    assert "No licence was stated" in body
-    assert "No measurement was made." in body
+    assert "No license was stated" in body
+    assert "Not evaluated." in body
     _, same = card_of(run / "encoder", tmp_path / "look 2")  # a run's encoder knows its run
     assert same == body
 
@@ -65,9 +67,9 @@ def test_a_run_that_was_not_measured_and_has_no_licence(run, tmp_path):
 def test_an_encoder_without_a_run(tmp_path):
     PointNet(width=16).save_pretrained(tmp_path / "encoder")
     _, body = card_of(tmp_path / "encoder", tmp_path / "look")
-    assert "How it was trained is not known here." in body
-    assert "| points a cloud | not known" in body
-    for heading in ("## Data", "## Training", "## Measured"):
+    assert "How it was trained is unknown." in body
+    assert "| points a cloud | unknown" in body
+    for heading in ("## Data", "## Training", "## Results"):
         assert heading not in body
 
 
@@ -78,9 +80,9 @@ def test_a_run_whose_collection_has_gone_and_whose_weights_were_chosen_on_the_te
     (tmp_path / "run" / "config.yaml").write_text(yaml.safe_dump(changed))
     (tmp_path / "run" / "environment.json").unlink()
     _, body = card_of(tmp_path / "run", tmp_path / "look")
-    assert "The collection `bolts`, which was not at hand" in body
+    assert "The collection `bolts`, which was not available" in body
     assert "acme" not in body
-    assert "best on the TEST split" in body
+    assert "best accuracy on the TEST split" in body
     assert "| versions |" not in body
 
 
@@ -99,7 +101,7 @@ def test_names_cannot_leave_their_cells(run, toy_collection, tmp_path):
 def test_what_cannot_be_shared(run, tmp_path):
     for source, message in (
         (tmp_path / "nowhere", "nowhere does not exist; expected a run"),
-        (tmp_path, "is none; expected a run"),
+        (tmp_path, "is not a run, an encoder folder or a collection"),
     ):
         with pytest.raises(UserError, match=message):
             share(str(source), "owner/name", dry_run=str(tmp_path / "look"))
@@ -119,7 +121,7 @@ def test_what_cannot_be_shared(run, tmp_path):
     ["name", "a/b/c", "owner/", "/name", "ow ner/name", "../name", "owner/a--b", "owner/-a", "o/" + 95 * "a"],
 )
 def test_names_are_refused_before_any_work(name, monkeypatch):
-    monkeypatch.setattr(command, "local_folder", lambda *_: pytest.fail("looked"))
+    monkeypatch.setattr(sharing, "local_folder", lambda *_: pytest.fail("looked"))
     with pytest.raises(UserError, match="is no name on the Hugging Face hub; expected owner/name"):
         share("runs/a", name)
     with pytest.raises(UserError, match="expected one of the hub's identifiers"):
@@ -130,12 +132,14 @@ def test_every_result_has_a_section(tmp_path):
     """Whatever a result's table shows, rich's cells are text for Markdown."""
     from rich.table import Table
 
-    shown = Table("what", "how much", caption="over 3 seeds")
+    shown = Table("what", "how much", title="one", caption="over 3 seeds")
     shown.add_row("a [/b]", "50.0 ± 1.0 %")
-    assert markdown.table(shown).splitlines() == [
-        "| what | how much |", "| --- | --- |", "| a \\[/b\\] | 50.0 ± 1.0 % |", "", "over 3 seeds.",
+    result = SimpleNamespace(table=lambda: shown, seed=3)
+    assert cards._result("two", result).splitlines() == [
+        "### two", "", "one.", "", "| what | how much |", "| --- | --- |",
+        "| a \\[/b\\] | 50.0 ± 1.0 % |", "", "over 3 seeds.", "", "Seeds: 3.",
     ]  # fmt: skip
-    for place in model_card._RESULTS.values():
+    for place in cards._RESULTS.values():
         kind = resolve_name(place)
         assert {"seed", "seeds"} & {field.name for field in dataclasses.fields(kind)}
         assert callable(kind.table)

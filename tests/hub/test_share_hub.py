@@ -16,7 +16,7 @@ from waiting import HANGS
 from adacross import PointNet, UserError, fetch, load_encoder, read_embeddings
 from adacross.data.collection.collection import Collection
 from adacross.embeddings import embed
-from adacross.hub import share
+from adacross.hub.share import share
 from adacross.io import hub
 
 CHILD = Path(__file__).with_name("hub_child.py")
@@ -132,7 +132,7 @@ def test_downloads_that_fail(error, message, tmp_path, monkeypatch):
 
 
 def test_fetching_what_is_no_name(tmp_path):
-    with pytest.raises(UserError, match="nowhere is no folder here, and no name on the hub"):
+    with pytest.raises(UserError, match="nowhere is neither a folder nor a name on the hub"):
         fetch("nowhere", str(tmp_path / "back"))
 
 

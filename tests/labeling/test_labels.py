@@ -13,22 +13,25 @@ import pytest
 from adacross.embeddings.table import Embeddings
 from adacross.errors import UserError
 from adacross.io.files import locked
-from adacross.labeling import command, suggest, table
-from adacross.labeling.table import change_label, read_labels, write_labels
+from adacross.labeling import labels as labels_module
+from adacross.labeling import suggest as suggest_module
+from adacross.labeling.labels import change_label, read_labels, write_labels
+from adacross.labeling.suggest import suggest
 from adacross.search.index import SearchIndex
-from adacross.search.page import labels as page_labels
-from adacross.search.page.labels import Labels
+from adacross.search.page import label_file
+from adacross.search.page.label_file import LabelFile
 
 IDS = [f"parts/{i}.stl" for i in range(60)]
 INDEX = object.__new__(SearchIndex)  # as far as labels go
 vars(INDEX).update(
     collection=SimpleNamespace(ids=IDS, info=SimpleNamespace(classes=["box"])),
-    features=SimpleNamespace(own=np.random.default_rng(0).normal(size=(len(IDS), 4)).astype(np.float32)),
+    features=np.random.default_rng(0).normal(size=(len(IDS), 4)).astype(np.float32),
 )
 CHILD = """
 import sys
 from pathlib import Path
-from adacross.labeling.table import change_label
+from adacross.labeling.suggest import suggest
+from adacross.labeling.labels import change_label
 ids = [f"parts/{i}.stl" for i in range(60)]
 for i in range(int(sys.argv[2]), 60, 2):
     change_label(Path(sys.argv[1]), ids, ids[i], f"class {sys.argv[2]}")
@@ -45,20 +48,20 @@ def test_two_processes_of_many_labels_lose_none(tmp_path: Path) -> None:
 
 def test_two_pages_and_a_spreadsheet_keep_each_others_labels(tmp_path: Path) -> None:
     path = tmp_path / "labels.csv"
-    first, second = Labels.read(path, INDEX), Labels.read(path, INDEX)
+    first, second = LabelFile.read(path, INDEX), LabelFile.read(path, INDEX)
     for i in range(5):
-        first.give(i, " mug ")
-    second.give(5, "jar")
-    assert second.given == dict.fromkeys(IDS[:5], "mug") | {IDS[5]: "jar"}
+        first.assign(i, " mug ")
+    second.assign(5, "jar")
+    assert second.classes_by_id == dict.fromkeys(IDS[:5], "mug") | {IDS[5]: "jar"}
     path.write_text(path.read_text().replace(f"{IDS[0]},mug", f"{IDS[0]},cup") + f"{IDS[6]},cup\n")
-    assert first.take_back(1) == {
+    assert first.remove(1) == {
         IDS[0]: "cup", IDS[2]: "mug", IDS[3]: "mug", IDS[4]: "mug", IDS[5]: "jar", IDS[6]: "cup",
     }  # fmt: skip
     second.propose(3)
-    assert second.given == first.given == read_labels(path, IDS)
+    assert second.classes_by_id == first.classes_by_id == read_labels(path, IDS)
     assert second.classes == ["box", "cup", "jar", "mug"]
     path.unlink()
-    for change in (lambda: first.give(7, "jar"), lambda: first.propose(3)):
+    for change in (lambda: first.assign(7, "jar"), lambda: first.propose(3)):
         with pytest.raises(UserError, match=r"labels\.csv"):
             change()
     assert not path.exists()
@@ -67,24 +70,24 @@ def test_two_pages_and_a_spreadsheet_keep_each_others_labels(tmp_path: Path) -> 
 def test_a_label_that_is_given_while_others_are_proposed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    labels = Labels.read(tmp_path / "labels.csv", INDEX)
-    labels.give(0, "mug")
-    labels.give(1, "jar")
-    read = page_labels.read_labels
+    labels = LabelFile.read(tmp_path / "labels.csv", INDEX)
+    labels.assign(0, "mug")
+    labels.assign(1, "jar")
+    read = label_file.read_labels
 
     class Given(dict[str, str]):
         """Labels, one of which another tab takes back as soon as they are looked at."""
 
         def __contains__(self, name: object) -> bool:
-            if len(labels.given) == 2:
-                labels.take_back(1)
+            if len(labels.classes_by_id) == 2:
+                labels.remove(1)
             return super().__contains__(name)
 
-    monkeypatch.setattr(page_labels, "read_labels", lambda path, ids: Given(read(path, ids)))
+    monkeypatch.setattr(label_file, "read_labels", lambda path, ids: Given(read(path, ids)))
     found, names = labels.propose(3)
     assert names == ["jar", "mug"]
     assert found.label[:2].tolist() == [1, 0]
-    assert labels.given == {IDS[0]: "mug"}
+    assert labels.classes_by_id == {IDS[0]: "mug"}
 
 
 def test_a_change_leaves_everything_else_as_it_stands(tmp_path: Path) -> None:
@@ -147,7 +150,7 @@ def test_a_file_that_is_gone_is_not_begun_anew(tmp_path: Path) -> None:
 
 
 def test_another_writer_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(table, "PATIENCE", 0.0)
+    monkeypatch.setattr(labels_module, "LOCK_TIMEOUT", 0.0)
     path = tmp_path / "labels.csv"
     with (
         locked(path, "suggest"),
@@ -179,13 +182,13 @@ def test_suggest_keeps_what_a_page_gives_meanwhile(tmp_path: Path, monkeypatch: 
     Embeddings(IDS, nothing, nothing, features, {}).write(tmp_path / "parts.parquet")
     path = tmp_path / "labels.csv"
     path.write_text(f"id,class,note\n{IDS[0]},mug,mine\n{IDS[1]},jar,\n")
-    propose = command.propose
+    propose = suggest_module.propose
 
     def meanwhile(*given: object, **options: object) -> object:
         change_label(path, IDS, IDS[2], "new")
         return propose(*given, **options)
 
-    monkeypatch.setattr(command, "propose", meanwhile)
+    monkeypatch.setattr(suggest_module, "propose", meanwhile)
     done = suggest(str(tmp_path / "parts.parquet"), str(path), str(path), overwrite=True)
     assert read_labels(path, IDS) == {IDS[0]: "mug", IDS[1]: "jar", IDS[2]: "new"}
     assert done.classes["new"] == (1, 0)

@@ -9,10 +9,11 @@ import pytest
 
 from adacross.cli import main
 from adacross.console import cell, from_cell
-from adacross.embeddings import Embeddings, read_embeddings
+from adacross.embeddings.table import Embeddings, read_embeddings
 from adacross.errors import UserError
-from adacross.labeling import propose, suggest
-from adacross.labeling.table import change_label, read_labels, write_labels
+from adacross.labeling.labels import change_label, read_labels, write_labels
+from adacross.labeling.propose import propose
+from adacross.labeling.suggest import suggest
 
 CLASSES = ("bolt", "gear", "nut", "plate")
 
@@ -108,7 +109,7 @@ def test_csv_in_csv_out_and_in_again(files: tuple[Path, Path], capsys: pytest.Ca
     embeddings, labels = files
     out = embeddings.parent / "out.csv"
     assert main(["suggest", str(embeddings), str(labels), str(out), "--ask", "3"]) == 0
-    assert "4 labels given, 76 proposed" in capsys.readouterr().out
+    assert "4 shapes labeled, 76 classes proposed" in capsys.readouterr().out
     with out.open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert len(rows) == 80
@@ -124,7 +125,7 @@ def test_csv_in_csv_out_and_in_again(files: tuple[Path, Path], capsys: pytest.Ca
         writer.writeheader()
         writer.writerows(rows)
     again = suggest(str(embeddings), str(out), str(out), overwrite=True)
-    assert (again.given, again.proposed) == (7, 73)
+    assert (again.labeled, again.proposed) == (7, 73)
     assert json.dumps(again.classes)
 
 
@@ -144,7 +145,7 @@ def test_a_header_alone_is_enough_to_begin(files: tuple[Path, Path]):
     embeddings, labels = files
     labels.write_text("id,class\n")
     done = suggest(str(embeddings), str(labels), str(embeddings.parent / "out.csv"), ask=4)
-    assert (done.given, done.proposed) == (0, 0)
+    assert (done.labeled, done.proposed) == (0, 0)
     assert {one.split("/")[0] for one in done.next} == set(CLASSES)
 
 
@@ -153,7 +154,7 @@ def test_a_header_alone_is_enough_to_begin(files: tuple[Path, Path]):
     [
         ("name,class\na,b\n", "expected a header line with id and class"),
         ("", "expected a header line"),
-        ("id,class\nnut/99.stl,nut\n", r"row 2: no shape is called 'nut/99.stl'.*for example 'bolt/0.stl'"),
+        ("id,class\nnut/99.stl,nut\n", r"row 2: there is no shape 'nut/99.stl'.*for example 'bolt/0.stl'"),
         (
             "id,class\nbolt/0.stl,nut\nbolt/0.stl,bolt\n",
             "row 3: 'bolt/0.stl' is 'bolt' here and 'nut' before",
@@ -171,7 +172,7 @@ def test_files_of_labels_that_cannot_be(content: str, said: str, files: tuple[Pa
 def test_labels_that_are_no_text_or_not_there(files: tuple[Path, Path]):
     embeddings, labels = files
     labels.write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(UserError, match="no readable CSV file in UTF-8"):
+    with pytest.raises(UserError, match="not a readable CSV file in UTF-8"):
         suggest(str(embeddings), str(labels), "out.csv")
     labels.unlink()
     with pytest.raises(UserError, match="header line alone is enough"):

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from adacross.data.collection.collection import Collection
-from adacross.search import SearchIndex
+from adacross.search.index import SearchIndex
 
 
 @pytest.fixture(scope="session")
@@ -22,4 +22,4 @@ def own_run(toy_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def search_index(toy_collection: Collection, own_run: Path) -> SearchIndex:
-    return SearchIndex.build(toy_collection, own_run, device="cpu")
+    return SearchIndex(toy_collection, own_run, device="cpu")

@@ -11,9 +11,9 @@ import httpx
 from nicegui import app, core, ui
 from nicegui.client import Client
 
-from adacross.search import SearchIndex
-from adacross.search.page.frame import build_page
-from adacross.search.page.search import SearchPart
+from adacross.search.index import SearchIndex
+from adacross.search.page.layout import build_page
+from adacross.search.page.search_tab import SearchTab
 
 
 async def visit(pages: int) -> tuple[int, int]:
@@ -26,10 +26,10 @@ async def visit(pages: int) -> tuple[int, int]:
     built = len(Client.instances)
     Client.prune_instances(client_age_threshold=0)  # what NiceGUI does with pages that nobody looks at
     gc.collect()
-    return built, sum(type(one) is SearchPart for one in gc.get_objects())
+    return built, sum(type(one) is SearchTab for one in gc.get_objects())
 
 
-index = SearchIndex.build(sys.argv[1], sys.argv[2], device="cpu")
+index = SearchIndex(sys.argv[1], sys.argv[2], device="cpu")
 ui.page("/")(lambda: build_page(index, None))
 ui.run(storage_secret="any", reload=False)
 sys.stdout.write("{} {}\n".format(*asyncio.run(visit(5))))

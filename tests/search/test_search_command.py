@@ -33,7 +33,7 @@ def test_a_query_prints_a_table_and_writes_a_page(
     assert all(row[1] in toy_collection.ids and row[2] in toy_collection.info.classes for row in rows)
     assert sorted((float(row[3]) for row in rows), reverse=True) == [float(row[3]) for row in rows]
     text = page.read_text()
-    assert text.count("<img src='data:image/png;base64,") == 5
+    assert text.count('src="data:image/png;base64,') == 5
     assert all(row[1] in text for row in rows)
     assert "photo &amp; &lt;b&gt;.png" in text
     assert "<b>" not in text

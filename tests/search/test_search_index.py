@@ -1,5 +1,6 @@
-"""What lies nearest, from Python."""
+"""`SearchIndex` from Python."""
 
+import copy
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,10 @@ from PIL import Image
 import adacross
 from adacross.data.collection.collection import Collection
 from adacross.errors import UserError
+from adacross.features.collection import FeatureCache, collection_features
 from adacross.features.encode import encode, frozen
-from adacross.search import SearchIndex, index
-from adacross.search.features import Features, Store, collection_features
+from adacross.search.index import SearchIndex
+from adacross.search.query import Query
 from adacross.training.run import load_method
 
 
@@ -24,11 +26,11 @@ def test_the_nearest_are_those_that_a_sort_of_all_cosines_gives(
     features = encode(search_index.encoder, points).astype(np.float64)
     unit = features / np.linalg.norm(features, axis=1, keepdims=True)
     similarity = unit @ unit[7]
-    found = search_index.nearest(7, top=12)
+    found = search_index.search(7, top=12)
     expected = [i for i in np.argsort(-similarity, kind="stable") if i != 7][:12]
     np.testing.assert_allclose(found.similarities, similarity[expected], atol=1e-5)
     assert found.indices.tolist() == expected
-    assert found.compared == "shapes"
+    assert found.space == "shapes"
     assert found.ids == tuple(toy_collection.ids[i] for i in expected)
     assert found.classes == tuple(toy_collection.info.classes[toy_collection.labels[i]] for i in expected)
 
@@ -43,8 +45,8 @@ def test_a_picture_finds_what_the_image_tower_and_the_projection_say(
         shapes = torch.nn.functional.normalize(method.embed_clouds(points))
         asked = torch.nn.functional.normalize(method.embed_pictures(torch.from_numpy(picture)[None]))
     similarity = (shapes @ asked[0]).numpy()
-    found = search_index.nearest(picture, top=5)
-    assert found.compared == "pictures"
+    found = search_index.search(picture, top=5)
+    assert found.space == "images"
     np.testing.assert_allclose(found.similarities, np.sort(similarity)[::-1][:5], atol=1e-5)
     assert set(found.indices.tolist()) == set(np.argsort(-similarity)[:5].tolist())
 
@@ -58,10 +60,10 @@ def test_a_picture_file_is_read_as_prepare_reads_pictures(
     wide.paste(picture.convert("RGBA"), (32, 0))
     wide.save(tmp_path / "photo.png")
     query = search_index.query(tmp_path / "photo.png")
-    assert query.picture is not None
-    assert query.picture.shape == (32, 32, 3)
-    assert (query.picture[0, 0] == 255).all()
-    assert len(search_index.nearest(query, top=3).ids) == 3
+    assert query.image is not None
+    assert query.image.shape == (32, 32, 3)
+    assert (query.image[0, 0] == 255).all()
+    assert len(search_index.search(query, top=3).ids) == 3
 
 
 def test_a_shape_is_found_by_its_own_points_turned_into_a_file(
@@ -70,49 +72,47 @@ def test_a_shape_is_found_by_its_own_points_turned_into_a_file(
     cloud = toy_collection.points(np.array([5]))[0][: search_index.points]
     np.save(tmp_path / "cloud.npy", 3 * cloud + 7)
     for given in (tmp_path / "cloud.npy", str(tmp_path / "cloud.npy"), 2 * cloud):
-        found = search_index.nearest(given, top=1)
+        found = search_index.search(given, top=1)
         assert found.indices.tolist() == [5]
         assert found.similarities[0] == pytest.approx(1, abs=1e-3)
     turned = cloud[:, [0, 2, 1]] * np.array([1, -1, 1])  # z up
     np.save(tmp_path / "turned.npy", turned)
-    assert search_index.nearest(tmp_path / "turned.npy", top=1, up="z").indices.tolist() == [5]
+    assert search_index.search(tmp_path / "turned.npy", top=1, up="z").indices.tolist() == [5]
 
 
 def test_a_query_is_encoded_once(search_index: SearchIndex, monkeypatch: pytest.MonkeyPatch) -> None:
-    query = search_index.encoded(search_index.query(2 * search_index.cloud(6)))
-    expected = search_index.nearest(query, top=4).ids
+    query = search_index.encode(search_index.query(2 * search_index.cloud(6)))
+    expected = search_index.search(query, top=4).ids
 
     def never(*_: object, **__: object) -> None:
         raise AssertionError("encoded again")
 
     monkeypatch.setattr("adacross.search.index.encode", never)
-    assert search_index.nearest(query, top=4).ids == expected
-    assert search_index.encoded(query) is query
+    assert search_index.search(query, top=4).ids == expected
+    assert search_index.encode(query) is query
 
 
 def test_ids_and_classes(search_index: SearchIndex, toy_collection: Collection) -> None:
     name = toy_collection.ids[9]
-    assert (
-        search_index.nearest(name, top=4).indices.tolist() == search_index.nearest(9, top=4).indices.tolist()
-    )
+    assert search_index.search(name, top=4).indices.tolist() == search_index.search(9, top=4).indices.tolist()
     chosen = toy_collection.info.classes[2]
-    found = search_index.nearest(name, top=1000, classes=[chosen])
+    found = search_index.search(name, top=1000, classes=[chosen])
     assert set(found.classes) == {chosen}
     assert len(found.ids) == (toy_collection.labels == 2).sum() - (toy_collection.labels[9] == 2)
     assert list(found.similarities) == sorted(found.similarities, reverse=True)
-    assert len(search_index.nearest(0, top=10_000).ids) == len(toy_collection) - 1
-    assert search_index.nearest(0, top=3, classes=[]).ids == ()
+    assert len(search_index.search(0, top=10_000).ids) == len(toy_collection) - 1
+    assert search_index.search(0, top=3, classes=[]).ids == ()
 
 
 @pytest.mark.parametrize(
     ("query", "options", "message"),
     [
         ("no-such-file.stl", {}, "does not exist"),
-        ("shape.doc", {}, "neither a shape nor a picture"),
+        ("shape.doc", {}, "neither a shape nor an image"),
         (10_000, {}, "expected 0 to"),
         (0, {"top": 0}, "top is 0"),
         (0, {"classes": ["chairr"]}, "class"),
-        (np.zeros((5, 4), dtype=np.float32), {}, "is no query"),
+        (np.zeros((5, 4), dtype=np.float32), {}, "is not a query"),
         (np.zeros((50, 3), dtype=np.float32), {}, "all points coincide"),
     ],
 )
@@ -120,7 +120,7 @@ def test_what_cannot_be_searched_is_said(
     search_index: SearchIndex, query: object, options: dict, message: str
 ) -> None:
     with pytest.raises(UserError, match=message):
-        search_index.nearest(query, **options)  # type: ignore[arg-type]
+        search_index.search(query, **options)  # type: ignore[arg-type]
 
 
 def test_broken_files_are_named(search_index: SearchIndex, tmp_path: Path) -> None:
@@ -131,17 +131,17 @@ def test_broken_files_are_named(search_index: SearchIndex, tmp_path: Path) -> No
     ):
         (tmp_path / name).write_bytes(content)
         with pytest.raises(UserError, match=name):
-            search_index.nearest(tmp_path / name)
+            search_index.search(tmp_path / name)
 
 
 def test_an_encoder_alone_finds_shapes_and_refuses_pictures(
     toy_collection: Collection, toy_run: Path, tmp_path: Path, search_index: SearchIndex
 ) -> None:
-    alone = SearchIndex.build(toy_collection, adacross.load_encoder(toy_run / "encoder"), device="cpu")
-    assert not alone.knows_pictures
-    assert alone.nearest(4, top=6).ids == search_index.nearest(4, top=6).ids
-    with pytest.raises(UserError, match="cannot be searched for with an encoder alone"):
-        alone.nearest(toy_collection.view(0, 0))
+    alone = SearchIndex(toy_collection, adacross.load_encoder(toy_run / "encoder"), device="cpu")
+    assert alone.joint is None
+    assert alone.search(4, top=6).ids == search_index.search(4, top=6).ids
+    with pytest.raises(UserError, match="an image query needs an image tower"):
+        alone.search(toy_collection.view(0, 0))
 
 
 def test_features_are_computed_once(
@@ -150,27 +150,26 @@ def test_features_are_computed_once(
     def never(*_: object, **__: object) -> None:
         raise AssertionError("computed again")
 
-    (file,) = (own_run / "search").glob("features-*")
+    (file,) = (own_run / "features").glob("features-*")
     with monkeypatch.context() as patched:
-        patched.setattr("adacross.search.features.features_of", never)
-        again = SearchIndex.build(toy_collection, own_run, device="cpu")
-        np.testing.assert_array_equal(again.features.own, search_index.features.own)
+        patched.setattr("adacross.features.collection.encode", never)
+        again = SearchIndex(toy_collection, own_run, device="cpu")
+        np.testing.assert_array_equal(again.features, search_index.features)
         with pytest.raises(AssertionError, match="computed again"):
-            SearchIndex.build(toy_collection, own_run, points=40, device="cpu")
+            SearchIndex(toy_collection, own_run, points=40, device="cpu")
     whole = file.read_bytes()
     file.write_bytes(whole[: len(whole) // 2])  # as a disk that failed would leave it
-    again = SearchIndex.build(toy_collection, own_run, device="cpu")
-    np.testing.assert_array_equal(again.features.own, search_index.features.own)
+    again = SearchIndex(toy_collection, own_run, device="cpu")
+    np.testing.assert_array_equal(again.features, search_index.features)
     assert file.read_bytes() == whole
 
 
 def test_what_was_encoded_before_ctrl_c_is_kept(
     toy_collection: Collection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import adacross.features.collection as embedding
-    import adacross.search.features as searching
+    import adacross.features.collection as module
 
-    encode, calls = embedding.encode, list[int]()
+    encode, calls = module.encode, list[int]()
 
     def counted(encoder: adacross.Encoder, clouds: np.ndarray, **options: Any) -> np.ndarray:
         if len(calls) == 2:
@@ -178,40 +177,46 @@ def test_what_was_encoded_before_ctrl_c_is_kept(
         calls.append(len(clouds))
         return encode(encoder, clouds, **options)
 
-    for module in (embedding, searching):
-        monkeypatch.setattr(module, "BLOCK", 64)
-    monkeypatch.setattr(embedding, "encode", counted)
+    monkeypatch.setattr(module, "BLOCK", 64)
+    monkeypatch.setattr(module, "encode", counted)
     torch.manual_seed(0)
     encoder = adacross.PointNet(width=8)
-    store = Store.of(toy_collection, encoder, 48, tmp_path)
-    options = (toy_collection, encoder, 48, torch.device("cpu"), store)
+    cache = FeatureCache.of(encoder, toy_collection, 48, tmp_path)
     with pytest.raises(
         KeyboardInterrupt, match=r"2 blocks of 64 shapes are kept in .*run the same command again"
     ):
-        collection_features(*options)
-    assert len(list(store.folder.glob("block*"))) == 2
+        collection_features(encoder, toy_collection, points=48, cache=cache)
+    assert len(list(cache.folder.glob("block*"))) == 2
     calls[:] = [0, 0, 0]  # from here on none is interrupted
-    found = collection_features(*options)
+    features = collection_features(encoder, toy_collection, points=48, cache=cache)
     assert calls[3:] == [64, len(toy_collection) - 3 * 64]
-    assert [path.name.split("-")[0] for path in store.folder.iterdir()] == ["features"]
-    again = collection_features(*options[:4], Store.of(toy_collection, encoder, 48, tmp_path / "other"))
-    np.testing.assert_array_equal(found.own, again.own)
+    assert [path.name.split("-")[0] for path in cache.folder.iterdir()] == ["features"]
+    without = collection_features(encoder, toy_collection, points=48)
+    np.testing.assert_array_equal(features, without)
+    some = np.array([7, 3])
+    np.testing.assert_array_equal(
+        collection_features(encoder, toy_collection, some, points=48, cache=cache), without[some]
+    )
 
 
-def test_other_weights_are_other_features(toy_collection: Collection, tmp_path: Path) -> None:
+def test_other_weights_and_other_points_are_other_features(
+    toy_collection: Collection, tmp_path: Path
+) -> None:
     torch.manual_seed(0)
-    stores = [
-        Store.of(toy_collection, adacross.PointNet(width=8), points, tmp_path).key for points in (48, 48, 32)
-    ]
-    assert len(set(stores)) == 3
+    keys = {
+        FeatureCache.of(adacross.PointNet(width=8), toy_collection, points, tmp_path).key
+        for points in (48, 48, 32)
+    }
+    assert len(keys) == 3
 
 
-def test_a_store_that_cannot_be_written_is_said_and_survived(
+def test_a_cache_that_cannot_be_written_is_said_and_survived(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (tmp_path / "search").write_text("a file where the folder would be")
-    found = Store(tmp_path / "search", "key").once("map", lambda: {"xy": np.zeros((2, 2))}, rows=2)
-    assert found["xy"].shape == (2, 2)
+    (tmp_path / "features").write_text("a file where the folder would be")
+    cache = FeatureCache(tmp_path / "features", "key")
+    arrays = cache.load_or_compute("map", lambda: {"xy": np.zeros((2, 2))}, rows=2)
+    assert arrays["xy"].shape == (2, 2)
     assert "computed again next time" in " ".join(capsys.readouterr().err.split())
 
 
@@ -219,13 +224,11 @@ def test_features_that_are_not_finite_are_refused(toy_collection: Collection, tm
     encoder = adacross.PointNet(width=8)
     next(encoder.parameters()).data.fill_(float("nan"))
     with pytest.raises(UserError, match="are NaN or infinite"):
-        SearchIndex.build(Collection.open(toy_collection.folder), encoder, device="cpu")
+        SearchIndex(Collection.open(toy_collection.folder), encoder, device="cpu")
 
 
 def test_fifty_thousand_shapes_are_searched_exactly(search_index: SearchIndex) -> None:
     """`benchmarks/search.py` measures the time that docs/search.md gives."""
-    from dataclasses import replace
-
     rows = np.random.default_rng(0).standard_normal((50_000, 256), dtype=np.float32)
     rows /= np.linalg.norm(rows, axis=1, keepdims=True)
 
@@ -233,7 +236,7 @@ def test_fifty_thousand_shapes_are_searched_exactly(search_index: SearchIndex) -
     collection.labels = np.full(len(rows), -1, dtype=np.int64)
     collection.ids = [str(i) for i in range(len(rows))]
     collection.info = search_index.collection.info
-    many = replace(search_index, features=Features(rows, None), collection=collection)
-    query = index.Query("one", own=123)
-    found = many.nearest(query, top=48)
+    many = copy.copy(search_index)
+    many.collection, many.vectors = collection, rows
+    found = many.search(Query("one", index=123), top=48)
     assert found.indices.tolist() == np.argsort(-(rows @ rows[123]), kind="stable")[1:49].tolist()

@@ -114,7 +114,7 @@ def ids(page: Page, where: str = ".columns .card") -> list[str]:
 
 def searched(page: Page, name: str) -> list[str]:
     """Wait for a search's results."""
-    expect(page.locator(".results h2")).to_have_text(f"Most like {name}")
+    expect(page.locator(".results h2")).to_have_text(f"Similar to {name}")
     return ids(page)
 
 
@@ -136,7 +136,7 @@ def test_it_opens_with_pictures_of_the_collection(opened: Opened, toy_collection
 def test_a_shape_is_opened_turned_and_searched_with(opened: Opened, toy_collection: Collection) -> None:
     page = opened.page
     name = ids(page)[2]
-    page.locator(".columns .card button.picture").nth(2).click()
+    page.locator(".columns .card button.image").nth(2).click()
     viewer = page.locator(".viewer")
     expect(viewer.locator(".heading small")).to_have_text(name)
     plot = viewer.locator(".js-plotly-plot")
@@ -154,7 +154,7 @@ def test_a_shape_is_opened_turned_and_searched_with(opened: Opened, toy_collecti
     near = ids(page, ".viewer .card")
     assert len(near) == 6
     assert name not in near
-    viewer.locator("button.picture").nth(1).click()  # on to a neighbour
+    viewer.locator("button.image").nth(1).click()  # on to a neighbour
     expect(viewer.locator(".heading small")).to_have_text(near[1])
     viewer.get_by_text("Search with this shape").click()
     found = searched(page, near[1])
@@ -180,9 +180,9 @@ def test_results_are_filtered_and_sorted(opened: Opened, toy_collection: Collect
     chosen = sorted(toy_collection.info.classes)[1]
     page.get_by_role("option", name=chosen, exact=True).click()
     page.keyboard.press("Escape")
-    expect(page.locator(".results .above small").first).to_contain_text("in 1 of the classes")
+    expect(page.locator(".results .above small").first).to_contain_text("of 1 classes")
     assert set(page.locator(".columns .card .title").all_inner_texts()) == {chosen}
-    page.get_by_role("button", name="Clear").click()
+    page.get_by_role("button", name="Clear", exact=True).click()
     expect(page.locator(".columns .card")).to_have_count(24)
 
 
@@ -202,7 +202,7 @@ def test_a_mesh_is_chosen_and_a_picture_dropped(
     page.locator("input[type=file]").set_input_files(mesh)
     assert len(searched(page, "a chair.off")) == 24
     page.wait_for_selector(".query .js-plotly-plot canvas")
-    expect(page.locator(".results .above small").first).to_contain_text("compared as shapes")
+    expect(page.locator(".results .above small").first).to_contain_text("shape-to-shape search")
     Image.fromarray(toy_collection.view(5, 0)).save(tmp_path / "photo.png")
     content = list((tmp_path / "photo.png").read_bytes())
     data = page.evaluate_handle(
@@ -214,7 +214,7 @@ def test_a_mesh_is_chosen_and_a_picture_dropped(
         target = ".uploader" if event == "dragover" else ".uploader .q-uploader__dnd"
         page.dispatch_event(target, event, {"dataTransfer": data})
     assert len(searched(page, "photo.png")) == 24
-    expect(page.locator(".results .above small").first).to_contain_text("compared with the picture")
+    expect(page.locator(".results .above small").first).to_contain_text("image-to-shape search")
     page.wait_for_function("document.querySelector('.query img')?.naturalWidth === 32")
 
 
@@ -224,7 +224,7 @@ def test_broken_unknown_and_oversized_files_are_said(opened: Opened, tmp_path: P
     trouble = page.get_by_role("alert").first
     for name, content, words in (
         ("broken.stl", b"solid nothing\nfacet", "broken.stl is no shape"),
-        ("notes.docx", b"words", "notes.docx is neither a shape nor a picture"),
+        ("notes.docx", b"words", "notes.docx is neither a shape nor an image"),
         ("torn.png", b"\x89PNG\r\n\x1a\n????", "torn.png cannot be read"),
     ):
         (tmp_path / name).write_bytes(content)
@@ -247,7 +247,7 @@ def test_a_foreign_name_is_refused(served: Served) -> None:
     with pytest.raises(urllib.error.HTTPError, match="400"):
         urllib.request.urlopen(request, timeout=HANGS)
     with pytest.raises(urllib.error.HTTPError, match="404"):
-        urllib.request.urlopen(f"{served.address}/picture/100000", timeout=HANGS)
+        urllib.request.urlopen(f"{served.address}/image/100000", timeout=HANGS)
 
 
 def answer(address: str, data: bytes | None = None, **headers: str) -> tuple[int, dict[str, str], bytes]:
@@ -269,7 +269,7 @@ def test_other_sites_are_refused(origin: str, served: Served) -> None:
     for path, data in (
         (SOCKET, None),
         ("/", None),
-        ("/picture/1", None),
+        ("/image/1", None),
         ("/_nicegui/client/x/upload/1", b"x"),
     ):
         status, headers, _ = answer(served.address + path, data, Origin=origin)
@@ -305,11 +305,11 @@ def test_another_site_may_link_to_the_page_alone(served: Served) -> None:
             said = {"Sec_Fetch_Site": site, "Sec_Fetch_Mode": mode, "Sec_Fetch_Dest": kind}
             assert answer(served.address, **said)[0] == status
     own = {"Sec_Fetch_Site": "same-origin", "Sec_Fetch_Mode": "no-cors", "Sec_Fetch_Dest": "image"}
-    assert answer(f"{served.address}/picture/1", **own)[0] == 200
+    assert answer(f"{served.address}/image/1", **own)[0] == 200
 
 
 def test_every_answer_forbids_frames_and_guesses(served: Served) -> None:
-    for path in ("/", "/picture/1", "/picture/100000", "/nothing", "/favicon.ico", SOCKET):
+    for path in ("/", "/image/1", "/image/100000", "/nothing", "/favicon.ico", SOCKET):
         _, headers, _ = answer(served.address + path)
         assert headers["x-frame-options"] == "DENY"
         assert headers["content-security-policy"] == "frame-ancestors 'none'"
@@ -319,7 +319,7 @@ def test_every_answer_forbids_frames_and_guesses(served: Served) -> None:
 
 
 def test_unknown_paths_build_no_page(served: Served) -> None:
-    for path in ("/nothing", "/nothing/at/all", "/_nicegui/nothing", "/docs", "/index.html", "/picture/"):
+    for path in ("/nothing", "/nothing/at/all", "/_nicegui/nothing", "/docs", "/index.html", "/image/"):
         status, headers, body = answer(served.address + path)
         assert (status, len(body) < 100) == (404, True), path
         assert headers["content-type"].startswith("text/plain")
@@ -367,7 +367,7 @@ def test_the_map_shows_and_opens_shapes(opened: Opened, toy_collection: Collecti
     assert fits(page)
 
 
-def labelled(served: Served) -> dict[str, str]:
+def labeled(served: Served) -> dict[str, str]:
     with served.labels.open(newline="") as handle:
         return {row["id"]: row["class"] for row in csv.DictReader(handle)}
 
@@ -375,9 +375,9 @@ def labelled(served: Served) -> dict[str, str]:
 def test_labels_are_given_confirmed_and_taken_back(opened: Opened, served: Served) -> None:
     page = opened.page
     page.get_by_role("tab", name="Label").click()
-    cards = page.locator(".labelling .grid > .card")
+    cards = page.locator(".labeling .grid > .card")
     expect(cards).to_have_count(12)
-    names = ids(page, ".labelling .grid > .card")
+    names = ids(page, ".labeling .grid > .card")
     given = {}
     for place, kind in ((0, "thing"), (1, "other thing")):  # classes that nobody knew
         box = cards.nth(place).get_by_role("combobox")
@@ -385,25 +385,25 @@ def test_labels_are_given_confirmed_and_taken_back(opened: Opened, served: Serve
         box.press("Enter")
         expect(cards.nth(place).locator(".title").first).to_have_text(f"✓ {kind}")
         given[names[place]] = kind
-        assert labelled(served) == given
-    expect(page.locator(".labelling h2")).to_have_text("2 of 220 shapes labelled, 2 classes")
+        assert labeled(served) == given
+    expect(page.locator(".labeling h2")).to_have_text("2 of 220 shapes labeled, 2 classes")
     cards.nth(1).get_by_role("button", name="undo other thing").click()
-    expect(page.locator(".labelling h2")).to_have_text("1 of 220 shapes labelled, 1 classes")
-    assert labelled(served) == {names[0]: "thing"}
+    expect(page.locator(".labeling h2")).to_have_text("1 of 220 shapes labeled, 1 classes")
+    assert labeled(served) == {names[0]: "thing"}
     box = cards.last.get_by_role("combobox")
     box.fill("other thing")
     box.press("Enter")
-    expect(page.locator(".labelling h2")).to_contain_text("2 of 220")
-    page.get_by_text("Propose the next ones").click()
-    confirm = page.locator(".labelling button.confirm")
+    expect(page.locator(".labeling h2")).to_contain_text("2 of 220")
+    page.get_by_text("Suggest more").click()
+    confirm = page.locator(".labeling button.confirm")
     expect(confirm).to_have_count(12)
     first = cards.first
     proposed, name = first.locator(".title").inner_text(), first.locator("small").inner_text()
     assert proposed in ("thing", "other thing")
     assert re.fullmatch(r"\d+ %", first.locator(".value").inner_text())
     confirm.first.click()
-    expect(page.locator(".labelling h2")).to_contain_text("3 of 220")
-    assert labelled(served)[name] == proposed
+    expect(page.locator(".labeling h2")).to_contain_text("3 of 220")
+    assert labeled(served)[name] == proposed
     assert fits(page)
 
 

@@ -1,6 +1,7 @@
 """Shapes: a mesh, a point cloud, and a prepared shape of a collection."""
 
 from dataclasses import dataclass
+from pkgutil import resolve_name
 from typing import Literal
 
 import numpy as np
@@ -12,6 +13,12 @@ Split = Literal["train", "test"]
 
 class BrokenShapeError(ValueError):
     """One item cannot become a shape. The message is the reason that tables show beside its name."""
+
+
+def _rendered(shape: "Mesh | PointCloud | Shape") -> str:
+    """Return a rendered image as HTML, for notebooks; by name, because rendering lies above shapes."""
+    html: str = resolve_name("adacross.data.rendering.notebook:shape_html")(shape)
+    return html
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,6 +44,8 @@ class Mesh:
     face_parts: Int64[np.ndarray, " F"] | None = None
     part_names: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
+
+    _repr_html_ = _rendered
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,6 +79,8 @@ class PointCloud:
         )
         return PointCloud(self.points[rows], normals, colors, part, self.part_names, self.warnings)
 
+    _repr_html_ = _rendered
+
 
 @dataclass(frozen=True, eq=False)
 class Shape:
@@ -90,3 +101,5 @@ class Shape:
     label: int | None
     part: Int64[np.ndarray, " N"] | None
     views: UInt8[np.ndarray, "V H W 3"]
+
+    _repr_html_ = _rendered

@@ -1,4 +1,4 @@
-"""Embeddings as a Parquet file: one row a shape, and what made them in the file's metadata."""
+"""Embeddings as a Parquet file: one row a shape, the encoder and data in the file's metadata."""
 
 import json
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from adacross.errors import UserError, one_line
 from adacross.io.files import file_size, whole_file
 from adacross.io.parquet_pages import check_pages
 
-LEAST_BYTES, MOST_RATIO = 2**26, 32  # that rows may take in memory: so many, and so many times the file's
+MEMORY, RATIO = 2**26, 32  # bytes that rows may take: so many, and so many times the file's size
 _ABOUT = b"adacross"
 _TEXTS = ["id", "class", "split"]
 
@@ -29,7 +29,7 @@ class Embeddings:
         classes: n class names, None where a shape has none.
         splits: n of "train" or "test", None where the data has no split.
         features: `(n, D)` float32.
-        about: what made them: encoder, data, points a cloud, version.
+        about: encoder, data, points a cloud, version.
     """
 
     ids: list[str]
@@ -42,9 +42,9 @@ class Embeddings:
         return len(self.ids)
 
     def write(self, path: Path) -> None:
-        """Write them as Parquet with the columns id, class, split and features, whole or not at all."""
+        """Write a Parquet file with the columns id, class, split and features, whole or not at all."""
         with whole_file(path) as temporary, temporary.open("wb") as file:
-            pq.write_table(self._table(), file)  # of a name, pyarrow asks that it be UTF-8
+            pq.write_table(self._table(), file)  # pyarrow refuses names that are not UTF-8
 
     def _table(self) -> pa.Table:
         flat = pa.array(np.ascontiguousarray(self.features, dtype=np.float32).reshape(-1))
@@ -58,10 +58,10 @@ class Embeddings:
 
 
 def read_embeddings(path: str | Path) -> Embeddings:
-    """Read what `adacross embed` wrote.
+    """Read a file of `adacross embed`.
 
     Raises:
-        UserError: no such file, not of this kind, damaged, or with numbers that are not finite.
+        UserError: no such file, another kind, damaged, or with numbers that are not finite.
     """
     path = Path(path)
     try:
@@ -69,17 +69,19 @@ def read_embeddings(path: str | Path) -> Embeddings:
         about = json.loads((table.schema.metadata or {}).get(_ABOUT, b"null"))
         column = table["features"].combine_chunks()
         features = column.flatten().to_numpy(zero_copy_only=False).reshape(len(table), column.type.list_size)
-        found, classes, splits = (_texts(table[name]) for name in _TEXTS)
-        ids = [one for one in found if one is not None]
-        if not isinstance(about, dict) or len(ids) < len(found):
+        rows, classes, splits = (_texts(table[name]) for name in _TEXTS)
+        ids = [name for name in rows if name is not None]
+        if not isinstance(about, dict) or len(ids) < len(rows):
             raise ValueError("its columns or its description are not those of adacross embed")
     except FileNotFoundError:
         raise UserError(
             f"{path} does not exist; expected embeddings. Make them: adacross embed ENCODER DATA {path}"
         ) from None
     except (pa.ArrowException, OSError, ValueError, LookupError, MemoryError) as error:
-        reason = one_line(error)
-        raise UserError(f"{path} holds no embeddings ({reason}). Make it again: adacross embed.") from error
+        reason = f"{path} is not a file of embeddings ({one_line(error)})"
+        raise UserError(
+            f"{path} is not a file of embeddings ({reason}). Make it again: adacross embed."
+        ) from error
     if len(set(ids)) < len(ids) or not np.isfinite(features).all():
         what = "NaN or infinite numbers" if len(set(ids)) == len(ids) else "an id twice"
         raise UserError(f"{path} is damaged ({what}). Make it again: adacross embed.")
@@ -87,24 +89,24 @@ def read_embeddings(path: str | Path) -> Embeddings:
 
 
 def _read(path: Path) -> pa.Table:
-    """Read the columns of a file, once they are known to be no larger than such a file can hold.
+    """Read the columns of a file, once they are known to fit its size.
 
-    Texts are not repeated: a column of them stays numbers and the texts that these stand for.
+    Text columns stay dictionary-encoded.
 
     Raises:
-        ArrowException, LookupError, OSError, ValueError: it holds something else, or more.
+        ArrowException, LookupError, OSError, ValueError: other columns, or more than the file can hold.
     """
     size = file_size(path)
-    most = LEAST_BYTES + MOST_RATIO * size
+    most = MEMORY + RATIO * size
     content = mapped(path)
     with pq.ParquetFile(pa.BufferReader(content), read_dictionary=_TEXTS) as file:
         kind = file.schema_arrow.field("features").type
         if not pa.types.is_fixed_size_list(kind) or kind.value_type != pa.float32() or kind.list_size < 1:
             raise ValueError(f"features are {kind}, expected fixed_size_list<float>")
         if strange := [name for name in _TEXTS if not _is_text(file.schema_arrow.field(name).type)]:
-            raise ValueError(f"its column {strange[0]} is no text")
+            raise ValueError(f"its column {strange[0]} is not text")
         if file.metadata.num_rows * (4 * kind.list_size + 4 * len(_TEXTS)) > most:
-            raise ValueError(f"it promises more than its {size:,} bytes can hold")
+            raise ValueError(f"it claims more than its {size:,} bytes can hold")
         # A group without rows may have no page at all.
         groups = [g for g in range(file.num_row_groups) if file.metadata.row_group(g).num_rows]
         columns = [
@@ -121,20 +123,20 @@ def _is_text(kind: pa.DataType) -> bool:
 
 
 def _texts(column: pa.ChunkedArray) -> list[str | None]:
-    """The texts of a column, each once in memory however often it occurs."""
-    found: list[str | None] = []
+    """Return the texts of a dictionary-encoded column, repeated ones as the same object."""
+    values: list[str | None] = []
     for chunk in column.chunks:
         texts = [*chunk.dictionary.to_pylist(), None]
-        found += [texts[number] for number in chunk.indices.fill_null(len(texts) - 1).to_pylist()]
-    return found
+        values += [texts[number] for number in chunk.indices.fill_null(len(texts) - 1).to_pylist()]
+    return values
 
 
-def joined(parts: list[Embeddings]) -> Embeddings:
-    """All rows of some embeddings that were made alike, in their order."""
+def concatenate(parts: list[Embeddings]) -> Embeddings:
+    """Concatenate the rows of embeddings of the same encoder."""
     return Embeddings(
-        [one for part in parts for one in part.ids],
-        [one for part in parts for one in part.classes],
-        [one for part in parts for one in part.splits],
+        [value for part in parts for value in part.ids],
+        [value for part in parts for value in part.classes],
+        [value for part in parts for value in part.splits],
         np.concatenate([part.features for part in parts]),
         parts[0].about,
     )

@@ -1,7 +1,6 @@
 """What every result is made of, and how it is kept: figures with their spread, JSON, what was done half."""
 
 import builtins
-import hashlib
 import json
 import re
 import types
@@ -16,6 +15,7 @@ from torch import nn
 from adacross.console import console
 from adacross.data.collection.collection import Collection
 from adacross.errors import UserError, check_ending
+from adacross.features.collection import weights_digest
 from adacross.io.files import check_free, read_json, remove_own, write_json
 
 _PROTOCOL, _MARK = "protocol.json", "adacross measurement"
@@ -135,23 +135,11 @@ def _rebuilt(kind: Any, value: Any) -> Any:
     return value
 
 
-def fingerprint(module: nn.Module) -> str:
-    """A digest of a network: the same options and weights, the same text.
-
-    An encoder's options count, for not all of them show in its weights: a DGCNN's k does not.
-    """
-    digest = hashlib.blake2b(repr(getattr(module, "options", None)).encode(), digest_size=16)
-    for name, tensor in module.state_dict().items():
-        digest.update(name.encode())
-        digest.update(tensor.detach().cpu().contiguous().flatten().numpy().tobytes())
-    return digest.hexdigest()
-
-
 def subject(collection: Collection, networks: Sequence[nn.Module]) -> dict[str, Any]:
     """What is measured, for a ledger's protocol: another preparation or other weights, other pieces."""
     return {
         "collection": [collection.info.name, collection.info.made, len(collection)],
-        "networks": [fingerprint(network) for network in networks],
+        "networks": [weights_digest(network) for network in networks],
     }
 
 

@@ -1,10 +1,17 @@
-"""An encoder's features of a whole collection."""
+"""An encoder's features of a whole collection, computed once and cached on disk."""
 
+import hashlib
+import json
 from collections.abc import Callable
-from functools import partial
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float32, Int64
+from safetensors import SafetensorError
+from safetensors.numpy import load_file, save_file
+from torch import nn
 
 from adacross.console import console, progress_bar
 from adacross.data.collection.collection import Collection
@@ -12,15 +19,94 @@ from adacross.encoders import Encoder
 from adacross.errors import UserError
 from adacross.features.encode import encode
 from adacross.features.sources import usual_device
+from adacross.io.files import whole_file
+from adacross.io.weights import check_header
 
-BLOCK = 256  # shapes between two steps of the bar, and at a time in `once`
-USUAL_POINTS = 1024  # points a cloud for encoders that do not say with how many they were trained
+BLOCK = 256  # shapes between two updates of the progress bar, and in a block of an unfinished cache
+DEFAULT_POINTS = 1024  # points a cloud for encoders that do not state how many they were trained with
+LAYOUT = 2  # of the cached files; files of another number are ignored
 
-Rows = Float32[np.ndarray, "k D"]
-Compute = Callable[[], Rows]
+Arrays = dict[str, np.ndarray]
 
 
-def features_of(
+def weights_digest(module: nn.Module) -> str:
+    """Return a digest of a network's options and weights.
+
+    The options count because some leave no trace in the weights, such as a DGCNN's k.
+    """
+    digest = hashlib.blake2b(repr(getattr(module, "options", None)).encode(), digest_size=16)
+    for name, tensor in module.state_dict().items():
+        digest.update(name.encode())
+        digest.update(tensor.detach().cpu().contiguous().flatten().numpy().tobytes())
+    return digest.hexdigest()
+
+
+@dataclass(frozen=True)
+class FeatureCache:
+    """Arrays of one encoder, one collection and one number of points, as safetensors files.
+
+    Attributes:
+        folder: of the files.
+        key: digest of everything that the arrays depend on; part of each file's name.
+    """
+
+    folder: Path
+    key: str
+
+    @classmethod
+    def of(cls, encoder: Encoder, collection: Collection, points: int, place: Path) -> "FeatureCache":
+        """Return the cache in `place/features/`, where `place` is a run or the collection's folder."""
+        depends = [LAYOUT, points, collection.digest(), weights_digest(encoder)]
+        key = hashlib.blake2b(json.dumps(depends).encode(), digest_size=10).hexdigest()
+        return cls(place / "features", key)
+
+    def load_or_compute(
+        self, name: str, compute: Callable[[], Arrays], rows: int, *, quiet: bool = False
+    ) -> Arrays:
+        """Return the cached arrays called `name`, or compute and cache them.
+
+        Args:
+            name: first part of the file's name.
+            compute: returns arrays of `rows` rows.
+            rows: cached arrays with another number of rows are computed again.
+            quiet: print nothing if they cannot be written.
+        """
+        path = self.folder / f"{name}-{self.key}.safetensors"
+        if (arrays := _load(path, rows)) is not None:
+            return arrays
+        arrays = compute()
+        try:
+            with whole_file(path) as temporary:
+                # safetensors writes an array's memory, whatever its order
+                save_file({key: np.ascontiguousarray(array) for key, array in arrays.items()}, temporary)
+        except UserError as error:  # a read-only or full folder
+            if not quiet:
+                console.print(f"{error} They will be computed again next time.", style="yellow")
+        return arrays
+
+    def files(self, name: str) -> list[Path]:
+        """Return the files whose names begin with `name`."""
+        return list(self.folder.glob(f"{name}*-{self.key}.safetensors"))
+
+    def remove(self, name: str) -> None:
+        """Delete the files whose names begin with `name`."""
+        for path in self.files(name):
+            with suppress(OSError):  # in a read-only folder
+                path.unlink()
+
+
+def _load(path: Path, rows: int) -> Arrays | None:
+    """Return the arrays of a file; None if it is missing or damaged."""
+    try:
+        check_header(path)
+        arrays = load_file(path)
+    except (SafetensorError, OSError, ValueError, KeyError, MemoryError):
+        return None
+    valid = all(len(array) == rows and np.isfinite(array).all() for array in arrays.values())
+    return arrays if arrays and valid else None
+
+
+def collection_features(
     encoder: Encoder,
     collection: Collection,
     indices: Int64[np.ndarray, " k"] | None = None,
@@ -28,61 +114,90 @@ def features_of(
     points: int | None = None,
     batch_size: int = 32,
     device: str | None = None,
-    once: Callable[[int, Compute], Rows] = lambda start, compute: compute(),
-) -> Rows:
-    """Features of a collection's shapes by a frozen encoder, with a progress bar.
+    cache: FeatureCache | None = None,
+) -> Float32[np.ndarray, "k D"]:
+    """Encode a collection's shapes with a frozen encoder, behind a progress bar.
+
+    With a cache, all shapes are encoded once, block by block, so an interrupted call continues.
 
     Args:
-        encoder: in any state; its own is left as it was.
-        collection: whose shapes.
-        indices: which of them; all if not given.
-        points: points a cloud, the first ones stored; as the encoder was trained if not given.
+        encoder: in any state, which is left as it was.
+        collection: the shapes.
+        indices: which of them; all by default.
+        points: points a cloud, the first ones stored; by default as the encoder was trained.
         batch_size: clouds at a time; does not change the result.
         device: where to compute; a GPU if there is one.
-        once: the features of the block that starts at a row: what `compute` returns, or was kept of it.
+        cache: of this encoder, collection and number of points.
 
     Returns:
         `(k, D)` float32.
 
     Raises:
-        UserError: more points than are stored.
+        UserError: more points than are stored, or features that are not finite.
+        KeyboardInterrupt: with a cache, its message says how to continue.
     """
-    rows = np.arange(len(collection)) if indices is None else np.asarray(indices)
     count = points_for(encoder, points, collection.info.points)
-    say_differences(encoder, count)
+    print_differences(encoder, count)
+    rows = np.arange(len(collection)) if indices is None else np.asarray(indices)
 
-    def block(here: Int64[np.ndarray, " b"]) -> Rows:
-        clouds = collection.points(here)[:, :count]
-        return encode(encoder, clouds, batch_size=batch_size, device=usual_device(device))
+    def compute(block: Int64[np.ndarray, " b"]) -> Arrays:
+        clouds = collection.points(block)[:, :count]
+        return {"features": encode(encoder, clouds, batch_size=batch_size, device=target)}
 
-    found = np.empty((len(rows), encoder.dim), dtype=np.float32)
+    target = usual_device(device)
+    if cache is None:
+        return _in_blocks(rows, encoder.dim, lambda start, block: compute(block))["features"]
+
+    def cached(start: int, block: Int64[np.ndarray, " b"]) -> Arrays:
+        return cache.load_or_compute(f"block{start:08d}", lambda: compute(block), len(block), quiet=True)
+
+    try:
+        arrays = cache.load_or_compute(
+            "features", lambda: _in_blocks(np.arange(len(collection)), encoder.dim, cached), len(collection)
+        )
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(
+            f"interrupted. {len(cache.files('block'))} blocks of {BLOCK} shapes are kept in {cache.folder}; "
+            "run the same command again to continue."
+        ) from None
+    cache.remove("block")
+    return arrays["features"][rows]
+
+
+def _in_blocks(
+    rows: Int64[np.ndarray, " k"], dim: int, compute: Callable[[int, Int64[np.ndarray, " b"]], Arrays]
+) -> Arrays:
+    """Compute features in blocks of `BLOCK` rows; `compute` takes a block's position and rows."""
+    features = np.empty((len(rows), dim), dtype=np.float32)
     with progress_bar("shapes") as progress:
         bar = progress.add_task("encoding", total=len(rows), note="")
         for start in range(0, len(rows), BLOCK):
-            here = rows[start : start + BLOCK]
-            found[start : start + len(here)] = once(start, partial(block, here))
-            progress.update(bar, completed=start + len(here))
-    return found
+            block = rows[start : start + BLOCK]
+            features[start : start + len(block)] = compute(start, block)["features"]
+            progress.update(bar, completed=start + len(block))
+    return {"features": features}
 
 
-def points_for(encoder: Encoder, asked: int | None, stored: int | None) -> int:
-    """How many points of a cloud to encode.
+def points_for(encoder: Encoder, requested: int | None, stored: int | None) -> int:
+    """Return the number of points of a cloud to encode.
 
     Args:
-        encoder: whose `inputs` tell how it was trained.
-        asked: what the user asked for, if anything.
-        stored: how many there are; None where any number can be sampled.
+        encoder: its `inputs` state how it was trained.
+        requested: by the user, or None.
+        stored: by the data; None if any number can be sampled.
 
     Raises:
-        UserError: more were asked for than there are.
+        UserError: more are requested than stored.
     """
-    if asked is not None and stored is not None and asked > stored:
-        raise UserError(f"points is {asked}; the data has {stored} a shape. Give --points {stored} or less.")
-    wanted = asked or encoder.inputs.points or USUAL_POINTS
+    if requested is not None and stored is not None and requested > stored:
+        raise UserError(
+            f"points is {requested}; the data has {stored} a shape. Give --points {stored} or less."
+        )
+    wanted = requested or encoder.inputs.points or DEFAULT_POINTS
     return wanted if stored is None else min(wanted, stored)
 
 
-def say_differences(encoder: Encoder, points: int) -> None:
-    """Say on the console where clouds of so many points are not what the encoder was trained with."""
+def print_differences(encoder: Encoder, points: int) -> None:
+    """Print how clouds of so many points differ from the encoder's training data."""
     for difference in encoder.inputs.differences(points=points):
         console.print(difference)

@@ -1,4 +1,4 @@
-"""From what a user types to an encoder, or to a whole trained method."""
+"""Encoders by the name of a run, a folder, a repository or a pattern."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,58 +12,70 @@ from adacross.io.hub import SCHEME
 
 
 @dataclass(frozen=True)
-class Found:
-    """An encoder, what to call it, and the run it came from if it came from one."""
+class NamedEncoder:
+    """An encoder, its name, and its run, None if it comes from no run."""
 
     name: str
     encoder: Encoder
     run: Path | None
 
 
-def usual_device(given: str | None = None) -> str:
-    """The device that was given, else cuda where there is one.
+def usual_device(device: str | None = None) -> str:
+    """Return a device's name; cuda by default if it is available.
 
     Raises:
         UserError: there is no such device.
     """
-    return str(find_device(given))
+    return str(find_device(device))
 
 
 def untrained_like(encoder: Encoder, seed: int) -> Encoder:
-    """An encoder with the same options and freshly drawn weights."""
+    """Return an encoder with the same options and newly initialized weights."""
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         return type(encoder)(**encoder.options).eval()
 
 
-def find_encoders(given: str | list[str]) -> list[Found]:
-    """Encoders named by a run, an encoder folder, hf://owner/name, a pattern of runs, or a list of those.
+def find_encoders(names: str | list[str]) -> list[NamedEncoder]:
+    """Load the encoders of a run, an encoder folder, hf://owner/name, a pattern of runs, or several of these.
 
     Raises:
-        UserError: nothing there, a run that has no encoder yet, or encoders of several kinds.
+        UserError: no such encoder, an unfinished run, or encoders of several kinds.
     """
-    names = [given] if isinstance(given, str) else given
-    found = [_find(match) for name in names for match in _matches(name)]
-    if not found:
-        raise UserError(f"nothing matches {given}; expected a run, an encoder folder or a pattern of runs.")
-    kinds = sorted({type(item.encoder).__name__ for item in found})
+    patterns = [names] if isinstance(names, str) else names
+    entries = [_find(match) for pattern in patterns for match in _matches(pattern)]
+    if not entries:
+        raise UserError(f"nothing matches {names}; expected a run, an encoder folder or a pattern of runs.")
+    kinds = sorted({type(entry.encoder).__name__ for entry in entries})
     if len(kinds) > 1:
-        raise UserError(f"{given} matches several kinds of encoder ({', '.join(kinds)}); expected one.")
-    return found
+        raise UserError(f"{names} matches several kinds of encoder ({', '.join(kinds)}); expected one.")
+    return entries
+
+
+def find_encoder(name: str) -> NamedEncoder:
+    """Load the one encoder of a name.
+
+    Raises:
+        UserError: as `find_encoders`, or a pattern of several runs.
+    """
+    entry, *others = find_encoders(name)
+    if others:
+        raise UserError(f"{name} matches {len(others) + 1} runs; expected one.")
+    return entry
 
 
 def _matches(name: str) -> list[str]:
-    """The folders that a pattern stands for; anything else is itself."""
+    """Return the folders that match a pattern; another name is returned as it is."""
     path = Path(name)
     if "*" not in path.name:
         return [name]
     return sorted(str(match) for match in path.parent.glob(path.name) if match.is_dir())
 
 
-def _find(name: str) -> Found:
+def _find(name: str) -> NamedEncoder:
     path = Path(name)
     if not (path / "config.yaml").is_file():
-        return Found(name if name.startswith(SCHEME) else path.name, load_encoder(name), None)
+        return NamedEncoder(name if name.startswith(SCHEME) else path.name, load_encoder(name), None)
     if not (path / "encoder").is_dir():
         raise UserError(f"run {path} is not finished; continue it with --resume auto.")
-    return Found(path.name, load_encoder(path / "encoder"), path)
+    return NamedEncoder(path.name, load_encoder(path / "encoder"), path)

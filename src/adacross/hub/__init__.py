@@ -1,5 +1,1 @@
-"""Encoders and collections given to others, through the Hugging Face hub."""
-
-from adacross.hub.command import Shared, fetch, share
-
-__all__ = ["Shared", "fetch", "share"]
+"""Encoders and collections on the Hugging Face hub."""

@@ -28,8 +28,8 @@ _TEMPORARY = re.compile(r"\.(?P<name>.+)\.(?P<host>[0-9a-f]{8})-(?P<pid>\d+)-[0-
 _EARLIER = re.compile(
     r"\.(step-\d{8}\.pt|method\.safetensors|log\.jsonl|config\.yaml|encoder)\.\d+\.(part|old)"
 )  # version 0.1's
-# What `search` keeps in a run or a collection, by relative path.
-KEPT_FEATURES = r"search/(features|whitening|map|block\d{8})-[0-9a-f]{20}\.safetensors"
+# Cached features in a run or a collection, by relative path; `search/` is version 0.1's.
+CACHED_FEATURES = r"(features|search)/(features|whitening|map|block\d{8})-[0-9a-f]{20}\.safetensors"
 _NOTHING = re.compile(r"(?!)")
 _ABANDONED = 24 * 3600  # seconds after which a temporary file of another machine counts as left over
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)

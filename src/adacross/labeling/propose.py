@@ -1,4 +1,4 @@
-"""Which class each shape probably is, and which shapes are most worth a look, from a few labels."""
+"""Semi-supervised classification of features, and active learning: the shapes to label next."""
 
 import warnings
 from dataclasses import dataclass
@@ -6,19 +6,19 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float32, Float64, Int64
 
-CANDIDATES = 10  # uncertain shapes to choose among, for each that is chosen (beta of Zhdanov, 2019, is 10)
-_STRENGTH = 10.0  # inverse of the penalty on weights, for features of length 1
+CANDIDATES = 10  # uncertain shapes for each shape to choose (beta = 10 of Zhdanov, 2019)
+_C = 10.0  # inverse of the weights' penalty, for features of length 1
 
 
 @dataclass(frozen=True, eq=False)
 class Proposal:
-    """What a few labels say of all n shapes.
+    """Proposed classes of n shapes, and the shapes to label next.
 
     Attributes:
-        label: `(n,)` class proposed, the given one where one was given; -1 where nothing can be proposed.
-        confidence: `(n,)` the classifier's probability of it, 1 where it was given, 0 where nothing can be
-            proposed. It ranks shapes; with few labels it is no frequency of being right.
-        order: `(m,)` shapes most worth labelling next, best first.
+        label: `(n,)` proposed class; the known one of labeled shapes; -1 if none can be proposed.
+        confidence: `(n,)` the classifier's probability; 1 for labeled shapes, 0 if no class can be proposed.
+            It ranks shapes; with few labels it is not calibrated.
+        order: `(m,)` the most informative shapes to label next, best first.
     """
 
     label: Int64[np.ndarray, " n"]
@@ -29,69 +29,75 @@ class Proposal:
 def propose(
     features: Float32[np.ndarray, "n D"], labels: Int64[np.ndarray, " n"], *, ask: int = 20, seed: int = 0
 ) -> Proposal:
-    """Propose a class for every shape that has none, and choose the next shapes to label.
+    """Propose a class for every unlabeled shape, and choose the next shapes to label.
 
-    Classes: multinomial logistic regression on features of length 1, classes weighted equally. With labels of
-    one class there is nothing to tell apart, and without labels nothing to propose.
+    Classes: multinomial logistic regression on centered features of length 1, classes weighted equally.
+    Nothing is proposed with fewer than two labeled classes.
 
-    Next shapes: diverse mini-batches (Zhdanov, Diverse mini-batch Active Learning, 2019): of the most
-    uncertain shapes, ten for each that is asked, weighted k-means makes as many groups as are asked, and of
-    each group the shape nearest to its mean is chosen. Uncertainty is 1 minus the margin between the two most
-    probable classes. Before there are two classes every shape is as uncertain as any other, so what is asked
-    first is what the collection consists of.
+    Next shapes: diverse mini-batches (Zhdanov, Diverse mini-batch Active Learning, 2019): the `10 * ask` most
+    uncertain shapes are clustered by weighted k-means into `ask` clusters, and the shape nearest to each mean
+    is chosen. Uncertainty is 1 minus the margin between the two most probable classes. With fewer than two
+    classes all shapes are equally uncertain, and the choice covers the whole collection.
 
     Args:
         features: `(n, D)` of all shapes.
         labels: `(n,)` class of each shape, -1 for none.
-        ask: shapes to choose; all that have no label where they are fewer.
+        ask: number of shapes to choose; at most all unlabeled ones.
         seed: of k-means.
+
+    Example:
+        >>> features = np.eye(4, dtype=np.float32).repeat(3, axis=0)
+        >>> labels = np.array([0, -1, -1, 1, -1, -1, -1, -1, -1, -1, -1, -1])
+        >>> proposal = propose(features, labels, ask=2)
+        >>> proposal.label[:6].tolist(), len(proposal.order)
+        ([0, 0, 0, 1, 1, 1], 2)
     """
-    points = _of_length_one(features)
-    open_rows = np.flatnonzero(labels < 0)
+    points = _normalize(features)
+    unlabeled = np.flatnonzero(labels < 0)
     label, confidence = labels.astype(np.int64), (labels >= 0).astype(np.float64)
-    uncertainty = np.ones(len(open_rows))
-    if len(open_rows) and len(np.unique(labels[labels >= 0])) > 1:
-        probability, classes = _classified(points, labels, open_rows)
+    uncertainty = np.ones(len(unlabeled))
+    if len(unlabeled) and len(np.unique(labels[labels >= 0])) > 1:
+        probability, classes = _classify(points, labels, unlabeled)
         ranked = np.sort(probability, axis=1)
-        label[open_rows] = classes[probability.argmax(axis=1)]
-        confidence[open_rows] = ranked[:, -1]
+        label[unlabeled] = classes[probability.argmax(axis=1)]
+        confidence[unlabeled] = ranked[:, -1]
         uncertainty = 1 - (ranked[:, -1] - ranked[:, -2])
-    chosen = _diverse(points[open_rows], uncertainty, min(ask, len(open_rows)), seed)
-    return Proposal(label, confidence, open_rows[chosen])
+    chosen = _select(points[unlabeled], uncertainty, min(ask, len(unlabeled)), seed)
+    return Proposal(label, confidence, unlabeled[chosen])
 
 
-def _of_length_one(features: Float32[np.ndarray, "n D"]) -> Float32[np.ndarray, "n D"]:
-    """Centre the features and bring each to length 1: angles between what differs."""
-    centred = features - features.mean(axis=0)
-    return (centred / np.maximum(np.linalg.norm(centred, axis=1, keepdims=True), 1e-12)).astype(np.float32)
+def _normalize(features: Float32[np.ndarray, "n D"]) -> Float32[np.ndarray, "n D"]:
+    """Center features and scale each to length 1."""
+    centered = features - features.mean(axis=0)
+    return (centered / np.maximum(np.linalg.norm(centered, axis=1, keepdims=True), 1e-12)).astype(np.float32)
 
 
-def _classified(
+def _classify(
     points: np.ndarray, labels: np.ndarray, rows: np.ndarray
 ) -> tuple[Float64[np.ndarray, "k C"], Int64[np.ndarray, " C"]]:
-    """Probabilities of the classes of `rows`, and which classes they are."""
+    """Return class probabilities of `rows`, and the classes."""
     from sklearn.linear_model import LogisticRegression
 
     known = np.flatnonzero(labels >= 0)
-    model = LogisticRegression(C=_STRENGTH, class_weight="balanced", max_iter=1000)
-    with warnings.catch_warnings():  # as many classes as labels is how labelling begins
+    model = LogisticRegression(C=_C, class_weight="balanced", max_iter=1000)
+    with warnings.catch_warnings():  # at first there are as many classes as labels
         warnings.filterwarnings("ignore", "The number of unique classes is greater", UserWarning)
         model.fit(points[known], labels[known])
     return model.predict_proba(points[rows]).astype(np.float64), np.asarray(model.classes_, dtype=np.int64)
 
 
-def _diverse(points: np.ndarray, uncertainty: np.ndarray, ask: int, seed: int) -> Int64[np.ndarray, " ask"]:
-    """Uncertain shapes that differ from each other, the most uncertain first."""
+def _select(points: np.ndarray, uncertainty: np.ndarray, ask: int, seed: int) -> Int64[np.ndarray, " ask"]:
+    """Choose uncertain shapes that differ from each other, the most uncertain first."""
     if not ask:
         return np.zeros(0, dtype=np.int64)
     from sklearn.cluster import KMeans
     from sklearn.exceptions import ConvergenceWarning
 
-    level = bool((uncertainty == uncertainty[:1]).all())  # nothing is known yet: all shapes are candidates
-    near = np.arange(len(points)) if level else np.argsort(-uncertainty, kind="stable")[: ask * CANDIDATES]
+    equal = bool((uncertainty == uncertainty[:1]).all())  # without a classifier, all are candidates
+    near = np.arange(len(points)) if equal else np.argsort(-uncertainty, kind="stable")[: ask * CANDIDATES]
     weight = np.maximum(uncertainty[near], 1e-6)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)  # fewer different shapes than are asked
+        warnings.simplefilter("ignore", ConvergenceWarning)  # fewer distinct shapes than `ask`
         means = KMeans(ask, n_init=1, random_state=seed).fit(points[near], sample_weight=weight)
     distance = means.transform(points[near])
     chosen: list[int] = []

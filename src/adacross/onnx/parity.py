@@ -1,4 +1,4 @@
-"""Whether onnxruntime computes from a file what the encoder computes."""
+"""Check that onnxruntime computes the same features from a file as the encoder."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,21 +11,21 @@ from jaxtyping import Float, Float32
 from adacross.encoders import Encoder
 from adacross.errors import UserError, one_line
 
-# Of the features' norm. Rounding alone gives 1e-7. Where two points are equally far to rounding, the two
-# programs may choose differently among them, which moves some numbers of one point by some thousandths. A
-# point that is computed wrongly shows far above this, even as one of a thousand.
+# Relative to the features' norm. Rounding alone gives 1e-7. Where two points are equally far up to rounding,
+# the programs may choose different neighbors, which changes some features of one point by some thousandths. A
+# wrongly computed point, even one of a thousand, is far above this.
 TOLERANCE = 5e-3
 
 
 @dataclass(frozen=True)
 class Difference:
-    """How far onnxruntime's features are from the encoder's.
+    """Difference of onnxruntime's features from the encoder's.
 
     Attributes:
-        clouds: in the batch that was compared.
-        points: of each.
-        largest: difference of two numbers, as a share of the largest number.
-        norm: of all differences, as a share of the norm of all numbers.
+        clouds: in the batch.
+        points: of each cloud.
+        largest: largest absolute difference, relative to the largest feature.
+        norm: norm of the difference, relative to that of the features.
     """
 
     clouds: int
@@ -35,21 +35,21 @@ class Difference:
 
 
 def sizes_to_compare(least: int, trained_with: int | None) -> list[tuple[int, int]]:
-    """Clouds and points of each comparison: the smallest cloud, odd numbers, and the size of training."""
-    usual = max(least, trained_with or 1024)
-    return [(1, least), (3, least + 37), (2, usual), (1, usual + 301)]
+    """Return clouds and points of each comparison: the smallest cloud, odd sizes, and the training size."""
+    training = max(least, trained_with or 1024)
+    return [(1, least), (3, least + 37), (2, training), (1, training + 301)]
 
 
 def compare(
     encoder: Encoder, path: Path, sizes: list[tuple[int, int]], point_features: bool = False
 ) -> list[Difference]:
-    """The differences at each size, the larger ones of both outputs.
+    """Compare the outputs at each size; with two outputs the larger difference counts.
 
     Args:
         encoder: in evaluation mode, float32, on the CPU.
         path: the ONNX file.
         sizes: `(clouds, points)` of each comparison.
-        point_features: whether the file gives them, too.
+        point_features: whether the file has them as a second output.
 
     Raises:
         UserError: onnxruntime cannot read or run the file, or the difference's norm is above `TOLERANCE`.
@@ -57,13 +57,15 @@ def compare(
     import onnxruntime
     from onnxruntime.capi import onnxruntime_pybind11_state as states
 
-    # Every one that onnxruntime has; they share no base but Exception.
+    # onnxruntime's exceptions share no base class but Exception.
     errors = tuple(
         kind for kind in vars(states).values() if isinstance(kind, type) and issubclass(kind, Exception)
     )
     try:
         session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
-        differences = [_difference(session, encoder, made_up_clouds(*size), point_features) for size in sizes]
+        differences = [
+            _difference(session, encoder, synthetic_clouds(*size), point_features) for size in sizes
+        ]
     except errors as error:
         reason = one_line(error)
         raise UserError(
@@ -80,8 +82,8 @@ def compare(
     return differences
 
 
-def made_up_clouds(clouds: int, points: int) -> Float32[np.ndarray, "B N 3"]:
-    """Bent surfaces in the unit sphere, another one each: what an encoder is made for."""
+def synthetic_clouds(clouds: int, points: int) -> Float32[np.ndarray, "B N 3"]:
+    """Return random curved surfaces in the unit sphere, which resemble real shapes."""
     draw = np.random.default_rng(0)
     u, v = draw.uniform(0, 2 * np.pi, (2, clouds, points))
     thickness, twist = draw.uniform(0.1, 0.6, (clouds, 1)), draw.integers(0, 4, (clouds, 1))
@@ -95,11 +97,11 @@ def made_up_clouds(clouds: int, points: int) -> Float32[np.ndarray, "B N 3"]:
 def _difference(
     session: Any, encoder: Encoder, clouds: Float[np.ndarray, "B N 3"], point_features: bool
 ) -> Difference:
-    found = session.run(None, {"points": clouds})
+    outputs = session.run(None, {"points": clouds})
     with torch.no_grad():
         local, whole = encoder.both_features(torch.from_numpy(clouds))
     expected = [whole.numpy(), local.numpy()] if point_features else [whole.numpy()]
-    pairs = list(zip(found, expected, strict=True))
+    pairs = list(zip(outputs, expected, strict=True))
     return Difference(
         clouds=clouds.shape[0],
         points=clouds.shape[1],

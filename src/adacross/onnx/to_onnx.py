@@ -1,4 +1,4 @@
-"""`adacross export`: an encoder as an ONNX file that is checked before it is there."""
+"""`adacross export`: an encoder as an ONNX file, checked before it is written."""
 
 import copy
 import json
@@ -20,7 +20,7 @@ from adacross.console import Table, console
 from adacross.encoders import Encoder
 from adacross.encoders.inputs import MIN_POINTS
 from adacross.errors import UserError, check_ending, install, one_line
-from adacross.features.sources import find_encoders
+from adacross.features.sources import find_encoder
 from adacross.io.files import check_free, whole_file
 from adacross.io.remote import local_target
 from adacross.onnx.parity import Difference, compare, sizes_to_compare
@@ -28,21 +28,21 @@ from adacross.version import __version__
 
 PACKAGES = ("onnx", "onnxscript", "onnxruntime")
 OPSET = 18
-LEAST_TORCH = (2, 9)  # whose exporter writes this opset by itself
+MIN_TORCH = (2, 9)  # the first whose exporter writes this opset
 INPUT, FEATURES, POINT_FEATURES = "points", "features", "point_features"
 
 
 @dataclass(frozen=True)
 class Exported:
-    """What was written, and how far it is from the encoder.
+    """Result of `export`.
 
     Attributes:
         path: the ONNX file.
-        kind: the encoder's.
+        kind: of the encoder.
         dim: of its features.
         size: of the file in bytes.
-        seconds: that writing and checking took.
-        differences: between onnxruntime's features and the encoder's, for several sizes of batch.
+        seconds: of writing and checking.
+        differences: of onnxruntime's features from the encoder's, for several batch sizes.
     """
 
     path: Path
@@ -53,19 +53,19 @@ class Exported:
     differences: list[Difference]
 
     def table(self) -> Table:
-        """The result as people read it."""
+        """Render as a rich table."""
         title = f"{self.path}: {self.kind}, {self.dim} features, {self.size / 2**20:.1f} MiB"
-        caption = f"checked with onnxruntime before it was put in place; {self.seconds:.0f} s in all"
+        caption = f"checked with onnxruntime in {self.seconds:.0f} s"
         table = Table(title=title, caption=caption)
-        for column in ("clouds", "points", "largest difference / largest feature", "norms' ratio"):
+        for column in ("clouds", "points", "max. difference / max. feature", "relative norm"):
             table.add_column(column, justify="right")
-        for found in self.differences:
-            table.add_row(str(found.clouds), f"{found.points:,}", f"{found.largest:.1e}", f"{found.norm:.1e}")
+        for row in self.differences:
+            table.add_row(str(row.clouds), f"{row.points:,}", f"{row.largest:.1e}", f"{row.norm:.1e}")
         return table
 
 
 class _Outputs(nn.Module):
-    """What the file computes: features, and those of each point beside them if they are wanted."""
+    """The outputs of the file: features, and optionally features of each point."""
 
     def __init__(self, encoder: Encoder, point_features: bool) -> None:
         super().__init__()
@@ -100,26 +100,23 @@ def export(encoder: str, output: str, point_features: bool = False, overwrite: b
     if path.is_dir():
         raise UserError(f"{path} is a folder; give the file to write, such as {path / 'model.onnx'}.")
     check_free(check_ending(path, ".onnx", "export writes ONNX"), overwrite)
-    found = find_encoders(encoder)
-    if len(found) > 1:
-        raise UserError(f"{encoder} matches {len(found)} runs; expected one encoder for one file.")
-    return export_encoder(found[0].encoder, path, point_features=point_features)
+    return export_encoder(find_encoder(encoder).encoder, path, point_features=point_features)
 
 
 def export_encoder(encoder: Encoder, path: Path, *, point_features: bool = False) -> Exported:
-    """`export` of an encoder that is in memory; it is not changed. A file at `path` is replaced.
+    """Export an encoder in memory, which is not changed. A file at `path` is replaced.
 
     Raises:
         UserError: as `export`.
     """
     check_ending(path, ".onnx", "export writes ONNX")
     if missing := [package for package in PACKAGES if find_spec(package) is None]:
-        raise UserError(f"exporting needs {', '.join(missing)}, which is not installed. {install('onnx')}")
-    if tuple(map(int, torch.__version__.split(".")[:2])) < LEAST_TORCH:
-        needed = ".".join(map(str, LEAST_TORCH))
-        raise UserError(f"exporting needs torch {needed} or newer; this is {torch.__version__}.")
+        raise UserError(f"export needs {', '.join(missing)}, which is not installed. {install('onnx')}")
+    if tuple(map(int, torch.__version__.split(".")[:2])) < MIN_TORCH:
+        needed = ".".join(map(str, MIN_TORCH))
+        raise UserError(f"export needs torch {needed} or newer; this is {torch.__version__}.")
     start = time.monotonic()
-    network = _copied(encoder)
+    network = copy.deepcopy(encoder).to("cpu", torch.float32).eval()
     least = least_points(encoder)
     with (
         console.status(f"writing {path} (tens of seconds for a large encoder)"),
@@ -134,14 +131,14 @@ def export_encoder(encoder: Encoder, path: Path, *, point_features: bool = False
 
 
 def least_points(encoder: Encoder) -> int:
-    """The fewest points that an encoder's clouds may have."""
+    """Return the smallest number of points that an encoder accepts."""
     options = encoder.options
     first = (options[name][0] for name in ("groups", "neighbors") if name in options)
     return max(MIN_POINTS, options.get("k", 0) + 1, *first)
 
 
 def metadata(encoder: Encoder) -> dict[str, str]:
-    """What the file says about itself: names to text, as ONNX has it."""
+    """Return the metadata of the file."""
     inputs = encoder.inputs
     return {
         "adacross": __version__,
@@ -155,20 +152,15 @@ def metadata(encoder: Encoder) -> dict[str, str]:
     }
 
 
-def _copied(encoder: Encoder) -> Encoder:
-    """The encoder in float32 and evaluation mode on the CPU; the given one stays as it is."""
-    return copy.deepcopy(encoder).to("cpu", torch.float32).eval()
-
-
 def _write(network: nn.Module, path: Path, least: int, about: dict[str, str]) -> None:
-    from adacross.onnx.onnx_loops import farthest_points
+    from adacross.onnx.loops import farthest_points
 
     outputs = [FEATURES, POINT_FEATURES] if network.point_features else [FEATURES]
     example = torch.randn(2, 2 * least, 3, generator=torch.Generator().manual_seed(0))
     clouds = torch.export.Dim("clouds", min=1, max=2**20)
     points = torch.export.Dim("points", min=least, max=2**24)
     try:
-        with _quietly(), torch.no_grad():
+        with _quiet(), torch.no_grad():
             program = torch.onnx.export(
                 network,
                 (example,),
@@ -181,24 +173,24 @@ def _write(network: nn.Module, path: Path, least: int, about: dict[str, str]) ->
                 optimize=False,  # see `_simplify`
                 verbose=False,
             )
-    except (torch.onnx.errors.OnnxExporterError, ImportError) as error:  # or an old onnxscript
+    except (torch.onnx.errors.OnnxExporterError, ImportError) as error:  # the latter from an old onnxscript
         reason = one_line(error.__cause__ or error)
         raise UserError(
             f"torch {torch.__version__} cannot export this encoder ({reason}). "
             "Try the versions in constraints.txt."
         ) from error
     if program is None:  # torch's type stub: only where a path is given
-        raise RuntimeError("torch.onnx.export gave no program")
-    with _quietly():
+        raise RuntimeError("torch.onnx.export returned no program")
+    with _quiet():
         _simplify(program.model)
     program.model.metadata_props.update(about)
     program.save(path, external_data=False)
 
 
 def _simplify(model: Any) -> None:
-    """Put functions in place, fold what is constant, drop what nothing needs.
+    """Inline functions, fold constants, remove unused nodes.
 
-    Not onnxscript's rules for arithmetic: they drop the 1e-8 that is added to a distance before a division.
+    onnxscript's arithmetic rules are left out: they drop the 1e-8 added to a distance before a division.
     """
     from onnxscript import optimizer
 
@@ -208,8 +200,8 @@ def _simplify(model: Any) -> None:
 
 
 @contextmanager
-def _quietly() -> Iterator[None]:
-    """Without what torch's exporter says to its own developers."""
+def _quiet() -> Iterator[None]:
+    """Silence the exporter's warnings and logs."""
     loggers = [logging.getLogger(name) for name in ("torch.onnx", "onnxscript", "onnx_ir")]
     levels = [logger.level for logger in loggers]
     with warnings.catch_warnings():

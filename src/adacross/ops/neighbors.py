@@ -173,7 +173,7 @@ def _farthest(points: Float[Tensor, "B N D"], count: int) -> Int64[Tensor, "B co
 
 @torch.library.custom_op("adacross::farthest_points", mutates_args=())
 def _farthest_points(points: Tensor, count: int) -> Tensor:
-    """`_farthest` as torch's compiler and the export to ONNX know it (`adacross.onnx.onnx_loops`)."""
+    """`_farthest` as torch's compiler and the export to ONNX know it (`adacross.onnx.loops`)."""
     return _farthest(points, count)
 
 

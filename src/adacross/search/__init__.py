@@ -1,5 +1,1 @@
-"""Shapes found by shapes and pictures: an index, a command, a page."""
-
-from adacross.search.index import Neighbours, SearchIndex
-
-__all__ = ["Neighbours", "SearchIndex"]
+"""Search a collection by shape or by image: an index, a command, a page."""

@@ -1,4 +1,4 @@
-"""What is searched for: a file's shape or picture."""
+"""Queries: a file's shape or image."""
 
 from contextlib import closing
 from dataclasses import dataclass
@@ -15,27 +15,27 @@ from adacross.data.isolated import TIMEOUT, views_apart
 from adacross.data.shape import Axis
 from adacross.errors import UserError
 
-PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".bmp")  # what `adacross.data.images.FORMATS` are called
+IMAGES = (".png", ".jpg", ".jpeg", ".webp", ".bmp")  # endings of `adacross.data.images.FORMATS`
 SHAPES = SUFFIXES
-_READING = Semaphore(2)  # files that are read at once, however many people ask: each may take much memory
+_READERS = Semaphore(2)  # files that are read at a time: each may take much memory
 
 
 @dataclass(frozen=True, eq=False)
 class Query:
-    """A shape or a picture: one of the two is there.
+    """A shape or an image.
 
     Attributes:
-        name: what people call it.
+        name: shown on pages and in tables.
         points: `(N, 3)`, y up, in the unit sphere.
-        picture: `(S, S, 3)` on white.
-        own: the index of a shape of the collection, which is not to find itself.
-        vector: what it is compared by, of length 1, once `SearchIndex.encoded` has made it.
+        image: `(S, S, 3)` RGB on white.
+        index: of a shape of the collection, which does not find itself.
+        vector: its unit vector, once `SearchIndex.encode` has computed it.
     """
 
     name: str
     points: Float32[np.ndarray, "N 3"] | None = None
-    picture: UInt8[np.ndarray, "S S 3"] | None = None
-    own: int | None = None
+    image: UInt8[np.ndarray, "S S 3"] | None = None
+    index: int | None = None
     vector: Float32[np.ndarray, " D"] | None = None
 
 
@@ -48,37 +48,37 @@ def read_query(
     name: str | None = None,
     timeout: float = TIMEOUT,
 ) -> Query:
-    """A file's mesh, cloud or picture; which of them its ending says.
+    """Read a mesh, a cloud or an image; the file's ending says which.
 
     Args:
         path: the file.
-        points: how many of a shape's points there are to be.
-        size: side of the picture, in pixels; that of the pictures it is compared with.
+        points: points of a shape to sample.
+        size: side of the image in pixels.
         up: the axis that points up in a mesh or a cloud; the file type's own by default.
-        name: what to call it in messages, where the file is a temporary one.
-        timeout: seconds that a process of its own, which may crash, has for reading it.
+        name: for messages, if the file is a temporary one.
+        timeout: seconds for reading it, in a separate process that may crash.
 
     Raises:
         UserError: no such file, of another kind, or damaged.
     """
     name = name or path.name
     suffix = path.suffix.lower()
-    if suffix not in (*PICTURES, *SHAPES):
-        endings = ", ".join(dict.fromkeys((*SHAPES, *PICTURES)))
+    if suffix not in (*IMAGES, *SHAPES):
+        endings = ", ".join(dict.fromkeys((*SHAPES, *IMAGES)))
         raise UserError(
-            f"{name} is neither a shape nor a picture that can be read; expected one of {endings}."
+            f"{name} is neither a shape nor an image that can be read; expected one of {endings}."
         )
     if not path.is_file():
-        raise UserError(f"{path} does not exist; expected a shape's id, or the file of a shape or a picture.")
-    if suffix in PICTURES:
-        with _READING, closing(views_apart([path], size, timeout)) as found:
-            _, picture, reason = next(found)
-        if picture is None:
+        raise UserError(f"{path} does not exist; expected a shape's id, or the file of a shape or an image.")
+    if suffix in IMAGES:
+        with _READERS, closing(views_apart([path], size, timeout)) as images:
+            _, image, reason = next(images)
+        if image is None:
             reason = reason.removeprefix(f"{path.name} ")
-            raise UserError(f"{name} {reason}; expected a picture: {', '.join(FORMATS)}.")
-        return Query(name, picture=picture)
+            raise UserError(f"{name} {reason}; expected an image: {', '.join(FORMATS)}.")
+        return Query(name, image=image)
     try:
-        with _READING:
+        with _READERS:
             return Query(name, points=load_shape(path, points=points, up=up, timeout=timeout).points)
     except UserError as error:
         raise UserError(str(error).replace(str(path), name)) from None

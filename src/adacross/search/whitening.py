@@ -1,4 +1,4 @@
-"""Features on the principal axes of their own collection, each axis as important as any other."""
+"""PCA whitening of features: every principal axis of a collection counts equally."""
 
 from dataclasses import dataclass
 
@@ -6,17 +6,17 @@ import numpy as np
 from jaxtyping import Float, Float32
 
 DIM = 128  # axes that are kept
-LEAST = 8 * DIM  # shapes below which the axes are not known well enough
-_FLAT = 1e-9  # variance, against the largest, below which an axis is noise of rounding
+FEWEST = 8 * DIM  # shapes below which the axes are not known well enough
+_FLAT = 1e-9  # variance, relative to the largest, below which an axis is rounding noise
 
 
 @dataclass(frozen=True, eq=False)
 class Whitening:
-    """Subtracts a collection's mean, takes the first `DIM` principal axes, scales each to variance 1.
+    """Subtracts the mean of a collection's features, projects on principal axes, scales each to variance 1.
 
-    Features of one encoder lie in a narrow cone, and a few directions of it (size, slenderness) hide all
-    others from the cosine. Jégou and Chum (Negative evidences and co-occurences in image retrieval: the
-    benefit of PCA and whitening, ECCV 2012) found the same of pictures.
+    Features of one encoder lie in a narrow cone, and a few of its directions (size, slenderness) dominate the
+    cosine. Jégou and Chum (Negative evidences and co-occurences in image retrieval: the benefit of PCA and
+    whitening, ECCV 2012) found the same for images.
 
     Attributes:
         mean: `(D,)`.
@@ -27,14 +27,16 @@ class Whitening:
     axes: Float32[np.ndarray, "D K"]
 
     @classmethod
-    def of(cls, rows: Float32[np.ndarray, "n D"]) -> "Whitening":
-        """That of some features; no class is asked for."""
-        mean = rows.mean(axis=0, dtype=np.float64).astype(np.float32)
-        centred = rows - mean
-        variance, axes = np.linalg.eigh((centred.T @ centred).astype(np.float64) / len(rows))
-        kept = np.flatnonzero(variance > max(_FLAT * variance[-1], 1e-30))[-DIM:]
-        return cls(mean, (axes[:, kept] / np.sqrt(variance[kept])).astype(np.float32))
+    def fit(cls, features: Float32[np.ndarray, "n D"]) -> "Whitening":
+        """Fit the axes to features; labels are not used."""
+        from sklearn.decomposition import PCA
 
-    def __call__(self, rows: Float[np.ndarray, "k D"]) -> Float32[np.ndarray, "k K"]:
-        """The same rows on the axes, `(k, K)`; their length is not yet 1."""
-        return ((rows - self.mean) @ self.axes).astype(np.float32)
+        mean = features.mean(axis=0, dtype=np.float64).astype(np.float32)
+        pca = PCA(min(DIM, *features.shape), svd_solver="covariance_eigh").fit(features - mean)
+        variance = pca.explained_variance_
+        kept = variance > max(_FLAT * variance[0], 1e-30)
+        return cls(mean, (pca.components_[kept].T / np.sqrt(variance[kept])).astype(np.float32))
+
+    def __call__(self, features: Float[np.ndarray, "k D"]) -> Float32[np.ndarray, "k K"]:
+        """Transform features to `(k, K)`."""
+        return ((features - self.mean) @ self.axes).astype(np.float32)

@@ -13,7 +13,7 @@ import torch
 
 from adacross.console import console
 from adacross.errors import UserError
-from adacross.io.files import KEPT_FEATURES, read_yaml, remove_own, sweep, whole_file
+from adacross.io.files import CACHED_FEATURES, read_yaml, remove_own, sweep, whole_file
 from adacross.io.torch_files import load_plain
 
 KEEP = 2
@@ -25,7 +25,7 @@ _OWN = re.compile(
     r"|encoder/(config\.json|model\.safetensors)"
     rf"|evaluation/({_TASKS})(-as-[\w-]+|-C-[\w.+-]+|-scanned)?(-episodes)?(\.json|\.(pieces|partial)/[^/]+\.(json|pt))"
     r"|evaluation/compare\.(md|csv)"
-    rf"|{KEPT_FEATURES}"
+    rf"|{CACHED_FEATURES}"
     r"|nonfinite-step-\d{8}/(config\.yaml|step\.json|step\.pt)"
 )  # what adacross writes into a run, by relative path
 

@@ -17,8 +17,9 @@ from adacross.data.collection.arrays import write_arrays
 from adacross.data.collection.description import CollectionInfo
 from adacross.data.collection.schema import decode_view, read_shard
 from adacross.data.images import READER_ERRORS
+from adacross.data.rendering.notebook import cloud_image, facts_html, figure_html, gallery_html
 from adacross.data.shape import Axis, Shape
-from adacross.errors import UserError, one_of
+from adacross.errors import UserError, listed, one_of
 from adacross.io.remote import local_folder
 
 if TYPE_CHECKING:
@@ -146,6 +147,31 @@ class Collection:
 
     def __repr__(self) -> str:
         return f"Collection({str(self.folder)!r}, {len(self):,} shapes)"
+
+    def _repr_html_(self) -> str:
+        """Render counts, classes and a strip of images, for notebooks."""
+        info = self.info
+        splits = ", ".join(f"{name} {count:,}" for name, count in info.splits.items())
+        facts = {
+            "shapes": f"{len(self):,} ({splits})",
+            "points": f"{info.points:,}",
+            "images": f"{info.views} of {info.view_size} pixels" if info.views else "",
+            "classes": f"{len(info.classes)} ({listed(info.classes)})" if info.classes else "",
+        }
+        figures = []
+        for i in np.linspace(0, len(self) - 1, min(len(self), 8)).astype(int).tolist():
+            label = self.labels[i]
+            title = info.classes[label] if label >= 0 else ""
+            figures.append(figure_html(self.thumbnail(i), title, name=self.ids[i]))
+        return facts_html(info.name, facts) + gallery_html(figures, 96)
+
+    def thumbnail(self, i: int) -> UInt8[np.ndarray, "S S 3"]:
+        """Return the first stored image of shape `i`; its rendered points if none is stored.
+
+        Raises:
+            IndexError: no such shape.
+        """
+        return self.view(i, 0) if self.info.views else cloud_image(self.points(np.array([i]))[0])
 
     def __reduce__(self) -> tuple[Any, ...]:
         return Collection.open, (self.folder,)

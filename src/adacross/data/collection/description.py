@@ -5,9 +5,9 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_type_hints
 
-from adacross.data.collection.schema import features
+from adacross.data.collection.schema import arrow_schema, dataset_features
 from adacross.errors import UserError
-from adacross.io.files import KEPT_FEATURES, check_replaceable, fits, read_json, write_json
+from adacross.io.files import CACHED_FEATURES, check_replaceable, fits, read_json, write_json
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -16,7 +16,7 @@ VERSION = 2
 DESCRIPTION = "collection.json"
 _RENAMED = {"kind": "format", "remarks": "warnings"}  # in version 2
 _OWN = re.compile(
-    rf"(collection|state|dataset_info)\.json|data-\d{{5,}}-of-\d{{5,}}\.arrow|{KEPT_FEATURES}"
+    rf"(collection|state|dataset_info)\.json|data-\d{{5,}}-of-\d{{5,}}\.arrow|{CACHED_FEATURES}"
 )  # files of a collection, by relative path
 
 
@@ -143,7 +143,7 @@ def write_description(folder: Path, info: CollectionInfo, shards: list[str], fin
         "_output_all_columns": False,
         "_split": None,
     }
-    columns = features(info.points, info.classes, bool(info.parts)).to_dict()
+    columns = dataset_features(arrow_schema(info.points, bool(info.parts)), info.classes)
     write_json(folder / "state.json", state)
     write_json(folder / "dataset_info.json", {"features": columns})
     info.write(folder)

@@ -16,7 +16,7 @@ import mmap
 import struct
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -28,9 +28,6 @@ from adacross.data.images import LARGEST_SIDE, open_picture
 from adacross.data.shape import Shape
 from adacross.errors import UserError
 from adacross.io.files import file_size, whole_file
-
-if TYPE_CHECKING:
-    from datasets import Features
 
 
 def arrow_schema(points: int, parts: bool) -> pa.Schema:
@@ -95,22 +92,28 @@ def check_table(table: pa.Table, points: int, views: int, classes: int, parts: i
         raise ValueError(f"expected {views} images per shape")
 
 
-def features(points: int, classes: list[str], parts: bool) -> "Features":
-    """Return the same columns in the words of Hugging Face `datasets`."""
-    import datasets
+def dataset_features(schema: pa.Schema, classes: list[str]) -> dict[str, Any]:
+    """Describe columns as Hugging Face `datasets` stores its `Features` (version 3 and newer read it).
 
-    columns: dict[str, Any] = {
-        "id": datasets.Value("string"),
-        "split": datasets.Value("string"),
-        "label": datasets.ClassLabel(names=classes) if classes else datasets.Value("int64"),
-        "points": datasets.Sequence(datasets.Sequence(datasets.Value("float32"), length=3), length=points),
-        "center": datasets.Sequence(datasets.Value("float32"), length=3),
-        "scale": datasets.Value("float32"),
-        "views": datasets.Sequence(datasets.Image()),
-    }
-    if parts:
-        columns["part"] = datasets.Sequence(datasets.Value("int16"), length=points)
-    return datasets.Features(columns)
+    Args:
+        schema: of a collection, possibly with more columns.
+        classes: names of the classes; where there are any, `label` is a `ClassLabel`.
+
+    Returns:
+        The plain values of `dataset_info.json` and of the key `huggingface` in an Arrow schema's metadata.
+    """
+    columns = {field.name: _feature(field.type) for field in schema}
+    return columns | ({"label": {"names": classes, "_type": "ClassLabel"}} if classes else {})
+
+
+def _feature(kind: pa.DataType) -> dict[str, Any]:
+    if pa.types.is_struct(kind):
+        return {"_type": "Image"}
+    if pa.types.is_fixed_size_list(kind):
+        return {"feature": _feature(kind.value_type), "length": kind.list_size, "_type": "Sequence"}
+    if pa.types.is_list(kind):
+        return {"feature": _feature(kind.value_type), "_type": "Sequence"}
+    return {"dtype": {"float": "float32", "double": "float64"}.get(str(kind), str(kind)), "_type": "Value"}
 
 
 def to_batch(shape: Shape, center: np.ndarray, scale: float) -> pa.RecordBatch:

@@ -2,10 +2,9 @@
 
 import csv
 import io
-import re
 from dataclasses import dataclass
 
-from adacross.console import Table, cell
+from adacross.console import Table, cell, markdown_table
 from adacross.evaluation.results import Figure
 
 NUMBERS = ("mean", "std", "difference", "low", "high", "p", "p_holm")
@@ -98,15 +97,9 @@ def points(difference: float) -> str:
 
 def as_markdown(comparison: Comparison) -> str:
     """The table with its title above and its notes below."""
-    lines = [columns(comparison), ["---"] * 6, *(cells(row) for row in comparison.rows)]
-    table = ["| " + " | ".join(map(_literal, line)) + " |" for line in lines]
+    table = markdown_table(columns(comparison), map(cells, comparison.rows))
     notes = [f"- {note}" for note in (comparison.spread, *comparison.notes)]
-    return "\n".join([comparison.title, "", *table, "", *notes]) + "\n"
-
-
-def _literal(text: str) -> str:
-    """Text that Markdown shows as it is, in a table's cell."""
-    return re.sub(r"([\\|*])", r"\\\1", text)
+    return "\n".join([comparison.title, "", table, "", *notes]) + "\n"
 
 
 def as_csv(comparison: Comparison) -> str:

@@ -27,7 +27,8 @@ from adacross.encoders import ResNet
 from adacross.errors import UserError, listed
 from adacross.evaluation.images.episodes import PENALTY, Study, accuracy, solve
 from adacross.evaluation.images.result import NAMES, EpisodeScore, Example, ImageFewShotResult, Query, Setting
-from adacross.evaluation.results import Ledger, check_output, fingerprint, result_path, save
+from adacross.evaluation.results import Ledger, check_output, result_path, save
+from adacross.features.collection import weights_digest
 from adacross.features.sources import find_encoders, usual_device
 from adacross.methods import CrossModal
 from adacross.methods.cross_modal import ImageTower
@@ -87,7 +88,7 @@ def measure_images(
         result,
         {
             "data": [hashlib.blake2b(array.data).hexdigest() for array in (data.pictures, data.labels)],
-            "towers": [fingerprint(tower) for tower in towers],
+            "towers": [weights_digest(tower) for tower in towers],
             "protocol": [size, list(ways), list(shots), queries, episodes],
         },
     )

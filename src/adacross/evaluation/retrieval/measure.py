@@ -14,10 +14,9 @@ from adacross.evaluation.labelled import check_points
 from adacross.evaluation.results import Figure, Ledger, check_output, result_path, save, subject
 from adacross.evaluation.retrieval.result import PICTURES, RANKS, Example, RetrievalResult, Search
 from adacross.evaluation.retrieval.searching import Gallery
-from adacross.features.sources import Found, find_encoders, untrained_like, usual_device
-from adacross.methods import METHODS, CrossModal
-from adacross.training.config import PretrainConfig
-from adacross.training.run import load_method
+from adacross.features.sources import find_encoders, untrained_like, usual_device
+from adacross.methods import CrossModal
+from adacross.training.towers import load_towers
 
 __all__ = ["Example", "RetrievalResult", "Search", "evaluate_retrieval", "measure_retrieval"]
 
@@ -175,7 +174,7 @@ def evaluate_retrieval(
     check_output(output, overwrite)
     found = find_encoders(encoder)
     result = measure_retrieval(
-        [_trained(item) for item in found],
+        [load_towers(item) for item in found],
         Collection.open(data),
         points=points,
         seeds=seeds,
@@ -185,12 +184,3 @@ def evaluate_retrieval(
     )
     save(result, output, found[0].run, "retrieval")
     return result
-
-
-def _trained(item: Found) -> Encoder | CrossModal:
-    """The whole method where it has an image tower, the encoder where not."""
-    if item.run and issubclass(METHODS[PretrainConfig.load(item.run).method], CrossModal):
-        method, _ = load_method(item.run)
-        if isinstance(method, CrossModal):
-            return method
-    return item.encoder

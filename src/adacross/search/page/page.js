@@ -1,4 +1,4 @@
-// The picture of the shape under the cursor, beside the map's dots; and plots that follow the window.
+// The image of the shape under the cursor, beside the map's dots; and plots that follow the window.
 {
   const card = document.createElement("div");
   card.id = "hover-card";
@@ -7,7 +7,7 @@
   window.showShape = (event) => {
     const point = event.points[0], { clientX: x, clientY: y } = event.event;
     const image = document.createElement("img"), name = document.createElement("div");
-    image.src = `/picture/${point.customdata}`;
+    image.src = `/image/${point.customdata}`;
     image.alt = "";
     name.textContent = point.data.meta;
     card.replaceChildren(image, name);

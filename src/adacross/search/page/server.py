@@ -1,4 +1,4 @@
-"""The local server: addresses, pictures, limits."""
+"""The local server: addresses, images, limits."""
 
 import socket
 from collections.abc import Awaitable, Callable, MutableMapping
@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from adacross.console import console
+from adacross.data.rendering.notebook import png
 from adacross.errors import UserError, install
-from adacross.search.drawing import png, shape_picture
 from adacross.search.index import SearchIndex
 
 _FORM = 64 * 2**10  # what a form adds to its file
@@ -28,7 +28,7 @@ App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 
 class Guard:
-    """Refuses requests of other sites, and uploads that are too large, before anybody reads them.
+    """Refuses requests of other sites and uploads that are too large.
 
     A page of another site can make the browser in which it is open ask any address of this machine. `Origin`
     must be the address that is asked (`Host`), and by `Sec-Fetch-Site` another site may link to the page, but
@@ -80,13 +80,13 @@ class Guard:
 
 
 def serve(index: SearchIndex, *, host: str, port: int, labels: Path | None, browser: bool) -> None:
-    """Show the page until Ctrl-C.
+    """Serve the page until Ctrl-C.
 
     Args:
-        index: what is searched.
+        index: of the searched collection.
         host: address to listen at.
         port: first port to try.
-        labels: the CSV file of the part "Label".
+        labels: the CSV file of the tab "Label".
         browser: whether to open the page.
 
     Raises:
@@ -101,11 +101,11 @@ def serve(index: SearchIndex, *, host: str, port: int, labels: Path | None, brow
     from starlette.middleware.trustedhost import TrustedHostMiddleware
     from starlette.responses import PlainTextResponse, Response
 
-    from adacross.search.page.frame import build_page
-    from adacross.search.page.labels import Labels
-    from adacross.search.page.parts import LARGEST
+    from adacross.search.page.label_file import LabelFile
+    from adacross.search.page.layout import build_page
+    from adacross.search.page.widgets import LARGEST
 
-    kept = Labels.read(labels, index) if labels else None
+    label_file = LabelFile.read(labels, index) if labels else None
     free = free_port(host, port)
     address = f"http://{'localhost' if host == '0.0.0.0' else host}:{free}"
     if host in ("127.0.0.1", "localhost"):  # a foreign site must not reach the page under its own name
@@ -114,17 +114,17 @@ def serve(index: SearchIndex, *, host: str, port: int, labels: Path | None, brow
 
     @ui.page("/")
     def page() -> None:
-        build_page(index, kept)
+        build_page(index, label_file)
 
-    # NiceGUI would build a page to say that there is none.
+    # By default NiceGUI builds a page for an unknown address.
     app.add_exception_handler(404, lambda request, error: PlainTextResponse("nothing is here.", 404))
 
-    @app.get("/picture/{i}")
-    def picture(i: int) -> Response:
+    @app.get("/image/{i}")
+    def image(i: int) -> Response:
         if not 0 <= i < len(index.collection):
             return Response(status_code=404)
         headers = {"Cache-Control": "private, max-age=3600"}
-        return Response(png(shape_picture(index.collection, i)), media_type="image/png", headers=headers)
+        return Response(png(index.collection.thumbnail(i)), media_type="image/png", headers=headers)
 
     app.on_startup(lambda: console.print(f"{index.collection.info.name}: {address}   (Ctrl-C ends)"))
     try:
@@ -144,10 +144,10 @@ def serve(index: SearchIndex, *, host: str, port: int, labels: Path | None, brow
 
 
 def free_port(host: str, first: int) -> int:
-    """The first port from `first` on that nobody listens at.
+    """Return the first free port from `first` on.
 
     Raises:
-        UserError: none is free, or the address is none of this machine's.
+        UserError: none is free, or the address is not of this machine.
     """
     reason: OSError | None = None
     for port in range(first, min(first + _PORTS, 65_536)):

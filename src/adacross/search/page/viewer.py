@@ -1,4 +1,4 @@
-"""One shape in a dialog: to turn, and the shapes nearest to it."""
+"""A dialog with one shape as an interactive point cloud, and the shapes similar to it."""
 
 from collections.abc import Callable
 from functools import partial
@@ -7,17 +7,17 @@ import numpy as np
 from nicegui import ui
 
 from adacross.search.index import SearchIndex
-from adacross.search.page.parts import LARGE, button, card, cloud, cloud_figure, text
+from adacross.search.page.widgets import LARGE, button, card, cloud, cloud_figure, text
 
 NEAR = 6
 
 
 class Viewer:
-    """A dialog that shows a shape, and leads on to those most like it.
+    """The dialog.
 
     Args:
-        index: where the shape is from.
-        on_search: called with a shape's index to search with it on the page.
+        index: of the shapes.
+        on_search: called with a shape's index to search with it.
     """
 
     def __init__(self, index: SearchIndex, on_search: Callable[[int], None]) -> None:
@@ -31,7 +31,7 @@ class Viewer:
                 button("✕", self.dialog.close, "close", "close")
             self.cloud = cloud(np.zeros((0, 3)), large=True)
             with ui.element("div").classes("beside"):
-                text("h3", "Most like it")
+                text("h3", "Similar shapes")
                 self.near = ui.element("div").classes("near")
                 button("Search with this shape", self._search, "main")
 
@@ -43,11 +43,17 @@ class Viewer:
         self.name.set_text(collection.ids[i])
         self.name.set_visibility(self.index.class_of(i) is not None)
         self.cloud.update_figure(cloud_figure(collection.points(np.array([i]))[0], LARGE))
-        found = self.index.nearest(i, NEAR)
+        neighbors = self.index.search(i, NEAR)
         self.near.clear()
         with self.near:
-            each = zip(found.indices.tolist(), found.ids, found.classes, found.similarities, strict=True)
-            for other, name, kind, similarity in each:
+            rows = zip(
+                neighbors.indices.tolist(),
+                neighbors.ids,
+                neighbors.classes,
+                neighbors.similarities,
+                strict=True,
+            )
+            for other, name, kind, similarity in rows:
                 card(other, kind or name, f"{similarity:.3f}", name, partial(self.open, other))
         self.dialog.open()
 

@@ -1,22 +1,22 @@
-"""The page's frame: a heading, and the three parts as tabs."""
+"""Layout of the page: a heading and three tabs."""
 
 from pathlib import Path
 
 from nicegui import ui
 
 from adacross.search.index import SearchIndex
-from adacross.search.page.label import LabelPart
-from adacross.search.page.labels import Labels
-from adacross.search.page.parts import text
-from adacross.search.page.plane import MapPart
-from adacross.search.page.search import SearchPart
+from adacross.search.page.label_file import LabelFile
+from adacross.search.page.label_tab import LabelTab
+from adacross.search.page.map_tab import MapTab
+from adacross.search.page.search_tab import SearchTab
 from adacross.search.page.viewer import Viewer
+from adacross.search.page.widgets import text
 
 _HERE = Path(__file__).parent
 
 
-def build_page(index: SearchIndex, labels: Labels | None) -> None:
-    """Put one visitor's page together."""
+def build_page(index: SearchIndex, labels: LabelFile | None) -> None:
+    """Build one visitor's page."""
     ui.add_css((_HERE / "style.css").read_text(encoding="utf-8"))
     ui.add_body_html(f"<script>{(_HERE / 'page.js').read_text(encoding='utf-8')}</script>")
     ui.colors(primary="#1d5d9f", positive="#1a7445", negative="#ad3f28")
@@ -30,24 +30,24 @@ def build_page(index: SearchIndex, labels: Labels | None) -> None:
             search_tab, map_tab, label_tab = (ui.tab(name) for name in ("Search", "Map", "Label"))
     with ui.tab_panels(tabs, value=search_tab, animated=False).classes("panels"):
         with ui.tab_panel(search_tab):
-            search = SearchPart(index)
+            search = SearchTab(index)
         with ui.tab_panel(map_tab):
-            plane = MapPart(index)
+            map_ = MapTab(index)
         with ui.tab_panel(label_tab):
-            label = LabelPart(index, labels)
+            label = LabelTab(index, labels)
 
     def search_with(i: int) -> None:
         tabs.set_value("Search")
-        search.with_shape(i)
+        search.search_with(i)
 
     viewer = Viewer(index, search_with)
-    search.on_open = plane.on_open = label.on_open = viewer.open
+    search.on_open = map_.on_open = label.on_open = viewer.open
     search.browse()
 
-    async def shown() -> None:
+    async def show_tab() -> None:
         if tabs.value == "Map":
-            await plane.show()
+            await map_.show()
         elif tabs.value == "Label":
             await label.show()
 
-    tabs.on_value_change(shown)
+    tabs.on_value_change(show_tab)

@@ -1,12 +1,11 @@
-"""How often are the shapes that a search finds of the query's class, with whitened features and without?
+"""Precision of the search: the share of the first results of the query's class, with and without whitening.
 
-    python benchmarks/neighbours.py COLLECTION ENCODER [--out FILE]
+    python benchmarks/search_precision.py COLLECTION ENCODER [--out FILE]
 
 Every shape of the collection is a query once. Nothing is chosen by the result: classes are only counted.
 """
 
 import argparse
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,13 +14,13 @@ from rich.console import Console
 from rich.table import Table
 
 from adacross.io.files import write_json
-from adacross.search import SearchIndex
+from adacross.search.index import SearchIndex
 
-FIRST = (1, 10)  # neighbours that are looked at
+FIRST = (1, 10)  # ranks
 
 
 def precision(rows: np.ndarray, labels: np.ndarray) -> dict[str, float]:
-    """The share of the first neighbours that are of the query's class, a mean over all shapes."""
+    """Return the mean share of the first results that are of the query's class."""
     found = dict.fromkeys(FIRST, 0.0)
     for start in range(0, len(rows), 1024):
         places = np.arange(start, min(start + 1024, len(rows)))
@@ -40,12 +39,11 @@ def main() -> None:
     parser.add_argument("encoder")
     parser.add_argument("--out", type=Path)
     given = parser.parse_args()
-    index = SearchIndex.build(given.collection, given.encoder)
-    plain = replace(index.features, whitening=None)
+    index = SearchIndex(given.collection, given.encoder)
     labels = index.collection.labels
     results = {
-        "features as they are": precision(plain.compared, labels),
-        f"whitened, {index.features.compared.shape[1]} axes": precision(index.features.compared, labels),
+        "features as they are": precision(index.features, labels),
+        f"whitened, {index.vectors.shape[1]} axes": precision(index.vectors, labels),
     }
     name = index.collection.info.name
     table = Table("compared by", *results["features as they are"], title=f"{name}: of the query's class")

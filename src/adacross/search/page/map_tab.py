@@ -1,4 +1,4 @@
-"""The part "Map": every shape as a dot, near what is like it."""
+"""The tab "Map": every shape as a dot, near similar ones."""
 
 import html
 from collections.abc import Callable
@@ -9,47 +9,47 @@ from nicegui import events, run, ui
 
 from adacross.data.rendering.palette import palette
 from adacross.search.index import SearchIndex
-from adacross.search.layout import Layout, map_of
-from adacross.search.page.parts import CONFIG, text
+from adacross.search.map import Layout, compute_map
+from adacross.search.page.widgets import CONFIG, text
 
 _SYMBOLS = ("circle", "square", "diamond", "triangle-up", "cross", "triangle-down", "star", "x")
 _HELP = (
-    "Near dots are alike to the encoder ({how}); distances between far ones mean little. "
-    "Point at a dot to see its shape, click to open it; scroll to zoom, drag to move."
+    "Close dots are similar to the encoder ({method}); distances between far ones mean little. "
+    "Hover for a preview, click to open a shape; scroll to zoom, drag to pan."
 )
 _FONT = "-apple-system, 'Segoe UI', Roboto, 'Noto Sans', 'Liberation Sans', sans-serif"
 _PLAIN = "#1d5d9f"
 _NO_CLASS = "#9a9da3"
 
 
-class MapPart:
-    """The map, which is made when it is first looked at.
+class MapTab:
+    """The map, which is computed when the tab is first opened.
 
     Args:
-        index: what is mapped.
+        index: of the shapes.
     """
 
     def __init__(self, index: SearchIndex) -> None:
         self.index = index
         self.on_open: Callable[[int], None] = lambda i: None
         self.drawn = False
-        self.box = ui.element("div").classes("mapped")
+        self.box = ui.element("div").classes("map-tab")
 
     async def show(self) -> None:
-        """Draw the map, if that has not been done."""
+        """Draw the map, once."""
         if self.drawn:
             return
         self.drawn = True
         with self.box:
             with ui.element("div").classes("waiting") as waiting:
                 ui.spinner(size="2rem")
-                text("p", "Laying out the map. It is kept for the next time.")
-            found = await run.io_bound(map_of, self.index)
+                text("p", "Computing the map. It is cached for the next time.")
+            layout = await run.io_bound(compute_map, self.index)
             waiting.delete()
-            if found is None:  # the server is being stopped
+            if layout is None:  # the server is stopping
                 return
-            text("p", _HELP.format(how=found.how), "note")
-            plot = ui.plotly(map_figure(self.index, found)).classes("map")
+            text("p", _HELP.format(method=layout.method), "note")
+            plot = ui.plotly(map_figure(self.index, layout)).classes("map")
         plot.on("plotly_hover", js_handler="(event) => showShape(event)")
         plot.on("plotly_unhover", js_handler="() => hideShape()")
         plot.on("plotly_click", self._clicked, js_handler="(event) => emit(event.points[0].customdata)")
@@ -60,7 +60,7 @@ class MapPart:
 
 
 def map_figure(index: SearchIndex, layout: Layout) -> dict[str, Any]:
-    """A Plotly figure with a trace for each class; `customdata` are the shapes' indices."""
+    """Return a Plotly figure with a trace for each class; `customdata` are the shapes' indices."""
     labels, names = index.collection.labels, index.collection.info.classes
     groups = [(name, np.flatnonzero(labels == label)) for label, name in enumerate(names)]
     groups = [(name, rows) for name, rows in groups if len(rows)]

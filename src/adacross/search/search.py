@@ -5,8 +5,8 @@ from pathlib import Path
 from adacross.data.shape import Axis
 from adacross.errors import UserError, check_ending, one_of
 from adacross.io.files import check_free
-from adacross.search.index import Neighbours, SearchIndex
-from adacross.search.results_page import ENDINGS, WRITES, write_results
+from adacross.search.index import SearchIndex
+from adacross.search.results import ENDINGS, WRITES, Neighbors, write_results
 
 
 def search(
@@ -24,7 +24,7 @@ def search(
     port: int = 8080,
     no_browser: bool = False,
     overwrite: bool = False,
-) -> Neighbours | None:
+) -> Neighbors | None:
     """The shapes nearest to a picture, a mesh, a cloud or a shape; without a query, a page to search on.
 
     Pictures can be queries with a run of crosspoint, crossnet or adacrossnet, which has an image tower. The
@@ -61,15 +61,15 @@ def search(
         from adacross.search.page import serve
 
         serve(
-            SearchIndex.build(collection, encoder, points=points, device=device),
+            SearchIndex(collection, encoder, points=points, device=device),
             host=host,
             port=port,
             labels=Path(labels) if labels else None,
             browser=not no_browser,
         )
         return None
-    index = SearchIndex.build(collection, encoder, points=points, device=device)
-    found = index.nearest(query, top, classes=classes, up=up)
+    index = SearchIndex(collection, encoder, points=points, device=device)
+    neighbors = index.search(query, top, classes=classes, up=up)
     if target:
-        write_results(found, index.collection, target)
-    return found
+        write_results(neighbors, target)
+    return neighbors

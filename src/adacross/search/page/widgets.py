@@ -1,4 +1,4 @@
-"""What the page is made of: elements, cards, turnable clouds."""
+"""Elements of the page: text, buttons, cards, interactive point clouds."""
 
 from collections.abc import Callable
 from typing import Any
@@ -8,7 +8,7 @@ from jaxtyping import Float
 from nicegui import ui
 
 LARGEST = 64 * 2**20  # bytes of an uploaded file
-_COLORS = [[0, "#3f63c8"], [0.5, "#1fa39a"], [1, "#e5a93c"]]  # from low to high, as in the report
+_HEIGHT_COLORS = [[0, "#3f63c8"], [0.5, "#1fa39a"], [1, "#e5a93c"]]  # as in the report
 # Not responsive: NiceGUI then resizes plots that are hidden, too, which Plotly refuses (page.js does it).
 CONFIG = {"displayModeBar": False, "scrollZoom": True, "responsive": False}
 LARGE, SMALL = 4.2, 2.2  # pixels a point
@@ -16,14 +16,14 @@ _MOST = 4096  # points of a cloud that are drawn
 
 
 def text(tag: str, words: str, classes: str = "") -> ui.label:
-    """An element with literal text."""
+    """Add an element with literal text."""
     element = ui.label(words)
     element.tag = tag
     return element.classes(classes)
 
 
 def image(source: str, words: str) -> ui.element:
-    """A picture that is loaded when it comes into view."""
+    """Add an image that is loaded when it is scrolled into view."""
     element = ui.element("img")
     element.props["src"] = source
     element.props["alt"] = words
@@ -31,12 +31,12 @@ def image(source: str, words: str) -> ui.element:
     return element
 
 
-def button(words: str, on_click: Callable[[], Any], classes: str = "", said: str = "") -> ui.element:
-    """A plain button; `said` is what a screen reader says instead of its text."""
+def button(words: str, on_click: Callable[[], Any], classes: str = "", label: str = "") -> ui.element:
+    """Add a plain button; `label` replaces its text for screen readers."""
     element = ui.element("button").classes(f"plain {classes}")
     element.props["type"] = "button"
-    if said:
-        element.props["aria-label"] = said
+    if label:
+        element.props["aria-label"] = label
     if words:
         with element:
             text("span", words)
@@ -44,11 +44,11 @@ def button(words: str, on_click: Callable[[], Any], classes: str = "", said: str
 
 
 def card(i: int, title: str, value: str, name: str, on_open: Callable[[], Any]) -> ui.element:
-    """A shape's picture to click, and two lines below it. Returns the element, to add to."""
+    """Add a shape's image to click with two lines below it; return the element, to add to."""
     figure = ui.element("figure").classes("card")
     with figure:
-        with button("", on_open, "picture", f"open {title} {name}"):
-            image(f"/picture/{i}", "")
+        with button("", on_open, "image", f"open {title} {name}"):
+            image(f"/image/{i}", "")
         with ui.element("figcaption"):
             with ui.element("div").classes("line"):
                 text("span", title, "title")
@@ -59,12 +59,12 @@ def card(i: int, title: str, value: str, name: str, on_open: Callable[[], Any]) 
 
 
 def cloud(points: Float[np.ndarray, "N 3"], *, large: bool = False) -> ui.plotly:
-    """A cloud to turn with the mouse."""
+    """Add an interactive point cloud."""
     return ui.plotly(cloud_figure(points, LARGE if large else SMALL)).classes("cloud")
 
 
 def cloud_figure(points: Float[np.ndarray, "N 3"], size: float) -> dict[str, Any]:
-    """A Plotly figure of points, `size` pixels each where there are few; its z axis is up, as our y is."""
+    """Return a Plotly figure of points of `size` pixels, smaller if many; its z axis is our y axis, up."""
     shown = np.round(points[:_MOST].astype(np.float64), 3)
     hidden = {"visible": False, "range": [-1, 1]}
     return {
@@ -79,7 +79,7 @@ def cloud_figure(points: Float[np.ndarray, "N 3"], size: float) -> dict[str, Any
                 "marker": {
                     "size": size if len(shown) <= 1024 else 0.75 * size,
                     "color": shown[:, 1].tolist(),
-                    "colorscale": _COLORS,
+                    "colorscale": _HEIGHT_COLORS,
                     "line": {"width": 0},
                 },
             }

@@ -1,4 +1,4 @@
-"""From what a user types to blocks of clouds: a collection, a folder or a list of files."""
+"""The shapes that `adacross embed` encodes: a collection, a folder or a list of files."""
 
 import os
 import sys
@@ -28,7 +28,7 @@ LIST = "-"  # paths from standard input
 
 @dataclass(frozen=True, eq=False)
 class Block:
-    """Some clouds and what is known of them; `skipped` are shapes that could not be read, and why."""
+    """Clouds with their ids, classes and splits; `skipped` names unreadable files, with reasons."""
 
     ids: list[str]
     classes: list[str | None]
@@ -37,54 +37,28 @@ class Block:
     skipped: list[dict[str, str]]
 
 
-class Prepared:
-    """The clouds of a collection.
+class Files:
+    """Clouds of files that are not prepared: read and sampled as by `prepare`, without images.
 
     Attributes:
-        name: what the user typed.
-        count: shapes it promises.
-        stored: points a shape has, None where any number can be sampled.
-        up: the axis that points up in the source.
-        digest: changes when the shapes do.
+        source: the files.
+        stored: points a shape has, None if any number can be sampled.
+        up: the axis that points up.
+        digest: changes when the files do.
     """
 
-    def __init__(self, collection: Collection, name: str) -> None:
-        info = collection.info
-        self.collection = collection
-        self.name, self.count, self.stored, self.up = name, info.count, info.points, info.source_up
-        self.digest = digest_of([asdict(info), collection.ids])
-        self._test = set(collection.indices("test").tolist())
-
-    def read(self, start: int, stop: int, points: int) -> Block:
-        """Read shapes `start` to `stop`, the first `points` of each."""
-        rows = np.arange(start, stop)
-        classes = self.collection.info.classes
-        labels = self.collection.labels[rows]
-        return Block(
-            [self.collection.ids[row] for row in rows],
-            [classes[label] if label >= 0 else None for label in labels],
-            ["test" if row in self._test else "train" for row in rows.tolist()],
-            self.collection.points(rows)[:, :points],
-            [],
-        )
-
-
-class Files:
-    """The clouds of files that are not prepared: read and sampled as `prepare` does, without pictures.
-
-    Its attributes are those of `Prepared`.
-    """
-
-    def __init__(self, source: DatasetIndex, name: str, workers: int | None, timeout: float) -> None:
+    def __init__(self, source: DatasetIndex, workers: int | None, timeout: float) -> None:
         self.source = source
-        self.name, self.count, self.stored = name, len(source.items), source.points
-        self.up = source.up
+        self.stored, self.up = source.points, source.up
         self.digest = digest_of([source.format, [asdict(item) for item in source.items]])
         self._workers = workers or os.cpu_count() or 1
         self._timeout = timeout
 
+    def __len__(self) -> int:
+        return len(self.source.items)
+
     def read(self, start: int, stop: int, points: int) -> Block:
-        """Read items `start` to `stop`, each in a process that may die without harm."""
+        """Read items `start` to `stop`, each in a process that may crash without harm."""
         items = self.source.items[start:stop]
         options = asdict(SampleOptions(self.source.format, points))
         requests = [{"item": asdict(item), "options": options} for item in items]
@@ -108,11 +82,8 @@ class Files:
         )
 
 
-Clouds = Prepared | Files
-
-
-def find_clouds(data: str, *, up: Axis | None, workers: int | None, timeout: float) -> Clouds:
-    """The clouds of a collection or its URL, of anything `prepare` reads, of a file, or of a list of files.
+def find_data(data: str, *, up: Axis | None, workers: int | None, timeout: float) -> Collection | Files:
+    """Open a collection or its URL, anything that `prepare` reads, a file, or a list of files.
 
     Args:
         data: a folder, a file, a URL, the word "builtin", or "-" for paths from standard input, one a line.
@@ -121,23 +92,23 @@ def find_clouds(data: str, *, up: Axis | None, workers: int | None, timeout: flo
         timeout: seconds that one file may take.
 
     Raises:
-        UserError: nothing there that we know, or an axis for a collection.
+        UserError: no such data, no file of shapes, or an axis for a collection.
     """
     if data == LIST or Path(data).is_file():
         paths = [Path(line) for line in _lines(sys.stdin)] if data == LIST else [Path(data)]
         if not paths:
             raise UserError("standard input named no files; expected one path a line, as `ls *.stl` writes.")
         items = [file_ref(path, up) for path in dict.fromkeys(paths)]
-        return Files(DatasetIndex(items, format=MESHES, location=str(Path.cwd())), data, workers, timeout)
+        return Files(DatasetIndex(items, format=MESHES, location=str(Path.cwd())), workers, timeout)
     if is_url(data) or (Path(data) / DESCRIPTION).is_file():
         collection = Collection.open(data)
         if up is not None:
             raise UserError(
-                f"--up {up} was given, but {data} is a collection: y up already, from a source that is "
-                f"{collection.info.source_up} up. Omit --up, or give the source."
+                f"--up {up} cannot be given for {data}: a collection is y up already (its source was "
+                f"{collection.info.source_up} up). Omit --up, or give the source."
             )
-        return Prepared(collection, data)
-    return Files(find_apart(data, up=up), data, workers, timeout)
+        return collection
+    return Files(find_apart(data, up=up), workers, timeout)
 
 
 def _lines(stream: Iterator[str]) -> list[str]:

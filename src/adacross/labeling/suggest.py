@@ -1,4 +1,4 @@
-"""`adacross suggest`: a few labels in, labels for the rest and what to label next out."""
+"""`adacross suggest`: classes for all shapes from a few labels, and the shapes to label next."""
 
 from collections import Counter
 from dataclasses import dataclass
@@ -11,8 +11,8 @@ from adacross.console import Table, console, words
 from adacross.embeddings.table import read_embeddings
 from adacross.errors import UserError, check_ending, shortened
 from adacross.io.files import check_free, locked
+from adacross.labeling.labels import LOCK_TIMEOUT, read_labels, read_records, write_labels
 from adacross.labeling.propose import propose
-from adacross.labeling.table import PATIENCE, read_labels, read_records, write_labels
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -20,30 +20,30 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Suggested:
-    """What `suggest` did.
+    """Result of `suggest`.
 
     Attributes:
         path: the CSV file.
-        given: shapes that had a class.
-        proposed: shapes for which one is proposed.
-        classes: how many shapes of each class, given and proposed.
-        next: ids most worth labelling next.
+        labeled: number of labeled shapes.
+        proposed: number of shapes with a proposed class.
+        classes: labeled and proposed shapes of each class.
+        next: ids of the most informative shapes to label next.
     """
 
     path: Path
-    given: int
+    labeled: int
     proposed: int
     classes: dict[str, tuple[int, int]]
     next: list[str]
 
     def table(self) -> "RenderableType":
-        """Return a line, a table of the classes, and what to label next."""
+        """Render as a line, a table of the classes, and the shapes to label next."""
         from rich.console import Group
 
-        table = Table("class", "given", "proposed")
-        for name, (given, proposed) in self.classes.items():
-            table.add_row(shortened(name), f"{given:,}", f"{proposed:,}")
-        line = f"{self.given:,} labels given, {self.proposed:,} proposed: {self.path}"
+        table = Table("class", "labeled", "proposed")
+        for name, (labeled, proposed) in self.classes.items():
+            table.add_row(shortened(name), f"{labeled:,}", f"{proposed:,}")
+        line = f"{self.labeled:,} shapes labeled, {self.proposed:,} classes proposed: {self.path}"
         ask = f"Label next: {', '.join(self.next[:5])}{' ...' if len(self.next) > 5 else ''}"
         return Group(words(line), *([table] if self.classes else []), words(ask))
 
@@ -71,37 +71,37 @@ def suggest(
         raise UserError(f"ask is {ask}; it must be at least 0.")
     check_free(target, overwrite)
     shapes = read_embeddings(embeddings)
-    given = read_labels(Path(labels), shapes.ids)
-    names = sorted(set(given.values()))
-    known = np.array([names.index(given[one]) if one in given else -1 for one in shapes.ids], dtype=np.int64)
-    with console.status("proposing"):
-        found = propose(shapes.features, known, ask=ask)
-    place = {int(row): str(number) for number, row in enumerate(found.order, 1)}
-    with locked(target, "suggest", wait=PATIENCE):
-        given = read_labels(Path(labels), shapes.ids)  # again: a page may have given some meanwhile
-        stated = read_records(Path(labels))
+    classes = read_labels(Path(labels), shapes.ids)
+    names = sorted(set(classes.values()))
+    known = np.array([names.index(classes[i]) if i in classes else -1 for i in shapes.ids], dtype=np.int64)
+    with console.status("fitting a classifier"):
+        proposal = propose(shapes.features, known, ask=ask)
+    place = {int(row): str(number) for number, row in enumerate(proposal.order, 1)}
+    with locked(target, "suggest", wait=LOCK_TIMEOUT):
+        classes = read_labels(Path(labels), shapes.ids)  # again, for labels of another program
+        records = read_records(Path(labels))
         rows = [
-            stated.get(one, {})
+            records.get(name, {})
             | {
-                "id": one,
-                "class": given.get(one, ""),
+                "id": name,
+                "class": classes.get(name, ""),
                 "proposed": names[label] if label >= 0 else "",
                 "confidence": f"{confidence:.3f}" if label >= 0 else "",
                 "next": place.get(row, ""),
             }
-            for row, (one, label, confidence) in enumerate(
-                zip(shapes.ids, found.label, found.confidence, strict=True)
+            for row, (name, label, confidence) in enumerate(
+                zip(shapes.ids, proposal.label, proposal.confidence, strict=True)
             )
         ]
         write_labels(target, rows, Path(labels))
     if len(names) < 2:
-        console.print(f"labels of {len(names)} classes: classes are proposed once there are two.")
-    first = Counter(given.values())
-    rest = Counter(row["proposed"] for row in rows if row["proposed"] and not row["class"])
+        console.print(f"labels of {len(names)} classes: classes are proposed from two labeled classes on.")
+    labeled = Counter(classes.values())
+    proposed = Counter(row["proposed"] for row in rows if row["proposed"] and not row["class"])
     return Suggested(
         target,
-        len(given),
-        sum(rest.values()),
-        {name: (first[name], rest[name]) for name in sorted({*names, *first})},
-        [shapes.ids[row] for row in found.order],
+        len(classes),
+        sum(proposed.values()),
+        {name: (labeled[name], proposed[name]) for name in sorted({*names, *labeled})},
+        [shapes.ids[row] for row in proposal.order],
     )

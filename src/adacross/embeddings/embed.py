@@ -1,43 +1,50 @@
-"""`adacross embed`: features of many shapes into one file, block by block, so that nothing is lost."""
+"""`adacross embed`: features of many shapes in one file, computed block by block so that it can continue."""
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from adacross.console import Table, console, progress_bar, words
+from adacross.data.collection.collection import Collection
 from adacross.data.shape import Axis
-from adacross.embeddings.sources import Block, Clouds, Files, find_clouds
-from adacross.embeddings.table import Embeddings, joined, read_embeddings
+from adacross.embeddings.files import Block, Files, find_data
+from adacross.embeddings.table import Embeddings, concatenate, read_embeddings
 from adacross.encoders import Encoder
 from adacross.errors import UserError, check_ending, one_of
-from adacross.evaluation.results import fingerprint
-from adacross.features.collection import points_for, say_differences
+from adacross.features.collection import (
+    FeatureCache,
+    collection_features,
+    points_for,
+    print_differences,
+    weights_digest,
+)
 from adacross.features.encode import encode
-from adacross.features.sources import find_encoders, usual_device
+from adacross.features.sources import find_encoder, usual_device
 from adacross.io.files import check_free, fits, locked, read_json, remove_own, write_json
+from adacross.version import __version__
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
 _OWN = re.compile(r"plan\.json|part-\d{6,}\.(parquet|json)")  # files of unfinished work
-BLOCK = 256  # shapes a part: what an interruption costs at most
+BLOCK = 256  # shapes a part; an interruption costs at most one
 Skipped = list[dict[str, str]]  # {"name": of a shape, "reason": why it was left out}
 Parts = dict[int, Skipped]
 
 
 @dataclass(frozen=True)
 class Embedded:
-    """What `embed` did.
+    """Result of `embed`.
 
     Attributes:
         path: the Parquet file.
-        count: shapes in it.
+        count: number of shapes.
         dim: features a shape.
-        points: points a cloud that were encoded.
-        skipped: shapes that could not be read: `{"name": ..., "reason": ...}`.
+        points: points a cloud.
+        skipped: files that could not be read: `{"name": ..., "reason": ...}`.
     """
 
     path: Path
@@ -47,7 +54,7 @@ class Embedded:
     skipped: Skipped = field(default_factory=list)
 
     def table(self) -> "RenderableType":
-        """Return a line about the file, and a table of what was left out."""
+        """Render as a line about the file, and a table of what was skipped."""
         from rich.console import Group
 
         line = (
@@ -55,7 +62,7 @@ class Embedded:
         )
         if not self.skipped:
             return words(line)
-        table = Table("shape", "why", title=f"{len(self.skipped)} skipped", title_justify="left")
+        table = Table("shape", "reason", title=f"{len(self.skipped)} skipped", title_justify="left")
         for entry in self.skipped:
             table.add_row(entry["name"], entry["reason"])
         return Group(words(line), table)
@@ -106,53 +113,76 @@ def embed(
         if value is not None and value < 1:
             raise UserError(f"{name} is {value}; it must be at least 1.")
     check_free(target, overwrite)
-    found = find_encoders(encoder)
-    if len(found) > 1:
-        raise UserError(f"{encoder} matches {len(found)} encoders; expected one.")
-    network = found[0].encoder
-    clouds = find_clouds(data, up=up, workers=workers, timeout=timeout)
-    count = points_for(network, points, clouds.stored)
-    say_differences(network, count)
-    if isinstance(clouds, Files) and up is None:
-        console.print(f"{data}: taken as {clouds.up} up, as is usual for such files; --up says otherwise.")
+    entry = find_encoder(encoder)
+    network = entry.encoder
+    source = find_data(data, up=up, workers=workers, timeout=timeout)
+    if isinstance(source, Files):
+        stored, axis, digest = source.stored, source.up, source.digest
+    else:
+        stored, axis, digest = source.info.points, source.info.source_up, source.digest()
+    count = points_for(network, points, stored)
+    if isinstance(source, Files) and up is None:
+        console.print(f"{data}: taken as {axis} up, the default of these files; change it with --up.")
     about = {
-        "encoder": {"name": found[0].name, "kind": network.kind, "inputs": network.inputs.stored()},
-        "fingerprint": fingerprint(network),
+        "encoder": {"name": entry.name, "kind": network.kind, "inputs": network.inputs.stored()},
+        "fingerprint": weights_digest(network),
         "data": data,
-        "digest": clouds.digest,
-        "up": clouds.up,
+        "digest": digest,
+        "up": axis,
         "points": count,
     }
-    work = target.with_name(f"{target.name}.partial")
+    where = usual_device(device)
     with locked(target, "embed"):
+        if isinstance(source, Collection):
+            cache = FeatureCache.of(network, source, count, entry.run or source.folder)
+            features = collection_features(
+                network, source, points=count, batch_size=batch_size, device=where, cache=cache
+            )
+            check_free(target, overwrite)
+            return _write(target, _of_collection(source, features, about), [])
+        print_differences(network, count)
+        work = target.with_name(f"{target.name}.partial")
         done = _continued(work, about, overwrite)
         try:
-            _encode_all(network, clouds, work, about, done, batch_size, usual_device(device))
+            _encode_all(network, source, work, about, done, batch_size, where)
         except KeyboardInterrupt:
             raise KeyboardInterrupt(
                 f"interrupted. {len(done)} blocks of {BLOCK} shapes are kept in {work}; "
-                "run the same command again to go on."
+                "run the same command again to continue."
             ) from None
-        check_free(target, overwrite)  # hours later, it may be somebody's file
+        check_free(target, overwrite)  # after hours, it may be another program's file
         return _finish(work, target, done, about)
+
+
+def _of_collection(collection: Collection, features: np.ndarray, about: dict[str, Any]) -> Embeddings:
+    """Return the embeddings of a whole collection."""
+    names = collection.info.classes
+    test = set(collection.indices("test").tolist())
+    return Embeddings(
+        collection.ids,
+        [names[label] if label >= 0 else None for label in collection.labels],
+        ["test" if row in test else "train" for row in range(len(collection))],
+        features,
+        about,
+    )
 
 
 def _encode_all(
     encoder: Encoder,
-    clouds: Clouds,
+    files: Files,
     work: Path,
     about: dict[str, Any],
     done: Parts,
     batch_size: int,
     device: str,
 ) -> None:
-    """Encode every block that is not in `done` yet, and add it there with the files that it left out."""
+    """Encode every block that is not in `done`, and add it there with its skipped files."""
     with progress_bar("shapes") as progress:
-        bar = progress.add_task("encoding", total=clouds.count, note="")
-        for number, start in enumerate(range(0, clouds.count, BLOCK)):
-            stop = min(start + BLOCK, clouds.count)
+        bar = progress.add_task("encoding", total=len(files), note="")
+        for number, start in enumerate(range(0, len(files), BLOCK)):
+            stop = min(start + BLOCK, len(files))
             if number not in done:
-                block = clouds.read(start, stop, about["points"])
+                block = files.read(start, stop, about["points"])
                 features = np.zeros((0, encoder.dim), np.float32)
                 if len(block.clouds):
                     features = encode(encoder, block.clouds, batch_size=batch_size, device=device)
@@ -162,29 +192,28 @@ def _encode_all(
 
 
 def _continued(work: Path, about: dict[str, Any], overwrite: bool) -> Parts:
-    """The blocks that an interrupted command of the same kind left; none in a new folder.
+    """Return the finished blocks of an interrupted command; none in a new folder.
 
     Raises:
-        UserError: the folder holds something else, or unfinished work of other options that may not be
-            discarded.
+        UserError: the folder is not an unfinished embed, or is one with other options and no `overwrite`.
     """
     plan = work / "plan.json"
-    begun = read_json(plan, "the plan of an unfinished embed") if plan.is_file() else None
-    if begun == about:
-        notes = {path: read_json(path, "what a block left out") for path in sorted(work.glob("part-*.json"))}
+    started = read_json(plan, "the plan of an unfinished embed") if plan.is_file() else None
+    if started == about:
+        notes = {path: read_json(path, "a block's note") for path in sorted(work.glob("part-*.json"))}
         if wrong := [path for path, note in notes.items() if not fits(note, Skipped)]:
-            raise UserError(f"{wrong[0]} is not a block's note. Delete it, and that block is done again.")
+            raise UserError(f"{wrong[0]} is not a block's note. Delete it; the block is then encoded again.")
         if notes:
             console.print(f"continuing: {len(notes)} blocks of {BLOCK} shapes are done")
         return {int(path.stem.removeprefix("part-")): note for path, note in notes.items()}
     if (
-        not (isinstance(begun, dict) and begun.keys() == about.keys())
+        not (isinstance(started, dict) and started.keys() == about.keys())
         and work.exists()
         and any(work.iterdir())
     ):
         raise UserError(f"{work} exists and is not an unfinished embed. Move it away.")
-    if begun and not overwrite:
-        changed = ", ".join(name for name in about if begun[name] != about[name])
+    if started and not overwrite:
+        changed = ", ".join(name for name in about if started[name] != about[name])
         raise UserError(
             f"{work} holds unfinished work with other options ({changed}). Give the same options to continue "
             "it, another output, or --overwrite to discard it."
@@ -195,24 +224,26 @@ def _continued(work: Path, about: dict[str, Any], overwrite: bool) -> Parts:
 
 
 def _save(work: Path, number: int, block: Block, features: np.ndarray, about: dict[str, Any]) -> None:
-    """Write a block, then its note: without the note it does not count."""
+    """Write a block, then its note, which marks it as finished."""
     part = Embeddings(block.ids, block.classes, block.splits, features, about)
     part.write(work / f"part-{number:06d}.parquet")
     write_json(work / f"part-{number:06d}.json", block.skipped)
 
 
 def _finish(work: Path, target: Path, parts: Parts, about: dict[str, Any]) -> Embedded:
-    from adacross.version import __version__
-
-    whole = joined([read_embeddings(work / f"part-{number:06d}.parquet") for number in sorted(parts)])
+    """Write the blocks as one file, and delete them."""
+    whole = concatenate([read_embeddings(work / f"part-{number:06d}.parquet") for number in sorted(parts)])
     skipped = [entry for number in sorted(parts) for entry in parts[number]]
     if not len(whole):
         remove_own(work, _OWN)
         reasons = "\n".join(f"  {entry['name']}: {entry['reason']}" for entry in skipped[:10])
         raise UserError(f"none of the {len(skipped)} shapes in {about['data']} can be read:\n{reasons}")
-    final = Embeddings(
-        whole.ids, whole.classes, whole.splits, whole.features, about | {"adacross": __version__}
-    )
-    final.write(target)
+    result = _write(target, whole, skipped)
     remove_own(work, _OWN)
-    return Embedded(target, len(final), final.features.shape[1], about["points"], skipped)
+    return result
+
+
+def _write(target: Path, embeddings: Embeddings, skipped: Skipped) -> Embedded:
+    about = embeddings.about | {"adacross": __version__}
+    replace(embeddings, about=about).write(target)
+    return Embedded(target, len(embeddings), embeddings.features.shape[1], about["points"], skipped)

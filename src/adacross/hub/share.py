@@ -7,14 +7,15 @@ from tempfile import TemporaryDirectory
 
 from adacross.console import Table, console
 from adacross.data.collection.description import DESCRIPTION, CollectionInfo, check_target
+from adacross.encoders import load_encoder
+from adacross.encoders.pretrained import CONFIG_FILE, WEIGHTS_FILE
 from adacross.errors import UserError
-from adacross.hub.layout import SHARDS
-from adacross.hub.markdown import check_license
+from adacross.hub.cards import check_license, dataset_card, model_card, without_path
+from adacross.hub.parquet import SHARDS, read_parquet, write_parquet
 from adacross.io import hub
 from adacross.io.files import locked, whole_folder
 from adacross.io.remote import is_url, local_folder, local_target
 
-_ENCODER = "config.json"
 _CARD = "README.md"
 _DATA = "data/*.parquet"
 _LISTED = 20
@@ -22,14 +23,14 @@ _LISTED = 20
 
 @dataclass(frozen=True)
 class Shared:
-    """What was shared, or would have been.
+    """The files of a repository, uploaded or written for inspection.
 
     Attributes:
         name: `owner/name` on the hub.
         kind: of the repository, "model" or "dataset".
-        url: its address; None where nothing was uploaded.
-        folder: where the files were written to be looked at, or None.
-        files: their names, and sizes in bytes.
+        url: its address; None after a dry run.
+        folder: folder of a dry run, else None.
+        files: sizes in bytes by name.
     """
 
     name: str
@@ -39,11 +40,11 @@ class Shared:
     files: dict[str, int]
 
     def table(self) -> Table:
-        """The files as people read them, and where they are."""
+        """Render as a rich table."""
         if self.url:
             title = f"uploaded to {self.url}"
         else:
-            title = f"nothing was uploaded; {self.folder} holds what would go to {self.name} ({self.kind})"
+            title = f"dry run: {self.folder} holds what would be uploaded to {self.name} ({self.kind})"
         total = sum(self.files.values())
         table = Table(title=title, caption=f"{len(self.files)} files, {total:,} bytes")
         table.add_column("file")
@@ -81,8 +82,8 @@ def share(
         What was uploaded or written.
 
     Raises:
-        UserError: none of these, unfinished or damaged; a name or a licence that cannot be; no login, no
-            permission, no network, no space; a folder that is already there.
+        UserError: `source` is none of these, unfinished or damaged; an invalid name or license; no login, no
+            permission, no network, no space; `dry_run` exists already.
     """
     name = hub.check_hub_id(name)
     check_license(license)
@@ -124,20 +125,16 @@ def fetch(name: str, folder: str, *, overwrite: bool = False) -> CollectionInfo:
         UserError: no such repository, no permission, no network, no space; it holds no collection, or a
             damaged one; a folder that is already there.
     """
-    from adacross.hub.from_parquet import read_parquet
-
     target = local_target(folder)
     check_target(target, overwrite)
     shared = Path(name)
     if not shared.is_dir():
         if not hub.is_hub_id(name.removeprefix(hub.SCHEME)):
-            raise UserError(f"{name} is no folder here, and no name on the hub; expected owner/name.")
+            raise UserError(f"{name} is neither a folder nor a name on the hub; expected owner/name.")
         shared = hub.download(name, "dataset", [DESCRIPTION, SHARDS, _DATA])
     with locked(target, "fetch"), whole_folder(target) as temporary:
         info = read_parquet(shared, temporary)
-        check_target(
-            target, overwrite
-        )  # the download may have taken hours, and somebody's files may be there
+        check_target(target, overwrite)  # after hours of download, another program's files may lie there
     return info
 
 
@@ -152,10 +149,10 @@ def _check_empty(target: Path) -> None:
 
 
 def _kind(folder: Path, source: str) -> hub.Kind:
-    """What a folder would be on the hub.
+    """Return the kind of repository for a folder.
 
     Raises:
-        UserError: it is nothing that can be shared.
+        UserError: it cannot be shared.
     """
     if (folder / DESCRIPTION).is_file():
         return "dataset"
@@ -163,43 +160,31 @@ def _kind(folder: Path, source: str) -> hub.Kind:
         if not (folder / "encoder").is_dir():
             raise UserError(f"run {folder} is not finished; continue it with --resume auto.")
         return "model"
-    if (folder / _ENCODER).is_file():
+    if (folder / CONFIG_FILE).is_file():
         return "model"
-    what = "is none" if folder.is_dir() or is_url(source) else "does not exist"
-    raise UserError(f"{source} {what}; expected a run, an encoder's folder, or a collection.")
+    if folder.is_dir() or is_url(source):
+        raise UserError(f"{source} is not a run, an encoder folder or a collection. Give one of these.")
+    raise UserError(f"{source} does not exist; expected a run, an encoder folder or a collection.")
 
 
 def _write(folder: Path, kind: hub.Kind, name: str, license: str | None, target: Path) -> None:  # noqa: A002
     """Write the files of a repository into an empty folder."""
-    card = _write_collection if kind == "dataset" else _write_encoder
-    (target / _CARD).write_text(card(folder, name, license, target), encoding="utf-8")
-
-
-def _write_collection(folder: Path, name: str, license: str | None, target: Path) -> str:  # noqa: A002
-    """Write a collection as Parquet; return its card."""
-    from adacross.hub.dataset_card import dataset_card
-    from adacross.hub.to_parquet import write_parquet
-
-    info = write_parquet(folder, target)
-    return dataset_card(info, name, license=license)
-
-
-def _write_encoder(folder: Path, name: str, license: str | None, target: Path) -> str:  # noqa: A002
-    """Copy a run's encoder, or a saved one; return its card."""
-    from adacross.encoders import load_encoder
-    from adacross.encoders.pretrained import CONFIG_FILE, WEIGHTS_FILE
-    from adacross.hub.model_card import model_card
-
-    run = folder if (folder / "config.yaml").is_file() else _run_of(folder)
-    saved = folder / "encoder" if run == folder else folder
-    encoder = load_encoder(saved)  # what cannot be loaded is not shared
-    for file in (CONFIG_FILE, WEIGHTS_FILE):
-        shutil.copyfile(saved / file, target / file)
-    return model_card(encoder, name, run=run, license=license)
+    if kind == "dataset":
+        info = without_path(CollectionInfo.read(folder))
+        write_parquet(folder, info, target)
+        card = dataset_card(info, name, license)
+    else:
+        run = folder if (folder / "config.yaml").is_file() else _run_of(folder)
+        saved = folder / "encoder" if run == folder else folder
+        encoder = load_encoder(saved)  # a damaged one is not shared
+        for file in (CONFIG_FILE, WEIGHTS_FILE):
+            shutil.copyfile(saved / file, target / file)
+        card = model_card(encoder, name, run, license)
+    (target / _CARD).write_text(card, encoding="utf-8")
 
 
 def _run_of(encoder: Path) -> Path | None:
-    """The run that an encoder's folder lies in, if it does."""
+    """Return the run that an encoder's folder lies in, or None."""
     run = encoder.resolve().parent
     return run if encoder.resolve().name == "encoder" and (run / "config.yaml").is_file() else None
 

@@ -1,4 +1,4 @@
-"""The part "Search": a query on the left, what is most like it on the right."""
+"""The tab "Search": the query on the left, the results on the right."""
 
 import tempfile
 from collections.abc import Callable
@@ -8,14 +8,15 @@ from time import perf_counter
 from weakref import WeakMethod
 
 import numpy as np
-from jaxtyping import UInt8
 from nicegui import events, run, ui
 
+from adacross.data.rendering.notebook import data_uri
 from adacross.data.shape import Axis
 from adacross.errors import UserError
-from adacross.search.index import NO_CLASS, Neighbours, SearchIndex
-from adacross.search.page.parts import LARGEST, button, card, cloud, image, text
-from adacross.search.query import PICTURES, SHAPES, Query, read_query
+from adacross.search.index import NO_CLASS, SearchIndex
+from adacross.search.page.widgets import LARGEST, button, card, cloud, image, text
+from adacross.search.query import IMAGES, SHAPES, Query, read_query
+from adacross.search.results import Neighbors
 
 _DROP = """
 <div class="drop">
@@ -24,22 +25,22 @@ _DROP = """
   <q-uploader-add-trigger />
 </div>
 """
-_PATIENCE = 60  # seconds that reading a file may take
+_TIMEOUT = 60  # seconds for reading a file
 _ORDERS = {"similarity": "Similarity", "class": "Class", "name": "Name"}
-_AXES: dict[str, str] = {"": "as usual for the file's type", "x": "x", "y": "y", "z": "z"}
+_AXES: dict[str, str] = {"": "default of the file type", "x": "x", "y": "y", "z": "z"}
 
 
-class SearchPart:
-    """Everything of the part and its state: the query, the classes, the order.
+class SearchTab:
+    """The tab and its state: query, classes, order.
 
     Args:
-        index: what is searched.
+        index: of the searched collection.
     """
 
     def __init__(self, index: SearchIndex) -> None:
         self.index = index
         self.on_open: Callable[[int], None] = lambda i: None
-        self.asked: Query | None = None
+        self.query: Query | None = None
         self.seed = 0
         with ui.element("div").classes("columns"):
             with ui.element("aside"):
@@ -51,9 +52,9 @@ class SearchPart:
                 self.grid = ui.element("div").classes("grid")
 
     def _controls(self) -> None:
-        pictures = self.index.knows_pictures
+        images = self.index.joint is not None
         # FastAPI keeps an upload's route, and with it the handlers, when the page has gone. They refer to
-        # this part weakly, or the page would be kept, too.
+        # this tab weakly, or the page would be kept, too.
         uploaded, rejected = WeakMethod(self._uploaded), WeakMethod(self._rejected)
         upload = ui.upload(
             auto_upload=True,
@@ -61,14 +62,14 @@ class SearchPart:
             on_upload=lambda event: (handler := uploaded()) and handler(event),
             on_rejected=lambda: (handler := rejected()) and handler(),
         ).classes("uploader")
-        kinds = "a picture, a mesh or a cloud" if pictures else "a mesh or a cloud"
+        kinds = "an image, a mesh or a point cloud" if images else "a mesh or a point cloud"
         upload.add_slot("header", _DROP.format(kinds=kinds))
         upload.add_slot("list", "<div></div>")
         self.uploader = upload
-        self.trouble = text("p", "", "trouble")
-        self.trouble.props["role"] = "alert"
-        self.trouble.set_visibility(False)
-        self.shown = ui.element("div").classes("query")
+        self.error = text("p", "", "error")
+        self.error.props["role"] = "alert"
+        self.error.set_visibility(False)
+        self.preview = ui.element("div").classes("query")
         names = sorted(self.index.collection.info.classes)
         if names and (self.index.collection.labels < 0).any():
             names.append(NO_CLASS)
@@ -76,100 +77,102 @@ class SearchPart:
         self.classes.props("dense outlined use-chips options-dense").set_visibility(bool(names))
         self.order = ui.select(_ORDERS, label="Order by", value="similarity").props("dense outlined")
         self.top = ui.select([12, 24, 48, 96], label="Shapes", value=24).props("dense outlined")
-        self.axis = ui.select(_AXES, label="Axis that points up in files", value="").props("dense outlined")
+        self.axis = ui.select(_AXES, label="Up axis of files", value="").props("dense outlined")
         for control in (self.classes, self.order, self.top):
             control.on_value_change(self.refresh)
 
     async def _uploaded(self, event: events.UploadEventArguments) -> None:
-        """Read a file that was dropped, and search with it."""
+        """Read an uploaded file, and search with it."""
         self.heading.set_text(f"Reading {event.file.name} …")
         suffix = Path(event.file.name).suffix.lower()
         self.uploader.reset()
         with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder) / f"query{suffix if suffix in (*PICTURES, *SHAPES) else '.unknown'}"
+            path = Path(folder) / f"query{suffix if suffix in (*IMAGES, *SHAPES) else '.unknown'}"
             await event.file.save(path)
             try:
-                self.asked = await run.io_bound(self._read, path, event.file.name)
-                self.trouble.set_visibility(False)
+                self.query = await run.io_bound(self._read, path, event.file.name)
+                self.error.set_visibility(False)
                 self._show_query()
             except UserError as error:
-                self._wrong(str(error))
+                self._show_error(str(error))
         self.refresh()
 
     def _read(self, path: Path, name: str) -> Query:
-        """Read a file and encode it: what cannot be searched for is said here, too."""
+        """Read and encode a file, so that every error is raised here."""
         up: Axis | None = self.axis.value or None
-        side = self.index.picture_side
-        query = read_query(path, points=self.index.points, size=side, up=up, name=name, timeout=_PATIENCE)
-        return self.index.encoded(query)
+        size = self.index.image_size
+        query = read_query(path, points=self.index.points, size=size, up=up, name=name, timeout=_TIMEOUT)
+        return self.index.encode(query)
 
     def _rejected(self) -> None:
-        self._wrong(f"That file is larger than {LARGEST // 2**20} MB, the most that a query may have.")
+        self._show_error(f"The file is larger than {LARGEST // 2**20} MB, the limit for a query.")
 
-    def _wrong(self, words: str) -> None:
-        self.trouble.set_text(words)
-        self.trouble.set_visibility(True)
+    def _show_error(self, words: str) -> None:
+        self.error.set_text(words)
+        self.error.set_visibility(True)
 
-    def with_shape(self, i: int) -> None:
+    def search_with(self, i: int) -> None:
         """Search with a shape of the collection."""
-        self.asked = self.index.query(i)
-        self.trouble.set_visibility(False)
+        self.query = self.index.query(i)
+        self.error.set_visibility(False)
         ui.run_javascript("scrollTo({ top: 0 })")  # before the grid is emptied, in which the button may lie
         self._show_query()
         self.refresh()
 
     def browse(self) -> None:
-        """Show some shapes of the collection, without a query."""
-        self.asked = None
+        """Show a selection of the collection, without a query."""
+        self.query = None
         self._show_query()
         self.refresh()
 
     def _show_query(self) -> None:
-        self.shown.clear()
-        query = self.asked
-        self.shown.set_visibility(query is not None)
+        self.preview.clear()
+        query = self.query
+        self.preview.set_visibility(query is not None)
         if query is None:
             return
-        with self.shown:
+        with self.preview:
             if query.points is not None:
                 cloud(query.points)
-            elif query.picture is not None:
-                image(_data_uri(query.picture), f"the query {query.name}")
+            elif query.image is not None:
+                image(data_uri(query.image), f"the query {query.name}")
             with ui.element("div").classes("line"):
                 text("span", query.name, "title").props["title"] = query.name
-                button("✕", self.browse, "small", "forget the query")
+                button("✕", self.browse, "small", "clear the query")
 
     def refresh(self) -> None:
-        """Search again and show what was found."""
+        """Search again and show the results."""
         wanted = list(self.classes.value or []) or None
-        if self.asked is None:
-            chosen = self._some(wanted)
-            self.heading.set_text("A look at the collection")
-            self.note.set_text("Click a shape to turn it and to see what is most like it.")
-            self._fill(chosen, [""] * len(chosen))
+        if self.query is None:
+            selection = self._selection(wanted)
+            self.heading.set_text("Browse the collection")
+            self.note.set_text("Click a shape to view it in 3-D and to see similar shapes.")
+            self._fill(selection, [""] * len(selection))
             return
         start = perf_counter()
-        found = self.index.nearest(self.asked, int(self.top.value), classes=wanted)
+        neighbors = self.index.search(self.query, int(self.top.value), classes=wanted)
         passed = perf_counter() - start
-        space = "compared with the picture" if found.compared == "pictures" else "compared as shapes"
-        within = f" in {len(wanted)} of the classes" if wanted else ""
-        self.heading.set_text(f"Most like {self.asked.name}")
-        self.note.set_text(f"{len(found.ids)} shapes{within}, {space}, found in {1000 * passed:.0f} ms")
-        places = self._ordered(found)
-        self._fill(found.indices[places].tolist(), [f"{found.similarities[place]:.3f}" for place in places])
+        kind = "image-to-shape" if neighbors.space == "images" else "shape-to-shape"
+        within = f" of {len(wanted)} classes" if wanted else ""
+        self.heading.set_text(f"Similar to {self.query.name}")
+        self.note.set_text(f"{len(neighbors)} shapes{within}, {kind} search in {1000 * passed:.0f} ms")
+        places = self._order(neighbors)
+        self._fill(
+            neighbors.indices[places].tolist(), [f"{neighbors.similarities[place]:.3f}" for place in places]
+        )
 
-    def _ordered(self, found: Neighbours) -> list[int]:
-        places = list(range(len(found.ids)))
+    def _order(self, neighbors: Neighbors) -> list[int]:
+        places = list(range(len(neighbors)))
         if self.order.value == "class":
-            places.sort(key=lambda place: (found.classes[place] or "", place))
+            places.sort(key=lambda place: (neighbors.classes[place] or "", place))
         elif self.order.value == "name":
-            places.sort(key=lambda place: found.ids[place])
+            places.sort(key=lambda place: neighbors.ids[place])
         return places
 
-    def _some(self, wanted: list[str] | None) -> list[int]:
-        """Shapes spread over the collection, of the classes that are wanted."""
+    def _selection(self, wanted: list[str] | None) -> list[int]:
+        """Return shapes spread over the collection, of some classes."""
         ids = self.index.collection.ids
-        rows = np.flatnonzero(self.index.allowed(wanted))
+        rows = np.flatnonzero(self.index.candidates(wanted))
         count = min(int(self.top.value), len(rows))
         chosen = rows[np.linspace(0, len(rows) - 1, count).astype(int)].tolist() if count else []
         if self.order.value == "name":
@@ -185,14 +188,6 @@ class SearchPart:
             for i, value in zip(chosen, values, strict=True):
                 title = self.index.class_of(i) or ids[i]
                 with card(i, title, value, ids[i], partial(self.on_open, i)):
-                    button("similar", partial(self.with_shape, i), "similar", f"search with {ids[i]}")
+                    button("similar", partial(self.search_with, i), "similar", f"search with {ids[i]}")
             if not chosen:
-                text("p", "No shape is of these classes.")
-
-
-def _data_uri(picture: UInt8[np.ndarray, "S S 3"]) -> str:
-    import base64
-
-    from adacross.search.drawing import png
-
-    return "data:image/png;base64," + base64.b64encode(png(picture)).decode()
+                text("p", "No shapes of these classes.")

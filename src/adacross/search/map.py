@@ -1,4 +1,4 @@
-"""A map of a whole collection: its features in the plane."""
+"""A map of a whole collection: its features in two dimensions."""
 
 from dataclasses import dataclass
 
@@ -8,38 +8,39 @@ from jaxtyping import Float32
 from adacross.features.projection import project
 from adacross.search.index import SearchIndex
 
-LANDMARKS = 2000  # shapes that t-SNE lays out: seconds for these, hours for a large collection
-NEAREST = 3  # landmarks that say where another shape stands
+LANDMARKS = 2000  # shapes that t-SNE embeds: seconds for these, hours for a large collection
+NEAREST = 3  # landmarks that place another shape
 BLOCK = 2048
 
 
 @dataclass(frozen=True, eq=False)
 class Layout:
-    """Where each shape stands.
+    """Coordinates of all shapes.
 
     Attributes:
-        xy: `(n, 2)` coordinates, nothing but their neighbourhoods means anything.
-        how: how they were made, for people.
+        xy: `(n, 2)`; only their neighborhoods carry meaning.
+        method: how they were computed, as text.
     """
 
     xy: Float32[np.ndarray, "n 2"]
-    how: str
+    method: str
 
 
-def map_of(index: SearchIndex, landmarks: int = LANDMARKS) -> Layout:
-    """Lay a collection out by t-SNE of at most `landmarks` shapes; kept beside the features.
+def compute_map(index: SearchIndex, landmarks: int = LANDMARKS) -> Layout:
+    """Embed a collection by t-SNE of at most `landmarks` shapes; the result is cached.
 
-    Every other shape stands among the `NEAREST` landmarks that are most similar to it, nearer to the more
-    similar ones.
+    Every other shape is placed among the `NEAREST` landmarks most similar to it, weighted by similarity.
     """
-    count = len(index.features.own)
-    xy = index.store.once("map", lambda: {"xy": _computed(index.features.own, landmarks)}, rows=count)["xy"]
+    count = len(index.features)
+    xy = index.cache.load_or_compute("map", lambda: {"xy": _embed(index.features, landmarks)}, rows=count)[
+        "xy"
+    ]
     if count <= landmarks:
         return Layout(xy, "t-SNE" if count >= 30 else "PCA")
-    return Layout(xy, f"t-SNE of {landmarks:,} shapes, each of the others among the {NEAREST} most like it")
+    return Layout(xy, f"t-SNE of {landmarks:,} shapes, the others placed among the {NEAREST} most similar")
 
 
-def _computed(features: Float32[np.ndarray, "n D"], landmarks: int) -> Float32[np.ndarray, "n 2"]:
+def _embed(features: Float32[np.ndarray, "n D"], landmarks: int) -> Float32[np.ndarray, "n 2"]:
     count = len(features)
     if count <= landmarks:
         return project(features, seed=0)[0].astype(np.float32)
