@@ -264,7 +264,7 @@ def test_as_typed(
 ):
     output = tmp_path / "part-seg.json"
     words = ["evaluate", "part-seg", str(toy_run), str(toy_collection.folder), "--output", str(output)]
-    small = ["--epochs", "1", "--seeds", "1", "--points", "48", "--device", "cpu", "--fractions", "[0.2]"]
+    small = ["--epochs", "1", "--seeds", "1", "--points", "48", "--device", "cpu", "--fractions", "0.2"]
     assert main([*words, *small]) == 0
     assert "from scratch" in capsys.readouterr().out
     assert load(PartSegResult, output).encoders == ["toy"]

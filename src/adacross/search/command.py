@@ -10,8 +10,8 @@ from adacross.search.results_page import ENDINGS, WRITES, write_results
 
 
 def search(
-    collection: str,
     encoder: str,
+    collection: str,
     query: str | None = None,
     top: int = 10,
     classes: list[str] | None = None,
@@ -31,8 +31,8 @@ def search(
     features are computed once and kept in `search/` of the run, or of the collection for an encoder's folder.
 
     Args:
-        collection: a prepared collection: what is searched.
         encoder: a run, an encoder folder, hf://owner/name, or builtin-small (in the package).
+        collection: a prepared collection: what is searched.
         query: a shape's id in the collection, or the file of a mesh, a cloud or a picture.
         top: how many shapes to find.
         classes: search only in these.

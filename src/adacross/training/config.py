@@ -239,15 +239,13 @@ class PretrainConfig:
             )
 
 
-def checked_recipe(given: str) -> Path:
-    """The file of a recipe given by name or path, once its options have been read and checked.
+def read_recipe(given: str) -> dict[str, Any]:
+    """Return the options of a recipe given by name or path.
 
     Raises:
         UserError: no such recipe, not YAML, or options that do not exist or are of other types.
     """
-    path = recipe_path(given)
-    _read_options(path)
-    return path
+    return _read_options(recipe_path(given))
 
 
 def _read_options(path: Path) -> dict[str, Any]:
