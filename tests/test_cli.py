@@ -8,12 +8,14 @@ import shlex
 import shutil
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
 from typing import Any, Literal
 
 import pytest
 import yaml
 
+import adacross
 from adacross import __version__
 from adacross.arguments import Parser
 from adacross.cli import main
@@ -442,6 +444,20 @@ def test_a_command_ends_with_what_to_type_next(
     assert code == 0, err
     assert f"next: adacross {following.format(**places)}" in err
     assert "next: adacross" not in out
+
+
+def test_a_commands_function_is_public_under_the_commands_name():
+    rooms = {
+        "demo",
+        "recipes",
+        "report",
+        "search",
+    }  # of the package; `write_report` and `SearchIndex` are public
+    for name, command in COMMANDS.items():
+        if name not in rooms:
+            module, _, attribute = command.function.partition(":")
+            assert attribute == name.replace(" ", "_").replace("-", "_")
+            assert getattr(adacross, attribute) is getattr(import_module(module), attribute)
 
 
 def test_every_command_has_a_next_one():

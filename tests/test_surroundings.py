@@ -69,7 +69,8 @@ def test_a_full_standard_output_is_one_line(command: str, tmp_path: Path):
 def test_a_locale_without_letters(environment: dict[str, str], tmp_path: Path):
     """What an encoding lacks is spelled out, in results and in errors."""
     code = (
-        "import sys; from adacross import cli; cli.run = lambda *_: cli.show('Gr\\xf6\\xdfe \\u2013 \\u90e8\\u54c1'; "
+        "import sys; from adacross import cli; "
+        "cli.run = lambda *_: cli.show('Gr\\xf6\\xdfe \\u2013 \\u90e8\\u54c1'); "
         "sys.exit(cli.main(['report', 'x']))"
     )
     done = shell(f'{sys.executable} -c "{code}"', tmp_path, **environment)

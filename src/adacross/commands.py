@@ -127,7 +127,7 @@ COMMANDS = {
         next=_report,
     ),
     "evaluate part-seg": Command(
-        "adacross.evaluation.segmentation.parts:evaluate_part_segmentation",
+        "adacross.evaluation.segmentation.parts:evaluate_part_seg",
         "a part for every point: instance and class mIoU, beside a network from scratch",
         (
             "adacross evaluate part-seg runs/shapenet collections/shapenetpart",
@@ -136,7 +136,7 @@ COMMANDS = {
         next=_report,
     ),
     "evaluate sem-seg": Command(
-        "adacross.evaluation.segmentation.scenes:evaluate_semantic_segmentation",
+        "adacross.evaluation.segmentation.scenes:evaluate_sem_seg",
         "a class for every point of a room: overall accuracy and mIoU by held-out area",
         (
             "adacross evaluate sem-seg runs/shapenet collections/s3dis",

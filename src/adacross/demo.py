@@ -21,8 +21,8 @@ from adacross.evaluation.linear import LinearResult, evaluate_linear
 from adacross.evaluation.results import load
 from adacross.evaluation.retrieval.measure import RetrievalResult, evaluate_retrieval
 from adacross.evaluation.robustness.measure import RobustnessResult, evaluate_robustness
-from adacross.evaluation.segmentation.parts import PartSegResult, evaluate_part_segmentation
-from adacross.evaluation.segmentation.scenes import SemSegResult, evaluate_semantic_segmentation
+from adacross.evaluation.segmentation.parts import PartSegResult, evaluate_part_seg
+from adacross.evaluation.segmentation.scenes import SemSegResult, evaluate_sem_seg
 from adacross.io.files import whole_folder
 from adacross.report import write_report
 from adacross.training.config import PretrainConfig
@@ -114,15 +114,11 @@ def everything(root: Path, shapes: Path, run: Path, config: PretrainConfig) -> l
         ),
         "part-seg": (
             PartSegResult,
-            lambda: evaluate_part_segmentation(
-                who, where, fractions=[0.1], epochs=EPOCHS, points=SMALL, seeds=2
-            ),
+            lambda: evaluate_part_seg(who, where, fractions=[0.1], epochs=EPOCHS, points=SMALL, seeds=2),
         ),
         "sem-seg": (
             SemSegResult,
-            lambda: evaluate_semantic_segmentation(
-                who, where, epochs=max(1, EPOCHS // 8), points=SMALL, seeds=1
-            ),
+            lambda: evaluate_sem_seg(who, where, epochs=max(1, EPOCHS // 8), points=SMALL, seeds=1),
         ),
         "robustness": (
             RobustnessResult,

@@ -216,7 +216,7 @@ def _shown(task: PartTask, collection: Collection, said: Sequence[Any]) -> list[
     return examples(clouds, (np.array(said[0]), np.array(said[1])), names)
 
 
-def evaluate_part_segmentation(
+def evaluate_part_seg(
     encoder: str | list[str],
     data: str,
     as_: Paper | None = None,

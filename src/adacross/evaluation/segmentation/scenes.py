@@ -222,7 +222,7 @@ def _together(folds: Sequence[Held], pieces: Sequence[dict[str, list[dict[str, A
     return _fold(name, train, sum(len(fold.test) for fold in folds), summed)
 
 
-def evaluate_semantic_segmentation(
+def evaluate_sem_seg(
     encoder: str | list[str],
     data: str,
     as_: Paper | None = None,
