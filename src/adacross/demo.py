@@ -60,16 +60,16 @@ class DemoResult:
 
 
 def demo(folder: str = "demo", seeds: int = 1, encoder: str | None = None, full: bool = False) -> DemoResult:
-    """Make built-in shapes, render them, pre-train AdaCrossNet, measure, write report.html.
+    """Run the whole pipeline on built-in shapes: prepare, pre-train AdaCrossNet, evaluate, report.
 
     Interrupted, it goes on where it stopped when called again.
 
     Args:
-        folder: where everything goes.
-        seeds: how many times to pre-train, each with another seed; the probe's spread is over them.
-        encoder: pointnet or dgcnn, instead of the recipe's.
-        full: also every other measurement, at small sizes: few-shot, fine-tuning, segmentation, robustness,
-            pictures, scanned shapes, and CrossPoint to compare with; some twenty minutes more on two cores.
+        folder: output folder.
+        seeds: number of pre-trainings with different seeds; the reported spread is over them.
+        encoder: pointnet or dgcnn; the recipe's by default.
+        full: also run every other evaluation at small sizes (few-shot, fine-tuning, segmentation, robustness,
+            images, scanned shapes, and CrossPoint for comparison): some twenty minutes more on two cores.
 
     Raises:
         UserError: a folder that cannot be written, an unknown encoder.
