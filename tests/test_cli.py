@@ -27,10 +27,7 @@ from adacross.training.log import Log, read_log
 
 
 def typed(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, str, str]:
-    try:
-        code = main(words)
-    except SystemExit as stop:
-        code = int(stop.code or 0)
+    code = main(words)
     out, err = capsys.readouterr()
     return code, out, err
 

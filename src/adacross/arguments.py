@@ -66,7 +66,7 @@ class Parser(ArgumentParser):
         for one in parameters:
             self._add(one, hints[one.name], about.get(one.name, ""), switch_off=is_dataclass(owner))
         if is_dataclass(owner):
-            self.add_argument("--config", metavar="RECIPE", action="append", help=RECIPE)
+            self.add_argument("--config", metavar="RECIPE", help=RECIPE)
         self.add_argument("-h", "--help", action="store_true", help="show this text")
 
     def _add(self, one: Parameter, hint: Any, about: str, *, switch_off: bool) -> None:

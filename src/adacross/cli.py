@@ -24,8 +24,8 @@ LONGEST_MESSAGE = 4000  # characters of an error
 def run(name: str, words: Sequence[str]) -> None:
     """Call a command's function with what was typed, print its result and what to type next.
 
-    A function whose one parameter is a dataclass of options takes that dataclass's fields as options, and
-    `--config RECIPE` with any of them.
+    A function whose one parameter is a dataclass takes that dataclass's fields as options, and with
+    `--config RECIPE` any of them from its constructor `recipe(name, **typed)`.
 
     Args:
         name: the command.
@@ -50,7 +50,7 @@ def run(name: str, words: Sequence[str]) -> None:
     typed = parser.read(words)
     _check_order(name, words, [typed[place] for place in parser.needed])
     if options:
-        values = options(**_with_recipes(typed))
+        values = options.recipe(typed.pop("config", None), **typed)
         result = function(values)
     else:
         bound = signature(function).bind(**typed)
@@ -58,28 +58,6 @@ def run(name: str, words: Sequence[str]) -> None:
         values = SimpleNamespace(**bound.arguments)
         result = function(**typed)
     show(result, list(command.next(values, result)))
-
-
-def _with_recipes(typed: dict[str, Any]) -> dict[str, Any]:
-    """Return what was typed, and for the rest what the recipes in `config` say, the last one first.
-
-    Raises:
-        UserError: there is no such recipe, or one of its options cannot be used or is an address.
-    """
-    from adacross.io.remote import is_address
-    from adacross.training.config import read_recipe
-
-    own = {name: value for name, value in typed.items() if name != "config"}
-    options = {
-        name: value for recipe in typed.get("config", []) for name, value in read_recipe(recipe).items()
-    }
-    for name, place in options.items():
-        if name not in own and isinstance(place, str) and is_address(place):
-            raise UserError(
-                f"the recipe's {name} is {place}; an address that is read in a file is not opened. "
-                "Type it, if you know and trust it."
-            )
-    return options | own
 
 
 def _check_order(name: str, words: Sequence[str], given: Sequence[str | list[str]]) -> None:

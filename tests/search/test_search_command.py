@@ -12,10 +12,7 @@ from adacross.data.collection.collection import Collection
 
 
 def typed(capsys: pytest.CaptureFixture[str], *words: str | Path) -> tuple[int, str, str]:
-    try:
-        code = main([str(word) for word in words])
-    except SystemExit as stop:
-        code = int(stop.code or 0)
+    code = main([str(word) for word in words])
     out, err = capsys.readouterr()
     return code, out, err
 

@@ -12,7 +12,7 @@ import yaml
 from adacross.encoders.inputs import MOST_POINTS
 from adacross.errors import UserError, check_options, one_of
 from adacross.io.files import read_yaml, whole_file
-from adacross.io.remote import absolute, local_target
+from adacross.io.remote import absolute, is_address, local_target
 from adacross.options import check_values, plain
 from adacross.recipes import recipe_path
 from adacross.training.optimizer import Optimizer
@@ -40,47 +40,47 @@ class PretrainConfig:
     """Options of a pre-training run; a recipe is a YAML file of these.
 
     Args:
-        collection: a collection (see adacross prepare), or the URL of one (s3://bucket/collection).
-        run: run folder; by default `runs/<collection>-<method>-<encoder>-seed<seed>`.
-        method: adacrossnet, crossnet, crosspoint, joint-mae, point-m2ae, or package.module:Name.
-        method_args: options of the method, such as temperature=0.1 or, for crossnet, variant=joint and
+        collection: a prepared folder (see `adacross prepare`), or the URL of one (s3://bucket/collection).
+        run: folder of the run; by default `runs/<collection>-<method>-<encoder>-seed<seed>`.
+        method: adacrossnet, crossnet, crosspoint, joint-mae or point-m2ae.
+        method_args: the method's own options, such as temperature=0.1 or, for crossnet, variant=joint and
             negatives=released.
-        encoder: dgcnn, pointnet, point-m2ae, a segmentation trunk (dgcnn-partseg, dgcnn-semseg,
-            pointnet-partseg), or package.module:Name; auto is the method's default: point-m2ae for joint-mae
-            and point-m2ae, dgcnn for the others.
-        encoder_args: options of the encoder, such as k=15 for dgcnn.
-        image_depth: depth of the two ResNets; 50 in the papers.
-        image_width: channels of their first stage, 64 in the papers; fewer for small machines.
-        picture_size: side of the images given to the ResNets, in pixels; 224 in the papers.
-        points: points sampled for each augmented cloud; all stored points by default.
-        epochs: number of passes over the training set.
-        batch_size: shapes per step, over all processes.
-        optimizer: adam (the contrastive papers), adamw (Point-M2AE), sgd, or sgd-released (--use_sgd of
-            CrossNet and AdaCrossNet, which trains the point network alone).
-        learning_rate: peak learning rate.
-        weight_decay: weight decay (1e-5 in CrossNet).
-        schedule: learning rate schedule: cosine over the run, epoch (CrossPoint), released (the oscillating
-            one of CrossNet's and AdaCrossNet's programs), or constant.
-        warmup: epochs of linear warm-up, for cosine and constant.
-        weighting: loss weighting: fixed, adacrossnet, convergence, dwa, uncertainty, gradnorm, or
-            package.module:Name; the method's own by default.
-        weighting_args: options of the weighting, such as alpha=5 for adacrossnet.
-        selection: which networks are kept: last (the last step), or released (the epoch with the best linear
-            SVM on the TEST split, as in the released programs, to check their numbers).
-        validation_fraction: fraction of the training shapes held out for the monitor.
-        monitor_every: evaluate the monitor every N epochs; 0 for never.
-        checkpoint_every: save a checkpoint every N epochs; the newest two are kept.
-        sync_batchnorm: synchronize BatchNorm statistics across processes.
-        picture_cache: disk space for decoded images during training, in gigabytes; 0 to decode them every
-            time.
-        precision: float32, or bf16 for the products and convolutions of image towers, projections and
-            transformer blocks, on devices that are fast at it. Fused layers stay in float32: all of DGCNN's,
-            the last of PointNet, half of Point-M2AE's group embeddings.
-        device: cpu or cuda; auto is cuda if available.
-        seed: random seed.
-        resume: no; auto (continue from the newest readable checkpoint, or start); or a checkpoint file, whose
-            successors are deleted.
-        overwrite: delete the existing run and start again.
+        encoder: the point encoder: dgcnn, pointnet, point-m2ae, or one of the segmentation trunks
+            (dgcnn-partseg, dgcnn-semseg, pointnet-partseg); auto is point-m2ae for joint-mae and point-m2ae,
+            which need it, and dgcnn for the others.
+        encoder_args: the encoder's own options, such as k=15 for dgcnn.
+        image_depth: depth of the two ResNets, 18 or 50 (50 in the papers).
+        image_width: channels of their first stage (64 in the papers); fewer for small machines.
+        picture_size: side of the pictures given to the ResNets, in pixels (224 in the papers).
+        points: points drawn at random for each augmented cloud; all stored points if not given.
+        epochs: how often every shape is seen.
+        batch_size: shapes a step, of all processes together.
+        optimizer: adam (the contrastive papers'), adamw (Point-M2AE's), sgd, or sgd-released (CrossNet's and
+            AdaCrossNet's --use_sgd, which trains the point network alone).
+        learning_rate: the largest rate.
+        weight_decay: coefficient (CrossNet's 1e-5).
+        schedule: cosine (over the whole run), epoch (CrossPoint's), released (CrossNet's and AdaCrossNet's
+            programs, swinging), or constant.
+        warmup: epochs of linear rise at the start, for cosine and constant.
+        weighting: how loss terms are weighted (fixed, adacrossnet, convergence, dwa, uncertainty, gradnorm);
+            the method's own if not given.
+        weighting_args: the weighting's own options, such as alpha=5 for adacrossnet.
+        selection: which networks are the result: last, the last step's; or released, the epoch's whose
+            linear SVM is best on the TEST split, as the released programs have it (to check their numbers).
+        validation_fraction: part of the training shapes kept out of training for the monitor.
+        monitor_every: epochs between two looks of the monitor; 0 for none.
+        checkpoint_every: epochs between two checkpoints; the newest two are kept.
+        sync_batchnorm: whether BatchNorm of several processes normalises by the whole batch, as that of one
+            does, or in each by its part.
+        picture_cache: gigabytes of disk for decoded pictures while training; 0 to decode them every time.
+        precision: float32, or bf16 for bfloat16 in the products and convolutions of image towers, projections
+            and transformer blocks, where the device is fast at it. Fused layers stay in float32: all of
+            DGCNN's, the last of PointNet, half of Point-M2AE's group embeddings.
+        device: auto, cpu or cuda.
+        seed: of weights, order, pictures and augmentation.
+        resume: no; auto (continue from the newest checkpoint that can be read, or start if there is none); or
+            a checkpoint, whose successors are then deleted.
+        overwrite: delete what the run folder holds and start afresh.
     """
 
     collection: str
@@ -187,14 +187,32 @@ class PretrainConfig:
         return local_target(self.run) if self.run else Path("runs") / name
 
     @classmethod
-    def recipe(cls, name: str, collection: str, **changes: Any) -> "PretrainConfig":
-        """The options of a recipe, given by name or path, with some of them changed.
+    def recipe(cls, name: str | Path | None, collection: str, **changes: Any) -> "PretrainConfig":
+        """Return the options of a recipe, given by name or path, with some of them changed.
+
+        Without a name the changes are to the defaults.
 
         Raises:
-            UserError: there is no such recipe, or it has options this version does not know.
+            UserError: there is no such recipe or option, or the recipe holds an address: one that is read in
+                a file is not opened.
+
+        Example:
+            >>> PretrainConfig.recipe("adacrossnet_pointnet_laptop", "shapes", epochs=12).epochs
+            12
         """
-        path = recipe_path(name)
-        return _of_file(path, _read_options(path) | {"collection": collection} | changes)
+        for option in changes:
+            one_of("option of pre-training", option, [each.name for each in fields(cls)])
+        if name is None:
+            return cls(collection, **changes)
+        path = recipe_path(str(name))
+        values = _read_options(path)
+        for option, value in values.items():
+            if option not in ("collection", *changes) and isinstance(value, str) and is_address(value):
+                raise UserError(
+                    f"{path}: {option} is {value}; an address that is read in a file is not opened. Give "
+                    f"{option} yourself, if you know and trust it."
+                )
+        return _of_file(path, values | {"collection": collection} | changes)
 
     def save(self, run: Path) -> None:
         """Write `config.yaml` into the run."""
@@ -237,15 +255,6 @@ class PretrainConfig:
             raise UserError(
                 f"cannot resume with other options ({listed}). Give the same ones, or another --run."
             )
-
-
-def read_recipe(given: str) -> dict[str, Any]:
-    """Return the options of a recipe given by name or path.
-
-    Raises:
-        UserError: no such recipe, not YAML, or options that do not exist or are of other types.
-    """
-    return _read_options(recipe_path(given))
 
 
 def _read_options(path: Path) -> dict[str, Any]:
