@@ -8,10 +8,12 @@ import shlex
 import shutil
 import subprocess
 import sys
+from collections import defaultdict
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Literal
 
+import docstring_parser
 import pytest
 import yaml
 
@@ -363,6 +365,17 @@ def test_help_is_without_python_and_has_a_line_for_each_option(capsys: pytest.Ca
     listed = re.split(r"\n  (?=[-A-Z])", text.split("\noptions:")[1])[1:]
     bare = [option for option in listed if not re.search(r"\S {2,}\S|\n {20,}\S", option)]
     assert not bare, "arguments without a description"
+
+
+def test_what_several_commands_share_is_described_by_one_sentence():
+    texts = defaultdict(set)
+    for command in COMMANDS.values():
+        module, _, attribute = command.function.partition(":")
+        for one in docstring_parser.parse(getattr(import_module(module), attribute).__doc__).params:
+            texts[one.arg_name].add(one.description)
+    assert len(texts["device"]) == 1
+    assert len(texts["overwrite"]) == 3  # an output file, a collection, the run's report
+    assert len(texts["encoder"]) == 3  # one, several, and the demo's
 
 
 def test_recipes_are_listed_with_what_they_are_for(capsys: pytest.CaptureFixture[str]):

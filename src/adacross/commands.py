@@ -58,13 +58,13 @@ def _after_share(given: Any, result: Any) -> Iterable[Sequence[object]]:
 COMMANDS = {
     "demo": Command(
         "adacross.demo:demo",
-        "everything on built-in shapes, in minutes on a laptop; ends with report.html",
+        "the whole pipeline on built-in shapes, in minutes on a laptop; writes report.html",
         ("adacross demo", "adacross demo --folder my-demo --seeds 3", "adacross demo --full"),
         next=lambda given, result: (("search", f"{given.folder}/run-seed0", f"{given.folder}/shapes"),),
     ),
     "prepare": Command(
         "adacross.data.collection.prepare:prepare",
-        "meshes, clouds or built-in shapes -> a collection with pictures",
+        "meshes, clouds or built-in shapes -> a collection with images",
         (
             "adacross prepare parts/ collections/parts --up z",
             "adacross prepare modelnet40_ply_hdf5_2048/ collections/modelnet10 --variant modelnet10",
@@ -77,7 +77,7 @@ COMMANDS = {
     ),
     "inspect": Command(
         "adacross.data.collection.inspect:inspect",
-        "what is this folder, what is missing, what is broken; draws a contact sheet",
+        "identify a folder, report problems, draw a contact sheet",
         ("adacross inspect collections/parts", "adacross inspect parts/"),
         next=_after_inspect,
     ),
@@ -98,7 +98,7 @@ COMMANDS = {
     ),
     "evaluate linear": Command(
         "adacross.evaluation.linear:evaluate_linear",
-        "linear SVM on frozen features, beside the same encoder untrained",
+        "linear SVM on frozen features, beside the untrained encoder",
         (
             "adacross evaluate linear runs/parts collections/parts",
             "adacross evaluate linear runs/parts-seed* collections/parts",
@@ -108,7 +108,7 @@ COMMANDS = {
     ),
     "evaluate few-shot": Command(
         "adacross.evaluation.few_shot.measure:evaluate_few_shot",
-        "a few labelled shapes of a few classes: accuracy over many episodes",
+        "few-shot classification over many episodes",
         (
             "adacross evaluate few-shot runs/parts collections/parts",
             "adacross evaluate few-shot runs/parts collections/parts --ways 5 --shots 1 5",
@@ -118,7 +118,7 @@ COMMANDS = {
     ),
     "evaluate fine-tune": Command(
         "adacross.evaluation.fine_tune:evaluate_fine_tune",
-        "train the whole network with 1 %, 10 % and 100 % of the labels, beside one from scratch",
+        "fine-tuning with 1 %, 10 % and 100 % of the labels, beside training from scratch",
         (
             "adacross evaluate fine-tune runs/parts collections/parts",
             "adacross evaluate fine-tune runs/parts collections/parts --fractions 1.0 --votes 10",
@@ -128,7 +128,7 @@ COMMANDS = {
     ),
     "evaluate part-seg": Command(
         "adacross.evaluation.segmentation.parts:evaluate_part_seg",
-        "a part for every point: instance and class mIoU, beside a network from scratch",
+        "part segmentation: instance and class mIoU, beside training from scratch",
         (
             "adacross evaluate part-seg runs/shapenet collections/shapenetpart",
             "adacross evaluate part-seg runs/parts collections/parts --fractions 0.1 1.0 --epochs 20",
@@ -137,7 +137,7 @@ COMMANDS = {
     ),
     "evaluate sem-seg": Command(
         "adacross.evaluation.segmentation.scenes:evaluate_sem_seg",
-        "a class for every point of a room: overall accuracy and mIoU by held-out area",
+        "semantic segmentation of rooms: overall accuracy and mIoU by held-out area",
         (
             "adacross evaluate sem-seg runs/shapenet collections/s3dis",
             "adacross evaluate sem-seg runs/shapenet collections/s3dis --areas 1 2 3 4 5 6",
@@ -146,7 +146,7 @@ COMMANDS = {
     ),
     "evaluate retrieval": Command(
         "adacross.evaluation.retrieval.measure:evaluate_retrieval",
-        "picture to shape, shape to picture, shape to shape: recall@k, mAP",
+        "image to shape, shape to image, shape to shape: recall@k, mAP",
         (
             "adacross evaluate retrieval runs/parts collections/parts",
             "adacross evaluate retrieval runs/parts/encoder collections/parts --output retrieval.json",
@@ -161,7 +161,7 @@ COMMANDS = {
     ),
     "evaluate images": Command(
         "adacross.evaluation.images.measure:evaluate_images",
-        "few-shot classification of pictures with the pre-trained image tower",
+        "few-shot classification of images with the pre-trained image tower",
         ("adacross evaluate images runs/parts CIFAR-FS/",),
         next=_report,
     ),
@@ -176,7 +176,7 @@ COMMANDS = {
     ),
     "search": Command(
         "adacross.search.command:search",
-        "shapes like a picture, a mesh or a cloud: a page in the browser, or a table",
+        "shapes like an image, a mesh or a cloud: a page in the browser, or a table",
         (
             "adacross search runs/parts collections/parts",
             "adacross search runs/parts collections/parts --query photo.png --top 10",
@@ -197,7 +197,7 @@ COMMANDS = {
     ),
     "suggest": Command(
         "adacross.labeling:suggest",
-        "a few labels -> labels for the rest with a confidence, and what to label next",
+        "a few labels -> proposed labels with confidence, and what to label next",
         (
             "adacross suggest parts.parquet labels.csv suggested.csv",
             "adacross suggest parts.parquet suggested.csv again.csv --ask 50",
@@ -206,7 +206,7 @@ COMMANDS = {
     ),
     "export": Command(
         "adacross.onnx:export",
-        "an encoder -> an ONNX file that runs without torch, checked",
+        "an encoder -> a checked ONNX file that runs without torch",
         (
             "adacross export runs/parts parts.onnx",
             "adacross export hf://owner/name model.onnx --point-features",
@@ -225,7 +225,7 @@ COMMANDS = {
     ),
     "fetch": Command(
         "adacross.hub:fetch",
-        "a collection on the hub -> a collection here",
+        "a shared collection -> a collection here",
         ("adacross fetch owner/parts collections/parts", "adacross fetch look collections/parts"),
         next=_pretrain,
     ),
@@ -237,7 +237,7 @@ COMMANDS = {
     ),
     "report": Command(
         "adacross.report:write_report",
-        "a run -> one HTML page to look at",
+        "a run -> one self-contained HTML page",
         ("adacross report runs/parts",),
         next=lambda given, result: (("share", given.run, "OWNER/NAME", "--dry-run", "look"),),
     ),

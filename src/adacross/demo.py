@@ -30,6 +30,7 @@ from adacross.training.pretrain import pretrain
 
 SHAPES, VIEWS, PICTURE = 2000, 6, 64
 POINTS = 1024
+MINUTES, FULL_MINUTES = 5, 20  # of a pre-training with all around it, and of the rest of `--full`
 SMALL, EPOCHS = 256, 30  # points and epochs of what `--full` fine-tunes, encodes many times over
 
 
@@ -43,14 +44,14 @@ class DemoResult:
     further: list[Any] = field(default_factory=list)
 
     def table(self) -> Group:
-        """The figures as people read them."""
+        """Render as rich tables."""
         table = Table(title="adacross demo", show_header=False)
         table.add_row("linear SVM, pre-trained", str(self.linear.pretrained))
         table.add_row("linear SVM, untrained", str(self.linear.untrained))
         table.add_row("gain", f"{100 * self.linear.gain:+.1f} points")
         for name, figures in (
-            ("picture → shape", self.retrieval.image_to_shape),
-            ("shape → picture", self.retrieval.shape_to_image),
+            ("image → shape", self.retrieval.image_to_shape),
+            ("shape → image", self.retrieval.shape_to_image),
         ):
             text = ", ".join(f"{key} {100 * value:.1f} %" for key, value in figures.items())
             table.add_row(f"{name} (chance {100 * self.retrieval.chance_recall_at_1:.2f} %)", text)
@@ -83,8 +84,10 @@ def demo(folder: str = "demo", seeds: int = 1, encoder: str | None = None, full:
         PretrainConfig.recipe("demo", str(shapes), run=str(run), seed=seed, resume="auto", **changes)
         for seed, run in enumerate(runs)
     ]
+    minutes = MINUTES * seeds + (FULL_MINUTES if full else 0)
+    console.print(f"about {minutes} minutes on two cores; interrupted, the same command continues.")
     if not (shapes / "collection.json").exists():
-        _say("1/4", f"{SHAPES} built-in shapes, {VIEWS} pictures each")
+        _say("1/4", f"{SHAPES} built-in shapes, {VIEWS} images each")
         prepare("builtin", str(shapes), count=SHAPES, views=VIEWS, size=PICTURE, points=POINTS)
     for config in configs:
         _say("2/4", f"pre-training {config.method} on {config.encoder}, seed {config.seed}")

@@ -70,7 +70,7 @@ class FineTuneResult:
     labels: list[Labels]
 
     def table(self) -> Table:
-        """The result as people read it."""
+        """Render as a rich table."""
         title = f"{self.data}: fine-tuned, {self.points} points, {self.train} train / {self.test} test"
         table = Table(title=title, caption=f"{self.protocol}; {self.spread}")
         for column in ("labels", "shapes", "start", "accuracy", "each", "per class"):

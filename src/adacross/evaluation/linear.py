@@ -66,7 +66,7 @@ class LinearResult:
     confusion: list[list[int]]
 
     def table(self) -> Table:
-        """The result as people read it."""
+        """Render as a rich table."""
         title = f"{self.data}: {self.classifier}, {self.points} points, {self.train} train / {self.test} test"
         table = Table(title=title, caption=self.spread)
         for column in ("encoder", "accuracy", "each", "C"):
@@ -161,7 +161,7 @@ def measure_linear(
 
 
 def _spread(encoders: int, probe: Probe, repetitions: int) -> str:
-    """What the ± stands for, in words."""
+    """Describe what the standard deviation is taken over."""
     several = f"{encoders} pre-training seeds" if encoders > 1 else ""
     folds = "" if probe.C else "cross-validation folds"
     varied = [words for words in (several, "the points drawn" if probe.draws else "", folds) if words]

@@ -40,7 +40,7 @@ class Shared:
     files: dict[str, int]
 
     def table(self) -> Table:
-        """The files as people read them, and where they are."""
+        """Render as a rich table."""
         if self.url:
             title = f"uploaded to {self.url}"
         else:
@@ -132,7 +132,7 @@ def fetch(name: str, folder: str, *, overwrite: bool = False) -> CollectionInfo:
     shared = Path(name)
     if not shared.is_dir():
         if not hub.is_hub_id(name.removeprefix(hub.SCHEME)):
-            raise UserError(f"{name} is no folder here, and no name on the hub; expected owner/name.")
+            raise UserError(f"{name} is neither a folder here nor a name on the hub; expected owner/name.")
         shared = hub.download(name, "dataset", [DESCRIPTION, SHARDS, _DATA])
     with locked(target, "fetch"), whole_folder(target) as temporary:
         info = read_parquet(shared, temporary)
@@ -166,8 +166,9 @@ def _kind(folder: Path, source: str) -> hub.Kind:
         return "model"
     if (folder / _ENCODER).is_file():
         return "model"
-    what = "is none" if folder.is_dir() or is_url(source) else "does not exist"
-    raise UserError(f"{source} {what}; expected a run, an encoder's folder, or a collection.")
+    if folder.is_dir() or is_url(source):
+        raise UserError(f"{source} is not a run, an encoder folder or a collection. Give one of these.")
+    raise UserError(f"{source} does not exist; expected a run, an encoder folder or a collection.")
 
 
 def _write(folder: Path, kind: hub.Kind, name: str, license: str | None, target: Path) -> None:  # noqa: A002

@@ -53,7 +53,7 @@ class Exported:
     differences: list[Difference]
 
     def table(self) -> Table:
-        """The result as people read it."""
+        """Render as a rich table."""
         title = f"{self.path}: {self.kind}, {self.dim} features, {self.size / 2**20:.1f} MiB"
         caption = f"checked with onnxruntime before it was put in place; {self.seconds:.0f} s in all"
         table = Table(title=title, caption=caption)

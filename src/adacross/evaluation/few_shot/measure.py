@@ -87,7 +87,7 @@ class FewShotResult:
         return f"{count} shapes of a class, of the {self.queries_from} split"
 
     def table(self) -> Table:
-        """The result as people read it."""
+        """Render as a rich table."""
         title = f"{self.data}: few-shot as {self.protocol}, {self.points} points; {self.classifier}"
         left_out = "".join(f"\n{name} left out: {reason}" for name, reason in self.left_out.items())
         table = Table(title=title, caption=f"asked: {self.asked}; {self.spread}{left_out}")
@@ -175,7 +175,7 @@ def _row(setting: Setting, pretrained: list[float], untrained: list[float]) -> S
 
 
 def _spread(encoders: int, turns: int | None, draws: bool, episodes: EpisodeSet) -> str:
-    """What the ± stands for, in words."""
+    """Describe what the standard deviation is taken over."""
     count = max(len(setting.episodes) for setting in episodes.settings)
     several = f"{encoders} pre-training seeds" if encoders > 1 else ""
     varied = [words for words in (several, f"{turns} draws of points" if draws else "") if words]

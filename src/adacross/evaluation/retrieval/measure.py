@@ -134,7 +134,7 @@ def _search(
 
 
 def _spread(encoders: int, pictures: bool, draws: bool, repetitions: int) -> str:
-    """What the ± stands for, in words."""
+    """Describe what the standard deviation is taken over."""
     several = {
         f"{encoders} pre-training seeds": encoders > 1,
         "the pictures compared": pictures,

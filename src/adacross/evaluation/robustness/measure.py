@@ -49,7 +49,7 @@ class RobustnessResult:
     example: Example
 
     def table(self) -> Table:
-        """The result as people read it."""
+        """Render as a rich table."""
         some = "" if self.test == self.available else f" of {self.available}, drawn by class"
         title = f"{self.data}: {self.points} points, {self.train} train / {self.test}{some} test"
         table = Table(title=title, caption=f"{self.classifier}; {self.spread}")
@@ -169,7 +169,7 @@ def _example(collection: Collection, test: Int64[np.ndarray, " m"], count: int) 
 
 
 def _spread(encoders: int, drawn: bool, repetitions: int) -> str:
-    """What the ± stands for, in words."""
+    """Describe what the standard deviation is taken over."""
     several = [f"{encoders} pre-training seeds"] if encoders > 1 else []
     varied = [*several, "corruptions", *(["points"] if drawn else []), "cross-validation folds"]
     return (

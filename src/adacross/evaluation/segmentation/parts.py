@@ -83,7 +83,7 @@ class PartSegResult:
     examples: list[Example]
 
     def table(self) -> Table:
-        """The result as people read it."""
+        """Render as a rich table."""
         title = f"{self.data}, per cent: {len(self.parts)} parts, {self.points} points"
         table = Table(
             title=f"{title}, {self.train} train / {self.test} test", caption=f"{self.protocol}; {self.spread}"

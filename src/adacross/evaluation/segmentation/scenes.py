@@ -85,7 +85,7 @@ class SemSegResult:
     examples: list[Example]
 
     def table(self) -> Table:
-        """The result as people read it."""
+        """Render as a rich table."""
         title = f"{self.data}: {len(self.classes)} classes, {self.points} of {self.stored} points a block"
         table = Table(title=f"{title}, {self.coordinates}", caption=f"{self.protocol}; {self.spread}")
         for column in ("held out", "train / test blocks", "start", "mIoU", "points right"):
