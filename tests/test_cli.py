@@ -457,14 +457,10 @@ def test_a_command_ends_with_what_to_type_next(
 
 
 def test_a_commands_function_is_public_under_the_commands_name():
-    rooms = {
-        "demo",
-        "recipes",
-        "report",
-        "search",
-    }  # of the package; `write_report` and `SearchIndex` are public
+    rooms = {"demo", "recipes", "report", "search"}  # where a function's name is a room's
+    options = {"pretrain"}  # the command's takes a dataclass, the public one its fields
     for name, command in COMMANDS.items():
-        if name not in rooms:
+        if name not in rooms | options:
             module, _, attribute = command.function.partition(":")
             assert attribute == name.replace(" ", "_").replace("-", "_")
             assert getattr(adacross, attribute) is getattr(import_module(module), attribute)

@@ -141,7 +141,7 @@ def _metavar(name: str, kind: Any, positional: bool) -> str:
     choices = [str(value) for each in kinds if get_origin(each) is Literal for value in get_args(each)]
     if choices:
         return f"{{{','.join(choices)}}}"
-    return next((_METAVARS[each] for each in kinds if each in _METAVARS), name.rpartition("_")[2].upper())
+    return next((_METAVARS[each] for each in kinds if each in _METAVARS), name.replace("_", "-").upper())
 
 
 def _reader(kind: Any) -> Callable[[str], Any]:
