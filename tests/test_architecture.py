@@ -22,7 +22,7 @@ data.shape data.sampling data.rendering data.procedural data.workers data.images
 data.isolated data.array_pickle data.image_set data.collection data.transforms
 methods features training evaluation
 embeddings labeling search onnx report hub
-demo commands cli __main__
+demo commands arguments cli __main__
 """
 ROOMS = FLOORS.split()  # a file imports from its own room or from those before it
 

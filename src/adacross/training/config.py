@@ -12,7 +12,7 @@ import yaml
 from adacross.encoders.inputs import MOST_POINTS
 from adacross.errors import UserError, check_options, one_of
 from adacross.io.files import read_yaml, whole_file
-from adacross.io.remote import absolute, local_target
+from adacross.io.remote import absolute, is_address, local_target
 from adacross.options import check_values, plain
 from adacross.recipes import recipe_path
 from adacross.training.optimizer import Optimizer
@@ -43,12 +43,12 @@ class PretrainConfig:
         collection: a prepared folder (see `adacross prepare`), or the URL of one (s3://bucket/collection).
         run: folder of the run; by default `runs/<collection>-<method>-<encoder>-seed<seed>`.
         method: adacrossnet, crossnet, crosspoint, joint-mae or point-m2ae.
-        method_args: the method's own options, such as `{"temperature": 0.1}` or, for crossnet,
-            `{"variant": "joint"}` and `{"negatives": "released"}`.
+        method_args: the method's own options, such as temperature=0.1 or, for crossnet, variant=joint and
+            negatives=released.
         encoder: the point encoder: dgcnn, pointnet, point-m2ae, or one of the segmentation trunks
             (dgcnn-partseg, dgcnn-semseg, pointnet-partseg); auto is point-m2ae for joint-mae and point-m2ae,
             which need it, and dgcnn for the others.
-        encoder_args: the encoder's own options, such as `{"k": 15}` for dgcnn.
+        encoder_args: the encoder's own options, such as k=15 for dgcnn.
         image_depth: depth of the two ResNets, 18 or 50 (50 in the papers).
         image_width: channels of their first stage (64 in the papers); fewer for small machines.
         picture_size: side of the pictures given to the ResNets, in pixels (224 in the papers).
@@ -64,7 +64,7 @@ class PretrainConfig:
         warmup: epochs of linear rise at the start, for cosine and constant.
         weighting: how loss terms are weighted (fixed, adacrossnet, convergence, dwa, uncertainty, gradnorm);
             the method's own if not given.
-        weighting_args: the weighting's own options, such as `{"alpha": 5}` for adacrossnet.
+        weighting_args: the weighting's own options, such as alpha=5 for adacrossnet.
         selection: which networks are the result: last, the last step's; or released, the epoch's whose
             linear SVM is best on the TEST split, as the released programs have it (to check their numbers).
         validation_fraction: part of the training shapes kept out of training for the monitor.
@@ -187,14 +187,32 @@ class PretrainConfig:
         return local_target(self.run) if self.run else Path("runs") / name
 
     @classmethod
-    def recipe(cls, name: str, collection: str, **changes: Any) -> "PretrainConfig":
-        """The options of a recipe, given by name or path, with some of them changed.
+    def recipe(cls, name: str | Path | None, collection: str, **changes: Any) -> "PretrainConfig":
+        """Return the options of a recipe, given by name or path, with some of them changed.
+
+        Without a name the changes are to the defaults.
 
         Raises:
-            UserError: there is no such recipe, or it has options this version does not know.
+            UserError: there is no such recipe or option, or the recipe holds an address: one that is read in
+                a file is not opened.
+
+        Example:
+            >>> PretrainConfig.recipe("adacrossnet_pointnet_laptop", "shapes", epochs=12).epochs
+            12
         """
-        path = recipe_path(name)
-        return _of_file(path, _read_options(path) | {"collection": collection} | changes)
+        for option in changes:
+            one_of("option of pre-training", option, [each.name for each in fields(cls)])
+        if name is None:
+            return cls(collection, **changes)
+        path = recipe_path(str(name))
+        values = _read_options(path)
+        for option, value in values.items():
+            if option not in ("collection", *changes) and isinstance(value, str) and is_address(value):
+                raise UserError(
+                    f"{path}: {option} is {value}; an address that is read in a file is not opened. Give "
+                    f"{option} yourself, if you know and trust it."
+                )
+        return _of_file(path, values | {"collection": collection} | changes)
 
     def save(self, run: Path) -> None:
         """Write `config.yaml` into the run."""
@@ -237,17 +255,6 @@ class PretrainConfig:
             raise UserError(
                 f"cannot resume with other options ({listed}). Give the same ones, or another --run."
             )
-
-
-def checked_recipe(given: str) -> Path:
-    """The file of a recipe given by name or path, once its options have been read and checked.
-
-    Raises:
-        UserError: no such recipe, not YAML, or options that do not exist or are of other types.
-    """
-    path = recipe_path(given)
-    _read_options(path)
-    return path
 
 
 def _read_options(path: Path) -> dict[str, Any]:

@@ -176,6 +176,5 @@ def _pretrain(config: PretrainConfig, group: Group, held: ExitStack) -> Path:
         except UserError as error:
             kept = "The last checkpoint is kept: continue with --resume auto."
             raise UserError(f"{error} {kept}") from error
-    done = f"the encoder is in {run / 'encoder'}; look at the run with: adacross report {run}"
-    console.print(done, soft_wrap=True)  # with a command to copy
+    console.print(f"the encoder is in {run / 'encoder'}", soft_wrap=True)
     return run
