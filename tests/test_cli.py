@@ -243,7 +243,7 @@ def test_the_released_behaviour_is_had_by_the_command_that_the_documentation_giv
     words[1] = str(toy_collection.folder)
     own = ["--encoder_args", '{"k": 5, "width": 32}', "--image_depth", "18", "--image_width", "8"]
     small = [
-        "--picture_size",
+        "--image_size",
         "32",
         "--points",
         "32",

@@ -46,14 +46,17 @@ if TYPE_CHECKING:
     from adacross.methods import JointMAE as JointMAE
     from adacross.onnx import export_encoder as export_encoder
     from adacross.report import write_report as write_report
+    from adacross.run import Run as Run
+    from adacross.run import pretrain as pretrain
     from adacross.search import SearchIndex as SearchIndex
     from adacross.training.config import PretrainConfig as PretrainConfig
-    from adacross.training.pretrain import pretrain as pretrain
+    from adacross.training.loop import Callback as Callback
 
 
 # Public names and where they live; each is imported when it is first used, so `import adacross` is cheap.
 _HOMES = {
     "AdaCrossNet": "adacross.methods",
+    "Callback": "adacross.training.loop",
     "Collection": "adacross.data.collection.collection",
     "CrossNet": "adacross.methods",
     "CrossPoint": "adacross.methods",
@@ -65,6 +68,7 @@ _HOMES = {
     "JointMAE": "adacross.methods",
     "PretrainConfig": "adacross.training.config",
     "ResNet": "adacross.encoders",
+    "Run": "adacross.run",
     "SearchIndex": "adacross.search",
     "UserError": "adacross.errors",
     "embed": "adacross.embeddings",
@@ -86,7 +90,7 @@ _HOMES = {
     "load_official": "adacross.encoders",
     "nt_xent": "adacross.losses.nt_xent",
     "prepare": "adacross.data.collection.prepare",
-    "pretrain": "adacross.training.pretrain",
+    "pretrain": "adacross.run",
     "propose": "adacross.labeling",
     "read_embeddings": "adacross.embeddings",
     "share": "adacross.hub",

@@ -26,8 +26,8 @@ def test_training_on_auto_is_not_on_mps():
         "import torch\n"
         "torch.backends.mps.is_available = torch.backends.mps.is_built = lambda: True\n"
         "torch.cuda.is_available = lambda: False\n"
-        "from adacross.distributed.group import Group\n"
-        "assert Group.start('auto').device.type == 'cpu'\n"
+        "from adacross.distributed.group import ProcessGroup\n"
+        "assert ProcessGroup.start('auto').device.type == 'cpu'\n"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

@@ -14,7 +14,7 @@ from adacross.errors import UserError
 from adacross.features.encode import encode, frozen
 from adacross.search import SearchIndex, index
 from adacross.search.features import Features, Store, collection_features
-from adacross.training.run import load_method
+from adacross.training.networks import load_method
 
 
 def test_the_nearest_are_those_that_a_sort_of_all_cosines_gives(

@@ -49,11 +49,11 @@ from adacross.training.config import PretrainConfig
         ({"monitor_every": -1}, "monitor_every is -1; expected a number of at least 0"),
         ({"seed": -1}, "seed is -1; expected a number of at least 0"),
         ({"seed": 2**63}, "seed is 9223372036854775808; expected at most"),
-        ({"picture_size": 16}, "picture_size is 16; expected a number of at least 32"),
+        ({"image_size": 16}, "image_size is 16; expected a number of at least 32"),
         ({"learning_rate": math.nan}, "learning_rate of pre-training is nan; expected a number"),
         ({"learning_rate": math.inf}, "learning_rate is inf; expected a positive number"),
         ({"weight_decay": math.inf}, "weight_decay is inf; expected a number"),
-        ({"picture_cache": math.inf}, "picture_cache is inf; expected a number"),
+        ({"image_cache": math.inf}, "image_cache is inf; expected a number"),
         ({"method_args": {"temperature": math.nan}}, "temperature of method adacrossnet is nan"),
         ({"weighting_args": {"alpha": math.nan}}, "alpha of weighting adacrossnet is nan"),
         ({"weighting": "fixed", "weighting_args": {"weights": {"intra": math.nan}}}, "weights of weighting"),
@@ -185,12 +185,12 @@ def test_a_device_is_auto_cpu_or_cuda(tmp_path: Path, device: str):
 @pytest.mark.parametrize(
     ("method", "told"),
     [
-        ("point-m2ae", ["image_depth", "image_width", "picture_size", "picture_cache"]),
-        ("joint-mae", ["image_depth", "image_width", "picture_cache"]),
+        ("point-m2ae", ["image_depth", "image_width", "image_size", "image_cache"]),
+        ("joint-mae", ["image_depth", "image_width", "image_cache"]),
         ("crosspoint", []),
     ],
 )
 def test_options_that_a_method_does_not_use_are_told(method: str, told: list[str]):
-    changes: dict[str, Any] = {"image_depth": 18, "image_width": 8, "picture_size": 64, "picture_cache": 0.0}
+    changes: dict[str, Any] = {"image_depth": 18, "image_width": 8, "image_size": 64, "image_cache": 0.0}
     assert PretrainConfig("shapes", method=method, **changes).without_effect() == told
     assert PretrainConfig("shapes", method=method).without_effect() == []

@@ -124,7 +124,7 @@ def _training(run: Path, config: PretrainConfig) -> dict[str, Any]:
         "learnt from": MASKED.get(config.method, "point clouds against pictures"),
         "image tower": None
         if config.method in MASKED
-        else f"ResNet-{config.image_depth}, width {config.image_width}, {config.picture_size} pixels",
+        else f"ResNet-{config.image_depth}, width {config.image_width}, {config.image_size} pixels",
         "epochs": config.epochs,
         "steps": steps[-1] if steps else None,
         "batch size": config.batch_size,

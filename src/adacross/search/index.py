@@ -23,7 +23,7 @@ from adacross.methods import METHODS, CrossModal
 from adacross.search.features import Features, Network, Store, collection_features, unit_rows
 from adacross.search.query import Query, read_query
 from adacross.training.config import PretrainConfig
-from adacross.training.run import load_method
+from adacross.training.networks import load_method
 
 NO_CLASS = "(none)"  # what shapes without a class are listed under
 

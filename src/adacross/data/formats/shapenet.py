@@ -7,7 +7,7 @@ Three known deviations from the released programs. They drop the transparency of
 background is whatever colour lies hidden under alpha 0; here pictures are put on white, as our own drawings
 are. They draw from all pictures of a shape; here the first `views` are kept (`--views 24` keeps them all).
 They resize pictures to 224 when they train; here `prepare` resizes to `--size` (137 keeps the pixels as they
-are) and pre-training to its own `picture_size`.
+are) and pre-training to its own `image_size`.
 """
 
 import os

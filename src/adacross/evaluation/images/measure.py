@@ -31,7 +31,7 @@ from adacross.evaluation.results import Ledger, check_output, fingerprint, resul
 from adacross.features.sources import find_encoders, usual_device
 from adacross.methods import CrossModal
 from adacross.methods.cross_modal import ImageTower
-from adacross.training.run import load_method
+from adacross.training.networks import load_method
 
 __all__ = ["ImageFewShotResult", "enough", "evaluate_images", "measure_images"]
 

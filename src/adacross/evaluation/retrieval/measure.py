@@ -17,7 +17,7 @@ from adacross.evaluation.retrieval.searching import Gallery
 from adacross.features.sources import Found, find_encoders, untrained_like, usual_device
 from adacross.methods import METHODS, CrossModal
 from adacross.training.config import PretrainConfig
-from adacross.training.run import load_method
+from adacross.training.networks import load_method
 
 __all__ = ["Example", "RetrievalResult", "Search", "evaluate_retrieval", "measure_retrieval"]
 
