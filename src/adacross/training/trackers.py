@@ -5,7 +5,7 @@ from dataclasses import asdict
 from importlib.util import find_spec
 from typing import Any
 
-from adacross.errors import UserError, install
+from adacross.errors import UserError, install, one_line
 from adacross.training.config import Track
 from adacross.training.log import flatten
 from adacross.training.loop import Callback, Training
@@ -93,10 +93,17 @@ def _wandb(training: Training) -> Open:
 def _mlflow(training: Training) -> Open:
     import mlflow
 
-    mlflow.set_experiment(PROJECT)
-    mlflow.start_run(run_name=training.folder.name)
-    mlflow.log_params(asdict(training.config))
+    try:
+        mlflow.set_experiment(PROJECT)
+        mlflow.start_run(run_name=training.folder.name)
+        mlflow.log_params(asdict(training.config))
+    except mlflow.MlflowException as error:
+        raise _cannot("mlflow", error) from error
     return lambda values, step: mlflow.log_metrics(dict(values), step=step), mlflow.end_run
+
+
+def _cannot(name: str, error: Exception) -> UserError:
+    return UserError(f"--track {name} does not work: {one_line(error)}. Set it up, or leave --track out.")
 
 
 _OPEN: dict[str, Callable[[Training], Open]] = {
