@@ -256,7 +256,7 @@ def options(description: str) -> argparse.ArgumentParser:
     parser.add_argument("--epochs", type=int, default=8)
     parser.add_argument("--batch-size", type=int, default=32)
     parser.add_argument("--points", type=int, default=256)
-    parser.add_argument("--picture-size", type=int, default=32)
+    parser.add_argument("--image-size", type=int, default=32)
     parser.add_argument("--image-width", type=int, default=16)
     return parser
 

@@ -211,5 +211,5 @@ def test_files_of_version_0_1_are_read_under_present_names(tmp_path: Path):
 def test_what_may_differ_when_a_run_goes_on():
     changes: dict[str, Any] = {"keep_checkpoints": 3, "callbacks": ["a:B"], "track": "tensorboard"}
     PretrainConfig("shapes", **changes).must_match(PretrainConfig("others").compared())
-    with pytest.raises(UserError, match="clip_norm was None, is 1.0"):
+    with pytest.raises(UserError, match=r"clip_norm was None, is 1\.0"):
         PretrainConfig("shapes", clip_norm=1.0).must_match(PretrainConfig("shapes").compared())

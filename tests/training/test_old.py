@@ -1,6 +1,6 @@
 """Collections, encoders and runs that version 0.1 wrote (commit a276d03) stay readable.
 
-`old/` holds a collection of 24 shapes, a finished run of CrossPoint (without its checkpoints) and a run of
+`tests/old` holds a collection of 24 shapes, a finished run of CrossPoint (without its checkpoints) and one of
 Point-M2AE that was stopped after 3 of 4 steps.
 """
 
@@ -21,7 +21,7 @@ from adacross.errors import UserError
 from adacross.training.checkpoint import checkpoints
 from adacross.training.config import PretrainConfig
 
-OLD = Path(__file__).parent / "old"
+OLD = Path(__file__).parents[1] / "old"
 
 
 @pytest.fixture
