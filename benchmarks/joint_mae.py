@@ -26,7 +26,7 @@ from adacross.features.encode import frozen
 from adacross.methods import JointMAE
 from adacross.training.config import PretrainConfig
 from adacross.training.log import read_log
-from adacross.training.run import load_method
+from adacross.training.networks import load_method
 
 RECIPE = "joint_mae_laptop"
 TERMS = ("points", "depth", "cross")

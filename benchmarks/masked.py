@@ -38,7 +38,7 @@ LAPTOP_JOINT = {
     "radius": 1,
     "conv_depths": (1, 1),
     "shared_depth": 1,
-    "picture_size": 64,
+    "image_size": 64,
 }
 # Name; ours; the published formulation; encoder's options, method's options, clouds, points.
 Case = tuple[str, type, type, dict[str, Any], dict[str, Any], int, int]
@@ -53,7 +53,7 @@ CASES: list[Case] = [
 QUICK: list[Case] = [
     ("Point-M2AE, all groups embedded", *M2AE, TOY | {"depths": (1, 1, 1)}, {"embed_masked": True}, 3, 64),
     ("Point-M2AE", *M2AE, TOY | {"depths": (1, 1, 1)}, {}, 3, 64),
-    ("Joint-MAE", *JOINT, TOY | {"depths": (1, 1, 1)}, {"picture_size": 64}, 3, 64),
+    ("Joint-MAE", *JOINT, TOY | {"depths": (1, 1, 1)}, {"image_size": 64}, 3, 64),
     ("Joint-MAE, laptop", *JOINT, TOY | {"depths": (1, 1, 1)}, LAPTOP_JOINT | {"group_points": 16}, 3, 64),
 ]
 

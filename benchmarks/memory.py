@@ -28,8 +28,8 @@ from adacross.data.shape import Shape
 from adacross.encoders import PointNet, ResNet
 from adacross.io.files import write_json
 from adacross.methods import CrossPoint
-from adacross.training.loader import Loader
-from adacross.training.optimizer import make_optimizer
+from adacross.training.loader import BatchLoader
+from adacross.training.optim import make_optimizer
 
 POINTS, SIZE, SHARD = 8192, 64, 512
 
@@ -79,7 +79,7 @@ def main(arguments: list[str] | None = None) -> None:
         size = write_collection(folder / "collection", shards, rows, info)
         collection = Collection.open(folder / "collection")
         pictures = DecodedViews(collection, folder, 10**9)
-        loader = Loader(collection, np.arange(shapes), batch, 0, pictures)
+        loader = BatchLoader(collection, np.arange(shapes), batch, 0, pictures)
         torch.manual_seed(0)
         method = CrossPoint(
             PointNet(), ResNet(18, width=8), points=min(256, points), picture_size=SIZE

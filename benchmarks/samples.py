@@ -28,7 +28,7 @@ from adacross.data.collection.collection import Collection
 from adacross.data.collection.decoded import DecodedViews
 from adacross.data.collection.prepare import prepare
 from adacross.data.transforms.augment import augment_points, augment_views
-from adacross.training.loader import Loader
+from adacross.training.loader import BatchLoader
 
 DEVICE = "cpu, 1 thread"
 
@@ -72,7 +72,7 @@ class Ours:
 
     def __init__(self, collection: Collection, batch: int, size: int, cache: int, folder: Path) -> None:
         self.pictures = DecodedViews(collection, folder, cache)
-        self.loader = Loader(collection, np.arange(len(collection)), batch, 0, self.pictures)
+        self.loader = BatchLoader(collection, np.arange(len(collection)), batch, 0, self.pictures)
         self.generator, self.size, self.step = torch.Generator().manual_seed(0), size, 0
 
     def __call__(self) -> None:

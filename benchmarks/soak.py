@@ -37,7 +37,7 @@ LEAST = 10  # steps before the first stop, enough for some checkpoints
 AFTER = 20  # steps of the resumed run
 OPTIONS = [
     *("--method", "crosspoint", "--encoder", "pointnet", "--image-depth", "18", "--image-width", "16"),
-    *("--picture-size", "32", "--points", "512", "--batch-size", "32", "--schedule", "constant"),
+    *("--image-size", "32", "--points", "512", "--batch-size", "32", "--schedule", "constant"),
     *("--monitor-every", "5", "--epochs", "1000000", "--device", "cpu"),
 ]
 

@@ -28,7 +28,7 @@ from adacross.encoders import DGCNN, Encoder, PointNet, ResNet
 from adacross.losses.nt_xent import nt_xent
 from adacross.losses.weighting import WEIGHTINGS
 from adacross.methods import AdaCrossNet
-from adacross.training.optimizer import make_optimizer
+from adacross.training.optim import make_optimizer
 
 
 class PlainResNet(nn.Module):

@@ -252,7 +252,7 @@ def options(description: str) -> argparse.ArgumentParser:
     parser.add_argument("--epochs", type=int, default=8)
     parser.add_argument("--batch-size", type=int, default=32)
     parser.add_argument("--points", type=int, default=256)
-    parser.add_argument("--picture-size", type=int, default=32)
+    parser.add_argument("--image-size", type=int, default=32)
     parser.add_argument("--image-width", type=int, default=16)
     return parser
 
@@ -260,7 +260,7 @@ def options(description: str) -> argparse.ArgumentParser:
 def sizes(given: argparse.Namespace) -> dict[str, Any]:
     """The flags that are options of pre-training, and a look and a checkpoint now and then."""
     seldom = max(1, given.epochs // 5)
-    names = ("epochs", "batch_size", "points", "picture_size", "image_width")
+    names = ("epochs", "batch_size", "points", "image_size", "image_width")
     return {name: getattr(given, name) for name in names} | {
         "monitor_every": seldom,
         "checkpoint_every": seldom,

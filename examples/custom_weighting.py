@@ -34,10 +34,10 @@ WEIGHTINGS["equal-shares"] = EqualShares
 
 
 def main(collection: str, run: str, epochs: int = 12) -> None:
-    config = adacross.PretrainConfig.recipe(
-        "demo", collection, run=run, epochs=epochs, batch_size=32, weighting="equal-shares"
+    done = adacross.pretrain(
+        collection, "demo", run=run, epochs=epochs, batch_size=32, weighting="equal-shares"
     )
-    print("the weights are in", adacross.pretrain(config) / "log.csv")
+    print("the weights are in", done.folder / "log.csv")
 
 
 if __name__ == "__main__":

@@ -17,20 +17,18 @@ def main(meshes: str, work: Path, epochs: int = 16) -> None:
     if not collection.exists():
         made = adacross.prepare(meshes, str(collection), points=1024, views=6, size=64)
         print(f"{made.count} shapes; left out: {[skipped['name'] for skipped in made.skipped]}")
-    config = adacross.PretrainConfig.recipe(
+    run = adacross.pretrain(
+        collection,
         "adacrossnet_pointnet_laptop",
-        str(collection),
         run=str(work / "run"),
         epochs=epochs,
         batch_size=16,  # small, for small collections
         resume="auto",
     )
-    run = adacross.pretrain(config)
-    print("look at", adacross.write_report(run))
+    print("look at", run.report())
 
-    encoder = adacross.load_encoder(run / "encoder")
     shapes = adacross.Collection.open(collection)
-    features = adacross.encode(encoder, shapes.points(shapes.indices("all")))
+    features = adacross.encode(run.encoder, shapes.points(shapes.indices("all")))
     print(f"features {features.shape} of {len(shapes)} shapes")
 
 

@@ -7,7 +7,7 @@ TOY: dict[str, Any] = {
     "encoder_args": {"width": 32},
     "image_depth": 18,
     "image_width": 8,
-    "picture_size": 32,
+    "image_size": 32,
     "points": 48,
     "epochs": 2,
     "batch_size": 16,
@@ -21,7 +21,7 @@ TOY_MASKED: dict[str, Any] = TOY | {
     "method": "joint-mae",
     "encoder": "point-m2ae",
     "encoder_args": TOY_M2AE,
-    "picture_size": 64,
+    "image_size": 64,
 }
 
 # retrieval.json of four shapes.

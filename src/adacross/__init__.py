@@ -53,14 +53,17 @@ if TYPE_CHECKING:
     from adacross.methods import JointMAE as JointMAE
     from adacross.onnx.to_onnx import export as export
     from adacross.report import write_report as write_report
+    from adacross.run import Run as Run
+    from adacross.run import pretrain as pretrain
     from adacross.search.index import SearchIndex as SearchIndex
     from adacross.training.config import PretrainConfig as PretrainConfig
-    from adacross.training.pretrain import pretrain as pretrain
+    from adacross.training.loop import Callback as Callback
 
 
 # Public names and where they live; each is imported when it is first used, so `import adacross` is cheap.
 _HOMES = {
     "AdaCrossNet": "adacross.methods",
+    "Callback": "adacross.training.loop",
     "Collection": "adacross.data.collection.collection",
     "BrokenShapeError": "adacross.data.shape",
     "CrossNet": "adacross.methods",
@@ -80,6 +83,7 @@ _HOMES = {
     "PretrainConfig": "adacross.training.config",
     "ResNet": "adacross.encoders",
     "SearchIndex": "adacross.search.index",
+    "Run": "adacross.run",
     "UserError": "adacross.errors",
     "embed": "adacross.embeddings.embed",
     "encode": "adacross.features.clouds",
@@ -100,7 +104,7 @@ _HOMES = {
     "load_official": "adacross.encoders",
     "nt_xent": "adacross.losses.nt_xent",
     "prepare": "adacross.data.collection.prepare",
-    "pretrain": "adacross.training.pretrain",
+    "pretrain": "adacross.run",
     "propose": "adacross.labeling.propose",
     "read_embeddings": "adacross.embeddings.table",
     "share": "adacross.hub.share",

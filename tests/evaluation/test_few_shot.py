@@ -23,7 +23,7 @@ from adacross.evaluation.few_shot.protocol import OURS, PRESETS
 from adacross.evaluation.results import load
 from adacross.features.encode import encode
 from adacross.features.sources import untrained_like
-from adacross.training.loop import Interrupted
+from adacross.training.interrupt import Interrupted
 
 
 @pytest.fixture(scope="module")

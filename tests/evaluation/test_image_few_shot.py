@@ -23,7 +23,7 @@ from adacross.evaluation.images.episodes import Study, accuracy, draw_episodes, 
 from adacross.evaluation.images.measure import ImageFewShotResult, enough, evaluate_images, measure_images
 from adacross.evaluation.results import load
 from adacross.training.config import PretrainConfig
-from adacross.training.run import load_method, new_method, save_method
+from adacross.training.networks import load_method, new_method, save_method
 
 
 def colours(per_class: int = 12, classes: int = 6, size: int = 32, noise: int = 40) -> ImageSet:
@@ -301,4 +301,4 @@ def test_runs_without_such_a_tower_are_refused_with_a_sentence(
     with pytest.raises(UserError, match="pre-trained with joint-mae, which has no image tower"):
         evaluate_images(made_run(tmp_path / "masked", TOY_MASKED), data)
     with pytest.raises(UserError, match="different image towers or picture sizes"):
-        evaluate_images([str(toy_run), made_run(tmp_path / "other", TOY, picture_size=40)], data)
+        evaluate_images([str(toy_run), made_run(tmp_path / "other", TOY, image_size=40)], data)

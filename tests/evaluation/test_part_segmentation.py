@@ -22,7 +22,7 @@ from adacross.evaluation.segmentation.segmenter import Segmenter
 from adacross.evaluation.segmentation.training import Clouds, Protocol, draw, new_segmenter, predict, train
 from adacross.evaluation.supervised import Schedule
 from adacross.features.sources import untrained_like
-from adacross.training.loop import Interrupted
+from adacross.training.interrupt import Interrupted
 
 BRIEF = Protocol(Schedule(epochs=1, batch_size=16, optimizer="adam", learning_rate=1e-3), points=32)
 NONE = dict.fromkeys(("epochs", "batch_size", "learning_rate", "points", "neighbors"))

@@ -19,7 +19,7 @@ from adacross.evaluation.retrieval.measure import RetrievalResult, evaluate_retr
 from adacross.features.encode import encode
 from adacross.features.sources import untrained_like
 from adacross.methods import CrossModal
-from adacross.training.run import load_method
+from adacross.training.networks import load_method
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ from torch import nn
 
 from adacross.errors import UserError
 from adacross.evaluation.supervised import Schedule, fit
-from adacross.training.loop import Interrupted
+from adacross.training.interrupt import Interrupted
 
 SAMPLES = torch.randn(23, 4, generator=torch.Generator().manual_seed(0))
 TRUTH = SAMPLES @ torch.tensor([1.0, -2.0, 0.5, 3.0])

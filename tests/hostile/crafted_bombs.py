@@ -205,7 +205,7 @@ def points_below_none(folder: Path, n: int) -> Read:
 
 
 def _run(folder: Path, *lines: str) -> Read:
-    from adacross.training.run import load_method
+    from adacross.training.networks import load_method
 
     seed_runs.run(folder)
     seed_runs.encoder(folder)
@@ -227,7 +227,7 @@ def a_wide_point_encoder(folder: Path, n: int) -> Read:
 
 
 def large_depth_maps(folder: Path, n: int) -> Read:
-    return _run(folder, "method: joint-mae", "encoder: point-m2ae", f"picture_size: {16_000 * n}")
+    return _run(folder, "method: joint-mae", "encoder: point-m2ae", f"image_size: {16_000 * n}")
 
 
 def broad_splats(folder: Path, n: int) -> Read:
@@ -338,7 +338,7 @@ def taken(read: Read) -> tuple[float, float, str]:
 def main(folder: Path, names: list[str]) -> None:
     import adacross.encoders
     import adacross.report
-    import adacross.training.run  # noqa: F401  before memory is counted
+    import adacross.training.networks  # noqa: F401  before memory is counted
 
     logging.disable(logging.CRITICAL)
     torch.set_num_threads(1)

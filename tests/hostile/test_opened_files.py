@@ -17,8 +17,7 @@ from adacross.embeddings.table import read_embeddings
 from adacross.encoders import load_encoder
 from adacross.errors import UserError
 from adacross.io.torch_files import load_plain
-from adacross.training.checkpoint import load_checkpoint, save_state
-from adacross.training.nonfinite import replay
+from adacross.training.checkpoint import load_checkpoint
 
 
 def test_a_folder_whose_name_is_not_utf8(tmp_path: Path) -> None:
@@ -108,12 +107,3 @@ def test_pages_of_more_values_than_the_footer_says(tmp_path: Path) -> None:
     path.write_bytes(content[:values] + bytes([2 * 63]) + content[values + 1 :])
     with pytest.raises(UserError, match=r"features\.list\.element is larger than it may be"):
         read_embeddings(path)
-
-
-def test_a_step_whose_options_ask_for_a_large_network(tmp_path: Path) -> None:
-    options = "collection: gone\nmethod: crosspoint\nencoder: pointnet\nimage_width: 900\n"
-    (tmp_path / "config.yaml").write_text(options)
-    (tmp_path / "step.json").write_text('{"step": 1, "shapes": []}')
-    save_state(tmp_path / "step.pt", {"method": {"a": torch.zeros(1)}, "points": torch.zeros(2, 32, 3)})
-    with pytest.raises(UserError, match=r"step.pt does not fit CrossPoint: encoder"):
-        replay(tmp_path)

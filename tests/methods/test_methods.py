@@ -7,7 +7,7 @@ import pytest
 import torch
 from contrastive import CONTRASTIVE, IMAGES, agree, batch, built, by_definition
 
-from adacross.distributed.group import Group
+from adacross.distributed.group import ProcessGroup
 from adacross.encoders import Encoder, PointNet
 from adacross.errors import UserError
 from adacross.losses.weighting import Weighting
@@ -21,7 +21,7 @@ from adacross.methods import (
     Method,
     build_method,
 )
-from adacross.training.step import gradient_norms
+from adacross.training.loop import gradient_norms
 
 every_method = pytest.mark.parametrize(
     ("name", "options"), CONTRASTIVE, ids=[" ".join((name, *given.values())) for name, given in CONTRASTIVE]
@@ -60,7 +60,7 @@ def test_every_term_reaches_the_shared_parameters(name: str, options: dict[str, 
 def test_gradient_norms_are_those_of_a_backward_pass_for_each_term(name: str, options: dict[str, Any]):
     method = built(name, **options).train()
     terms = method.losses(batch())
-    found = gradient_norms(terms, method.shared_parameters(), Group(torch.device("cpu")))
+    found = gradient_norms(terms, method.shared_parameters(), ProcessGroup(torch.device("cpu")))
     assert all(parameter.grad is None for parameter in method.parameters())  # the step's own comes later
     sum(terms.values()).backward()  # and the graph is still there for it
     for term in terms:

@@ -1,12 +1,10 @@
 """Devices by name."""
 
-import subprocess
-import sys
-
 import pytest
 import torch
 
 from adacross.distributed.device import find_device
+from adacross.distributed.group import ProcessGroup
 from adacross.errors import UserError
 from adacross.features.sources import usual_device
 
@@ -20,17 +18,26 @@ def test_auto_is_cuda_or_cpu(monkeypatch: pytest.MonkeyPatch):
             assert usual_device(name) == expected
 
 
-def test_training_on_auto_is_not_on_mps():
-    """In a process of its own: accelerate keeps the device that it found first."""
-    program = (
-        "import torch\n"
-        "torch.backends.mps.is_available = torch.backends.mps.is_built = lambda: True\n"
-        "torch.cuda.is_available = lambda: False\n"
-        "from adacross.distributed.group import Group\n"
-        "assert Group.start('auto').device.type == 'cpu'\n"
-    )
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
+def test_training_on_auto_is_not_on_mps(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert ProcessGroup.start("auto").device == torch.device("cpu")
+
+
+def test_a_process_without_its_others_says_how_they_start(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.delenv("RANK", raising=False)
+    with pytest.raises(UserError, match=r"2 processes were started.*cannot join.*Start them with torchrun"):
+        ProcessGroup.start("cpu")
+
+
+def test_more_processes_than_gpus_are_refused(monkeypatch: pytest.MonkeyPatch):
+    for name in ("WORLD_SIZE", "LOCAL_WORLD_SIZE"):
+        monkeypatch.setenv(name, "3")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    with pytest.raises(UserError, match="started as 3 processes on this machine, which has 2 GPUs"):
+        ProcessGroup.start("auto")
 
 
 @pytest.mark.parametrize("name", ["gpu", "mps", "xpu", "", "cpu:3", "cuda:x", torch.device("meta")])

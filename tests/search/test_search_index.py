@@ -16,7 +16,7 @@ from adacross.features.collection import FeatureCache, collection_features
 from adacross.features.encode import encode, frozen
 from adacross.search.index import SearchIndex
 from adacross.search.query import Query
-from adacross.training.run import load_method
+from adacross.training.networks import load_method
 
 
 def test_the_nearest_are_those_that_a_sort_of_all_cosines_gives(

@@ -19,14 +19,14 @@ from toy_runs import MASKED, configured
 
 from adacross.data.collection.collection import Collection
 from adacross.data.transforms.batch import RawBatch
-from adacross.distributed.group import Group
+from adacross.distributed.group import ProcessGroup
 from adacross.errors import UserError
 from adacross.methods.cross_modal import ImageTower
 from adacross.training import loop, pretrain
 from adacross.training.checkpoint import checkpoints
 from adacross.training.config import PretrainConfig
-from adacross.training.loop import Interrupted
-from adacross.training.run import new_method
+from adacross.training.interrupt import Interrupted
+from adacross.training.networks import new_method
 
 EXACT = {
     "optimizer": "sgd",
@@ -49,10 +49,10 @@ def exactly() -> Iterator[pytest.MonkeyPatch]:
     with pytest.MonkeyPatch.context() as patch:
         see = ImageTower.forward
 
-        def moved(raw: RawBatch, device: torch.device) -> RawBatch:
+        def to_device(raw: RawBatch, device: torch.device) -> RawBatch:
             return RawBatch(raw.points.to(device).double(), raw.views)
 
-        patch.setattr(loop, "moved", moved)
+        patch.setattr(loop, "to_device", to_device)
         patch.setattr(pretrain, "new_method", lambda config: new_method(config).double())
         patch.setattr(ImageTower, "forward", lambda tower, images: see(tower, images.double()))
         yield patch
@@ -82,16 +82,16 @@ def speakers(end: BaseException) -> int:
 
 def at_step(patch: pytest.MonkeyPatch, step: int, process: int, act: Callable[[], None]) -> None:
     """In one process, before a step's losses are added up, let something happen."""
-    totals = Group.totals
+    totals = ProcessGroup.totals
 
-    def acting(group: Group, terms: dict[str, Tensor]) -> dict[str, Tensor]:
+    def acting(group: ProcessGroup, terms: dict[str, Tensor]) -> dict[str, Tensor]:
         acting.step += 1
         if acting.step == step and group.process == process:
             terms = act() or terms
         return totals(group, terms)
 
     acting.step = -1
-    patch.setattr(Group, "totals", acting)
+    patch.setattr(ProcessGroup, "totals", acting)
 
 
 def stopped(config: PretrainConfig, process: int = 0) -> BaseException:
@@ -111,15 +111,15 @@ def digest(training: loop.Training) -> str:
 
 def check_runs(folder: Path) -> None:
     """Here: that all processes have the same networks and adaptive weights at the end."""
-    go, digests = loop.Training.go, [""] * distributed.get_world_size()
+    fit, digests = loop.Training.fit, [""] * distributed.get_world_size()
 
-    def go_and_compare(training: loop.Training) -> None:
-        go(training)
+    def fit_and_compare(training: loop.Training) -> None:
+        fit(training)
         distributed.all_gather_object(digests, digest(training))
 
     for name in RUNS:
         with exactly() as patch:
-            patch.setattr(loop.Training, "go", go_and_compare)
+            patch.setattr(loop.Training, "fit", fit_and_compare)
             pretrain.pretrain(options(folder, name, folder / name))
         assert len(set(digests)) == 1, name
 

@@ -38,6 +38,9 @@ from adacross.training.config import PretrainConfig
         ),
         ({"weighting": "dwa", "weighting_args": {"period": 0}}, "period 0"),
         ({"epochs": 0}, "epochs is 0"),
+        ({"accumulate": 0}, "accumulate is 0; expected a number of at least 1"),
+        ({"keep_checkpoints": 0}, "keep_checkpoints is 0; expected a number of at least 1"),
+        ({"clip_norm": 0.0}, "clip_norm is 0.0; expected a positive number"),
         ({"batch_size": 1}, "at least 2"),
         ({"points": 8}, "at least 32"),
         ({"validation_fraction": 1.0}, "validation_fraction"),
@@ -49,11 +52,11 @@ from adacross.training.config import PretrainConfig
         ({"monitor_every": -1}, "monitor_every is -1; expected a number of at least 0"),
         ({"seed": -1}, "seed is -1; expected a number of at least 0"),
         ({"seed": 2**63}, "seed is 9223372036854775808; expected at most"),
-        ({"picture_size": 16}, "picture_size is 16; expected a number of at least 32"),
+        ({"image_size": 16}, "image_size is 16; expected a number of at least 32"),
         ({"learning_rate": math.nan}, "learning_rate of pre-training is nan; expected a number"),
         ({"learning_rate": math.inf}, "learning_rate is inf; expected a positive number"),
         ({"weight_decay": math.inf}, "weight_decay is inf; expected a number"),
-        ({"picture_cache": math.inf}, "picture_cache is inf; expected a number"),
+        ({"image_cache": math.inf}, "image_cache is inf; expected a number"),
         ({"method_args": {"temperature": math.nan}}, "temperature of method adacrossnet is nan"),
         ({"weighting_args": {"alpha": math.nan}}, "alpha of weighting adacrossnet is nan"),
         ({"weighting": "fixed", "weighting_args": {"weights": {"intra": math.nan}}}, "weights of weighting"),
@@ -185,12 +188,28 @@ def test_a_device_is_auto_cpu_or_cuda(tmp_path: Path, device: str):
 @pytest.mark.parametrize(
     ("method", "told"),
     [
-        ("point-m2ae", ["image_depth", "image_width", "picture_size", "picture_cache"]),
-        ("joint-mae", ["image_depth", "image_width", "picture_cache"]),
+        ("point-m2ae", ["image_depth", "image_width", "image_size", "image_cache"]),
+        ("joint-mae", ["image_depth", "image_width", "image_cache"]),
         ("crosspoint", []),
     ],
 )
 def test_options_that_a_method_does_not_use_are_told(method: str, told: list[str]):
-    changes: dict[str, Any] = {"image_depth": 18, "image_width": 8, "picture_size": 64, "picture_cache": 0.0}
+    changes: dict[str, Any] = {"image_depth": 18, "image_width": 8, "image_size": 64, "image_cache": 0.0}
     assert PretrainConfig("shapes", method=method, **changes).without_effect() == told
     assert PretrainConfig("shapes", method=method).without_effect() == []
+
+
+def test_files_of_version_0_1_are_read_under_present_names(tmp_path: Path):
+    (tmp_path / "config.yaml").write_text("collection: shapes\npicture_size: 64\npicture_cache: 1.0\n")
+    config = PretrainConfig.load(tmp_path)
+    assert (config.image_size, config.image_cache) == (64, 1.0)
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text("picture_size: 64\n")
+    assert PretrainConfig.recipe(recipe, "shapes").image_size == 64
+
+
+def test_what_may_differ_when_a_run_goes_on():
+    changes: dict[str, Any] = {"keep_checkpoints": 3, "callbacks": ["a:B"], "track": "tensorboard"}
+    PretrainConfig("shapes", **changes).must_match(PretrainConfig("others").compared())
+    with pytest.raises(UserError, match=r"clip_norm was None, is 1\.0"):
+        PretrainConfig("shapes", clip_norm=1.0).must_match(PretrainConfig("shapes").compared())

@@ -22,10 +22,10 @@ from adacross.data.collection.decoded import DecodedViews
 from adacross.distributed.batch import Share
 from adacross.training.checkpoint import checkpoints
 from adacross.training.config import PretrainConfig
-from adacross.training.loader import Loader
+from adacross.training.loader import BatchLoader
 from adacross.training.log import read_log
+from adacross.training.networks import new_method
 from adacross.training.pretrain import pretrain
-from adacross.training.run import new_method
 
 pytestmark = pytest.mark.slow
 
@@ -104,8 +104,8 @@ def test_one_process_tells_that_another_was_killed(alone: Path):
 def test_processes_read_all_shapes_and_none_twice(toy_collection: Collection, tmp_path: Path, processes: int):
     train, pictures = toy_collection.indices("train"), DecodedViews(toy_collection, tmp_path, 0)
     shares = [Share.of(13, process, processes) for process in range(processes)]
-    loaders = [Loader(toy_collection, train, 13, 0, pictures, share) for share in shares]
-    whole = Loader(toy_collection, train, 13, 0, pictures)
+    loaders = [BatchLoader(toy_collection, train, 13, 0, pictures, share) for share in shares]
+    whole = BatchLoader(toy_collection, train, 13, 0, pictures)
     for step in range(whole.steps_per_epoch + 1):
         parts, batch = [loader.load(step) for loader in loaders], whole.load(step)
         assert np.array_equal(np.concatenate([part.points for part in parts]), batch.points)

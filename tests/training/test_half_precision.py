@@ -14,17 +14,17 @@ from toy_runs import configured
 
 from adacross.data.collection.collection import Collection
 from adacross.data.collection.decoded import DecodedViews
-from adacross.distributed.group import Group
+from adacross.distributed.group import ProcessGroup
 from adacross.encoders import DGCNN, PointM2AE, PointNet, ResNet
 from adacross.losses.nt_xent import nt_xent
 from adacross.methods import METHODS
 from adacross.nn.layers import EdgeLayer, EdgePairLayer, PointLayer
 from adacross.ops.neighbors import knn
 from adacross.training.checkpoint import checkpoints, load_checkpoint
-from adacross.training.loader import Loader
+from adacross.training.loader import BatchLoader
+from adacross.training.loop import loss_terms, to_device
+from adacross.training.networks import new_method
 from adacross.training.pretrain import pretrain
-from adacross.training.run import new_method
-from adacross.training.step import loss_terms, moved
 
 ROUNDING = {torch.bfloat16: 2**-8, torch.float16: 2**-11}  # half the distance of two numbers next to 1
 HALF = pytest.mark.parametrize("dtype", ROUNDING)
@@ -103,9 +103,9 @@ def test_a_methods_terms_in_bf16_are_those_of_float32_but_for_rounding(
         pictures = None
         if METHODS[method].sees_pictures:
             pictures = DecodedViews(toy_collection, tmp_path, 0)
-        loader = Loader(toy_collection, np.arange(48), 48, 0, pictures)
-        group = Group(torch.device("cpu"))
-        terms[precision] = loss_terms(network, moved(loader.load(0), group.device), config, 0, group)
+        loader = BatchLoader(toy_collection, np.arange(48), 48, 0, pictures)
+        group = ProcessGroup(torch.device("cpu"))
+        terms[precision] = loss_terms(network, to_device(loader.load(0), group.device), config, 0, group)
         sum(terms[precision].values()).backward()
         every = [each.grad.flatten() for each in network.encoder.parameters() if each.grad is not None]
         gradients[precision] = torch.cat(every)

@@ -8,7 +8,7 @@ from toy_runs import configured
 
 from adacross.data.collection.collection import Collection
 from adacross.data.collection.split import spread
-from adacross.distributed.group import Group
+from adacross.distributed.group import ProcessGroup
 from adacross.training import pretrain
 
 
@@ -21,7 +21,7 @@ def test_the_monitor_looks_at_all_classes(
     monkeypatch.setattr(pretrain, "LARGEST", 10)
     monkeypatch.setattr(pretrain, "REFERENCE", 20)
     config = configured(toy_collection, tmp_path / "run", validation_fraction=0.45)
-    _, monitor = pretrain._data(config, Group.start("cpu"))
+    _, monitor = pretrain._data(config, ProcessGroup.start("cpu"))
     for sample, most in ((monitor.validation, 10), (monitor.reference, 20)):
         assert len(sample) == most
         assert labels[sample].min() < 0.2 * labels.max()

@@ -13,9 +13,9 @@ from adacross.data.collection.collection import Collection
 from adacross.errors import UserError
 from adacross.methods import Method
 from adacross.training.config import PretrainConfig
-from adacross.training.optimizer import make_optimizer
+from adacross.training.networks import new_method
+from adacross.training.optim import make_optimizer
 from adacross.training.pretrain import pretrain
-from adacross.training.run import new_method
 
 
 @pytest.fixture

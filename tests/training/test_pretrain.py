@@ -28,11 +28,11 @@ from adacross.methods import METHODS
 from adacross.recipes import recipe_names, recipe_path
 from adacross.training.checkpoint import checkpoints
 from adacross.training.config import PretrainConfig
-from adacross.training.loader import Loader
+from adacross.training.loader import BatchLoader
 from adacross.training.log import read_log
 from adacross.training.monitor import split_validation
+from adacross.training.networks import load_method
 from adacross.training.pretrain import pretrain
-from adacross.training.run import load_method
 
 
 def test_a_run_holds_everything_it_should(toy_run: Path):
@@ -72,7 +72,7 @@ def test_the_same_seed_gives_the_same_weights_and_another_does_not(
 
 def test_each_shape_once_an_epoch_and_never_a_test_shape(toy_collection: Collection):
     train, validation = split_validation(toy_collection.indices("train"), 0.2, seed=0)
-    loader = Loader(toy_collection, train, 4, seed=0)
+    loader = BatchLoader(toy_collection, train, 4, seed=0)
     dealt = np.concatenate([loader.members(step) for step in range(loader.steps_per_epoch)])
     assert len(set(dealt)) == len(dealt) == 4 * loader.steps_per_epoch
     assert not set(dealt) & set(toy_collection.indices("test"))
@@ -86,7 +86,7 @@ def test_each_shape_once_an_epoch_and_never_a_test_shape(toy_collection: Collect
 
 def test_batches_are_those_of_load_in_order(toy_collection: Collection):
     pictures = DecodedViews(toy_collection, toy_collection.folder, limit=10**6)
-    loader = Loader(toy_collection, toy_collection.indices("train"), 4, seed=0, pictures=pictures)
+    loader = BatchLoader(toy_collection, toy_collection.indices("train"), 4, seed=0, images=pictures)
     for step, batch in enumerate(loader.batches(2, 5), start=2):
         assert torch.equal(batch.points, loader.load(step).points)
         assert torch.equal(batch.views, loader.load(step).views)

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from adacross.training.schedule import learning_rate
+from adacross.training.optim import learning_rate
 
 
 def torch_cosine(half_period: int, steps: int, stepped_first: bool = False) -> list[float]:

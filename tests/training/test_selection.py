@@ -16,10 +16,10 @@ from adacross.data.collection.prepare import prepare
 from adacross.encoders import Encoder, load_encoder
 from adacross.errors import UserError
 from adacross.features.encode import encode
+from adacross.training.as_released import BestOnTest
 from adacross.training.config import PretrainConfig
+from adacross.training.networks import new_method
 from adacross.training.pretrain import pretrain
-from adacross.training.run import new_method
-from adacross.training.selection import BestOnTest
 
 # A rate at which training does harm: the first epoch is the best by far.
 HARMFUL: dict[str, Any] = {
@@ -69,11 +69,11 @@ def test_the_result_is_the_epoch_that_scored_best_on_the_test_split(
 def test_of_equally_good_epochs_the_first_is_kept(toy_collection: Collection, tmp_path: Path):
     method = new_method(configured(toy_collection, tmp_path))
     best = BestOnTest(toy_collection, 48, torch.device("cpu"), tmp_path)
-    first = best.look(method)
+    first = best.evaluate(method)
     weights = {name: value.clone() for name, value in method.state_dict().items()}
     with torch.no_grad():
         method.point_head[0].weight.zero_()  # a projection is no part of what is scored
-    assert best.look(method) == first
+    assert best.evaluate(method) == first
     best.restore(method)
     assert all(torch.equal(value, weights[name]) for name, value in method.state_dict().items())
 

@@ -36,7 +36,7 @@ COMMAND = (
         "--image-width",
         "8",
     ),
-    *("--picture-size", "32", "--points", "48", "--batch-size", "16", "--device", "cpu"),
+    *("--image-size", "32", "--points", "48", "--batch-size", "16", "--device", "cpu"),
     *("--epochs", "4", "--monitor-every", "2"),
 )
 

@@ -13,7 +13,7 @@ from adacross.training import loop
 from adacross.training.config import PretrainConfig
 from adacross.training.log import read_log
 
-MASKED = {name: TOY_MASKED[name] for name in ("encoder", "encoder_args", "picture_size")}
+MASKED = {name: TOY_MASKED[name] for name in ("encoder", "encoder_args", "image_size")}
 ITS_OWN = {"joint-mae": MASKED, "point-m2ae": MASKED}  # what a method needs beside TOY
 
 

@@ -1,4 +1,4 @@
-"""The processes that train one run: how they start, what they agree on, how they stop."""
+"""The processes of a run: starting, agreeing, stopping together."""
 
 import atexit
 import itertools
@@ -11,7 +11,6 @@ from io import BytesIO
 from typing import Any, Literal
 
 import torch
-from accelerate import Accelerator
 from torch import Tensor, distributed, nn
 
 from adacross.console import console, results
@@ -20,20 +19,20 @@ from adacross.distributed.device import find_device
 from adacross.errors import UserError, one_line
 
 _BUCKET = 2**24  # numbers that travel together; 64 MiB of float32
-_FOR_AS_LONG_AS_IT_TAKES = timedelta(days=30)  # the others' patience while the first measures or writes
+CONTROL_TIMEOUT = timedelta(days=30)  # other ranks wait while rank 0 evaluates or saves
 _runs = itertools.count()
 
 
 @dataclass(frozen=True)
-class Group:
-    """A run's processes, of which this is one; a single one without a launcher.
+class ProcessGroup:
+    """The processes of a run, of which this is one; a single one without a launcher.
 
     Attributes:
-        device: this process's.
-        process: its number; 0 reads checkpoints, measures, writes, and talks to people.
-        count: of processes.
-        control: the others' line to each other, through the processors' memory, where waiting has no end.
-        run: how many runs these processes began before.
+        device: this process's device.
+        process: its rank; rank 0 reads checkpoints, evaluates, writes and prints.
+        count: number of processes.
+        control: gloo group for control messages (CPU tensors, no timeout).
+        run: number of runs that these processes began before.
     """
 
     device: torch.device
@@ -43,53 +42,50 @@ class Group:
     run: int = 0
 
     @classmethod
-    def start(cls, device: Literal["auto", "cpu", "cuda"]) -> "Group":
-        """Find the device, and the other processes that torchrun or accelerate started.
+    def start(cls, device: Literal["auto", "cpu", "cuda"]) -> "ProcessGroup":
+        """Find the device, and join the other processes that torchrun or accelerate started.
 
         Raises:
-            UserError: there is no such device, or not one for each process.
+            UserError: there is no such device, or not one for each process, or no other process is found.
         """
-        launched = int(os.environ.get("WORLD_SIZE", "1"))
-        cuda = find_device(device).type == "cuda"
-        here = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+        launched, here, local = (
+            int(os.environ.get(name, default))
+            for name, default in (("WORLD_SIZE", "1"), ("LOCAL_WORLD_SIZE", "1"), ("LOCAL_RANK", "0"))
+        )
+        found = find_device(device)
+        cuda = found.type == "cuda"
+        if launched == 1:
+            return cls(found)
         if cuda and here > torch.cuda.device_count():
             raise UserError(
                 f"started as {here} processes on this machine, which has {torch.cuda.device_count()} GPUs. "
                 "Start one process a GPU, or give --device cpu."
             )
-        try:
-            accelerator = Accelerator(cpu=not cuda)  # which chooses mps and others by itself
-        except ValueError as error:
-            if launched > 1:
+        if cuda:
+            found = torch.device("cuda", local)
+            torch.cuda.set_device(found)
+        if not distributed.is_initialized():
+            try:
+                distributed.init_process_group("nccl" if cuda else "gloo")
+            except ValueError as error:
                 raise UserError(
-                    f"cannot join the other {launched - 1} processes ({error}). "
-                    "Start them with torchrun or accelerate launch."
+                    f"WORLD_SIZE says that {launched} processes were started, but this one cannot join the "
+                    f"others ({one_line(error)}). Start them with torchrun or accelerate launch, or unset "
+                    "WORLD_SIZE."
                 ) from None
-            raise UserError(
-                f"device is {device}, but this Python process has already trained on another. "
-                "Start a new one."
-            ) from None
-        if accelerator.num_processes == 1 and launched > 1:
-            raise UserError(
-                f"WORLD_SIZE says that {launched} processes were started, but this one finds no others. "
-                "Start them with torchrun or accelerate launch, or unset WORLD_SIZE."
-            )
-        if accelerator.num_processes == 1:
-            return cls(accelerator.device)
-        atexit.register(_leave)
-        control = distributed.new_group(backend="gloo", timeout=_FOR_AS_LONG_AS_IT_TAKES)
-        console.quiet = results.quiet = accelerator.process_index > 0
-        return cls(
-            accelerator.device, accelerator.process_index, accelerator.num_processes, control, next(_runs)
-        )
+            atexit.register(_leave)
+        control = distributed.new_group(backend="gloo", timeout=CONTROL_TIMEOUT)
+        rank = distributed.get_rank()
+        console.quiet = results.quiet = rank > 0
+        return cls(found, rank, distributed.get_world_size(), control, next(_runs))
 
     @property
     def first(self) -> bool:
-        """Whether this is the process that writes and talks."""
+        """Whether this is the process that writes and prints."""
         return self.process == 0
 
     def share(self, batch_size: int) -> Share:
-        """This process's shapes of a batch."""
+        """Return this process's rows of a batch."""
         return Share.of(batch_size, self.process, self.count)
 
     def batch(self, batch_size: int, statistics: bool) -> AbstractContextManager[None]:
@@ -97,7 +93,7 @@ class Group:
         return nullcontext() if self.count == 1 else shared_batch(self.share(batch_size), statistics)
 
     def totals(self, terms: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Loss terms from the processes' parts of them: the same numbers in all, without gradient."""
+        """Sum loss terms over processes: the same numbers in all, without gradient."""
         if self.count == 1:
             return terms
         values = torch.stack([term.detach() for term in terms.values()])
@@ -117,11 +113,11 @@ class Group:
                 tensor.copy_(total.view(tensor.shape))
 
     def add_gradients(self, network: nn.Module) -> None:
-        """Every parameter's gradient of the whole loss, from those of the processes' parts of it."""
+        """Sum every parameter's gradient over processes."""
         self.add(parameter.grad for parameter in network.parameters() if parameter.grad is not None)
 
     def any(self, asked: bool) -> bool:
-        """Whether any process asks, known to all after the same step."""
+        """Return whether any process asks; all of them return the same."""
         if self.count == 1:
             return asked
         answer = torch.tensor(int(asked))
@@ -129,12 +125,12 @@ class Group:
         return bool(answer)
 
     def wait(self) -> None:
-        """Go on when all processes are here, however long the slowest takes."""
+        """Wait for all processes, without a timeout."""
         if self.count > 1:
             distributed.barrier(group=self.control)
 
     def from_first(self, state: Any) -> Any:
-        """The first process's tensors and plain values, on the processor, in all processes."""
+        """Broadcast the first process's tensors and plain values; they arrive on the CPU."""
         if self.count == 1:
             return state
         content = BytesIO()
@@ -150,10 +146,10 @@ class Group:
 
     @contextmanager
     def one_message(self) -> Iterator[None]:
-        """Let one process say why the run ends, the first that cannot go on; the others leave without a word.
+        """Let one process say why the run ends, the first that fails; the others exit silently.
 
         Raises:
-            UserError: another process was lost without one.
+            UserError: another process was lost without a message.
             SystemExit: another process has said why.
         """
         try:
@@ -161,18 +157,18 @@ class Group:
         except BaseException as error:
             if self.count == 1:
                 raise
-            if not self._speaks():
+            if not self._first_to_fail():
                 raise SystemExit(130 if isinstance(error, KeyboardInterrupt) else 2) from None
             console.quiet = False
-            if isinstance(error, RuntimeError) and _is_of_the_line(error):
+            if isinstance(error, RuntimeError) and _is_comm_error(error):
                 raise UserError(
                     f"process {self.process} lost contact with another one, which ended or cannot be reached "
                     f"({one_line(error)}). Continue with the same command and --resume auto."
                 ) from error
             raise
 
-    def _speaks(self) -> bool:
-        """Whether this process is the first to end."""
+    def _first_to_fail(self) -> bool:
+        """Return whether this process is the first to end."""
         try:
             store = distributed.distributed_c10d._get_default_store()
             return store.add(f"adacross/{self.run}/ended", 1) == 1
@@ -194,8 +190,8 @@ def _buckets(tensors: Iterable[Tensor]) -> Iterator[list[Tensor]]:
         yield bucket
 
 
-def _is_of_the_line(error: RuntimeError) -> bool:
-    """Whether a collective failed, rather than anything else."""
+def _is_comm_error(error: RuntimeError) -> bool:
+    """Return whether a collective operation failed, rather than anything else."""
     return isinstance(error, distributed.DistError) or "gloo" in str(error).lower()
 
 

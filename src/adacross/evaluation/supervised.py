@@ -16,10 +16,10 @@ from torch import Generator, Tensor, nn
 from adacross.distributed.device import find_device
 from adacross.errors import UserError, one_line
 from adacross.training.checkpoint import load_checkpoint, save_state
-from adacross.training.interrupt import stop_request
-from adacross.training.loop import Interrupted
-from adacross.training.optimizer import Optimizer, make_optimizer
-from adacross.training.step import step_seed
+from adacross.training.config import Optimizer
+from adacross.training.interrupt import Interrupted, stop_request
+from adacross.training.loader import step_seed
+from adacross.training.optim import make_optimizer
 
 KEPT_EVERY = 120  # seconds between the states that are kept
 

@@ -248,7 +248,7 @@ def _training(run: Path, config: PretrainConfig) -> dict[str, Any]:
     ]
     if commit := environment.get("git_commit"):
         versions.append(f"commit {str(commit)[:12]}")
-    tower = f"ResNet-{config.image_depth}, width {config.image_width}, {config.picture_size} pixels"
+    tower = f"ResNet-{config.image_depth}, width {config.image_width}, {config.image_size} pixels"
     return {
         "method": METHODS.get(config.method, config.method),
         "method's options": config.method_args or None,

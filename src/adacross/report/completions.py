@@ -13,7 +13,7 @@ from adacross.methods import JointMAE, PointM2AEMethod
 from adacross.methods.joint_mae.depth_tokens import PATCH
 from adacross.report.drawing import draw_clouds, draw_maps, webp
 from adacross.report.inputs import Completion, Completions
-from adacross.training.run import load_method
+from adacross.training.networks import load_method
 
 PICTURE = 160  # pixels
 

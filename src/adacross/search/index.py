@@ -22,7 +22,7 @@ from adacross.methods import CrossModal
 from adacross.search.query import Query, read_query
 from adacross.search.results import Neighbors
 from adacross.search.whitening import FEWEST, Whitening
-from adacross.training.towers import load_towers
+from adacross.training.networks import load_towers
 
 NO_CLASS = "(none)"  # listed for shapes without a class
 

@@ -1,10 +1,13 @@
-"""Checkpoints that are written whole or not at all, and found again.
+"""A run's folder: its checkpoints, its identity, and the files that are its own.
 
-A run keeps its two newest: should the newest be damaged, the one before still is there. A new one is safely
-on the disk before the oldest goes.
+While a run trains, the newest two checkpoints are kept: should the newest be damaged, the one before still is
+there. A new one is safely on the disk before the oldest goes.
 """
 
 import re
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -12,16 +15,19 @@ from typing import Any
 import torch
 
 from adacross.console import console
+from adacross.data.collection.collection import Collection
 from adacross.errors import UserError
-from adacross.io.files import CACHED_FEATURES, read_yaml, remove_own, sweep, whole_file
+from adacross.io.files import CACHED_FEATURES, read_json, read_yaml, remove_own, sweep, whole_file
 from adacross.io.torch_files import load_plain
+from adacross.training.config import PretrainConfig, current_names
 
-KEEP = 2
+KEEP = 2  # checkpoints while training
 _NAME = re.compile(r"step-(\d{8})\.pt")
 _TASKS = "linear|few-shot|fine-tune|part-seg|sem-seg|retrieval|robustness|images|compare|reconstruction"
 _OWN = re.compile(
     r"config\.yaml|environment\.json|log\.jsonl|log\.csv|method\.safetensors|report\.html"
-    r"|checkpoints/step-\d{8}\.pt(\.damaged)?"
+    r"|checkpoints/(step-\d{8}\.pt(\.damaged)?|best-on-test\.pt)"
+    r"|tensorboard/([\d.]+/)?(events\.out\.tfevents\.[\w.-]+|hparams\.yml)"
     r"|encoder/(config\.json|model\.safetensors)"
     rf"|evaluation/({_TASKS})(-as-[\w-]+|-C-[\w.+-]+|-scanned)?(-episodes)?(\.json|\.(pieces|partial)/[^/]+\.(json|pt))"
     r"|evaluation/compare\.(md|csv)"
@@ -36,17 +42,22 @@ def checkpoints(run: Path) -> list[Path]:
     return sorted(path for path in folder.glob("step-*.pt") if _NAME.fullmatch(path.name))
 
 
-def save_checkpoint(run: Path, step: int, state: dict[str, Any]) -> Path:
-    """Write `state` as the run's newest checkpoint, then remove all but the newest two.
+def save_checkpoint(run: Path, step: int, state: dict[str, Any], keep: int | None = None) -> Path:
+    """Write `state` as the run's newest checkpoint, then remove all but the newest `keep` (2).
 
     Raises:
         UserError: the disk is full or the folder read-only; older checkpoints are still there.
     """
     path = Path(run) / "checkpoints" / f"step-{step:08d}.pt"
     save_state(path, state)
-    for old in checkpoints(run)[:-KEEP]:
-        old.unlink(missing_ok=True)
+    remove_checkpoints(run, keep or KEEP)
     return path
+
+
+def remove_checkpoints(run: Path, keep: int) -> None:
+    """Remove all but the newest `keep` checkpoints, at least 1."""
+    for old in checkpoints(run)[:-keep]:
+        old.unlink(missing_ok=True)
 
 
 def save_state(path: Path, state: dict[str, Any]) -> None:
@@ -116,8 +127,8 @@ def newest_checkpoint(run: Path) -> dict[str, Any] | None:
     return None
 
 
-def take_back(run: Path, step: int) -> None:
-    """Make a run folder one that was left after `step`: no later checkpoint, nothing half written.
+def rollback(run: Path, step: int) -> None:
+    """Roll a run folder back to `step`: no later checkpoint, nothing half written.
 
     Later checkpoints are there if the run is continued from an older one by its name. Were they kept, the
     next resumption would find them, with a log that does not reach so far.
@@ -147,3 +158,73 @@ def is_run(folder: Path) -> bool:
 def remove_run(run: Path) -> None:
     """Delete what adacross wrote into a run folder; any other file stays."""
     remove_own(Path(run), _OWN)
+
+
+@dataclass(frozen=True)
+class Identity:
+    """Run, options and data that a checkpoint belongs to.
+
+    Attributes:
+        run: a random name, which is in `environment.json`, too.
+        config: the run's options.
+        data: `Collection.digest`.
+    """
+
+    run: str
+    config: PretrainConfig
+    data: str
+
+    @classmethod
+    def of(
+        cls,
+        folder: Path,
+        config: PretrainConfig,
+        collection: Collection,
+        checkpoint: Mapping[str, Any] | None = None,
+    ) -> "Identity":
+        """Return the identity of the run in `folder`, or a new one if there is none yet.
+
+        Args:
+            folder: of the run.
+            config: its options.
+            collection: what it trains on.
+            checkpoint: the one to continue from. It names the run where `environment.json` is lost.
+        """
+        path = folder / "environment.json"
+        try:
+            kept = read_json(path, "a run's environment")
+        except UserError:
+            kept = None
+        if not isinstance(kept, dict):
+            kept = (checkpoint or {}).get("identity")
+            if kept:
+                console.print(f"{path} is lost; the checkpoint says which run this is.", style="yellow")
+        run = kept.get("run") if isinstance(kept, dict) else None
+        return cls(run if isinstance(run, str) else secrets.token_hex(8), config, collection.digest())
+
+    def state(self) -> dict[str, Any]:
+        """Return the identity as plain values for a checkpoint."""
+        return {"run": self.run, "options": self.config.compared(), "data": self.data}
+
+    def check(self, checkpoint: Mapping[str, Any]) -> None:
+        """Refuse a checkpoint of another run, other options or other shapes.
+
+        Raises:
+            UserError: says which of them differs.
+        """
+        kept = checkpoint.get("identity")
+        if kept is None:
+            console.print("the checkpoint is from adacross 0.1: whether it saw the same shapes is not known.")
+            return
+        if not isinstance(kept, dict) or not isinstance(kept.get("options"), dict):
+            raise UserError("the checkpoint's identity is damaged. Resume from the checkpoint before it.")
+        self.config.must_match(current_names(kept["options"]))
+        if kept.get("data") != self.data:
+            raise UserError(
+                f"{self.config.collection} holds other shapes than the run was trained on, or the same ones "
+                "prepared with other options. Give the run's own collection, or another --run."
+            )
+        if kept.get("run") != self.run:
+            raise UserError(
+                "the checkpoint belongs to another run. Resume from one of this run, or give another --run."
+            )

@@ -15,24 +15,24 @@ from adacross.io.files import read_yaml, whole_file
 from adacross.io.remote import absolute, is_address, local_target
 from adacross.options import check_values, plain
 from adacross.recipes import recipe_path
-from adacross.training.optimizer import Optimizer
-from adacross.training.schedule import Schedule
-from adacross.training.selection import Selection
 
-NOT_COMPARED = {
-    "run",
-    "resume",
-    "overwrite",
-    "device",
-    "collection",
-    "picture_cache",
-}  # may differ between a run and its resumption
+Optimizer = Literal["adam", "adamw", "sgd", "sgd-released"]
+Schedule = Literal["cosine", "epoch", "released", "constant"]
+Selection = Literal["last", "released"]
+Track = Literal["tensorboard", "wandb", "mlflow"]
+
+NOT_COMPARED = {  # may differ between a run and its resumption
+    *("run", "resume", "overwrite", "device", "collection", "image_cache"),
+    *("keep_checkpoints", "callbacks", "track"),
+}
 _LEAST = {
     **dict.fromkeys(("epochs", "batch_size", "image_width", "checkpoint_every"), 1),
-    **dict.fromkeys(("picture_size", "points"), 32),
-    **dict.fromkeys(("monitor_every", "seed", "warmup", "weight_decay", "picture_cache"), 0),
+    **dict.fromkeys(("accumulate", "keep_checkpoints"), 1),
+    **dict.fromkeys(("image_size", "points"), 32),
+    **dict.fromkeys(("monitor_every", "seed", "warmup", "weight_decay", "image_cache"), 0),
 }
-_MOST = {"image_width": 1024, "picture_size": 1024, "points": MOST_POINTS}  # a file may ask for any
+_MOST = {"image_width": 1024, "image_size": 1024, "points": MOST_POINTS}  # a file may ask for any
+_RENAMED = {"picture_size": "image_size", "picture_cache": "image_cache"}  # since version 0.1
 
 
 @dataclass(frozen=True)
@@ -41,46 +41,53 @@ class PretrainConfig:
 
     Args:
         collection: a prepared folder (see `adacross prepare`), or the URL of one (s3://bucket/collection).
-        run: folder of the run; by default `runs/<collection>-<method>-<encoder>-seed<seed>`.
+        run: folder of the run; `runs/<collection>-<method>-<encoder>-seed<seed>` by default.
         method: adacrossnet, crossnet, crosspoint, joint-mae or point-m2ae.
-        method_args: the method's own options, such as temperature=0.1 or, for crossnet, variant=joint and
+        method_args: options of the method, such as temperature=0.1 or, for crossnet, variant=joint and
             negatives=released.
-        encoder: the point encoder: dgcnn, pointnet, point-m2ae, or one of the segmentation trunks
-            (dgcnn-partseg, dgcnn-semseg, pointnet-partseg); auto is point-m2ae for joint-mae and point-m2ae,
-            which need it, and dgcnn for the others.
-        encoder_args: the encoder's own options, such as k=15 for dgcnn.
+        encoder: point encoder: dgcnn, pointnet, point-m2ae, or a segmentation trunk (dgcnn-partseg,
+            dgcnn-semseg, pointnet-partseg); auto is point-m2ae for joint-mae and point-m2ae, which need it,
+            and dgcnn for the others.
+        encoder_args: options of the encoder, such as k=15 for dgcnn.
+        init: saved encoder to start from (a folder, a run, builtin-small, or hf://owner/name) instead of
+            random weights; of the same kind and options.
         image_depth: depth of the two ResNets, 18 or 50 (50 in the papers).
         image_width: channels of their first stage (64 in the papers); fewer for small machines.
-        picture_size: side of the pictures given to the ResNets, in pixels (224 in the papers).
-        points: points drawn at random for each augmented cloud; all stored points if not given.
-        epochs: how often every shape is seen.
-        batch_size: shapes a step, of all processes together.
+        image_size: side of the images given to the ResNets, in pixels (224 in the papers).
+        points: points drawn at random for each augmented cloud; all stored points by default.
+        epochs: number of passes over the training set.
+        batch_size: shapes in a batch, of all processes together.
+        accumulate: batches whose gradients are averaged for one optimizer step. A contrastive loss compares
+            the shapes of one batch only, so this is not the same as a larger batch_size.
+        clip_norm: largest Euclidean norm of all gradients together; larger ones are scaled down to it.
         optimizer: adam (the contrastive papers'), adamw (Point-M2AE's), sgd, or sgd-released (CrossNet's and
             AdaCrossNet's --use_sgd, which trains the point network alone).
-        learning_rate: the largest rate.
-        weight_decay: coefficient (CrossNet's 1e-5).
-        schedule: cosine (over the whole run), epoch (CrossPoint's), released (CrossNet's and AdaCrossNet's
-            programs, swinging), or constant.
-        warmup: epochs of linear rise at the start, for cosine and constant.
-        weighting: how loss terms are weighted (fixed, adacrossnet, convergence, dwa, uncertainty, gradnorm);
-            the method's own if not given.
-        weighting_args: the weighting's own options, such as alpha=5 for adacrossnet.
-        selection: which networks are the result: last, the last step's; or released, the epoch's whose
-            linear SVM is best on the TEST split, as the released programs have it (to check their numbers).
-        validation_fraction: part of the training shapes kept out of training for the monitor.
-        monitor_every: epochs between two looks of the monitor; 0 for none.
-        checkpoint_every: epochs between two checkpoints; the newest two are kept.
-        sync_batchnorm: whether BatchNorm of several processes normalises by the whole batch, as that of one
-            does, or in each by its part.
-        picture_cache: gigabytes of disk for decoded pictures while training; 0 to decode them every time.
+        learning_rate: peak learning rate.
+        weight_decay: coefficient of weight decay (CrossNet's 1e-5).
+        schedule: learning-rate schedule: cosine (over the whole run), epoch (CrossPoint's), released
+            (CrossNet's and AdaCrossNet's programs, swinging), or constant.
+        warmup: epochs of linear warmup, for cosine and constant.
+        weighting: rule that weights the loss terms: fixed, adacrossnet, convergence, dwa, uncertainty or
+            gradnorm; the method's own by default.
+        weighting_args: options of the weighting, such as alpha=5 for adacrossnet.
+        selection: weights that are kept: last, the last step's; or released, the epoch's whose linear SVM is
+            best on the TEST split, as in the released programs (to check their numbers).
+        validation_fraction: fraction of the training shapes held out for the monitor.
+        monitor_every: evaluate the monitor every N epochs; 0 for never.
+        checkpoint_every: save a checkpoint every N epochs.
+        keep_checkpoints: newest checkpoints to keep; by default 2 while training and the last one after it.
+        callbacks: callbacks, each a package.module:Name, called while training (see adacross.Callback).
+        track: send losses and metrics to tensorboard, wandb or mlflow.
+        sync_batchnorm: synchronize BatchNorm statistics across processes.
+        image_cache: gigabytes of disk for decoded images while training; 0 to decode them every time.
         precision: float32, or bf16 for bfloat16 in the products and convolutions of image towers, projections
             and transformer blocks, where the device is fast at it. Fused layers stay in float32: all of
             DGCNN's, the last of PointNet, half of Point-M2AE's group embeddings.
-        device: auto, cpu or cuda.
-        seed: of weights, order, pictures and augmentation.
+        device: auto (cuda if there is a GPU, else cpu), cpu or cuda.
+        seed: random seed of weights, order, views and augmentation.
         resume: no; auto (continue from the newest checkpoint that can be read, or start if there is none); or
             a checkpoint, whose successors are then deleted.
-        overwrite: delete what the run folder holds and start afresh.
+        overwrite: delete the files of a run that is there and start afresh.
     """
 
     collection: str
@@ -89,12 +96,15 @@ class PretrainConfig:
     method_args: dict[str, Any] = field(default_factory=dict)
     encoder: str = "auto"
     encoder_args: dict[str, Any] = field(default_factory=dict)
+    init: str | None = None
     image_depth: Literal[18, 50] = 50
     image_width: int = 64
-    picture_size: int = 224
+    image_size: int = 224
     points: int | None = None
     epochs: int = 100
     batch_size: int = 32
+    accumulate: int = 1
+    clip_norm: float | None = None
     optimizer: Optimizer = "adam"
     learning_rate: float = 1e-3
     weight_decay: float = 1e-5
@@ -106,8 +116,11 @@ class PretrainConfig:
     validation_fraction: float = 0.1
     monitor_every: int = 1
     checkpoint_every: int = 1
+    keep_checkpoints: int | None = None
+    callbacks: list[str] = field(default_factory=list)
+    track: Track | None = None
     sync_batchnorm: bool = True
-    picture_cache: float = 4.0
+    image_cache: float = 4.0
     precision: Literal["float32", "bf16"] = "float32"
     device: Literal["auto", "cpu", "cuda"] = "auto"
     seed: int = 0
@@ -137,6 +150,9 @@ class PretrainConfig:
             check_options(owner, function, options, hidden)
             check_values(owner, function, options)
         weighting(**self.weighting_args)  # for its ranges: a run would find them out after it has cleared one
+        self._check_ranges()
+
+    def _check_ranges(self) -> None:
         for name, least in _LEAST.items():
             value, most = getattr(self, name), _MOST.get(name, inf)
             if value is not None and not (least <= value < inf and value <= most):
@@ -150,8 +166,10 @@ class PretrainConfig:
             raise UserError(
                 f"validation_fraction is {self.validation_fraction}; expected 0 or more, below 1."
             )
-        if not 0 < self.learning_rate < inf:
-            raise UserError(f"learning_rate is {self.learning_rate}; expected a positive number.")
+        for name in ("learning_rate", "clip_norm"):
+            value = getattr(self, name)
+            if value is not None and not 0 < value < inf:
+                raise UserError(f"{name} is {value}; expected a positive number.")
         if self.warmup and self.schedule in ("epoch", "released"):
             raise UserError(
                 f"warmup is {self.warmup}, but schedule {self.schedule!r} has none; choose cosine."
@@ -171,9 +189,9 @@ class PretrainConfig:
         from adacross.methods import METHODS
 
         method = METHODS[self.method]
-        unused = set() if method.sees_pictures else {"image_depth", "image_width", "picture_cache"}
+        unused = set() if method.sees_pictures else {"image_depth", "image_width", "image_cache"}
         if "picture_size" not in signature(method).parameters:
-            unused.add("picture_size")
+            unused.add("image_size")
         return [
             each.name
             for each in fields(self)
@@ -257,12 +275,18 @@ class PretrainConfig:
             )
 
 
+def current_names(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return options under their present names; files of earlier versions have the old ones."""
+    return {_RENAMED.get(name, name): value for name, value in options.items()}
+
+
 def _read_options(path: Path) -> dict[str, Any]:
-    """The options in a YAML file, checked to be known ones and of their types."""
+    """Return the options in a YAML file, checked to be known ones and of their types."""
     values = read_yaml(path, "options of pre-training")
     known = {option.name for option in fields(PretrainConfig)}
     if not isinstance(values, dict):
         raise UserError(f"{path} holds {repr(values)[:200]}; expected options of pre-training, one a line.")
+    values = current_names(values)
     if strange := sorted(set(map(str, values)) - known):
         listed = ", ".join(repr(name[:100]) for name in strange[:5])
         raise UserError(f"{path} has options that this version does not know ({listed}). Remove them.")

@@ -7,6 +7,10 @@ from contextlib import contextmanager
 from types import FrameType
 
 
+class Interrupted(KeyboardInterrupt):
+    """The work was asked to stop, has saved itself, and says how to continue."""
+
+
 class StopRequest:
     """Set by SIGINT (Ctrl-C) or SIGTERM. A Ctrl-C after that interrupts at once.
 

@@ -1,4 +1,4 @@
-"""Batches of raw shapes from a collection, in an order that depends on the seed and the step alone."""
+"""Batches of stored shapes, in an order that follows from (seed, step)."""
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -12,20 +12,21 @@ from adacross.data.transforms.batch import RawBatch
 from adacross.distributed.batch import Share
 
 
-class Loader:
-    """Deals a collection's shapes, each once an epoch, a random picture with each.
+class BatchLoader:
+    """Yield batches of a collection's shapes, each shape once an epoch, with a random view of each.
 
-    The order of epoch e and the pictures of step t follow from (seed, e) and (seed, t) alone, so a run
-    resumed at step t sees exactly what an uninterrupted one would have seen, and nothing needs saving. The
-    incomplete last batch of an epoch is dropped, as in the released programs.
+    The order of epoch e and the views of batch b follow from (seed, e) and (seed, b) alone, so a resumed run
+    sees what an uninterrupted one would have seen, and nothing needs saving. The incomplete last step of an
+    epoch is dropped, as in the released programs.
 
     Args:
-        collection: where the shapes are.
-        indices: which of its shapes to deal.
+        collection: the shapes.
+        indices: of the shapes to load.
         batch_size: shapes a batch.
         seed: the run's seed.
-        pictures: the collection's pictures, if they are looked at, too.
-        share: which shapes of every batch to read; all if not given.
+        images: the collection's decoded images, if the method uses any.
+        share: rows of every batch that this process reads; all if not given.
+        accumulate: batches a step.
     """
 
     def __init__(
@@ -34,41 +35,49 @@ class Loader:
         indices: np.ndarray,
         batch_size: int,
         seed: int,
-        pictures: DecodedViews | None = None,
+        images: DecodedViews | None = None,
         share: Share | None = None,
+        accumulate: int = 1,
     ) -> None:
         self.collection = collection
         self.indices = indices
         self.batch_size = batch_size
         self.seed = seed
-        self.pictures = pictures
+        self.images = images
         self.share = share or Share(0, batch_size, batch_size)
-        self.steps_per_epoch = len(indices) // batch_size
+        self.accumulate = accumulate
+        self.steps_per_epoch = len(indices) // (batch_size * accumulate)
         self._order = (-1, indices)
 
-    def members(self, step: int) -> np.ndarray:
-        """Indices of the shapes of one step, `(batch_size,)`."""
-        epoch, position = divmod(step, self.steps_per_epoch)
+    def members(self, batch: int) -> np.ndarray:
+        """Return the indices of the shapes of a batch, counted from 0 over the whole run: `(batch_size,)`."""
+        epoch, position = divmod(batch, self.steps_per_epoch * self.accumulate)
         order = self._order
         if order[0] != epoch:
             order = self._order = epoch, np.random.default_rng([self.seed, epoch]).permutation(self.indices)
         return order[1][position * self.batch_size : (position + 1) * self.batch_size]
 
-    def load(self, step: int) -> RawBatch:
-        """Read and decode one step's shapes: this process's share of them."""
-        members = self.members(step)[self.share.rows]
+    def load(self, batch: int) -> RawBatch:
+        """Read and decode this process's rows of a batch."""
+        members = self.members(batch)[self.share.rows]
         points = torch.from_numpy(self.collection.points(members))
-        if self.pictures is None:
+        if self.images is None:
             return RawBatch(points, None)
-        rng = np.random.default_rng([self.seed, step, 1])
+        rng = np.random.default_rng([self.seed, batch, 1])
         drawn = rng.integers(self.collection.info.views, size=self.batch_size)[self.share.rows]
-        return RawBatch(points, torch.from_numpy(self.pictures.views(members, drawn)))
+        return RawBatch(points, torch.from_numpy(self.images.views(members, drawn)))
 
     def batches(self, start: int, stop: int) -> Iterator[RawBatch]:
-        """Steps `start` to `stop - 1`, the next one being read while the caller works on this one."""
+        """Yield batches `start` to `stop - 1`; the next one is read while the caller works on this one."""
         with ThreadPoolExecutor(1) as reader:
             ahead = reader.submit(self.load, start) if start < stop else None
-            for step in range(start, stop):
-                batch = ahead.result()  # type: ignore[union-attr]  # submitted whenever there is a step
-                ahead = reader.submit(self.load, step + 1) if step + 1 < stop else None
-                yield batch
+            for batch in range(start, stop):
+                raw = ahead.result()  # type: ignore[union-attr]  # submitted whenever there is a batch
+                ahead = reader.submit(self.load, batch + 1) if batch + 1 < stop else None
+                yield raw
+
+
+def step_seed(seed: int, step: int) -> int:
+    """Return the seed of one step's random numbers, a function of (seed, step), so that nothing is saved."""
+    drawn = np.random.SeedSequence([seed, step]).generate_state(1, np.uint64)[0]
+    return int(drawn >> np.uint64(1))

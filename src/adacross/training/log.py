@@ -5,6 +5,7 @@ import errno
 import json
 import os
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +16,16 @@ from adacross.io.files import cannot_write, read_bytes, whole_file
 _ADVICE = "Restore the file, or move it away: the run then continues with a new log."
 
 
-def _flatten(record: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+def flatten(record: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Return a record without nested dictionaries.
+
+    Example:
+        >>> flatten({"step": 1, "terms": {"intra": 0.5}})
+        {'step': 1, 'terms.intra': 0.5}
+    """
     flat: dict[str, Any] = {}
     for key, value in record.items():
-        flat |= _flatten(value, f"{prefix}{key}.") if isinstance(value, dict) else {prefix + key: value}
+        flat |= flatten(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {prefix + key: value}
     return flat
 
 
@@ -116,7 +123,7 @@ class Log:
             console.print(f"log.jsonl is there, but not as a table: {error}", soft_wrap=True, style="yellow")
 
     def _write_table(self) -> None:
-        steps = (_flatten(record) for record in read_log(self.path) if record["kind"] == "step")
+        steps = (flatten(record) for record in read_log(self.path) if record["kind"] == "step")
         rows = [{cell(name): cell(value) for name, value in step.items()} for step in steps]
         columns = list(dict.fromkeys(column for row in rows for column in row))
         with (

@@ -1,62 +1,112 @@
-"""The loop itself: steps, log, monitor, checkpoints."""
+"""The training loop: steps, log, monitor, checkpoints, callbacks."""
 
 import time
-from dataclasses import dataclass
-from functools import partial
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import torch
 from rich.progress import Progress, TaskID
+from torch import Tensor, nn
 
 from adacross.console import console, progress_bar
 from adacross.data.transforms.batch import RawBatch
-from adacross.distributed.group import Group
+from adacross.distributed.group import ProcessGroup
 from adacross.errors import UserError, one_line
 from adacross.losses.weighting import Weighting
 from adacross.methods import Method
-from adacross.training.checkpoint import checkpoints, save_checkpoint
+from adacross.training.as_released import BestOnTest
+from adacross.training.checkpoint import Identity, checkpoints, save_checkpoint
 from adacross.training.config import PretrainConfig
-from adacross.training.identity import Identity
-from adacross.training.interrupt import stop_request
-from adacross.training.loader import Loader
+from adacross.training.interrupt import Interrupted, stop_request
+from adacross.training.loader import BatchLoader, step_seed
 from adacross.training.log import Log
 from adacross.training.monitor import Monitor
 from adacross.training.nonfinite import (
     NotFiniteError,
+    dump_step,
     explained,
     finite_gradients,
     finite_norms,
     finite_values,
-    keep_step,
 )
-from adacross.training.schedule import learning_rate
-from adacross.training.selection import BestOnTest
-from adacross.training.step import gradient_norms, loss_terms, moved
+from adacross.training.optim import learning_rate
 
 
-class Interrupted(KeyboardInterrupt):
-    """The run was asked to stop, has saved itself, and says how to continue."""
+class Callback:
+    """Functions that are called while a run trains. Derive from it and override some of them.
+
+    In several processes each of them calls its own instance after the same steps; write files where
+    `training.group.first` only. Nothing of a callback is in the checkpoints.
+
+    Example:
+        >>> class Stale(Callback):
+        ...     best = 0.0
+        ...     def on_epoch(self, training):
+        ...         accuracy = training.metrics.get("probe_accuracy", 0.0)
+        ...         if accuracy <= self.best:
+        ...             print(f"step {training.step}: no better than {self.best:.3f}")
+        ...         self.best = max(self.best, accuracy)
+    """
+
+    def on_start(self, training: "Training") -> None:
+        """Run before the first step, of a resumed run too; `training.step` steps have been taken."""
+
+    def on_step(self, training: "Training") -> None:
+        """Run after each optimizer step; `training.record` holds its loss, terms, weights and rate."""
+
+    def on_epoch(self, training: "Training") -> None:
+        """Run after each epoch; `training.metrics` holds the latest figures of the monitor."""
+
+    def on_end(self, training: "Training") -> None:
+        """Run when training ends, with the encoder saved; also if it was stopped or failed before that."""
 
 
 @dataclass
 class Training:
-    """A run in progress: what is trained, with what, and how far it is."""
+    """A run in progress, which callbacks are given.
+
+    Attributes:
+        config: the options.
+        folder: the run folder.
+        group: the processes; `group.first` is true in the one that writes.
+        method: the networks being trained, `method.encoder` among them.
+        optimizer: of the method.
+        weighting: of the loss terms.
+        loader: of the batches.
+        monitor: of the encoder.
+        callbacks: called in this order.
+        best: the epoch that is kept, for `selection: released`.
+        identity: of the run; in the first process only.
+        step: optimizer steps taken.
+        record: the log's record of the last step: loss, terms, weights, lr, ...
+        metrics: the monitor's latest figures; in the first process only.
+    """
 
     config: PretrainConfig
-    run: Path
-    group: Group
+    folder: Path
+    group: ProcessGroup
     method: Method
     optimizer: torch.optim.Optimizer
     weighting: Weighting
-    loader: Loader
+    loader: BatchLoader
     monitor: Monitor
+    callbacks: Sequence[Callback] = ()
     best: BestOnTest | None = None
-    step: int = 0
     identity: Identity | None = None
+    step: int = 0
+    record: dict[str, Any] = field(default_factory=dict)
+    metrics: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def steps(self) -> int:
+        """Optimizer steps of the whole run."""
+        return self.config.epochs * self.loader.steps_per_epoch
 
     def state(self) -> dict[str, Any]:
-        """All that a resumed run needs; order and augmentation follow from seed and step."""
+        """Return everything that a resumed run needs; order and augmentation follow from seed and step."""
         return {
             "step": self.step,
             "method": self.method.state_dict(),
@@ -86,64 +136,55 @@ class Training:
                 "another one, or start again with --overwrite."
             ) from error
 
-    def save(self, log: Log) -> None:
-        """Write a checkpoint, once the log up to it is on the disk.
+    def call(self, event: str) -> None:
+        """Call `on_<event>` of every callback."""
+        for callback in self.callbacks:
+            getattr(callback, f"on_{event}")(self)
 
-        Raises:
-            UserError: the disk is full, or has become read-only; says what there is to continue from.
-        """
-        log.settle()
-        try:
-            save_checkpoint(self.run, self.step, self.state())
-        except UserError as error:
-            kept = checkpoints(self.run)
-            told = f"{kept[-1].name} is kept: then continue with --resume auto." if kept else ""
-            raise UserError(f"{error} {told}".strip()) from error
-
-    def go(self) -> None:
+    def fit(self) -> None:
         """Train to the last step.
 
         Raises:
             Interrupted: asked to stop by Ctrl-C or SIGTERM, after saving a checkpoint.
             UserError: a loss or gradient that is not finite, a disk that is full.
         """
-        total = self.config.epochs * self.loader.steps_per_epoch
-        device = self.group.device
-        seeded = torch.random.fork_rng([device] if device.type == "cuda" else [])  # steps seed it, see _step
-        log = Log(self.run, self.step) if self.group.first else None
+        device, each = self.group.device, self.config.accumulate
+        seeded = torch.random.fork_rng([device] if device.type == "cuda" else [])  # steps seed it
+        log = Log(self.folder, self.step) if self.group.first else None
         try:
+            self.call("start")
             with seeded, stop_request() as stop, progress_bar("steps") as progress:
-                task = progress.add_task("pre-training", total=total, completed=self.step, note="")
+                task = progress.add_task("pre-training", total=self.steps, completed=self.step, note="")
                 began = time.perf_counter()
-                for raw in self.loader.batches(self.step, total):
-                    record = self._step(raw)
-                    record["shapes_per_second"] = self.config.batch_size / (time.perf_counter() - began)
+                batches = self.loader.batches(self.step * each, self.steps * each)
+                while self.step < self.steps:
+                    self.record = self._step(list(islice(batches, each)))
+                    seconds = time.perf_counter() - began
+                    self.record["shapes_per_second"] = self.config.batch_size * each / seconds
                     began = time.perf_counter()
-                    if log is not None:
-                        self._after(log, record, progress, task)
-                    if self.step % self.loader.steps_per_epoch == 0:
-                        self.group.wait()  # for the first process, which measures and saves
-                    if self.group.any(bool(stop)) and self.step < total:
+                    self._after(log, progress, task)
+                    if self.group.any(bool(stop)) and self.step < self.steps:
                         if log is not None:
-                            self.save(log)
+                            self._save(log)
                         self.group.wait()
                         raise Interrupted(
-                            f"stopped after step {self.step} of {total}; everything is saved in {self.run}. "
-                            "Continue with the same command and --resume auto."
+                            f"stopped after step {self.step} of {self.steps}; everything is saved in "
+                            f"{self.folder}. Continue with the same command and --resume auto."
                         )
         except NotFiniteError as error:
             if self.group.first:
-                keep_step(self.run, self.method, self.loader, self.config, error)
+                dump_step(self.folder, self.method, self.loader, self.config, error)
             self.group.wait()
-            raise explained(self.run, error, self.config) from error
+            raise explained(self.folder, error, self.config) from error
         finally:
             if log is not None:
                 log.close()
         if self.best is not None and self.group.first:
             self.best.restore(self.method)
 
-    def _step(self, raw: RawBatch) -> dict[str, Any]:
-        config, group, optimizer = self.config, self.group, self.optimizer
+    def _step(self, batches: list[RawBatch]) -> dict[str, Any]:
+        """Take an optimizer step on the mean of the batches' losses; return the log's record of it."""
+        config, group, method = self.config, self.group, self.method
         rate = learning_rate(
             config.schedule,
             config.learning_rate,
@@ -152,58 +193,145 @@ class Training:
             config.epochs,
             round(config.warmup * self.loader.steps_per_epoch),
         )
-        for options in optimizer.param_groups:
+        for options in self.optimizer.param_groups:
             options["lr"] = rate
-        compute = partial(loss_terms, self.method, moved(raw, group.device), config, self.step, group)
-        terms = compute()
-        values = finite_values(group.totals(terms), self.step)
-        norms = None
-        if self.weighting.needs_gradient_norms:
-            norms = gradient_norms(terms, self.method.shared_parameters(), group)
-            finite_norms(norms, values, self.step)
-        weights = self.weighting.update(values, norms)
-        loss = torch.stack([weights[name] * term for name, term in terms.items()]).sum()
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        group.add_gradients(self.method)
-        finite_gradients(self.method, compute, group, values, weights, self.step)
-        optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+        first = self.step * len(batches)
+        passes = [self._backward(raw, first + place, len(batches)) for place, raw in enumerate(batches)]
+        group.add_gradients(method)
+
+        def again(place: int) -> dict[str, Tensor]:
+            return self._terms(batches[place], first + place)
+
+        finite_gradients(method, again, group, passes, first)
+        clipped = {}
+        if config.clip_norm is not None:
+            trained = [each for each in method.parameters() if each.grad is not None]
+            clipped["gradient_norm"] = float(nn.utils.clip_grad_norm_(trained, config.clip_norm))
+        self.optimizer.step()
         self.step += 1
+        values, weights = (_mean([each[kind] for each in passes]) for kind in (0, 1))
+        loss = sum(w[name] * v[name] for v, w in passes for name in v) / len(passes)
         return {
             "kind": "step",
             "step": self.step,
             "epoch": self.step / self.loader.steps_per_epoch,
-            "loss": sum(weights[name] * values[name] for name in values),
+            "loss": loss,
             "terms": values,
             "weights": weights,
             "lr": rate,
+            **clipped,
         }
 
-    def _after(self, log: Log, record: dict[str, Any], progress: Progress, task: TaskID) -> None:
-        """Log, show, look and save what is due after a step."""
-        log.write(record)
-        progress.update(task, completed=self.step, note=_note(record))
+    def _terms(self, raw: RawBatch, batch: int) -> dict[str, Tensor]:
+        return loss_terms(self.method, to_device(raw, self.group.device), self.config, batch, self.group)
+
+    def _backward(self, raw: RawBatch, batch: int, batches: int) -> tuple[dict[str, float], dict[str, float]]:
+        """Add one batch's gradients, divided by the number of batches; return its terms and their weights."""
+        terms = self._terms(raw, batch)
+        values = finite_values(self.group.totals(terms), batch)
+        norms = None
+        if self.weighting.needs_gradient_norms:
+            norms = gradient_norms(terms, self.method.shared_parameters(), self.group)
+            finite_norms(norms, values, batch)
+        weights = self.weighting.update(values, norms)
+        loss = torch.stack([weights[name] * term for name, term in terms.items()]).sum()
+        (loss / batches).backward()
+        return values, dict(weights)
+
+    def _after(self, log: Log | None, progress: Progress, task: TaskID) -> None:
+        """Log, show, evaluate and save what is due after a step, and run the callbacks."""
+        if log is not None:
+            log.write(self.record)
+            progress.update(task, completed=self.step, note=_note(self.record))
+        self.call("step")
         epoch, position = divmod(self.step, self.loader.steps_per_epoch)
         if position:
             return
-        config, last = self.config, epoch == self.config.epochs
-        if config.monitor_every and (last or epoch % config.monitor_every == 0):
-            seen = self.monitor.look(self.method)
-            if seen:
-                log.write({"kind": "monitor", "step": self.step, "epoch": float(epoch), **seen})
-            figures = (f"{name.replace('_', ' ')} {100 * value:.1f} %" for name, value in seen.items())
-            losses = (f"{name} {value:.3f}" for name, value in record["terms"].items())
+        if log is not None:
+            self._evaluate(log, epoch)
+        self.call("epoch")
+        if log is not None and (epoch == self.config.epochs or epoch % self.config.checkpoint_every == 0):
+            self._save(log)
+        self.group.wait()  # for the first process, which evaluates and saves
+
+    def _evaluate(self, log: Log, epoch: int) -> None:
+        config = self.config
+        if config.monitor_every and (epoch == config.epochs or epoch % config.monitor_every == 0):
+            self.metrics = self.monitor.evaluate(self.method)
+            if self.metrics:
+                log.write({"kind": "monitor", "step": self.step, "epoch": float(epoch), **self.metrics})
+            figures = (f"{name.replace('_', ' ')} {100 * v:.1f} %" for name, v in self.metrics.items())
+            losses = (f"{name} {value:.3f}" for name, value in self.record["terms"].items())
             console.print(f"epoch {epoch}/{config.epochs} ", *losses, *figures)
         if self.best is not None:
-            accuracy = self.best.look(self.method)
+            accuracy = self.best.evaluate(self.method)
             log.write(
                 {"kind": "selection", "step": self.step, "epoch": float(epoch), "test_accuracy": accuracy}
             )
-        if last or epoch % config.checkpoint_every == 0:
-            self.save(log)
+
+    def _save(self, log: Log) -> None:
+        """Write a checkpoint, once the log up to it is on the disk.
+
+        Raises:
+            UserError: the disk is full, or has become read-only; says which checkpoint there is.
+        """
+        log.settle()
+        try:
+            save_checkpoint(self.folder, self.step, self.state(), self.config.keep_checkpoints)
+        except UserError as error:
+            kept = checkpoints(self.folder)
+            told = f"{kept[-1].name} is kept: then continue with --resume auto." if kept else ""
+            raise UserError(f"{error} {told}".strip()) from error
+
+
+def loss_terms(
+    method: Method, raw: RawBatch, config: PretrainConfig, batch: int, group: ProcessGroup
+) -> dict[str, Tensor]:
+    """Return a batch's loss terms with gradient, a function of weights, shapes, seed and batch number.
+
+    Seeds torch's global generators. BatchNorm's running statistics move; no result depends on them.
+
+    Args:
+        method: on the group's device.
+        raw: this process's shapes, on that device.
+        config: for seed, precision and batch size.
+        batch: number of the batch, from 0 over the whole run.
+        group: the processes that share the batch.
+    """
+    device = group.device
+    seed = step_seed(config.seed, batch)
+    method.train()
+    with group.batch(config.batch_size, config.sync_batchnorm):
+        made = method.batch(raw, torch.Generator(device).manual_seed(seed))
+        torch.manual_seed(seed)  # of the networks' own random numbers, such as dropped paths
+        with torch.autocast(device.type, torch.bfloat16, enabled=config.precision == "bf16"):
+            terms: dict[str, Tensor] = method(made)
+    return terms
+
+
+def gradient_norms(
+    terms: dict[str, Tensor], parameters: list[nn.Parameter], group: ProcessGroup
+) -> dict[str, float]:
+    """Return the Euclidean norm of each term's gradient with respect to all of `parameters`."""
+    norms = {}
+    for name, term in terms.items():
+        gradients = torch.autograd.grad(term, parameters, retain_graph=True)
+        group.add(gradients)
+        norms[name] = float(torch.stack([gradient.norm() for gradient in gradients]).norm())
+    return norms
+
+
+def to_device(raw: RawBatch, device: torch.device) -> RawBatch:
+    """Return a raw batch on another device."""
+    return RawBatch(raw.points.to(device), None if raw.views is None else raw.views.to(device))
+
+
+def _mean(each: list[dict[str, float]]) -> dict[str, float]:
+    return {name: sum(values[name] for values in each) / len(each) for name in each[0]}
 
 
 def _note(record: dict[str, Any]) -> str:
-    """What the progress bar says of a step: every term with its weight, and the speed."""
+    """Return the progress bar's text: every term with its weight, and the speed."""
     terms = (f"{name} {value:.2f}×{record['weights'][name]:.2f}" for name, value in record["terms"].items())
     return "  ".join([*terms, f"{record['shapes_per_second']:.0f} shapes/s"])

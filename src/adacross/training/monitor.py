@@ -1,6 +1,6 @@
-"""A cheap look at the encoder while it trains, on shapes kept out of the training split.
+"""A cheap evaluation of the encoder while it trains, on shapes held out of the training split.
 
-It informs and chooses nothing: the run's result is its last step.
+It informs and selects nothing: the run's result is its last step.
 """
 
 from dataclasses import dataclass
@@ -15,14 +15,14 @@ from adacross.features.metrics import recall_at
 from adacross.features.svm import fixed_svm
 from adacross.methods import CrossModal, Method
 
-LARGEST = 512  # validation shapes looked at, at most
+LARGEST = 512  # validation shapes, at most
 REFERENCE = 1024  # training shapes that the probe is fitted on, at most
 
 
 def split_validation(
     indices: Int64[np.ndarray, " n"], fraction: float, seed: int
 ) -> tuple[Int64[np.ndarray, " a"], Int64[np.ndarray, " b"]]:
-    """Divide training shapes at random into those trained on and those the monitor sees."""
+    """Split training shapes at random into training and validation indices, both sorted."""
     order = np.random.default_rng([seed, 7]).permutation(indices)
     held_out = round(fraction * len(indices))
     return np.sort(order[held_out:]), np.sort(order[:held_out])
@@ -34,7 +34,7 @@ def probe_accuracy(
     test: Float[np.ndarray, "m D"],
     test_labels: Int64[np.ndarray, " m"],
 ) -> float:
-    """Accuracy of a linear SVM at C = 1 on features divided by their overall deviation.
+    """Return the accuracy of a linear SVM at C = 1 on features divided by their overall deviation.
 
     Without the division the features of an untrained network, which are tiny, would need another C.
     """
@@ -45,14 +45,14 @@ def probe_accuracy(
 
 @dataclass(frozen=True)
 class Monitor:
-    """Looks at a method now and then.
+    """Evaluation of a method while it trains.
 
     Attributes:
         collection: the data.
-        reference: indices the probe is fitted on, part of what is trained on.
-        validation: indices it is scored on, not trained on.
+        reference: indices of training shapes that the probe is fitted on.
+        validation: indices of held-out shapes that it is scored on.
         points: points of each cloud.
-        device: where to compute.
+        device: of the method.
     """
 
     collection: Collection
@@ -61,8 +61,11 @@ class Monitor:
     points: int
     device: torch.device
 
-    def look(self, method: Method) -> dict[str, float]:
-        """`probe_accuracy` where there are classes; `recall_at_1` where pictures and clouds share a space."""
+    def evaluate(self, method: Method) -> dict[str, float]:
+        """Return `probe_accuracy` if there are classes, `recall_at_1` if images and shapes share a space.
+
+        Both lie between 0 and 1. Nothing is returned without validation shapes.
+        """
         if not len(self.validation):
             return {}
         clouds = self.collection.points(self.validation)[:, : self.points]

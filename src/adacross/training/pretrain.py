@@ -1,5 +1,6 @@
 """Pre-training: from a collection and options to a run."""
 
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -9,41 +10,45 @@ from adacross.console import console
 from adacross.data.collection.collection import Collection
 from adacross.data.collection.decoded import DecodedViews
 from adacross.data.collection.split import spread
-from adacross.distributed.group import Group
+from adacross.distributed.group import ProcessGroup
 from adacross.encoders.inputs import Inputs
 from adacross.errors import UserError
 from adacross.io.files import locked, strangers, write_json
 from adacross.losses.weighting import WEIGHTINGS
 from adacross.methods import METHODS
+from adacross.plugins import find
+from adacross.training.as_released import BestOnTest
 from adacross.training.checkpoint import (
+    Identity,
     checkpoints,
     is_run,
     load_checkpoint,
     newest_checkpoint,
+    remove_checkpoints,
     remove_run,
-    take_back,
+    rollback,
 )
 from adacross.training.config import PretrainConfig
 from adacross.training.environment import environment
-from adacross.training.identity import Identity
-from adacross.training.loader import Loader
-from adacross.training.loop import Training
+from adacross.training.loader import BatchLoader
+from adacross.training.loop import Callback, Training
 from adacross.training.monitor import LARGEST, REFERENCE, Monitor, split_validation
-from adacross.training.optimizer import make_optimizer
-from adacross.training.run import new_method, save_method
-from adacross.training.selection import BestOnTest
+from adacross.training.networks import new_method, save_method, warm_start
+from adacross.training.optim import make_optimizer
+from adacross.training.trackers import Tracker
 
 
-def _data(config: PretrainConfig, group: Group) -> tuple[Loader, Monitor]:
-    """The collection's training split, divided between training and monitor, checked against the options."""
+def _data(config: PretrainConfig, group: ProcessGroup) -> tuple[BatchLoader, Monitor]:
+    """Split the collection's training shapes between training and monitor; check them against the options."""
     collection = Collection.open(config.collection)
     info = collection.info
     train, validation = split_validation(collection.indices("train"), config.validation_fraction, config.seed)
-    if config.batch_size > len(train):
+    if config.batch_size * config.accumulate > len(train):
+        times = f" times accumulate {config.accumulate}" if config.accumulate > 1 else ""
         raise UserError(
-            f"batch_size is {config.batch_size}, but {config.collection} has {len(train)} shapes to train on "
-            f"({info.splits.get('train', 0)} in its training split, {len(validation)} kept for the monitor). "
-            "Give a smaller --batch-size, or prepare more shapes."
+            f"batch_size is {config.batch_size}{times}, but {config.collection} has {len(train)} shapes to "
+            f"train on ({info.splits.get('train', 0)} in its training split, {len(validation)} kept for the "
+            "monitor). Give a smaller --batch-size, or prepare more shapes."
         )
     if config.batch_size < 2 * group.count:
         raise UserError(
@@ -55,12 +60,12 @@ def _data(config: PretrainConfig, group: Group) -> tuple[Loader, Monitor]:
             f"points is {config.points}, but {config.collection} stores {info.points} a shape. "
             f"Give --points {info.points} or less, or prepare it with more."
         )
-    pictures = None
+    images = None
     if METHODS[config.method].sees_pictures:
-        limit = round(config.picture_cache * 1e9 / group.count)
-        pictures = DecodedViews(collection, config.run_folder, limit)
+        limit = round(config.image_cache * 1e9 / group.count)
+        images = DecodedViews(collection, config.run_folder, limit)
     share = group.share(config.batch_size)
-    loader = Loader(collection, train, config.batch_size, config.seed, pictures, share)
+    loader = BatchLoader(collection, train, config.batch_size, config.seed, images, share, config.accumulate)
     monitor = Monitor(
         collection,
         reference=train[spread(len(train), REFERENCE)],
@@ -71,22 +76,12 @@ def _data(config: PretrainConfig, group: Group) -> tuple[Loader, Monitor]:
     return loader, monitor
 
 
-def _best_on_test(monitor: Monitor, run: Path) -> BestOnTest:
-    """The released programs' way to choose an epoch, with the warning that it needs."""
-    collection = monitor.collection
-    labels = collection.labels
-    if not len(collection.indices("test")) or labels.min() < 0 or labels.max() < 1:
-        raise UserError(
-            f"selection is released, but {collection.folder} lacks a test split or classes to choose by."
-        )
-    console.print(
-        "selection released: the TEST split chooses the epoch; its accuracy is no estimate.", style="yellow"
-    )
-    return BestOnTest(collection, monitor.points, monitor.device, run)
+def _resumes(config: PretrainConfig, run: Path) -> bool:
+    return config.resume != "no" and (config.resume != "auto" or bool(checkpoints(run)))
 
 
 def _starting_state(config: PretrainConfig, run: Path) -> dict[str, Any] | None:
-    """The checkpoint to continue from, or None to begin at the beginning.
+    """Return the checkpoint to continue from, or None to begin at the beginning.
 
     Raises:
         UserError: the folder holds something else, or a run that may not be replaced or continued.
@@ -96,7 +91,7 @@ def _starting_state(config: PretrainConfig, run: Path) -> dict[str, Any] | None:
             f"{run} holds files and is not a run: it has no config.yaml that adacross pretrain wrote. Give a "
             "new or empty folder as --run."
         )
-    if config.resume != "no" and (checkpoints(run) or config.resume != "auto"):
+    if _resumes(config, run):
         config.must_match(PretrainConfig.load(run).compared())
         return newest_checkpoint(run) if config.resume == "auto" else load_checkpoint(Path(config.resume))
     if config.overwrite:
@@ -117,6 +112,23 @@ def _starting_state(config: PretrainConfig, run: Path) -> dict[str, Any] | None:
 def pretrain(config: PretrainConfig) -> Path:
     """Pre-train an encoder on a collection; the last step's networks are the result.
 
+    The Python function of this name, `adacross.pretrain`, takes options one by one and returns a `Run`.
+
+    Args:
+        config: the options.
+
+    Returns:
+        The run folder.
+
+    Raises:
+        UserError, Interrupted, SystemExit: as `train`.
+    """
+    return train(config)
+
+
+def train(config: PretrainConfig, callbacks: Sequence[Callback] = ()) -> Path:
+    """Pre-train an encoder on a collection.
+
     Reads the collection's training split only (but for `selection: released`, which says so). Writes into the
     run folder: `config.yaml`, `environment.json`, `log.jsonl` and `log.csv`, `checkpoints/`, `encoder/` and
     `method.safetensors`.
@@ -126,6 +138,7 @@ def pretrain(config: PretrainConfig) -> Path:
 
     Args:
         config: the options.
+        callbacks: called after those that the options name.
 
     Returns:
         The run folder.
@@ -136,13 +149,15 @@ def pretrain(config: PretrainConfig) -> Path:
         Interrupted: stopped by Ctrl-C or SIGTERM; a checkpoint has been saved.
         SystemExit: this is one of several processes, and another has said why they stop.
     """
-    group = Group.start(config.device)
+    group = ProcessGroup.start(config.device)
     with group.one_message(), ExitStack() as held:
-        return _pretrain(config, group, held)
+        return _train(config, callbacks, group, held)
 
 
-def _pretrain(config: PretrainConfig, group: Group, held: ExitStack) -> Path:
-    """As `pretrain`; `held` keeps the run's lock until training has ended."""
+def _train(
+    config: PretrainConfig, callbacks: Sequence[Callback], group: ProcessGroup, held: ExitStack
+) -> Path:
+    """Train as `train` does; `held` keeps the run's lock until training has ended."""
     run = config.run_folder
     config = replace(config, run=str(run))
     loader, monitor = _data(config, group)
@@ -150,11 +165,19 @@ def _pretrain(config: PretrainConfig, group: Group, held: ExitStack) -> Path:
         console.print(f"without effect on {config.method}: {', '.join(unused)}.", style="yellow")
     method = new_method(config).to(group.device)
     method.encoder.inputs = Inputs(points=config.points or loader.collection.info.points)
+    if config.init and group.first and not _resumes(config, run):
+        warm_start(method.encoder, config.init)
     optimizer = make_optimizer(config.optimizer, method, config.learning_rate, config.weight_decay)
     weighting = WEIGHTINGS[config.weighting_name](**config.weighting_args)
-    training = Training(config, run, group, method, optimizer, weighting, loader, monitor)
+    called = [find("callback", name, {}, Callback)() for name in config.callbacks]
+    called += [Tracker(config.track)] if config.track else []
+    training = Training(
+        config, run, group, method, optimizer, weighting, loader, monitor, [*called, *callbacks]
+    )
     if config.selection == "released":
-        training.best = _best_on_test(monitor, run)
+        training.best = BestOnTest(loader.collection, monitor.points, group.device, run)
+        told = "selection released: the TEST split chooses the epoch; its accuracy is no estimate."
+        console.print(told, style="yellow")
     if group.first:
         held.enter_context(locked(run, "pretrain", inside=True))
         state = _starting_state(config, run)  # may clear the run folder: after everything that can be refused
@@ -162,19 +185,32 @@ def _pretrain(config: PretrainConfig, group: Group, held: ExitStack) -> Path:
         if state is not None:
             training.identity.check(state)
             training.restore(state)
-        take_back(run, training.step)
+        rollback(run, training.step)
         config.save(run)
         about = environment(group.device) | {"processes": group.count, "run": training.identity.run}
         write_json(run / "environment.json", about)
     state = group.from_first(training.state())
     if not group.first:
         training.restore(state)
-    training.go()
-    if group.first:
-        try:
-            save_method(method, run)
-        except UserError as error:
-            kept = "The last checkpoint is kept: continue with --resume auto."
-            raise UserError(f"{error} {kept}") from error
+    try:
+        training.fit()
+        if group.first:
+            _finish(training)
+    finally:
+        training.call("end")
     console.print(f"the encoder is in {run / 'encoder'}", soft_wrap=True)
     return run
+
+
+def _finish(training: Training) -> None:
+    """Save the networks, then remove checkpoints that only an interruption would have needed.
+
+    Raises:
+        UserError: they cannot be written; says what there is to continue from.
+    """
+    try:
+        save_method(training.method, training.folder)
+    except UserError as error:
+        kept = "The last checkpoint is kept: continue with --resume auto."
+        raise UserError(f"{error} {kept}") from error
+    remove_checkpoints(training.folder, training.config.keep_checkpoints or 1)

@@ -7,7 +7,7 @@ Three known deviations from the released programs. They drop the transparency of
 background is whatever color lies hidden under alpha 0; here images are put on white, as rendered ones are.
 They draw from all images of a shape; here the first `views` are kept (`--views 24` keeps them all). They
 resize images to 224 when they train; here `prepare` resizes to `--size` (137 keeps the pixels as they are)
-and pre-training to its own `picture_size`.
+and pre-training to its own `image_size`.
 """
 
 import os

@@ -17,7 +17,7 @@ from adacross.evaluation.few_shot.protocol import FewShotProtocol
 from adacross.evaluation.results import Ledger
 from adacross.features.encode import encode
 from adacross.features.sources import untrained_like
-from adacross.training.step import step_seed
+from adacross.training.loader import step_seed
 
 CHUNK = 128  # shapes encoded between two moves of the progress bar
 UNTRAINED = 3  # initialisations at the least, where each has to encode many shapes

@@ -32,7 +32,7 @@ from adacross.features.collection import weights_digest
 from adacross.features.sources import find_encoders, usual_device
 from adacross.methods import CrossModal
 from adacross.methods.cross_modal import ImageTower
-from adacross.training.run import load_method
+from adacross.training.networks import load_method
 
 __all__ = ["ImageFewShotResult", "enough", "evaluate_images", "measure_images"]
 

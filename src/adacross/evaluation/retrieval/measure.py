@@ -16,7 +16,7 @@ from adacross.evaluation.retrieval.result import PICTURES, RANKS, Example, Retri
 from adacross.evaluation.retrieval.searching import Gallery
 from adacross.features.sources import find_encoders, untrained_like, usual_device
 from adacross.methods import CrossModal
-from adacross.training.towers import load_towers
+from adacross.training.networks import load_towers
 
 __all__ = ["Example", "RetrievalResult", "Search", "evaluate_retrieval", "measure_retrieval"]
 

@@ -5,12 +5,14 @@ from pathlib import Path
 import torch
 from safetensors.torch import save
 
-from adacross.encoders import ENCODERS
+from adacross.encoders import ENCODERS, Encoder, load
 from adacross.encoders.base import filled, read_config
 from adacross.errors import UserError, check_options
+from adacross.features.sources import NamedEncoder
 from adacross.io.files import whole_file
 from adacross.io.weights import read_tensors
-from adacross.methods import Images, Method, build_method
+from adacross.methods import METHODS, CrossModal, Images, Method, build_method
+from adacross.options import plain
 from adacross.training.config import PretrainConfig
 
 
@@ -25,10 +27,31 @@ def new_method(config: PretrainConfig) -> Method:
         encoder_type = ENCODERS[config.encoder]
         check_options(f"encoder {config.encoder}", encoder_type, config.encoder_args)
         encoder = encoder_type(**config.encoder_args)
-        images = Images(config.image_depth, config.image_width, config.picture_size)
+        images = Images(config.image_depth, config.image_width, config.image_size)
         method = build_method(config.method, encoder, images, config.points, **config.method_args)
     # The image towers' faster layout, on CPU and GPU; torch's type stub does not know the argument.
     return method.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+
+def warm_start(encoder: Encoder, source: str) -> None:
+    """Copy the weights of a saved encoder.
+
+    Args:
+        encoder: of the same kind and options.
+        source: see `adacross.load`, or a run.
+
+    Raises:
+        UserError: nothing there, or an encoder of another kind or other options.
+    """
+    of_run = Path(source) / "encoder"
+    given = load(of_run if of_run.is_dir() else source)
+    described = [f"{type(each).__name__} with {plain(each.options)}" for each in (given, encoder)]
+    if described[0] != described[1]:
+        raise UserError(
+            f"init {source} is a {described[0]}, but the run trains a {described[1]}. Give the same encoder "
+            "and encoder_args, or another init."
+        )
+    encoder.load_state_dict(given.state_dict())
 
 
 def save_method(method: Method, run: Path) -> None:
@@ -52,3 +75,16 @@ def load_method(run: Path) -> tuple[Method, PretrainConfig]:
     method = filled(lambda: new_method(config), read_tensors(path), str(path), f"the method {config.method}")
     _, _, method.encoder.inputs = read_config(run / "encoder")  # method.safetensors has weights alone
     return method, config
+
+
+def load_towers(entry: NamedEncoder) -> Encoder | CrossModal:
+    """Return a run's method if it has an image tower, else the encoder.
+
+    Raises:
+        UserError: the run's files are missing or damaged.
+    """
+    if entry.run and issubclass(METHODS[PretrainConfig.load(entry.run).method], CrossModal):
+        method, _ = load_method(entry.run)
+        if isinstance(method, CrossModal):
+            return method
+    return entry.encoder
