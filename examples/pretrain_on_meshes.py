@@ -28,7 +28,7 @@ def main(meshes: str, work: Path, epochs: int = 16) -> None:
     run = adacross.pretrain(config)
     print("look at", adacross.write_report(run))
 
-    encoder = adacross.load_encoder(run / "encoder")
+    encoder = adacross.load(run / "encoder")
     shapes = adacross.Collection.open(collection)
     features = adacross.encode(encoder, shapes.points(shapes.indices("all")))
     print(f"features {features.shape} of {len(shapes)} shapes")

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from adacross.encoders import PointNet as PointNet
     from adacross.encoders import ResNet as ResNet
     from adacross.encoders import load as load
-    from adacross.encoders import load_encoder as load_encoder
     from adacross.encoders import load_official as load_official
     from adacross.errors import UserError as UserError
     from adacross.evaluation.compare.measure import evaluate_compare as evaluate_compare
@@ -82,7 +81,6 @@ _HOMES = {
     "fetch": "adacross.hub",
     "inspect": "adacross.data.collection.inspect",
     "load": "adacross.encoders",
-    "load_encoder": "adacross.encoders",
     "load_official": "adacross.encoders",
     "nt_xent": "adacross.losses.nt_xent",
     "prepare": "adacross.data.collection.prepare",

@@ -166,7 +166,7 @@ def test_what_is_no_network_and_no_tensor():
     """In a process of its own: the tests' type checker refuses both before the library can."""
     done = subprocess.run([sys.executable, "-c", _OTHER_TYPES], capture_output=True, text=True, check=True)
     network, tensor = done.stdout.splitlines()
-    assert network == "encoder is 'builtin-small'; expected a network. Load it with adacross.load_encoder."
+    assert network == "encoder is 'builtin-small'; expected a network. Load it with adacross.load."
     assert tensor == "points are of type ndarray; expected a tensor. Arrays: adacross.encode."
 
 

@@ -5,7 +5,7 @@ import copy
 import pytest
 import torch
 
-from adacross.encoders import PointM2AE, load_encoder, load_official
+from adacross.encoders import PointM2AE, load, load_official
 from adacross.errors import UserError
 from adacross.methods.joint_mae.alignment import covered_patches
 from adacross.nn.point_tokens import GroupEmbedding, Packing, group_points, visible_levels
@@ -214,7 +214,7 @@ def test_duplicates_types_and_mixed_precision():
 def test_saving_and_loading(tmp_path):
     network = PointM2AE(**SMALL, radii=[0.3, 0.6, 1.2]).eval()
     network.save_pretrained(tmp_path / "encoder")
-    loaded = load_encoder(tmp_path / "encoder")
+    loaded = load(tmp_path / "encoder")
     points = torch.randn(2, 64, 3)
     assert loaded.options == network.options
     assert torch.equal(loaded(points), network(points))

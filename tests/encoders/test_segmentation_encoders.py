@@ -7,7 +7,7 @@ import sys
 import pytest
 import torch
 
-from adacross.encoders import ENCODERS, DGCNNPartSeg, DGCNNSemSeg, PointNetPartSeg, load_encoder
+from adacross.encoders import ENCODERS, DGCNNPartSeg, DGCNNSemSeg, PointNetPartSeg, load
 from adacross.errors import UserError
 from adacross.nn.transform_nets import EdgeTransform, PointTransform
 
@@ -54,7 +54,7 @@ def test_kinds_and_round_trip(encoder, tmp_path):
     encoder(torch.randn(2, 40, 3))  # moves the running statistics
     encoder.save_pretrained(tmp_path / "a")
     assert ENCODERS[encoder.kind] is type(encoder)
-    loaded = load_encoder(tmp_path / "a")
+    loaded = load(tmp_path / "a")
     assert type(loaded) is type(encoder)
     assert loaded.options == encoder.options
     points = torch.randn(2, 40, 3)

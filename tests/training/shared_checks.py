@@ -15,7 +15,7 @@ from adacross.data.transforms.batch import RawBatch
 from adacross.distributed.batch import Share, drawn, gathered, part_of_mean, shared_batch, summed
 from adacross.encoders import ENCODERS
 from adacross.losses.nt_xent import nt_xent
-from adacross.methods import Images, Method, build_method
+from adacross.methods import ImageTowerConfig, Method, build_method
 from adacross.nn.batch_norm import BatchNorm1d, BatchNorm2d
 from adacross.nn.layers import EdgeLayer, EdgePairLayer, PointLayer
 
@@ -184,7 +184,7 @@ def check_every_method_has_one_processs_gradient(folder: Path) -> None:
     views = torch.from_numpy(rng.integers(255, size=(SHAPES, 32, 32, 3), dtype=np.uint8))
     for name, encoder, encoder_options, method_options in METHODS:
         network = ENCODERS[encoder](**encoder_options)
-        images = Images(18, 4, 64 if encoder == "point-m2ae" else 32)
+        images = ImageTowerConfig("resnet18", {"width": 4}, False, 64 if encoder == "point-m2ae" else 32)
         method = build_method(name, network, images, 48, **method_options).double().train()
         alone = deepcopy(method)
         with shared_batch(share()):

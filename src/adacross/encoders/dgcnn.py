@@ -33,7 +33,7 @@ class DGCNN(Encoder):
             raise UserError(
                 f"DGCNN has k {k} and width {width}; expected at least 1 each (20 and 1024 in the papers)."
             )
-        super().__init__(k=k, width=width)
+        super().__init__()
         self.k = k
         self.dim, self.point_dim = 2 * width, 512
         self.edges = nn.ModuleList(

@@ -22,7 +22,7 @@ class _DGCNNSegmentation(Encoder):
                 f"{type(self).__name__} has k {k} and width {width}; expected at least 1 each "
                 "(20 and 1024 in the papers)."
             )
-        super().__init__(k=k, width=width)
+        super().__init__()
         self.k = k
         self.dim, self.point_dim = width, 192
         self.edges = nn.ModuleList([EdgePairLayer(3, 64, 64), EdgePairLayer(64, 64, 64), EdgeLayer(64, 64)])

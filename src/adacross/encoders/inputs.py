@@ -10,7 +10,7 @@ MIN_POINTS, MOST_POINTS = 32, 2**20  # of a cloud
 
 
 @dataclass(frozen=True)
-class Inputs:
+class InputSpec:
     """What an encoder expects of a cloud.
 
     Attributes:
@@ -34,12 +34,12 @@ class Inputs:
             )
 
     @classmethod
-    def read(cls, stored: Any, source: str) -> "Inputs":
+    def read(cls, stored: Any, source: str) -> "InputSpec":
         """What `config.json` says; files that older versions wrote say nothing.
 
         Raises:
-            UserError: no `Inputs`, an impossible number of points, or another axis or scale than clouds have
-                here; nothing is guessed.
+            UserError: no `InputSpec`, an impossible number of points, or another axis or scale than
+                clouds have here; nothing is guessed.
         """
         kinds = {field.name: field.type for field in fields(cls)}
         if not (isinstance(stored, dict) and stored.keys() <= kinds.keys()):

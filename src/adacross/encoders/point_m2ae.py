@@ -91,8 +91,7 @@ class PointM2AE(Encoder):
             )
         if not 0 <= drop_path < 1:
             raise UserError(f"Point-M2AE's drop_path is {drop_path}; expected 0 or more, below 1.")
-        plain = {name: None if values is None else list(values) for name, values in options.items()}
-        super().__init__(**plain, width=width, heads=heads, drop_path=drop_path)
+        super().__init__()
         self.groups, self.neighbors = list(groups), list(neighbors)
         self.dims, self.heads = list(dims), heads
         self.dim, self.point_dim = dims[-1], sum(dims)

@@ -28,7 +28,7 @@ class PointNet(Encoder):
     def __init__(self, width: int = 1024) -> None:
         if width < 1:
             raise UserError(f"PointNet's width is {width}; expected at least 1 (1024 in the papers).")
-        super().__init__(width=width)
+        super().__init__()
         self.dim, self.point_dim = width, 320
         self.layers = nn.ModuleList(
             [PointLayer(3, 64), PointLayer(64, 64), PointLayer(64, 64), PointLayer(64, 128)]

@@ -31,7 +31,7 @@ class PointNetPartSeg(Encoder):
     def __init__(self, width: int = 2048) -> None:
         if width < 1:
             raise UserError(f"PointNetPartSeg's width is {width}; expected at least 1 (2048 in the papers).")
-        super().__init__(width=width)
+        super().__init__()
         self.dim, self.point_dim = width, width + 832
         self.transform = PointTransform(3)
         self.layers = nn.ModuleList(

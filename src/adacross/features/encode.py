@@ -69,7 +69,7 @@ def encode(
             float32's squares, features that are NaN or infinite, a batch size below 1, or no such device.
     """
     if not isinstance(encoder, nn.Module):
-        raise UserError(f"encoder is {encoder!r}; expected a network. Load it with adacross.load_encoder.")
+        raise UserError(f"encoder is {encoder!r}; expected a network. Load it with adacross.load.")
     if isinstance(batch_size, bool) or not isinstance(batch_size, (int, np.integer)) or batch_size < 1:
         raise UserError(f"batch_size is {batch_size!r}; expected a whole number of at least 1.")
     target = find_device(device)

@@ -1,23 +1,23 @@
 """Point-M2AE's pre-training: Zhang et al. 2022, arXiv 2205.14401. Joint-MAE's ancestor, without pictures."""
 
 from dataclasses import dataclass
-from typing import Any, ClassVar, NamedTuple
+from typing import ClassVar, NamedTuple
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Generator, Tensor, nn
 
+from adacross.data.transforms.augment import draw_points
 from adacross.data.transforms.batch import RawBatch
 from adacross.distributed.batch import part_of_mean
 from adacross.encoders import Encoder
 from adacross.encoders.point_m2ae import PointM2AE
 from adacross.errors import UserError
-from adacross.methods.base import Images, Method
+from adacross.methods.base import Method
 from adacross.methods.masked_points import (
     check_ratio,
     draw_visible,
     hidden_groups,
-    masked_cloud,
     need_point_m2ae,
 )
 from adacross.methods.point_decoder import PointReconstruction
@@ -70,9 +70,8 @@ class PointM2AEMethod(Method):
         points: points drawn at random for each cloud; None: all there are.
     """
 
-    weighting: ClassVar[str] = "fixed"
-    usual_encoder: ClassVar[str] = "point-m2ae"
-    sees_pictures: ClassVar[bool] = False
+    default_encoder: ClassVar[str] = "point-m2ae"
+    default_augmentation: ClassVar[str] = "point-m2ae"
 
     def __init__(
         self,
@@ -83,7 +82,7 @@ class PointM2AEMethod(Method):
         embed_masked: bool = False,
         points: int | None = None,
     ) -> None:
-        super().__init__()
+        super().__init__(encoder)
         self.encoder: PointM2AE = need_point_m2ae("point-m2ae", encoder)
         check_ratio("mask_ratio", mask_ratio, self.encoder.groups[2])
         if group_points < 1:
@@ -97,14 +96,11 @@ class PointM2AEMethod(Method):
         self.stack = Stack(decoder_depth, coarse, self.encoder.heads)
         self.reconstruct = PointReconstruction(coarse, fine, group_points, decoder_depth, self.encoder.heads)
 
-    @classmethod
-    def build(cls, encoder: Encoder, images: Images, points: int | None, **options: Any) -> "PointM2AEMethod":
-        """With a fresh decoder; `options` are this class's."""
-        return cls(encoder, points=points, **options)
-
     def batch(self, raw: RawBatch, generator: Generator) -> MaskedClouds:
         """Augmented clouds, masked; see `masked`."""
-        return self.masked(masked_cloud(raw, self.points, generator), generator)
+        return self.masked(
+            self.augment(draw_points(raw.points, self.points, generator), generator), generator
+        )
 
     def masked(self, points: Float[Tensor, "B N 3"], generator: Generator) -> MaskedClouds:
         """Clouds as they are, each with a mask of its own."""

@@ -19,7 +19,7 @@ from adacross.errors import UserError, one_of, shortened
 from adacross.features.collection import points_for
 from adacross.features.encode import encode, frozen
 from adacross.features.sources import find_encoders
-from adacross.methods import METHODS, CrossModal
+from adacross.methods import CrossModal, method_class
 from adacross.search.features import Features, Network, Store, collection_features, unit_rows
 from adacross.search.query import Query, read_query
 from adacross.training.config import PretrainConfig
@@ -243,7 +243,7 @@ def _found(name: str) -> tuple[Network, Path | None]:
     (found, *others) = find_encoders(name)
     if others:
         raise UserError(f"{name} matches {len(others) + 1} runs; expected one.")
-    if found.run and issubclass(METHODS[PretrainConfig.load(found.run).method], CrossModal):
+    if found.run and issubclass(method_class(PretrainConfig.load(found.run).method), CrossModal):
         method, _ = load_method(found.run)
         if isinstance(method, CrossModal):
             return method, found.run

@@ -5,12 +5,12 @@ from dataclasses import asdict, dataclass, field, fields
 from inspect import signature
 from math import inf
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import yaml
 
 from adacross.encoders.inputs import MOST_POINTS
-from adacross.errors import UserError, check_options, one_of
+from adacross.errors import UserError, check_options
 from adacross.io.files import read_yaml, whole_file
 from adacross.io.remote import absolute, local_target
 from adacross.options import check_values, plain
@@ -18,6 +18,9 @@ from adacross.recipes import recipe_path
 from adacross.training.optimizer import Optimizer
 from adacross.training.schedule import Schedule
 from adacross.training.selection import Selection
+
+if TYPE_CHECKING:
+    from adacross.methods import ImageTowerConfig
 
 NOT_COMPARED = {
     "run",
@@ -28,11 +31,11 @@ NOT_COMPARED = {
     "picture_cache",
 }  # may differ between a run and its resumption
 _LEAST = {
-    **dict.fromkeys(("epochs", "batch_size", "image_width", "checkpoint_every"), 1),
+    **dict.fromkeys(("epochs", "batch_size", "checkpoint_every"), 1),
     **dict.fromkeys(("picture_size", "points"), 32),
     **dict.fromkeys(("monitor_every", "seed", "warmup", "weight_decay", "picture_cache"), 0),
 }
-_MOST = {"image_width": 1024, "picture_size": 1024, "points": MOST_POINTS}  # a file may ask for any
+_MOST = {"picture_size": 1024, "points": MOST_POINTS}  # a file may ask for any
 
 
 @dataclass(frozen=True)
@@ -42,17 +45,23 @@ class PretrainConfig:
     Args:
         collection: a prepared folder (see `adacross prepare`), or the URL of one (s3://bucket/collection).
         run: folder of the run; by default `runs/<collection>-<method>-<encoder>-seed<seed>`.
-        method: adacrossnet, crossnet, crosspoint, joint-mae or point-m2ae.
+        method: adacrossnet, crossnet, crosspoint, joint-mae, point-m2ae, or one of your own by
+            `package.module:Name`, as for each name below.
         method_args: the method's own options, such as `{"temperature": 0.1}` or, for crossnet,
             `{"variant": "joint"}` and `{"negatives": "released"}`.
         encoder: the point encoder: dgcnn, pointnet, point-m2ae, or one of the segmentation trunks
             (dgcnn-partseg, dgcnn-semseg, pointnet-partseg); auto is point-m2ae for joint-mae and point-m2ae,
             which need it, and dgcnn for the others.
         encoder_args: the encoder's own options, such as `{"k": 15}` for dgcnn.
-        image_depth: depth of the two ResNets, 18 or 50 (50 in the papers).
-        image_width: channels of their first stage (64 in the papers); fewer for small machines.
-        picture_size: side of the pictures given to the ResNets, in pixels (224 in the papers).
+        image_encoder: the image encoders beside it: resnet18, resnet50 (the papers'), or a module of
+            your own with `dim`, fresh or pre-trained.
+        image_encoder_args: the image encoder's own options, such as `{"width": 16}` for a ResNet whose first
+            stage has 16 channels (64 in the papers; fewer for small machines).
+        image_frozen: whether the image encoders' weights stay as they are, as for pre-trained ones.
+        picture_size: side of the pictures given to the image encoders, in pixels (224 in the papers).
         points: points drawn at random for each augmented cloud; all stored points if not given.
+        augmentation: of point clouds: crosspoint (of all contrastive methods) or point-m2ae (of Joint-MAE,
+            too); the method's own if not given.
         epochs: how often every shape is seen.
         batch_size: shapes a step, of all processes together.
         optimizer: adam (the contrastive papers'), adamw (Point-M2AE's), sgd, or sgd-released (CrossNet's and
@@ -89,10 +98,12 @@ class PretrainConfig:
     method_args: dict[str, Any] = field(default_factory=dict)
     encoder: str = "auto"
     encoder_args: dict[str, Any] = field(default_factory=dict)
-    image_depth: Literal[18, 50] = 50
-    image_width: int = 64
+    image_encoder: str = "resnet50"
+    image_encoder_args: dict[str, Any] = field(default_factory=dict)
+    image_frozen: bool = False
     picture_size: int = 224
     points: int | None = None
+    augmentation: str | None = None
     epochs: int = 100
     batch_size: int = 32
     optimizer: Optimizer = "adam"
@@ -115,27 +126,27 @@ class PretrainConfig:
     overwrite: bool = False
 
     def __post_init__(self) -> None:
-        from adacross.encoders import ENCODERS
-        from adacross.losses.weighting import WEIGHTINGS
-        from adacross.methods import METHODS, SET_ELSEWHERE
+        from adacross.encoders import encoder_class
+        from adacross.losses.weighting import weighting_class
+        from adacross.methods import RESERVED, build_augmentation, method_class
 
         check_values("pre-training", PretrainConfig, vars(self))
         for name, value in vars(self).items():  # as config.yaml will hold them, so that they compare as equal
             object.__setattr__(self, name, plain(value))
-        one_of("method", self.method, METHODS)
+        method = method_class(self.method)
         if self.encoder == "auto":  # what is saved and compared is the encoder's name
-            object.__setattr__(self, "encoder", METHODS[self.method].usual_encoder)
-        one_of("encoder", self.encoder, ENCODERS)
-        if self.weighting is not None:
-            one_of("weighting", self.weighting, WEIGHTINGS)
-        weighting = WEIGHTINGS[self.weighting_name]
+            object.__setattr__(self, "encoder", method.default_encoder)
+        weighting = weighting_class(self.weighting_name)
         for owner, function, options, hidden in (
-            (f"encoder {self.encoder}", ENCODERS[self.encoder], self.encoder_args, ()),
-            (f"method {self.method}", METHODS[self.method], self.method_args, SET_ELSEWHERE),
+            (f"encoder {self.encoder}", encoder_class(self.encoder), self.encoder_args, ()),
+            (f"method {self.method}", method, self.method_args, RESERVED),
             (f"weighting {self.weighting_name}", weighting, self.weighting_args, ()),
         ):
             check_options(owner, function, options, hidden)
             check_values(owner, function, options)
+        self.images.check()
+        if self.augmentation is not None:
+            build_augmentation(self.augmentation)
         weighting(**self.weighting_args)  # for its ranges: a run would find them out after it has cleared one
         for name, least in _LEAST.items():
             value, most = getattr(self, name), _MOST.get(name, inf)
@@ -162,28 +173,51 @@ class PretrainConfig:
     @property
     def weighting_name(self) -> str:
         """`weighting`, or the method's own."""
-        from adacross.methods import METHODS
+        from adacross.methods import method_class
 
-        return self.weighting or METHODS[self.method].weighting
+        return self.weighting or method_class(self.method).weighting
+
+    @property
+    def images(self) -> "ImageTowerConfig":
+        """Options of the image tower."""
+        from adacross.methods import ImageTowerConfig
+
+        return ImageTowerConfig(
+            self.image_encoder, self.image_encoder_args, self.image_frozen, self.picture_size
+        )
+
+    @property
+    def uses_plugins(self) -> bool:
+        """Whether networks of other packages take part."""
+        from adacross.encoders import ENCODERS
+        from adacross.methods import IMAGE_ENCODERS, METHODS
+
+        return not (
+            self.method in METHODS and self.encoder in ENCODERS and self.image_encoder in IMAGE_ENCODERS
+        )
 
     def without_effect(self) -> list[str]:
         """Return the options that were changed although the method does not use them."""
-        from adacross.methods import METHODS
+        from adacross.methods import method_class
 
-        method = METHODS[self.method]
-        unused = set() if method.sees_pictures else {"image_depth", "image_width", "picture_cache"}
+        method = method_class(self.method)
+        if method.uses_images:
+            return []
+        unused = {"image_encoder", "image_encoder_args", "image_frozen", "picture_cache"}
         if "picture_size" not in signature(method).parameters:
             unused.add("picture_size")
+        default = type(self)(self.collection)
         return [
             each.name
             for each in fields(self)
-            if each.name in unused and getattr(self, each.name) != each.default
+            if each.name in unused and getattr(self, each.name) != getattr(default, each.name)
         ]
 
     @property
     def run_folder(self) -> Path:
         """`run`, or its default."""
-        name = f"{Path(self.collection).resolve().name}-{self.method}-{self.encoder}-seed{self.seed}"
+        method, encoder = (name.rpartition(":")[2] for name in (self.method, self.encoder))
+        name = f"{Path(self.collection).resolve().name}-{method}-{encoder}-seed{self.seed}"
         return local_target(self.run) if self.run else Path("runs") / name
 
     @classmethod
@@ -256,6 +290,11 @@ def _read_options(path: Path) -> dict[str, Any]:
     known = {option.name for option in fields(PretrainConfig)}
     if not isinstance(values, dict):
         raise UserError(f"{path} holds {repr(values)[:200]}; expected options of pre-training, one a line.")
+    if "image_depth" in values:  # of adacross 0.1
+        values["image_encoder"] = f"resnet{values.pop('image_depth')}"
+    if "image_width" in values:
+        width = values.pop("image_width")
+        values["image_encoder_args"] = {} if width == 64 else {"width": width}
     if strange := sorted(set(map(str, values)) - known):
         listed = ", ".join(repr(name[:100]) for name in strange[:5])
         raise UserError(f"{path} has options that this version does not know ({listed}). Remove them.")

@@ -28,7 +28,7 @@ from adacross.distributed.group import Group
 from adacross.encoders.base import filled
 from adacross.errors import UserError
 from adacross.io.files import read_json, whole_folder, write_json
-from adacross.methods import METHODS, Method
+from adacross.methods import Method, method_class
 from adacross.training.checkpoint import checkpoints, load_checkpoint, save_state
 from adacross.training.config import PretrainConfig
 from adacross.training.loader import Loader
@@ -154,7 +154,7 @@ def explained(run: Path, error: NotFiniteError, config: PretrainConfig) -> UserE
     """The error with what is kept, and what to do."""
     kept = checkpoints(run)
     cures = ["Lower learning_rate"]
-    if "temperature" in signature(METHODS[config.method]).parameters:
+    if "temperature" in signature(method_class(config.method)).parameters:
         cures.append("raise temperature")
     if config.precision == "bf16":
         cures.append("use precision float32")

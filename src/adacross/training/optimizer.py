@@ -33,9 +33,10 @@ def make_optimizer(
     Raises:
         UserError: `sgd-released` for a method that has no image towers to leave out.
     """
+    trained = [parameter for parameter in network.parameters() if parameter.requires_grad]
     match name:
         case "adam":
-            return torch.optim.Adam(network.parameters(), rate, weight_decay=weight_decay, fused=True)
+            return torch.optim.Adam(trained, rate, weight_decay=weight_decay, fused=True)
         case "adamw":
             groups = [
                 {"params": _decaying(network, True), "weight_decay": weight_decay},
@@ -48,7 +49,7 @@ def make_optimizer(
                     "optimizer sgd-released leaves image towers untrained, and this method has none; use sgd."
                 )
             network.towers.requires_grad_(False)
-    trained = [parameter for parameter in network.parameters() if parameter.requires_grad]
+    trained = [parameter for parameter in trained if parameter.requires_grad]
     return torch.optim.SGD(trained, rate, momentum=MOMENTUM, weight_decay=weight_decay)
 
 
@@ -57,5 +58,5 @@ def _decaying(network: nn.Module, decays: bool) -> list[nn.Parameter]:
     return [
         parameter
         for name, parameter in network.named_parameters()
-        if (parameter.ndim > 1 and not name.endswith("token")) == decays
+        if parameter.requires_grad and (parameter.ndim > 1 and not name.endswith("token")) == decays
     ]

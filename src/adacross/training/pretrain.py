@@ -10,11 +10,11 @@ from adacross.data.collection.collection import Collection
 from adacross.data.collection.decoded import DecodedViews
 from adacross.data.collection.split import spread
 from adacross.distributed.group import Group
-from adacross.encoders.inputs import Inputs
+from adacross.encoders.inputs import InputSpec
 from adacross.errors import UserError
 from adacross.io.files import locked, strangers, write_json
-from adacross.losses.weighting import WEIGHTINGS
-from adacross.methods import METHODS
+from adacross.losses.weighting import weighting_class
+from adacross.methods import method_class
 from adacross.training.checkpoint import (
     checkpoints,
     is_run,
@@ -56,7 +56,7 @@ def _data(config: PretrainConfig, group: Group) -> tuple[Loader, Monitor]:
             f"Give --points {info.points} or less, or prepare it with more."
         )
     pictures = None
-    if METHODS[config.method].sees_pictures:
+    if method_class(config.method).uses_images:
         limit = round(config.picture_cache * 1e9 / group.count)
         pictures = DecodedViews(collection, config.run_folder, limit)
     share = group.share(config.batch_size)
@@ -149,9 +149,9 @@ def _pretrain(config: PretrainConfig, group: Group, held: ExitStack) -> Path:
     if unused := config.without_effect():
         console.print(f"without effect on {config.method}: {', '.join(unused)}.", style="yellow")
     method = new_method(config).to(group.device)
-    method.encoder.inputs = Inputs(points=config.points or loader.collection.info.points)
+    method.encoder.inputs = InputSpec(points=config.points or loader.collection.info.points)
     optimizer = make_optimizer(config.optimizer, method, config.learning_rate, config.weight_decay)
-    weighting = WEIGHTINGS[config.weighting_name](**config.weighting_args)
+    weighting = weighting_class(config.weighting_name)(**config.weighting_args)
     training = Training(config, run, group, method, optimizer, weighting, loader, monitor)
     if config.selection == "released":
         training.best = _best_on_test(monitor, run)

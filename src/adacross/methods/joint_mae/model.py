@@ -13,12 +13,14 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Generator, Tensor, nn
 
+from adacross.data.transforms.augment import draw_points
 from adacross.data.transforms.batch import RawBatch
 from adacross.distributed.batch import drawn, part_of_mean
 from adacross.encoders import Encoder
 from adacross.encoders.point_m2ae import PointM2AE
 from adacross.errors import UserError, one_of
-from adacross.methods.base import Images, Method
+from adacross.methods.base import Method
+from adacross.methods.image_tower import ImageTowerConfig
 from adacross.methods.joint_mae.alignment import Alignment, aligned_patches, joint_attention
 from adacross.methods.joint_mae.decoder import JointDecoder, Reconstructed
 from adacross.methods.joint_mae.depth_tokens import PATCH, DepthEmbedding, sine_positions
@@ -26,7 +28,6 @@ from adacross.methods.masked_points import (
     check_ratio,
     draw_visible,
     hidden_groups,
-    masked_cloud,
     need_point_m2ae,
 )
 from adacross.nn.point_tokens import Groups, Packing, visible_levels
@@ -116,9 +117,8 @@ class JointMAE(Method):
         UserError: another encoder, or options that do not fit.
     """
 
-    weighting: ClassVar[str] = "fixed"
-    usual_encoder: ClassVar[str] = "point-m2ae"
-    sees_pictures: ClassVar[bool] = False
+    default_encoder: ClassVar[str] = "point-m2ae"
+    default_augmentation: ClassVar[str] = "point-m2ae"
     grid: Float[Tensor, "P C"]
 
     def __init__(
@@ -139,7 +139,7 @@ class JointMAE(Method):
         points: int | None = None,
         picture_size: int = 224,
     ) -> None:
-        super().__init__()
+        super().__init__(encoder)
         self.encoder: PointM2AE = need_point_m2ae("joint-mae", encoder)
         if picture_size % PATCH:
             raise UserError(f"picture_size is {picture_size}; joint-mae needs a multiple of {PATCH} (224).")
@@ -177,13 +177,15 @@ class JointMAE(Method):
         self.register_buffer("grid", sine_positions(side, dims[2]), persistent=False)
 
     @classmethod
-    def build(cls, encoder: Encoder, images: Images, points: int | None, **options: Any) -> "JointMAE":
-        """With fresh networks beside the encoder; `options` are this class's."""
-        return cls(encoder, points=points, picture_size=images.size, **options)
+    def build(cls, encoder: Encoder, images: ImageTowerConfig, **options: Any) -> "JointMAE":
+        """Build for depth maps of the images' size; `options` are this class's."""
+        return cls(encoder, picture_size=images.size, **options)
 
     def batch(self, raw: RawBatch, generator: Generator) -> MaskedPairs:
         """Augmented clouds, masked; see `masked`."""
-        return self.masked(masked_cloud(raw, self.points, generator), generator)
+        return self.masked(
+            self.augment(draw_points(raw.points, self.points, generator), generator), generator
+        )
 
     def masked(self, points: Float[Tensor, "B N 3"], generator: Generator) -> MaskedPairs:
         """Clouds as they are, their maps from a random side each, and two independent masks a shape."""
