@@ -10,8 +10,8 @@ from PIL import Image
 
 import adacross
 from adacross.data.collection.collection import Collection
+from adacross.encoders.frozen import encode, frozen
 from adacross.errors import UserError
-from adacross.features.encode import encode, frozen
 from adacross.search import SearchIndex, index
 from adacross.search.features import Features, Store, collection_features
 from adacross.training.run import load_method

@@ -14,8 +14,8 @@ from toy_runs import PowerCutError, configured, cut_power, logged, same
 from adacross.data.collection.collection import Collection
 from adacross.data.collection.prepare import prepare
 from adacross.encoders import Encoder, load
+from adacross.encoders.frozen import encode
 from adacross.errors import UserError
-from adacross.features.encode import encode
 from adacross.training.config import PretrainConfig
 from adacross.training.pretrain import pretrain
 from adacross.training.run import new_method

@@ -9,8 +9,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, ClassVar, TypeVar
 
+import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Float32
 from torch import Tensor, nn
 
 from adacross.encoders.inputs import MIN_POINTS, InputSpec, check_shape
@@ -103,6 +104,18 @@ class Encoder(nn.Module, ABC):
     def has_point_features(self) -> bool:
         """Whether the class defines `point_features`."""
         return type(self).point_features is not Encoder.point_features
+
+    def encode(self, shapes: Any, **options: Any) -> Float32[np.ndarray, "n D"]:
+        """Encode files, arrays, meshes, point clouds or a collection: `adacross.encode(self, shapes)`.
+
+        Example:
+            >>> import adacross
+            >>> adacross.load("builtin-small").encode(torch.rand(500, 3)).shape
+            (1, 1024)
+        """
+        from adacross.encoders.encode import encode
+
+        return encode(self, shapes, **options)
 
     def check(self, points: Tensor) -> Tensor:
         """Return `points` if they are clouds this encoder can read.

@@ -14,10 +14,10 @@ from torch import Tensor, nn
 from adacross.data.transforms.augment import draw_points, scale_and_shift
 from adacross.distributed.device import find_device
 from adacross.encoders import Encoder, PointM2AE
+from adacross.encoders.frozen import frozen, in_batches
 from adacross.evaluation.classifier import ClassificationHead, Classifier
 from adacross.evaluation.results import Paper
 from adacross.evaluation.supervised import Schedule, fit
-from adacross.features.encode import frozen, in_batches
 from adacross.ops.neighbors import farthest_point_sample, gather
 
 

@@ -8,8 +8,8 @@ from jaxtyping import Bool, Float, Float32
 from torch import Generator, Tensor
 
 from adacross.data.transforms.augment import unit_sphere
+from adacross.encoders.frozen import frozen
 from adacross.errors import UserError
-from adacross.features.encode import frozen
 from adacross.methods import JointMAE, PointM2AEMethod
 from adacross.methods.joint_mae.model import MaskedPairs
 from adacross.nn.point_tokens import Groups

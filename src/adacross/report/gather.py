@@ -191,7 +191,7 @@ def embedding(
 ) -> EmbeddingMap | None:
     """Encode at most `MAP_SHAPES` test shapes (all shapes where none is a test shape) and lay them out."""
     from adacross.encoders import load
-    from adacross.features.encode import encode
+    from adacross.encoders.frozen import encode
     from adacross.features.sources import usual_device
 
     if not (folder / "encoder").is_dir():

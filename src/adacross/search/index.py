@@ -15,9 +15,9 @@ from adacross.data.sampling import unit_sphere
 from adacross.data.source import Axis, BrokenShapeError
 from adacross.distributed.device import find_device
 from adacross.encoders import Encoder
+from adacross.encoders.frozen import encode, frozen
 from adacross.errors import UserError, one_of, shortened
 from adacross.features.collection import points_for
-from adacross.features.encode import encode, frozen
 from adacross.features.sources import find_encoders
 from adacross.methods import CrossModal, method_class
 from adacross.search.features import Features, Network, Store, collection_features, unit_rows

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from adacross.data.collection.collection import Collection
-from adacross.features.encode import encode
+from adacross.encoders.frozen import encode
 from adacross.features.svm import fixed_svm
 from adacross.methods import Method
 from adacross.training.checkpoint import load_checkpoint, save_state

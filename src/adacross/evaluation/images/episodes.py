@@ -14,7 +14,7 @@ from torch import nn
 from adacross.data.image_set import ImageSet
 from adacross.data.transforms.augment import plain_views
 from adacross.distributed.device import find_device
-from adacross.features.encode import frozen, in_batches
+from adacross.encoders.frozen import frozen, in_batches
 
 PENALTY = 1.0  # C of the logistic regression
 PIXELS = 32  # side of the pictures whose pixels are a baseline
