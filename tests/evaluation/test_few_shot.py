@@ -262,7 +262,7 @@ def test_the_presets_are_the_published_settings():
         assert training is not None
         assert asdict(protocol.rule) == {"episodes": 10, "queries": 20, "queries_from": "test", "exact": True}
         assert (protocol.points, protocol.first) == (1024, True)
-        assert (training.hidden, training.slope) == ((256, 256), 0.0)
+        assert (training.hidden, training.negative_slope) == ((256, 256), 0.0)
         schedule = training.schedule
         assert (schedule.epochs, schedule.optimizer, schedule.learning_rate) == (150, "adamw", 5e-4)
     assert set(PRESETS) == {"crosspoint", "point-m2ae", "joint-mae"}

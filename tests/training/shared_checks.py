@@ -109,7 +109,7 @@ def check_point_layers(folder: Path) -> None:
     clouds = random(7, 11, 3) + torch.arange(7)[:, None, None]  # each process's points lie elsewhere
     compare(PointLayer(3, 6, bias=True), clouds, lambda layer, x: layer(x), skip=["linear.bias"])
     compare(PointLayer(3, 6), clouds, lambda layer, x: layer.pooled(x))
-    compare(PointLayer(3, 6, slope=0.2), clouds, lambda layer, x: layer.max_and_mean(x))
+    compare(PointLayer(3, 6, negative_slope=0.2), clouds, lambda layer, x: layer.max_and_mean(x))
 
 
 def check_edge_layers(folder: Path) -> None:

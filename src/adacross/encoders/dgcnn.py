@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from adacross.encoders.base import Encoder
 from adacross.errors import UserError
-from adacross.nn.layers import EdgeLayer, PointLayer
+from adacross.nn.layers import EdgeLayer, PointLayer, set_fused
 from adacross.ops.neighbors import knn
 
 
@@ -21,6 +21,8 @@ class DGCNN(Encoder):
     Args:
         k: neighbours, the point itself among them (20 in CrossNet and AdaCrossNet, 15 in CrossPoint).
         width: of the last layer.
+        fused: compute layers together with the pooling after them, which is faster. False calls each module,
+            so that hooks, parametrizations and quantization see it; the numbers are the same to rounding.
 
     Raises:
         UserError: `k` or `width` is below 1.
@@ -28,7 +30,7 @@ class DGCNN(Encoder):
 
     kind: ClassVar[str] = "dgcnn"
 
-    def __init__(self, k: int = 20, width: int = 1024) -> None:
+    def __init__(self, k: int = 20, width: int = 1024, fused: bool = True) -> None:
         if k < 1 or width < 1:
             raise UserError(
                 f"DGCNN has k {k} and width {width}; expected at least 1 each (20 and 1024 in the papers)."
@@ -39,7 +41,8 @@ class DGCNN(Encoder):
         self.edges = nn.ModuleList(
             [EdgeLayer(3, 64), EdgeLayer(64, 64), EdgeLayer(64, 128), EdgeLayer(128, 256)]
         )
-        self.last = PointLayer(self.point_dim, width, slope=0.2)
+        self.last = PointLayer(self.point_dim, width, negative_slope=0.2)
+        set_fused(self, fused)
 
     def forward(self, points: Float[Tensor, "B N 3"]) -> Float[Tensor, "B D"]:
         return self.both_features(points)[1]

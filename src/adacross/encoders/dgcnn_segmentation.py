@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from adacross.encoders.base import Encoder
 from adacross.errors import UserError
-from adacross.nn.layers import EdgeLayer, EdgePairLayer, PointLayer
+from adacross.nn.layers import EdgeLayer, EdgePairLayer, PointLayer, set_fused
 from adacross.nn.transform_nets import EdgeTransform
 from adacross.ops.neighbors import knn
 
@@ -26,7 +26,7 @@ class _DGCNNSegmentation(Encoder):
         self.k = k
         self.dim, self.point_dim = width, 192
         self.edges = nn.ModuleList([EdgePairLayer(3, 64, 64), EdgePairLayer(64, 64, 64), EdgeLayer(64, 64)])
-        self.last = PointLayer(self.point_dim, width, slope=0.2)
+        self.last = PointLayer(self.point_dim, width, negative_slope=0.2)
 
     def forward(self, points: Float[Tensor, "B N 3"]) -> Float[Tensor, "B D"]:
         return self.last.pooled(self.point_features(points))
@@ -70,6 +70,8 @@ class DGCNNPartSeg(_DGCNNSegmentation):
         k: neighbours, the point itself among them (20 in CrossNet and AdaCrossNet; CrossPoint pre-trains
             with 15 and fine-tunes with 40).
         width: of the last layer, and of the feature.
+        fused: compute layers together with the pooling after them, which is faster. False calls each module,
+            so that hooks, parametrizations and quantization see it; the numbers are the same to rounding.
 
     Raises:
         UserError: `k` or `width` is below 1.
@@ -77,9 +79,10 @@ class DGCNNPartSeg(_DGCNNSegmentation):
 
     kind: ClassVar[str] = "dgcnn-partseg"
 
-    def __init__(self, k: int = 20, width: int = 1024) -> None:
+    def __init__(self, k: int = 20, width: int = 1024, fused: bool = True) -> None:
         super().__init__(k, width)
         self.transform = EdgeTransform()
+        set_fused(self, fused)
 
     def _aligned(self, points: Float[Tensor, "B N 3"]) -> Float[Tensor, "B N 3"]:
         return points @ self.transform(points, knn(points, self.k))
@@ -94,6 +97,8 @@ class DGCNNSemSeg(_DGCNNSegmentation):
     Args:
         k: neighbours, the point itself among them (20 in CrossNet).
         width: of the last layer, and of the feature.
+        fused: compute layers together with the pooling after them, which is faster. False calls each module,
+            so that hooks, parametrizations and quantization see it; the numbers are the same to rounding.
 
     Raises:
         UserError: `k` or `width` is below 1.
@@ -101,5 +106,6 @@ class DGCNNSemSeg(_DGCNNSegmentation):
 
     kind: ClassVar[str] = "dgcnn-semseg"
 
-    def __init__(self, k: int = 20, width: int = 1024) -> None:
+    def __init__(self, k: int = 20, width: int = 1024, fused: bool = True) -> None:
         super().__init__(k, width)
+        set_fused(self, fused)

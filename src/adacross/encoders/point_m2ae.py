@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from adacross.encoders.base import Encoder
 from adacross.errors import UserError
+from adacross.nn.layers import set_fused
 from adacross.nn.point_tokens import GroupEmbedding, Groups, Packing, group_points
 from adacross.nn.transformer import MOST_BLOCKS, PositionEmbedding, Stack
 from adacross.ops.interpolate import interpolate
@@ -55,6 +56,8 @@ class PointM2AE(Encoder):
         drop_path: of the last block; it rises linearly from 0.
         radii: attention of each level reaches only tokens within this distance (0.32, 0.64, 1.28 in
             Point-M2AE's fine-tuning; in its pre-training it has no effect). None: everywhere.
+        fused: compute layers together with the pooling after them, which is faster. False calls each module,
+            so that hooks, parametrizations and quantization see it; the numbers are the same to rounding.
 
     Raises:
         UserError: the options do not fit each other.
@@ -72,6 +75,7 @@ class PointM2AE(Encoder):
         heads: int = 6,
         drop_path: float = 0.1,
         radii: Sequence[float] | None = None,
+        fused: bool = True,
     ) -> None:
         options = {"groups": groups, "neighbors": neighbors, "dims": dims, "depths": depths, "radii": radii}
         for name, values in options.items():
@@ -109,6 +113,7 @@ class PointM2AE(Encoder):
             for depth, dim, first in zip(depths, dims, firsts, strict=True)
         )
         self.norms = nn.ModuleList(nn.LayerNorm(dim) for dim in dims)
+        set_fused(self, fused)
 
     def forward(self, points: Float[Tensor, "B N 3"]) -> Float[Tensor, "B D"]:
         return _pooled(self.features(self.group(points)))

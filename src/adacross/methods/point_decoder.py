@@ -24,7 +24,7 @@ class TokenPropagation(nn.Module):
     def __init__(self, coarse: int, fine: int) -> None:
         super().__init__()
         self.fuse, self.inner, self.outer = (
-            PointLayer(inputs, fine, slope=1.0, bias=True) for inputs in (coarse + fine, fine, fine)
+            PointLayer(inputs, fine, negative_slope=1.0, bias=True) for inputs in (coarse + fine, fine, fine)
         )
 
     def forward(

@@ -29,9 +29,11 @@ class PartSegHead(nn.Module):
     ) -> None:
         super().__init__()
         self.categories = categories
-        self.label = PointLayer(categories, 64, slope=0.2)
-        self.join = PointLayer(width + 64 + local, 256, slope=0.2)
-        self.layers = nn.ModuleList([PointLayer(256, 256, slope=0.2), PointLayer(256, 128, slope=0.2)])
+        self.label = PointLayer(categories, 64, negative_slope=0.2)
+        self.join = PointLayer(width + 64 + local, 256, negative_slope=0.2)
+        self.layers = nn.ModuleList(
+            [PointLayer(256, 256, negative_slope=0.2), PointLayer(256, 128, negative_slope=0.2)]
+        )
         self.dropout = nn.Dropout(dropout)
         self.last = nn.Linear(128, parts, bias=False)
 
@@ -132,7 +134,7 @@ class PointM2AEPartSegHead(nn.Module):
         self.categories = categories
         self.dims = list(dims)
         self.levels = nn.ModuleList(PointLayer(dim, width) for dim in dims)
-        self.label = PointLayer(categories, 64, slope=0.2)
+        self.label = PointLayer(categories, 64, negative_slope=0.2)
         self.join = PointLayer(2 * len(self.dims) * width + 64, width)
         self.dropout = nn.Dropout(dropout)
         self.layers = nn.ModuleList([PointLayer(width, width // 2), PointLayer(width // 2, width // 4)])
@@ -179,8 +181,8 @@ class SemSegHead(nn.Module):
 
     def __init__(self, width: int = 1024, local: int = 192, classes: int = 13, dropout: float = 0.5) -> None:
         super().__init__()
-        self.join = PointLayer(width + local, 512, slope=0.2)
-        self.layer = PointLayer(512, 256, slope=0.2)
+        self.join = PointLayer(width + local, 512, negative_slope=0.2)
+        self.layer = PointLayer(512, 256, negative_slope=0.2)
         self.dropout = nn.Dropout(dropout)
         self.last = nn.Linear(256, classes, bias=False)
 

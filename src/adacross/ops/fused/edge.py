@@ -58,7 +58,7 @@ def edge_convolution(
             neighbor_weight, center_weight = _split(layer.weight * scale[:, None])
             v = nn.functional.linear(points, center_weight, offset)
             best = neighbor_max(nn.functional.linear(points, neighbor_weight), neighbors)
-            return nn.functional.leaky_relu(best + v, layer.slope).to(x.dtype)
+            return nn.functional.leaky_relu(best + v, layer.negative_slope).to(x.dtype)
 
         # BatchNorm does not see a shift of all points; around their mean, squares lose no digits.
         shift, sign = mean_point(points), layer.sign
@@ -68,7 +68,7 @@ def edge_convolution(
         normal, mean, var = _NormalizedEdgeMax.apply(u, v, neighbors, layer.eps, layer.gain == 0)
         layer.update(sign * mean + layer.weight[:, x.shape[2] :] @ shift, var)
         best = torch.addcmul(layer.bias, normal, layer.gain * sign)
-        return nn.functional.leaky_relu(best, layer.slope).to(x.dtype)
+        return nn.functional.leaky_relu(best, layer.negative_slope).to(x.dtype)
 
 
 def neighbor_max(u: Float[Tensor, "B N C"], neighbors: Int64[Tensor, "B M k"]) -> Float[Tensor, "B M C"]:

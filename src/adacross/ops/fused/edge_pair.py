@@ -67,7 +67,7 @@ def edge_pair_convolution(
 
         sign = second.sign
         best, mean, square = mixed_neighbor_max(
-            u, v, neighbors, second.weight * sign[:, None], first.slope, moments=second.training
+            u, v, neighbors, second.weight * sign[:, None], first.negative_slope, moments=second.training
         )
         if second.training:
             (mean, square), edges = averaging()(torch.stack([mean, square]), neighbors.numel())
@@ -77,7 +77,9 @@ def edge_pair_convolution(
         else:
             mean, var = second.running_mean, second.running_var
         scale, offset = second.affine(mean, var)
-        return nn.functional.leaky_relu(torch.addcmul(offset, best, scale * sign), second.slope).to(x.dtype)
+        return nn.functional.leaky_relu(torch.addcmul(offset, best, scale * sign), second.negative_slope).to(
+            x.dtype
+        )
 
 
 def edge_moments(

@@ -55,13 +55,13 @@ def pooled_groups(
         x, shift, last, layer = members.to(dtype), shift.to(dtype), last.to(dtype), layer.to(dtype)
         if layer.training:
             tokens, mean, var = _NormalizedPool.apply(
-                x, layer.weight, shift, layer.gain, layer.bias, last, layer.eps, layer.slope
+                x, layer.weight, shift, layer.gain, layer.bias, last, layer.eps, layer.negative_slope
             )
             layer.update(mean, var)
         else:
             scale, offset = layer.evaluated()
             constant = torch.addcmul(offset, shift, scale)
-            tokens = _scaled_pool(x, layer.weight * scale[:, None], constant, last, layer.slope)
+            tokens = _scaled_pool(x, layer.weight * scale[:, None], constant, last, layer.negative_slope)
         return (tokens + last_shift.to(dtype)).to(members.dtype)
 
 

@@ -48,13 +48,13 @@ def max_and_mean_layer(x: Float[Tensor, "B N Cin"], layer: NormalizedLayer) -> F
         points, layer = x.to(dtype), layer.to(dtype)
         if not layer.training:
             scale, offset = layer.evaluated()
-            return _evaluated(points, layer.weight * scale[:, None], offset, layer.slope).to(x.dtype)
+            return _evaluated(points, layer.weight * scale[:, None], offset, layer.negative_slope).to(x.dtype)
 
         # BatchNorm does not see a shift of all points; around their mean, squares lose no digits.
         shift, sign = mean_point(points), layer.sign
         signed = layer.weight * sign[:, None], layer.gain * sign
         best, average, mean, var = _MaxAndMean.apply(
-            points - shift, *signed, layer.bias, layer.eps, layer.slope
+            points - shift, *signed, layer.bias, layer.eps, layer.negative_slope
         )
         layer.update(sign * mean + layer.weight @ shift, var)
         return torch.cat([best, average], 1).to(x.dtype)

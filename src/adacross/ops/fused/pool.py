@@ -46,7 +46,7 @@ def pooled_layer(x: Float[Tensor, "B N Cin"], layer: NormalizedLayer) -> Float[T
         if not layer.training:
             scale, offset = layer.evaluated()
             best = _largest_product(points, layer.weight * scale[:, None])
-            return nn.functional.leaky_relu(best + offset, layer.slope).to(x.dtype)
+            return nn.functional.leaky_relu(best + offset, layer.negative_slope).to(x.dtype)
 
         # BatchNorm does not see a shift of all points; around their mean, squares lose no digits.
         shift, sign = mean_point(points), layer.sign
@@ -55,7 +55,7 @@ def pooled_layer(x: Float[Tensor, "B N Cin"], layer: NormalizedLayer) -> Float[T
         )
         layer.update(sign * mean + layer.weight @ shift, var)
         best = torch.addcmul(layer.bias, normal, layer.gain * sign)
-        return nn.functional.leaky_relu(best, layer.slope).to(x.dtype)
+        return nn.functional.leaky_relu(best, layer.negative_slope).to(x.dtype)
 
 
 def _block(x: Float[Tensor, "B N Cin"], C: int) -> int:
