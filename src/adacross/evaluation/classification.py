@@ -28,7 +28,7 @@ class Protocol:
     Attributes:
         schedule: of the training.
         hidden: widths of the head's layers.
-        slope: of their LeakyReLU.
+        negative_slope: of their LeakyReLU.
         points: points of each cloud; the first ones are tested on.
         draw: the points trained on: "first", those; "random", drawn at every step; "farthest", drawn at every
             step from 1.17 times as many that farthest point sampling chose (Point-M2AE's: 1,024 of 1,200).

@@ -124,7 +124,7 @@ class EdgeLayer(NormalizedLinear):
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__(2 * inputs, outputs, negative_slope=0.2)
 
-    def forward(
+    def forward(  # type: ignore[override]
         self, x: Float[Tensor, "B N Cin"], neighbors: Int64[Tensor, "B N k"]
     ) -> Float[Tensor, "B N C"]:
         """`(B, N, Cin)` and `(B, N, k)` neighbours to `(B, N, C)`."""

@@ -77,9 +77,8 @@ def edge_pair_convolution(
         else:
             mean, var = second.running_mean, second.running_var
         scale, offset = second.affine(mean, var)
-        return nn.functional.leaky_relu(torch.addcmul(offset, best, scale * sign), second.negative_slope).to(
-            x.dtype
-        )
+        normal = torch.addcmul(offset, best, scale * sign)
+        return nn.functional.leaky_relu(normal, second.negative_slope).to(x.dtype)
 
 
 def edge_moments(
