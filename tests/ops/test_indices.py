@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from adacross.encoders import DGCNN, PointM2AE, PointNet
 from adacross.nn.layers import EdgeLayer, EdgePairLayer, PointLayer
-from adacross.nn.point_tokens import group_points, visible_levels
+from adacross.nn.point_tokens import build_groups, visible_levels
 from adacross.ops.chamfer import chamfer
 from adacross.ops.interpolate import interpolate
 from adacross.ops.neighbors import farthest_point_sample, gather, knn
@@ -51,7 +51,7 @@ def test_neighbors_and_farthest_points(seed: int, N: int, C: int, k: int, evil: 
 @given(**CASES)
 def test_groups_distances_interpolation_and_maps(seed: int, N: int, evil: float, share: float):
     points = spoiled(seed, 2, N, 3, evil, share)
-    levels = group_points(points, (16, 8, 4), (20, 4, 4))
+    levels = build_groups(points, (16, 8, 4), (20, 4, 4))
     for level, below in zip(levels, (N, 16, 8), strict=True):
         assert int(level.neighbors.min()) >= 0
         assert int(level.neighbors.max()) < below

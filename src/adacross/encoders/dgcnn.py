@@ -7,6 +7,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from adacross.encoders.base import Encoder
+from adacross.encoders.inputs import check_neighbors
 from adacross.errors import UserError
 from adacross.nn.layers import EdgeLayer, PointLayer, set_fused
 from adacross.ops.neighbors import knn
@@ -50,11 +51,7 @@ class DGCNN(Encoder):
     def point_features(self, points: Float[Tensor, "B N 3"]) -> Float[Tensor, "B N C"]:
         """The four edge convolutions side by side: `(B, N, 64 + 64 + 128 + 256 = 512)`."""
         x = self.check(points)
-        if self.k >= x.shape[1]:
-            raise UserError(
-                f"clouds have {x.shape[1]} points, this DGCNN looks at k = {self.k} neighbours; "
-                "give more points than neighbours."
-            )
+        check_neighbors(x, self.k)
         outputs = []
         for layer in self.edges:
             x = layer(x, knn(x, self.k))

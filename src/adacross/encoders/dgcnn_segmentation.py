@@ -7,6 +7,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from adacross.encoders.base import Encoder
+from adacross.encoders.inputs import check_neighbors
 from adacross.errors import UserError
 from adacross.nn.layers import EdgeLayer, EdgePairLayer, PointLayer, set_fused
 from adacross.nn.transform_nets import EdgeTransform
@@ -33,7 +34,9 @@ class _DGCNNSegmentation(Encoder):
 
     def point_features(self, points: Float[Tensor, "B N 3"]) -> Float[Tensor, "B N C"]:
         """The three edge convolutions side by side: `(B, N, 64 + 64 + 64 = 192)`."""
-        x = self._aligned(self._check_neighbors(self.check(points)))
+        points = self.check(points)
+        check_neighbors(points, self.k)
+        x = self._aligned(points)
         outputs = []
         for layer in self.edges:
             x = layer(x, knn(x, self.k))
@@ -48,14 +51,6 @@ class _DGCNNSegmentation(Encoder):
 
     def _aligned(self, points: Float[Tensor, "B N 3"]) -> Float[Tensor, "B N 3"]:
         """What the edge convolutions see."""
-        return points
-
-    def _check_neighbors(self, points: Tensor) -> Tensor:
-        if self.k >= points.shape[1]:
-            raise UserError(
-                f"clouds have {points.shape[1]} points, this {type(self).__name__} looks at k = {self.k} "
-                "neighbours; give more points than neighbours."
-            )
         return points
 
 

@@ -7,7 +7,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from adacross.encoders.base import Encoder
-from adacross.errors import UserError
+from adacross.nn.batch_norm import check_batch
 
 
 class ClassificationHead(nn.Sequential):
@@ -45,10 +45,7 @@ class ClassificationHead(nn.Sequential):
         Raises:
             UserError: a single row while training, which BatchNorm cannot normalise.
         """
-        if self.training and len(features) < 2:
-            raise UserError(
-                "a classification head cannot train on a batch of 1; give at least 2 (BatchNorm needs them)."
-            )
+        check_batch(self, features)
         return super().forward(features)
 
 

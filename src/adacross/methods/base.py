@@ -42,7 +42,7 @@ class Augmentation(ABC):
         Args:
             points: `(B, N, 3)`, y up, in the unit sphere.
             generator: on the same device; the only source of randomness. Where several processes share a
-                batch, `adacross.distributed.batch.drawn` draws for the whole batch.
+                batch, `adacross.distributed.batch.sample_for_batch` draws for the whole batch.
         """
 
 

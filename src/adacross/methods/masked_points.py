@@ -4,7 +4,7 @@ import torch
 from jaxtyping import Bool
 from torch import Generator, Tensor
 
-from adacross.distributed.batch import drawn
+from adacross.distributed.batch import sample_for_batch
 from adacross.encoders import Encoder
 from adacross.encoders.point_m2ae import PointM2AE
 from adacross.errors import UserError
@@ -12,7 +12,7 @@ from adacross.errors import UserError
 
 def draw_visible(shapes: int, count: int, mask_ratio: float, generator: Generator) -> Bool[Tensor, "B G"]:
     """Which of `count` tokens stay visible, for each shape by itself: all but int(mask_ratio * count)."""
-    noise = drawn(torch.rand, (shapes, count), device=generator.device, generator=generator)
+    noise = sample_for_batch(torch.rand, (shapes, count), device=generator.device, generator=generator)
     masked = noise.argsort(1)[:, : int(mask_ratio * count)]
     return torch.ones(shapes, count, dtype=torch.bool, device=noise.device).scatter_(1, masked, False)
 

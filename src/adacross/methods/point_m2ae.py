@@ -9,7 +9,7 @@ from torch import Generator, Tensor, nn
 
 from adacross.data.transforms.augment import draw_points
 from adacross.data.transforms.batch import RawBatch
-from adacross.distributed.batch import part_of_mean
+from adacross.distributed.batch import mean_contribution
 from adacross.encoders import Encoder
 from adacross.encoders.point_m2ae import PointM2AE
 from adacross.errors import UserError
@@ -21,8 +21,8 @@ from adacross.methods.masked_points import (
     need_point_m2ae,
 )
 from adacross.methods.point_decoder import PointReconstruction
-from adacross.nn.point_tokens import Groups, visible_levels
-from adacross.nn.transformer import PositionEmbedding, Stack, learnt_token
+from adacross.nn.point_tokens import TokenGroups, visible_levels
+from adacross.nn.transformer import PositionEmbedding, TransformerEncoder, learnt_token
 from adacross.ops.chamfer import chamfer
 
 
@@ -48,7 +48,7 @@ class CompletedClouds(NamedTuple):
         offsets: `(B, G, m, 3)` points around the centres of the middle level, masked or not.
     """
 
-    levels: list[Groups]
+    levels: list[TokenGroups]
     visible: list[Bool[Tensor, "B _"]]
     offsets: Float[Tensor, "B G m 3"]
 
@@ -93,7 +93,7 @@ class PointM2AEMethod(Method):
         self.points = points
         self.mask_token = learnt_token(coarse)
         self.position = PositionEmbedding(coarse)
-        self.stack = Stack(decoder_depth, coarse, self.encoder.heads)
+        self.stack = TransformerEncoder(decoder_depth, coarse, self.encoder.heads)
         self.reconstruct = PointReconstruction(coarse, fine, group_points, decoder_depth, self.encoder.heads)
 
     def batch(self, raw: RawBatch, generator: Generator) -> MaskedClouds:
@@ -112,7 +112,7 @@ class PointM2AEMethod(Method):
         """The term `points`: Chamfer distance of hidden groups, a mean over them."""
         levels, visible, offsets = self.complete(batch)
         hidden = hidden_groups(visible[1])
-        return {"points": part_of_mean(chamfer(offsets[hidden], levels[1].offsets[hidden]))}
+        return {"points": mean_contribution(chamfer(offsets[hidden], levels[1].offsets[hidden]))}
 
     def complete(self, batch: MaskedClouds) -> CompletedClouds:
         """Encode what is visible and decode everything."""

@@ -7,6 +7,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
 from adacross.errors import UserError
+from adacross.nn.batch_norm import check_batch
 from adacross.nn.layers import PointLayer
 
 
@@ -53,7 +54,7 @@ class PartSegHead(nn.Module):
         Raises:
             UserError: a category out of range, or a single cloud while training.
         """
-        _check_batch(self, feature)
+        check_batch(self, feature)
         label = self.label(_one_hot(category, self.categories, feature)[:, None])[:, 0]
         x = self.dropout(self.join.joined(torch.cat([feature, label], 1), point_features))
         x = self.dropout(self.layers[0](x))
@@ -156,7 +157,7 @@ class PointM2AEPartSegHead(nn.Module):
         Raises:
             UserError: a category out of range, or a single cloud while training.
         """
-        _check_batch(self, feature)
+        check_batch(self, feature)
         label = self.label(_one_hot(category, self.categories, feature)[:, None])[:, 0]
         levels = point_features.split(self.dims, dim=2)
         x = torch.cat([layer(level) for layer, level in zip(self.levels, levels, strict=True)], 2)
@@ -196,19 +197,6 @@ class SemSegHead(nn.Module):
             feature: `(B, width)`, second of it.
         """
         return self.last(self.dropout(self.layer(self.join.joined(feature, point_features))))
-
-
-def _check_batch(head: nn.Module, feature: Float[Tensor, "B D"]) -> None:
-    """Refuse a single cloud's category, of which BatchNorm cannot take statistics.
-
-    Raises:
-        UserError: `head` is training, on one cloud.
-    """
-    if head.training and len(feature) < 2:
-        raise UserError(
-            "a part segmentation head cannot train on a batch of 1 cloud; give at least 2 "
-            "(BatchNorm needs them), or call eval()."
-        )
 
 
 def _one_hot(

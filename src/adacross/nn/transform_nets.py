@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
-from adacross.errors import UserError
+from adacross.nn.batch_norm import check_batch
 from adacross.nn.layers import EdgePairLayer, PointLayer
 
 
@@ -37,11 +37,7 @@ class _TransformNet(nn.Module):
         Raises:
             UserError: a single cloud while training, which BatchNorm cannot normalise.
         """
-        if self.training and len(pooled) < 2:
-            raise UserError(
-                "a network with a transform net cannot train on a batch of 1 cloud; give at least 2 "
-                "(BatchNorm needs them), or call eval()."
-            )
+        check_batch(self, pooled)
         rows = pooled[:, None]
         for layer in self.dense:
             rows = layer(rows)

@@ -9,7 +9,7 @@ import torch
 from adacross.data.collection.collection import Collection
 from adacross.data.collection.decoded import DecodedViews
 from adacross.data.transforms.batch import RawBatch
-from adacross.distributed.batch import Share
+from adacross.distributed.batch import BatchSlice
 
 
 class Loader:
@@ -35,14 +35,14 @@ class Loader:
         batch_size: int,
         seed: int,
         pictures: DecodedViews | None = None,
-        share: Share | None = None,
+        share: BatchSlice | None = None,
     ) -> None:
         self.collection = collection
         self.indices = indices
         self.batch_size = batch_size
         self.seed = seed
         self.pictures = pictures
-        self.share = share or Share(0, batch_size, batch_size)
+        self.share = share or BatchSlice(0, batch_size, batch_size)
         self.steps_per_epoch = len(indices) // batch_size
         self._order = (-1, indices)
 

@@ -15,7 +15,7 @@ from torch import Generator, Tensor, nn
 
 from adacross.data.transforms.augment import draw_points
 from adacross.data.transforms.batch import RawBatch
-from adacross.distributed.batch import drawn, part_of_mean
+from adacross.distributed.batch import mean_contribution, sample_for_batch
 from adacross.encoders import Encoder
 from adacross.encoders.point_m2ae import PointM2AE
 from adacross.errors import UserError, one_of
@@ -30,7 +30,7 @@ from adacross.methods.masked_points import (
     hidden_groups,
     need_point_m2ae,
 )
-from adacross.nn.point_tokens import Groups, Packing, visible_levels
+from adacross.nn.point_tokens import TokenGroups, TokenPacking, visible_levels
 from adacross.nn.transformer import learnt_token
 from adacross.ops.chamfer import chamfer
 from adacross.ops.neighbors import gather, knn
@@ -76,7 +76,7 @@ class Completed(NamedTuple):
         decoded: what the decoder says.
     """
 
-    levels: list[Groups]
+    levels: list[TokenGroups]
     visible: list[Bool[Tensor, "B _"]]
     decoded: Reconstructed
 
@@ -192,7 +192,7 @@ class JointMAE(Method):
         B, device = len(points), points.device
         if self.view is None:
             sides = partial(torch.randint, len(VIEWS))
-            view = drawn(sides, (B,), generator=generator, device=device)
+            view = sample_for_batch(sides, (B,), generator=generator, device=device)
         else:
             view = torch.full((B,), self.view, device=device)
         projection = fit_projection(points, view, self.picture_size)
@@ -211,11 +211,11 @@ class JointMAE(Method):
         truth = patchify(batch.depth)[hidden_patches]
         redrawn = patchify(self.redraw(batch, levels, visible, decoded.offsets))[hidden_patches]
         return {
-            "points": part_of_mean(
+            "points": mean_contribution(
                 chamfer(decoded.offsets[hidden], self.true_offsets(batch, levels)[hidden])
             ),
-            "depth": part_of_mean((decoded.patches[hidden_patches].to(truth.dtype) - truth).square()),
-            "cross": part_of_mean((redrawn - truth).square()),
+            "depth": mean_contribution((decoded.patches[hidden_patches].to(truth.dtype) - truth).square()),
+            "cross": mean_contribution((redrawn - truth).square()),
         }
 
     def complete(self, batch: MaskedPairs) -> Completed:
@@ -229,7 +229,7 @@ class JointMAE(Method):
         return Completed(levels, visible, decoded)
 
     def encode(
-        self, batch: MaskedPairs, levels: list[Groups], visible: list[Bool[Tensor, "B _"]]
+        self, batch: MaskedPairs, levels: list[TokenGroups], visible: list[Bool[Tensor, "B _"]]
     ) -> tuple[Float[Tensor, "B G1 C1"], Float[Tensor, "B G2 C"], Float[Tensor, "B P C"]]:
         """Normalised tokens of the middle level, the coarsest level and the patches; masked ones are 0."""
         encoder = self.encoder
@@ -237,7 +237,7 @@ class JointMAE(Method):
         for level in range(2):
             below.append(encoder.run(level, encoder.embed(level, levels, below, visible)))
         cloud = encoder.embed(2, levels, below, visible)
-        cloud_packing, map_packing = Packing.of(visible[2]), Packing.of(batch.visible_patches)
+        cloud_packing, map_packing = TokenPacking.of(visible[2]), TokenPacking.of(batch.visible_patches)
         maps = map_packing.pack(self.embed_depth(batch.depth, batch.visible_patches))
         on_map = (self.grid + self.modality_token)[map_packing.indices]
         aligned = aligned_patches(self.alignment, levels, batch.points, batch.projection)
@@ -253,7 +253,7 @@ class JointMAE(Method):
     def redraw(
         self,
         batch: MaskedPairs,
-        levels: list[Groups],
+        levels: list[TokenGroups],
         visible: list[Bool[Tensor, "B _"]],
         offsets: Float[Tensor, "B G m 3"],
     ) -> Float[Tensor, "B 1 S S"]:
@@ -267,7 +267,7 @@ class JointMAE(Method):
         cloud = torch.cat([groups, known], 1)
         return depth_map(cloud, batch.projection, self.reduction, self.splat, self.radius)
 
-    def true_offsets(self, batch: MaskedPairs, levels: list[Groups]) -> Float[Tensor, "B G m 3"]:
+    def true_offsets(self, batch: MaskedPairs, levels: list[TokenGroups]) -> Float[Tensor, "B G m 3"]:
         """What the reconstruction of every group should be, relative to its centre."""
         if self.level == 1:
             return levels[1].offsets
