@@ -94,7 +94,7 @@ def test_an_image_tower_of_another_package_serves_crosspoint(
     assert torch.equal(tower.encoder.patches.weight, torch.full((16, 3, 8, 8), 0.01))
     assert not tower.train().encoder.training
     assert method.embed_pictures(torch.zeros(2, 40, 40, 3, dtype=torch.uint8)).shape == (2, 256)
-    assert load(run / "encoder")(torch.rand(2, 48, 3)).shape == (2, 64)
+    assert load(run)(torch.rand(2, 48, 3)).shape == (2, 64)
 
 
 def test_a_frozen_image_encoder_is_not_optimized_and_sees_gray_images_as_rgb(importable: None):
