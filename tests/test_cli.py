@@ -183,7 +183,16 @@ def test_a_disk_that_fails_is_one_line(
         "--batch-size",
         "16",
     ]
-    small = ["--encoder", "pointnet", "--image-width", "8", "--image-size", "32", "--image-depth", "18"]
+    small = [
+        "--encoder",
+        "pointnet",
+        "--image-encoder",
+        "resnet18",
+        "--image-encoder-args",
+        "width=8",
+        "--image-size",
+        "32",
+    ]
     code, _, err = typed(capsys, "pretrain", *words, *small)
     assert code == 2
     assert "log.jsonl: No space left on device" in err
@@ -203,7 +212,7 @@ def test_pretrain_evaluate_report_as_typed(
     """A recipe by name, flags over it with dashes, then the run is measured and reported."""
     data, run = str(toy_collection.folder), str(tmp_path / "run")
     small = ["--epochs", "1", "--batch-size", "8", "--points=48", "--image-size", "32", "--device", "cpu"]
-    width = ["--encoder-args", '{"width": 32}', "--image-width", "8"]
+    width = ["--encoder-args", '{"width": 32}', "--image-encoder-args", "width=8"]
     code, out, err = typed(capsys, "pretrain", data, "--config", "demo", "--run", run, *small, *width)
     assert code == 0, err
     assert out.strip() == run
@@ -225,7 +234,16 @@ def test_options_of_method_and_weighting_as_typed(
     capsys: pytest.CaptureFixture[str], toy_collection: Collection, tmp_path: Path
 ):
     """JSON, with dashes or underscores in the flag; the first step's weight shows that alpha has arrived."""
-    small = ["--encoder", "pointnet", "--image-width", "8", "--image-size", "32", "--image-depth", "18"]
+    small = [
+        "--encoder",
+        "pointnet",
+        "--image-encoder",
+        "resnet18",
+        "--image-encoder-args",
+        "width=8",
+        "--image-size",
+        "32",
+    ]
     brief = ["--epochs", "1", "--batch-size", "16", "--device", "cpu", "--monitor_every", "0"]
     own = [
         "--method-args",
@@ -254,7 +272,8 @@ def test_the_released_behaviour_is_had_by_the_command_that_the_documentation_giv
     (line,) = re.findall(r"^    adacross (pretrain .*)\\\n(.*)$", text, re.MULTILINE)
     words = shlex.split(" ".join(line))
     words[1] = str(toy_collection.folder)
-    own = ["--encoder_args", '{"k": 5, "width": 32}', "--image_depth", "18", "--image_width", "8"]
+    own = ["--encoder_args", '{"k": 5, "width": 32}', "--image_encoder", "resnet18"]
+    own += ["--image_encoder_args", '{"width": 8}']
     small = [
         "--image_size",
         "32",

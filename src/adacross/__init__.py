@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from adacross.encoders import PointNet as PointNet
     from adacross.encoders import ResNet as ResNet
     from adacross.encoders import load as load
-    from adacross.encoders import load_encoder as load_encoder
     from adacross.encoders import load_official as load_official
+    from adacross.encoders.encode import encode as encode
     from adacross.errors import UserError as UserError
     from adacross.evaluation.compare.measure import evaluate_compare as evaluate_compare
     from adacross.evaluation.few_shot.measure import evaluate_few_shot as evaluate_few_shot
@@ -41,7 +41,6 @@ if TYPE_CHECKING:
     from adacross.evaluation.segmentation.scenes import (
         evaluate_sem_seg as evaluate_sem_seg,
     )
-    from adacross.features.clouds import encode as encode
     from adacross.hub.share import fetch as fetch
     from adacross.hub.share import share as share
     from adacross.labeling.propose import propose as propose
@@ -86,7 +85,7 @@ _HOMES = {
     "Run": "adacross.run",
     "UserError": "adacross.errors",
     "embed": "adacross.embeddings.embed",
-    "encode": "adacross.features.clouds",
+    "encode": "adacross.encoders.encode",
     "evaluate_compare": "adacross.evaluation.compare.measure",
     "evaluate_few_shot": "adacross.evaluation.few_shot.measure",
     "evaluate_fine_tune": "adacross.evaluation.fine_tune",
@@ -100,7 +99,6 @@ _HOMES = {
     "fetch": "adacross.hub.share",
     "inspect": "adacross.data.collection.inspect",
     "load": "adacross.encoders",
-    "load_encoder": "adacross.encoders",
     "load_official": "adacross.encoders",
     "nt_xent": "adacross.losses.nt_xent",
     "prepare": "adacross.data.collection.prepare",

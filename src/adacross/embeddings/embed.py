@@ -13,6 +13,7 @@ from adacross.data.shape import Axis
 from adacross.embeddings.files import Block, Files, find_data
 from adacross.embeddings.table import Embeddings, concatenate, read_embeddings
 from adacross.encoders import Encoder
+from adacross.encoders.frozen import encode
 from adacross.errors import UserError, check_ending, one_of
 from adacross.features.collection import (
     FeatureCache,
@@ -21,7 +22,6 @@ from adacross.features.collection import (
     print_differences,
     weights_digest,
 )
-from adacross.features.encode import encode
 from adacross.features.sources import find_encoder, usual_device
 from adacross.io.files import check_free, fits, locked, read_json, remove_own, write_json
 from adacross.version import __version__

@@ -16,8 +16,8 @@ from torch import nn
 from adacross.console import console, progress_bar
 from adacross.data.collection.collection import Collection
 from adacross.encoders import Encoder
+from adacross.encoders.frozen import encode
 from adacross.errors import UserError
-from adacross.features.encode import encode
 from adacross.features.sources import usual_device
 from adacross.io.files import whole_file
 from adacross.io.weights import check_header

@@ -8,7 +8,7 @@ import torch
 
 from adacross.data.collection.description import is_collection
 from adacross.distributed.device import find_device
-from adacross.encoders import Encoder, load_encoder
+from adacross.encoders import Encoder, load
 from adacross.encoders.pretrained import CONFIG_FILE, shipped_names
 from adacross.errors import UserError
 from adacross.io.hub import SCHEME
@@ -102,7 +102,7 @@ def _find(name: str) -> NamedEncoder:
     if is_collection(path):
         raise UserError(f"{path} is a collection; expected a run or an encoder.")
     if not (path / "config.yaml").is_file():
-        return NamedEncoder(name if name.startswith(SCHEME) else path.name, load_encoder(name), None)
+        return NamedEncoder(name if name.startswith(SCHEME) else path.name, load(name), None)
     if not (path / "encoder").is_dir():
         raise UserError(f"run {path} is not finished; continue it with --resume auto.")
-    return NamedEncoder(path.name, load_encoder(path / "encoder"), path)
+    return NamedEncoder(path.name, load(path / "encoder"), path)

@@ -164,7 +164,7 @@ def model_card(encoder: Encoder, name: str, run: Path | None, license: str | Non
 ```python
 import adacross
 
-encoder = adacross.load_encoder("hf://{name}")
+encoder = adacross.load("hf://{name}")
 features = encoder(points)  # (B, N, 3) float32 to (B, {encoder.dim})
 ```
 
@@ -248,7 +248,10 @@ def _training(run: Path, config: PretrainConfig) -> dict[str, Any]:
     ]
     if commit := environment.get("git_commit"):
         versions.append(f"commit {str(commit)[:12]}")
-    tower = f"ResNet-{config.image_depth}, width {config.image_width}, {config.image_size} pixels"
+    name = {"resnet18": "ResNet-18", "resnet50": "ResNet-50"}.get(config.image_encoder, config.image_encoder)
+    options = [f"{option} {value}" for option, value in config.image_encoder_args.items()]
+    frozen = ["frozen"] if config.image_frozen else []
+    tower = ", ".join([name, *options, *frozen, f"{config.image_size} pixels"])
     return {
         "method": METHODS.get(config.method, config.method),
         "method's options": config.method_args or None,

@@ -7,7 +7,7 @@ from tempfile import TemporaryDirectory
 
 from adacross.console import Table, console
 from adacross.data.collection.description import DESCRIPTION, CollectionInfo, check_target
-from adacross.encoders import load_encoder
+from adacross.encoders import load
 from adacross.encoders.pretrained import CONFIG_FILE, WEIGHTS_FILE
 from adacross.errors import UserError
 from adacross.hub.cards import check_license, dataset_card, model_card, without_path
@@ -176,7 +176,7 @@ def _write(folder: Path, kind: hub.Kind, name: str, license: str | None, target:
     else:
         run = folder if (folder / "config.yaml").is_file() else _run_of(folder)
         saved = folder / "encoder" if run == folder else folder
-        encoder = load_encoder(saved)  # a damaged one is not shared
+        encoder = load(saved)  # a damaged one is not shared
         for file in (CONFIG_FILE, WEIGHTS_FILE):
             shutil.copyfile(saved / file, target / file)
         card = model_card(encoder, name, run, license)

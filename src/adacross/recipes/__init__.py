@@ -44,7 +44,7 @@ class Recipes:
         for column in ("recipe", "for", "method", "encoder", "points", "image", "epochs"):
             table.add_column(column)
         for one in self.recipes:
-            sizes = (str(one.options.get(name, "")) for name in ("points", "picture_size", "epochs"))
+            sizes = (str(one.options.get(name, "")) for name in ("points", "image_size", "epochs"))
             table.add_row(one.name, one.purpose, one.options["method"], one.options["encoder"], *sizes)
         return table
 

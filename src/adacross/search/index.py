@@ -14,9 +14,9 @@ from adacross.data.sampling import unit_sphere
 from adacross.data.shape import Axis, BrokenShapeError
 from adacross.distributed.device import find_device
 from adacross.encoders import Encoder
+from adacross.encoders.frozen import encode, frozen, in_batches
 from adacross.errors import UserError, one_of
 from adacross.features.collection import FeatureCache, collection_features, points_for
-from adacross.features.encode import encode, frozen, in_batches
 from adacross.features.sources import find_encoder
 from adacross.methods import CrossModal
 from adacross.search.query import Query, read_query

@@ -5,13 +5,13 @@ from pathlib import Path
 import torch
 from safetensors.torch import save
 
-from adacross.encoders import ENCODERS, Encoder, load
+from adacross.encoders import Encoder, build_encoder, load
 from adacross.encoders.base import filled, read_config
-from adacross.errors import UserError, check_options
+from adacross.errors import UserError
 from adacross.features.sources import NamedEncoder
 from adacross.io.files import whole_file
 from adacross.io.weights import read_tensors
-from adacross.methods import METHODS, CrossModal, Images, Method, build_method
+from adacross.methods import CrossModal, Method, build_method, method_class
 from adacross.options import plain
 from adacross.training.config import PretrainConfig
 
@@ -24,11 +24,10 @@ def new_method(config: PretrainConfig) -> Method:
     """
     with torch.random.fork_rng():
         torch.manual_seed(config.seed)
-        encoder_type = ENCODERS[config.encoder]
-        check_options(f"encoder {config.encoder}", encoder_type, config.encoder_args)
-        encoder = encoder_type(**config.encoder_args)
-        images = Images(config.image_depth, config.image_width, config.image_size)
-        method = build_method(config.method, encoder, images, config.points, **config.method_args)
+        encoder = build_encoder(config.encoder, **config.encoder_args)
+        method = build_method(
+            config.method, encoder, config.images, config.points, config.augmentation, **config.method_args
+        )
     # The image towers' faster layout, on CPU and GPU; torch's type stub does not know the argument.
     return method.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
@@ -72,7 +71,10 @@ def load_method(run: Path) -> tuple[Method, PretrainConfig]:
     path = run / "method.safetensors"
     if not path.exists():
         raise UserError(f"run {run} is not finished; continue it with --resume auto.")
-    method = filled(lambda: new_method(config), read_tensors(path), str(path), f"the method {config.method}")
+    what = f"the method {config.method}"
+    method = filled(
+        lambda: new_method(config), read_tensors(path), str(path), what, trusted=config.uses_plugins
+    )
     _, _, method.encoder.inputs = read_config(run / "encoder")  # method.safetensors has weights alone
     return method, config
 
@@ -83,7 +85,7 @@ def load_towers(entry: NamedEncoder) -> Encoder | CrossModal:
     Raises:
         UserError: the run's files are missing or damaged.
     """
-    if entry.run and issubclass(METHODS[PretrainConfig.load(entry.run).method], CrossModal):
+    if entry.run and issubclass(method_class(PretrainConfig.load(entry.run).method), CrossModal):
         method, _ = load_method(entry.run)
         if isinstance(method, CrossModal):
             return method

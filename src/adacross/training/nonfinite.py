@@ -18,7 +18,7 @@ from torch import Tensor
 from adacross.distributed.group import ProcessGroup
 from adacross.errors import UserError
 from adacross.io.files import whole_folder, write_json
-from adacross.methods import METHODS, Method
+from adacross.methods import Method, method_class
 from adacross.training.checkpoint import checkpoints, save_state
 from adacross.training.config import PretrainConfig
 from adacross.training.loader import BatchLoader
@@ -154,7 +154,7 @@ def explained(run: Path, error: NotFiniteError, config: PretrainConfig) -> UserE
     cures = ["Lower learning_rate"]
     if config.clip_norm is None:
         cures.append("give clip_norm")
-    if "temperature" in signature(METHODS[config.method]).parameters:
+    if "temperature" in signature(method_class(config.method)).parameters:
         cures.append("raise temperature")
     if config.precision == "bf16":
         cures.append("use precision float32")

@@ -43,7 +43,7 @@ def format_of(name: str) -> Format:
     Raises:
         UserError: as `plugins.find`.
     """
-    return plugins.find("format", name, FORMATS, Format)()  # type: ignore[type-abstract]
+    return plugins.find("format", name, FORMATS, Format)()
 
 
 def index_source(
@@ -86,7 +86,7 @@ def index_source(
 
 def _make(name: str, folder: Path, given: dict[str, Any]) -> Format:
     """Return the format of a name with those of the options that it has."""
-    made = plugins.find("format", name, FORMATS, Format)  # type: ignore[type-abstract]
+    made = plugins.find("format", name, FORMATS, Format)
     known = signature(made).parameters
     for option in ("variant", "classes"):
         if option in given and option not in known:
