@@ -76,7 +76,7 @@ def test_a_familys_tasks(capsys: pytest.CaptureFixture[str]):
         ("pretrain x --validation-fraction nan", "--validation-fraction: expected a number, not 'nan'."),
         ("pretrain x --validation_fraction a", "--validation_fraction: expected a number, not 'a'."),
         ("pretrain x --device gpu", "--device: expected 'auto', 'cpu' or 'cuda', not 'gpu'."),
-        ("pretrain x --image-depth 20", "--image-depth: expected 18 or 50, not '20'."),
+        ("pretrain x --track sqlite", "--track: expected 'tensorboard', 'wandb' or 'mlflow', not 'sqlite'."),
         (
             "pretrain x --encoder-args {a",
             "--encoder-args: expected names with values, such as k=20, not '{a'.",
@@ -305,7 +305,15 @@ def test_a_wrong_option_of_a_method_is_one_line_from_the_real_program(
 ):
     """In a process of its own, where no type checker of the tests stands in front."""
     command = [sys.executable, "-m", "adacross", "pretrain", str(toy_collection.folder), "--device", "cpu"]
-    command += ["--run", str(tmp_path / "run"), "--batch-size", "16", "--image-depth", "18", "--method_args"]
+    command += [
+        "--run",
+        str(tmp_path / "run"),
+        "--batch-size",
+        "16",
+        "--image-encoder",
+        "resnet18",
+        "--method_args",
+    ]
     done = subprocess.run([*command, given], capture_output=True, text=True, check=False)
     assert done.returncode == 2
     assert done.stderr.startswith("adacross: ")
