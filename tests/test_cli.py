@@ -216,6 +216,8 @@ def test_pretrain_evaluate_report_as_typed(
     code, out, err = typed(capsys, "pretrain", data, "--config", "demo", "--run", run, *small, *width)
     assert code == 0, err
     assert out.strip() == run
+    assert f"next: adacross evaluate linear {run} {data}\n" in err
+    assert f"  or: adacross search {run} {data}\n" in err
     code, out, err = typed(capsys, "evaluate", "linear", run, data, "--seeds", "2", "--folds", "3")
     assert code == 0, err
     assert "untrained" in out

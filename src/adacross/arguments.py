@@ -149,13 +149,10 @@ def _reader(kind: Any) -> Callable[[str], Any]:
         try:
             return read_word(word, kind)
         except ValueError:
-            raise ArgumentTypeError(f"expected {_wanted(kind)}, not {shortened(word)!r}") from None
+            wanted = described(kind).removesuffix(" or null")
+            raise ArgumentTypeError(f"expected {wanted}, not {shortened(word)!r}") from None
 
     return read
-
-
-def _wanted(kind: Any) -> str:
-    return described(kind).removesuffix(" or nothing")
 
 
 def _pairs(word: str) -> dict[str, Any]:

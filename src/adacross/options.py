@@ -17,7 +17,7 @@ _PLAIN: dict[Any, tuple[type, ...]] = {
     str: (str,),
     NoneType: (NoneType,),
 }
-_WORDS = {int: "a whole number", float: "a number", str: "text", bool: "true or false", NoneType: "nothing"}
+_WORDS = {int: "a whole number", float: "a number", str: "text", bool: "true or false", NoneType: "null"}
 _MANY = {int: "whole numbers", float: "numbers", str: "texts"}
 
 
@@ -103,7 +103,7 @@ def read_word(word: str, hint: Any) -> Any:
 
 
 def described(hint: Any) -> str:
-    """A type in words: "a number or nothing", "'con' or 'joint'"."""
+    """A type in words: "a number or null", "'con' or 'joint'"."""
     origin, inner = get_origin(hint), get_args(hint)
     if origin is Literal:
         return _either([repr(valid) for valid in inner])
