@@ -1,4 +1,4 @@
-"""What a report is made of, as plain data: no section reads a file, an encoder or a collection itself."""
+"""Data of a report: sections read neither files nor encoders nor collections."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -87,7 +87,7 @@ class Search:
 
 @dataclass(frozen=True)
 class Example:
-    """One query and its results, as indices into the collection, with the pictures that were compared."""
+    """One query and its results, as indices into the collection, with the images that were compared."""
 
     query: int
     view: int
@@ -106,7 +106,7 @@ class Retrieval:
     image_to_shape: Direction
     shape_to_image: Direction
     examples: tuple[Example, ...]
-    neighbours: tuple[Example, ...]
+    neighbors: tuple[Example, ...]
     shape_examples: tuple[Example, ...] = ()
     shape_to_shape: Search | None = None
     same_object: Search | None = None
@@ -133,11 +133,11 @@ class CollectionFacts:
 
 @dataclass(frozen=True)
 class Card:
-    """One picture of a shape: `class_name` is None without a label, `picture` is WebP."""
+    """One image of a shape: `class_name` is None without a label, `image` is WebP."""
 
     id: str
     class_name: str | None
-    picture: bytes
+    image: bytes
 
 
 @dataclass(frozen=True)
@@ -160,9 +160,9 @@ class EmbeddingMap:
         projection: how `xy` was made ("t-SNE" or "PCA").
         split: which shapes ("test", or "all" where there is no test split).
         available: how many shapes that split has.
-        same_class_neighbour: share of the points whose nearest other feature has their class, None where
+        same_class_neighbor: share of the points whose nearest other feature has their class, None where
             there are no labels.
-        chance: the same share for a random neighbour.
+        chance: the same share for a random neighbor.
     """
 
     xy: Float64[np.ndarray, "n 2"]
@@ -170,12 +170,12 @@ class EmbeddingMap:
     projection: str
     split: str
     available: int
-    same_class_neighbour: float | None = None
+    same_class_neighbor: float | None = None
     chance: float | None = None
 
 
 @dataclass(frozen=True, eq=False)
-class Turnable:
+class InteractiveCloud:
     """A cloud to turn with the mouse: `points` `(N, 3)` y up, `part` `(N,)` index into `parts`, or None."""
 
     card: Card
@@ -186,7 +186,7 @@ class Turnable:
 
 @dataclass(frozen=True)
 class Completion:
-    """One shape that a method masked and completed; pictures are WebP.
+    """One shape that a method masked and completed; images are WebP.
 
     Attributes:
         id: of the shape.
@@ -237,10 +237,10 @@ class RunData:
         linear: None before `adacross evaluate linear`; `retrieval` likewise.
         facts: the collection, None where it cannot be read.
         embedding: None where the encoder or the collection cannot be read.
-        neighbours: shape -> shape by encoder features.
-        retrieved: picture -> shape.
-        pictured: shape -> picture.
-        turnables: at most six clouds.
+        neighbors: shape -> shape by encoder features.
+        image_to_shape: image -> shape.
+        shape_to_image: shape -> image.
+        clouds: at most six.
         completions: masked and completed shapes; None for a method that does not mask.
         random_precision: mAP of a random ranking, None where labels are not known.
         results: what else was measured, by task (`adacross.report.tasks`).
@@ -256,10 +256,10 @@ class RunData:
     retrieval: Retrieval | None = None
     facts: CollectionFacts | None = None
     embedding: EmbeddingMap | None = None
-    neighbours: tuple[Match, ...] = ()
-    retrieved: tuple[Match, ...] = ()
-    pictured: tuple[Match, ...] = ()
-    turnables: tuple[Turnable, ...] = ()
+    neighbors: tuple[Match, ...] = ()
+    image_to_shape: tuple[Match, ...] = ()
+    shape_to_image: tuple[Match, ...] = ()
+    clouds: tuple[InteractiveCloud, ...] = ()
     completions: Completions | None = None
     random_precision: float | None = None
     results: dict[str, Any] = field(default_factory=dict)

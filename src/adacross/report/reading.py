@@ -1,4 +1,4 @@
-"""Reads a run folder's files into plain data, and says which one is wrong where one is."""
+"""Readers of a run's files; errors name the file."""
 
 import json
 import math
@@ -163,7 +163,7 @@ def read_retrieval(folder: Path) -> Retrieval | None:
             image_to_shape=_direction(value["image_to_shape"], value.get("std", {}).get("image_to_shape")),
             shape_to_image=_direction(value["shape_to_image"], value.get("std", {}).get("shape_to_image")),
             examples=_examples(value.get("examples") or []),
-            neighbours=_examples(value.get("neighbours") or []),
+            neighbors=_examples(value.get("neighbours") or []),
             shape_examples=_examples(value.get("shape_examples") or []),
             shape_to_shape=_search(value.get("shape_to_shape")),
             same_object=_search(value.get("same_object")),
