@@ -116,21 +116,24 @@ def embed(
     entry = find_encoder(encoder)
     network = entry.encoder
     source = find_data(data, up=up, workers=workers, timeout=timeout)
-    files = isinstance(source, Files)
-    count = points_for(network, points, source.stored if files else source.info.points)
-    if files and up is None:
-        console.print(f"{data}: taken as {source.up} up, the default of these files; change it with --up.")
+    if isinstance(source, Files):
+        stored, axis, digest = source.stored, source.up, source.digest
+        if up is None:
+            console.print(f"{data}: taken as {axis} up, the default of these files; change it with --up.")
+    else:
+        stored, axis, digest = source.info.points, source.info.source_up, source.digest()
+    count = points_for(network, points, stored)
     about = {
         "encoder": {"name": entry.name, "kind": network.kind, "inputs": network.inputs.stored()},
         "fingerprint": weights_digest(network),
         "data": data,
-        "digest": source.digest if files else source.digest(),
-        "up": source.up if files else source.info.source_up,
+        "digest": digest,
+        "up": axis,
         "points": count,
     }
     where = usual_device(device)
     with locked(target, "embed"):
-        if not files:
+        if isinstance(source, Collection):
             cache = FeatureCache.of(network, source, count, entry.run or source.folder)
             features = collection_features(
                 network, source, points=count, batch_size=batch_size, device=where, cache=cache
