@@ -4,12 +4,10 @@ from typing import Any
 
 import numpy as np
 
-from adacross.data.rendering.palette import palette
+from adacross.data.rendering.palette import SYMBOLS, palette
 from adacross.report.html import Section, count, data_uri, join, missing, percent, plot, plural, tag
 from adacross.report.inputs import EmbeddingMap, RunData
 from adacross.report.plots import axis, layout, numbers, plot_text
-
-_SYMBOLS = ("circle", "square", "diamond", "triangle-up", "cross", "triangle-down", "star", "x")
 
 
 def embedding(data: RunData) -> Section:
@@ -66,7 +64,7 @@ def _text(shown: EmbeddingMap) -> str:
 
 
 def _figure(shown: EmbeddingMap, classes: list[str]) -> dict[str, Any]:
-    """One trace a class, so that color and symbol tell neighbors apart."""
+    """Return one trace a class, so that color and symbol tell neighbors apart."""
     groups: dict[str | None, list[int]] = {name: [] for name in classes}
     for index, card in enumerate(shown.cards):
         groups.setdefault(card.class_name, []).append(index)
@@ -86,7 +84,7 @@ def _figure(shown: EmbeddingMap, classes: list[str]) -> dict[str, Any]:
                 "marker": {
                     "size": 8,
                     "opacity": 0.9,
-                    "symbol": _SYMBOLS[rank % len(_SYMBOLS)] if known else "circle",
+                    "symbol": SYMBOLS[rank % len(SYMBOLS)] if known else "circle",
                     "color": colors[rank] if known else ("--accent" if not classes else "--muted"),
                     "line": {"width": 0.6, "color": "--panel"},
                 },
@@ -112,7 +110,7 @@ def _figure(shown: EmbeddingMap, classes: list[str]) -> dict[str, Any]:
 
 
 def _label(shown: EmbeddingMap, name: str, members: list[int]) -> dict[str, Any]:
-    """A class's name at its member nearest to the middle of the others."""
+    """Return a class's name at its member nearest to the middle of the others."""
     points = shown.xy[members]
     middle = points[np.linalg.norm(points - np.median(points, axis=0), axis=1).argmin()]
     return {

@@ -263,7 +263,7 @@ def matches(collection: "Collection", examples: Sequence[Example]) -> tuple[Matc
 
 
 def _evaluated(folder: Path, collection: "Collection", retrieval: Retrieval) -> "Collection":
-    """The collection that retrieval was measured on: the run's own unless its name says otherwise."""
+    """Return the collection that retrieval was measured on: the run's own unless its name says otherwise."""
     from adacross.data.collection.collection import Collection
 
     if Path(retrieval.data).name in (collection.folder.name, collection.info.name):

@@ -46,7 +46,7 @@ def _option(value: str, *, checked: bool) -> Html:
 
 
 def _figure(shape: InteractiveCloud) -> dict[str, Any]:
-    """Points in the viewer's axes: its z points up where ours is y."""
+    """Return points in the viewer's axes, whose z is our y, up."""
     points = shape.points[:_MOST_POINTS]
     figure: dict[str, Any] = {
         "kind": "scene",

@@ -225,30 +225,30 @@ def _wrong(path: Path, error: Exception, command: str) -> UserError:
 
 
 def _is_number(value: object) -> TypeGuard[float]:
-    """Whether it is a number that float64 and int64 can hold."""
+    """Return whether it is a number that float64 and int64 can hold."""
     return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 2**63
 
 
 def _column(records: list[dict[str, Any]], name: str) -> Float64[np.ndarray, " S"]:
-    """One value of every record, NaN where it is absent, null or not a number."""
+    """Return one value of every record, NaN where it is absent, null or not a number."""
     values = [record.get(name) for record in records]
     return np.array([float(value) if _is_number(value) else math.nan for value in values], dtype=np.float64)
 
 
 def _group(record: dict[str, Any], group: str) -> dict[str, Any]:
-    """A group of values in a record ("terms"), empty where there is none."""
+    """Return a group of values in a record ("terms"), empty where there is none."""
     return record[group] if isinstance(record.get(group), dict) else {}
 
 
 def _names(records: list[dict[str, Any]], group: str) -> list[str]:
-    """The names of a group's values that any record has, in the order of their first places."""
+    """Return the names of a group's values that any record has, in the order of their first places."""
     return list(dict.fromkeys(str(name) for record in records for name in _group(record, group)))
 
 
 def _columns(
     records: list[dict[str, Any]], group: str, names: list[str]
 ) -> dict[str, Float64[np.ndarray, " S"]]:
-    """A group's values by name."""
+    """Return a group's values by name."""
     inner = [_group(record, group) for record in records]
     return {name: _column(inner, name) for name in names}
 

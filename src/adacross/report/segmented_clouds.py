@@ -63,7 +63,7 @@ class _Shown:
         return cls(np.array(example.points), labels, meaning)
 
     def colors(self, label: Int64[np.ndarray, " N"]) -> UInt8[np.ndarray, "N 3"]:
-        """The color of every point."""
+        """Return the color of every point."""
         known = {part: color for part, (_, color) in self.meaning.items()} | {-1: _NONE}
         return np.array([_bytes(known.get(int(part), _OTHER)) for part in label], dtype=np.uint8)
 
@@ -96,7 +96,7 @@ def _row(shown: _Shown, example: Example) -> Html:
 
 
 def _drawn(points: Int64[np.ndarray, "N 3"], colors: UInt8[np.ndarray, "N 3"]) -> bytes:
-    """A cloud as balls, `(N, 3)` in thousandths."""
+    """Return a cloud as balls, `(N, 3)` in thousandths."""
     cloud = Cloud(
         (ROOM * points / 1000).astype(np.float32),
         colors=(colors / LIGHT).clip(0, 255).round().astype(np.uint8),
