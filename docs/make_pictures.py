@@ -35,7 +35,7 @@ def main(demo: Path, joint_mae: Path | None) -> None:
         page.goto(report.resolve().as_uri())
         page.wait_for_timeout(3000)
         page.screenshot(path=IMAGES / "report.png")
-        for section in ("training", "neighbours"):
+        for section in ("training", "neighbors"):
             page.locator(f"#{section}").scroll_into_view_if_needed()
             page.wait_for_timeout(2500)
             page.screenshot(path=IMAGES / f"report-{section}.png")
@@ -49,7 +49,7 @@ def main(demo: Path, joint_mae: Path | None) -> None:
     taken = [
         "report",
         "report-training",
-        "report-neighbours",
+        "report-neighbors",
         "shapes",
         *(["joint-mae"] if joint_mae else []),
     ]

@@ -11,7 +11,7 @@ import pytest
 from adacross.data.collection.collection import Collection
 from adacross.data.collection.description import VERSION, CollectionInfo
 from adacross.data.collection.sample import Row
-from adacross.data.collection.schema import arrow_schema, decode_view, encode_view, to_batch
+from adacross.data.collection.schema import arrow_schema, dataset_features, decode_view, encode_view, to_batch
 from adacross.data.collection.work_folder import SHARD, Plan, WorkFolder
 from adacross.data.shape import Shape
 from adacross.errors import UserError
@@ -170,6 +170,17 @@ def test_hugging_face_datasets_opens_it(folder: Path) -> None:
     np.testing.assert_array_equal(row["part"], SHAPES[SHARD].part)
     assert row["center"] == frame_of(SHAPES[SHARD])[0].tolist()
     assert row["scale"] == frame_of(SHAPES[SHARD])[1]
+
+
+def test_columns_are_described_as_datasets_describes_them() -> None:
+    """`datasets` makes the same Arrow columns of the description, and the same description of its own."""
+    schema = (
+        arrow_schema(POINTS, True).append(pa.field("index", pa.int64())).append(pa.field("x", pa.float64()))
+    )
+    described = datasets.Features.from_dict(dataset_features(schema, ["cup", "mug"]))
+    assert described.arrow_schema.remove_metadata().equals(schema)
+    assert described["label"] == datasets.ClassLabel(names=["cup", "mug"])
+    assert datasets.Features.from_dict(dataset_features(schema, []))["label"] == datasets.Value("int64")
 
 
 def test_description_round_trip(folder: Path) -> None:

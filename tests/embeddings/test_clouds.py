@@ -15,7 +15,7 @@ from jaxtyping import Float32
 
 import adacross
 from adacross.data.collection.collection import Collection
-from adacross.data.shape import Cloud, Mesh
+from adacross.data.shape import Mesh, PointCloud
 from adacross.encoders import PointNet
 from adacross.encoders.frozen import encode
 from adacross.errors import UserError
@@ -120,7 +120,14 @@ def test_files_arrays_meshes_and_clouds_of_unequal_sizes_in_one_list(
 ):
     box = Mesh(BOX.vertices * 1000, BOX.faces)
     trimesh.Trimesh(BOX.vertices, BOX.faces).export(tmp_path / "box.stl")
-    given = [clouds[0], str(tmp_path / "box.stl"), torch.from_numpy(clouds[1][:40]), box, Cloud(clouds[2])]
+    given = [clouds[0], str(tmp_path / "box.stl"), torch.from_numpy(clouds[1][:40]), box]
+    given.append(PointCloud(clouds[2]))
+        clouds[0],
+        str(tmp_path / "box.stl"),
+        torch.from_numpy(clouds[1][:40]),
+        box,
+        PointCloud(clouds[2]),
+    ]
     found = encoder.encode(given)
     assert found.shape == (5, 16)
     assert found.dtype == np.float32

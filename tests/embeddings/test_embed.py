@@ -42,6 +42,7 @@ def test_a_collection(toy_collection: Collection, toy_run: Path, tmp_path: Path)
     found = read_embeddings(out)
     assert (done.count, done.points, done.skipped) == (len(toy_collection), 48, [])
     assert found.ids == toy_collection.ids
+    assert repr(found) == f"Embeddings(220 shapes x {done.dim} features)"
     assert found.classes == [toy_collection.info.classes[label] for label in toy_collection.labels]
     test = toy_collection.indices("test")
     assert [i for i, split in enumerate(found.splits) if split == "test"] == test.tolist()

@@ -93,7 +93,7 @@ def test_pictures_are_decoded_in_another_process(tmp_path: Path, monkeypatch: py
     Image.new("RGB", (40, 20), "red").save(tmp_path / "a.png")
     (tmp_path / "b.png").write_bytes(b"no")
     monkeypatch.setattr(pictures, "open_picture", lambda *_: pytest.fail("decoded here"))
-    picture = read_query(tmp_path / "a.png", points=8, size=16).picture
+    picture = read_query(tmp_path / "a.png", points=8, size=16).image
     assert picture is not None
     assert picture.shape == (16, 16, 3)
     assert tuple(picture[8, 8]) == (255, 0, 0)

@@ -364,7 +364,7 @@ def test_results_whose_parts_do_not_fit_are_named(tmp_path: Path) -> None:
         tmp_path / "evaluation" / "robustness.json",
         json.dumps(seed_files.example(RobustnessResult)).encode(),
     )
-    with pytest.raises(UserError, match=r"robustness.json cannot be drawn \(KeyError"):
+    with pytest.raises(UserError, match=r"robustness.json cannot be rendered \(KeyError"):
         write_report(tmp_path)
 
 

@@ -32,5 +32,5 @@ def bare_run() -> RunData:
     log = Log(np.zeros(0, dtype=np.int64), nothing, {}, {}, {}, np.zeros(0, dtype=np.int64), {})
     config = {"collection": "gone", "method": "crosspoint", "encoder": "pointnet"}
     why = "The collection cannot be read: gone does not exist."
-    absent = dict.fromkeys(("facts", "embedding", "neighbours", "retrieved", "turnables"), why)
+    absent = dict.fromkeys(("facts", "embedding", "neighbors", "image_to_shape", "clouds"), why)
     return RunData(Path("runs/bare"), config, "collection: gone\n", {}, log, absent=absent)

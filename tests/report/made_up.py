@@ -12,13 +12,13 @@ from adacross.report.inputs import (
     CollectionFacts,
     Direction,
     EmbeddingMap,
+    InteractiveCloud,
     Linear,
     Log,
     Match,
     Probe,
     Retrieval,
     RunData,
-    Turnable,
 )
 
 CLASSES = (
@@ -183,8 +183,8 @@ def make_run(folder: Path = Path("runs/demo"), shapes: int = 120, seed: int = 0)
         embedding=EmbeddingMap(
             centers + rng.normal(0, 1.6, (shapes, 2)), cards, "t-SNE", "test", shapes, 0.775, 0.0756
         ),
-        neighbours=matches,
-        retrieved=matches,
-        turnables=tuple(Turnable(cards[index], *clouds[index], PARTS) for index in range(6)),
+        neighbors=matches,
+        image_to_shape=matches,
+        clouds=tuple(InteractiveCloud(cards[index], *clouds[index], PARTS) for index in range(6)),
         random_precision=0.123,
     )  # fmt: skip

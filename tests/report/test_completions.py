@@ -1,4 +1,4 @@
-"""Masked and completed shapes: how they are drawn, what the page says of them."""
+"""Masked reconstruction shapes: how they are drawn, what the page says of them."""
 
 import io
 import shutil
@@ -17,8 +17,8 @@ from adacross.report import RunData, drawing, names, render
 from adacross.report.gather import read_run
 from adacross.report.inputs import Completion, Completions
 from adacross.report.overview import overview
-from adacross.report.pictures import pictures
 from adacross.report.reconstruction import reconstruction
+from adacross.report.retrieval_examples import retrieval_examples
 
 
 @pytest.fixture(scope="module")
@@ -83,7 +83,7 @@ def test_a_finished_run_is_completed(masked: RunData, masked_run: Path) -> None:
     assert "completions" not in masked.absent
     assert (found.split, found.seed, found.groups, found.patches) == ("test", 0, (4, 6), (12, 16))
     assert len({one.class_name for one in found.shapes}) == 6
-    assert [one.id for one in found.shapes] == [turnable.card.id for turnable in masked.turnables]
+    assert [one.id for one in found.shapes] == [cloud.card.id for cloud in masked.clouds]
     for one in found.shapes:
         assert len(one.maps) == 4
         assert 0 < one.visible <= 1
@@ -144,7 +144,7 @@ def test_a_hostile_name_stays_text(masked: RunData) -> None:
 
 def test_a_method_that_hides_nothing_has_no_such_section(full_run: RunData) -> None:
     assert reconstruction(full_run) is None
-    assert "Masked and completed" not in render(full_run)
+    assert "Masked reconstruction" not in render(full_run)
 
 
 def test_what_is_missing_is_named_with_what_to_do(masked_run: Path, tmp_path: Path) -> None:
@@ -163,16 +163,16 @@ def test_what_is_missing_is_named_with_what_to_do(masked_run: Path, tmp_path: Pa
 
 
 def test_without_a_shared_space_only_shapes_search_shapes(masked: RunData) -> None:
-    drawn = said(pictures(masked).body)
-    assert "no shared space of pictures and clouds" in drawn
-    assert "Picture → shape" not in drawn
+    drawn = said(retrieval_examples(masked).body)
+    assert "no joint space of images and clouds" in drawn
+    assert "Image → shape" not in drawn
     page = render(masked)
     assert "evaluate retrieval" in page
     assert "evaluate linear" in page
     text = said(overview(masked).body)
     assert "The point encoder Point-M2AE was pre-trained with Joint-MAE on the" in text
-    assert "depth maps of them, partly hidden and completed, no labels" in text
-    assert "pictures, no labels" not in text
+    assert "masked point clouds and their depth maps, no labels" in text
+    assert "images, no labels" not in text
 
 
 def test_every_method_and_encoder_has_a_name_and_the_masking_ones_are_known() -> None:

@@ -63,16 +63,16 @@ def test_a_run_is_read(place: Path) -> None:
     assert data.embedding.split == "test"
     assert {card.id for card in data.embedding.cards} == {shapes.ids[index] for index in test}
     assert np.isfinite(data.embedding.xy).all()
-    match = data.retrieved[0]
+    match = data.image_to_shape[0]
     assert match.same_object == (False, True)
     assert match.same_class[1]
     assert match.query.id == match.results[1].id
-    drawn = np.asarray(Image.open(io.BytesIO(match.query.picture)).convert("RGB")).astype(int)
+    drawn = np.asarray(Image.open(io.BytesIO(match.query.image)).convert("RGB")).astype(int)
     assert np.abs(drawn - shapes.view(query, 1)).mean() < 4  # the picture that was asked with
     assert np.abs(drawn - shapes.view(query, 1)).mean() < np.abs(drawn - shapes.view(query, 0)).mean()
-    assert len(data.turnables) == 6
-    assert len({shape.card.class_name for shape in data.turnables}) == 6
-    assert all(shape.part is not None and shape.part.max() < len(shape.parts) for shape in data.turnables)
+    assert len(data.clouds) == 6
+    assert len({shape.card.class_name for shape in data.clouds}) == 6
+    assert all(shape.part is not None and shape.part.max() < len(shape.parts) for shape in data.clouds)
     assert data.random_precision is not None
 
 
@@ -84,8 +84,8 @@ def test_the_report_is_the_same_for_the_same_seed(place: Path, tmp_path: Path) -
 def test_results_on_another_collection_are_not_drawn(place: Path) -> None:
     write_retrieval(place / "run", examples=[{"query": 1, "view": 0, "results": [5000]}])
     data = read_run(place / "run")
-    assert data.retrieved == ()
-    assert "another collection" in data.absent["retrieved"]
+    assert data.image_to_shape == ()
+    assert "another collection" in data.absent["image_to_shape"]
     assert data.embedding is not None
 
 
@@ -103,12 +103,12 @@ def test_without_encoder_or_collection_the_rest_is_there(place: Path, tmp_path: 
     (run / "config.yaml").write_text(config)
     data = read_run(run)
     assert "--resume auto" in data.absent["embedding"]
-    assert data.turnables
+    assert data.clouds
     (run / "config.yaml").write_text(config.replace("shapes", "nothing"))
     data = read_run(run)
     assert data.facts is None
-    assert "does not exist" in data.absent["turnables"]
-    assert "adacross report" in data.absent["turnables"]
+    assert "does not exist" in data.absent["clouds"]
+    assert "adacross report" in data.absent["clouds"]
     assert write_report(run).read_text(encoding="utf-8").startswith("<!doctype html>")
 
 

@@ -259,7 +259,7 @@ def test_masked_and_completed_shapes_stand_side_by_side(
     with opened(browser, path, width=width, dark=dark) as found:
         page = found.page
         assert page.title() == "Joint-MAE · Point-M2AE · toy"
-        assert page.locator('nav a[href="#completed"]').inner_text() == "Masked and completed"
+        assert page.locator('nav a[href="#completed"]').inner_text() == "Masked reconstruction"
         assert page.locator(".completion").count() == 6
         boxes = [at_rest(page, image) for image in page.locator(".completion").first.locator("img").all()]
         assert len(boxes) == 7

@@ -24,7 +24,7 @@ from adacross.report.gather import read_run
 from adacross.report.image_few_shot import image_few_shot, verdict
 from adacross.report.inputs import Direction, Search
 from adacross.report.overview import overview
-from adacross.report.pictures import pictures
+from adacross.report.retrieval_examples import retrieval_examples
 from adacross.report.setup import setup
 
 
@@ -69,7 +69,7 @@ def test_every_figure_of_the_pictures_is_told(full_run: RunData) -> None:
     assert "29.0 · 30.0 · 31.0" in text
     assert "the test split's 5 classes, 1,920 pictures (CIFAR-FS pickles) of “cifar_fs”" in text
     assert "logistic regression, C 1" in text
-    assert "40 % of all its queries are right" in text
+    assert "40 % of its queries are correct" in text
     assert section.anchor == "images"
 
 
@@ -127,7 +127,7 @@ def searched(full_run: RunData) -> RunData:
     retrieval = replace(
         full_run.retrieval, shape_to_shape=found, same_object=itself, spread="mean ± deviation of 3"
     )
-    return replace(full_run, retrieval=retrieval, pictured=full_run.retrieved)
+    return replace(full_run, retrieval=retrieval, shape_to_image=full_run.image_to_shape)
 
 
 def test_shapes_that_search_shapes_have_a_table(searched: RunData) -> None:
@@ -138,19 +138,18 @@ def test_shapes_that_search_shapes_have_a_table(searched: RunData) -> None:
     assert "itself, other points, pre-trained 99.0 % – –" in text
     assert "by 128 points of it" in text
     assert text.count("mean ± deviation of 3") == 2
-    assert "Picture finds its shape" in text
+    assert "Image-to-shape retrieval" in text
     assert "not measured" not in text
-    assert "Shapes search shapes" in said(setup(searched).body)
+    assert "Shape-to-shape retrieval uses" in said(setup(searched).body)
 
 
 def test_the_three_searches_are_drawn(searched: RunData) -> None:
-    text = said(pictures(searched).body)
-    places = [text.index(name) for name in ("Shape → shape", "Picture → shape", "Shape → picture")]
+    text = said(retrieval_examples(searched).body)
+    places = [text.index(name) for name in ("Shape → shape", "Image → shape", "Shape → image")]
     assert places == sorted(places)
-    assert text.count("picture of") >= 1
-    rows = [
-        found for name, found in Reader(pictures(searched).body).elements if found.get("class") == "match"
-    ]
+    elements = Reader(retrieval_examples(searched).body).elements
+    assert sum(str(found.get("aria-label")).startswith("image of") for _, found in elements) >= 1
+    rows = [found for _, found in elements if found.get("class") == "match"]
     assert len(rows) == 3 * 4
 
 
@@ -159,15 +158,15 @@ def test_an_encoder_without_pictures_has_shapes_only(searched: RunData) -> None:
     nothing = Direction({}, None)
     retrieval = replace(searched.retrieval, image_to_shape=nothing, shape_to_image=nothing)
     config = searched.config | {"method": "joint-mae"}
-    data = replace(searched, retrieval=retrieval, config=config, retrieved=(), pictured=())
+    data = replace(searched, retrieval=retrieval, config=config, image_to_shape=(), shape_to_image=())
     text = said(overview(data).body)
-    assert "Shape finds its class" in text
-    assert "Do pictures find their shapes" not in text
-    assert "no shared space of pictures and clouds" in text
-    drawn = said(pictures(data).body)
-    assert "Picture → shape" not in drawn
-    assert "no shared space of pictures and clouds" in drawn
-    assert "by one picture of each" not in said(setup(data).body)
+    assert "Shape-to-shape retrieval" in text
+    assert "Cross-modal retrieval" not in text
+    assert "no joint space of images and clouds" in text
+    drawn = said(retrieval_examples(data).body)
+    assert "Image → shape" not in drawn
+    assert "no joint space of images and clouds" in drawn
+    assert "with one image of each" not in said(setup(data).body)
 
 
 def test_an_older_result_is_read_and_says_what_it_lacks(full_run: RunData, tmp_path: Path) -> None:
@@ -179,7 +178,7 @@ def test_an_older_result_is_read_and_says_what_it_lacks(full_run: RunData, tmp_p
     assert retrieval.shape_examples == ()
     assert retrieval.image_to_shape.std == {}
     text = said(overview(replace(full_run, retrieval=retrieval)).body)
-    assert "Searches among shapes were not measured yet" in text
+    assert "Shape-to-shape retrieval has not been evaluated yet" in text
     assert "adacross evaluate retrieval" in text
     for wrong in ({"shape_to_shape": {"points": 3}}, {"same_object": []}, {"std": {"image_to_shape": [1]}}):
         (tmp_path / "evaluation" / "retrieval.json").write_text(json.dumps(TOY_RETRIEVAL | wrong))
@@ -201,7 +200,7 @@ def test_what_the_command_writes_is_what_the_report_draws(
     assert found.recall[5] == measured.shape_to_shape.pretrained["recall@5"].mean
     assert found.std["mAP"] == measured.shape_to_shape.pretrained["mAP"].std
     assert data.retrieval.chance_precision == measured.chance["mAP"] == pytest.approx(data.random_precision)
-    assert len(data.pictured) == len(data.retrieved) == len(data.neighbours) == 8
-    for match, example in zip(data.pictured, measured.shape_examples, strict=True):
+    assert len(data.shape_to_image) == len(data.image_to_shape) == len(data.neighbors) == 8
+    for match, example in zip(data.shape_to_image, measured.shape_examples, strict=True):
         assert [card.id for card in match.results] == [toy_collection.ids[index] for index in example.results]
-    assert "Shape → picture" in said(pictures(data).body)
+    assert "Shape → image" in said(retrieval_examples(data).body)

@@ -91,7 +91,7 @@ def test_results_come_back(run: Path) -> None:
     assert retrieval.image_to_shape.recall == {1: 0.5, 10: 1.0}
     assert retrieval.shape_to_image.mean_average_precision is None
     assert retrieval.examples[0].results == (3, 2)
-    assert retrieval.neighbours[0].view == 0
+    assert retrieval.neighbors[0].view == 0
 
 
 @pytest.mark.parametrize(

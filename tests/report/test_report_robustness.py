@@ -62,9 +62,9 @@ def test_the_figures_are_on_the_page(section: Section):
         "cost 22.0 points of the pre-trained encoder's clean accuracy, 22.0 points of the untrained one's",
         "inverse RBF distortion (62.0 %), RBF distortion (63.0 %), free-form distortion (64.0 %)",
         "mCE, plain 31.0 ± 1.4 % 51.0 ± 1.4 %",
-        "mCE, normalised 60.",
-        "lost to corruptions 22.0 ± 0.0 % 22.0 ± 0.0 %",
-        "turned anyhow 25.0 ± 0.0 % 20.0 ± 0.0 %",
+        "mCE, normalized 60.",
+        "accuracy drop 22.0 ± 0.0 % 22.0 ± 0.0 %",
+        "random rotation 25.0 ± 0.0 % 20.0 ± 0.0 %",
         "64 points of 256 60.0 ± 0.0 % 30.0 ± 0.0 %",
         "cross-validation (C 0.1 · 0.1, of the untrained 1 · 1), 480 training shapes",
         "occlusion 91.0 % 86.0 % 81.0 % 76.0 % 71.0 % 66.0 % 76.0 ± 1.4 % +20.0",
@@ -100,7 +100,7 @@ def test_curves_differ_by_more_than_their_colour(section: Section):
 def test_what_cannot_be_normalised_is_a_dash(full_run: RunData, result: RobustnessResult):
     bare = replace(result, pretrained=replace(result.pretrained, mce_normalised=None, fewer={}), test=120)
     text = said(robustness(full_run, bare).body)
-    assert "mCE, normalised – 100.0" in text
+    assert "mCE, normalized – 100.0" in text
     assert "120 test shapes of “shapes” corrupted" in text
     assert "points of 256" not in text
 

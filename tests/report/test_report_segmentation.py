@@ -75,7 +75,7 @@ def test_parts_are_told_with_both_starts_and_conventions(full_run: RunData, part
     text = said(section.body)
     assert "10 % (16), pre-trained 60.0 ± 1.0 50.0 ± 1.0 90.0 ± 1.0 65.0 ± 1.0" in text
     assert "10 % (16), from scratch 58.0 ± 1.0" in text
-    assert "by +2.0 ± 3.0 points; it is ahead in 2 of 3 seeds." in text
+    assert "by +2.0 ± 3.0 points; better in 2 of 3 seeds." in text
     assert "160 training shapes, 40 test shapes, 3 parts of 3 categories" in text
     assert "chair 30 50.0 % 45.0 % +5.0" in text
     assert "table 10 70.0 % 71.0 % −1.0" in text
@@ -116,7 +116,7 @@ def test_scenes_are_told_by_area_and_together(full_run: RunData, scenes: SemSegR
     assert "area 5, pre-trained 45.0 ± 7.1 80.0 ± 0.0 20" in text
     assert "area 5 and area 6, from scratch" in text
     assert "1024 of 4096 points a block, the source's coordinates" in text
-    assert "ahead in 1 of 2 seeds" in text
+    assert "better in 1 of 2 seeds" in text
     assert "floor 90.0 % 80.0 % +10.0" in text
     assert "sofa 10.0 % – –" in text
     assert "beam –" not in text

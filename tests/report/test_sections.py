@@ -17,10 +17,10 @@ from adacross.report.embedding import embedding
 from adacross.report.html import Html, plural, tag
 from adacross.report.inputs import Card, Linear, Log, Probe
 from adacross.report.overview import duration, overview
-from adacross.report.pictures import pictures
 from adacross.report.plots import embed_json
+from adacross.report.point_clouds import point_clouds
+from adacross.report.retrieval_examples import retrieval_examples
 from adacross.report.setup import flatten, setup
-from adacross.report.shapes import shapes
 
 EVIL = "</script><img src=x onerror=alert(1)>\"'&<!--{{"
 
@@ -99,9 +99,9 @@ def test_a_weak_result_is_called_weak(
 
 def test_the_worst_confusions_come_from_the_matrix() -> None:
     sentence = worst(linear([[7, 3, 0], [0, 10, 0], [1, 0, 4]], ("mug", "vase", "bowl")))
-    assert "Wrong in all: 16.0" in sentence
-    assert "mug taken for vase (3 of 10, 30" in sentence
-    assert "bowl taken for mug (1 of 5, 20" in sentence
+    assert "Error rate: 16.0" in sentence
+    assert "mug as vase (3 of 10, 30" in sentence
+    assert "bowl as mug (1 of 5, 20" in sentence
     assert "vase taken" not in sentence
     assert "No test shape" in worst(linear([[3, 0], [0, 2]], ("a", "b")))
     assert "empty" in worst(linear([[0, 0], [0, 0]], ("a", "b")))
@@ -122,7 +122,7 @@ def test_curves_hold_the_log(full_run: RunData) -> None:
     figures = curves(full_run).figures
     assert set(figures) == {"curve-loss", "curve-weights", "curve-monitor", "curve-lr"}
     names = [trace["name"] for trace in figures["curve-loss"]["data"]]
-    assert names == ["total, weighted", "intra", "cross"]
+    assert names == ["weighted total", "intra", "cross"]
     np.testing.assert_allclose(figures["curve-loss"]["data"][1]["y"], full_run.log.terms["intra"], rtol=1e-3)
     assert figures["curve-loss"]["data"][0]["x"][-1] == full_run.log.steps[-1]
 
@@ -140,7 +140,7 @@ def test_losses_far_apart_share_a_logarithmic_axis(full_run: RunData) -> None:
     section = curves(replace(full_run, log=log))
     figure = section.figures["curve-loss"]
     assert figure["layout"]["yaxis"]["type"] == "log"
-    assert [trace["name"] for trace in figure["data"]] == ["total, weighted", "points", "depth", "cross"]
+    assert [trace["name"] for trace in figure["data"]] == ["weighted total", "points", "depth", "cross"]
     assert "Loss terms, logarithmic" in said(section.body)
     assert "points from 0.0199 to 0.0101" in section.body
     for name in ("weights", "monitor", "lr"):
@@ -186,22 +186,22 @@ def test_an_empty_run_says_what_fills_it(bare_run: RunData) -> None:
         (confusion, "adacross evaluate linear runs/bare gone"),
     ):
         assert command in said(section(bare_run).body)
-    for section in (embedding, pictures, shapes, setup):
+    for section in (embedding, retrieval_examples, point_clouds, setup):
         assert "gone does not exist" in said(section(bare_run).body)
 
 
 def test_without_classes_nothing_is_right_or_wrong(full_run: RunData) -> None:
     assert full_run.embedding
     assert full_run.facts
-    cards = tuple(Card(card.id, None, card.picture) for card in full_run.embedding.cards)
-    shown = replace(full_run.embedding, cards=cards, same_class_neighbour=None)
-    match = full_run.neighbours[0]
+    cards = tuple(Card(card.id, None, card.image) for card in full_run.embedding.cards)
+    shown = replace(full_run.embedding, cards=cards, same_class_neighbor=None)
+    match = full_run.neighbors[0]
     plain = replace(match, query=cards[0], results=cards[:5], same_class=(False,) * 5)
     run = replace(
-        full_run, linear=None, embedding=shown, neighbours=(plain,), retrieved=(plain,),
+        full_run, linear=None, embedding=shown, neighbors=(plain,), image_to_shape=(plain,),
         facts=replace(full_run.facts, classes=()),
     )  # fmt: skip
-    text = said(pictures(run).body)
+    text = said(retrieval_examples(run).body)
     assert "another class" not in text
     assert "★" in text
     assert [trace["name"] for trace in embedding(run).figures["map-plot"]["data"]] == ["no class"]
@@ -213,7 +213,7 @@ def test_hostile_names_stay_text(full_run: RunData) -> None:
     assert full_run.embedding
     assert full_run.facts
     assert full_run.linear
-    evil = [Card(EVIL, EVIL, card.picture) for card in full_run.embedding.cards]
+    evil = [Card(EVIL, EVIL, card.image) for card in full_run.embedding.cards]
     run = replace(
         full_run,
         folder=Path("runs") / EVIL.replace("/", "-"),
@@ -223,12 +223,12 @@ def test_hostile_names_stay_text(full_run: RunData) -> None:
         linear=replace(full_run.linear, classes=(EVIL,) * 12, data=EVIL, classifier=EVIL),
         facts=replace(full_run.facts, name=EVIL, source=EVIL),
         embedding=replace(full_run.embedding, cards=tuple(evil)),
-        turnables=tuple(replace(shape, card=evil[0], parts=(EVIL,) * 3) for shape in full_run.turnables),
-        neighbours=tuple(
-            replace(match, query=evil[0], results=tuple(evil[:5])) for match in full_run.neighbours
+        clouds=tuple(replace(shape, card=evil[0], parts=(EVIL,) * 3) for shape in full_run.clouds),
+        neighbors=tuple(
+            replace(match, query=evil[0], results=tuple(evil[:5])) for match in full_run.neighbors
         ),
-        absent={"retrieved": EVIL},
-        retrieved=(),
+        absent={"image_to_shape": EVIL},
+        image_to_shape=(),
     )
     page = render(run)
     reader = Reader(page)

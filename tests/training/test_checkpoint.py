@@ -114,11 +114,14 @@ def test_remove_run_leaves_what_it_did_not_write(tmp_path: Path):
     )  # fmt: skip
     foreign = {
         "notes.txt", "evaluation/linear.ipynb", "evaluation/linear-notes.json", "evaluation/compare.xlsx",
-        "evaluation/retrieval-paper.pdf", "search/mine.safetensors", "checkpoints/.notes.2024.old",
+        "evaluation/retrieval-paper.pdf", "search/mine.safetensors",
+        "features/mine.safetensors", "checkpoints/.notes.2024.old",
     }  # fmt: skip
     for name in (
         *(f"evaluation/{name}" for name in own),
-        f"search/features-{'0' * 20}.safetensors",
+        f"features/features-{'0' * 20}.safetensors",
+        f"features/block00000256-{'0' * 20}.safetensors",
+        f"search/features-{'0' * 20}.safetensors",  # version 0.1's
         *foreign,
     ):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)

@@ -118,11 +118,11 @@ def embed(
     source = find_data(data, up=up, workers=workers, timeout=timeout)
     if isinstance(source, Files):
         stored, axis, digest = source.stored, source.up, source.digest
+        if up is None:
+            console.print(f"{data}: taken as {axis} up, the default of these files; change it with --up.")
     else:
         stored, axis, digest = source.info.points, source.info.source_up, source.digest()
     count = points_for(network, points, stored)
-    if isinstance(source, Files) and up is None:
-        console.print(f"{data}: taken as {axis} up, the default of these files; change it with --up.")
     about = {
         "encoder": {"name": entry.name, "kind": network.kind, "inputs": network.inputs.stored()},
         "fingerprint": weights_digest(network),

@@ -41,6 +41,9 @@ class Embeddings:
     def __len__(self) -> int:
         return len(self.ids)
 
+    def __repr__(self) -> str:
+        return f"Embeddings({len(self):,} shapes x {self.features.shape[1]:,} features)"
+
     def write(self, path: Path) -> None:
         """Write a Parquet file with the columns id, class, split and features, whole or not at all."""
         with whole_file(path) as temporary, temporary.open("wb") as file:

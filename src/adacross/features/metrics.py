@@ -1,4 +1,4 @@
-"""Figures of merit for retrieval."""
+"""Retrieval metrics."""
 
 from collections.abc import Sequence
 
@@ -9,7 +9,7 @@ from jaxtyping import Float, Int64
 def cosine_ranking(
     queries: Float[np.ndarray, "q D"], gallery: Float[np.ndarray, "g D"]
 ) -> Int64[np.ndarray, "q g"]:
-    """For every query the gallery's indices from the most to the least similar by cosine."""
+    """Rank the gallery for every query, the most similar first, by cosine."""
     unit = [
         rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12) for rows in (queries, gallery)
     ]
@@ -19,7 +19,7 @@ def cosine_ranking(
 def recall_at(
     queries: Float[np.ndarray, "n D"], gallery: Float[np.ndarray, "n D"], ranks: Sequence[int]
 ) -> dict[int, float]:
-    """Share of queries whose own counterpart (the same row) is among the first k, for each k of `ranks`."""
+    """Return the share of queries whose counterpart (the same row) is among the first k, by k."""
     ranking = cosine_ranking(queries, gallery)
     position = (ranking == np.arange(len(queries))[:, None]).argmax(axis=1)
     return {k: float((position < k).mean()) for k in ranks}
@@ -30,7 +30,7 @@ def mean_average_precision(
     query_labels: Int64[np.ndarray, " q"],
     gallery_labels: Int64[np.ndarray, " all"],
 ) -> float:
-    """Mean over queries of the average precision of the shapes of the query's class.
+    """Return the mean over queries of the average precision of the shapes of the query's class.
 
     Average precision is the mean, over the relevant items, of the precision at each one's rank. Queries of a
     class that the gallery lacks do not count. `gallery_labels` are of the gallery as the ranking numbers it.
@@ -43,7 +43,7 @@ def mean_average_precision(
 
 
 def without_self(ranking: Int64[np.ndarray, "n n"]) -> Int64[np.ndarray, "n m"]:
-    """The ranking of a gallery that is the queries themselves, each query left out of its own row."""
+    """Return the ranking of a gallery that is the queries themselves, each query left out of its own row."""
     others = ranking != np.arange(len(ranking))[:, None]
     return ranking[others].reshape(len(ranking), len(ranking) - 1)
 
@@ -54,7 +54,7 @@ def hit_at(
     gallery_labels: Int64[np.ndarray, " all"],
     ranks: Sequence[int],
 ) -> dict[int, float]:
-    """Share of queries with a shape of their class among the first k, for each k of `ranks`.
+    """Return the share of queries with a shape of their class among the first k, for each k of `ranks`.
 
     Queries of a class that the gallery lacks do not count. `gallery_labels` are of the gallery as the ranking
     numbers it.
@@ -65,24 +65,24 @@ def hit_at(
 
 
 def chance_hit_at(relevant: Int64[np.ndarray, " q"], gallery: int, ranks: Sequence[int]) -> dict[int, float]:
-    """What `hit_at` is for a random ranking, exactly: 1 - C(g - R, k) / C(g, k), mean over queries.
+    """Return the exact `hit_at` of a random ranking: 1 - C(g - R, k) / C(g, k), mean over queries.
 
     Args:
-        relevant: R of every query, how many of the gallery are of its class.
+        relevant: R of every query, the number of gallery items of its class.
         gallery: g, its size.
         ranks: the k.
     """
     counted = relevant[relevant > 0].astype(np.float64)
-    found = {}
+    hits = {}
     for k in ranks:
         drawn = np.arange(min(k, gallery))
         missed = np.clip(gallery - counted[:, None] - drawn, 0, None) / (gallery - drawn)
-        found[k] = float(1 - missed.prod(axis=1).mean()) if len(counted) else 0.0
-    return found
+        hits[k] = float(1 - missed.prod(axis=1).mean()) if len(counted) else 0.0
+    return hits
 
 
 def chance_precision(relevant: Int64[np.ndarray, " q"], gallery: int) -> float:
-    """What `mean_average_precision` is for a random ranking, in expectation.
+    """Return the expected `mean_average_precision` of a random ranking.
 
     Rank i is relevant with probability R / g, and then each earlier one with (R - 1) / (g - 1): the mean is
     (H + (R - 1) / (g - 1) (g - H)) / g with the harmonic number H of g.

@@ -123,7 +123,7 @@ def _accuracies(
     check: Int64[np.ndarray, " b"],
     candidates: list[float],
 ) -> list[float]:
-    """The accuracy on the rows to check of the machines fitted with each C on the others."""
+    """Return the accuracy on the rows to check of the machines fitted with each C on the others."""
     to_fit, to_check = gram[np.ix_(fit, fit)], gram[np.ix_(fit, check)]
     found = []
     for penalty in candidates:
@@ -212,7 +212,7 @@ def _over_pairs(
 def _elect(
     decisions: Float64[np.ndarray, "m P"], classes: Int64[np.ndarray, " K"]
 ) -> Int64[np.ndarray, " m"]:
-    """The class with most votes, a vote a pair; of equals the first, as in libsvm."""
+    """Return the class with most votes, a vote a pair; of equals the first, as in libsvm."""
     first, second = np.triu_indices(len(classes), 1)
     vote = np.eye(len(classes))
     won = decisions > 0

@@ -1,4 +1,4 @@
-"""One HTML file about one run: what was trained, what it is worth, and what it looks like."""
+"""The HTML report of a run."""
 
 from pathlib import Path
 
@@ -56,15 +56,15 @@ def render(data: RunData) -> str:
     from adacross.report.names import encoder_name, method_name
     from adacross.report.overview import overview
     from adacross.report.page import page
-    from adacross.report.pictures import pictures
+    from adacross.report.point_clouds import point_clouds
     from adacross.report.reconstruction import reconstruction
+    from adacross.report.retrieval_examples import retrieval_examples
     from adacross.report.setup import setup
-    from adacross.report.shapes import shapes
     from adacross.report.tasks import task_sections
 
-    first = (overview, curves, reconstruction, embedding, pictures, confusion)
+    first = (overview, curves, reconstruction, embedding, retrieval_examples, confusion)
     sections = [section for make in first if (section := make(data)) is not None]
-    sections += [*task_sections(data), shapes(data), setup(data)]
+    sections += [*task_sections(data), point_clouds(data), setup(data)]
     title = (
         f"{method_name(data)} · {encoder_name(data)} · {data.facts.name if data.facts else data.folder.name}"
     )
@@ -72,5 +72,5 @@ def render(data: RunData) -> str:
     kicker = f"adacross report · {data.folder.resolve().name}" + (
         f" · {str(date)[:16].replace('T', ' ')}" if date else ""
     )
-    footer = f"Made by adacross{f' {version}' if version else ''}. This file is complete: it loads nothing."
+    footer = f"Made by adacross{f' {version}' if version else ''}. Self-contained: no network access."
     return page(title, kicker, sections, footer)

@@ -1,4 +1,4 @@
-"""The command lines that a report names: those that made the run, and those that fill a gap."""
+"""Commands to repeat a run or to fill a section."""
 
 import shlex
 

@@ -1,4 +1,4 @@
-"""Several encoders under the same seeds: which is better, and is it more than chance?"""
+"""Comparison of encoders under the same seeds."""
 
 from typing import Any
 
@@ -69,7 +69,7 @@ def _points(difference: float) -> str:
 
 
 def _told(row: ComparedRow) -> str:
-    """A difference in words."""
+    """Describe a difference."""
     mean = _points(row.difference.mean) if row.difference else "0"
     if row.low is None or row.high is None:
         return f"{mean} points"
@@ -116,7 +116,7 @@ def _differences(result: Comparison, tested: list[ComparedRow]) -> dict[str, Any
 
 
 def _intervals(means: list[float], above: list[float], below: list[float], places: Any) -> dict[str, Any]:
-    """A mark with a bar for each mean."""
+    """Plot means with error bars."""
     return {
         "type": "scatter", "mode": "markers", "hoverinfo": "text",
         "x": [round(mean, 4) for mean in means], "y": [float(place) for place in places],
@@ -129,7 +129,7 @@ def _intervals(means: list[float], above: list[float], below: list[float], place
 
 
 def _plain(data: list[dict[str, Any]], rows: list[ComparedRow], horizontal: dict[str, Any]) -> dict[str, Any]:
-    """A figure with an entry a line."""
+    """Return a figure with one entry a line."""
     short = [row.name if len(row.name) <= _NAME else f"{row.name[: _NAME - 1]}…" for row in rows]
     vertical = axis(
         tickvals=list(range(len(rows))), ticktext=[plot_text(name) for name in short],

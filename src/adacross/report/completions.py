@@ -1,4 +1,4 @@
-"""Lets a run's method complete shapes, and draws what it makes of them."""
+"""Masked shapes completed by a run's method, as images."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,7 +15,7 @@ from adacross.report.drawing import draw_clouds, draw_maps, webp
 from adacross.report.inputs import Completion, Completions
 from adacross.training.networks import load_method
 
-PICTURE = 160  # pixels
+IMAGE = 160  # pixels
 
 
 def completions(
@@ -65,5 +65,5 @@ def _drawn(collection: Collection, index: int, shape: CompletedShape) -> Complet
     )
 
 
-def _files(pictures: Sequence[UInt8[np.ndarray, "S S 3"]]) -> tuple[bytes, ...]:
-    return tuple(webp(picture, PICTURE) for picture in pictures)
+def _files(images: Sequence[UInt8[np.ndarray, "S S 3"]]) -> tuple[bytes, ...]:
+    return tuple(webp(image, IMAGE) for image in images)

@@ -1,4 +1,4 @@
-"""Which classes the linear probe mistakes for which."""
+"""Confusion matrix of the linear probe."""
 
 from typing import Any
 
@@ -17,8 +17,8 @@ def confusion(data: RunData) -> Section:
     title = "Confusions"
     if data.linear is None:
         if data.facts and not data.facts.classes:
-            return Section("confusions", title, missing("These shapes have no classes."))
-        reason = "The encoder has not been probed yet."
+            return Section("confusions", title, missing("The shapes have no classes."))
+        reason = "The linear probe has not been evaluated yet."
         return Section("confusions", title, missing(reason, commands.evaluate(data, "linear")))
     linear = data.linear
     size = len(linear.classes)
@@ -42,17 +42,17 @@ def worst(linear: Linear, most: int = 3) -> str:
     if not linear.confusion.sum():
         return "The matrix is empty."
     if not wrong.any():
-        return "No test shape was put into a wrong class."
+        return "No test shape was misclassified."
     totals = linear.confusion.sum(axis=1)
     order = np.argsort(-wrong, axis=None, kind="stable")[:most]
     named = []
     for truth, guess in zip(*np.unravel_index(order, wrong.shape), strict=True):
         if wrong[truth, guess]:
             share = percent(wrong[truth, guess] / totals[truth], 0)
-            pair = f"{linear.classes[truth]} taken for {linear.classes[guess]}"
+            pair = f"{linear.classes[truth]} as {linear.classes[guess]}"
             named.append(f"{pair} ({wrong[truth, guess]} of {totals[truth]}, {share})")
     share = percent(wrong.sum() / totals.sum())
-    return f"Wrong in all: {share}. Most often: {'; '.join(named)}."
+    return f"Error rate: {share}. Most frequent: {'; '.join(named)}."
 
 
 def _figure(linear: Linear) -> dict[str, Any]:

@@ -21,26 +21,26 @@ def curves(data: RunData) -> Section:
     """Return four small figures over steps, and the switch that smooths them."""
     log = data.log
     if not len(log.steps):
-        return Section("training", "Training", missing("The log holds no step yet.", commands.resume(data)))
+        return Section("training", "Training", missing("The log has no steps yet.", commands.resume(data)))
     loss = [(name, values) for name, values in log.terms.items()]
     if len(loss) != 1:
-        loss.insert(0, ("total, weighted", log.values["loss"]))
+        loss.insert(0, ("weighted total", log.values["loss"]))
     figures: dict[str, dict[str, Any]] = {}
     boxes = [
         _box(figures, "curve-loss", "Loss terms", log.steps, loss, smooth=True),
-        _box(figures, "curve-weights", "Weights of the terms", log.steps, list(log.weights.items())),
+        _box(figures, "curve-weights", "Loss weights", log.steps, list(log.weights.items())),
         _monitor_box(figures, log),
         _box(figures, "curve-lr", "Learning rate", log.steps, [("learning rate", log.values["lr"])]),
     ]
     switch = tag(
         "label",
         tag("input", type="checkbox", id="smooth", checked=True),
-        " smooth the losses",
+        " smooth losses",
         class_="switch",
     )
     body = [tag("p", switch), tag("div", *boxes, class_="grid-2")]
     if log.truncated:
-        body.append(tag("p", "The log's last line was cut off and is left out.", class_="note"))
+        body.append(tag("p", "The last line of the log is incomplete and ignored.", class_="note"))
     return Section("training", "Training", join(body), figures)
 
 
@@ -67,7 +67,7 @@ def _box(
     smooth: bool = False,
     share: bool = False,
 ) -> Html:
-    """One figure with its caption; without any value, a line that says so.
+    """Return a figure with its caption, or a note if there are no values.
 
     Curves that are to be smoothed are losses, whose terms may differ by orders of magnitude: their axis is
     logarithmic if their values do, so that each can be read. The others' begins at 0.
@@ -111,15 +111,15 @@ def _box(
 
 
 def _spans(curves: list[Float[np.ndarray, "_"]]) -> bool:
-    """Whether values can stand on a logarithmic axis and need one."""
+    """Return whether values are positive and span orders of magnitude."""
     values = np.concatenate(curves)
     return bool(values.min() > 0 and values.max() > _SPAN * values.min())
 
 
 def _monitor_box(figures: dict[str, dict[str, Any]], log: Log) -> Html:
-    """What was measured while training, on held-out training shapes."""
+    """Return the monitor's curves."""
     named = [(_MONITOR[name], values) for name, values in log.monitor.items() if name in _MONITOR]
-    title = "Monitor, on shapes held out of the training split"
+    title = "Monitor on held-out training shapes"
     return _box(figures, "curve-monitor", title, log.monitor_steps, named, share=True)
 
 

@@ -1,4 +1,4 @@
-"""How masked and completed shapes are drawn: clouds as balls, depth maps in colour."""
+"""Images of masked and completed shapes: clouds as balls, depth maps in color."""
 
 import io
 import math
@@ -17,7 +17,7 @@ Color = tuple[int, int, int]
 
 GIVEN: Color = (147, 149, 152)
 PREDICTED: Color = (199, 90, 25)
-LIGHT = 0.78  # how much of their colour balls show (adacross.data.rendering.shading, seen from the front)
+LIGHT = 0.78  # how much of their color balls show (adacross.data.rendering.shading, seen from the front)
 # Depth 0 (nothing there) and from the farthest, 0.2, to the nearest; lightness rises all the way.
 NOTHING: Color = (24, 25, 30)
 DEPTHS: tuple[tuple[float, Color], ...] = (
@@ -25,7 +25,7 @@ DEPTHS: tuple[tuple[float, Color], ...] = (
 )  # fmt: skip
 HIDDEN: tuple[Color, Color] = (226, 226, 222), (198, 198, 194)  # ground and stripes of what is not shown
 STRIPE, PERIOD = 3, 10  # pixels along a row
-SIDE = 320  # pixels of a picture: twice what is shown, for fine screens and smooth edges
+SIDE = 320  # pixels of an image: twice what is shown, for fine screens and smooth edges
 BALL = 0.9  # radius times the root of the number of points: a surface is about covered
 ROOM = 0.9  # clouds are drawn this much smaller: predicted points may lie outside the unit sphere
 
@@ -47,46 +47,44 @@ def draw_clouds(shape: "CompletedShape") -> list[UInt8[np.ndarray, "S S 3"]]:
 def draw_maps(depth: "CompletedMap") -> list[UInt8[np.ndarray, "S S 3"]]:
     """Return the map, its visible patches, the completed and the redrawn map, each `SIDE` wide or wider."""
     times = max(1, -(-SIDE // len(depth.given)))
-    pictures = [
+    images = [
         np.kron(depth_colors(values), np.ones((times, times, 1), dtype=np.uint8))
         for values in (depth.given, depth.given, depth.completed, depth.redrawn)
     ]
-    hide(pictures[1], ~np.kron(depth.visible, np.ones((times, times), dtype=bool)))
-    return pictures
+    hide(images[1], ~np.kron(depth.visible, np.ones((times, times), dtype=bool)))
+    return images
 
 
 def depth_colors(values: Float32[np.ndarray, "H W"]) -> UInt8[np.ndarray, "H W 3"]:
-    """Return depths, 0 to 1, as colours from dark to light."""
+    """Return depths, 0 to 1, as colors from dark to light."""
     stops, colors = zip(*DEPTHS, strict=True)
     channels = [np.interp(values, stops, channel) for channel in zip(*colors, strict=True)]
     return np.stack(channels, axis=2).round().astype(np.uint8)
 
 
-def hide(picture: UInt8[np.ndarray, "H W 3"], hidden: Bool[np.ndarray, "H W"]) -> None:
+def hide(image: UInt8[np.ndarray, "H W 3"], hidden: Bool[np.ndarray, "H W"]) -> None:
     """Cover pixels with light stripes, which no depth looks like, in place."""
     rows, columns = np.nonzero(hidden)
-    picture[rows, columns] = np.array(HIDDEN, dtype=np.uint8)[
-        ((rows + columns) % PERIOD < STRIPE).astype(int)
-    ]
+    image[rows, columns] = np.array(HIDDEN, dtype=np.uint8)[((rows + columns) % PERIOD < STRIPE).astype(int)]
 
 
 def _cloud(
     points: Float[np.ndarray, "N 3"], predicted: Bool[np.ndarray, " N"], ball: float
 ) -> UInt8[np.ndarray, "S S 3"]:
     colors = (np.array([GIVEN, PREDICTED]) / LIGHT).round().astype(np.uint8)[predicted.astype(int)]
-    picture: UInt8[np.ndarray, "S S 3"] = render_cloud(
+    image: UInt8[np.ndarray, "S S 3"] = render_cloud(
         PointCloud((ROOM * points).astype(np.float32), colors=colors), orbit(1), SIDE, ball
     )[0]
-    return picture
+    return image
 
 
-def webp(picture: UInt8[np.ndarray, "H W 3"], size: int) -> bytes:
-    """Return a picture as a WebP file, at most `size` pixels wide."""
+def webp(image: UInt8[np.ndarray, "H W 3"], size: int) -> bytes:
+    """Return an image as a WebP file, at most `size` pixels wide."""
     from PIL import Image
 
-    image = Image.fromarray(picture)
-    if max(image.size) > size:
-        image.thumbnail((size, size), Image.Resampling.LANCZOS)
+    encoded = Image.fromarray(image)
+    if max(encoded.size) > size:
+        encoded.thumbnail((size, size), Image.Resampling.LANCZOS)
     buffer = io.BytesIO()
-    image.save(buffer, "WEBP", quality=78, method=4)
+    encoded.save(buffer, "WEBP", quality=78, method=4)
     return buffer.getvalue()

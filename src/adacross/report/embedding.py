@@ -1,40 +1,38 @@
-"""The map: every test shape's features in the plane, with its picture under the cursor."""
+"""A map of the test shapes' features, with an image under the cursor."""
 
 from typing import Any
 
 import numpy as np
 
-from adacross.data.rendering.palette import palette
+from adacross.data.rendering.palette import SYMBOLS, palette
 from adacross.report.html import Section, count, data_uri, join, missing, percent, plot, plural, tag
 from adacross.report.inputs import EmbeddingMap, RunData
 from adacross.report.plots import axis, layout, numbers, plot_text
 
-_SYMBOLS = ("circle", "square", "diamond", "triangle-up", "cross", "triangle-down", "star", "x")
-
 
 def embedding(data: RunData) -> Section:
     """Return the map of the encoder's features."""
-    title, shown = "Map of the features", data.embedding
+    title, shown = "Feature map", data.embedding
     if shown is None:
         reason = data.absent.get("embedding", "The collection holds no shapes to draw.")
         return Section("map", title, missing(reason))
     body = [tag("p", _text(shown))]
-    if shown.same_class_neighbour is not None and shown.chance is not None:
-        near, chance = percent(shown.same_class_neighbour), percent(shown.chance)
+    if shown.same_class_neighbor is not None and shown.chance is not None:
+        near, chance = percent(shown.same_class_neighbor), percent(shown.chance)
         body.append(
             tag(
                 "p",
                 tag("b", near),
-                f" of the shapes have a nearest neighbour of their own class (chance {chance}).",
+                f" of the shapes have a nearest neighbor of their own class (chance {chance}).",
             )
         )
     classes = sorted({card.class_name for card in shown.cards if card.class_name is not None})
     description = f"Scatter plot of {plural(len(shown.cards), 'shape')}" + (
-        f", coloured by {plural(len(classes), 'class')}" if classes else ""
+        f", colored by {plural(len(classes), 'class')}" if classes else ""
     )
     if classes:
         box = tag("input", type="checkbox", id="labels", checked=True)
-        body.append(tag("label", box, " write the classes' names", class_="switch"))
+        body.append(tag("label", box, " show class names", class_="switch"))
     body.append(plot("map-plot", description, class_="map"))
     if classes:
         colors = palette(len(classes))
@@ -57,16 +55,16 @@ def _text(shown: EmbeddingMap) -> str:
     which = "test shapes" if shown.split == "test" else "shapes (there is no test split)"
     number = count(len(shown.cards))
     some = f"{number} of {count(shown.available)}" if shown.available > len(shown.cards) else number
-    unseen = "Pre-training saw none of them, and no label. " if shown.split == "test" else ""
+    unseen = "None of them was used in pre-training. " if shown.split == "test" else ""
     return (
-        f"The encoder's features of {some} {which}, laid out by {shown.projection}. {unseen}"
-        "Point at a dot to see its shape. Near means similar to the encoder; "
+        f"The encoder's features of {some} {which}, by {shown.projection}. {unseen}"
+        "Hover for a preview. Close dots are similar to the encoder; "
         "distances between far groups mean little."
     )
 
 
 def _figure(shown: EmbeddingMap, classes: list[str]) -> dict[str, Any]:
-    """One trace a class, so that colour and symbol tell neighbours apart."""
+    """Return one trace a class, so that color and symbol tell neighbors apart."""
     groups: dict[str | None, list[int]] = {name: [] for name in classes}
     for index, card in enumerate(shown.cards):
         groups.setdefault(card.class_name, []).append(index)
@@ -86,7 +84,7 @@ def _figure(shown: EmbeddingMap, classes: list[str]) -> dict[str, Any]:
                 "marker": {
                     "size": 8,
                     "opacity": 0.9,
-                    "symbol": _SYMBOLS[rank % len(_SYMBOLS)] if known else "circle",
+                    "symbol": SYMBOLS[rank % len(SYMBOLS)] if known else "circle",
                     "color": colors[rank] if known else ("--accent" if not classes else "--muted"),
                     "line": {"width": 0.6, "color": "--panel"},
                 },
@@ -95,7 +93,7 @@ def _figure(shown: EmbeddingMap, classes: list[str]) -> dict[str, Any]:
     hidden = axis(showgrid=False, showline=False, showticklabels=False, ticks="")
     return {
         "kind": "map",
-        "thumbs": [data_uri(card.picture) for card in shown.cards],
+        "thumbs": [data_uri(card.image) for card in shown.cards],
         "names": [card.class_name or "" for card in shown.cards],
         "ids": [card.id for card in shown.cards],
         "data": traces,
@@ -112,7 +110,7 @@ def _figure(shown: EmbeddingMap, classes: list[str]) -> dict[str, Any]:
 
 
 def _label(shown: EmbeddingMap, name: str, members: list[int]) -> dict[str, Any]:
-    """A class's name at its member nearest to the middle of the others."""
+    """Return a class's name at its member nearest to the middle of the others."""
     points = shown.xy[members]
     middle = points[np.linalg.norm(points - np.median(points, axis=0), axis=1).argmin()]
     return {

@@ -1,4 +1,4 @@
-"""Few-shot episodes: how far a few labelled shapes reach."""
+"""Few-shot episodes: how far a few labels reach."""
 
 from typing import Any
 
@@ -19,13 +19,13 @@ def few_shot(data: RunData, result: FewShotResult) -> Section:
     anchor = "few-shot" if ours else f"few-shot-{result.protocol}"
     title = "Few-shot" if ours else f"Few-shot, as {METHODS.get(result.protocol, result.protocol)} measures"
     intro = (
-        f"An episode draws classes of “{result.data}” (ways) and a few labelled training shapes of each "
-        f"(shots), then asks for the class of others: {result.asked}. {count(result.points)} points a shape; "
+        f"An episode draws classes of “{result.data}” (ways) and a few labeled training shapes of each "
+        f"(shots), then classifies others: {result.asked}. {count(result.points)} points a shape; "
         f"{result.classifier}."
     )
     body: list[str] = [tag("p", intro)]
     if result.queries_from == "train":
-        warning = "Here the shapes asked are training shapes, as published: pre-training may have seen them."
+        warning = "The queries are training shapes, as published: pre-training may have seen them."
         body.append(tag("p", tag("b", "Not to be compared with other protocols. "), warning))
     body += [_table(result), _legend(), _plot(result, f"{anchor}-plot")]
     return Section(anchor, title, join(body), {f"{anchor}-plot": _figure(result)})
@@ -111,7 +111,7 @@ def _figure(result: FewShotResult) -> dict[str, Any]:
 
 
 def _dots(result: FewShotResult, arm: str, side: float, symbol: str, color: str) -> dict[str, Any]:
-    """A dot for every episode of every setting."""
+    """Plot every episode of every setting."""
     said = "pre-trained" if arm == "pretrained" else "untrained"
     values = [(place, number, value) for place, row in enumerate(result.settings)
               for number, value in enumerate(getattr(row, arm).values, start=1)]  # fmt: skip

@@ -1,4 +1,4 @@
-"""What pre-training saves in labels: accuracy against the part of the labels, beside a start from scratch."""
+"""Label efficiency of fine-tuning: accuracy by label fraction, pre-trained and from scratch."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -13,12 +13,12 @@ _STARTS = (("pre-trained", "pretrained", "circle", "solid"), ("from scratch", "s
 
 
 def fine_tuning(data: RunData, result: "FineTuneResult") -> Section:
-    """Return the curves of both starts (with more than one fraction) and the table."""
+    """Return the curves, with more than one fraction, and the table."""
     protocol = f"{result.protocol[:1].upper()}{result.protocol[1:]}"
     body = [
         tag(
             "p",
-            f"The whole network was trained with a part of the labels of {plural(result.train, 'shape')} of "
+            f"The whole network was trained with a label fraction of {plural(result.train, 'shape')} of "
             f"“{result.data}” and scored on {plural(result.test, 'test shape')} it had not seen. “From "
             "scratch” is the same network with fresh weights, the same shapes, order and head.",
         )
@@ -80,7 +80,7 @@ def _figure(result: "FineTuneResult") -> dict[str, Any]:
         "data": traces,
         "layout": layout(
             xaxis=axis(
-                "part of the labels",
+                "label fraction",
                 type="log",
                 tickvals=ticks,
                 ticktext=[f"{100 * tick:g} %" for tick in ticks],

@@ -1,4 +1,4 @@
-"""Reads the collection and the encoder of a run: pictures, features, clouds."""
+"""Images, features and clouds from a run's collection and encoder."""
 
 import shlex
 from collections.abc import Sequence
@@ -19,11 +19,11 @@ from adacross.report.inputs import (
     CollectionFacts,
     EmbeddingMap,
     Example,
+    InteractiveCloud,
     Linear,
     Match,
     Retrieval,
     RunData,
-    Turnable,
 )
 from adacross.report.names import MASKED
 from adacross.report.reading import (
@@ -42,10 +42,10 @@ if TYPE_CHECKING:
 
 MAP_SHAPES = 1000  # t-SNE stays in seconds and the file in megabytes
 ROWS, RESULTS = 8, 5
-TURNABLES = 6  # each is a WebGL context, of which browsers allow eight to sixteen
-THUMBNAIL, PICTURE = 112, 160  # pixels
-# Rows of pictures, and the examples of `retrieval.json` that they draw.
-_MATCHES = {"neighbours": "neighbours", "retrieved": "examples", "pictured": "shape_examples"}
+CLOUDS = 6  # each is a WebGL context, of which browsers allow eight to sixteen
+THUMBNAIL, IMAGE = 112, 160  # pixels
+# Rows of images, and the examples of `retrieval.json` that they draw.
+_MATCHES = {"neighbors": "neighbors", "image_to_shape": "examples", "shape_to_image": "shape_examples"}
 
 
 def read_run(run: Path, *, collection: str | None = None, seed: int = 0) -> RunData:
@@ -112,11 +112,11 @@ def gather(
             raise
         reason = f"The collection cannot be read: {error} {_remedy(folder, written)}"
         console.print(reason, soft_wrap=True)  # with a command to copy
-        fields = ("facts", "embedding", "turnables", "completions", *_MATCHES)
+        fields = ("facts", "embedding", "clouds", "completions", *_MATCHES)
         return {"absent": dict.fromkeys(fields, reason)}
     rng = np.random.default_rng(seed)
     shown["facts"] = _facts(collection)
-    shown["turnables"] = turnables(collection, rng)
+    shown["clouds"] = clouds(collection, rng)
     try:
         points = linear.points if linear else config.get("points")
         shown["embedding"] = embedding(folder, collection, points, rng, seed)
@@ -183,7 +183,7 @@ def varied(collection: "Collection", rng: np.random.Generator) -> tuple[str, Int
     """Return six shapes of different classes and their split: "test", or "all" where there is none."""
     split: Literal["test", "all"] = "test" if len(collection.indices("test")) else "all"
     available = collection.indices(split)
-    return split, available[spread(collection.labels[available], TURNABLES, rng)]
+    return split, available[spread(collection.labels[available], CLOUDS, rng)]
 
 
 def embedding(
@@ -213,25 +213,25 @@ def embedding(
 
 
 def card(collection: "Collection", index: int, view: int, size: int) -> Card:
-    """Return one shape's picture with its names."""
+    """Return one shape's image with its names."""
     label = int(collection.labels[index])
     name = collection.info.classes[label][:MOST_LETTERS] if label >= 0 else None
     return Card(collection.ids[index], name, webp(collection.view(index, view), size))
 
 
-def turnables(collection: "Collection", rng: np.random.Generator) -> tuple[Turnable, ...]:
+def clouds(collection: "Collection", rng: np.random.Generator) -> tuple[InteractiveCloud, ...]:
     """Return clouds of different classes, from the test split where there is one."""
     _, chosen = varied(collection, rng)
     shapes = [(int(index), collection[int(index)]) for index in chosen]
     parts = tuple(collection.info.parts)
     return tuple(
-        Turnable(card(collection, index, 0, PICTURE), shape.points, shape.part, parts)
+        InteractiveCloud(card(collection, index, 0, IMAGE), shape.points, shape.part, parts)
         for index, shape in shapes
     )
 
 
 def matches(collection: "Collection", examples: Sequence[Example]) -> tuple[Match, ...]:
-    """Return the first `ROWS` examples as pictures.
+    """Return the first `ROWS` examples as images.
 
     Raises:
         UserError: an index is outside the collection.
@@ -250,9 +250,9 @@ def matches(collection: "Collection", examples: Sequence[Example]) -> tuple[Matc
         view = example.view % collection.info.views
         found.append(
             Match(
-                query=card(collection, example.query, view, PICTURE),
+                query=card(collection, example.query, view, IMAGE),
                 results=tuple(
-                    card(collection, index, view % collection.info.views, PICTURE)
+                    card(collection, index, view % collection.info.views, IMAGE)
                     for index, view in zip(results, views, strict=False)
                 ),
                 same_class=tuple(bool(label >= 0 and collection.labels[index] == label) for index in results),
@@ -263,7 +263,7 @@ def matches(collection: "Collection", examples: Sequence[Example]) -> tuple[Matc
 
 
 def _evaluated(folder: Path, collection: "Collection", retrieval: Retrieval) -> "Collection":
-    """The collection that retrieval was measured on: the run's own unless its name says otherwise."""
+    """Return the collection that retrieval was measured on: the run's own unless its name says otherwise."""
     from adacross.data.collection.collection import Collection
 
     if Path(retrieval.data).name in (collection.folder.name, collection.info.name):

@@ -91,8 +91,8 @@ def data_uri(webp: bytes) -> str:
     return "data:image/webp;base64," + base64.b64encode(webp).decode("ascii")
 
 
-def picture(webp: bytes, alt: str, size: int) -> Html:
-    """Return a square picture of `size` CSS pixels at most."""
+def image(webp: bytes, alt: str, size: int) -> Html:
+    """Return a square image of `size` CSS pixels at most."""
     return tag(
         "img",
         src=data_uri(webp),
@@ -115,7 +115,7 @@ def missing(reason: str, command: str | None = None) -> Html:
     """Return the place holder of a section without data: why, and what command would fill it."""
     parts: list[str] = [tag("p", reason)]
     if command:
-        parts += [tag("p", "This fills it in:"), tag("pre", tag("code", command))]
+        parts += [tag("p", "To fill it in:"), tag("pre", tag("code", command))]
     return tag("div", *parts, class_="missing")
 
 

@@ -1,24 +1,24 @@
-"""Few-shot classification of pictures: a table, and an episode to look at."""
+"""Few-shot image classification: a table and an example episode."""
 
 import base64
 
 from adacross.evaluation.images.result import NAMES, EpisodeScore, Example, ImageFewShotResult, Query, Setting
-from adacross.report.html import Html, Section, join, percent, picture, plural, table, tag
+from adacross.report.html import Html, Section, image, join, percent, plural, table, tag
 from adacross.report.inputs import RunData
 
 _MOST = 10  # classes of the episode that are drawn
-_SIDE = 96  # pixels of a picture
+_SIDE = 96  # pixels of an image
 
 
 def image_few_shot(data: RunData, result: ImageFewShotResult) -> Section:
-    """Return accuracies of every setting, and the first episode as pictures."""
+    """Return the accuracy of every setting, and the first episode as images."""
     lead = (
-        "An image tower looks at the pictures of the shapes while pre-training, and is left over afterwards. "
-        "Here it classifies ordinary pictures, which it never saw, from a few examples of each class."
+        "The image tower was trained on rendered images of the shapes. "
+        "Here it classifies photographs from a few examples of each class."
     )
     tables = [part for setting in result.settings for part in _setting(result, setting)]
     body = [tag("p", lead), *tables, tag("p", _note(result), class_="note"), *_episode(result.example)]
-    return Section("images", "Few-shot pictures", join(body))
+    return Section("images", "Few-shot image classification", join(body))
 
 
 def _setting(result: ImageFewShotResult, setting: Setting) -> list[Html]:
@@ -32,7 +32,7 @@ def _setting(result: ImageFewShotResult, setting: Setting) -> list[Html]:
     rows.append(["gain", tag("b", gain), "", *_uncertain(setting.gain)])
     rows.append(["chance", percent(1 / setting.ways), "", "–", "–", "–"])
     columns = ("features", "accuracy", "", "95 % interval", "std over seeds", "each seed, %")
-    caption = f"Few-shot pictures on {result.data}, {setting.name}"
+    caption = f"Few-shot image classification on {result.data}, {setting.name}"
     return [tag("h3", setting.name), table(caption, columns, rows, class_="probe")]
 
 
@@ -53,7 +53,7 @@ def _uncertain(score: EpisodeScore) -> list[str]:
 
 
 def verdict(result: ImageFewShotResult) -> str:
-    """Return one sentence on whether the tower learnt anything for ordinary pictures."""
+    """Return one sentence on the gain."""
     better = [row.name for row in result.settings if row.gain.accuracy.mean > 2 * row.gain.accuracy.std]
     beaten = [row.name for row in result.settings if row.pretrained.accuracy.mean <= row.pixels.accuracy.mean]
     if len(result.seeds) < 2:
@@ -76,22 +76,22 @@ def _episode(example: Example) -> list[Html]:
     ]
     asked = [_query(queries[name][place]) for place in range(count) for name in shown]
     text = (
-        f"The first {example.setting} episode, not chosen by hand, solved by the pre-trained tower: "
-        f"{percent(example.accuracy, 0)} of all its queries are right. A column is a class: above the line "
-        "what was learnt from, below it some queries of that class, with what they were taken for."
+        f"The first {example.setting} episode, chosen at random, classified by the pre-trained tower: "
+        f"{percent(example.accuracy, 0)} of its queries are correct. A column is a class: the support set "
+        "above the line, some queries of the class with their predictions below it."
     )
     legend = tag(
         "p",
         tag("span", tag("i", class_="swatch right"), "✓ right"),
-        tag("span", tag("i", class_="swatch wrong"), "✗ taken for another class"),
+        tag("span", tag("i", class_="swatch wrong"), "✗ another class"),
         class_="legend",
     )
     style = f"--ways:{len(shown)}"
     grids = [
         tag("div", *cards, class_="episode", style=style, role="group", aria_label=label)
-        for cards, label in ((support, "what was learnt from"), (asked, "queries"))
+        for cards, label in ((support, "support set"), (asked, "queries"))
     ]
-    box = tag("div", *grids, class_="scroll", tabindex="0", role="region", aria_label="A few-shot episode")
+    box = tag("div", *grids, class_="scroll", tabindex="0", role="region", aria_label="Example episode")
     return [tag("h3", "An episode"), tag("p", text), legend, box]
 
 
@@ -106,7 +106,7 @@ def _card(encoded: str, name: str, alt: str, kind: str, mark: str) -> Html:
     label = [tag("span", f"{mark} ", class_="mark")] if mark else []
     return tag(
         "figure",
-        picture(base64.b64decode(encoded), alt, _SIDE),
+        image(base64.b64decode(encoded), alt, _SIDE),
         tag("figcaption", *label, name),
         class_=f"card {kind}".strip(),
     )

@@ -1,4 +1,4 @@
-"""What a report is made of, as plain data: no section reads a file, an encoder or a collection itself."""
+"""Data of a report: sections read neither files nor encoders nor collections."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -35,7 +35,7 @@ class Log:
 
 @dataclass(frozen=True)
 class Probe:
-    """One encoder's linear probe: accuracy and chosen C of every seed, mean and standard deviation."""
+    """Linear probe of one encoder: accuracy and C of every seed, mean and standard deviation."""
 
     accuracy: tuple[float, ...]
     mean: float
@@ -68,7 +68,7 @@ class Linear:
 
 @dataclass(frozen=True)
 class Direction:
-    """Recall by k, mAP of the class, and their deviations over repetitions ("recall@1", "mAP")."""
+    """Recall by k, mAP, and their standard deviations over repetitions ("recall@1", "mAP")."""
 
     recall: dict[int, float]
     mean_average_precision: float | None
@@ -77,7 +77,7 @@ class Direction:
 
 @dataclass(frozen=True)
 class Search:
-    """Shapes found by shapes, with an encoder, with the same untrained, and at random."""
+    """Shape-to-shape retrieval: pre-trained, untrained and chance."""
 
     points: int
     pretrained: Direction
@@ -87,7 +87,7 @@ class Search:
 
 @dataclass(frozen=True)
 class Example:
-    """One query and its results, as indices into the collection, with the pictures that were compared."""
+    """A query and its results, as indices into the collection, with their views."""
 
     query: int
     view: int
@@ -97,7 +97,7 @@ class Example:
 
 @dataclass(frozen=True)
 class Retrieval:
-    """`evaluation/retrieval.json`; what was not measured (or not by an older version) is empty or None."""
+    """`evaluation/retrieval.json`; figures that it lacks are empty or None."""
 
     data: str
     gallery: int
@@ -106,7 +106,7 @@ class Retrieval:
     image_to_shape: Direction
     shape_to_image: Direction
     examples: tuple[Example, ...]
-    neighbours: tuple[Example, ...]
+    neighbors: tuple[Example, ...]
     shape_examples: tuple[Example, ...] = ()
     shape_to_shape: Search | None = None
     same_object: Search | None = None
@@ -116,7 +116,7 @@ class Retrieval:
 
 @dataclass(frozen=True)
 class CollectionFacts:
-    """What the page says about a collection."""
+    """Facts about a collection."""
 
     name: str
     kind: str
@@ -133,16 +133,16 @@ class CollectionFacts:
 
 @dataclass(frozen=True)
 class Card:
-    """One picture of a shape: `class_name` is None without a label, `picture` is WebP."""
+    """An image of a shape: `class_name` is None without a label, `image` is WebP."""
 
     id: str
     class_name: str | None
-    picture: bytes
+    image: bytes
 
 
 @dataclass(frozen=True)
 class Match:
-    """One query with its results; `same_class` and `same_object` say what each result is."""
+    """A query with its results, each of the same class or object or not."""
 
     query: Card
     results: tuple[Card, ...]
@@ -152,7 +152,7 @@ class Match:
 
 @dataclass(frozen=True, eq=False)
 class EmbeddingMap:
-    """Encoder features in the plane.
+    """Encoder features in two dimensions.
 
     Attributes:
         xy: `(n, 2)`.
@@ -160,9 +160,9 @@ class EmbeddingMap:
         projection: how `xy` was made ("t-SNE" or "PCA").
         split: which shapes ("test", or "all" where there is no test split).
         available: how many shapes that split has.
-        same_class_neighbour: share of the points whose nearest other feature has their class, None where
+        same_class_neighbor: share of the points whose nearest other feature has their class, None where
             there are no labels.
-        chance: the same share for a random neighbour.
+        chance: the same share for a random neighbor.
     """
 
     xy: Float64[np.ndarray, "n 2"]
@@ -170,13 +170,13 @@ class EmbeddingMap:
     projection: str
     split: str
     available: int
-    same_class_neighbour: float | None = None
+    same_class_neighbor: float | None = None
     chance: float | None = None
 
 
 @dataclass(frozen=True, eq=False)
-class Turnable:
-    """A cloud to turn with the mouse: `points` `(N, 3)` y up, `part` `(N,)` index into `parts`, or None."""
+class InteractiveCloud:
+    """An interactive point cloud: `points` `(N, 3)` y up, `part` `(N,)` index into `parts`, or None."""
 
     card: Card
     points: Float32[np.ndarray, "N 3"]
@@ -186,7 +186,7 @@ class Turnable:
 
 @dataclass(frozen=True)
 class Completion:
-    """One shape that a method masked and completed; pictures are WebP.
+    """A shape that a method masked and completed; images are WebP.
 
     Attributes:
         id: of the shape.
@@ -208,7 +208,7 @@ class Completion:
 
 @dataclass(frozen=True)
 class Completions:
-    """What a method that masks makes of shapes.
+    """Shapes that a method masked and completed.
 
     Attributes:
         shapes: of different classes.
@@ -227,7 +227,7 @@ class Completions:
 
 @dataclass(frozen=True, eq=False)
 class RunData:
-    """Everything that one report shows.
+    """The content of a report.
 
     Attributes:
         folder: the run's folder as the user gave it.
@@ -237,14 +237,14 @@ class RunData:
         linear: None before `adacross evaluate linear`; `retrieval` likewise.
         facts: the collection, None where it cannot be read.
         embedding: None where the encoder or the collection cannot be read.
-        neighbours: shape -> shape by encoder features.
-        retrieved: picture -> shape.
-        pictured: shape -> picture.
-        turnables: at most six clouds.
+        neighbors: shape -> shape by encoder features.
+        image_to_shape: image -> shape.
+        shape_to_image: shape -> image.
+        clouds: at most six.
         completions: masked and completed shapes; None for a method that does not mask.
         random_precision: mAP of a random ranking, None where labels are not known.
-        results: what else was measured, by task (`adacross.report.tasks`).
-        absent: why something is None or empty, by attribute name.
+        results: other results, by task (`adacross.report.tasks`).
+        absent: reasons for empty attributes, by name.
     """
 
     folder: Path
@@ -256,10 +256,10 @@ class RunData:
     retrieval: Retrieval | None = None
     facts: CollectionFacts | None = None
     embedding: EmbeddingMap | None = None
-    neighbours: tuple[Match, ...] = ()
-    retrieved: tuple[Match, ...] = ()
-    pictured: tuple[Match, ...] = ()
-    turnables: tuple[Turnable, ...] = ()
+    neighbors: tuple[Match, ...] = ()
+    image_to_shape: tuple[Match, ...] = ()
+    shape_to_image: tuple[Match, ...] = ()
+    clouds: tuple[InteractiveCloud, ...] = ()
     completions: Completions | None = None
     random_precision: float | None = None
     results: dict[str, Any] = field(default_factory=dict)

@@ -1,4 +1,4 @@
-"""The linear probe as a paper measures it, apart from the one that is fair."""
+"""The linear probe in the protocol of a paper."""
 
 from adacross.evaluation.linear import LinearResult
 from adacross.report.html import Section, count, join, plural, table, tag

@@ -1,4 +1,4 @@
-"""Methods and encoders as their papers write them, and what a method learns from."""
+"""Display names of methods and encoders."""
 
 from adacross.report.inputs import RunData
 
@@ -17,36 +17,36 @@ ENCODERS = {
     "pointnet": "PointNet",
     "pointnet-partseg": "PointNet (part segmentation)",
 }
-MASKED = {  # methods that complete what is hidden; all others compare clouds with pictures
-    "joint-mae": "point clouds and depth maps of them, partly hidden and completed",
-    "point-m2ae": "point clouds, partly hidden and completed",
+MASKED = {  # methods that complete what is hidden; all others compare clouds with images
+    "joint-mae": "masked point clouds and their depth maps",
+    "point-m2ae": "masked point clouds",
 }
 
 
 def method_name(data: RunData) -> str:
-    """Return the method as its paper writes it."""
+    """Return the method's name as in its paper."""
     return METHODS.get(str(data.config["method"]), str(data.config["method"]))
 
 
 def encoder_name(data: RunData) -> str:
-    """Return the encoder as its paper writes it."""
+    """Return the encoder's name as in its paper."""
     return ENCODERS.get(str(data.config["encoder"]), str(data.config["encoder"]))
 
 
 def masks(data: RunData) -> bool:
-    """Return whether the method completes masked shapes, and so has no space that pictures share."""
+    """Return whether the method completes masked shapes, and so has no space that images share."""
     return data.config["method"] in MASKED
 
 
 def learns_from(data: RunData) -> str:
-    """Return what the method was given."""
+    """Return the input of the method."""
     method = str(data.config["method"])
-    return MASKED.get(method, "point clouds against pictures" if method in METHODS else "point clouds")
+    return MASKED.get(method, "point clouds against images" if method in METHODS else "point clouds")
 
 
 def no_shared_space(data: RunData) -> str:
-    """Return why a method that masks compares no pictures with shapes."""
+    """Explain why a masked method has no cross-modal retrieval."""
     return (
-        f"{method_name(data)} completes masked shapes. It has no shared space of pictures and clouds, "
-        "so that neither can find the other."
+        f"{method_name(data)} reconstructs masked shapes. It has no joint space of images and clouds, "
+        "so there is no cross-modal retrieval."
     )

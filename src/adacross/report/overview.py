@@ -1,11 +1,11 @@
-"""The first screen: what was trained, and the figures that matter."""
+"""The overview: training, linear probe and retrieval."""
 
 import math
 
 import numpy as np
 
 from adacross.report import commands
-from adacross.report.html import Html, Section, join, missing, percent, picture, plural, table, tag
+from adacross.report.html import Html, Section, image, join, missing, percent, plural, table, tag
 from adacross.report.inputs import Card, Linear, RunData
 from adacross.report.names import encoder_name, learns_from, method_name
 from adacross.report.retrieval import retrieval_tables
@@ -14,7 +14,7 @@ _STRIP = 12
 
 
 def overview(data: RunData) -> Section:
-    """Return the headline: one sentence, tiles, pictures of the data, probe and retrieval tables."""
+    """Return the headline: one sentence, tiles, images of the data, probe and retrieval tables."""
     linear = _probe(data, data.linear) if data.linear else _no_probe(data)
     retrieval = retrieval_tables(data, data.retrieval) if data.retrieval else _no_retrieval(data)
     body = join([tag("p", *_sentence(data), class_="lead"), _tiles(data), _strip(data), linear, retrieval])
@@ -72,11 +72,12 @@ def _tiles(data: RunData) -> Html:
     if data.retrieval and 1 in data.retrieval.image_to_shape.recall:
         recall = data.retrieval.image_to_shape.recall[1]
         chance = percent(data.retrieval.chance_recall_at_1, 2)
-        tiles += [_tile("Picture finds its shape", percent(recall), f"recall@1, chance {chance}", "")]
+        tiles += [_tile("Image-to-shape retrieval", percent(recall), f"recall@1, chance {chance}", "")]
     elif data.retrieval and data.retrieval.shape_to_shape:
         found = data.retrieval.shape_to_shape
         below = f"recall@1, untrained {percent(found.untrained.recall.get(1, 0.0))}"
-        tiles += [_tile("Shape finds its class", percent(found.pretrained.recall.get(1, 0.0)), below, "")]
+        recall_at_1 = percent(found.pretrained.recall.get(1, 0.0))
+        tiles += [_tile("Shape-to-shape retrieval", recall_at_1, below, "")]
     return tag("div", *tiles, class_="tiles") if tiles else Html("")
 
 
@@ -95,8 +96,8 @@ def _points(gain: float) -> str:
 
 
 def _strip(data: RunData) -> Html:
-    """Pictures of a dozen shapes, of different classes where there are classes."""
-    cards = data.embedding.cards if data.embedding else tuple(shape.card for shape in data.turnables)
+    """Images of a dozen shapes, of different classes where there are classes."""
+    cards = data.embedding.cards if data.embedding else tuple(shape.card for shape in data.clouds)
     first: dict[str | None, Card] = {}
     for card in cards:
         first.setdefault(card.class_name, card)
@@ -106,8 +107,8 @@ def _strip(data: RunData) -> Html:
     chosen = [*(classes[i * len(classes) // count] for i in range(count)), *rest][:_STRIP]
     if not chosen:
         return Html("")
-    pictures = [picture(card.picture, f"a shape: {card.class_name or card.id}", 112) for card in chosen]
-    return tag("div", *pictures, class_="strip")
+    images = [image(card.image, f"a shape: {card.class_name or card.id}", 112) for card in chosen]
+    return tag("div", *images, class_="strip")
 
 
 def _probe(data: RunData, linear: Linear) -> Html:
@@ -119,7 +120,7 @@ def _probe(data: RunData, linear: Linear) -> Html:
         chosen = " · ".join(f"{c:.2g}" for c in probe.C) or "–"
         value = f"{100 * probe.mean:.1f} ± {100 * probe.std:.1f}\u00a0%"
         rows.append([f"{encoder_name(data)}, {name}", tag("b", value), _bar(probe.mean), each, chosen])
-    rows.append(["always the largest class", percent(float(chance)), _bar(float(chance)), "–", "–"])
+    rows.append(["majority class", percent(float(chance)), _bar(float(chance)), "–", "–"])
     rows.append(["gain", tag("b", f"{_points(linear.gain)} points"), "", "", ""])
     note = (
         f"Accuracy on {plural(linear.test, 'test shape')} of {plural(len(linear.classes), 'class')} of "
@@ -129,7 +130,7 @@ def _probe(data: RunData, linear: Linear) -> Html:
     )
     columns = ("features of", "accuracy", "", "each seed, %", "C")
     shown = table(f"Linear probe on {linear.data}", columns, rows, note=note, class_="probe")
-    return join([tag("h3", "Does pre-training help a linear classifier?"), shown])
+    return join([tag("h3", "Linear probe"), shown])
 
 
 def _verdict(linear: Linear) -> str:
@@ -139,7 +140,7 @@ def _verdict(linear: Linear) -> str:
     if linear.gain <= 0:
         return "Pre-training did not help here."
     if linear.gain < 2 * spread:
-        return "The gain is less than twice the spread over seeds: too little to build on."
+        return "The gain is less than twice the spread over seeds: within noise."
     return "The gain is more than twice the spread over seeds."
 
 
@@ -150,9 +151,9 @@ def _bar(share: float) -> Html:
 
 def _no_probe(data: RunData) -> Html:
     if data.facts and not data.facts.classes:
-        return missing("These shapes have no classes, so there is no linear probe.")
-    return missing("The encoder has not been probed yet.", commands.evaluate(data, "linear"))
+        return missing("The shapes have no classes, so there is no linear probe.")
+    return missing("The linear probe has not been evaluated yet.", commands.evaluate(data, "linear"))
 
 
 def _no_retrieval(data: RunData) -> Html:
-    return missing("Retrieval has not been measured yet.", commands.evaluate(data, "retrieval"))
+    return missing("Retrieval has not been evaluated yet.", commands.evaluate(data, "retrieval"))

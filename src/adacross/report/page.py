@@ -65,7 +65,7 @@ def _policy(scripts: Sequence[str]) -> str:
 
 
 def _script_text(text: str) -> str:
-    """A script that does not end its own element; browsers hash text with normalised line ends."""
+    """Return a script that does not end its own element; browsers hash text with normalised line ends."""
     return join([Html(text)]).replace("</script", "<\\/script").replace("\r\n", "\n").replace("\r", "\n")
 
 

@@ -1,6 +1,6 @@
-"""What the figures share: colours, axes, and data on its way into the page.
+"""Common colors, axes and JSON of the figures.
 
-Colours that must follow the reader's light or dark theme are names of the page's CSS variables ("--ink");
+Colors that must follow the reader's light or dark theme are names of the page's CSS variables ("--ink");
 `report.js` replaces them under every key that ends in "color" or "colorscale" when it draws.
 """
 

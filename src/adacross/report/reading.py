@@ -1,4 +1,4 @@
-"""Reads a run folder's files into plain data, and says which one is wrong where one is."""
+"""Readers of a run's files; errors name the file."""
 
 import json
 import math
@@ -163,7 +163,7 @@ def read_retrieval(folder: Path) -> Retrieval | None:
             image_to_shape=_direction(value["image_to_shape"], value.get("std", {}).get("image_to_shape")),
             shape_to_image=_direction(value["shape_to_image"], value.get("std", {}).get("shape_to_image")),
             examples=_examples(value.get("examples") or []),
-            neighbours=_examples(value.get("neighbours") or []),
+            neighbors=_examples(value.get("neighbours") or []),
             shape_examples=_examples(value.get("shape_examples") or []),
             shape_to_shape=_search(value.get("shape_to_shape")),
             same_object=_search(value.get("same_object")),
@@ -225,30 +225,30 @@ def _wrong(path: Path, error: Exception, command: str) -> UserError:
 
 
 def _is_number(value: object) -> TypeGuard[float]:
-    """Whether it is a number that float64 and int64 can hold."""
+    """Return whether it is a number that float64 and int64 can hold."""
     return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 2**63
 
 
 def _column(records: list[dict[str, Any]], name: str) -> Float64[np.ndarray, " S"]:
-    """One value of every record, NaN where it is absent, null or not a number."""
+    """Return one value of every record, NaN where it is absent, null or not a number."""
     values = [record.get(name) for record in records]
     return np.array([float(value) if _is_number(value) else math.nan for value in values], dtype=np.float64)
 
 
 def _group(record: dict[str, Any], group: str) -> dict[str, Any]:
-    """A group of values in a record ("terms"), empty where there is none."""
+    """Return a group of values in a record ("terms"), empty where there is none."""
     return record[group] if isinstance(record.get(group), dict) else {}
 
 
 def _names(records: list[dict[str, Any]], group: str) -> list[str]:
-    """The names of a group's values that any record has, in the order of their first places."""
+    """Return the names of a group's values that any record has, in the order of their first places."""
     return list(dict.fromkeys(str(name) for record in records for name in _group(record, group)))
 
 
 def _columns(
     records: list[dict[str, Any]], group: str, names: list[str]
 ) -> dict[str, Float64[np.ndarray, " S"]]:
-    """A group's values by name."""
+    """Return a group's values by name."""
     inner = [_group(record, group) for record in records]
     return {name: _column(inner, name) for name in names}
 

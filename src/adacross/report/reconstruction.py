@@ -1,8 +1,8 @@
-"""What a method that masks sees of a shape, and what it makes of it."""
+"""Masked shapes and their reconstruction."""
 
 from adacross.report import commands
 from adacross.report.drawing import DEPTHS, GIVEN, HIDDEN, PREDICTED, Color
-from adacross.report.html import Html, Section, join, missing, percent, picture, plural, tag
+from adacross.report.html import Html, Section, image, join, missing, percent, plural, tag
 from adacross.report.inputs import Completion, Completions, RunData
 from adacross.report.names import masks
 
@@ -11,10 +11,10 @@ _SIZE = 160  # CSS pixels
 
 
 def reconstruction(data: RunData) -> Section | None:
-    """Return a row a shape: input, what is shown of it, completion. None for a method that hides nothing."""
+    """Return a row for each shape: input, visible part, completion. None for a method without masks."""
     if not masks(data):
         return None
-    title, shown = "Masked and completed", data.completions
+    title, shown = "Masked reconstruction", data.completions
     if shown is None or not shown.shapes:
         reason = data.absent.get("completions", "The collection holds no shapes.")
         command = commands.resume(data) if data.facts and "completions" in data.absent else None
@@ -31,7 +31,7 @@ def reconstruction(data: RunData) -> Section | None:
 
 
 def _text(shown: Completions) -> tuple[str, str]:
-    """What is shown, and a note on what was hidden how."""
+    """Return the introduction and a note on the masks."""
     maps = shown.patches is not None
     number = plural(len(shown.shapes), "shape")
     whose = (
@@ -40,9 +40,9 @@ def _text(shown: Completions) -> tuple[str, str]:
         else f"{number} of the collection, which has no test split: it was trained on most of them"
     )
     what = (
-        f"While it learns, the method is shown a part of each cloud{', and of a depth map of it,' * maps} "
-        f"and fills in the rest. Below it does so for {whose}. Shapes{', sides' * maps} and masks were drawn "
-        f"at random (seed {shown.seed}), not chosen by hand."
+        f"In pre-training the method sees a part of each cloud{', and of a depth map of it,' * maps} "
+        f"and reconstructs the rest, here for {whose}. Shapes{', sides' * maps} and masks were drawn "
+        f"at random (seed {shown.seed})."
     )
     hidden, groups = shown.groups
     shares = [shape.visible for shape in shown.shapes]
@@ -52,8 +52,8 @@ def _text(shown: Completions) -> tuple[str, str]:
         gone, patches = shown.patches
         how += f" and {gone} of {patches} patches of the depth map ({percent(gone / patches, 0)})"
     how += (
-        f". Groups overlap, so {seen} of the points stay visible. The method is told where the middles of "
-        "hidden groups are; it predicts the points around them."
+        f". Groups overlap, so {seen} of the points stay visible. The centers of hidden "
+        "groups are an input; the points around them are predicted."
     )
     if maps:
         how += " A depth map is the cloud seen from one side; “redrawn” is that of the completed cloud."
@@ -92,7 +92,7 @@ def _row(shape: Completion) -> Html:
         label.append(tag("small", shape.id))
     clouds = (
         ("cloud", f"cloud of {name}"),
-        ("shown", f"what is shown of it: {seen} of the points"),
+        ("shown", f"visible: {seen} of the points"),
         ("completed", f"completed cloud of {name}, predicted points in orange"),
     )
     boxes = [tag("div", *_figures(clouds, shape.clouds), class_="three")]
@@ -100,7 +100,7 @@ def _row(shape: Completion) -> Html:
         side = VIEWS[shape.view or 0]
         maps = (
             ("depth map", f"depth map of {name} from {side}"),
-            ("shown", "what is shown of it: the patches that are not striped"),
+            ("shown", "visible: the patches that are not striped"),
             ("completed", f"completed depth map of {name}"),
             ("redrawn", f"depth map drawn from the completed cloud of {name}"),
         )
@@ -110,8 +110,8 @@ def _row(shape: Completion) -> Html:
     return tag("div", head, *boxes, class_="completion", role="group", aria_label=name)
 
 
-def _figures(named: tuple[tuple[str, str], ...], pictures: tuple[bytes, ...]) -> list[Html]:
+def _figures(named: tuple[tuple[str, str], ...], images: tuple[bytes, ...]) -> list[Html]:
     return [
-        tag("figure", picture(webp, alt, _SIZE), tag("figcaption", caption))
-        for (caption, alt), webp in zip(named, pictures, strict=True)
+        tag("figure", image(webp, alt, _SIZE), tag("figcaption", caption))
+        for (caption, alt), webp in zip(named, images, strict=True)
     ]

@@ -8,7 +8,7 @@
   const labels = document.getElementById("labels");
   if (labels && innerWidth < 700) labels.checked = false; // no room
 
-  // --- theme: colours written as "--name" are CSS variables -------------------------------------------------
+  // --- theme: colors written as "--name" are CSS variables -------------------------------------------------
   const isName = (value) => typeof value === "string" && value.startsWith("--");
   function themed(value, key = "") {
     if (/color(scale)?$/.test(key) && isName(value)) {
@@ -77,7 +77,7 @@
   function draw(id) {
     const figure = figures[id], box = document.getElementById(id);
     if (figure.kind === "scene") {
-      if (!hasWebGL) return Promise.resolve(); // the picture stays
+      if (!hasWebGL) return Promise.resolve(); // the image stays
       if (!drawn.has(id)) box.replaceChildren();
       drawn.add(id);
       return Plotly.react(box, sceneData(figure), sceneLayout(), options);
@@ -91,7 +91,7 @@
   }
   const redraw = () => drawn.forEach(draw);
 
-  // --- the map: a picture beside the cursor, and classes to pick ------------------------------------------------
+  // --- the map: an image beside the cursor, and classes to pick ------------------------------------------------
   let picked = -1;
   function emphasised(figure, trace, index) {
     if (figure.kind !== "map" || picked < 0) return trace;

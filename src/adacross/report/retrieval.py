@@ -1,4 +1,4 @@
-"""How well pictures and shapes find each other, and shapes those of their class."""
+"""Tables of cross-modal and shape-to-shape retrieval."""
 
 from collections.abc import Sequence
 
@@ -9,35 +9,34 @@ from adacross.report.names import masks, no_shared_space
 
 
 def retrieval_tables(data: RunData, retrieval: Retrieval) -> Html:
-    """Return a table of the searches between pictures and shapes, and one of those among shapes."""
+    """Return the tables of cross-modal and of shape-to-shape retrieval."""
     parts = []
     if retrieval.image_to_shape.recall:
-        parts += [tag("h3", "Do pictures find their shapes?"), _pictures(data, retrieval)]
+        parts += [tag("h3", "Cross-modal retrieval"), _images(data, retrieval)]
     elif masks(data):
         parts += [tag("p", no_shared_space(data), class_="note")]
     if retrieval.shape_to_shape or retrieval.same_object:
-        parts += [tag("h3", "Do shapes find their like?"), _shapes(retrieval)]
+        parts += [tag("h3", "Shape-to-shape retrieval"), _shapes(retrieval)]
     elif data.facts and data.facts.classes:
-        parts += [
-            missing("Searches among shapes were not measured yet.", commands.evaluate(data, "retrieval"))
-        ]
+        reason = "Shape-to-shape retrieval has not been evaluated yet."
+        parts += [missing(reason, commands.evaluate(data, "retrieval"))]
     return join(parts)
 
 
-def _pictures(data: RunData, retrieval: Retrieval) -> Html:
+def _images(data: RunData, retrieval: Retrieval) -> Html:
     ranks = sorted(retrieval.image_to_shape.recall)
     both = (
-        ("picture → shape", retrieval.image_to_shape),
-        ("shape → picture", retrieval.shape_to_image),
+        ("image → shape", retrieval.image_to_shape),
+        ("shape → image", retrieval.shape_to_image),
     )
-    labelled = data.facts is None or bool(data.facts.classes)
-    rows = [[name, *_figures(direction, ranks, labelled=labelled)] for name, direction in both]
+    labeled = data.facts is None or bool(data.facts.classes)
+    rows = [[name, *_figures(direction, ranks, labeled=labeled)] for name, direction in both]
     chances = [percent(min(rank * retrieval.chance_recall_at_1, 1.0), 2) for rank in ranks]
     random = data.random_precision if retrieval.chance_precision is None else retrieval.chance_precision
-    rows.append(["chance", *chances, percent(random) if random and labelled else "–"])
+    rows.append(["chance", *chances, percent(random) if random and labeled else "–"])
     note = (
         f"{plural(retrieval.queries, 'query')} against {plural(retrieval.gallery, 'test shape')} of "
-        f"“{retrieval.data}”. recall@k: the very same object is among the first k. "
+        f"“{retrieval.data}”. recall@k: the same object is among the first k. "
         f"mAP: mean average precision for objects of the same class.{_spread(retrieval)}"
     )
     columns = ("direction", *(f"recall@{rank}" for rank in ranks), "mAP")
@@ -50,11 +49,11 @@ def _shapes(retrieval: Retrieval) -> Html:
     notes = []
     same_class, itself = retrieval.shape_to_shape, retrieval.same_object
     if same_class:
-        notes.append("Same class: every test shape searches the other test shapes for one of its class.")
+        notes.append("Same class: every test shape queries the other test shapes for its class.")
     if itself:
         notes.append(
-            f"Itself: every test shape, by {plural(itself.points, 'point')} of it, searches all test shapes, "
-            "given by as many other points."
+            f"Itself: every test shape, by {plural(itself.points, 'point')} of it, queries all test shapes, "
+            "each given by as many other points."
         )
     for what, search in (("same class", same_class), ("itself, other points", itself)):
         if search is None:
@@ -66,16 +65,16 @@ def _shapes(retrieval: Retrieval) -> Html:
             [f"{what}, chance", *_figures(search.chance, ranks, digits=2)],
         ]
     columns = ("search", *(f"recall@{rank}" for rank in ranks), "mAP")
-    note = f"{' '.join(notes)} Features are the encoder's own, compared by cosine.{_spread(retrieval)}"
-    return table(f"Shapes found by shapes on {retrieval.data}", columns, rows, note=note, class_="numbers")
+    note = f"{' '.join(notes)} Encoder features, cosine similarity.{_spread(retrieval)}"
+    return table(f"Shape-to-shape retrieval on {retrieval.data}", columns, rows, note=note, class_="numbers")
 
 
 def _figures(
-    direction: Direction, ranks: Sequence[int], *, labelled: bool = True, digits: int = 1
+    direction: Direction, ranks: Sequence[int], *, labeled: bool = True, digits: int = 1
 ) -> list[str]:
     std = direction.std
     cells = [_cell(direction.recall.get(rank), std.get(f"recall@{rank}"), digits) for rank in ranks]
-    return [*cells, _cell(direction.mean_average_precision if labelled else None, std.get("mAP"), digits)]
+    return [*cells, _cell(direction.mean_average_precision if labeled else None, std.get("mAP"), digits)]
 
 
 def _cell(mean: float | None, std: float | None, digits: int) -> str:

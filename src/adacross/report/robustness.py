@@ -1,4 +1,4 @@
-"""What corruptions cost: one shape under each, accuracy against severity, tables."""
+"""Robustness to corruptions: images, accuracy by severity, tables."""
 
 import math
 from typing import TYPE_CHECKING, Any
@@ -9,7 +9,7 @@ from adacross.data.rendering.render import orbit, render_cloud
 from adacross.data.shape import PointCloud
 from adacross.evaluation.robustness.corruptions import FAMILIES, SEVERITIES, corrupt
 from adacross.report.drawing import BALL, ROOM, SIDE, webp
-from adacross.report.html import Html, Section, join, percent, picture, plot, plural, table, tag
+from adacross.report.html import Html, Section, image, join, percent, plot, plural, table, tag
 from adacross.report.inputs import RunData
 from adacross.report.plots import axis, layout
 
@@ -35,12 +35,12 @@ NAMES = {
     "distortion_rbf": "RBF distortion",
     "distortion_rbf_inv": "inverse RBF distortion",
 }
-SHOWN = 3  # the severity of the pictures
+SHOWN = 3  # the severity of the images
 _NETWORKS = (
     ("pre-trained", "pretrained", "circle", "solid"),
     ("untrained", "untrained", "square-open", "dash"),
 )
-_PICTURE = 160  # pixels
+_IMAGE = 160  # pixels
 _HARDEST = 3  # corruptions named in the text
 
 
@@ -52,7 +52,7 @@ def robustness(data: RunData, result: "RobustnessResult") -> Section:
         tag("p", *_text(result)),
         _summary(result),
         tag("h3", f"One shape under each corruption, severity {SHOWN}"),
-        _pictures(result.example),
+        _images(result.example),
         tag("h3", "Accuracy against severity"),
         _legend(),
         _curves(result),
@@ -64,7 +64,7 @@ def robustness(data: RunData, result: "RobustnessResult") -> Section:
 
 
 def _text(result: "RobustnessResult") -> list[str]:
-    """What was done, and what came out, in a few sentences."""
+    """Return the protocol and the main figures as text."""
     good, plain = result.pretrained, result.untrained
     worst = sorted(good.error, key=lambda kind: -good.error[kind].mean)[:_HARDEST]
     named = [f"{NAMES[kind]} ({percent(good.right(kind).mean)})" for kind in worst]
@@ -76,7 +76,7 @@ def _text(result: "RobustnessResult") -> list[str]:
         tag("b", percent(good.mce_plain.mean)),
         f" of the shapes on average, with the untrained one for {percent(plain.mce_plain.mean)}. "
         f"Corruptions cost {_points(good.lost.mean)} of the pre-trained encoder's clean accuracy, "
-        f"{_points(plain.lost.mean)} of the untrained one's. Hardest: {', '.join(named)}.",
+        f"{_points(plain.lost.mean)} of the untrained one's. Most harmful: {', '.join(named)}.",
     ]
 
 
@@ -85,14 +85,14 @@ def _points(share: float) -> str:
 
 
 def _summary(result: "RobustnessResult") -> Html:
-    """Figures that sum up, of both encoders."""
+    """Return the summary table of both encoders."""
     both = (result.pretrained, result.untrained)
     rows = [
         ["accuracy, clean", *(str(one.clean) for one in both)],
         ["mCE, plain", *(str(one.mce_plain) for one in both)],
-        ["mCE, normalised", *(str(one.mce_normalised or "–") for one in both)],
-        ["lost to corruptions", *(str(one.lost) for one in both)],
-        ["turned anyhow", *(str(one.rotated["any"]) for one in both)],
+        ["mCE, normalized", *(str(one.mce_normalised or "–") for one in both)],
+        ["accuracy drop", *(str(one.lost) for one in both)],
+        ["random rotation", *(str(one.rotated["any"]) for one in both)],
         ["turned about y", *(str(one.rotated["y"]) for one in both)],
     ]
     rows += [
@@ -101,8 +101,8 @@ def _summary(result: "RobustnessResult") -> Html:
     ]
     penalties = [" · ".join(f"{c:.2g}" for c in one.C) for one in both]
     note = (
-        "mCE, the mean corruption error: errors averaged over severities, then over corruptions; less is "
-        "better. Normalised: under each corruption they are first divided by the untrained encoder's. "
+        "mCE, the mean corruption error: errors averaged over severities, then over corruptions; lower is "
+        "better. Normalized: the errors of each corruption are first divided by the untrained encoder's. "
         "All other figures are accuracies. "
         f"{plural(result.points, 'point')}; {result.classifier} (C {penalties[0]}, of the "
         f"untrained {penalties[1]}), {result.train:,} training shapes; "
@@ -110,25 +110,25 @@ def _summary(result: "RobustnessResult") -> Html:
         "figures cannot be compared with published ones."
     )
     columns = ("", *(name for name, *_ in _NETWORKS))
-    return table("Robustness, summed up", columns, rows, note=note, class_="numbers")
+    return table("Robustness summary", columns, rows, note=note, class_="numbers")
 
 
-def _pictures(example: "Example") -> Html:
-    """The example as it is, and under each corruption."""
+def _images(example: "Example") -> Html:
+    """Return images of the example, clean and under each corruption."""
     points = np.array(example.points, dtype=np.float32)[None]
     shape = np.array([example.shape])
-    boxes = [_picture(points[0], "clean", example)]
+    boxes = [_image(points[0], "clean", example)]
     for kind, name in NAMES.items():
-        boxes.append(_picture(corrupt(kind, points, SHOWN, 0, shape)[0], name, example))
+        boxes.append(_image(corrupt(kind, points, SHOWN, 0, shape)[0], name, example))
     note = f"{example.id}, a test shape drawn at random; corrupted as it was in the first repetition."
     return join([tag("div", *boxes, class_="damaged"), tag("p", note, class_="note")])
 
 
-def _picture(points: np.ndarray, name: str, example: "Example") -> Html:
+def _image(points: np.ndarray, name: str, example: "Example") -> Html:
     ball = BALL * ROOM / math.sqrt(len(example.points))
     drawn = render_cloud(PointCloud((ROOM * points).astype(np.float32)), orbit(1), SIDE, ball)[0]
     said = f"{example.class_name}, {name}"
-    return tag("figure", picture(webp(drawn, _PICTURE), said, _PICTURE), tag("figcaption", name))
+    return tag("figure", image(webp(drawn, _IMAGE), said, _IMAGE), tag("figcaption", name))
 
 
 def _legend() -> Html:
@@ -140,7 +140,7 @@ def _legend() -> Html:
 
 
 def _curves(result: "RobustnessResult") -> Html:
-    """A small figure for each corruption, in rows of one family where there is room."""
+    """Return a small figure for each corruption, one family a row."""
     groups = []
     for family, kinds in FAMILIES.items():
         boxes = [
@@ -152,7 +152,7 @@ def _curves(result: "RobustnessResult") -> Html:
 
 
 def _along(network: "Robustness", kind: str) -> "list[Figure]":
-    """Clean, then severities 1 to 5."""
+    """Return clean accuracy, then severities 1 to 5."""
     return [network.clean, *network.corrupted[kind]]
 
 

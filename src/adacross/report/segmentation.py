@@ -1,4 +1,4 @@
-"""Parts and classes of points: figures, categories, and clouds with truth beside prediction."""
+"""Part and semantic segmentation: figures, categories, and examples."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -46,9 +46,9 @@ def part_segmentation(data: RunData, result: PartSegResult) -> Section:
         for row in result.labels
     )
     body = [
-        tag("p", "The whole network, encoder and segmentation head, learns to name the part of every point; "
-                 "beside it the same network without pre-training. It is told what the shape is. A part is "
-                 "chosen among all parts, or (“own parts”) among those that shapes of its category have."),
+        tag("p", "Encoder and segmentation head are fine-tuned to predict the part of every point, with and "
+                 "without pre-training. The category is an input. A part is predicted among all parts, or "
+                 "(“own parts”) among those of the shape's category."),
         *(tag("p", verdict) for verdict in verdicts),
         table("Part segmentation", columns, rows, note=note, class_="numbers"),
         *(plot(name, f"Instance mIoU over labels. {said}.", class_="curve") for name in figures),
@@ -69,15 +69,15 @@ def semantic_segmentation(data: RunData, result: SemSegResult) -> Section:
     ]
     note = (
         f"“{result.data}”: {plural(len(result.classes), 'class')}, {result.points} of {result.stored} "
-        f"points a block, {result.coordinates}; {result.folds[0].train} blocks to learn from. "
+        f"points a block, {result.coordinates}; {result.folds[0].train} training blocks. "
         f"{result.protocol}. Seeds {', '.join(map(str, result.seeds))}; {result.spread}. Intersections and "
-        "unions are counted over all blocks; classes that are nowhere do not count."
+        "unions are counted over all blocks; absent classes do not count."
     )
-    columns = ("held out, start", "mIoU", "points right", "blocks")
+    columns = ("held out, initialization", "mIoU", "points right", "blocks")
     verdicts = [_verdict(f"On {fold.name}", "mIoU", fold.gain) for fold in [*result.folds, *together]]
     body = [
-        tag("p", "The whole network, encoder and segmentation head, learns the class of every point; beside "
-                 "it the same network without pre-training."),
+        tag("p", "Encoder and segmentation head are fine-tuned to predict the class of every point, with "
+                 "and without pre-training."),
         *(tag("p", verdict) for verdict in verdicts),
         table("Semantic segmentation", columns, rows, note=note, class_="numbers"),
         *segmented_clouds(result.examples, result.classes, result.folds[0].name),
@@ -96,16 +96,16 @@ def _points(value: float) -> str:
 
 
 def _verdict(where: str, what: str, gain: Figure) -> str:
-    """What pre-training changed, in a sentence."""
+    """Return one sentence on the gain."""
     better = sum(value > 0 for value in gain.values)
     return (
-        f"{where}, pre-training changes {what} by {_points(gain.mean)} ± {100 * gain.std:.1f} points; it is "
-        f"ahead in {better} of {plural(len(gain.values), 'seed')}."
+        f"{where}, pre-training changes {what} by {_points(gain.mean)} ± {100 * gain.std:.1f} points; better "
+        f"in {better} of {plural(len(gain.values), 'seed')}."
     )
 
 
 def _curve(result: PartSegResult) -> dict[str, Any]:
-    """Instance mIoU over the share of the labels, with the spread over seeds."""
+    """Instance mIoU over the label fraction, with the spread over seeds."""
     traces = [
         {
             "type": "scatter",
@@ -131,7 +131,7 @@ def _curve(result: PartSegResult) -> dict[str, Any]:
         "kind": "plot",
         "data": traces,
         "layout": layout(
-            xaxis=axis("share of the labels", type="log", **ticks), yaxis=axis("mIoU", tickformat=".0%"),
+            xaxis=axis("label fraction", type="log", **ticks), yaxis=axis("mIoU", tickformat=".0%"),
             hovermode="x unified", showlegend=True,
         ),
     }  # fmt: skip
@@ -146,7 +146,7 @@ def _each(
     of: str,
     tested: Sequence[int] | None,
 ) -> Html:
-    """A table of every category or class that was measured."""
+    """Return a table of every category or class."""
     rows = []
     for index, (name, one, other) in enumerate(zip(names, pretrained, scratch, strict=True)):
         if one is None and other is None:

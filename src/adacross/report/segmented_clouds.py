@@ -1,4 +1,4 @@
-"""Clouds in the colours of their parts: truth beside what networks said, and where they are wrong."""
+"""Point clouds colored by part: truth, predictions and errors."""
 
 import math
 from collections.abc import Sequence
@@ -12,16 +12,16 @@ from adacross.data.rendering.render import orbit, render_cloud
 from adacross.data.shape import PointCloud
 from adacross.evaluation.segmentation.training import Example
 from adacross.report.drawing import BALL, GIVEN, LIGHT, PREDICTED, ROOM, SIDE, webp
-from adacross.report.html import Html, percent, picture, tag
+from adacross.report.html import Html, image, percent, tag
 
 STARTS = ("pre-trained", "from scratch")
-_PICTURE = 160  # CSS pixels
+_IMAGE = 160  # CSS pixels
 _OTHER = "#2f3033"  # another category's part
 _NONE = "#b9bbbd"  # no part is known
 
 
 def segmented_clouds(examples: Sequence[Example], names: Sequence[str], of: str) -> list[Html]:
-    """Return rows of pictures: truth, both predictions, and where they are wrong.
+    """Return rows of images: truth, both predictions, and where they are wrong.
 
     Args:
         examples: what an evaluation kept.
@@ -31,26 +31,26 @@ def segmented_clouds(examples: Sequence[Example], names: Sequence[str], of: str)
     if not examples:
         return []
     text = (
-        f"Test shapes drawn at random, not chosen by hand; networks of the first seed, {of}. Below the "
-        "predictions' names is the share of the points that are right; the last two pictures mark wrong ones."
+        f"Random test shapes; networks of the first seed, {of}. Below the "
+        "predictions: the share of correct points. The last two images mark errors."
     )
     right, wrong = (_rgb(color) for color in (GIVEN, PREDICTED))
     legend = tag("p", _key(right, "right"), _key(wrong, "wrong"), class_="legend")
     rows = [_row(_Shown.of(example, names), example) for example in examples]
-    return [tag("h3", "Truth beside prediction"), tag("p", text), legend, tag("div", *rows)]
+    return [tag("h3", "Truth and predictions"), tag("p", text), legend, tag("div", *rows)]
 
 
 @dataclass(frozen=True)
 class _Shown:
-    """An example ready to be drawn: its points, three labellings, and what its colours mean."""
+    """An example ready to be drawn: its points, three labellings, and what its colors mean."""
 
     points: Int64[np.ndarray, "N 3"]
     labels: tuple[Int64[np.ndarray, " N"], ...]
-    meaning: dict[int, tuple[str, str]]  # from part to name and colour
+    meaning: dict[int, tuple[str, str]]  # from part to name and color
 
     @classmethod
     def of(cls, example: Example, names: Sequence[str]) -> "_Shown":
-        """Give a colour to every part of the shape's own category that occurs."""
+        """Give a color to every part of the shape's own category that occurs."""
         labels = tuple(np.array(part) for part in (example.truth, example.pretrained, example.scratch))
         present = sorted({int(part) for part in np.unique(np.concatenate(labels)) if part >= 0})
         prefix = f"{example.category}/"
@@ -63,7 +63,7 @@ class _Shown:
         return cls(np.array(example.points), labels, meaning)
 
     def colors(self, label: Int64[np.ndarray, " N"]) -> UInt8[np.ndarray, "N 3"]:
-        """The colour of every point."""
+        """Return the color of every point."""
         known = {part: color for part, (_, color) in self.meaning.items()} | {-1: _NONE}
         return np.array([_bytes(known.get(int(part), _OTHER)) for part in label], dtype=np.uint8)
 
@@ -79,7 +79,7 @@ def _row(shown: _Shown, example: Example) -> Html:
         wrong.append((f"{name}, wrong", _marked(known & (label != truth))))
     what = example.category or example.id
     boxes = [
-        tag("figure", picture(_drawn(shown.points, colors), f"{what}: {name}", _PICTURE),
+        tag("figure", image(_drawn(shown.points, colors), f"{what}: {name}", _IMAGE),
             tag("figcaption", name))
         for name, colors in [*figures, *wrong]
     ]  # fmt: skip
@@ -96,13 +96,13 @@ def _row(shown: _Shown, example: Example) -> Html:
 
 
 def _drawn(points: Int64[np.ndarray, "N 3"], colors: UInt8[np.ndarray, "N 3"]) -> bytes:
-    """A cloud as balls, `(N, 3)` in thousandths."""
+    """Return a cloud as balls, `(N, 3)` in thousandths."""
     cloud = PointCloud(
         (ROOM * points / 1000).astype(np.float32),
         colors=(colors / LIGHT).clip(0, 255).round().astype(np.uint8),
     )
     ball = BALL * ROOM / math.sqrt(len(points))
-    return webp(render_cloud(cloud, orbit(1), SIDE, ball)[0], _PICTURE)
+    return webp(render_cloud(cloud, orbit(1), SIDE, ball)[0], _IMAGE)
 
 
 def _marked(wrong: Bool[np.ndarray, " N"]) -> UInt8[np.ndarray, "N 3"]:

@@ -1,4 +1,4 @@
-"""What a reader needs to judge the figures and to get them again."""
+"""Protocol, commands, data, options and environment."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -11,7 +11,7 @@ from adacross.report.inputs import Linear, RunData
 def setup(data: RunData) -> Section:
     """Return protocol, commands, data, options and environment."""
     body = [
-        tag("h3", "How these figures were measured"),
+        tag("h3", "Protocol"),
         tag("ul", *(tag("li", line) for line in _notes(data))),
         tag("h3", "Commands"),
         *_made_by(data),
@@ -40,7 +40,7 @@ def _value(value: object) -> str:
 
 
 def _notes(data: RunData) -> list[str]:
-    notes = ["Pre-training read the training split only, and no label."]
+    notes = ["Pre-training used the training split only, without labels."]
     if data.log.monitor_steps.size:
         held = data.config.get("validation_fraction")
         some = f" ({percent(held, 0)} of them)" if isinstance(held, float) else ""
@@ -57,11 +57,11 @@ def _notes(data: RunData) -> list[str]:
         ]
     if data.retrieval and data.retrieval.image_to_shape.recall:
         notes.append(
-            "Retrieval searches test shapes by one picture of each, and back, in the joint space of the "
+            "Cross-modal retrieval compares test shapes with one image of each in the joint space of the "
             "pre-training."
         )
     if data.retrieval:
-        notes.append("Shapes search shapes by the encoder's features alone.")
+        notes.append("Shape-to-shape retrieval uses the encoder's features alone.")
     return notes
 
 
@@ -70,12 +70,12 @@ def _repetitions(data: RunData, linear: Linear) -> str:
     if linear.encoders > 1:
         return f"{measured} The pre-training was repeated too ({linear.encoders} runs)."
     seed = _value(data.config.get("seed"))
-    return f"{measured} The pre-training was done once, with seed {seed}: how repeats differ is not known."
+    return f"{measured} The pre-training was done once, with seed {seed} so its variance is unknown."
 
 
 def _made_by(data: RunData) -> list[Html]:
     command = data.environment.get("command")
-    return [tag("p", "This run was made by:"), tag("pre", tag("code", str(command)))] if command else []
+    return [tag("p", "Command of this run:"), tag("pre", tag("code", str(command)))] if command else []
 
 
 def _commands(data: RunData) -> list[str]:
@@ -88,7 +88,7 @@ def _commands(data: RunData) -> list[str]:
 def _options(data: RunData) -> Html:
     rows = flatten(data.config)
     text = tag("details", tag("summary", "config.yaml"), tag("pre", tag("code", data.config_text)))
-    return tag("div", table("Options of the training", ("option", "value"), rows, class_="keys"), text)
+    return tag("div", table("Training options", ("option", "value"), rows, class_="keys"), text)
 
 
 def _right(data: RunData) -> Html:
@@ -102,7 +102,7 @@ def _right(data: RunData) -> Html:
 def _data(data: RunData) -> Html:
     facts = data.facts
     if facts is None:
-        return tag("p", data.absent.get("facts", "The collection is not known."), class_="note")
+        return tag("p", data.absent.get("facts", "The collection is unknown."), class_="note")
     rows = [
         ("name", facts.name),
         ("source", f"{facts.source} ({facts.kind})"),
@@ -110,10 +110,10 @@ def _data(data: RunData) -> Html:
             "shapes",
             f"{count(facts.count)} ({', '.join(f'{count(n)} {split}' for split, n in facts.splits.items())})",
         ),
-        ("left out while preparing", count(facts.skipped)),
+        ("skipped by prepare", count(facts.skipped)),
         ("classes", count(len(facts.classes)) if facts.classes else "none"),
         ("points a shape", count(facts.points)),
-        ("pictures a shape", f"{facts.views}, {facts.view_size} pixels"),
+        ("images a shape", f"{facts.views}, {facts.view_size} pixels"),
     ]
     told = ("source", "points", "views", "size")  # the rows above
     options = [

@@ -1,4 +1,4 @@
-"""Sections about measurements beyond probe and retrieval: one for each result that the run has."""
+"""Sections of results other than probe and retrieval, one for each result of the run."""
 
 from dataclasses import replace
 from importlib import import_module
@@ -71,7 +71,7 @@ def task_sections(data: "RunData") -> list[Section]:
         except (ArithmeticError, LookupError, TypeError, ValueError) as error:
             path = data.folder / "evaluation" / f"{name}.json"
             what = f"{type(error).__name__}: {error}"
-            raise UserError(f"{path} cannot be drawn ({what}); delete it and measure again.") from error
+            raise UserError(f"{path} cannot be rendered ({what}); delete it and measure again.") from error
         sections.append(as_measured_by(section, paper) if paper else section)
     return sections
 

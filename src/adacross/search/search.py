@@ -28,7 +28,7 @@ def search(
     """Find the shapes nearest to an image, a mesh, a cloud or a shape; without a query, open a search page.
 
     Pictures can be queries with a run of crosspoint, crossnet or adacrossnet, which has an image tower. The
-    features are computed once and kept in `search/` of the run, or of the collection for an encoder's folder.
+    features are computed once and cached in `features/` of the run, or of the collection for an encoder.
 
     Args:
         encoder: a run, an encoder folder, hf://owner/name or builtin-small.

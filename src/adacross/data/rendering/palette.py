@@ -3,6 +3,9 @@
 import math
 from collections.abc import Iterable
 
+# Plotly's markers, which tell classes apart beside the colors.
+SYMBOLS = ("circle", "square", "diamond", "triangle-up", "cross", "triangle-down", "star", "x")
+
 
 def palette(size: int) -> list[str]:
     """Return `size` colours that differ from their neighbours and read on light and on dark ground.

@@ -7,12 +7,11 @@ from typing import Any
 import numpy as np
 from nicegui import events, run, ui
 
-from adacross.data.rendering.palette import palette
+from adacross.data.rendering.palette import SYMBOLS, palette
 from adacross.search.index import SearchIndex
 from adacross.search.map import Layout, compute_map
 from adacross.search.page.widgets import CONFIG, text
 
-_SYMBOLS = ("circle", "square", "diamond", "triangle-up", "cross", "triangle-down", "star", "x")
 _HELP = (
     "Close dots are similar to the encoder ({method}); distances between far ones mean little. "
     "Hover for a preview, click to open a shape; scroll to zoom, drag to pan."
@@ -84,7 +83,7 @@ def map_figure(index: SearchIndex, layout: Layout) -> dict[str, Any]:
                 "size": size,
                 "opacity": 0.85,
                 "color": color,
-                "symbol": _SYMBOLS[rank % len(_SYMBOLS)],
+                "symbol": SYMBOLS[rank % len(SYMBOLS)],
             },
         }
         for rank, ((name, rows), color) in enumerate(zip(groups, colors, strict=True))

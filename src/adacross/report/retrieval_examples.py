@@ -1,47 +1,46 @@
-"""Neighbours and retrieval as pictures."""
+"""Examples of nearest neighbors and of retrieval."""
 
 from adacross.report import commands
-from adacross.report.html import Html, Section, join, missing, picture, tag
+from adacross.report.html import Html, Section, image, join, missing, tag
 from adacross.report.inputs import Card, Match, RunData
 from adacross.report.names import masks, no_shared_space
 
 
-def pictures(data: RunData) -> Section:
-    """Return shape -> shape neighbours, picture -> shape and shape -> picture retrieval."""
-    title = "Neighbours and retrieval"
+def retrieval_examples(data: RunData) -> Section:
+    """Return shape -> shape neighbors, image -> shape and shape -> image retrieval."""
+    title = "Neighbors and retrieval"
     near = _rows(
         data,
-        "neighbours",
-        data.neighbours,
-        "A shape and the five test shapes whose features are nearest (cosine). "
-        "Each is drawn by one of its pictures; the encoder saw only the points.",
+        "neighbors",
+        data.neighbors,
+        "A shape and the five test shapes with the most similar features (cosine). "
+        "The encoder sees only the points.",
         objects=False,
     )
     found = _rows(
         data,
-        "retrieved",
-        data.retrieved,
-        "A picture and the five shapes nearest to it in the joint space, "
-        "each drawn by one of its own pictures. The true object carries a star.",
+        "image_to_shape",
+        data.image_to_shape,
+        "An image and the five shapes nearest to it in the joint space, the same object marked with a star.",
         objects=True,
-        asked="picture of",
+        asked="image of",
     )
-    pictured = _rows(
+    imaged = _rows(
         data,
-        "pictured",
-        data.pictured,
-        "A shape, of which the encoder saw only the points, and the five pictures nearest to it in the joint "
-        "space, among one picture of each test shape. That of the true object carries a star.",
+        "shape_to_image",
+        data.shape_to_image,
+        "A shape and the five images nearest to it in the joint space, among one of each test shape, "
+        "the same object marked with a star.",
         objects=True,
     )
-    drawn = "Queries were drawn at random, not chosen by hand."
-    intro = [tag("p", drawn)] if data.neighbours or data.retrieved else []
+    drawn = "Queries are chosen at random."
+    intro = [tag("p", drawn)] if data.neighbors or data.image_to_shape else []
     body = [*intro, tag("h3", "Shape → shape"), near]
     if masks(data):
         body += [tag("p", no_shared_space(data), class_="note")]
     else:
-        body += [tag("h3", "Picture → shape"), found, tag("h3", "Shape → picture"), pictured]
-    return Section("neighbours", title, join(body))
+        body += [tag("h3", "Image → shape"), found, tag("h3", "Shape → image"), imaged]
+    return Section("neighbors", title, join(body))
 
 
 def _rows(
@@ -51,32 +50,32 @@ def _rows(
         if field in data.absent:
             return missing(data.absent[field])
         if data.retrieval is None:
-            return missing("Retrieval has not been measured yet.", commands.evaluate(data, "retrieval"))
-        return missing("The evaluation kept no examples.", commands.evaluate(data, "retrieval"))
-    labelled = any(match.query.class_name for match in matches)
-    rows = [_row(match, asked, objects=objects, labelled=labelled) for match in matches]
-    legend = _legend(objects=objects, labelled=labelled)
+            return missing("Retrieval has not been evaluated yet.", commands.evaluate(data, "retrieval"))
+        return missing("The evaluation has no examples.", commands.evaluate(data, "retrieval"))
+    labeled = any(match.query.class_name for match in matches)
+    rows = [_row(match, asked, objects=objects, labeled=labeled) for match in matches]
+    legend = _legend(objects=objects, labeled=labeled)
     return join([tag("p", text), legend, tag("div", *rows, class_="matches")])
 
 
-def _legend(*, objects: bool, labelled: bool) -> Html:
+def _legend(*, objects: bool, labeled: bool) -> Html:
     items = []
     if objects:
         items.append(tag("span", tag("i", class_="swatch object"), "★ the same object"))
-    if labelled:
+    if labeled:
         items.append(tag("span", tag("i", class_="swatch right"), "✓ same class"))
         items.append(tag("span", tag("i", class_="swatch wrong"), "✗ another class"))
     return tag("p", *items, class_="legend") if items else Html("")
 
 
-def _row(match: Match, asked: str, *, objects: bool, labelled: bool) -> Html:
+def _row(match: Match, asked: str, *, objects: bool, labeled: bool) -> Html:
     cells = [_figure(match.query, asked, "query", "")]
     for rank, (card, same_class, same_object) in enumerate(
         zip(match.results, match.same_class, match.same_object, strict=True), start=1
     ):
         if objects and same_object:
             kind, mark = "object", "★"
-        elif labelled:
+        elif labeled:
             kind, mark = ("right", "✓") if same_class else ("wrong", "✗")
         else:
             kind, mark = "", ""
@@ -90,7 +89,7 @@ def _figure(card: Card, role: str, kind: str, mark: str) -> Html:
     label = [tag("span", f"{mark} ", class_="mark")] if mark else []
     return tag(
         "figure",
-        picture(card.picture, f"{role}: {name}{said}", 160),
+        image(card.image, f"{role}: {name}{said}", 160),
         tag("figcaption", *label, name, tag("small", card.id) if card.class_name else "", title=card.id),
         class_=f"card {kind}".strip(),
     )

@@ -1,41 +1,41 @@
-"""Clouds to turn with the mouse."""
+"""Interactive point clouds of a few shapes."""
 
 from typing import Any
 
 from adacross.data.rendering.palette import part_colors
-from adacross.report.html import Html, Section, join, missing, picture, plural, tag
-from adacross.report.inputs import RunData, Turnable
+from adacross.report.html import Html, Section, image, join, missing, plural, tag
+from adacross.report.inputs import InteractiveCloud, RunData
 from adacross.report.plots import numbers
 
 _MOST_POINTS = 2048  # a scene; more add bytes and hide nothing
 
 
-def shapes(data: RunData) -> Section:
-    """Return up to six clouds, coloured by height or by part."""
-    title = "Shapes to turn"
-    if not data.turnables:
-        reason = data.absent.get("turnables", "The collection holds no shapes.")
+def point_clouds(data: RunData) -> Section:
+    """Return up to six clouds, colored by height or by part."""
+    title = "Interactive point clouds"
+    if not data.clouds:
+        reason = data.absent.get("clouds", "The collection holds no shapes.")
         return Section("shapes", title, missing(reason))
     figures: dict[str, dict[str, Any]] = {}
     boxes = []
-    for index, shape in enumerate(data.turnables):
+    for index, shape in enumerate(data.clouds):
         anchor = f"scene-{index}"
         name = shape.card.class_name or shape.card.id
         figures[anchor] = _figure(shape)
-        still = picture(shape.card.picture, f"a picture of {name}", 160)
-        label = f"Point cloud of {name}, {plural(len(shape.points), 'point')}; drag to turn it"
+        still = image(shape.card.image, f"an image of {name}", 160)
+        label = f"Point cloud of {name}, {plural(len(shape.points), 'point')}; drag to rotate"
         box = tag("div", still, id=anchor, class_="plot scene", role="img", aria_label=label)
         small = tag("small", shape.card.id) if shape.card.class_name else ""
         boxes.append(tag("figure", box, tag("figcaption", name, small)))
     body = [
         tag(
             "p",
-            "The clouds as the encoder gets them. Drag to turn.",
+            "The encoder's input. Drag to rotate.",
         )
     ]
-    if any(shape.part is not None for shape in data.turnables):
+    if any(shape.part is not None for shape in data.clouds):
         choice = [_option("height", checked=True), _option("part", checked=False)]
-        body.append(tag("fieldset", tag("legend", "Colour by"), *choice, class_="switch"))
+        body.append(tag("fieldset", tag("legend", "Color by"), *choice, class_="switch"))
     body.append(tag("div", *boxes, class_="grid-3"))
     return Section("shapes", title, join(body), figures)
 
@@ -45,8 +45,8 @@ def _option(value: str, *, checked: bool) -> Html:
     return tag("label", box, f" {value}")
 
 
-def _figure(shape: Turnable) -> dict[str, Any]:
-    """Points in the viewer's axes: its z points up where ours is y."""
+def _figure(shape: InteractiveCloud) -> dict[str, Any]:
+    """Return points in the viewer's axes, whose z is our y, up."""
     points = shape.points[:_MOST_POINTS]
     figure: dict[str, Any] = {
         "kind": "scene",
