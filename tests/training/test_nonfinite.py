@@ -163,4 +163,4 @@ def test_every_term_that_is_not_finite_is_named():
     terms = {"a": torch.tensor(math.inf), "b": torch.tensor(1.0), "c": torch.tensor(math.nan)}
     with pytest.raises(NotFiniteError, match=r"'a' became inf and 'c' became nan at step 3") as caught:
         finite_values(terms, 3)
-    assert caught.value.terms == ["a", "c"]
+    assert caught.value.about["of"] == ["a", "c"]

@@ -8,13 +8,14 @@ accident of scaling, and a run without the step would not be the run that was as
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from copy import copy
 from inspect import signature
 from pathlib import Path
-from typing import Literal
 
 import torch
 from torch import Tensor
 
+from adacross.distributed.batch import Share
 from adacross.distributed.group import ProcessGroup
 from adacross.errors import UserError
 from adacross.io.files import whole_folder, write_json
@@ -30,25 +31,18 @@ class NotFiniteError(UserError):
     """A loss term or its gradient is NaN or infinite.
 
     Attributes:
-        what: "loss" or "gradient".
-        terms: names of the terms that are not finite.
-        values: of all terms.
-        weights: of all terms, if the step got so far.
         batch: number of the batch, from 0 over the whole run; the step's unless `accumulate` is given.
+        about: "what" ("loss" or "gradient"), "of" (the terms that are not finite), "terms" (the values of
+            all), "weights" (if the step got so far), as plain values.
     """
 
     def __init__(
-        self,
-        message: str,
-        what: Literal["loss", "gradient"],
-        terms: list[str],
-        values: Terms,
-        batch: int,
-        weights: Terms | None = None,
+        self, message: str, batch: int, what: str, of: list[str], terms: Terms, weights: Terms | None = None
     ) -> None:
         super().__init__(message)
-        self.what, self.terms, self.batch = what, terms, batch
-        self.values, self.weights = dict(values), None if weights is None else dict(weights)
+        self.batch = batch
+        values = {name: str(value) for name, value in terms.items()}  # JSON has no NaN
+        self.about = {"what": what, "of": of, "terms": values, "weights": weights and dict(weights)}
 
 
 def finite_values(terms: Mapping[str, Tensor], batch: int) -> dict[str, float]:
@@ -60,7 +54,7 @@ def finite_values(terms: Mapping[str, Tensor], batch: int) -> dict[str, float]:
     values = {name: float(term.detach()) for name, term in terms.items()}
     if strange := [name for name, value in values.items() if not math.isfinite(value)]:
         told = " and ".join(f"{name!r} became {values[name]}" for name in strange)
-        raise NotFiniteError(f"loss term {told} at step {batch}.", "loss", strange, values, batch)
+        raise NotFiniteError(f"loss term {told} at step {batch}.", batch, "loss", strange, values)
     return values
 
 
@@ -71,7 +65,7 @@ def finite_norms(norms: Terms, values: Terms, batch: int) -> None:
         NotFiniteError: a norm is not finite.
     """
     if strange := [name for name, norm in norms.items() if not math.isfinite(norm)]:
-        raise NotFiniteError(_of_gradient(strange, batch), "gradient", strange, values, batch)
+        raise NotFiniteError(_of_gradient(strange, batch), batch, "gradient", strange, values)
 
 
 def finite_gradients(
@@ -103,9 +97,8 @@ def finite_gradients(
         terms = _strange_gradients(again(place), method, group)
         if terms:
             break
-    values, weights = passes[place]
     batch = first + place
-    raise NotFiniteError(_of_gradient(terms, batch) + where, "gradient", terms, values, batch, weights)
+    raise NotFiniteError(_of_gradient(terms, batch) + where, batch, "gradient", terms, *passes[place])
 
 
 def dump_step(
@@ -118,22 +111,13 @@ def dump_step(
     Raises:
         UserError: it cannot be written; also says what `error` says.
     """
-    whole = BatchLoader(
-        loader.collection,
-        loader.indices,
-        loader.batch_size,
-        loader.seed,
-        loader.images,
-        accumulate=loader.accumulate,
-    )
+    whole = copy(loader)
+    whole.share = Share(0, loader.batch_size, loader.batch_size)
     raw = whole.load(error.batch)
     about = {
         "step": error.batch // loader.accumulate,
         "batch": error.batch,
-        "what": error.what,
-        "of": error.terms,
-        "terms": {name: str(value) for name, value in error.values.items()},  # JSON has no NaN
-        "weights": error.weights,
+        **error.about,
         "shapes": [loader.collection.ids[index] for index in whole.members(error.batch)],
         "torch": torch.__version__,
         "threads": torch.get_num_threads(),
