@@ -96,11 +96,8 @@ class Meshes(Format):
         if self.classes != "auto" or not tops:
             return self.classes != "none", ""
         if why := _unlike_classes(places):
-            return False, f"Folders are not taken for classes ({why}; --classes folder: they are)."
-        return (
-            True,
-            f"The first level of folders is taken for {len(tops)} classes (--classes none: no classes).",
-        )
+            return False, f"No classes are taken from folders: {why}. --classes folder takes the first level."
+        return True, f"The first level of folders gives {len(tops)} classes. --classes none takes none."
 
 
 class Clouds(Meshes):
@@ -207,14 +204,14 @@ def _unlike_classes(places: list[tuple[str, ...]]) -> str:
     """Return why the first level of folders does not look like classes, or ""."""
     kept = [place[:1] + place[2:] if _split_of(place, first=False) else place for place in places]
     if len({len(place) for place in kept}) > 1:
-        return "shapes lie beside them, or at several depths"
+        return "shapes lie at several depths"
     within: defaultdict[str, set[str]] = defaultdict(set)
     for place in kept:
         within[place[0]].add(Path(place[1]).stem if len(place) == 2 else place[1])
     if len(within) < 2:
         return "there is only one"
     if 2 * sum(len(names) > 1 for names in within.values()) < len(within):
-        return "most hold one shape"
+        return "most of them hold one shape"
     return ""
 
 
