@@ -225,6 +225,52 @@ def file_below(folder: Path, name: str) -> Path | None:
         return None
 
 
+@dataclass(frozen=True)
+class Listed:
+    """Shape that a list names.
+
+    Attributes:
+        id: its id.
+        place: its file, relative to the folder.
+        source: file name of the list.
+        split: split that the list is of.
+        label: its class, None for one that the data set does not have.
+    """
+
+    id: str
+    place: str
+    source: str
+    split: Split
+    label: str | None
+
+
+def find_listed(folder: Path, entries: Iterable[Listed], unknown: str) -> DatasetIndex:
+    """List the shapes that lists name and that are there; the others are skipped and named.
+
+    Args:
+        folder: where the files lie.
+        entries: what the lists say, in order.
+        unknown: reason that is given for a shape of no class.
+    """
+    items: dict[str, SampleRef] = {}
+    skipped: Skipped = []
+    gone = 0
+    for entry in entries:
+        file = file_below(folder, entry.place)
+        if entry.id in items:
+            reason = "named twice; its first place counts"
+        elif entry.label is None:
+            reason = unknown
+        elif file is None:
+            reason, gone = f"{entry.place} is not there", gone + 1
+        else:
+            items[entry.id] = SampleRef(entry.id, str(file), label=entry.label, split=entry.split)
+            continue
+        skipped.append({"name": f"{entry.id} in {entry.source}", "reason": reason})
+    missing = [f"{gone:,} of the files that the lists name"] if gone else []
+    return DatasetIndex(list(items.values()), missing=missing, skipped=skipped)
+
+
 def fingerprint_of(*paths: Path) -> str:
     """Return a text that changes when one of the files does: summed sizes and latest change."""
     try:

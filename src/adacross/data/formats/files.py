@@ -15,7 +15,7 @@ from adacross.data.formats.mesh_files import UP, read_mesh, read_ply
 from adacross.data.formats.point_text import read_rows
 from adacross.data.shape import Axis, BrokenShapeError, Mesh, PointCloud, Split
 from adacross.errors import UserError, one_line
-from adacross.io.files import file_size
+from adacross.io.files import READER_ERRORS, file_size
 
 Classes = Literal["auto", "folder", "none"]
 _SEPARATORS = {".csv": ",", ".pts": None, ".txt": None, ".xyz": None}  # of clouds in text, a point a line
@@ -220,7 +220,7 @@ def _read_npy(path: Path) -> Float32[np.ndarray, "N 3"]:
     file_size(path)
     try:
         stored = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (ValueError, EOFError, TypeError, SyntaxError, TokenError, MemoryError, OverflowError) as error:
+    except (*READER_ERRORS, TokenError) as error:
         raise BrokenShapeError(f"not a readable NumPy file ({one_line(error)})") from error
     if not isinstance(stored, np.ndarray):
         raise BrokenShapeError("several arrays, expected one (N, 3)")
