@@ -99,8 +99,10 @@ def test_warnings_of_a_shape_are_kept_with_the_collection(
 
 
 def run(*words: str) -> "subprocess.Popen[bytes]":
+    heed = "signal.signal(signal.SIGINT, signal.default_int_handler)"  # a shell's background ignores Ctrl-C
+    code = f"import signal, sys; {heed}; from adacross.cli import main; sys.exit(main())"
     return subprocess.Popen(
-        [sys.executable, "-m", "adacross", *words],
+        [sys.executable, "-c", code, *words],
         env=os.environ | {"PYTHONPATH": os.pathsep.join([str(PACKAGE), *sys.path])},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
