@@ -47,6 +47,18 @@ def test_far_from_the_origin_and_z_up(tmp_path: Path) -> None:
     assert found.info.classes == []
 
 
+def test_small_shapes_far_from_the_origin_keep_their_digits(tmp_path: Path) -> None:
+    """At 5 million float32 has steps of a half; here the shapes measure a hundredth."""
+    small = (CLOUDS - 1e6) / 1e4
+    near, far = made(tmp_path / "near", small), made(tmp_path / "far", small + 5e6)
+    every = near.indices("all")
+    np.testing.assert_allclose(far.points(every), near.points(every), atol=1e-4)
+    np.save(tmp_path / "a.npy", small[0] + 5e6)
+    np.testing.assert_array_equal(adacross.read_shape(tmp_path / "a.npy").points, small[0] + 5e6)
+    with pytest.raises(UserError, match="a point is not finite"):
+        made(tmp_path, CLOUDS * 1e40)
+
+
 def test_unequal_clouds_have_a_common_number_of_points(tmp_path: Path) -> None:
     clouds = [CLOUDS[i, : 10 + 5 * i] for i in range(6)]
     found = made(tmp_path, clouds, sample=20)

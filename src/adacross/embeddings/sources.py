@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float32
 
+from adacross.console import console
 from adacross.data.collection.collection import Collection
 from adacross.data.collection.description import DESCRIPTION
 from adacross.data.collection.sample import SERVE, SampleOptions, read_row
@@ -137,7 +138,10 @@ def find_clouds(data: str, *, up: Axis | None, workers: int | None, timeout: flo
                 f"{collection.info.source_up} up. Omit --up, or give the source."
             )
         return Prepared(collection, data)
-    return Files(find_apart(data, up=up), data, workers, timeout)
+    index = find_apart(data, up=up)
+    if index.note:
+        console.print(index.note)
+    return Files(index, data, workers, timeout)
 
 
 def _lines(stream: Iterator[str]) -> list[str]:

@@ -197,8 +197,10 @@ def as_sample(found: Mesh | PointCloud | np.ndarray | RawSample) -> RawSample:
     return RawSample(cloud=found, warnings=found.warnings) if isinstance(found, PointCloud) else found
 
 
-def as_points(array: np.ndarray) -> np.ndarray:
-    """Return the first three columns of an array of numbers as `(N, 3)` float32.
+def as_points(array: np.ndarray) -> Float[np.ndarray, "N 3"]:
+    """Return the first three columns of an array, as float32 or, if they have more digits, float64.
+
+    Numbers beyond float32, in which centers are stored, become infinite.
 
     Raises:
         BrokenShapeError: an array of another form.
@@ -207,8 +209,12 @@ def as_points(array: np.ndarray) -> np.ndarray:
         raise BrokenShapeError(f"an array of {array.dtype} {array.shape}, expected (N, 3) numbers")
     if array.shape[0] < 1 or array.shape[1] < 3:
         raise BrokenShapeError(f"an array of shape {array.shape}, expected (N, 3)")
-    with np.errstate(over="ignore"):  # beyond float32 is infinite, and refused as such
-        return np.array(array[:, :3], dtype=np.float32)
+    exact = array[:, :3].astype(np.float64)
+    with np.errstate(over="ignore"):
+        rounded = exact.astype(np.float32)
+    if array.dtype.itemsize <= 4 and array.dtype.kind == "f":
+        return rounded
+    return np.where(np.isfinite(rounded), exact, rounded)
 
 
 def file_below(folder: Path, name: str) -> Path | None:

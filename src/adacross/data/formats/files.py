@@ -8,7 +8,7 @@ from tokenize import TokenError
 from typing import ClassVar, Literal
 
 import numpy as np
-from jaxtyping import Float32
+from jaxtyping import Float
 
 from adacross.data.formats.base import DatasetIndex, Format, SampleRef, as_points
 from adacross.data.formats.mesh_files import UP, read_mesh, read_ply
@@ -215,7 +215,7 @@ def _unlike_classes(places: list[tuple[str, ...]]) -> str:
     return ""
 
 
-def _read_npy(path: Path) -> Float32[np.ndarray, "N 3"]:
+def _read_npy(path: Path) -> Float[np.ndarray, "N 3"]:
     """Read a NumPy file; the header's promise is checked against the file's size by mapping it."""
     file_size(path)
     try:
