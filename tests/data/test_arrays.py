@@ -1,7 +1,9 @@
 """Collections of arrays, collections without images, and collections of version 0.1."""
 
+import doctest
 import json
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -9,10 +11,13 @@ import pytest
 import trimesh
 
 import adacross
+from adacross.data import shape
+from adacross.data.collection import collection
 from adacross.data.collection.collection import Collection
 from adacross.data.collection.decoded import DecodedViews
 from adacross.data.collection.inspect import inspect
 from adacross.data.collection.prepare import prepare
+from adacross.data.formats import base, files
 from adacross.errors import UserError
 
 CLOUDS = np.random.default_rng(0).normal(size=(6, 40, 3)) * 100 + 1e6
@@ -156,3 +161,10 @@ def test_a_collection_of_version_1_opens_unchanged(tmp_path: Path) -> None:
 def test_public_names() -> None:
     assert adacross.Collection.from_arrays.__self__ is Collection
     assert adacross.read_shape.__module__ == "adacross.data.formats.files"
+
+
+@pytest.mark.parametrize("module", [shape, base, files, collection])
+def test_examples_in_docstrings(module: ModuleType) -> None:
+    found = doctest.testmod(module)
+    assert found.attempted
+    assert not found.failed
