@@ -16,7 +16,7 @@ def main(meshes: str, work: Path, epochs: int = 16) -> None:
     collection = work / "collection"
     if not collection.exists():
         made = adacross.prepare(meshes, str(collection), points=1024, views=6, size=64)
-        print(f"{made.count} shapes; left out: {[skipped['name'] for skipped in made.skipped]}")
+        print(f"{len(made)} shapes; left out: {[skipped['name'] for skipped in made.info.skipped]}")
     run = adacross.pretrain(
         collection,
         "adacrossnet_pointnet_laptop",

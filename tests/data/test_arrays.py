@@ -1,7 +1,9 @@
 """Collections of arrays, collections without images, and collections of version 0.1."""
 
+import doctest
 import json
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -9,10 +11,13 @@ import pytest
 import trimesh
 
 import adacross
+from adacross.data import shape
+from adacross.data.collection import collection
 from adacross.data.collection.collection import Collection
 from adacross.data.collection.decoded import DecodedViews
 from adacross.data.collection.inspect import inspect
 from adacross.data.collection.prepare import prepare
+from adacross.data.formats import base, files
 from adacross.errors import UserError
 
 CLOUDS = np.random.default_rng(0).normal(size=(6, 40, 3)) * 100 + 1e6
@@ -45,6 +50,18 @@ def test_far_from_the_origin_and_z_up(tmp_path: Path) -> None:
     assert np.ptp(found[0].points, axis=0).argmax() == 1
     assert found.info.source_up == "z"
     assert found.info.classes == []
+
+
+def test_small_shapes_far_from_the_origin_keep_their_digits(tmp_path: Path) -> None:
+    """At 5 million float32 has steps of a half; here the shapes measure a hundredth."""
+    small = (CLOUDS - 1e6) / 1e4
+    near, far = made(tmp_path / "near", small), made(tmp_path / "far", small + 5e6)
+    every = near.indices("all")
+    np.testing.assert_allclose(far.points(every), near.points(every), atol=1e-4)
+    np.save(tmp_path / "a.npy", small[0] + 5e6)
+    np.testing.assert_array_equal(adacross.read_shape(tmp_path / "a.npy").points, small[0] + 5e6)
+    with pytest.raises(UserError, match="a point is not finite"):
+        made(tmp_path, CLOUDS * 1e40)
 
 
 def test_unequal_clouds_have_a_common_number_of_points(tmp_path: Path) -> None:
@@ -144,3 +161,10 @@ def test_a_collection_of_version_1_opens_unchanged(tmp_path: Path) -> None:
 def test_public_names() -> None:
     assert adacross.Collection.from_arrays.__self__ is Collection
     assert adacross.read_shape.__module__ == "adacross.data.formats.files"
+
+
+@pytest.mark.parametrize("module", [shape, base, files, collection])
+def test_examples_in_docstrings(module: ModuleType) -> None:
+    found = doctest.testmod(module)
+    assert found.attempted
+    assert not found.failed

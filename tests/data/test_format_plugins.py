@@ -15,8 +15,10 @@ from waiting import wait_until
 from adacross import plugins
 from adacross.data.collection.collection import Collection
 from adacross.data.collection.inspect import inspect
+from adacross.data.collection.prepare import prepare
 from adacross.data.formats import FORMATS, index_source
-from adacross.data.formats.base import Format
+from adacross.data.formats.base import Format, SampleRef
+from adacross.data.shape import PointCloud
 from adacross.errors import UserError
 
 PACKAGE = Path(__file__).parents[1] / "plugin_package"
@@ -69,9 +71,38 @@ def test_options_of_prepare_are_those_of_the_constructor(tmp_path: Path) -> None
     assert issubclass(FORMATS["modelnet40"], Format)
 
 
+class Odd(Format):
+    """Clouds that are unusual, and one that is too small."""
+
+    layout = "numbers in a name"
+    keep = "cycle"
+
+    def recognise(self, folder: Path) -> bool:
+        return False
+
+    def find(self, folder: Path) -> list[SampleRef]:
+        return [SampleRef(str(count)) for count in (2, 40, 0)]
+
+    def load(self, item: SampleRef) -> PointCloud:
+        points = np.random.default_rng(0).normal(size=(int(item.id), 3)).astype(np.float32)
+        return PointCloud(points, warnings=("odd",))
+
+
+def test_warnings_of_a_shape_are_kept_with_the_collection(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options = {"points": 3, "views": 0, "workers": 1, "format": f"{__name__}:Odd"}
+    info = prepare(str(tmp_path), str(tmp_path / "c"), **options).info
+    small = "odd; 2 real points, fewer than 3; they are repeated in turn"
+    assert info.warnings == [{"name": "2", "reason": small}, {"name": "40", "reason": "odd"}]
+    assert info.skipped == [{"name": "0", "reason": "there is no point in it"}]
+
+
 def run(*words: str) -> "subprocess.Popen[bytes]":
+    heed = "signal.signal(signal.SIGINT, signal.default_int_handler)"  # a shell's background ignores Ctrl-C
+    code = f"import signal, sys; {heed}; from adacross.cli import main; sys.exit(main())"
     return subprocess.Popen(
-        [sys.executable, "-m", "adacross", *words],
+        [sys.executable, "-c", code, *words],
         env=os.environ | {"PYTHONPATH": os.pathsep.join([str(PACKAGE), *sys.path])},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,

@@ -16,7 +16,6 @@ import trimesh
 from ray.cluster_utils import Cluster
 from waiting import HANGS, wait_until
 
-from adacross.data.collection import prepare as prepare_module
 from adacross.data.collection import work_folder
 from adacross.data.collection.prepare import prepare
 from adacross.data.collection.work_folder import WorkFolder
@@ -40,7 +39,7 @@ def number(answer: bytes | WorkerCrash) -> int | str:
 def cluster() -> Iterator[Cluster]:
     """A cluster that ends with the module; `tests/conftest.py` checks that none of its processes stays."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PYTHONPATH", str(Path(__file__).parent))
+        patch.setenv("PYTHONPATH", str(Path(__file__).parent), prepend=os.pathsep)
         patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
         patch.setenv("RAY_worker_niceness", "0")  # or whatever else runs here starves Ray
         made = Cluster(initialize_head=True, head_node_args=NODE)
@@ -54,7 +53,6 @@ def cluster() -> Iterator[Cluster]:
 @pytest.fixture
 def small_shards(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(work_folder, "SHARD", 4)
-    monkeypatch.setattr(prepare_module, "SHARD", 4)
 
 
 @pytest.fixture(scope="module")
@@ -73,7 +71,6 @@ def meshes(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def by_processes(meshes: Path) -> Path:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(work_folder, "SHARD", 4)
-        patch.setattr(prepare_module, "SHARD", 4)
         prepare(str(meshes), str(meshes.parent / "c"), workers=2, **SMALL)
     return meshes.parent / "c"
 
@@ -102,8 +99,8 @@ ALONE = """
 import json, os, sys
 import psutil, ray
 from adacross.cli import main
-from adacross.data import partial, prepare
-partial.SHARD = prepare.SHARD = 4
+from adacross.data.collection import work_folder
+work_folder.SHARD = 4
 listening, shutdown, before = set(), ray.shutdown, dict(os.environ)
 def note_and_shut_down():
     for process in [psutil.Process(), *psutil.Process().children(recursive=True)]:
@@ -243,7 +240,7 @@ def test_the_engines_go_on_with_each_others_work(
         patch.setattr(WorkFolder, "save", interrupted)
         with pytest.raises(KeyboardInterrupt, match="1 of 3 parts of the work are kept"):
             prepare(str(meshes), str(tmp_path / "c"), engine=first, workers=2, **SMALL)
-    info = prepare(str(meshes), str(tmp_path / "c"), engine=second, workers=2, **SMALL)
+    info = prepare(str(meshes), str(tmp_path / "c"), engine=second, workers=2, **SMALL).info
     assert "continuing: 1 of 3 shards are done" in capsys.readouterr().err
     assert content(tmp_path / "c") == content(by_processes)
     assert [entry["name"] for entry in info.skipped] == ["box/05.off", "box/06.off"]

@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from adacross.errors import UserError, one_line
-from adacross.io.files import file_size
+from adacross.io.files import READER_ERRORS, file_size
 from adacross.io.pickled import Machine, Name, RefusedError, exactly
 
 LARGEST = 1_000_000_000  # bytes of a file
@@ -67,7 +67,7 @@ def read_pickled_table(path: Path) -> dict[str, Any]:
         ) from None
     except OSError as error:
         raise UserError(f"cannot read {path}: {error.strerror or error}.") from None
-    except (ValueError, IndexError, KeyError, TypeError, OverflowError, MemoryError) as error:
+    except READER_ERRORS as error:
         what = one_line(error, 120)
         raise UserError(f"{path} is damaged, or no pickle ({what}). Download it again.") from None
     if not isinstance(table, dict):

@@ -2,9 +2,7 @@
 
 import io
 import re
-import struct
 import warnings
-import zlib
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -14,26 +12,12 @@ from PIL import Image, UnidentifiedImageError
 
 from adacross.data.rendering.shading import BACKGROUND
 from adacross.data.workers.local import shortage
-from adacross.io.files import read_bytes
+from adacross.io.files import READER_ERRORS, read_bytes
 
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP")  # Pillow knows more, and runs Ghostscript for one of them
 LARGEST_SIDE = 8192  # pixels; a thin picture is made square, so its area alone says little
 MOST_SCANS = 100  # of a progressive JPEG, each of which is drawn over all pixels; programs write about ten
-# What Pillow's readers raise on files that are not what they expect.
-READER_ERRORS = (
-    ArithmeticError,
-    EOFError,
-    Image.DecompressionBombError,
-    Image.DecompressionBombWarning,
-    LookupError,
-    MemoryError,
-    OSError,
-    SyntaxError,
-    TypeError,
-    ValueError,
-    struct.error,
-    zlib.error,
-)
+IMAGE_ERRORS = (*READER_ERRORS, Image.DecompressionBombError, Image.DecompressionBombWarning)
 _MARK = re.compile(rb"\xff+[^\xff\x00\x01\xd0-\xd7]")  # of JPEG
 _START, _END, _SCAN = 0xD8, 0xD9, 0xDA
 _LISTED = 3  # broken files that a remark names
@@ -67,7 +51,7 @@ def read_views(
             image = open_picture(read_bytes(path))
             found.append(resized(image, size))
             widths.add(max(image.size))
-        except READER_ERRORS as error:
+        except IMAGE_ERRORS as error:
             if shortage(error):  # no fault of the file
                 raise
             text = " ".join(str(error).replace(str(path), path.name).split())[:120] or type(error).__name__
@@ -93,7 +77,7 @@ def open_picture(content: bytes, largest_side: int = LARGEST_SIDE) -> Image.Imag
         largest_side: pixels that it may have along a side.
 
     Raises:
-        Exception: one of `READER_ERRORS`: it is damaged, something else, or larger.
+        Exception: one of `IMAGE_ERRORS`: it is damaged, something else, or larger.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("error", Image.DecompressionBombWarning)

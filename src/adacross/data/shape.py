@@ -5,7 +5,7 @@ from pkgutil import resolve_name
 from typing import Literal
 
 import numpy as np
-from jaxtyping import Float32, Float64, Int64, UInt8
+from jaxtyping import Float, Float32, Float64, Int64, UInt8
 
 Axis = Literal["x", "y", "z"]
 Split = Literal["train", "test"]
@@ -53,7 +53,7 @@ class PointCloud:
     """Points on a surface, in the frame of their source.
 
     Attributes:
-        points: `(N, 3)` coordinates, any unit.
+        points: `(N, 3)` coordinates, any unit; float64 where the source has more digits than float32 holds.
         normals: `(N, 3)` unit normals, or None.
         colors: `(N, 3)` RGB, or None.
         part: `(N,)` index into `part_names`, -1 for none; or None.
@@ -65,7 +65,7 @@ class PointCloud:
         2
     """
 
-    points: Float32[np.ndarray, "N 3"]
+    points: Float[np.ndarray, "N 3"]
     normals: Float32[np.ndarray, "N 3"] | None = None
     colors: UInt8[np.ndarray, "N 3"] | None = None
     part: Int64[np.ndarray, " N"] | None = None

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float32
 
+from adacross.console import console
 from adacross.data.collection.collection import Collection
 from adacross.data.collection.description import DESCRIPTION
 from adacross.data.collection.sample import SERVE, SampleOptions, read_row
@@ -108,7 +109,10 @@ def find_data(data: str, *, up: Axis | None, workers: int | None, timeout: float
                 f"{collection.info.source_up} up). Omit --up, or give the source."
             )
         return collection
-    return Files(find_apart(data, up=up), workers, timeout)
+    index = find_apart(data, up=up)
+    if index.note:
+        console.print(index.note)
+    return Files(index, workers, timeout)
 
 
 def _lines(stream: Iterator[str]) -> list[str]:

@@ -9,8 +9,10 @@ import re
 import secrets
 import shutil
 import stat
+import struct
 import sys
 import time
+import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import datetime
@@ -24,6 +26,11 @@ from adacross.errors import UserError, one_line
 LARGEST = 2**31  # bytes of a file that is read as a whole; a larger one is a mistake, or meant badly
 LARGEST_JSON = 2**27  # its values take up to twenty times as much memory
 LARGEST_YAML = 100_000  # as many take PyYAML a second or two
+# What libraries raise on a file that is damaged, or something else than its name says.
+READER_ERRORS = (
+    ArithmeticError, AttributeError, EOFError, LookupError, MemoryError, OSError, RuntimeError, SyntaxError,
+    TypeError, ValueError, struct.error, zlib.error,
+)  # fmt: skip
 _TEMPORARY = re.compile(r"\.(?P<name>.+)\.(?P<host>[0-9a-f]{8})-(?P<pid>\d+)-[0-9a-f]{8}\.(?P<kind>part|old)")
 _EARLIER = re.compile(
     r"\.(step-\d{8}\.pt|method\.safetensors|log\.jsonl|config\.yaml|encoder)\.\d+\.(part|old)"

@@ -17,7 +17,7 @@ from typing import Any, ClassVar, NamedTuple
 import torch
 from torch import Tensor
 
-from adacross.io.files import file_size
+from adacross.io.files import READER_ERRORS, file_size
 from adacross.io.pickled import Machine, Name, RefusedError, exactly
 
 MOST_STEPS = 5_000_000  # of the machine; a tensor takes about 25
@@ -34,20 +34,6 @@ _BESIDE = (  # what makes the values that training programs keep beside the weig
     "numpy.dtype", "_codecs.encode", "collections.Counter", "torch.device",
 )  # fmt: skip
 _MAGIC, _PROTOCOL = 0x1950A86A20F9469CFC6C, 1001  # what a file of the old form begins with
-# What the readers below raise on files that are not what they expect.
-_READER_ERRORS = (
-    ArithmeticError,
-    AttributeError,
-    EOFError,
-    LookupError,
-    MemoryError,
-    NotImplementedError,
-    RuntimeError,
-    TypeError,
-    ValueError,
-    struct.error,
-    zipfile.BadZipFile,
-)
 
 
 class _Storage(NamedTuple):
@@ -74,7 +60,9 @@ def load_plain(path: Path) -> Any:
         return value
     except RefusedError as refused:
         raise ValueError(f"it asks for {refused}, which is no plain value") from None
-    except _READER_ERRORS as error:
+    except OSError:
+        raise
+    except (*READER_ERRORS, zipfile.BadZipFile) as error:
         lines = str(error).strip().splitlines()
         raise ValueError(lines[0][:300] if lines else type(error).__name__) from error
 

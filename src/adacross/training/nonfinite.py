@@ -15,7 +15,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from adacross.distributed.batch import Share
+from adacross.distributed.batch import BatchSlice
 from adacross.distributed.group import ProcessGroup
 from adacross.errors import UserError
 from adacross.io.files import whole_folder, write_json
@@ -112,7 +112,7 @@ def dump_step(
         UserError: it cannot be written; also says what `error` says.
     """
     whole = copy(loader)
-    whole.share = Share(0, loader.batch_size, loader.batch_size)
+    whole.share = BatchSlice(0, loader.batch_size, loader.batch_size)
     raw = whole.load(error.batch)
     about = {
         "step": error.batch // loader.accumulate,

@@ -14,7 +14,7 @@ from adacross.data.collection.description import VERSION, CollectionInfo, check_
 from adacross.data.collection.sample import Row, SampleOptions
 from adacross.data.collection.schema import arrow_schema
 from adacross.data.collection.split import splits_of
-from adacross.data.collection.work_folder import Plan, WorkFolder
+from adacross.data.collection.work_folder import Plan, WorkFolder, read_notes
 from adacross.data.formats.base import DatasetIndex
 from adacross.errors import UserError
 from adacross.io.files import locked
@@ -110,7 +110,7 @@ def _description(work: WorkFolder, name: str, index: DatasetIndex, how: SampleOp
     Raises:
         UserError: none of the shapes can be read; the work is discarded.
     """
-    note = work.note()
+    note = read_notes(work.folder)
     skipped = index.skipped + note["skipped"]
     gone = {entry["name"] for entry in skipped}
     splits = [item.split for item in index.items if item.id not in gone]

@@ -16,7 +16,7 @@ from jaxtyping import Float32, Int64, UInt8
 from adacross.data.collection.arrays import write_arrays
 from adacross.data.collection.description import CollectionInfo
 from adacross.data.collection.schema import decode_view, read_shard
-from adacross.data.images import READER_ERRORS
+from adacross.data.images import IMAGE_ERRORS
 from adacross.data.rendering.notebook import cloud_image, facts_html, figure_html, gallery_html
 from adacross.data.shape import Axis, Shape
 from adacross.errors import UserError, listed, one_of
@@ -265,7 +265,7 @@ class Collection:
             image = decode_view(views.values.field("bytes")[flat].as_py(), side)
             if image.shape != (side, side, 3):
                 raise ValueError(f"{image.shape[1]} x {image.shape[0]} pixels, expected {side} x {side}")
-        except READER_ERRORS as error:
+        except IMAGE_ERRORS as error:
             where = f"image {v} of {self.ids[i]} in {self.folder}"
             raise UserError(f"{where} is damaged ({error}). Prepare it again with --overwrite.") from error
         return image

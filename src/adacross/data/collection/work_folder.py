@@ -137,10 +137,6 @@ class WorkFolder:
         write_shard(self.folder / shard_name(shard, self.plan.shards), tables, schema)
         write_json(self.folder / "progress" / f"shard-{shard:05d}.json", note)
 
-    def note(self) -> Note:
-        """Return what all finished shards have to say."""
-        return read_notes(self.folder)
-
     def describe(self, info: CollectionInfo) -> None:
         """Write the descriptions of the finished shards.
 

@@ -197,8 +197,10 @@ def as_sample(found: Mesh | PointCloud | np.ndarray | RawSample) -> RawSample:
     return RawSample(cloud=found, warnings=found.warnings) if isinstance(found, PointCloud) else found
 
 
-def as_points(array: np.ndarray) -> np.ndarray:
-    """Return the first three columns of an array of numbers as `(N, 3)` float32.
+def as_points(array: np.ndarray) -> Float[np.ndarray, "N 3"]:
+    """Return the first three columns of an array, as float32 or, if they have more digits, float64.
+
+    Numbers beyond float32, in which centers are stored, become infinite.
 
     Raises:
         BrokenShapeError: an array of another form.
@@ -207,8 +209,12 @@ def as_points(array: np.ndarray) -> np.ndarray:
         raise BrokenShapeError(f"an array of {array.dtype} {array.shape}, expected (N, 3) numbers")
     if array.shape[0] < 1 or array.shape[1] < 3:
         raise BrokenShapeError(f"an array of shape {array.shape}, expected (N, 3)")
-    with np.errstate(over="ignore"):  # beyond float32 is infinite, and refused as such
-        return np.array(array[:, :3], dtype=np.float32)
+    exact = array[:, :3].astype(np.float64)
+    with np.errstate(over="ignore"):
+        rounded = exact.astype(np.float32)
+    if array.dtype.itemsize <= 4 and array.dtype.kind == "f":
+        return rounded
+    return np.where(np.isfinite(rounded), exact, rounded)
 
 
 def file_below(folder: Path, name: str) -> Path | None:
@@ -223,6 +229,52 @@ def file_below(folder: Path, name: str) -> Path | None:
         return folder / path if (folder / path).is_file() else None
     except (OSError, ValueError):  # too long for a name, or no name at all
         return None
+
+
+@dataclass(frozen=True)
+class Listed:
+    """Shape that a list names.
+
+    Attributes:
+        id: its id.
+        place: its file, relative to the folder.
+        source: file name of the list.
+        split: split that the list is of.
+        label: its class, None for one that the data set does not have.
+    """
+
+    id: str
+    place: str
+    source: str
+    split: Split
+    label: str | None
+
+
+def find_listed(folder: Path, entries: Iterable[Listed], unknown: str) -> DatasetIndex:
+    """List the shapes that lists name and that are there; the others are skipped and named.
+
+    Args:
+        folder: where the files lie.
+        entries: what the lists say, in order.
+        unknown: reason that is given for a shape of no class.
+    """
+    items: dict[str, SampleRef] = {}
+    skipped: Skipped = []
+    gone = 0
+    for entry in entries:
+        file = file_below(folder, entry.place)
+        if entry.id in items:
+            reason = "named twice; its first place counts"
+        elif entry.label is None:
+            reason = unknown
+        elif file is None:
+            reason, gone = f"{entry.place} is not there", gone + 1
+        else:
+            items[entry.id] = SampleRef(entry.id, str(file), label=entry.label, split=entry.split)
+            continue
+        skipped.append({"name": f"{entry.id} in {entry.source}", "reason": reason})
+    missing = [f"{gone:,} of the files that the lists name"] if gone else []
+    return DatasetIndex(list(items.values()), missing=missing, skipped=skipped)
 
 
 def fingerprint_of(*paths: Path) -> str:

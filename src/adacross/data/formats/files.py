@@ -8,14 +8,14 @@ from tokenize import TokenError
 from typing import ClassVar, Literal
 
 import numpy as np
-from jaxtyping import Float32
+from jaxtyping import Float
 
 from adacross.data.formats.base import DatasetIndex, Format, SampleRef, as_points
 from adacross.data.formats.mesh_files import UP, read_mesh, read_ply
 from adacross.data.formats.point_text import read_rows
 from adacross.data.shape import Axis, BrokenShapeError, Mesh, PointCloud, Split
 from adacross.errors import UserError, one_line
-from adacross.io.files import file_size
+from adacross.io.files import READER_ERRORS, file_size
 
 Classes = Literal["auto", "folder", "none"]
 _SEPARATORS = {".csv": ",", ".pts": None, ".txt": None, ".xyz": None}  # of clouds in text, a point a line
@@ -96,11 +96,8 @@ class Meshes(Format):
         if self.classes != "auto" or not tops:
             return self.classes != "none", ""
         if why := _unlike_classes(places):
-            return False, f"Folders are not taken for classes ({why}; --classes folder: they are)."
-        return (
-            True,
-            f"The first level of folders is taken for {len(tops)} classes (--classes none: no classes).",
-        )
+            return False, f"No classes are taken from folders: {why}. --classes folder takes the first level."
+        return True, f"The first level of folders gives {len(tops)} classes. --classes none takes none."
 
 
 class Clouds(Meshes):
@@ -207,23 +204,23 @@ def _unlike_classes(places: list[tuple[str, ...]]) -> str:
     """Return why the first level of folders does not look like classes, or ""."""
     kept = [place[:1] + place[2:] if _split_of(place, first=False) else place for place in places]
     if len({len(place) for place in kept}) > 1:
-        return "shapes lie beside them, or at several depths"
+        return "shapes lie at several depths"
     within: defaultdict[str, set[str]] = defaultdict(set)
     for place in kept:
         within[place[0]].add(Path(place[1]).stem if len(place) == 2 else place[1])
     if len(within) < 2:
         return "there is only one"
     if 2 * sum(len(names) > 1 for names in within.values()) < len(within):
-        return "most hold one shape"
+        return "most of them hold one shape"
     return ""
 
 
-def _read_npy(path: Path) -> Float32[np.ndarray, "N 3"]:
+def _read_npy(path: Path) -> Float[np.ndarray, "N 3"]:
     """Read a NumPy file; the header's promise is checked against the file's size by mapping it."""
     file_size(path)
     try:
         stored = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (ValueError, EOFError, TypeError, SyntaxError, TokenError, MemoryError, OverflowError) as error:
+    except (*READER_ERRORS, TokenError) as error:
         raise BrokenShapeError(f"not a readable NumPy file ({one_line(error)})") from error
     if not isinstance(stored, np.ndarray):
         raise BrokenShapeError("several arrays, expected one (N, 3)")

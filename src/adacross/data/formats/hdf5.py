@@ -16,7 +16,7 @@ from jaxtyping import Float32, Int64
 from adacross.data.formats.base import DatasetIndex, Format, Keep, SampleRef, Skipped, file_below
 from adacross.data.shape import BrokenShapeError, PointCloud, Split
 from adacross.errors import UserError
-from adacross.io.files import file_size, read_bytes
+from adacross.io.files import READER_ERRORS, file_size, read_bytes
 
 _ROWS = 64  # rows read at once: the files are compressed in blocks of many rows
 _HELD = 2**26  # bytes that are read at once, if it is more than one row
@@ -24,7 +24,6 @@ _MOST_ROWS, _MOST_POINTS = 100_000, 1_000_000  # of a file, of a cloud
 _LARGEST_CHUNK = 2**28  # bytes that HDF5 has to unpack at once
 _SMALL = 2**20  # bytes of data that may be packed as tightly as they like: labels are often all the same
 _PACKED = 100  # bytes of larger data that one byte in the file may stand for; of coordinates it is about 2
-_UNREADABLE = (OSError, LookupError, AttributeError, TypeError, ValueError, RuntimeError, MemoryError)
 
 
 def files_of(folder: Path, pattern: str, listing: str) -> list[Path]:
@@ -141,7 +140,7 @@ def has(path: Path, key: str) -> bool:
     try:
         with _opened(path) as file:
             return key in file
-    except _UNREADABLE:
+    except READER_ERRORS:
         return False
 
 
@@ -161,7 +160,7 @@ def size_of(path: Path, *, channels: int = 3, parts: str = "") -> tuple[int, int
         with _opened(path) as file:
             shape = tuple(_dataset(file, "data").shape)
             labelled = tuple(_dataset(file, parts).shape) if parts else shape[:2]
-    except _UNREADABLE as error:
+    except READER_ERRORS as error:
         raise BrokenShapeError(f"not an HDF5 file with {wanted} ({error})") from error
     if len(shape) != 3 or shape[2] != channels or not 1 <= shape[1] <= _MOST_POINTS:
         raise BrokenShapeError(f"`data` has shape {shape}, expected (n, points, {channels})")
@@ -244,7 +243,7 @@ def _at_once(path: str, key: str) -> int:
         with _opened(Path(path)) as file:
             stored = _dataset(file, key)
             return max(1, min(_ROWS, _HELD * len(stored) // max(1, stored.nbytes)))
-    except _UNREADABLE as error:
+    except READER_ERRORS as error:
         raise BrokenShapeError(f"cannot read {Path(path).name} ({error})") from error
 
 
@@ -255,7 +254,7 @@ def _block(path: str, key: str, number: int, count: int) -> np.ndarray:
         with _opened(Path(path)) as file:
             stored = _dataset(file, key)
             return np.asarray(stored[rows, :, :3] if stored.ndim == 3 else stored[rows])
-    except _UNREADABLE as error:
+    except READER_ERRORS as error:
         raise BrokenShapeError(f"cannot read {Path(path).name} ({error})") from error
 
 
@@ -266,6 +265,6 @@ def _labels(path: Path, count: int) -> Int64[np.ndarray, " n"]:
             stored = _dataset(file, "label")
             if stored.size == count:
                 return np.asarray(stored).reshape(-1).astype(np.int64)
-    except _UNREADABLE as error:
+    except READER_ERRORS as error:
         raise BrokenShapeError(f"not an HDF5 file with `data` and `label` ({error})") from error
     raise BrokenShapeError(f"{count} shapes but {stored.size} labels")

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Int64, UInt8
 
-from adacross.data.images import FORMATS, LARGEST_SIDE, READER_ERRORS
+from adacross.data.images import FORMATS, IMAGE_ERRORS, LARGEST_SIDE
 from adacross.data.shape import BrokenShapeError
 from adacross.errors import one_line
 
@@ -61,7 +61,7 @@ def _decoded(image: Any) -> Any:
         if max(image.size) > LARGEST_SIDE:
             raise ValueError(f"{image.width} x {image.height} pixels")
         return image.convert("RGB")
-    except READER_ERRORS as error:
+    except IMAGE_ERRORS as error:
         reason = one_line(error, 120)
         raise BrokenShapeError(f"its texture cannot be read ({reason})") from error
 

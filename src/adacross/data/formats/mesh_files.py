@@ -14,7 +14,7 @@ from PIL import EpsImagePlugin
 
 from adacross.data.formats.mesh_colors import face_colors
 from adacross.data.formats.off import read_off
-from adacross.data.images import READER_ERRORS
+from adacross.data.images import IMAGE_ERRORS
 from adacross.data.shape import Axis, BrokenShapeError, Mesh, PointCloud
 from adacross.errors import one_line
 from adacross.io.files import read_bytes
@@ -30,14 +30,7 @@ _MATERIAL = re.compile(rb"^[ \t]*usemtl([^\r\n]*)", re.MULTILINE)
 
 # What trimesh's parsers raise on bytes that are not what they expect. Anything else ends the worker
 # process, and the file is named for that.
-_PARSER_ERRORS = (
-    *READER_ERRORS,
-    AssertionError,
-    AttributeError,
-    ImportError,
-    NameError,
-    RuntimeError,
-)
+_PARSER_ERRORS = (*IMAGE_ERRORS, AssertionError, ImportError, NameError)
 
 
 def read_mesh(path: Path) -> Mesh:

@@ -5,10 +5,10 @@
 lists that begin with `modelnet10` are ModelNet10's.
 """
 
-from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
-from adacross.data.formats.base import DatasetIndex, Format, SampleRef, Skipped, file_below, median_of
+from adacross.data.formats.base import DatasetIndex, Format, Listed, SampleRef, find_listed, median_of
 from adacross.data.formats.hdf5 import lines_of
 from adacross.data.formats.modelnet40 import VARIANTS
 from adacross.data.formats.point_text import read_rows
@@ -16,7 +16,6 @@ from adacross.data.shape import BrokenShapeError, PointCloud, Split
 from adacross.errors import UserError, one_of
 
 _COUNTED = 5  # files whose points are counted: reading all of them would take as long as preparing them
-_GONE = "is not there"
 
 
 class ModelNetText(Format):
@@ -55,31 +54,28 @@ class ModelNetText(Format):
             missing.append(f"{self.variant}_shape_names.txt")
             listed = [name for path in lists.values() for name in lines_of(path)]
             names = sorted({_class_of(name) for name in listed if "/" not in name})
-        items: dict[str, SampleRef] = {}
-        skipped: Skipped = []
-        for split, path in lists.items():
-            for name in lines_of(path):
-                place = f"{_class_of(name)}/{name}.txt"
-                file = file_below(folder, place)
-                if name in items:
-                    reason = "named twice; its first place counts"
-                elif "/" in name or _class_of(name) not in names:
-                    reason = f"its class is not in {self.variant}_shape_names.txt"
-                elif file is None:
-                    reason = f"{place} {_GONE}"
-                else:
-                    items[name] = SampleRef(name, str(file), label=_class_of(name), split=split)
-                    continue
-                skipped.append({"name": f"{name} in {path.name}", "reason": reason})
-        if not items:
-            raise UserError(f"none of the {len(skipped)} shapes that the lists of {folder} name is there.")
-        return DatasetIndex(
-            items=list(items.values()),
+        entries = (
+            Listed(
+                id=name,
+                place=f"{_class_of(name)}/{name}.txt",
+                source=path.name,
+                split=split,
+                label=_class_of(name) if "/" not in name and _class_of(name) in names else None,
+            )
+            for split, path in lists.items()
+            for name in lines_of(path)
+        )
+        found = find_listed(folder, entries, f"its class is not in {self.variant}_shape_names.txt")
+        if not found.items:
+            raise UserError(
+                f"none of the {len(found.skipped)} shapes that the lists of {folder} name is there."
+            )
+        return replace(
+            found,
             classes=names,
-            points=_points_of([*items.values()]),
+            points=_points_of(found.items),
             variant=self.variant,
-            missing=missing + missing_files(skipped),
-            skipped=skipped,
+            missing=missing + found.missing,
         )
 
     def load(self, item: SampleRef) -> PointCloud:
@@ -90,12 +86,6 @@ class ModelNetText(Format):
         """
         rows = read_rows(Path(item.path), (6,), ",")
         return PointCloud(rows[:, :3].copy(), rows[:, 3:].copy())
-
-
-def missing_files(skipped: Iterable[dict[str, str]]) -> list[str]:
-    """Return how many of the skipped shapes have no file, as an entry of an index's `missing`, if any."""
-    gone = sum(entry["reason"].endswith(_GONE) for entry in skipped)
-    return [f"{gone:,} of the files that the lists name"] if gone else []
 
 
 def _lists(folder: Path, variant: str) -> dict[Split, Path]:

@@ -12,6 +12,7 @@ A part's number counts through all categories. Validation shapes are for trainin
 layout is also read with other categories in it: their parts are numbered as the files' labels are ordered.
 """
 
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,15 +22,14 @@ from jaxtyping import Int64
 from adacross.data.formats.base import (
     DatasetIndex,
     Keep,
+    Listed,
     RawSample,
     SampleRef,
-    Skipped,
     as_sample,
-    file_below,
+    find_listed,
     keep_points,
 )
 from adacross.data.formats.hdf5 import RowFormat, files_of, has, lines_of, read_labels, read_points
-from adacross.data.formats.modelnet_text import missing_files
 from adacross.data.formats.point_text import read_rows
 from adacross.data.formats.synsets import SYNSETS
 from adacross.data.shape import BrokenShapeError, PointCloud, Split
@@ -97,40 +97,28 @@ class ShapeNetPart(RowFormat):
         if published:
             synsets = {synset: name.lower() for synset, name in synsets.items()}
         classes = list(CATEGORIES) if published else list(dict.fromkeys(synsets.values()))
-        items: dict[str, SampleRef] = {}
-        skipped: Skipped = []
-        missing: list[str] = []
-        for word, split in _SPLITS.items():
-            path = folder / _LISTS / f"shuffled_{word}_file_list.json"
-            if not path.is_file():
-                missing.append(f"{_LISTS}/{path.name}")
-                continue
-            for entry in _listed(path):
-                synset, _, stem = "/".join(entry.split("/")[-2:]).partition("/")
-                name = f"{synset}/{stem}"
-                file = file_below(folder, f"{name}.txt")
-                if name in items:
-                    reason = "named twice; its first place counts"
-                elif synset not in synsets:
-                    reason = f"its folder is not in {_NAMES}"
-                elif file is None:
-                    reason = f"{name}.txt is not there"
-                else:
-                    items[name] = SampleRef(name, str(file), label=synsets[synset], split=split)
-                    continue
-                skipped.append({"name": f"{name} in {path.name}", "reason": reason})
-        if not items:
+        paths = {
+            folder / _LISTS / f"shuffled_{word}_file_list.json": split for word, split in _SPLITS.items()
+        }
+        missing = [f"{_LISTS}/{path.name}" for path in paths if not path.is_file()]
+
+        def entries() -> Iterator[Listed]:
+            for path, split in paths.items():
+                for entry in _listed(path) if path.is_file() else ():
+                    synset, _, stem = "/".join(entry.split("/")[-2:]).partition("/")
+                    name = f"{synset}/{stem}"
+                    yield Listed(name, f"{name}.txt", path.name, split, synsets.get(synset))
+
+        found = find_listed(folder, entries(), f"its folder is not in {_NAMES}")
+        if not found.items:
             why = (
                 f"{_LISTS} has none of its lists"
                 if len(missing) == len(_SPLITS)
                 else f"its lists name no file in it, or none of the folders in {_NAMES}"
             )
             raise UserError(f"{folder} has shapes of ShapeNetPart's layout, but {why}. Add what is missing.")
-        parts = published_parts() if published else _numbered(classes, list(items.values()))
-        found = DatasetIndex(
-            list(items.values()), classes, missing=missing + missing_files(skipped), skipped=skipped
-        )
-        return _with_parts(found, parts)
+        parts = published_parts() if published else _numbered(classes, found.items)
+        return _with_parts(replace(found, classes=classes, missing=missing + found.missing), parts)
 
     def _find_hdf5(self, folder: Path) -> DatasetIndex:
         given = [line.split()[0].lower() for line in lines_of(folder / "all_object_categories.txt")]
