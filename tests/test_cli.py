@@ -170,7 +170,8 @@ def test_a_disk_that_fails_is_one_line(
         "--batch-size",
         "16",
     ]
-    small = ["--encoder", "pointnet", "--image-width", "8", "--picture-size", "32", "--image-depth", "18"]
+    small = ["--encoder", "pointnet", "--picture-size", "32"]
+    small += ["--image-encoder", "resnet18", "--image-encoder-args", '{"width": 8}']
     code, _, err = typed(capsys, "pretrain", *words, *small)
     assert code == 2
     assert "log.jsonl: No space left on device" in err
@@ -190,7 +191,7 @@ def test_pretrain_evaluate_report_as_typed(
     """A recipe by name, flags over it with dashes, then the run is measured and reported."""
     data, run = str(toy_collection.folder), str(tmp_path / "run")
     small = ["--epochs", "1", "--batch-size", "8", "--points=48", "--picture-size", "32", "--device", "cpu"]
-    width = ["--encoder-args", '{"width": 32}', "--image-width", "8"]
+    width = ["--encoder-args", '{"width": 32}', "--image-encoder-args", '{"width": 8}']
     code, out, err = typed(capsys, "pretrain", data, "--config", "demo", "--run", run, *small, *width)
     assert code == 0, err
     assert out.strip() == run
@@ -212,7 +213,8 @@ def test_options_of_method_and_weighting_as_typed(
     capsys: pytest.CaptureFixture[str], toy_collection: Collection, tmp_path: Path
 ):
     """JSON, with dashes or underscores in the flag; the first step's weight shows that alpha has arrived."""
-    small = ["--encoder", "pointnet", "--image-width", "8", "--picture-size", "32", "--image-depth", "18"]
+    small = ["--encoder", "pointnet", "--picture-size", "32"]
+    small += ["--image-encoder", "resnet18", "--image-encoder-args", '{"width": 8}']
     brief = ["--epochs", "1", "--batch-size", "16", "--device", "cpu", "--monitor_every", "0"]
     own = [
         "--method-args",
@@ -274,7 +276,15 @@ def test_a_wrong_option_of_a_method_is_one_line_from_the_real_program(
 ):
     """In a process of its own, where no type checker of the tests stands in front."""
     command = [sys.executable, "-m", "adacross", "pretrain", str(toy_collection.folder), "--device", "cpu"]
-    command += ["--run", str(tmp_path / "run"), "--batch-size", "16", "--image-depth", "18", "--method_args"]
+    command += [
+        "--run",
+        str(tmp_path / "run"),
+        "--batch-size",
+        "16",
+        "--image-encoder",
+        "resnet18",
+        "--method_args",
+    ]
     done = subprocess.run([*command, given], capture_output=True, text=True, check=False)
     assert done.returncode == 2
     assert done.stderr.startswith("adacross: ")

@@ -12,6 +12,7 @@ import pytest
 import torch
 from toy import TOY_M2AE
 
+from adacross import __version__
 from adacross.encoders import ENCODERS, Encoder, load
 from adacross.encoders.inputs import InputSpec
 from adacross.errors import UserError
@@ -98,7 +99,7 @@ def test_a_file_says_what_it_is(exported: Path):
     about = onnxruntime.InferenceSession(exported / "dgcnn-semseg.onnx").get_modelmeta().custom_metadata_map
     assert json.loads(about.pop("options")) == {"k": 34, "width": 24, "fused": True}
     assert about == {
-        "adacross": to_onnx.adacross.__version__,
+        "adacross": __version__,
         "encoder": "dgcnn-semseg",
         "dim": "24",
         "up": "y",
