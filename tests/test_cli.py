@@ -183,16 +183,8 @@ def test_a_disk_that_fails_is_one_line(
         "--batch-size",
         "16",
     ]
-    small = [
-        "--encoder",
-        "pointnet",
-        "--image-encoder",
-        "resnet18",
-        "--image-encoder-args",
-        "width=8",
-        "--image-size",
-        "32",
-    ]
+    small = ["--encoder", "pointnet", "--image-size", "32"]
+    small += ["--image-encoder", "resnet18", "--image-encoder-args", "width=8"]
     code, _, err = typed(capsys, "pretrain", *words, *small)
     assert code == 2
     assert "log.jsonl: No space left on device" in err
@@ -236,16 +228,8 @@ def test_options_of_method_and_weighting_as_typed(
     capsys: pytest.CaptureFixture[str], toy_collection: Collection, tmp_path: Path
 ):
     """JSON, with dashes or underscores in the flag; the first step's weight shows that alpha has arrived."""
-    small = [
-        "--encoder",
-        "pointnet",
-        "--image-encoder",
-        "resnet18",
-        "--image-encoder-args",
-        "width=8",
-        "--image-size",
-        "32",
-    ]
+    small = ["--encoder", "pointnet", "--image-size", "32"]
+    small += ["--image-encoder", "resnet18", "--image-encoder-args", "width=8"]
     brief = ["--epochs", "1", "--batch-size", "16", "--device", "cpu", "--monitor_every", "0"]
     own = [
         "--method-args",

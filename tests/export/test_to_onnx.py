@@ -12,6 +12,7 @@ import pytest
 import torch
 from toy import TOY_M2AE
 
+from adacross import __version__
 from adacross.encoders import ENCODERS, Encoder, load
 from adacross.encoders.inputs import InputSpec
 from adacross.errors import UserError
@@ -96,9 +97,9 @@ def test_point_m2ae_of_a_cloud_with_few_distinct_points(exported: Path):
 
 def test_a_file_says_what_it_is(exported: Path):
     about = onnxruntime.InferenceSession(exported / "dgcnn-semseg.onnx").get_modelmeta().custom_metadata_map
-    assert json.loads(about.pop("options")) == {"k": 34, "width": 24}
+    assert json.loads(about.pop("options")) == {"k": 34, "width": 24, "fused": True}
     assert about == {
-        "adacross": to_onnx.adacross.__version__,
+        "adacross": __version__,
         "encoder": "dgcnn-semseg",
         "dim": "24",
         "up": "y",

@@ -321,7 +321,7 @@ def test_group_points_decide_the_groups_of_either_target():
 def test_other_encoders_and_map_sizes_are_refused():
     with pytest.raises(UserError, match="joint-mae needs an encoder with tokens; 'pointnet' has none"):
         JointMAE(PointNet(width=8))
-    with pytest.raises(UserError, match="point-m2ae masks tokens"):
+    with pytest.raises(UserError, match="point-m2ae needs an encoder with tokens"):
         PointM2AEMethod(PointNet(width=8))
     with pytest.raises(UserError, match="picture_size is 100; joint-mae needs a multiple of 16"):
         JointMAE(PointM2AE(**SMALL), picture_size=100)
