@@ -141,7 +141,7 @@ def test_typed_as_in_the_help(root: Path, capsys: pytest.CaptureFixture[str]) ->
     folder = root.parent / "collection"
     given = ["--views", "3", "--size", str(SIDE), "--points", str(POINTS), "--test-fraction", "0"]
     assert main(["prepare", str(root), str(folder), "--workers", "1", *given]) == 0
-    assert "not as usual" not in capsys.readouterr().out
+    assert "with warnings" not in capsys.readouterr().out
     collection = Collection.open(folder)
     info = collection.info
     assert (info.format, info.source, info.source_up) == ("shapenet", str(root.resolve()), "y")
@@ -241,7 +241,7 @@ def test_shapes_without_pictures_are_drawn(
         assert collection[i].views.shape == (PICTURES, SIDE, SIDE, 3)
         assert (collection[i].views < 250).any(axis=(1, 2, 3)).all()
     text = text_of(info.table())
-    assert "in, but not as usual: 3" in text
+    assert "included with warnings: 3" in text
     assert "its images are rendered" in text
 
 
