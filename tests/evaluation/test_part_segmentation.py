@@ -156,7 +156,7 @@ class Pointwise(Segmenter):
     """Scores that depend on the point alone."""
 
     def __init__(self, encoder):
-        super().__init__(encoder, torch.nn.Linear(3, 4), told=False)
+        super().__init__(encoder, torch.nn.Linear(3, 4), uses_category=False)
 
     def forward(self, points, category):
         return self.head(points)
