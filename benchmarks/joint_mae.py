@@ -20,8 +20,8 @@ from study import Variant, markdown, probe_table, steps_of, study
 
 from adacross.data.collection.collection import Collection
 from adacross.data.transforms.batch import RawBatch
+from adacross.encoders.frozen import frozen
 from adacross.errors import UserError
-from adacross.features.encode import frozen
 from adacross.methods import JointMAE
 from adacross.training.config import PretrainConfig
 from adacross.training.log import read_log

@@ -22,7 +22,7 @@ from adacross.methods.joint_mae.alignment import aligned_patches, joint_attentio
 from adacross.methods.joint_mae.depth_tokens import DepthEmbedding
 from adacross.methods.joint_mae.model import MaskedPairs
 from adacross.methods.point_m2ae import MaskedClouds
-from adacross.nn.point_tokens import Packing, visible_levels
+from adacross.nn.point_tokens import TokenPacking, visible_levels
 from adacross.ops.projection import patchify
 
 
@@ -126,7 +126,7 @@ class PlainJointMAE(nn.Module):
         grid = (method.grid + self.modality_token).expand(B, -1, -1)
         on_map = grid[batch.visible_patches].view(B, -1, C)
         aligned = aligned_patches(method.alignment, levels, batch.points, batch.projection)
-        indices = [Packing.of(seen).indices for seen in (visible[2], batch.visible_patches)]
+        indices = [TokenPacking.of(seen).indices for seen in (visible[2], batch.visible_patches)]
         mask = (~joint_attention(aligned, *indices)).to(x.dtype)
         both = encoder.stacks[2](torch.cat([x, maps], 1), torch.cat([position, on_map], 1), mask)
         return encoder.norms[2](both[:, :V]), self.patch_norm(both[:, V:])

@@ -19,8 +19,8 @@ from adacross.encoders.point_m2ae import PointM2AE
 from adacross.methods.joint_mae.depth_tokens import MaskedConvBlock
 from adacross.methods.point_decoder import CoarseReconstruction, PointReconstruction
 from adacross.nn.layers import PointLayer
-from adacross.nn.point_tokens import GroupEmbedding, Groups
-from adacross.nn.transformer import Block, Stack
+from adacross.nn.point_tokens import GroupEmbedding, TokenGroups
+from adacross.nn.transformer import Block, TransformerEncoder
 from adacross.ops.neighbors import farthest_point_sample
 
 NEVER = -1e5  # added to the scores of what must not be seen
@@ -33,14 +33,14 @@ def rows_of(features: Tensor, indices: Tensor) -> Tensor:
     return features.reshape(-1, features.shape[2])[flat.reshape(-1)].view(*indices.shape, -1)
 
 
-def plain_groups(points: Tensor, counts: Sequence[int], neighbors: Sequence[int]) -> list[Groups]:
+def plain_groups(points: Tensor, counts: Sequence[int], neighbors: Sequence[int]) -> list[TokenGroups]:
     """Farthest points by the plain loop, all distances, topk. On a GPU, where there is a kernel, by ours."""
     levels, below = [], points
     sample = plain_farthest_point_sample if points.device.type == "cpu" else farthest_point_sample
     for count, k in zip(counts, neighbors, strict=True):
         centers = rows_of(below, sample(below.float(), count))
         nearest = torch.cdist(centers, below).topk(k, largest=False).indices
-        levels.append(Groups(centers, nearest, rows_of(below, nearest) - centers[:, :, None]))
+        levels.append(TokenGroups(centers, nearest, rows_of(below, nearest) - centers[:, :, None]))
         below = centers
     return levels
 
@@ -100,7 +100,7 @@ class PlainBlock(nn.Module):
 class PlainStack(nn.Module):
     """Blocks; each adds the positions again."""
 
-    def __init__(self, ours: Stack) -> None:
+    def __init__(self, ours: TransformerEncoder) -> None:
         super().__init__()
         self.blocks = nn.ModuleList(PlainBlock(block) for block in ours.blocks)
 
@@ -120,11 +120,11 @@ class PlainEncoder(nn.Module):
         self.positions, self.norms = copy.deepcopy(ours.positions), copy.deepcopy(ours.norms)
         self.stacks = nn.ModuleList(PlainStack(stack) for stack in ours.stacks)
 
-    def embed(self, level: int, groups: Groups, below: Tensor | None) -> Tensor:
+    def embed(self, level: int, groups: TokenGroups, below: Tensor | None) -> Tensor:
         """Tokens of all groups of one level."""
         return self.embeddings[level](groups.offsets if below is None else rows_of(below, groups.neighbors))
 
-    def pack(self, level: int, tokens: Tensor, groups: Groups, visible: Tensor) -> tuple[Tensor, ...]:
+    def pack(self, level: int, tokens: Tensor, groups: TokenGroups, visible: Tensor) -> tuple[Tensor, ...]:
         """Visible tokens, their positions and the mask of a level, cloud by cloud."""
         lengths = visible.sum(1)
         B, V = len(tokens), int(lengths.max())
@@ -137,7 +137,9 @@ class PlainEncoder(nn.Module):
             mask[b, :n, :n] = 0
         return x, self.positions[level](centers), mask
 
-    def forward(self, levels: Sequence[Groups], visible: Sequence[Tensor], last: int = 3) -> list[Tensor]:
+    def forward(
+        self, levels: Sequence[TokenGroups], visible: Sequence[Tensor], last: int = 3
+    ) -> list[Tensor]:
         """Tokens of the first `last` levels, all of them: encoded ones where visible, embedded elsewhere."""
         found: list[Tensor] = []
         for level in range(last):
@@ -168,7 +170,7 @@ class PlainReconstruction(nn.Module):
             self.propagate = nn.ModuleDict({name: normalized(layer) for name, layer in layers})
             self.position = copy.deepcopy(ours.position)
 
-    def carried(self, levels: Sequence[Groups], skip: Tensor, tokens: Tensor) -> Tensor:
+    def carried(self, levels: Sequence[TokenGroups], skip: Tensor, tokens: Tensor) -> Tensor:
         """The mean of the three nearest tokens, from all distances sorted, and the skip connection."""
         distance = (levels[1].centers[:, :, None] - levels[2].centers[:, None]).square().sum(3)
         nearest = distance.sort(dim=2)
@@ -179,7 +181,7 @@ class PlainReconstruction(nn.Module):
         x = gelu(layers["fuse"](torch.cat([skip, x], 2).transpose(1, 2)))
         return gelu(layers["outer"](gelu(layers["inner"](x))) + x).transpose(1, 2)
 
-    def middle(self, levels: Sequence[Groups], skip: Tensor, tokens: Tensor) -> Tensor:
+    def middle(self, levels: Sequence[TokenGroups], skip: Tensor, tokens: Tensor) -> Tensor:
         """Points around every middle centre."""
         return self.coarse(self.carried(levels, skip, tokens), self.position(levels[1].centers))
 

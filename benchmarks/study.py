@@ -264,8 +264,9 @@ def options(description: str) -> argparse.ArgumentParser:
 def sizes(given: argparse.Namespace) -> dict[str, Any]:
     """The flags that are options of pre-training, and a look and a checkpoint now and then."""
     seldom = max(1, given.epochs // 5)
-    names = ("epochs", "batch_size", "points", "image_size", "image_width")
+    names = ("epochs", "batch_size", "points", "image_size")
     return {name: getattr(given, name) for name in names} | {
+        "image_encoder_args": {"width": given.image_width},
         "monitor_every": seldom,
         "checkpoint_every": seldom,
     }

@@ -1,15 +1,15 @@
-"""A weighting of your own: a class with one method, put into a dictionary, and used by name like any other.
+"""A weighting of your own: a class with one method, used by name like any other.
 
     python examples/custom_weighting.py demo/shapes runs/equal [epochs]
 
-This one lets every term contribute the same amount, whatever its scale. A method of your own goes the same
-way: a subclass of `adacross.methods.Method`, put into `adacross.methods.METHODS`.
+This one lets every term contribute the same amount, whatever its scale. Its name is `module:Class`, so every
+command finds it again that can import the module (docs/extend.md).
 """
 
 import sys
 
 import adacross
-from adacross.losses.weighting import WEIGHTINGS, Weighting
+from adacross.losses.weighting import Weighting
 
 
 class EqualShares(Weighting):
@@ -22,7 +22,7 @@ class EqualShares(Weighting):
         super().__init__("mean")
         self.memory = memory
 
-    def _weigh(self, losses: dict[str, float], gradient_norms: dict[str, float]) -> dict[str, float]:
+    def weigh(self, losses: dict[str, float], gradient_norms: dict[str, float]) -> dict[str, float]:
         mean = self.state["mean"]
         for name, loss in losses.items():
             mean[name] = self.memory * mean.get(name, loss) + (1 - self.memory) * loss
@@ -30,12 +30,9 @@ class EqualShares(Weighting):
         return {name: len(mean) / (value * total) for name, value in mean.items()}
 
 
-WEIGHTINGS["equal-shares"] = EqualShares
-
-
 def main(collection: str, run: str, epochs: int = 12) -> None:
     done = adacross.pretrain(
-        collection, "demo", run=run, epochs=epochs, batch_size=32, weighting="equal-shares"
+        collection, "demo", run=run, epochs=epochs, batch_size=32, weighting="custom_weighting:EqualShares"
     )
     print("the weights are in", done.folder / "log.csv")
 

@@ -23,7 +23,7 @@ def accuracy(encoder: adacross.Encoder, shapes: adacross.Collection, points: int
 
 def main(folder: str, collection: str) -> None:
     shapes = adacross.Collection.open(collection)
-    encoder = adacross.load_encoder(folder)
+    encoder = adacross.load(folder)
     untrained = type(encoder)(**encoder.options)
     print(f"pre-trained {100 * accuracy(encoder, shapes):.1f} %")
     print(f"untrained   {100 * accuracy(untrained, shapes):.1f} %")

@@ -28,7 +28,7 @@ def main(meshes: str, work: Path, epochs: int = 16) -> None:
     print("look at", run.report())
 
     shapes = adacross.Collection.open(collection)
-    features = adacross.encode(run.encoder, shapes.points(shapes.indices("all")))
+    features = run.encoder.encode(shapes)
     print(f"features {features.shape} of {len(shapes)} shapes")
 
 

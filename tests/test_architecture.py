@@ -17,9 +17,9 @@ FLOORS = """
 errors version console plugins options recipes
 io
 distributed ops nn
-losses encoders
 data.shape data.source data.sampling data.rendering data.procedural data.workers data.images data.formats
 data.isolated data.array_pickle data.image_set data.collection data.transforms
+losses encoders
 methods features training evaluation
 embeddings labeling search onnx report hub
 commands run demo cli __main__

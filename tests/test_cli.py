@@ -241,7 +241,8 @@ def test_the_released_behaviour_is_had_by_the_command_that_the_documentation_giv
     (line,) = re.findall(r"^    adacross (pretrain .*)\\\n(.*)$", text, re.MULTILINE)
     words = shlex.split(" ".join(line))
     words[1] = str(toy_collection.folder)
-    own = ["--encoder_args", '{"k": 5, "width": 32}', "--image_depth", "18", "--image_width", "8"]
+    own = ["--encoder_args", '{"k": 5, "width": 32}', "--image_encoder", "resnet18"]
+    own += ["--image_encoder_args", '{"width": 8}']
     small = [
         "--image_size",
         "32",

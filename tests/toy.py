@@ -5,8 +5,8 @@ from typing import Any
 TOY: dict[str, Any] = {
     "encoder": "pointnet",
     "encoder_args": {"width": 32},
-    "image_depth": 18,
-    "image_width": 8,
+    "image_encoder": "resnet18",
+    "image_encoder_args": {"width": 8},
     "image_size": 32,
     "points": 48,
     "epochs": 2,

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from adacross.encoders import PointNet as PointNet
     from adacross.encoders import ResNet as ResNet
     from adacross.encoders import load as load
-    from adacross.encoders import load_encoder as load_encoder
     from adacross.encoders import load_official as load_official
+    from adacross.encoders.encode import encode as encode
     from adacross.errors import UserError as UserError
     from adacross.evaluation.compare.measure import evaluate_compare as evaluate_compare
     from adacross.evaluation.few_shot.measure import evaluate_few_shot as evaluate_few_shot
@@ -34,7 +34,6 @@ if TYPE_CHECKING:
     from adacross.evaluation.segmentation.scenes import (
         evaluate_semantic_segmentation as evaluate_semantic_segmentation,
     )
-    from adacross.features.clouds import encode as encode
     from adacross.hub import fetch as fetch
     from adacross.hub import share as share
     from adacross.labeling import propose as propose
@@ -72,7 +71,7 @@ _HOMES = {
     "SearchIndex": "adacross.search",
     "UserError": "adacross.errors",
     "embed": "adacross.embeddings",
-    "encode": "adacross.features.clouds",
+    "encode": "adacross.encoders.encode",
     "evaluate_compare": "adacross.evaluation.compare.measure",
     "evaluate_few_shot": "adacross.evaluation.few_shot.measure",
     "evaluate_fine_tune": "adacross.evaluation.fine_tune",
@@ -86,7 +85,6 @@ _HOMES = {
     "fetch": "adacross.hub",
     "inspect": "adacross.data.collection.inspect",
     "load": "adacross.encoders",
-    "load_encoder": "adacross.encoders",
     "load_official": "adacross.encoders",
     "nt_xent": "adacross.losses.nt_xent",
     "prepare": "adacross.data.collection.prepare",

@@ -90,14 +90,15 @@ def _registered(kind: str) -> dict[str, str]:
 def _imported(kind: str, name: str) -> Any:
     module, _, attribute = name.partition(":")
     try:
-        return getattr(import_module(module), attribute)
-    except ImportError as error:
+        found = import_module(module)
+    except Exception as error:
         raise UserError(
             f"{kind} {name}: cannot import {module} ({one_line(error)}). Install its package, or set "
             "PYTHONPATH to the folder that it lies in."
         ) from error
-    except AttributeError as error:
-        raise UserError(f"{kind} {name}: module {module} has no {attribute}. Check the name.") from error
+    if not hasattr(found, attribute):
+        raise UserError(f"{kind} {name}: module {module} has no {attribute}. Check the name.")
+    return getattr(found, attribute)
 
 
 def _makes(found: Any, base: type) -> bool:

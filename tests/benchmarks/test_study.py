@@ -136,4 +136,4 @@ def test_sizes_are_options_of_pretraining():
 
     given = options("").parse_args(["data", "--folder", "runs/x", "--epochs", "30"])
     config = PretrainConfig.recipe("adacrossnet_pointnet_laptop", "data", **sizes(given))
-    assert (config.epochs, config.monitor_every, config.image_width) == (30, 6, 16)
+    assert (config.epochs, config.monitor_every, config.image_encoder_args) == (30, 6, {"width": 16})

@@ -1,21 +1,27 @@
-"""`adacross.encode`: clouds of any numeric type, checked, and a warning for another frame."""
+"""`adacross.encode`: shapes as people have them, checked, in the frame of training."""
 
 import math
 import re
 import subprocess
 import sys
-import warnings
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+import trimesh
 from jaxtyping import Float32
 
 import adacross
+from adacross.data.collection.collection import Collection
+from adacross.data.shape import Cloud, Mesh
 from adacross.encoders import PointNet
+from adacross.encoders.frozen import encode
 from adacross.errors import UserError
-from adacross.features.encode import encode
+
+_SOLID = trimesh.creation.box((1, 2, 3))
+BOX = Mesh(np.array(_SOLID.vertices, dtype=np.float64), np.array(_SOLID.faces, dtype=np.int64))
 
 
 @pytest.fixture(scope="module")
@@ -90,24 +96,60 @@ def test_a_coordinate_that_is_no_number_names_its_cloud(
 
 
 @pytest.mark.parametrize(
-    ("changed", "told"),
+    ("changed", "said"),
     [
-        (lambda clouds: 1000 * clouds, "5 of 5 clouds are not .* point at distance 1000, centroid at "),
-        (lambda clouds: 0.01 * clouds, "5 of 5 clouds are not .* point at distance 0.01,"),
-        (lambda clouds: (clouds + 1) / 2, "5 of 5 clouds are not centered"),
+        (lambda clouds: 1000 * clouds, "5 of 5 shapes were .* at distance 1000, centroid at "),
+        (lambda clouds: 0.01 * clouds, "5 of 5 shapes were .* at distance 0.01,"),
+        (lambda clouds: (clouds + 1) / 2, "5 of 5 shapes were centered and scaled"),
         (lambda clouds: clouds * np.array([1, 1, 1, 1.02, 1])[:, None, None], "1 of 5 .*cloud 3: farthest"),
     ],
     ids=["millimeters", "tiny", "corner", "one"],
 )
-def test_another_frame_is_told_once_a_call(encoder: PointNet, clouds: np.ndarray, changed: Any, told: str):
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        found = adacross.encode(encoder, changed(clouds), batch_size=1)
+def test_another_frame_is_normalized_and_said_once(
+    encoder: PointNet, clouds: np.ndarray, changed: Any, said: str, capsys: pytest.CaptureFixture[str]
+):
+    found = adacross.encode(encoder, changed(clouds.astype(np.float64)), batch_size=1)
+    assert np.allclose(found, adacross.encode(encoder, clouds), atol=1e-6)
+    printed = " ".join(capsys.readouterr().err.split())
+    assert printed.count("shapes were centered") == 1
+    assert re.search(said, printed)
+
+
+def test_files_arrays_meshes_and_clouds_of_unequal_sizes_in_one_list(
+    encoder: PointNet, clouds: np.ndarray, tmp_path: Path
+):
+    box = Mesh(BOX.vertices * 1000, BOX.faces)
+    trimesh.Trimesh(BOX.vertices, BOX.faces).export(tmp_path / "box.stl")
+    given = [clouds[0], str(tmp_path / "box.stl"), torch.from_numpy(clouds[1][:40]), box, Cloud(clouds[2])]
+    found = encoder.encode(given)
     assert found.shape == (5, 16)
-    assert len(caught) == 1
-    assert caught[0].category is UserWarning
-    assert re.search(told, str(caught[0].message))
-    assert "Subtract each cloud's mean and divide by its largest norm" in str(caught[0].message)
+    assert found.dtype == np.float32
+    for place in (0, 2, 4):
+        assert np.array_equal(found[place], encoder.encode(given[place])[0])
+    assert np.array_equal(found[1], encoder.encode(tmp_path / "box.stl")[0])
+    assert np.abs(found[3] - found[1]).max() < 0.3 * np.abs(found[1]).max()  # the same box, in millimeters
+
+
+def test_a_collection_has_a_row_for_each_shape(encoder: PointNet, toy_collection: Collection):
+    found = encoder.encode(toy_collection)
+    assert np.array_equal(found, encode(encoder, toy_collection.points(toy_collection.indices("all"))))
+
+
+def test_what_is_wrong_with_a_shape_names_its_place(encoder: PointNet, clouds: np.ndarray):
+    for wrong, message in (
+        (clouds[0][:20], "cloud 2 of 3 .* has 20 points; expected at least 32"),
+        (np.full((40, 3), np.nan), "cloud 2 of 3 .* has a coordinate that is NaN"),
+        (np.ones((40, 3)), "cloud 2 of 3 .*all points coincide"),
+        (np.ones((40, 2)), r"cloud 2 of 3 .*shape \(1, 40, 2\)"),
+        ("absent.stl", "cloud 2 of 3 .*absent.stl does not exist"),
+    ):
+        with pytest.raises(UserError, match=message):
+            encoder.encode([clouds[0], clouds[1][:50], wrong])
+
+
+def test_the_up_axis_is_turned_to_y(encoder: PointNet, clouds: np.ndarray):
+    turned = clouds[:, :, [0, 2, 1]] * np.array([1, -1, 1], np.float32)  # y up to z up
+    assert np.allclose(adacross.encode(encoder, turned, up="z"), adacross.encode(encoder, clouds), atol=1e-6)
 
 
 def test_a_part_of_a_clouds_points_is_still_in_the_frame(encoder: PointNet):
@@ -124,12 +166,10 @@ def test_a_part_of_a_clouds_points_is_still_in_the_frame(encoder: PointNet):
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ([np.zeros((40, 3)), np.zeros((50, 3))], r"different shapes \(\(40, 3\) and \(50, 3\)\)"),
-        ([[[0.0, 0.0, 0.0]], [[0.0, 0.0]]], "different shapes"),
+        ([[[0.0, 0.0, 0.0]], [[0.0, 0.0]]], "cloud 0 of 2 .* has 1 points"),
         ([[[0.0, 0.0, 0.0], [0.0]]], "a cloud is no array"),
-        ([], r"shape \(0, 0, 3\); expected at least 1 cloud"),
+        ([], "no shapes to encode; give at least 1"),
         (np.zeros((0, 40, 3)), "expected at least 1 cloud"),
-        (np.zeros((40, 3)), r"expected \(clouds, points, 3\). Of a single cloud use points\[None\]"),
         (np.zeros((2, 3, 40)), r"use points.transpose\(1, 2\)"),
         (np.zeros((2, 8, 3)), "at least 32 points"),
         (
@@ -139,7 +179,7 @@ def test_a_part_of_a_clouds_points_is_still_in_the_frame(encoder: PointNet):
         (np.zeros((2, 40, 3), dtype=bool), "type bool"),
         (torch.zeros((2, 40, 3), dtype=torch.bool), "type torch.bool"),
         (np.full((2, 40, 3), "a"), "type <U1"),
-        (["cup.stl"], "type <U7"),
+        (["cup.stl"], "cup.stl does not exist"),
         (np.ma.masked_greater(np.ones((2, 40, 3)), 0), "masked coordinates"),
         (torch.ones(2, 40, 3).to_sparse(), "expected a dense one"),
         (torch.ones(2, 40, 3, device="meta"), "expected a dense one"),
@@ -152,7 +192,7 @@ def test_what_is_no_cloud_is_refused_in_a_sentence(encoder: PointNet, given: Any
 
 _OTHER_TYPES = """
 import numpy, adacross
-clouds = numpy.zeros((2, 40, 3))
+clouds = numpy.random.default_rng(0).random((2, 40, 3))
 network = adacross.PointNet(width=16)
 for call in (lambda: adacross.encode("builtin-small", clouds), lambda: network(clouds)):
     try:
@@ -166,7 +206,7 @@ def test_what_is_no_network_and_no_tensor():
     """In a process of its own: the tests' type checker refuses both before the library can."""
     done = subprocess.run([sys.executable, "-c", _OTHER_TYPES], capture_output=True, text=True, check=True)
     network, tensor = done.stdout.splitlines()
-    assert network == "encoder is 'builtin-small'; expected a network. Load it with adacross.load_encoder."
+    assert network == "encoder is 'builtin-small'; expected a network. Load it with adacross.load."
     assert tensor == "points are of type ndarray; expected a tensor. Arrays: adacross.encode."
 
 
@@ -176,10 +216,8 @@ def test_features_that_are_no_numbers_are_refused(clouds: np.ndarray):
         next(damaged.parameters()).fill_(math.nan)
     with pytest.raises(UserError, match=r"features of cloud 0 of 5 \(from 0\) are NaN"):
         adacross.encode(damaged, clouds)
-    clouds = clouds.copy()
-    clouds[3] *= 1e6  # beyond float16
-    with pytest.raises(UserError, match=r"features of cloud 3 of 5 .* another type than torch.float16"):
-        adacross.encode(PointNet(width=16).half(), clouds)
+    with pytest.raises(UserError, match=r"features of cloud 0 of 2 \(from 0\) are NaN"):
+        adacross.encode(damaged, [clouds[0][:40], clouds[1]])
 
 
 @pytest.mark.parametrize("batch_size", [0, -1, True])

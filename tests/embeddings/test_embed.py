@@ -42,7 +42,7 @@ def test_a_collection(toy_collection: Collection, toy_run: Path, tmp_path: Path)
     assert found.classes == [toy_collection.info.classes[label] for label in toy_collection.labels]
     test = toy_collection.indices("test")
     assert [i for i, split in enumerate(found.splits) if split == "test"] == test.tolist()
-    encoder = adacross.load_encoder(toy_run / "encoder")
+    encoder = adacross.load(toy_run / "encoder")
     assert np.array_equal(found.features, features_of(encoder, toy_collection))
     expected = adacross.encode(encoder, toy_collection.points(np.array([7]))[:, :48])
     assert np.allclose(found.features[7], expected[0], atol=1e-5)
@@ -91,7 +91,7 @@ def test_a_list_of_files(meshes: Path, toy_run: Path, tmp_path: Path, monkeypatc
     assert main(["embed", str(toy_run), "-", str(out), "--up", "z", "--workers", "1"]) == 0
     found = read_embeddings(out)
     assert found.ids == paths[:2]
-    encoder = adacross.load_encoder(toy_run / "encoder")
+    encoder = adacross.load(toy_run / "encoder")
     shape = load_shape(paths[0], points=48, up="z")
     assert np.allclose(found.features[0], adacross.encode(encoder, shape.points[None])[0], atol=1e-5)
 
@@ -196,17 +196,17 @@ def test_a_block_of_broken_files_costs_only_itself(
 
 def test_an_encoder_of_another_axis_is_refused(toy_run: Path, tmp_path: Path):
     folder = tmp_path / "encoder"
-    adacross.load_encoder(toy_run / "encoder").save_pretrained(folder)
+    adacross.load(toy_run / "encoder").save_pretrained(folder)
     config = json.loads((folder / "config.json").read_text())
     (folder / "config.json").write_text(json.dumps(config | {"inputs": {"up": "z"}}))
     with pytest.raises(UserError, match="z up, unit sphere; here all clouds are y up"):
-        adacross.load_encoder(folder)
+        adacross.load(folder)
     (folder / "config.json").write_text(json.dumps(config | {"inputs": {"points": "many"}}))
     with pytest.raises(UserError, match="points is 'many'"):
-        adacross.load_encoder(folder)
+        adacross.load(folder)
     del config["inputs"]  # as older versions wrote
     (folder / "config.json").write_text(json.dumps(config))
-    assert adacross.load_encoder(folder).inputs.points is None
+    assert adacross.load(folder).inputs.points is None
 
 
 def table(**changed: pa.Array) -> pa.Table:

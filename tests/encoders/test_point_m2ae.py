@@ -5,10 +5,10 @@ import copy
 import pytest
 import torch
 
-from adacross.encoders import PointM2AE, load_encoder, load_official
+from adacross.encoders import PointM2AE, load, load_official
 from adacross.errors import UserError
 from adacross.methods.joint_mae.alignment import covered_patches
-from adacross.nn.point_tokens import GroupEmbedding, Packing, group_points, visible_levels
+from adacross.nn.point_tokens import GroupEmbedding, TokenPacking, build_groups, visible_levels
 from adacross.ops.interpolate import interpolate
 
 SMALL = {
@@ -37,7 +37,7 @@ def clouds(count=3, points=64):
 def test_groups_hold_their_centres_nearest():
     points = clouds()
     below = points
-    for level, k in zip(group_points(points, (20, 8, 4), (6, 5, 3)), (6, 5, 3), strict=True):
+    for level, k in zip(build_groups(points, (20, 8, 4), (6, 5, 3)), (6, 5, 3), strict=True):
         distance = torch.cdist(level.centers, below)
         nearest = distance.topk(k, largest=False).indices.sort(2).values
         assert torch.equal(level.neighbors.sort(2).values, nearest)
@@ -52,7 +52,7 @@ def test_groups_hold_their_centres_nearest():
 
 
 def test_a_finer_token_is_visible_if_a_visible_coarser_one_is_made_of_it():
-    levels = group_points(clouds(4), (24, 12, 6), (8, 4, 3))
+    levels = build_groups(clouds(4), (24, 12, 6), (8, 4, 3))
     top = torch.rand(4, 6) < 0.4
     top[0] = True
     top[1] = False
@@ -71,7 +71,7 @@ def test_a_finer_token_is_visible_if_a_visible_coarser_one_is_made_of_it():
 
 
 def test_covered_patches_follow_the_stored_neighbours_down_to_the_points():
-    levels = group_points(clouds(2), (24, 12, 6), (8, 4, 3))
+    levels = build_groups(clouds(2), (24, 12, 6), (8, 4, 3))
     patches = torch.randint(9, (2, 64))
     found = covered_patches(levels, patches, 9)
     for shape in range(2):
@@ -89,7 +89,7 @@ def test_covered_patches_follow_the_stored_neighbours_down_to_the_points():
 def test_packing_keeps_order_and_puts_tokens_back():
     visible = torch.tensor([[0, 1, 1, 0, 1], [1, 0, 0, 0, 0], [0, 0, 0, 0, 0]]).bool()
     tokens = torch.randn(3, 5, 2)
-    packing = Packing.of(visible)
+    packing = TokenPacking.of(visible)
     assert packing.indices.shape == (3, 3), "no longer than the most visible"
     assert torch.equal(packing.pack(tokens)[0], tokens[0, [1, 2, 4]])
     back = packing.unpack(packing.pack(tokens), 5)
@@ -214,7 +214,7 @@ def test_duplicates_types_and_mixed_precision():
 def test_saving_and_loading(tmp_path):
     network = PointM2AE(**SMALL, radii=[0.3, 0.6, 1.2]).eval()
     network.save_pretrained(tmp_path / "encoder")
-    loaded = load_encoder(tmp_path / "encoder")
+    loaded = load(tmp_path / "encoder")
     points = torch.randn(2, 64, 3)
     assert loaded.options == network.options
     assert torch.equal(loaded(points), network(points))

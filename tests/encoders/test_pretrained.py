@@ -8,7 +8,7 @@ import pytest
 import torch
 from huggingface_hub.errors import LocalEntryNotFoundError
 
-from adacross.encoders import DGCNN, PointNet, load_encoder
+from adacross.encoders import DGCNN, PointNet, load
 from adacross.errors import UserError
 from adacross.features.sources import find_encoders
 
@@ -26,7 +26,7 @@ def saved(tmp_path: Path) -> Path:
 def test_round_trip(encoder, tmp_path):
     encoder(torch.randn(2, 40, 3))  # moves the running statistics
     encoder.save_pretrained(tmp_path / "a")
-    for loaded in (load_encoder(tmp_path / "a"), type(encoder).from_pretrained(str(tmp_path / "a"))):
+    for loaded in (load(tmp_path / "a"), type(encoder).from_pretrained(str(tmp_path / "a"))):
         assert type(loaded) is type(encoder)
         assert loaded.options == encoder.options
         assert not loaded.training
@@ -41,7 +41,7 @@ def test_saving_again_replaces_two_files_if_told(saved):
     with pytest.raises(UserError, match="holds a saved encoder"):
         PointNet(width=8).save_pretrained(saved)
     PointNet(width=8).save_pretrained(saved, overwrite=True)
-    assert load_encoder(saved).dim == 8
+    assert load(saved).dim == 8
     assert sorted(path.name for path in saved.iterdir()) == ["config.json", "model.safetensors", "notes.txt"]
 
 
@@ -58,8 +58,7 @@ def test_saving_never_touches_other_folders(tmp_path, config):
 
 def test_loading_does_not_disturb_random_numbers_of_weights(saved):
     assert all(
-        torch.equal(a, b)
-        for a, b in zip(load_encoder(saved).parameters(), load_encoder(saved).parameters(), strict=True)
+        torch.equal(a, b) for a, b in zip(load(saved).parameters(), load(saved).parameters(), strict=True)
     )
 
 
@@ -99,15 +98,15 @@ def edit(saved: Path, **changes) -> None:
 def test_damaged_folders(saved, damage, message):
     damage(saved)
     with pytest.raises(UserError, match=message):
-        load_encoder(saved)
+        load(saved)
 
 
 def test_paths_that_are_no_folder(saved, tmp_path):
     with pytest.raises(UserError, match="is a file; expected the folder"):
-        load_encoder(saved / "config.json")
+        load(saved / "config.json")
     for path in (tmp_path / "none", "nowhere", "./nowhere/at/all"):
         with pytest.raises(UserError, match="does not exist"):
-            load_encoder(path)
+            load(path)
 
 
 def test_a_path_that_is_not_here_is_not_asked_of_the_hub(tmp_path, monkeypatch):
@@ -117,18 +116,18 @@ def test_a_path_that_is_not_here_is_not_asked_of_the_hub(tmp_path, monkeypatch):
     for name in ("runs/none", "collections/parts"):
         message = rf"{name} does not exist here\..* on the Hugging Face hub write hf://{name}\."
         with pytest.raises(UserError, match=message):
-            load_encoder(name)
+            load(name)
         with pytest.raises(UserError, match=message):
             DGCNN.from_pretrained(name)
         with pytest.raises(UserError, match=message):
             find_encoders(name)
     with pytest.raises(UserError, match="is no name on the Hugging Face hub"):
-        load_encoder("hf://runs/none/encoder")
+        load("hf://runs/none/encoder")
 
 
 def test_hub_ids(saved, monkeypatch, capsys):
     monkeypatch.setattr(huggingface_hub, "snapshot_download", lambda *_, **__: str(saved))
-    assert load_encoder("hf://somebody/encoder").kind == "dgcnn"
+    assert load("hf://somebody/encoder").kind == "dgcnn"
     said = " ".join(capsys.readouterr().err.split())
     assert said == f"hf://somebody/encoder of the Hugging Face hub, revision {saved.name}"
     (found,) = find_encoders("hf://somebody/encoder")
@@ -139,4 +138,4 @@ def test_hub_ids(saved, monkeypatch, capsys):
 
     monkeypatch.setattr(huggingface_hub, "snapshot_download", offline)
     with pytest.raises(UserError, match=r"did not give somebody/encoder.*no network"):
-        load_encoder("hf://somebody/encoder")
+        load("hf://somebody/encoder")

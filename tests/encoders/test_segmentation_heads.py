@@ -26,7 +26,7 @@ def plain(layer, x):
     """A layer as published: convolution of size 1, BatchNorm, activation; x is `(B, C, N)`."""
     y = nn.functional.conv1d(x, layer.linear.weight[:, :, None], layer.linear.bias)
     y = nn.functional.batch_norm(y, None, None, layer.norm.weight, layer.norm.bias, training=True)
-    return nn.functional.leaky_relu(y, layer.slope)
+    return nn.functional.leaky_relu(y, layer.negative_slope)
 
 
 def features(local, width):

@@ -117,7 +117,7 @@ def test_point_m2aes_head_written_out(points):
     def plain(layer, x):
         y = nn.functional.conv1d(x, layer.linear.weight[:, :, None])
         y = nn.functional.batch_norm(y, None, None, layer.norm.weight, layer.norm.bias, training=True)
-        return nn.functional.leaky_relu(y, layer.slope)
+        return nn.functional.leaky_relu(y, layer.negative_slope)
 
     x = torch.cat([plain(head.levels[0], local.mT[:, :4]), plain(head.levels[1], local.mT[:, 4:])], 1)
     onehot = nn.functional.one_hot(CATEGORY, 3).double()[:, :, None]
@@ -131,7 +131,7 @@ def test_point_m2aes_head_written_out(points):
 
 def test_point_m2aes_head_refuses_a_single_cloud_while_training():
     head = PointM2AEPartSegHead((4, 6), 3, 5, 16).train()
-    with pytest.raises(UserError, match="batch of 1 cloud"):
+    with pytest.raises(UserError, match="batch of 1"):
         head(torch.randn(1, 40, 10), torch.randn(1, 2), CATEGORY[:1])
 
 

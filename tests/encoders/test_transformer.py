@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from adacross.errors import UserError
-from adacross.nn.transformer import Block, Stack
+from adacross.nn.transformer import Block, TransformerEncoder
 
 
 @pytest.fixture(autouse=True)
@@ -46,7 +46,7 @@ def test_a_block_is_its_equation(mask):
 
 
 def test_every_block_of_a_stack_adds_the_position_again():
-    stack = Stack(2, 8, heads=2).double().eval()
+    stack = TransformerEncoder(2, 8, heads=2).double().eval()
     x, position = torch.randn(2, 1, 4, 8, dtype=torch.float64)
     first, second = stack.blocks
     torch.testing.assert_close(stack(x, position), second(first(x, position), position))

@@ -17,6 +17,7 @@ from scipy import stats
 from adacross.cli import main
 from adacross.data.collection.collection import Collection
 from adacross.encoders import DGCNN, Encoder, PointNet
+from adacross.encoders.frozen import encode
 from adacross.errors import UserError
 from adacross.evaluation.compare import tasks
 from adacross.evaluation.compare.comparison import Comparison, as_csv, as_markdown, points
@@ -26,7 +27,6 @@ from adacross.evaluation.few_shot.episodes import draw_episodes
 from adacross.evaluation.few_shot.measure import measure_few_shot
 from adacross.evaluation.linear import measure_linear
 from adacross.evaluation.results import load
-from adacross.features.encode import encode
 from adacross.features.sources import untrained_like
 
 SMALL = {"seeds": 4, "points": 40, "folds": 3}

@@ -14,6 +14,7 @@ from sklearn.svm import SVC
 from adacross.cli import main
 from adacross.data.collection.collection import Collection
 from adacross.encoders import Encoder, PointNet
+from adacross.encoders.frozen import encode
 from adacross.errors import UserError
 from adacross.evaluation import classification
 from adacross.evaluation.few_shot.episodes import Episode, EpisodeSet, Rule, draw_episodes, read_episodes
@@ -21,7 +22,6 @@ from adacross.evaluation.few_shot.learners import episode_accuracy
 from adacross.evaluation.few_shot.measure import FewShotResult, measure_few_shot
 from adacross.evaluation.few_shot.protocol import OURS, PRESETS
 from adacross.evaluation.results import load
-from adacross.features.encode import encode
 from adacross.features.sources import untrained_like
 from adacross.training.interrupt import Interrupted
 
@@ -262,7 +262,7 @@ def test_the_presets_are_the_published_settings():
         assert training is not None
         assert asdict(protocol.rule) == {"episodes": 10, "queries": 20, "queries_from": "test", "exact": True}
         assert (protocol.points, protocol.first) == (1024, True)
-        assert (training.hidden, training.slope) == ((256, 256), 0.0)
+        assert (training.hidden, training.negative_slope) == ((256, 256), 0.0)
         schedule = training.schedule
         assert (schedule.epochs, schedule.optimizer, schedule.learning_rate) == (150, "adamw", 5e-4)
     assert set(PRESETS) == {"crosspoint", "point-m2ae", "joint-mae"}

@@ -7,8 +7,8 @@ from sklearn.model_selection import GridSearchCV, StratifiedKFold
 from sklearn.svm import SVC
 
 from adacross.encoders import DGCNN, PointNet
+from adacross.encoders.frozen import encode, frozen
 from adacross.evaluation.linear import Score
-from adacross.features.encode import encode, frozen
 from adacross.features.svm import C_GRID, svm
 
 

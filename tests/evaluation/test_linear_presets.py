@@ -19,11 +19,11 @@ from sklearn.svm import SVC
 from adacross.cli import main
 from adacross.data.collection.collection import Collection
 from adacross.encoders import DGCNN, Encoder, PointNet
+from adacross.encoders.frozen import encode
 from adacross.errors import UserError
 from adacross.evaluation.linear import LinearResult, measure_linear
 from adacross.evaluation.probe import PRESETS, Probe
 from adacross.evaluation.results import Paper, load
-from adacross.features.encode import encode
 from adacross.features.sources import untrained_like
 from adacross.report.gather import read_run
 from adacross.report.linear_preset import linear_preset

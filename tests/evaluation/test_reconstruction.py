@@ -11,7 +11,7 @@ from toy import TOY_M2AE
 from adacross.encoders.point_m2ae import PointM2AE
 from adacross.errors import UserError
 from adacross.evaluation.reconstruction import CompletedMap, CompletedShape, complete_shapes
-from adacross.methods import Images, JointMAE, PointM2AEMethod, build_method
+from adacross.methods import ImageTowerConfig, JointMAE, PointM2AEMethod, build_method
 from adacross.ops.projection import depth_map, fit_projection
 
 POINTS, PATCH = 48, 16
@@ -25,7 +25,7 @@ targets = pytest.mark.parametrize(
 
 def built(name: str, **options: Any) -> JointMAE | PointM2AEMethod:
     torch.manual_seed(0)
-    method = build_method(name, PointM2AE(**TOY_M2AE), Images(size=64), POINTS, **options)
+    method = build_method(name, PointM2AE(**TOY_M2AE), ImageTowerConfig(size=64), POINTS, **options)
     assert isinstance(method, JointMAE | PointM2AEMethod)
     return method
 

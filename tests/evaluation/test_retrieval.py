@@ -12,11 +12,11 @@ from adacross.cli import main
 from adacross.data.collection.collection import Collection
 from adacross.data.collection.prepare import prepare
 from adacross.encoders import Encoder, PointNet
+from adacross.encoders.frozen import encode
 from adacross.errors import UserError
 from adacross.evaluation.results import load
 from adacross.evaluation.retrieval import measure
 from adacross.evaluation.retrieval.measure import RetrievalResult, evaluate_retrieval, measure_retrieval
-from adacross.features.encode import encode
 from adacross.features.sources import untrained_like
 from adacross.methods import CrossModal
 from adacross.training.networks import load_method

@@ -9,7 +9,7 @@ import torch
 
 from adacross.cli import main
 from adacross.data.collection.collection import Collection
-from adacross.encoders import DGCNN, PointM2AE, load_encoder
+from adacross.encoders import DGCNN, PointM2AE
 from adacross.errors import UserError
 from adacross.evaluation.labelled import labelled
 from adacross.evaluation.linear import measure_linear
@@ -63,7 +63,7 @@ def test_figures_are_those_of_the_slow_way(
     result: RobustnessResult, toy_run: Path, toy_collection: Collection
 ):
     """One shape at a time through plain scikit-learn's prediction."""
-    encoder = load_encoder(toy_run / "encoder").train()  # left in training mode
+    encoder = load(toy_run / "encoder").train()  # left in training mode
     encoder.eval()
     train, test = labelled(toy_collection, FOLDS)
     labels = toy_collection.labels
@@ -137,7 +137,7 @@ def test_clean_accuracy_is_the_linear_probe_s(toy_run: Path, toy_collection: Col
     """The same points, the same folds, the same classifier."""
     monkeypatch.setattr(damage, "KINDS", {})  # nothing but clean, turned, fewer
     monkeypatch.setattr("adacross.evaluation.robustness.errors.KINDS", {"clean": None})
-    encoder = load_encoder(toy_run / "encoder").train()
+    encoder = load(toy_run / "encoder").train()
     ours = measure_robustness([encoder], toy_collection, seeds=2, folds=FOLDS)
     linear = measure_linear([encoder], toy_collection, seeds=2, folds=FOLDS)
     assert ours.pretrained.clean.values == pytest.approx(linear.pretrained.accuracy)
@@ -216,7 +216,7 @@ def test_an_encoder_that_needs_more_points_is_refused_before_anything_is_measure
 def test_what_cannot_be_measured_is_refused(
     options: dict[str, int], message: str, toy_run: Path, toy_collection: Collection
 ):
-    encoder = load_encoder(toy_run / "encoder")
+    encoder = load(toy_run / "encoder")
     with pytest.raises(UserError, match=message):
         measure_robustness([encoder], toy_collection, **({"folds": FOLDS} | options))
 

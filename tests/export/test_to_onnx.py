@@ -12,8 +12,8 @@ import pytest
 import torch
 from toy import TOY_M2AE
 
-from adacross.encoders import ENCODERS, Encoder, load_encoder
-from adacross.encoders.inputs import Inputs
+from adacross.encoders import ENCODERS, Encoder, load
+from adacross.encoders.inputs import InputSpec
 from adacross.errors import UserError
 from adacross.onnx import parity, to_onnx
 from adacross.onnx.parity import compare, made_up_clouds
@@ -38,7 +38,7 @@ def small(kind: str) -> Encoder:
     with torch.no_grad():
         for _ in range(20):
             encoder(torch.from_numpy(made_up_clouds(4, 64)))
-    encoder.inputs = Inputs(points=200)
+    encoder.inputs = InputSpec(points=200)
     return encoder.eval()
 
 
@@ -72,7 +72,7 @@ def test_every_encoder_is_tried():
 @pytest.mark.parametrize("kind", ENCODERS)
 def test_files_take_any_number_of_clouds_and_points(exported: Path, kind: str):
     session = onnxruntime.InferenceSession(exported / f"{kind}.onnx")
-    encoder = load_encoder(exported / kind)
+    encoder = load(exported / kind)
     generator = torch.Generator().manual_seed(1)
     for clouds, points in ((1, least_points(encoder)), (5, 101), (2, 640)):
         batch = torch.randn(clouds, points, 3, generator=generator).clamp(-1, 1)
@@ -88,7 +88,7 @@ def test_point_m2ae_of_a_cloud_with_few_distinct_points(exported: Path):
     session = onnxruntime.InferenceSession(exported / "point-m2ae.onnx")
     cloud = torch.randn(1, 8, 3).repeat(1, 8, 1)
     with torch.no_grad():
-        expected = load_encoder(exported / "point-m2ae")(cloud)
+        expected = load(exported / "point-m2ae")(cloud)
     (found,) = session.run(["features"], {"points": cloud.numpy()})
     assert np.isfinite(found).all()
     torch.testing.assert_close(torch.from_numpy(found), expected, rtol=1e-4, atol=1e-4)
@@ -131,7 +131,7 @@ def test_the_example_runs_without_torch(exported: Path, tmp_path: Path):
     cloud -= cloud.mean(0)
     cloud /= np.linalg.norm(cloud, axis=1).max()
     with torch.no_grad():
-        expected = load_encoder(exported / "dgcnn")(torch.from_numpy(cloud)[None])
+        expected = load(exported / "dgcnn")(torch.from_numpy(cloud)[None])
     np.testing.assert_allclose(np.load(tmp_path / "features.npy"), expected.numpy(), rtol=1e-4, atol=1e-4)
 
 
@@ -145,11 +145,11 @@ def test_a_file_of_other_weights_is_found_out_and_not_written(exported: Path, tm
     with pytest.raises(UserError, match=r"differ from the encoder's by .* nothing was written"):
         export_encoder(other, tmp_path / "other.onnx", point_features=True)
     assert not list(tmp_path.iterdir())
-    assert export_encoder(load_encoder(exported / "dgcnn"), tmp_path / "same.onnx", point_features=True).size
+    assert export_encoder(load(exported / "dgcnn"), tmp_path / "same.onnx", point_features=True).size
 
 
 def test_one_wrong_point_is_above_the_tolerance(exported: Path):
-    encoder = load_encoder(exported / "pointnet")
+    encoder = load(exported / "pointnet")
     clouds = torch.from_numpy(made_up_clouds(1, 1024))
     with torch.no_grad():
         local = encoder.point_features(clouds)
@@ -193,7 +193,7 @@ def test_an_onnxscript_that_does_not_know_this_torch_is_said(tmp_path: Path, mon
 
 
 def test_exporting_leaves_the_encoder_as_it_is(exported: Path, tmp_path: Path, monkeypatch):
-    encoder = load_encoder(exported / "pointnet").double().train()
+    encoder = load(exported / "pointnet").double().train()
     monkeypatch.setattr(to_onnx, "_write", lambda _n, path, *_: shutil.copy(exported / "pointnet.onnx", path))
     export_encoder(encoder, tmp_path / "model.onnx", point_features=True)
     assert encoder.training

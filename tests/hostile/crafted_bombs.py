@@ -182,14 +182,14 @@ def one_number_for_all_places(folder: Path, n: int) -> Read:
 
 
 def _encoder(folder: Path, config: dict[str, Any] | None = None, weights: bytes | None = None) -> Read:
-    from adacross.encoders import load_encoder
+    from adacross.encoders import load
 
     seed_runs.encoder(folder)
     path = folder / "encoder" / "config.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | (config or {})))
     if weights is not None:
         (folder / "encoder" / "model.safetensors").write_bytes(weights)
-    return lambda: load_encoder(folder / "encoder")
+    return lambda: load(folder / "encoder")
 
 
 def a_million_tensors(folder: Path, n: int) -> Read:

@@ -212,9 +212,9 @@ def labels(folder: Path) -> Notes:
 def encoder(folder: Path) -> Notes:
     import torch
 
-    from adacross.encoders import load_encoder
+    from adacross.encoders import load
 
-    found = load_encoder(folder / "encoder")
+    found = load(folder / "encoder")
     sane(all(torch.isfinite(tensor).all() for tensor in found.state_dict().values()), "weights")
     return []
 

@@ -26,7 +26,7 @@ from adacross.data.formats.mesh_files import read_mesh
 from adacross.data.image_set import read_image_set
 from adacross.data.images import LARGEST_SIDE, read_views
 from adacross.data.source import BrokenShapeError, file_below
-from adacross.encoders import PointM2AE, PointNet, load_encoder, load_official
+from adacross.encoders import PointM2AE, PointNet, load, load_official
 from adacross.errors import UserError
 from adacross.io.files import LARGEST_YAML, file_size, fits, read_bytes, read_json, read_yaml, write_json
 from adacross.report import reading, write_report
@@ -289,7 +289,7 @@ def test_an_encoder_is_not_made_before_its_weights_fit(tmp_path: Path) -> None:
     seed_runs.encoder(tmp_path)
     put(tmp_path / "encoder" / "config.json", b'{"encoder": "pointnet", "options": {"width": 1000000000}}')
     with pytest.raises(UserError, match=r"last.linear.weight is \(8, 128\), expected \(1000000000, 128\)"):
-        load_encoder(tmp_path / "encoder")
+        load(tmp_path / "encoder")
     with pytest.raises(UserError, match=r"depths .*1000000000.*at most 100"):
         PointM2AE(depths=[0, 0, 10**9])
     with torch.device("meta"):
@@ -300,7 +300,7 @@ def test_options_that_make_no_encoder_name_their_file(tmp_path: Path) -> None:
     seed_runs.encoder(tmp_path)
     put(tmp_path / "encoder" / "config.json", b'{"encoder": "pointnet", "options": {"width": -7}}')
     with pytest.raises(UserError, match=r"config.json and model.safetensors\): PointNet's width is -7"):
-        load_encoder(tmp_path / "encoder")
+        load(tmp_path / "encoder")
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
@@ -310,7 +310,7 @@ def test_weights_that_are_not_finite_are_refused(value: float, tmp_path: Path) -
         encoder.last.linear.weight[3, 2] = value
     encoder.save_pretrained(tmp_path / "encoder")
     with pytest.raises(UserError, match=r"last.linear.weight has numbers that are NaN or infinite"):
-        load_encoder(tmp_path / "encoder")
+        load(tmp_path / "encoder")
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ import torch
 
 from adacross.data.collection.collection import Collection
 from adacross.embeddings import read_embeddings
-from adacross.encoders import load_encoder
+from adacross.encoders import load
 from adacross.errors import UserError
 from adacross.io.torch_files import load_plain
 from adacross.training.checkpoint import load_checkpoint
@@ -26,7 +26,7 @@ def test_a_folder_whose_name_is_not_utf8(tmp_path: Path) -> None:
     seed_runs.collection(folder)
     assert len(Collection.open(folder)) == 2
     seed_runs.encoder(folder)
-    assert load_encoder(folder / "encoder").dim == 8
+    assert load(folder / "encoder").dim == 8
     seed_use.embeddings(folder)
     assert len(read_embeddings(folder / "parts.parquet")) == 6
     seed_runs.checkpoint(folder)

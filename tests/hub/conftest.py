@@ -8,7 +8,7 @@ from toy import TOY
 
 from adacross.data.collection.collection import Collection
 from adacross.encoders import PointNet
-from adacross.encoders.inputs import Inputs
+from adacross.encoders.inputs import InputSpec
 from adacross.io.files import write_json
 from adacross.training.config import PretrainConfig
 from adacross.training.environment import environment
@@ -25,6 +25,6 @@ def run(toy_collection: Collection, tmp_path_factory: pytest.TempPathFactory) ->
     log.write({"kind": "step", "step": 12, "epoch": 2.0})
     log.close()
     encoder = PointNet(**TOY["encoder_args"])
-    encoder.inputs = Inputs(points=TOY["points"])
+    encoder.inputs = InputSpec(points=TOY["points"])
     encoder.save_pretrained(folder / "encoder")
     return folder

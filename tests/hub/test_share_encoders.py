@@ -9,7 +9,7 @@ from pkgutil import resolve_name
 import pytest
 import yaml
 
-from adacross import PointNet, UserError, load_encoder, share
+from adacross import PointNet, UserError, load, share
 from adacross.evaluation.linear import evaluate_linear
 from adacross.hub import command, markdown, model_card
 
@@ -32,7 +32,7 @@ def test_a_run_that_was_measured(run, toy_collection, tmp_path):
         "library_name": "adacross",
         "tags": ["adacross", "point-cloud", "3d", "self-supervised"],
     }
-    assert 'adacross.load_encoder("hf://owner/toy-encoder")' in body
+    assert 'adacross.load("hf://owner/toy-encoder")' in body
     assert "    adacross embed hf://owner/toy-encoder shapes/ shapes.parquet" in body
     assert "shared under `cc-by-4.0`" in body
     for row in (
@@ -50,7 +50,7 @@ def test_a_run_that_was_measured(run, toy_collection, tmp_path):
     assert sorted(path.name for path in (tmp_path / "look").iterdir()) == [
         "README.md", "config.json", "model.safetensors",
     ]  # fmt: skip
-    assert load_encoder(tmp_path / "look").dim == load_encoder(run / "encoder").dim
+    assert load(tmp_path / "look").dim == load(run / "encoder").dim
 
 
 def test_a_run_that_was_not_measured_and_has_no_licence(run, tmp_path):

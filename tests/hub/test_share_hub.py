@@ -13,7 +13,7 @@ import pytest
 from fake_hub import Repository, serving
 from waiting import HANGS
 
-from adacross import PointNet, UserError, fetch, load_encoder, read_embeddings
+from adacross import PointNet, UserError, fetch, load, read_embeddings
 from adacross.data.collection.collection import Collection
 from adacross.embeddings import embed
 from adacross.hub import share
@@ -125,7 +125,7 @@ def test_downloads_that_fail(error, message, tmp_path, monkeypatch):
     with pytest.raises(UserError, match=rf"the Hugging Face hub did not give owner/parts .*{message}"):
         fetch("owner/parts", str(tmp_path / "back"))
     with pytest.raises(UserError, match=rf"the Hugging Face hub did not give owner/parts .*{message}"):
-        load_encoder("hf://owner/parts")
+        load("hf://owner/parts")
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     with pytest.raises(UserError, match=r"HF_HUB_OFFLINE is set|Free some space"):
         fetch("owner/parts", str(tmp_path / "back"))

@@ -7,9 +7,9 @@ from torch import Tensor
 
 from adacross.data.transforms.batch import RawBatch
 from adacross.encoders import PointNet
-from adacross.methods import Batch, CrossModal, Images, build_method
+from adacross.methods import Batch, CrossModal, ImageTowerConfig, build_method
 
-IMAGES = Images(depth=18, width=8, size=32)
+IMAGES = ImageTowerConfig("resnet18", {"width": 8}, size=32)
 CONTRASTIVE: list[tuple[str, dict[str, Any]]] = [
     ("adacrossnet", {}),
     ("crosspoint", {}),

@@ -8,7 +8,7 @@ import torch
 from contrastive import built, stored
 
 from adacross.errors import UserError
-from adacross.methods import Batch, cross_modal
+from adacross.methods import Batch, base
 
 
 def drawn(seed: int, points: int | None = 48) -> Batch:
@@ -52,10 +52,8 @@ def test_points_and_pictures_have_the_size_asked_for(points: int | None, expecte
 
 def test_the_two_clouds_are_drawn_and_augmented_independently(monkeypatch: pytest.MonkeyPatch):
     subsets = []
-    draw = cross_modal.draw_points
-    monkeypatch.setattr(
-        cross_modal, "draw_points", lambda *given: subsets.append(draw(*given)) or subsets[-1]
-    )
+    draw = base.draw_points
+    monkeypatch.setattr(base, "draw_points", lambda *given: subsets.append(draw(*given)) or subsets[-1])
     made = drawn(0, 40)
     first, second = ({tuple(row.tolist()) for row in cloud[0]} for cloud in subsets)
     assert first != second
@@ -64,7 +62,7 @@ def test_the_two_clouds_are_drawn_and_augmented_independently(monkeypatch: pytes
 
 
 def test_shapes_without_pictures_are_refused_by_name():
-    with pytest.raises(UserError, match="CrossPoint needs a picture of every shape"):
+    with pytest.raises(UserError, match="CrossPoint needs an image of every shape"):
         built("crosspoint").batch(stored(pictures=False), torch.Generator())
 
 

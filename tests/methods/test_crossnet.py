@@ -102,10 +102,11 @@ def test_unknown_words_are_refused_with_the_valid_ones():
     program = """
 from adacross.encoders import PointNet
 from adacross.errors import UserError
-from adacross.methods import Images, build_method
+from adacross.methods import ImageTowerConfig, build_method
 for options in ({"variant": "colour"}, {"negatives": "all"}):
     try:
-        build_method("crossnet", PointNet(width=32), Images(18, 8, 32), None, **options)
+        tower = ImageTowerConfig("resnet18", {"width": 8}, False, 32)
+        build_method("crossnet", PointNet(width=32), tower, None, **options)
     except UserError as error:
         print(error)
 """

@@ -31,7 +31,7 @@ def _seed():
 
 
 def joint(**options):
-    method = JointMAE(PointM2AE(**SMALL), conv_depths=(1, 1), picture_size=64, points=48, **options)
+    method = JointMAE(PointM2AE(**SMALL), conv_depths=(1, 1), image_size=64, points=48, **options)
     return method.eval()
 
 
@@ -131,7 +131,7 @@ def test_changing_what_is_masked_changes_no_visible_token(training, alignment):
     visible = method.complete(batch).visible
     before = method.encode(batch, levels, visible)
     levels[0].offsets[~visible[0]] += 10
-    side = method.picture_size // 16
+    side = method.image_size // 16
     pixels = batch.visible_patches.view(-1, 1, side, side).repeat_interleave(16, 2).repeat_interleave(16, 3)
     changed = copy.copy(batch)
     object.__setattr__(changed, "depth", torch.where(pixels, batch.depth, torch.rand_like(batch.depth)))
@@ -319,18 +319,18 @@ def test_group_points_decide_the_groups_of_either_target():
 
 
 def test_other_encoders_and_map_sizes_are_refused():
-    with pytest.raises(UserError, match="joint-mae masks tokens, which encoder 'pointnet' has not"):
+    with pytest.raises(UserError, match="joint-mae needs an encoder with tokens; 'pointnet' has none"):
         JointMAE(PointNet(width=8))
-    with pytest.raises(UserError, match="point-m2ae masks tokens"):
+    with pytest.raises(UserError, match="point-m2ae needs an encoder with tokens"):
         PointM2AEMethod(PointNet(width=8))
-    with pytest.raises(UserError, match="picture_size is 100; joint-mae needs a multiple of 16"):
-        JointMAE(PointM2AE(**SMALL), picture_size=100)
+    with pytest.raises(UserError, match="image_size is 100; joint-mae needs a multiple of 16"):
+        JointMAE(PointM2AE(**SMALL), image_size=100)
 
 
 def test_masks_that_leave_nothing_to_reconstruct_are_refused():
     everywhere = SMALL | {"neighbors": (8, 24, 12)}
     for method in (
-        JointMAE(PointM2AE(**everywhere), picture_size=64),
+        JointMAE(PointM2AE(**everywhere), image_size=64),
         PointM2AEMethod(PointM2AE(**everywhere)),
     ):
         with pytest.raises(UserError, match="part of a visible one; raise mask_ratio"):

@@ -12,12 +12,11 @@ from adacross.encoders import Encoder, PointNet
 from adacross.errors import UserError
 from adacross.losses.weighting import Weighting
 from adacross.methods import (
-    METHODS,
     AdaCrossNet,
     CrossModal,
     CrossNet,
     CrossPoint,
-    Images,
+    ImageTowerConfig,
     Method,
     build_method,
 )
@@ -89,9 +88,10 @@ def test_crosspoint_compares_the_mean_of_raw_projections():
 @pytest.mark.parametrize("name", ["adacrossnet", "crossnet", "crosspoint"])
 def test_building_hands_on_what_it_was_given(name: str):
     encoder = PointNet(width=32)
-    method = METHODS[name].build(encoder, Images(50, 4, 48), 40, temperature=0.3)
+    images = ImageTowerConfig("resnet50", {"width": 4}, False, 48)
+    method = build_method(name, encoder, images, 40, temperature=0.3)
     assert method.encoder is encoder
-    assert (method.points, method.picture_size, method.temperature) == (40, 48, 0.3)
+    assert (method.points, method.image_size, method.temperature) == (40, 48, 0.3)
     for pictures, channels in (("rgb", 3), ("gray", 1)):
         if pictures in method.towers:
             resnet = method.towers[pictures].encoder

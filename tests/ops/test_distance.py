@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from adacross.errors import UserError
-from adacross.ops import neighbors
 from adacross.ops.chamfer import chamfer
+from adacross.ops.fused import blocks
 
 
 def slow_chamfer(a, b):
@@ -109,7 +109,7 @@ def test_nothing_between_all_points_is_kept(monkeypatch):
     """Blocks of the search do not show in the result, and what backward keeps is of the clouds' size."""
     a, b = torch.randn(2, 300, 3, requires_grad=True), torch.randn(2, 400, 3, requires_grad=True)
     expected = chamfer(a, b)
-    monkeypatch.setattr(neighbors, "_CPU_BLOCK", 10_000)
+    monkeypatch.setitem(blocks.CPU, "knn", 10_000)
     sizes = []
     with torch.autograd.graph.saved_tensors_hooks(
         lambda tensor: sizes.append(tensor.numel()) or tensor, lambda tensor: tensor

@@ -7,7 +7,7 @@ import torch
 from normalized import layer_of, random_norm
 from torch import nn
 
-from adacross.ops.fused import edge
+from adacross.ops.fused import blocks
 from adacross.ops.fused.edge import edge_convolution, neighbor_max
 from adacross.ops.fused.layer import NormalizedLayer
 from adacross.ops.neighbors import knn
@@ -69,7 +69,7 @@ def test_equals_the_published_layer_at_the_edges_of_its_range(shape):
 
 
 def test_blocks_change_nothing(monkeypatch):
-    monkeypatch.setattr(edge, "_CPU_BLOCK", 8 * 6 * 9 * 17)
+    monkeypatch.setitem(blocks.CPU, "edge", 8 * 6 * 9 * 17)
     compare(example(), 1e-11)
     compare(example(training=False), 1e-11)
 

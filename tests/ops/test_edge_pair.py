@@ -7,7 +7,7 @@ import torch
 from normalized import layer_of, random_norm
 from torch import nn
 
-from adacross.ops.fused import edge_pair
+from adacross.ops.fused import blocks
 from adacross.ops.fused.edge_pair import edge_moments, edge_pair_convolution
 from adacross.ops.neighbors import knn
 
@@ -71,7 +71,7 @@ def test_equals_the_published_layer_in_float32(training):
 @pytest.mark.parametrize("training", [True, False])
 def test_blocks_do_not_show(training, monkeypatch):
     """Blocks of a few points, the last one shorter."""
-    monkeypatch.setattr(edge_pair, "_CPU_BLOCK", 13 * 6 * 11 * 8)
+    monkeypatch.setitem(blocks.CPU, "edge pair", 13 * 6 * 11 * 8)
     compare(example(training=training), 1e-11)
 
 

@@ -5,7 +5,7 @@ import torch
 from normalized import layer_of
 from torch import nn
 
-from adacross.ops.fused import group_pool
+from adacross.ops.fused import blocks
 from adacross.ops.fused.group_pool import pooled_groups
 
 n, k, L, S, D = 23, 5, 6, 7, 4
@@ -14,7 +14,7 @@ n, k, L, S, D = 23, 5, 6, 7, 4
 @pytest.fixture(autouse=True)
 def _several_blocks(monkeypatch):
     torch.manual_seed(0)
-    monkeypatch.setattr(group_pool, "_CPU_BLOCK", 4 * k * S * 8)  # four groups each
+    monkeypatch.setitem(blocks.CPU, "group pool", 4 * k * S * 8)  # four groups each
 
 
 def layers(dtype=torch.float64):
@@ -118,7 +118,7 @@ def test_blocks_and_a_second_backward_do_not_show(monkeypatch):
         torch.autograd.grad(found, [members, *modules.parameters()], weight, retain_graph=True)
         for _ in range(2)
     )
-    monkeypatch.setattr(group_pool, "_CPU_BLOCK", 2**20)
+    monkeypatch.setitem(blocks.CPU, "group pool", 2**20)
     whole = fused(members, modules)
     torch.testing.assert_close(whole, found, rtol=1e-13, atol=1e-13)
     at_once = torch.autograd.grad(whole, [members, *modules.parameters()], weight)

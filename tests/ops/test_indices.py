@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from adacross.encoders import DGCNN, PointM2AE, PointNet
 from adacross.nn.layers import EdgeLayer, EdgePairLayer, PointLayer
-from adacross.nn.point_tokens import group_points, visible_levels
+from adacross.nn.point_tokens import build_groups, visible_levels
 from adacross.ops.chamfer import chamfer
 from adacross.ops.interpolate import interpolate
 from adacross.ops.neighbors import farthest_point_sample, gather, knn
@@ -51,7 +51,7 @@ def test_neighbors_and_farthest_points(seed: int, N: int, C: int, k: int, evil: 
 @given(**CASES)
 def test_groups_distances_interpolation_and_maps(seed: int, N: int, evil: float, share: float):
     points = spoiled(seed, 2, N, 3, evil, share)
-    levels = group_points(points, (16, 8, 4), (20, 4, 4))
+    levels = build_groups(points, (16, 8, 4), (20, 4, 4))
     for level, below in zip(levels, (N, 16, 8), strict=True):
         assert int(level.neighbors.min()) >= 0
         assert int(level.neighbors.max()) < below
@@ -89,7 +89,7 @@ def test_fused_layers_send_gradients_somewhere(evil: float):
         (EdgeLayer(4, 6), lambda layer: layer(x, neighbors)),
         (EdgePairLayer(4, 5, 6), lambda layer: layer(x, neighbors)),
         (PointLayer(4, 6), lambda layer: layer.pooled(x)),
-        (PointLayer(4, 6, slope=0.2), lambda layer: layer.max_and_mean(x)),
+        (PointLayer(4, 6, negative_slope=0.2), lambda layer: layer.max_and_mean(x)),
         (PointLayer(8, 6, bias=True), lambda layer: layer.pooled_groups(x, nn.Linear(6, 3))),
     ):
         run(layer.train()).sum().backward()

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from adacross.errors import UserError
-from adacross.ops import neighbors
+from adacross.ops.fused import blocks
 from adacross.ops.neighbors import farthest_point_sample, gather, knn
 
 
@@ -42,7 +42,7 @@ def test_knn_searches_in_blocks_as_it_does_at_once(monkeypatch):
     queries = torch.randn(5, 91, 6, dtype=torch.float64)
     expected = knn(points, 9).sort(2).values, knn(points, 9, queries).sort(2).values
     for size in (1, 8 * 257 * 10, 8 * 264 * 300 * 2):
-        monkeypatch.setattr(neighbors, "_CPU_BLOCK", size)
+        monkeypatch.setitem(blocks.CPU, "knn", size)
         assert torch.equal(knn(points, 9).sort(2).values, expected[0])
         assert torch.equal(knn(points, 9, queries).sort(2).values, expected[1])
 

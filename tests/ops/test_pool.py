@@ -7,7 +7,7 @@ import torch
 from normalized import layer_of, random_norm
 from torch import nn
 
-from adacross.ops.fused import max_and_mean, pool
+from adacross.ops.fused import blocks
 from adacross.ops.fused.max_and_mean import max_and_mean_layer
 from adacross.ops.fused.pool import pooled_layer
 
@@ -38,8 +38,8 @@ def example(dtype, training, offset=0.0):
 @pytest.mark.parametrize("block", [1, 8 * 60 * 11 * 2, 2**20])
 @BOTH
 def test_equals_the_plain_layers(layer, training, slope, dtype, tolerance, block, monkeypatch):
-    monkeypatch.setattr(pool, "_CPU_BLOCK", block)
-    monkeypatch.setattr(max_and_mean, "_CPU_BLOCK", block)
+    monkeypatch.setitem(blocks.CPU, "pool", block)
+    monkeypatch.setitem(blocks.CPU, "max and mean", block)
     x, weight, norm = example(dtype, training, offset=5.0)
     twin = copy.deepcopy(norm)
     results = []

@@ -10,8 +10,8 @@ from PIL import Image
 
 import adacross
 from adacross.data.collection.collection import Collection
+from adacross.encoders.frozen import encode, frozen
 from adacross.errors import UserError
-from adacross.features.encode import encode, frozen
 from adacross.search import SearchIndex, index
 from adacross.search.features import Features, Store, collection_features
 from adacross.training.networks import load_method
@@ -137,7 +137,7 @@ def test_broken_files_are_named(search_index: SearchIndex, tmp_path: Path) -> No
 def test_an_encoder_alone_finds_shapes_and_refuses_pictures(
     toy_collection: Collection, toy_run: Path, tmp_path: Path, search_index: SearchIndex
 ) -> None:
-    alone = SearchIndex.build(toy_collection, adacross.load_encoder(toy_run / "encoder"), device="cpu")
+    alone = SearchIndex.build(toy_collection, adacross.load(toy_run / "encoder"), device="cpu")
     assert not alone.knows_pictures
     assert alone.nearest(4, top=6).ids == search_index.nearest(4, top=6).ids
     with pytest.raises(UserError, match="cannot be searched for with an encoder alone"):

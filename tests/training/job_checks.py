@@ -21,7 +21,7 @@ from adacross.data.collection.collection import Collection
 from adacross.data.transforms.batch import RawBatch
 from adacross.distributed.group import ProcessGroup
 from adacross.errors import UserError
-from adacross.methods.cross_modal import ImageTower
+from adacross.methods.image_tower import ImageTower
 from adacross.training import loop, pretrain
 from adacross.training.checkpoint import checkpoints
 from adacross.training.config import PretrainConfig
@@ -33,7 +33,7 @@ EXACT = {
     "learning_rate": 1e-2,
     "monitor_every": 0,
     "epochs": 1,
-    "image_width": 4,
+    "image_encoder_args": {"width": 4},
     "validation_fraction": 0.5,
 }
 RUNS: dict[str, dict[str, Any]] = {  # every kind of method, BatchNorm and weighting

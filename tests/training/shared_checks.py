@@ -12,18 +12,25 @@ from torch import Tensor, distributed, nn
 from toy import TOY_M2AE
 
 from adacross.data.transforms.batch import RawBatch
-from adacross.distributed.batch import Share, drawn, gathered, part_of_mean, shared_batch, summed
+from adacross.distributed.batch import (
+    BatchSlice,
+    all_gather,
+    all_reduce_sum,
+    distributed_batch,
+    mean_contribution,
+    sample_for_batch,
+)
 from adacross.encoders import ENCODERS
 from adacross.losses.nt_xent import nt_xent
-from adacross.methods import Images, Method, build_method
+from adacross.methods import ImageTowerConfig, Method, build_method
 from adacross.nn.batch_norm import BatchNorm1d, BatchNorm2d
 from adacross.nn.layers import EdgeLayer, EdgePairLayer, PointLayer
 
 SHAPES = 8  # in 3 processes: 2, 3 and 3
 
 
-def share(total: int = SHAPES) -> Share:
-    return Share.of(total, distributed.get_rank(), distributed.get_world_size())
+def share(total: int = SHAPES) -> BatchSlice:
+    return BatchSlice.of(total, distributed.get_rank(), distributed.get_world_size())
 
 
 def rows(tensor: Tensor) -> Tensor:
@@ -51,7 +58,7 @@ def compare(
     alone = deepcopy(network)
     x = x.detach().clone().requires_grad_()
     mine = rows(x)
-    with shared_batch(share(len(x))):
+    with distributed_batch(share(len(x))):
         output = run(network, mine)
     direction = random(len(x), *output.shape[1:])
     expected = run(alone, x)
@@ -69,27 +76,28 @@ def compare(
 def check_shares_make_up_the_batch(folder: Path) -> None:
     whole = random(7, 3)
     mine = rows(whole)
-    with shared_batch(share(7)):
-        every, before = gathered(mine)
+    with distributed_batch(share(7)):
+        every, before = all_gather(mine)
         assert torch.equal(every, whole)
         assert before == share(7).start
-        same_ratio(total(part_of_mean(mine)), whole.mean(), "mean")
-        same_ratio(summed(mine.sum(0)), whole.sum(0), "sum")
-        sampled = drawn(torch.rand, (len(mine), 2), generator=torch.Generator().manual_seed(1))
+        same_ratio(total(mean_contribution(mine)), whole.mean(), "mean")
+        same_ratio(all_reduce_sum(mine.sum(0)), whole.sum(0), "sum")
+        sampled = sample_for_batch(torch.rand, (len(mine), 2), generator=torch.Generator().manual_seed(1))
     assert torch.equal(sampled, rows(torch.rand(7, 2, generator=torch.Generator().manual_seed(1))))
-    assert gathered(mine)[0] is mine  # outside, every process is by itself
+    assert all_gather(mine)[0] is mine  # outside, every process is by itself
 
 
 def check_nt_xent_compares_with_all_processes(folder: Path) -> None:
     owners = [
-        Share.of(7, process, distributed.get_world_size()) for process in range(distributed.get_world_size())
+        BatchSlice.of(7, process, distributed.get_world_size())
+        for process in range(distributed.get_world_size())
     ]
     shown = torch.cat([torch.arange(one.stop - one.start) // 2 + 10 * one.start for one in owners])
     for objects in (None, shown):
         a, b = (side.clone().requires_grad_() for side in random(2, 7, 5))
         mine_a, mine_b = rows(a), rows(b)
         expected = nt_xent(a, b, 0.1, objects=objects)
-        with shared_batch(share(7)):  # numbers of objects are a process's own
+        with distributed_batch(share(7)):  # numbers of objects are a process's own
             mine = None if objects is None else rows(objects) - 10 * share(7).start
             part = nt_xent(mine_a, mine_b, 0.1, objects=mine)
         expected.backward()
@@ -109,7 +117,7 @@ def check_point_layers(folder: Path) -> None:
     clouds = random(7, 11, 3) + torch.arange(7)[:, None, None]  # each process's points lie elsewhere
     compare(PointLayer(3, 6, bias=True), clouds, lambda layer, x: layer(x), skip=["linear.bias"])
     compare(PointLayer(3, 6), clouds, lambda layer, x: layer.pooled(x))
-    compare(PointLayer(3, 6, slope=0.2), clouds, lambda layer, x: layer.max_and_mean(x))
+    compare(PointLayer(3, 6, negative_slope=0.2), clouds, lambda layer, x: layer.max_and_mean(x))
 
 
 def check_edge_layers(folder: Path) -> None:
@@ -135,7 +143,7 @@ def check_group_layer(folder: Path) -> None:
 def check_statistics_of_each_process_alone(folder: Path) -> None:
     x, norm = random(7, 4), BatchNorm1d(4).double()
     plain = nn.BatchNorm1d(4).double()
-    with shared_batch(share(7), statistics=False):
+    with distributed_batch(share(7), statistics=False):
         assert torch.equal(norm(rows(x)), plain(rows(x)))
     assert torch.equal(norm.running_var, plain.running_var)
 
@@ -151,11 +159,11 @@ def double(batch: Any) -> Any:
 def check_draws_of_several_views(folder: Path) -> None:
     """Rows of a network that sees two views of each shape in one pass, those of view 1 first."""
     torch.manual_seed(3)
-    whole = drawn(torch.rand, (2 * SHAPES, 3))
+    whole = sample_for_batch(torch.rand, (2 * SHAPES, 3))
     expected = torch.cat([rows(view) for view in whole.chunk(2)])
     torch.manual_seed(3)
-    with shared_batch(share()):
-        assert torch.equal(drawn(torch.rand, (len(expected), 3)), expected)
+    with distributed_batch(share()):
+        assert torch.equal(sample_for_batch(torch.rand, (len(expected), 3)), expected)
 
 
 METHODS: list[tuple[str, str, dict[str, Any], dict[str, Any]]] = [
@@ -184,10 +192,10 @@ def check_every_method_has_one_processs_gradient(folder: Path) -> None:
     views = torch.from_numpy(rng.integers(255, size=(SHAPES, 32, 32, 3), dtype=np.uint8))
     for name, encoder, encoder_options, method_options in METHODS:
         network = ENCODERS[encoder](**encoder_options)
-        images = Images(18, 4, 64 if encoder == "point-m2ae" else 32)
+        images = ImageTowerConfig("resnet18", {"width": 4}, False, 64 if encoder == "point-m2ae" else 32)
         method = build_method(name, network, images, 48, **method_options).double().train()
         alone = deepcopy(method)
-        with shared_batch(share()):
+        with distributed_batch(share()):
             parts = losses(method, points[share().rows], views[share().rows])
         found = {f"term {term}": total(part) for term, part in parts.items()}
         found |= dict(method.named_buffers())

@@ -25,7 +25,7 @@ from adacross.training.config import PretrainConfig
             "Did you mean 'negatives'.*Valid: variant, temperature, neg",
         ),
         ({"method_args": {"points": 64}}, "unknown option of method adacrossnet 'points'"),
-        ({"method_args": {"picture_size": 64}}, "unknown option of method adacrossnet 'picture_size'"),
+        ({"method_args": {"image_size": 64}}, "unknown option of method adacrossnet 'image_size'"),
         ({"method_args": {"encoder": "dgcnn"}}, "unknown option of method adacrossnet 'encoder'"),
         (
             {"method": "crosspoint", "method_args": {"variant": "con"}},
@@ -188,13 +188,18 @@ def test_a_device_is_auto_cpu_or_cuda(tmp_path: Path, device: str):
 @pytest.mark.parametrize(
     ("method", "told"),
     [
-        ("point-m2ae", ["image_depth", "image_width", "image_size", "image_cache"]),
-        ("joint-mae", ["image_depth", "image_width", "image_cache"]),
+        ("point-m2ae", ["image_encoder", "image_encoder_args", "image_size", "image_cache"]),
+        ("joint-mae", ["image_encoder", "image_encoder_args", "image_cache"]),
         ("crosspoint", []),
     ],
 )
 def test_options_that_a_method_does_not_use_are_told(method: str, told: list[str]):
-    changes: dict[str, Any] = {"image_depth": 18, "image_width": 8, "image_size": 64, "image_cache": 0.0}
+    changes: dict[str, Any] = {
+        "image_encoder": "resnet18",
+        "image_encoder_args": {"width": 8},
+        "image_size": 64,
+        "image_cache": 0.0,
+    }
     assert PretrainConfig("shapes", method=method, **changes).without_effect() == told
     assert PretrainConfig("shapes", method=method).without_effect() == []
 

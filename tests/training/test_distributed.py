@@ -19,7 +19,7 @@ from waiting import HANGS, wait_until
 
 from adacross.data.collection.collection import Collection
 from adacross.data.collection.decoded import DecodedViews
-from adacross.distributed.batch import Share
+from adacross.distributed.batch import BatchSlice
 from adacross.training.checkpoint import checkpoints
 from adacross.training.config import PretrainConfig
 from adacross.training.loader import BatchLoader
@@ -103,7 +103,7 @@ def test_one_process_tells_that_another_was_killed(alone: Path):
 @pytest.mark.parametrize("processes", [1, 2, 3, 5])
 def test_processes_read_all_shapes_and_none_twice(toy_collection: Collection, tmp_path: Path, processes: int):
     train, pictures = toy_collection.indices("train"), DecodedViews(toy_collection, tmp_path, 0)
-    shares = [Share.of(13, process, processes) for process in range(processes)]
+    shares = [BatchSlice.of(13, process, processes) for process in range(processes)]
     loaders = [BatchLoader(toy_collection, train, 13, 0, pictures, share) for share in shares]
     whole = BatchLoader(toy_collection, train, 13, 0, pictures)
     for step in range(whole.steps_per_epoch + 1):

@@ -101,7 +101,7 @@ def test_a_methods_terms_in_bf16_are_those_of_float32_but_for_rounding(
         config = configured(toy_collection, tmp_path / "run", method=method, precision=precision)
         network = new_method(config)
         pictures = None
-        if METHODS[method].sees_pictures:
+        if METHODS[method].uses_images:
             pictures = DecodedViews(toy_collection, tmp_path, 0)
         loader = BatchLoader(toy_collection, np.arange(48), 48, 0, pictures)
         group = ProcessGroup(torch.device("cpu"))

@@ -21,7 +21,7 @@ from waiting import HANGS
 from adacross.data.collection.collection import Collection
 from adacross.data.collection.decoded import DecodedViews
 from adacross.data.collection.prepare import prepare
-from adacross.encoders import load_encoder
+from adacross.encoders import load
 from adacross.errors import UserError
 from adacross.evaluation.linear import evaluate_linear
 from adacross.methods import METHODS
@@ -55,7 +55,7 @@ def test_a_run_holds_everything_it_should(toy_run: Path):
 
 def test_the_encoder_loads_and_equals_the_methods(toy_run: Path):
     method, _ = load_method(toy_run)
-    encoder = load_encoder(toy_run / "encoder")
+    encoder = load(toy_run / "encoder")
     points = torch.randn(2, 64, 3)
     assert not encoder.training
     assert torch.equal(encoder(points), method.encoder(points))
@@ -204,7 +204,7 @@ def test_every_recipe_runs_at_toy_size(toy_collection: Collection, tmp_path: Pat
     small["encoder_args"] = recipe.encoder_args | small["encoder_args"]
     if "group_points" in recipe.method_args:  # fewer than a toy cloud has
         small["method_args"] = recipe.method_args | {"group_points": 16}
-    kept = {"encoder": recipe.encoder, "image_depth": recipe.image_depth}
+    kept = {"encoder": recipe.encoder, "image_encoder": recipe.image_encoder}
     run = pretrain(replace(recipe, **(small | kept)))
     assert np.isfinite(logged(run, "step", "loss")).all()
 
@@ -231,7 +231,7 @@ def test_mixed_precision_trains(toy_collection: Collection, tmp_path: Path):
     run = pretrain(configured(toy_collection, tmp_path / "run", precision="bf16", epochs=1))
     records = [record for record in read_log(run / "log.jsonl") if record["kind"] == "step"]
     assert all(np.isfinite(record["loss"]) for record in records)
-    assert load_encoder(run / "encoder")(torch.randn(1, 40, 3)).dtype == torch.float32
+    assert load(run / "encoder")(torch.randn(1, 40, 3)).dtype == torch.float32
 
 
 def test_shapes_without_classes_train_and_have_no_probe(tmp_path: Path, capsys: pytest.CaptureFixture[str]):

@@ -13,9 +13,9 @@ from toy_runs import PowerCutError, configured, cut_power, logged, same
 
 from adacross.data.collection.collection import Collection
 from adacross.data.collection.prepare import prepare
-from adacross.encoders import Encoder, load_encoder
+from adacross.encoders import Encoder, load
+from adacross.encoders.frozen import encode
 from adacross.errors import UserError
-from adacross.features.encode import encode
 from adacross.training.as_released import BestOnTest
 from adacross.training.config import PretrainConfig
 from adacross.training.networks import new_method
@@ -57,7 +57,7 @@ def test_the_result_is_the_epoch_that_scored_best_on_the_test_split(
     result = load_file(selected / "method.safetensors")
     kept = torch.load(selected / "checkpoints" / "best-on-test.pt", weights_only=True)["method"]
     assert all(torch.equal(result[name], kept[name]) for name in result)
-    encoder = load_encoder(selected / "encoder")
+    encoder = load(selected / "encoder")
     assert test_accuracy_of(encoder, toy_collection) == pytest.approx(accuracies[best])
     # A run that ends there, at the same constant rate, has those very weights.
     shorter = configured(

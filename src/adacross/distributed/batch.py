@@ -2,12 +2,13 @@
 
 Each process holds some of a step's shapes. Whatever depends on all of them comes from here: means over the
 batch, the rows that a contrastive loss compares, BatchNorm's statistics, random numbers. Outside
-`shared_batch`, and in a single process, all of it is local and plain.
+`distributed_batch`, and in a single process, all of it is local and plain.
 
 One collective has a gradient, the sum. Every process's copy of a total depends on every process's addend, so
 an addend's gradient is the sum of all processes' gradients. A loss over the whole batch is the sum of the
-processes' parts (`part_of_mean`), and the gradients of parameters *add up* over processes to those that one
-process would have. Where a wrapper averages them, the loss is multiplied by the number of processes first.
+processes' parts (`mean_contribution`), and the gradients of parameters *add up* over processes to those that
+one process would have. Where a wrapper averages them, the loss is multiplied by the number of processes
+first.
 """
 
 from collections.abc import Callable, Iterator
@@ -21,11 +22,11 @@ from jaxtyping import Float, Shaped
 from torch import Tensor, distributed
 from torch.autograd.function import once_differentiable
 
-Average = Callable[[Tensor, int], tuple[Tensor, int | Tensor]]
+Reducer = Callable[[Tensor, int], tuple[Tensor, int | Tensor]]
 
 
 @dataclass(frozen=True)
-class Share:
+class BatchSlice:
     """The shapes `start` to `stop - 1` of a batch of `total`: one process's.
 
     Shares of all processes make up the batch, and differ by one shape at most.
@@ -36,7 +37,7 @@ class Share:
     total: int
 
     @classmethod
-    def of(cls, total: int, process: int, processes: int) -> "Share":
+    def of(cls, total: int, process: int, processes: int) -> "BatchSlice":
         """The share of one of so many processes, counted from 0."""
         return cls(total * process // processes, total * (process + 1) // processes, total)
 
@@ -48,9 +49,9 @@ class Share:
 
 @dataclass(frozen=True)
 class _Sharing:
-    """What `shared_batch` was given."""
+    """What `distributed_batch` was given."""
 
-    share: Share
+    share: BatchSlice
     statistics: bool
 
 
@@ -58,7 +59,7 @@ _sharing: ContextVar[_Sharing | None] = ContextVar("sharing", default=None)
 
 
 @contextmanager
-def shared_batch(share: Share, statistics: bool = True) -> Iterator[None]:
+def distributed_batch(share: BatchSlice, statistics: bool = True) -> Iterator[None]:
     """Compute as part of a batch that all processes share, each of them inside this block at the same time.
 
     Backward passes of what was computed inside may be made outside, by all processes in the same order.
@@ -74,19 +75,19 @@ def shared_batch(share: Share, statistics: bool = True) -> Iterator[None]:
         _sharing.reset(token)
 
 
-def summed(values: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
+def all_reduce_sum(values: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
     """The sum over processes. Differentiable."""
     return values if _sharing.get() is None else _Sum.apply(values)
 
 
-def part_of_mean(values: Float[Tensor, "*shape"]) -> Float[Tensor, ""]:
+def mean_contribution(values: Float[Tensor, "*shape"]) -> Float[Tensor, ""]:
     """This process's part of the mean over all processes' values; the parts add up to it."""
     if _sharing.get() is None:
         return values.mean()
     return values.sum() / _Sum.apply(values.new_full((), values.numel()))
 
 
-def gathered(rows: Float[Tensor, "n D"]) -> tuple[Float[Tensor, "total D"], int]:
+def all_gather(rows: Float[Tensor, "n D"]) -> tuple[Float[Tensor, "total D"], int]:
     """All processes' rows, and where this one's begin among them. Differentiable."""
     if _sharing.get() is None:
         return rows, 0
@@ -98,7 +99,9 @@ def gathered(rows: Float[Tensor, "n D"]) -> tuple[Float[Tensor, "total D"], int]
     return _Sum.apply(torch.nn.functional.pad(rows, (0, 0, before, after))), before
 
 
-def drawn(sampler: Callable[..., Tensor], shape: tuple[int, ...], **options: Any) -> Shaped[Tensor, "B *_"]:
+def sample_for_batch(
+    sampler: Callable[..., Tensor], shape: tuple[int, ...], **options: Any
+) -> Shaped[Tensor, "B *_"]:
     """This process's rows of `sampler(shape)` drawn for the whole batch, so that no division changes them.
 
     Args:
@@ -122,12 +125,12 @@ def drawn(sampler: Callable[..., Tensor], shape: tuple[int, ...], **options: Any
     return whole.unflatten(0, (views, share.total))[:, share.rows].flatten(0, 1)
 
 
-def averaging() -> Average:
+def batch_reducer() -> Reducer:
     """How BatchNorm averages: over all processes, or over this one where statistics are not shared.
 
     The function takes averages over a process's rows and how many there are, and returns the averages over
     all processes' rows and their number. It is differentiable. Ask for it in the forward pass and keep it for
-    backward, which may run outside `shared_batch`.
+    backward, which may run outside `distributed_batch`.
     """
     sharing = _sharing.get()
     return _own if sharing is None or not sharing.statistics else _over_processes
@@ -135,12 +138,12 @@ def averaging() -> Average:
 
 def mean_point(points: Float[Tensor, "B N C"]) -> Float[Tensor, " C"]:
     """The mean of all points that BatchNorm sees, without gradient: a common origin near them."""
-    return averaging()(points.detach().mean((0, 1)), points.shape[0] * points.shape[1])[0]
+    return batch_reducer()(points.detach().mean((0, 1)), points.shape[0] * points.shape[1])[0]
 
 
 def statistics_are_shared() -> bool:
-    """Whether `averaging` reaches beyond this process."""
-    return averaging() is _over_processes
+    """Whether `batch_reducer` reaches beyond this process."""
+    return batch_reducer() is _over_processes
 
 
 def unbiased(variance: Float[Tensor, "*shape"], count: int | Tensor) -> Float[Tensor, "*shape"]:

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, distributed, nn
 
 from adacross.console import console, results
-from adacross.distributed.batch import Share, shared_batch
+from adacross.distributed.batch import BatchSlice, distributed_batch
 from adacross.distributed.device import find_device
 from adacross.errors import UserError, one_line
 
@@ -84,13 +84,13 @@ class ProcessGroup:
         """Whether this is the process that writes and prints."""
         return self.process == 0
 
-    def share(self, batch_size: int) -> Share:
+    def share(self, batch_size: int) -> BatchSlice:
         """Return this process's rows of a batch."""
-        return Share.of(batch_size, self.process, self.count)
+        return BatchSlice.of(batch_size, self.process, self.count)
 
     def batch(self, batch_size: int, statistics: bool) -> AbstractContextManager[None]:
-        """Compute a batch as one of the processes that share it, inside `distributed.batch.shared_batch`."""
-        return nullcontext() if self.count == 1 else shared_batch(self.share(batch_size), statistics)
+        """Compute a batch as one of the processes that share it (`distributed_batch`)."""
+        return nullcontext() if self.count == 1 else distributed_batch(self.share(batch_size), statistics)
 
     def totals(self, terms: dict[str, Tensor]) -> dict[str, Tensor]:
         """Sum loss terms over processes: the same numbers in all, without gradient."""

@@ -12,10 +12,10 @@ from adacross.data.source import Axis
 from adacross.embeddings.sources import Block, Clouds, Files, find_clouds
 from adacross.embeddings.table import Embeddings, joined, read_embeddings
 from adacross.encoders import Encoder
+from adacross.encoders.frozen import encode
 from adacross.errors import UserError, check_ending, one_of
 from adacross.evaluation.results import fingerprint
 from adacross.features.collection import points_for, say_differences
-from adacross.features.encode import encode
 from adacross.features.sources import find_encoders, usual_device
 from adacross.io.files import check_free, fits, locked, read_json, remove_own, write_json
 

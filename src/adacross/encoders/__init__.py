@@ -1,8 +1,10 @@
 """Networks: point encoders, the image encoders beside them, projection heads, released weights."""
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
-from adacross.encoders.base import Encoder, read_config
+from adacross.encoders.base import Encoder, read_config, restored
 from adacross.encoders.dgcnn import DGCNN
 from adacross.encoders.dgcnn_segmentation import DGCNNPartSeg, DGCNNSemSeg
 from adacross.encoders.point_m2ae import PointM2AE
@@ -10,9 +12,10 @@ from adacross.encoders.pointnet import PointNet
 from adacross.encoders.pointnet_partseg import PointNetPartSeg
 from adacross.encoders.pretrained import CONFIG_FILE, find_pretrained
 from adacross.encoders.released.load import load_official, load_official_image, load_official_segmentation
-from adacross.errors import UserError, one_of
+from adacross.errors import UserError, check_options
 from adacross.nn.resnet import ResNet
 from adacross.nn.segmentation_heads import PartSegHead, PointNetPartSegHead, SemSegHead
+from adacross.plugins import find
 
 ENCODERS: dict[str, type[Encoder]] = {
     "pointnet": PointNet,
@@ -24,27 +27,58 @@ ENCODERS: dict[str, type[Encoder]] = {
 }
 
 
-def load_encoder(folder_or_hub_id: Path | str) -> Encoder:
-    """A saved encoder of any kind, in evaluation mode, on the CPU.
+def encoder_class(name: str) -> Callable[..., Encoder]:
+    """Return the class of a built-in encoder, or what `package.module:Name` or an installed package names.
+
+    Raises:
+        UserError: there is none of that name.
+    """
+    return find("encoder", name, ENCODERS, Encoder)
+
+
+def build_encoder(name: str, **options: Any) -> Encoder:
+    """Build an encoder with fresh weights.
 
     Args:
-        folder_or_hub_id: an encoder that the package carries ("builtin-small"), a folder that
+        name: a built-in name, or `package.module:Name`.
+        options: its own.
+
+    Raises:
+        UserError: an unknown name, options that it does not have, or no `dim`.
+
+    Example:
+        >>> build_encoder("dgcnn", k=15, width=64).dim
+        128
+    """
+    make = encoder_class(name)
+    check_options(f"encoder {name}", make, options)
+    encoder = make(**options)
+    if not isinstance(getattr(encoder, "dim", None), int):
+        raise UserError(f"encoder {name} has no dim; its constructor must set it to the features' width.")
+    return encoder
+
+
+def load(folder_or_hub_id: Path | str) -> Encoder:
+    """Load a saved encoder of any kind, in evaluation mode, on the CPU.
+
+    Args:
+        folder_or_hub_id: an encoder that the package carries ("builtin-small"), a run, a folder that
             `save_pretrained` wrote, or `hf://owner/name`, a repository of the Hugging Face hub.
 
     Raises:
         UserError: nothing there, an unknown kind, or files that are incomplete or damaged.
+
+    Example:
+        >>> load("builtin-small").kind
+        'pointnet'
     """
     folder = find_pretrained(folder_or_hub_id)
     kind, _, _ = read_config(folder)
     try:
-        one_of("encoder", kind, ENCODERS)
+        make = encoder_class(kind)
     except UserError as error:
         raise UserError(f"{folder / CONFIG_FILE}: {error}") from None
-    return ENCODERS[kind].from_pretrained(folder)
-
-
-load = load_encoder
-"""The same, as one types it: `adacross.load("builtin-small")`."""
+    return restored(make, folder)
 
 
 __all__ = [
@@ -60,8 +94,9 @@ __all__ = [
     "PointNetPartSegHead",
     "ResNet",
     "SemSegHead",
+    "build_encoder",
+    "encoder_class",
     "load",
-    "load_encoder",
     "load_official",
     "load_official_image",
     "load_official_segmentation",

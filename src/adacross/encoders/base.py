@@ -1,22 +1,26 @@
-"""What every point encoder can do: clouds to features, and itself to and from a folder or the hub."""
+"""The base class of point encoders: clouds to features, saved to and loaded from a folder or the hub."""
 
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from functools import wraps
+from inspect import signature
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, ClassVar, TypeVar
 
+import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Float32
 from torch import Tensor, nn
 
-from adacross.encoders.inputs import MIN_POINTS, Inputs, check_shape
+from adacross.encoders.inputs import MIN_POINTS, InputSpec, check_shape
 from adacross.encoders.pretrained import CONFIG_FILE, WEIGHTS_FILE, find_pretrained
 from adacross.errors import UserError, one_line
 from adacross.io.files import read_json, whole_file, whole_folder
 from adacross.io.hub import check_hub_id, upload
 from adacross.io.weights import read_tensors
+from adacross.plugins import is_plugin
 
 _FLOATS = {torch.float16, torch.bfloat16, torch.float32, torch.float64}  # weights may be any of them
 
@@ -27,25 +31,48 @@ N = TypeVar("N", bound=nn.Module)
 class Encoder(nn.Module, ABC):
     """A network from clouds `(B, N, 3)` to features `(B, D)`. Abstract.
 
-    A subclass passes its constructor's arguments to this one, so that they are saved with the weights.
+    A subclass sets `dim` and defines `forward`, nothing else. It is used by name, `package.module:Name`,
+    wherever an encoder is named, and saved and loaded as the built-in ones are: the arguments of its
+    constructor, which must be JSON values, are recorded.
 
     Attributes:
-        kind: its name in configuration files and in `adacross.encoders.ENCODERS`.
+        kind: the name that is saved: a built-in one, or `package.module:Name`.
         dim: D.
-        point_dim: C of `point_features`.
-        options: the constructor's arguments.
+        point_dim: C of `point_features`, for encoders that have them.
+        options: the constructor's arguments, defaults included.
         inputs: how the clouds were that it was trained with.
+
+    Example:
+        >>> class Tiny(Encoder):
+        ...     def __init__(self, width: int = 64) -> None:
+        ...         super().__init__()
+        ...         self.dim = width
+        ...         self.layer = nn.Linear(3, width)
+        ...
+        ...     def forward(self, points: Tensor) -> Tensor:
+        ...         return self.layer(points).amax(1)
+        >>> encoder = Tiny(32)
+        >>> encoder.options, encoder(torch.rand(2, 100, 3)).shape
+        ({'width': 32}, torch.Size([2, 32]))
     """
 
     kind: ClassVar[str]
     dim: int
     point_dim: int
-    inputs: Inputs
+    options: dict[str, Any]
+    inputs: InputSpec
 
-    def __init__(self, **options: Any) -> None:
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        if "kind" not in vars(cls):
+            cls.kind = f"{cls.__module__}:{cls.__qualname__}"
+        if "__init__" in vars(cls):
+            cls.__init__ = _recording(cls.__init__)  # type: ignore[method-assign]
+
+    def __init__(self) -> None:
         super().__init__()
-        self.options = options
-        self.inputs = Inputs()
+        self.options = getattr(self, "options", {})
+        self.inputs = InputSpec()
 
     @abstractmethod
     def forward(self, points: Float[Tensor, "B N 3"]) -> Float[Tensor, "B D"]:
@@ -55,23 +82,40 @@ class Encoder(nn.Module, ABC):
             UserError: the points have another shape or type, or are too few.
         """
 
-    @abstractmethod
     def point_features(self, points: Float[Tensor, "B N 3"]) -> Float[Tensor, "B N C"]:
-        """Features of each point, `(B, N, C)`; the subclass says which layers they are.
+        """Features of each point, `(B, N, point_dim)`. Optional; segmentation needs them.
 
         Raises:
-            UserError: as `forward`.
+            UserError: as `forward`, or the encoder has none.
         """
+        raise UserError(f"encoder {self.kind} has no features of points (`point_features`); choose another.")
 
-    @abstractmethod
     def both_features(
         self, points: Float[Tensor, "B N 3"]
     ) -> tuple[Float[Tensor, "B N C"], Float[Tensor, "B D"]]:
-        """`point_features` and `forward` in one pass: what a segmentation head takes.
+        """`point_features` and `forward`, the input of a segmentation head; override to share their work.
 
         Raises:
-            UserError: as `forward`.
+            UserError: as `point_features`.
         """
+        return self.point_features(points), self(points)
+
+    @property
+    def has_point_features(self) -> bool:
+        """Whether the class defines `point_features`."""
+        return type(self).point_features is not Encoder.point_features
+
+    def encode(self, shapes: Any, **options: Any) -> Float32[np.ndarray, "n D"]:
+        """Encode files, arrays, meshes, point clouds or a collection: `adacross.encode(self, shapes)`.
+
+        Example:
+            >>> import adacross
+            >>> adacross.load("builtin-small").encode(torch.rand(500, 3)).shape
+            (1, 1024)
+        """
+        from adacross.encoders.encode import encode
+
+        return encode(self, shapes, **options)
 
     def check(self, points: Tensor) -> Tensor:
         """Return `points` if they are clouds this encoder can read.
@@ -90,9 +134,9 @@ class Encoder(nn.Module, ABC):
                 f"points have shape {shape}; expected at least 1 cloud of at least {MIN_POINTS} points. "
                 "Sample more points per shape."
             )
-        weight = next(self.parameters())
-        if points.dtype != weight.dtype:
-            name = str(weight.dtype).removeprefix("torch.")
+        dtype = next((weight.dtype for weight in self.parameters()), torch.float32)
+        if points.dtype != dtype:
+            name = str(dtype).removeprefix("torch.")
             raise UserError(
                 f"points are {str(points.dtype).removeprefix('torch.')}, the encoder is {name}; "
                 f"use points.to(torch.{name})."
@@ -129,13 +173,20 @@ class Encoder(nn.Module, ABC):
         from safetensors.torch import save_file
 
         about = {"encoder": self.kind, "options": self.options, "inputs": self.inputs.stored()}
-        config.write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
+        try:
+            text = json.dumps(about, indent=2)
+        except TypeError as error:
+            raise UserError(
+                f"the options of encoder {self.kind} cannot be saved ({one_line(error)}); expected numbers, "
+                "texts, booleans, lists and dictionaries of them."
+            ) from None
+        config.write_text(text + "\n", encoding="utf-8")
         tensors = {name: tensor.detach().contiguous() for name, tensor in self.state_dict().items()}
         save_file(tensors, weights, metadata={"format": "pt"})
 
     @classmethod
     def from_pretrained(cls: type[E], folder_or_hub_id: Path | str) -> E:
-        """An encoder saved by `save_pretrained`, in evaluation mode, on the CPU.
+        """Load an encoder saved by `save_pretrained`, in evaluation mode, on the CPU.
 
         Args:
             folder_or_hub_id: a folder, `hf://owner/name` for one on the hub, or a shipped encoder's name.
@@ -144,16 +195,12 @@ class Encoder(nn.Module, ABC):
             UserError: nothing there, another kind of encoder, or files that are incomplete or damaged.
         """
         folder = find_pretrained(folder_or_hub_id)
-        kind, options, inputs = read_config(folder)
+        kind, _, _ = read_config(folder)
         if kind != cls.kind:
             raise UserError(
-                f"{folder_or_hub_id} holds a {kind!r} encoder, not {cls.kind!r}; use adacross.load_encoder."
+                f"{folder_or_hub_id} holds a {kind!r} encoder, not {cls.kind!r}; use adacross.load."
             )
-        tensors = read_tensors(folder / WEIGHTS_FILE)
-        source = f"{folder} ({CONFIG_FILE} and {WEIGHTS_FILE})"
-        encoder = filled(lambda: cls(**options), tensors, source, cls.__name__)
-        encoder.inputs = inputs
-        return encoder
+        return restored(cls, folder)
 
     def push_to_hub(self, hub_id: str, *, private: bool = False, card: str | None = None) -> None:
         """Upload to `owner/name` on the Hugging Face hub, with the login that `hf auth login` stored.
@@ -175,6 +222,46 @@ class Encoder(nn.Module, ABC):
             upload(folder, hub_id, "model", private=private)
 
 
+def restored(make: Callable[..., E], folder: Path) -> E:
+    """Return the encoder saved in a folder, made by its class (or a function), in evaluation mode.
+
+    Raises:
+        UserError: its options are not those of `make`, or its files are incomplete or damaged.
+    """
+    kind, options, inputs = read_config(folder)
+    tensors = read_tensors(folder / WEIGHTS_FILE)
+    source = f"{folder} ({CONFIG_FILE} and {WEIGHTS_FILE})"
+    name = getattr(make, "__name__", kind)
+    encoder = filled(lambda: make(**options), tensors, source, name, trusted=is_plugin(kind))
+    encoder.inputs = inputs
+    return encoder
+
+
+def _recording(constructor: Callable[..., None]) -> Callable[..., None]:
+    """Let a constructor keep its arguments in `options`; a base class's constructor adds nothing."""
+    parameters = signature(constructor)
+
+    @wraps(constructor)
+    def construct(self: Encoder, *args: Any, **options: Any) -> None:
+        if "options" not in vars(self):
+            bound = parameters.bind(self, *args, **options)
+            bound.apply_defaults()
+            _, *given = bound.arguments.items()
+            free = [name for name, each in parameters.parameters.items() if each.kind is each.VAR_KEYWORD]
+            kept = {name: _listed(value) for name, value in given if name not in free}
+            for name in free:
+                kept |= bound.arguments[name]
+            vars(self)["options"] = kept
+        constructor(self, *args, **options)
+
+    return construct
+
+
+def _listed(value: Any) -> Any:
+    """Return a list for a tuple, as JSON has it."""
+    return list(value) if isinstance(value, tuple) else value
+
+
 def is_saved_encoder(folder: Path) -> bool:
     """Return whether a folder's `config.json` is one that `save_pretrained` wrote.
 
@@ -187,7 +274,7 @@ def is_saved_encoder(folder: Path) -> bool:
     return isinstance(config, dict) and isinstance(config.get("encoder"), str) and "options" in config
 
 
-def read_config(folder: Path) -> tuple[str, dict[str, Any], Inputs]:
+def read_config(folder: Path) -> tuple[str, dict[str, Any], InputSpec]:
     """Kind, constructor arguments and expected clouds from a saved encoder's `config.json`.
 
     Raises:
@@ -201,7 +288,7 @@ def read_config(folder: Path) -> tuple[str, dict[str, Any], Inputs]:
     options = config.get("options", {})
     if not isinstance(options, dict):
         raise UserError(f"{folder / CONFIG_FILE} has options {options!r}; expected a JSON object.")
-    return config["encoder"], options, Inputs.read(config.get("inputs", {}), str(folder / CONFIG_FILE))
+    return config["encoder"], options, InputSpec.read(config.get("inputs", {}), str(folder / CONFIG_FILE))
 
 
 def filled(
@@ -211,11 +298,12 @@ def filled(
     what: str = "a network",
     *,
     finite: bool = True,
+    trusted: bool = False,
 ) -> N:
     """The network that `make` makes, called `what`, with these tensors, in evaluation mode.
 
     It is made without memory first, and again only if the tensors fit: a damaged file may describe a network
-    of any size.
+    of any size. Networks of other packages may need memory to be made, and are `trusted`.
 
     Args:
         make: returns a network with fresh weights.
@@ -223,14 +311,16 @@ def filled(
         source: the files that name both, for messages.
         what: what the network is called in them.
         finite: refuse numbers that are NaN or infinite.
+        trusted: make the network at once.
 
     Raises:
-        UserError: as `fill`, or there is no network of such options.
+        UserError: as `load_strict`, or there is no network of such options.
     """
-    with torch.device("meta"):
-        _check_fit(_made(make, source, what), tensors, source, finite)
+    if not trusted:
+        with torch.device("meta"):
+            _check_fit(_made(make, source, what), tensors, source, finite)
     module = _made(make, source, what)
-    fill(module, tensors, source, finite=finite)
+    load_strict(module, tensors, source, finite=finite)
     return module.eval()
 
 
@@ -252,7 +342,7 @@ def _made(make: Callable[[], N], source: str, what: str) -> N:
         raise UserError(f"{source} does not fit {what}: {reason}.") from None
 
 
-def fill(module: nn.Module, tensors: dict[str, Tensor], source: str, *, finite: bool = True) -> None:
+def load_strict(module: nn.Module, tensors: dict[str, Tensor], source: str, *, finite: bool = True) -> None:
     """Copy `tensors` into `module`; names and shapes must be the module's own.
 
     Raises:

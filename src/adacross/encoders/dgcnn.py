@@ -7,8 +7,9 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from adacross.encoders.base import Encoder
+from adacross.encoders.inputs import check_neighbors
 from adacross.errors import UserError
-from adacross.nn.layers import EdgeLayer, PointLayer
+from adacross.nn.layers import EdgeLayer, PointLayer, set_fused
 from adacross.ops.neighbors import knn
 
 
@@ -21,6 +22,8 @@ class DGCNN(Encoder):
     Args:
         k: neighbours, the point itself among them (20 in CrossNet and AdaCrossNet, 15 in CrossPoint).
         width: of the last layer.
+        fused: compute layers together with the pooling after them, which is faster. False calls each module,
+            so that hooks, parametrizations and quantization see it; the numbers are the same to rounding.
 
     Raises:
         UserError: `k` or `width` is below 1.
@@ -28,18 +31,19 @@ class DGCNN(Encoder):
 
     kind: ClassVar[str] = "dgcnn"
 
-    def __init__(self, k: int = 20, width: int = 1024) -> None:
+    def __init__(self, k: int = 20, width: int = 1024, fused: bool = True) -> None:
         if k < 1 or width < 1:
             raise UserError(
                 f"DGCNN has k {k} and width {width}; expected at least 1 each (20 and 1024 in the papers)."
             )
-        super().__init__(k=k, width=width)
+        super().__init__()
         self.k = k
         self.dim, self.point_dim = 2 * width, 512
         self.edges = nn.ModuleList(
             [EdgeLayer(3, 64), EdgeLayer(64, 64), EdgeLayer(64, 128), EdgeLayer(128, 256)]
         )
-        self.last = PointLayer(self.point_dim, width, slope=0.2)
+        self.last = PointLayer(self.point_dim, width, negative_slope=0.2)
+        set_fused(self, fused)
 
     def forward(self, points: Float[Tensor, "B N 3"]) -> Float[Tensor, "B D"]:
         return self.both_features(points)[1]
@@ -47,11 +51,7 @@ class DGCNN(Encoder):
     def point_features(self, points: Float[Tensor, "B N 3"]) -> Float[Tensor, "B N C"]:
         """The four edge convolutions side by side: `(B, N, 64 + 64 + 128 + 256 = 512)`."""
         x = self.check(points)
-        if self.k >= x.shape[1]:
-            raise UserError(
-                f"clouds have {x.shape[1]} points, this DGCNN looks at k = {self.k} neighbours; "
-                "give more points than neighbours."
-            )
+        check_neighbors(x, self.k)
         outputs = []
         for layer in self.edges:
             x = layer(x, knn(x, self.k))

@@ -7,8 +7,9 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from adacross.encoders.base import Encoder
+from adacross.encoders.inputs import check_neighbors
 from adacross.errors import UserError
-from adacross.nn.layers import EdgeLayer, EdgePairLayer, PointLayer
+from adacross.nn.layers import EdgeLayer, EdgePairLayer, PointLayer, set_fused
 from adacross.nn.transform_nets import EdgeTransform
 from adacross.ops.neighbors import knn
 
@@ -22,18 +23,20 @@ class _DGCNNSegmentation(Encoder):
                 f"{type(self).__name__} has k {k} and width {width}; expected at least 1 each "
                 "(20 and 1024 in the papers)."
             )
-        super().__init__(k=k, width=width)
+        super().__init__()
         self.k = k
         self.dim, self.point_dim = width, 192
         self.edges = nn.ModuleList([EdgePairLayer(3, 64, 64), EdgePairLayer(64, 64, 64), EdgeLayer(64, 64)])
-        self.last = PointLayer(self.point_dim, width, slope=0.2)
+        self.last = PointLayer(self.point_dim, width, negative_slope=0.2)
 
     def forward(self, points: Float[Tensor, "B N 3"]) -> Float[Tensor, "B D"]:
         return self.last.pooled(self.point_features(points))
 
     def point_features(self, points: Float[Tensor, "B N 3"]) -> Float[Tensor, "B N C"]:
         """The three edge convolutions side by side: `(B, N, 64 + 64 + 64 = 192)`."""
-        x = self._aligned(self._check_neighbors(self.check(points)))
+        points = self.check(points)
+        check_neighbors(points, self.k)
+        x = self._aligned(points)
         outputs = []
         for layer in self.edges:
             x = layer(x, knn(x, self.k))
@@ -50,14 +53,6 @@ class _DGCNNSegmentation(Encoder):
         """What the edge convolutions see."""
         return points
 
-    def _check_neighbors(self, points: Tensor) -> Tensor:
-        if self.k >= points.shape[1]:
-            raise UserError(
-                f"clouds have {points.shape[1]} points, this {type(self).__name__} looks at k = {self.k} "
-                "neighbours; give more points than neighbours."
-            )
-        return points
-
 
 class DGCNNPartSeg(_DGCNNSegmentation):
     """DGCNN for part segmentation: a transform net, three edge convolutions, a point layer, the maximum.
@@ -70,6 +65,8 @@ class DGCNNPartSeg(_DGCNNSegmentation):
         k: neighbours, the point itself among them (20 in CrossNet and AdaCrossNet; CrossPoint pre-trains
             with 15 and fine-tunes with 40).
         width: of the last layer, and of the feature.
+        fused: compute layers together with the pooling after them, which is faster. False calls each module,
+            so that hooks, parametrizations and quantization see it; the numbers are the same to rounding.
 
     Raises:
         UserError: `k` or `width` is below 1.
@@ -77,9 +74,10 @@ class DGCNNPartSeg(_DGCNNSegmentation):
 
     kind: ClassVar[str] = "dgcnn-partseg"
 
-    def __init__(self, k: int = 20, width: int = 1024) -> None:
+    def __init__(self, k: int = 20, width: int = 1024, fused: bool = True) -> None:
         super().__init__(k, width)
         self.transform = EdgeTransform()
+        set_fused(self, fused)
 
     def _aligned(self, points: Float[Tensor, "B N 3"]) -> Float[Tensor, "B N 3"]:
         return points @ self.transform(points, knn(points, self.k))
@@ -94,6 +92,8 @@ class DGCNNSemSeg(_DGCNNSegmentation):
     Args:
         k: neighbours, the point itself among them (20 in CrossNet).
         width: of the last layer, and of the feature.
+        fused: compute layers together with the pooling after them, which is faster. False calls each module,
+            so that hooks, parametrizations and quantization see it; the numbers are the same to rounding.
 
     Raises:
         UserError: `k` or `width` is below 1.
@@ -101,5 +101,6 @@ class DGCNNSemSeg(_DGCNNSegmentation):
 
     kind: ClassVar[str] = "dgcnn-semseg"
 
-    def __init__(self, k: int = 20, width: int = 1024) -> None:
+    def __init__(self, k: int = 20, width: int = 1024, fused: bool = True) -> None:
         super().__init__(k, width)
+        set_fused(self, fused)

@@ -3,6 +3,8 @@
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
+from torch import Tensor
+
 from adacross.errors import UserError
 from adacross.io.files import fits
 
@@ -10,7 +12,7 @@ MIN_POINTS, MOST_POINTS = 32, 2**20  # of a cloud
 
 
 @dataclass(frozen=True)
-class Inputs:
+class InputSpec:
     """What an encoder expects of a cloud.
 
     Attributes:
@@ -34,12 +36,12 @@ class Inputs:
             )
 
     @classmethod
-    def read(cls, stored: Any, source: str) -> "Inputs":
+    def read(cls, stored: Any, source: str) -> "InputSpec":
         """What `config.json` says; files that older versions wrote say nothing.
 
         Raises:
-            UserError: no `Inputs`, an impossible number of points, or another axis or scale than clouds have
-                here; nothing is guessed.
+            UserError: no `InputSpec`, an impossible number of points, or another axis or scale than
+                clouds have here; nothing is guessed.
         """
         kinds = {field.name: field.type for field in fields(cls)}
         if not (isinstance(stored, dict) and stored.keys() <= kinds.keys()):
@@ -70,6 +72,18 @@ class Inputs:
         if self.points in (None, points):
             return []
         return [f"the encoder was trained with {self.points:,} points a cloud, these have {points:,}."]
+
+
+def check_neighbors(points: Tensor, k: int) -> None:
+    """Refuse clouds `(B, N, 3)` that have no k neighbors beside the point itself.
+
+    Raises:
+        UserError: says how many points there are.
+    """
+    if k >= points.shape[1]:
+        raise UserError(
+            f"clouds have {points.shape[1]} points, this encoder looks at k = {k} neighbors; give more."
+        )
 
 
 def check_shape(shape: tuple[int, ...]) -> None:

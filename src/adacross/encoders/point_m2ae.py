@@ -11,8 +11,9 @@ from torch import Tensor, nn
 
 from adacross.encoders.base import Encoder
 from adacross.errors import UserError
-from adacross.nn.point_tokens import GroupEmbedding, Groups, Packing, group_points
-from adacross.nn.transformer import MOST_BLOCKS, PositionEmbedding, Stack
+from adacross.nn.layers import set_fused
+from adacross.nn.point_tokens import GroupEmbedding, TokenGroups, TokenPacking, build_groups
+from adacross.nn.transformer import MOST_BLOCKS, PositionEmbedding, TransformerEncoder
 from adacross.ops.interpolate import interpolate
 from adacross.ops.neighbors import gather
 
@@ -34,7 +35,7 @@ class Tokens:
     x: Float[Tensor, "B V C"]
     position: Float[Tensor, "B V C"]
     sees: Bool[Tensor, "B #V V"] | None
-    packing: Packing | None
+    packing: TokenPacking | None
     masked: Float[Tensor, "B G C"] | None
 
 
@@ -55,6 +56,8 @@ class PointM2AE(Encoder):
         drop_path: of the last block; it rises linearly from 0.
         radii: attention of each level reaches only tokens within this distance (0.32, 0.64, 1.28 in
             Point-M2AE's fine-tuning; in its pre-training it has no effect). None: everywhere.
+        fused: compute layers together with the pooling after them, which is faster. False calls each module,
+            so that hooks, parametrizations and quantization see it; the numbers are the same to rounding.
 
     Raises:
         UserError: the options do not fit each other.
@@ -72,6 +75,7 @@ class PointM2AE(Encoder):
         heads: int = 6,
         drop_path: float = 0.1,
         radii: Sequence[float] | None = None,
+        fused: bool = True,
     ) -> None:
         options = {"groups": groups, "neighbors": neighbors, "dims": dims, "depths": depths, "radii": radii}
         for name, values in options.items():
@@ -91,8 +95,7 @@ class PointM2AE(Encoder):
             )
         if not 0 <= drop_path < 1:
             raise UserError(f"Point-M2AE's drop_path is {drop_path}; expected 0 or more, below 1.")
-        plain = {name: None if values is None else list(values) for name, values in options.items()}
-        super().__init__(**plain, width=width, heads=heads, drop_path=drop_path)
+        super().__init__()
         self.groups, self.neighbors = list(groups), list(neighbors)
         self.dims, self.heads = list(dims), heads
         self.dim, self.point_dim = dims[-1], sum(dims)
@@ -106,10 +109,11 @@ class PointM2AE(Encoder):
         rates = torch.linspace(0, drop_path, max(1, sum(depths)), device="cpu").tolist()
         firsts = [sum(depths[:level]) for level in range(LEVELS)]
         self.stacks = nn.ModuleList(
-            Stack(depth, dim, heads, rates[first : first + depth])
+            TransformerEncoder(depth, dim, heads, rates[first : first + depth])
             for depth, dim, first in zip(depths, dims, firsts, strict=True)
         )
         self.norms = nn.ModuleList(nn.LayerNorm(dim) for dim in dims)
+        set_fused(self, fused)
 
     def forward(self, points: Float[Tensor, "B N 3"]) -> Float[Tensor, "B D"]:
         return _pooled(self.features(self.group(points)))
@@ -129,7 +133,7 @@ class PointM2AE(Encoder):
         carried = [interpolate(points, level.centers, x) for level, x in zip(levels, tokens, strict=True)]
         return torch.cat(carried, 2), _pooled(tokens)
 
-    def group(self, points: Float[Tensor, "B N 3"]) -> list[Groups]:
+    def group(self, points: Float[Tensor, "B N 3"]) -> list[TokenGroups]:
         """The levels of a cloud, from fine to coarse.
 
         Raises:
@@ -142,11 +146,11 @@ class PointM2AE(Encoder):
                 f"clouds have {count} points, this Point-M2AE makes {self.groups[0]} groups of "
                 f"{self.neighbors[0]} of them; give at least {needed}, or an encoder with fewer groups."
             )
-        return group_points(points, self.groups, self.neighbors)
+        return build_groups(points, self.groups, self.neighbors)
 
     def features(
         self,
-        levels: Sequence[Groups],
+        levels: Sequence[TokenGroups],
         visible: Sequence[Bool[Tensor, "B _"]] | None = None,
         embed_masked: bool = False,
     ) -> list[Float[Tensor, "B _ _"]]:
@@ -165,7 +169,7 @@ class PointM2AE(Encoder):
     def embed(
         self,
         level: int,
-        levels: Sequence[Groups],
+        levels: Sequence[TokenGroups],
         below: Sequence[Float[Tensor, "B _ _"]],
         visible: Sequence[Bool[Tensor, "B _"]] | None = None,
         embed_masked: bool = False,
@@ -187,7 +191,7 @@ class PointM2AE(Encoder):
             x = self.embeddings[level](members.flatten(0, 1)).unflatten(0, members.shape[:2])
         if visible is None:
             return Tokens(x, position, self._near(level, groups.centers), None, None)
-        packing = Packing.of(visible[level])
+        packing = TokenPacking.of(visible[level])
         if embed_masked:
             packed, masked = packing.pack(x), x
         else:

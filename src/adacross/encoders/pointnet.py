@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from adacross.encoders.base import Encoder
 from adacross.errors import UserError
-from adacross.nn.layers import PointLayer
+from adacross.nn.layers import PointLayer, set_fused
 
 
 class PointNet(Encoder):
@@ -18,6 +18,8 @@ class PointNet(Encoder):
 
     Args:
         width: of the last layer, and of the feature.
+        fused: compute layers together with the pooling after them, which is faster. False calls each module,
+            so that hooks, parametrizations and quantization see it; the numbers are the same to rounding.
 
     Raises:
         UserError: `width` is below 1.
@@ -25,15 +27,16 @@ class PointNet(Encoder):
 
     kind: ClassVar[str] = "pointnet"
 
-    def __init__(self, width: int = 1024) -> None:
+    def __init__(self, width: int = 1024, fused: bool = True) -> None:
         if width < 1:
             raise UserError(f"PointNet's width is {width}; expected at least 1 (1024 in the papers).")
-        super().__init__(width=width)
+        super().__init__()
         self.dim, self.point_dim = width, 320
         self.layers = nn.ModuleList(
             [PointLayer(3, 64), PointLayer(64, 64), PointLayer(64, 64), PointLayer(64, 128)]
         )
         self.last = PointLayer(128, width)
+        set_fused(self, fused)
 
     def forward(self, points: Float[Tensor, "B N 3"]) -> Float[Tensor, "B D"]:
         return self.last.pooled(self._layers(points)[-1])

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from adacross.encoders.base import Encoder
 from adacross.errors import UserError
-from adacross.nn.layers import PointLayer
+from adacross.nn.layers import PointLayer, set_fused
 from adacross.nn.transform_nets import PointTransform
 
 
@@ -21,6 +21,8 @@ class PointNetPartSeg(Encoder):
 
     Args:
         width: of the last layer, and of the feature.
+        fused: compute layers together with the pooling after them, which is faster. False calls each module,
+            so that hooks, parametrizations and quantization see it; the numbers are the same to rounding.
 
     Raises:
         UserError: `width` is below 1.
@@ -28,17 +30,18 @@ class PointNetPartSeg(Encoder):
 
     kind: ClassVar[str] = "pointnet-partseg"
 
-    def __init__(self, width: int = 2048) -> None:
+    def __init__(self, width: int = 2048, fused: bool = True) -> None:
         if width < 1:
             raise UserError(f"PointNetPartSeg's width is {width}; expected at least 1 (2048 in the papers).")
-        super().__init__(width=width)
+        super().__init__()
         self.dim, self.point_dim = width, width + 832
         self.transform = PointTransform(3)
         self.layers = nn.ModuleList(
             [PointLayer(3, 64), PointLayer(64, 128), PointLayer(128, 128), PointLayer(128, 512)]
         )
         self.feature_transform = PointTransform(128)
-        self.last = PointLayer(512, width, slope=1.0)
+        self.last = PointLayer(512, width, negative_slope=1.0)
+        set_fused(self, fused)
 
     def forward(self, points: Float[Tensor, "B N 3"]) -> Float[Tensor, "B D"]:
         return self.last.pooled(self._layers(points)[-1])

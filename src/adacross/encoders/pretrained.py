@@ -16,7 +16,7 @@ def shipped_names() -> list[str]:
 
 
 def find_pretrained(folder_or_hub_id: Path | str) -> Path:
-    """The folder itself, that of an encoder which the package carries, or the local copy of a hub repository.
+    """Return a saved encoder's folder: itself, a run's, a shipped one's, or the copy of a hub repository.
 
     A shipped encoder's name means that encoder, whatever lies here; `./builtin-small` is a folder. Only names
     such as `hf://owner/name` are asked of the hub: `runs/parts` typed in the wrong folder must not load an
@@ -31,7 +31,8 @@ def find_pretrained(folder_or_hub_id: Path | str) -> Path:
         return download(str(folder_or_hub_id), "model", [CONFIG_FILE, WEIGHTS_FILE])
     path = Path(folder_or_hub_id)
     if path.is_dir():
-        return path
+        run = (path / "config.yaml").is_file() and not (path / CONFIG_FILE).is_file()
+        return path / "encoder" if run else path
     if path.exists():
         raise UserError(f"{path} is a file; expected the folder that holds {CONFIG_FILE} and {WEIGHTS_FILE}.")
     hint = f" For the encoder of that name on the Hugging Face hub write {SCHEME}{path}."

@@ -14,10 +14,10 @@ from torch import Tensor, nn
 from adacross.data.transforms.augment import draw_points, scale_and_shift
 from adacross.distributed.device import find_device
 from adacross.encoders import Encoder, PointM2AE
+from adacross.encoders.frozen import frozen, in_batches
 from adacross.evaluation.classifier import ClassificationHead, Classifier
 from adacross.evaluation.results import Paper
 from adacross.evaluation.supervised import Schedule, fit
-from adacross.features.encode import frozen, in_batches
 from adacross.ops.neighbors import farthest_point_sample, gather
 
 
@@ -28,7 +28,7 @@ class Protocol:
     Attributes:
         schedule: of the training.
         hidden: widths of the head's layers.
-        slope: of their LeakyReLU.
+        negative_slope: of their LeakyReLU.
         points: points of each cloud; the first ones are tested on.
         draw: the points trained on: "first", those; "random", drawn at every step; "farthest", drawn at every
             step from 1.17 times as many that farthest point sampling chose (Point-M2AE's: 1,024 of 1,200).
@@ -37,7 +37,7 @@ class Protocol:
 
     schedule: Schedule
     hidden: tuple[int, ...] = (512, 256)
-    slope: float = 0.2
+    negative_slope: float = 0.2
     points: int = 1024
     draw: Literal["first", "random", "farthest"] = "first"
     radii: tuple[float, ...] | None = None
@@ -61,7 +61,7 @@ _POINT_M2AE = Protocol(
         epochs=300, optimizer="adamw", learning_rate=5e-4, last_rate=1e-6, weight_decay=0.05, warmup=10,
         label_smoothing=0.3, clip=10.0,
     ),
-    hidden=(256, 256), slope=0.0, draw="farthest", radii=(0.32, 0.64, 1.28),
+    hidden=(256, 256), negative_slope=0.0, draw="farthest", radii=(0.32, 0.64, 1.28),
 )  # fmt: skip
 OURS = Protocol(
     Schedule(epochs=20, least_steps=200, optimizer="adam", learning_rate=1e-3, last_rate=1e-5), draw="random"
@@ -133,7 +133,9 @@ class Task:
     def network(self, encoder: Encoder, seed: int) -> Classifier:
         with torch.random.fork_rng():
             torch.manual_seed(seed)  # both starts get the same head
-            head = ClassificationHead(encoder.dim, self.classes, self.protocol.hidden, self.protocol.slope)
+            head = ClassificationHead(
+                encoder.dim, self.classes, self.protocol.hidden, self.protocol.negative_slope
+            )
         copied = copy.deepcopy(encoder).requires_grad_(True)
         if isinstance(copied, PointM2AE) and self.protocol.radii:
             copied.radii = self.protocol.radii

@@ -7,7 +7,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from adacross.encoders.base import Encoder
-from adacross.errors import UserError
+from adacross.nn.batch_norm import check_batch
 
 
 class ClassificationHead(nn.Sequential):
@@ -17,7 +17,7 @@ class ClassificationHead(nn.Sequential):
         inputs: the encoder's `dim`.
         classes: number of them.
         hidden: 512, 256 in CrossNet's and AdaCrossNet's programs (and DGCNN's); 256, 256 in Point-M2AE's.
-        slope: of LeakyReLU; 0.2 in DGCNN's head (recalled), 0 (ReLU) in Point-M2AE's.
+        negative_slope: of LeakyReLU; 0.2 in DGCNN's head (recalled), 0 (ReLU) in Point-M2AE's.
         dropout: 0.5 in all of them.
     """
 
@@ -26,7 +26,7 @@ class ClassificationHead(nn.Sequential):
         inputs: int,
         classes: int,
         hidden: Sequence[int] = (512, 256),
-        slope: float = 0.2,
+        negative_slope: float = 0.2,
         dropout: float = 0.5,
     ) -> None:
         layers: list[nn.Module] = []
@@ -34,7 +34,7 @@ class ClassificationHead(nn.Sequential):
             layers += [
                 nn.Linear(before, after),
                 nn.BatchNorm1d(after),
-                nn.LeakyReLU(slope),
+                nn.LeakyReLU(negative_slope),
                 nn.Dropout(dropout),
             ]
         super().__init__(*layers, nn.Linear((inputs, *hidden)[-1], classes))
@@ -45,10 +45,7 @@ class ClassificationHead(nn.Sequential):
         Raises:
             UserError: a single row while training, which BatchNorm cannot normalise.
         """
-        if self.training and len(features) < 2:
-            raise UserError(
-                "a classification head cannot train on a batch of 1; give at least 2 (BatchNorm needs them)."
-            )
+        check_batch(self, features)
         return super().forward(features)
 
 

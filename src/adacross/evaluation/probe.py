@@ -7,10 +7,10 @@ from jaxtyping import Float32, Int64
 
 from adacross.data.collection.collection import Collection
 from adacross.encoders import Encoder
+from adacross.encoders.frozen import encode
 from adacross.errors import UserError
 from adacross.evaluation.labelled import labelled
 from adacross.evaluation.results import Paper
-from adacross.features.encode import encode
 from adacross.features.svm import fixed_svm, svm
 
 

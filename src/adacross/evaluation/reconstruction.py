@@ -8,11 +8,11 @@ from jaxtyping import Bool, Float, Float32
 from torch import Generator, Tensor
 
 from adacross.data.transforms.augment import unit_sphere
+from adacross.encoders.frozen import frozen
 from adacross.errors import UserError
-from adacross.features.encode import frozen
 from adacross.methods import JointMAE, PointM2AEMethod
 from adacross.methods.joint_mae.model import MaskedPairs
-from adacross.nn.point_tokens import Groups
+from adacross.nn.point_tokens import TokenGroups
 from adacross.ops.projection import VIEWS, patchify, unpatchify
 
 
@@ -108,7 +108,7 @@ def _shape(
     return CompletedShape(points, visible, np.concatenate([known, made]), predicted, groups, depth)
 
 
-def _visible_points(finest: Groups, visible: Bool[Tensor, "B G"], count: int) -> Bool[Tensor, "B N"]:
+def _visible_points(finest: TokenGroups, visible: Bool[Tensor, "B G"], count: int) -> Bool[Tensor, "B N"]:
     """Which of `count` points are members of a visible group."""
     members = torch.where(visible[:, :, None], finest.neighbors, count).flatten(1)
     marks = torch.zeros(len(visible), count + 1, dtype=torch.bool, device=visible.device)

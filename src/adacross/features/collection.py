@@ -9,8 +9,8 @@ from jaxtyping import Float32, Int64
 from adacross.console import console, progress_bar
 from adacross.data.collection.collection import Collection
 from adacross.encoders import Encoder
+from adacross.encoders.frozen import encode
 from adacross.errors import UserError
-from adacross.features.encode import encode
 from adacross.features.sources import usual_device
 
 BLOCK = 256  # shapes between two steps of the bar, and at a time in `once`

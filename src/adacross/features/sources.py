@@ -6,7 +6,7 @@ from pathlib import Path
 import torch
 
 from adacross.distributed.device import find_device
-from adacross.encoders import Encoder, load_encoder
+from adacross.encoders import Encoder, load
 from adacross.errors import UserError
 from adacross.io.hub import SCHEME
 
@@ -63,7 +63,7 @@ def _matches(name: str) -> list[str]:
 def _find(name: str) -> Found:
     path = Path(name)
     if not (path / "config.yaml").is_file():
-        return Found(name if name.startswith(SCHEME) else path.name, load_encoder(name), None)
+        return Found(name if name.startswith(SCHEME) else path.name, load(name), None)
     if not (path / "encoder").is_dir():
         raise UserError(f"run {path} is not finished; continue it with --resume auto.")
-    return Found(path.name, load_encoder(path / "encoder"), path)
+    return Found(path.name, load(path / "encoder"), path)

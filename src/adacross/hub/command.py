@@ -187,13 +187,13 @@ def _write_collection(folder: Path, name: str, license: str | None, target: Path
 
 def _write_encoder(folder: Path, name: str, license: str | None, target: Path) -> str:  # noqa: A002
     """Copy a run's encoder, or a saved one; return its card."""
-    from adacross.encoders import load_encoder
+    from adacross.encoders import load
     from adacross.encoders.pretrained import CONFIG_FILE, WEIGHTS_FILE
     from adacross.hub.model_card import model_card
 
     run = folder if (folder / "config.yaml").is_file() else _run_of(folder)
     saved = folder / "encoder" if run == folder else folder
-    encoder = load_encoder(saved)  # what cannot be loaded is not shared
+    encoder = load(saved)  # what cannot be loaded is not shared
     for file in (CONFIG_FILE, WEIGHTS_FILE):
         shutil.copyfile(saved / file, target / file)
     return model_card(encoder, name, run=run, license=license)

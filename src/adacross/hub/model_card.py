@@ -62,7 +62,7 @@ def _use(encoder: Encoder, name: str) -> str:
 ```python
 import adacross
 
-encoder = adacross.load_encoder("hf://{name}")
+encoder = adacross.load("hf://{name}")
 features = encoder(points)  # (B, N, 3) float32 to (B, {encoder.dim})
 ```
 
@@ -122,9 +122,7 @@ def _training(run: Path, config: PretrainConfig) -> dict[str, Any]:
         "weighting's options": config.weighting_args or None,
         "points a cloud": "all that are stored" if config.points is None else config.points,
         "learnt from": MASKED.get(config.method, "point clouds against pictures"),
-        "image tower": None
-        if config.method in MASKED
-        else f"ResNet-{config.image_depth}, width {config.image_width}, {config.image_size} pixels",
+        "image tower": None if config.method in MASKED else _image_tower(config),
         "epochs": config.epochs,
         "steps": steps[-1] if steps else None,
         "batch size": config.batch_size,
@@ -137,6 +135,13 @@ def _training(run: Path, config: PretrainConfig) -> dict[str, Any]:
         "device": environment.get("device"),
         "date": environment.get("date"),
     }
+
+
+def _image_tower(config: PretrainConfig) -> str:
+    name = {"resnet18": "ResNet-18", "resnet50": "ResNet-50"}.get(config.image_encoder, config.image_encoder)
+    options = [f"{option} {value}" for option, value in config.image_encoder_args.items()]
+    frozen = ["frozen"] if config.image_frozen else []
+    return ", ".join([name, *options, *frozen, f"{config.image_size} pixels"])
 
 
 def _versions(environment: dict[str, Any]) -> Iterator[str]:

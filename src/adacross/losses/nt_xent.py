@@ -4,7 +4,7 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
-from adacross.distributed.batch import gathered, part_of_mean
+from adacross.distributed.batch import all_gather, mean_contribution
 from adacross.errors import UserError
 
 
@@ -56,7 +56,7 @@ def nt_xent(
     dtype = torch.promote_types(torch.promote_types(a.dtype, b.dtype), torch.float32)
     with torch.autocast(a.device.type, enabled=False):
         rows = nn.functional.normalize(torch.cat([a.to(dtype), b.to(dtype)]), dim=1)
-        others, before = gathered(rows)
+        others, before = all_gather(rows)
         similarity = rows @ others.T / temperature
         left_out = torch.eye(2 * M, dtype=torch.bool, device=a.device)
         partner = torch.arange(2 * M, device=a.device).roll(M)
@@ -66,4 +66,4 @@ def nt_xent(
             left_out[torch.arange(2 * M, device=a.device), partner] = False
         left_out = nn.functional.pad(left_out, (before, len(others) - before - 2 * M))
         similarity = similarity.masked_fill(left_out, -torch.inf)
-        return part_of_mean(nn.functional.cross_entropy(similarity, before + partner, reduction="none"))
+        return mean_contribution(nn.functional.cross_entropy(similarity, before + partner, reduction="none"))

@@ -3,14 +3,16 @@
 from typing import Any
 
 from adacross.encoders import Encoder
-from adacross.errors import check_options, one_of
+from adacross.errors import UserError, check_options
 from adacross.methods.adacrossnet import AdaCrossNet
-from adacross.methods.base import Images, Method
-from adacross.methods.cross_modal import Batch, CrossModal
+from adacross.methods.base import Augmentation, Batch, Method, build_augmentation
+from adacross.methods.cross_modal import CrossModal
 from adacross.methods.crossnet import CrossNet
 from adacross.methods.crosspoint import CrossPoint
+from adacross.methods.image_tower import IMAGE_ENCODERS, ImageTower, ImageTowerConfig
 from adacross.methods.joint_mae.model import JointMAE
 from adacross.methods.point_m2ae import PointM2AEMethod
+from adacross.plugins import find
 
 METHODS: dict[str, type[Method]] = {
     "adacrossnet": AdaCrossNet,
@@ -19,40 +21,67 @@ METHODS: dict[str, type[Method]] = {
     "joint-mae": JointMAE,
     "point-m2ae": PointM2AEMethod,
 }
-SET_ELSEWHERE = ("points", "picture_size")  # parameters of a method that are options of their own
+RESERVED = ("points", "image_size", "frozen")  # parameters of a method that a run sets otherwise
+
+
+def method_class(name: str) -> type[Method]:
+    """Return a built-in method, or the one that `package.module:Name` or an installed package names.
+
+    Raises:
+        UserError: there is none of that name.
+    """
+    found = find("method", name, METHODS, Method)
+    if not isinstance(found, type):
+        raise UserError(f"method {name} is a function; name a class derived from adacross.methods.Method.")
+    return found
 
 
 def build_method(
-    name: str, encoder: Encoder, images: Images, points: int | None = None, **options: Any
+    name: str,
+    encoder: Encoder,
+    images: ImageTowerConfig,
+    points: int | None = None,
+    augmentation: str | None = None,
+    **options: Any,
 ) -> Method:
-    """The method called `name` around a point encoder, with fresh networks beside it.
+    """Build the method called `name` around a point encoder, with fresh networks beside it.
 
     Args:
-        name: one of `METHODS`.
+        name: one of `METHODS`, or `package.module:Name`.
         encoder: the point encoder to train.
-        images: how pictures are looked at.
+        images: the image tower.
         points: points drawn at random for each cloud; None: all there are.
+        augmentation: of point clouds, by name; None: the method's own.
         options: the method's own, such as `temperature`.
 
     Raises:
         UserError: an unknown name, or options that the method does not have.
     """
-    method = METHODS[one_of("method", name, METHODS)]
-    check_options(f"method {name}", method, options, hidden=SET_ELSEWHERE)
-    return method.build(encoder, images, points, **options)
+    found = method_class(name)
+    check_options(f"method {name}", found, options, hidden=RESERVED)
+    method = found.build(encoder, images, **options)
+    method.points, method.image_size = points, images.size
+    if augmentation is not None:
+        method.augment = build_augmentation(augmentation)
+    return method
 
 
 __all__ = [
+    "IMAGE_ENCODERS",
     "METHODS",
-    "SET_ELSEWHERE",
+    "RESERVED",
     "AdaCrossNet",
+    "Augmentation",
     "Batch",
     "CrossModal",
     "CrossNet",
     "CrossPoint",
-    "Images",
+    "ImageTower",
+    "ImageTowerConfig",
     "JointMAE",
     "Method",
     "PointM2AEMethod",
+    "build_augmentation",
     "build_method",
+    "method_class",
 ]

@@ -4,13 +4,14 @@ from typing import Any, ClassVar, Literal, NamedTuple
 
 import torch
 from jaxtyping import Float
-from torch import Tensor
+from torch import Tensor, nn
 
-from adacross.encoders import Encoder, ResNet
+from adacross.encoders import Encoder
 from adacross.errors import UserError, one_of
 from adacross.losses.nt_xent import nt_xent
-from adacross.methods.base import Images
-from adacross.methods.cross_modal import Batch, CrossModal
+from adacross.methods.base import Batch
+from adacross.methods.cross_modal import CrossModal
+from adacross.methods.image_tower import ImageTowerConfig
 
 Negatives = Literal["others", "released"]
 Variant = Literal["con", "joint", "color", "gray"]
@@ -79,17 +80,18 @@ class CrossNet(CrossModal):
 
     Args:
         encoder: point encoder, kept after pre-training.
-        image_encoder: ResNet for RGB, thrown away (ResNet-50 in the paper); None for the variant "gray".
-        gray_encoder: ResNet for one channel, thrown away; None for the variant "color".
+        image_encoder: of RGB, thrown away (ResNet-50 in the paper); None for the variant "gray".
+        gray_encoder: of one channel, thrown away; None for the variant "color".
         variant: con (cloud 1 with the colour picture, cloud 2 with the grey one: the paper's main method), or
             the mean of the clouds with both pictures (joint), the colour one (color) or the grey one (gray).
         temperature: 0.2 for con and 0.1 for the others, as in the released scripts, if not given.
         negatives: of con's cross term; see `stacked_terms`.
         points: see `CrossModal`.
-        picture_size: see `CrossModal`.
+        image_size: see `CrossModal`.
+        frozen: see `CrossModal`.
 
     Raises:
-        UserError: an unknown variant, one whose ResNet is missing, or a temperature that is not positive.
+        UserError: an unknown variant, one without its image encoder, or a temperature that is not positive.
     """
 
     weighting: ClassVar[str] = "fixed"
@@ -97,13 +99,14 @@ class CrossNet(CrossModal):
     def __init__(
         self,
         encoder: Encoder,
-        image_encoder: ResNet | None,
-        gray_encoder: ResNet | None,
+        image_encoder: nn.Module | None,
+        gray_encoder: nn.Module | None,
         variant: Variant = "con",
         temperature: float | None = None,
         negatives: Negatives = "others",
         points: int | None = None,
-        picture_size: int = 224,
+        image_size: int = 224,
+        frozen: bool = False,
     ) -> None:
         released = VARIANTS[one_of("variant", variant, VARIANTS)]
         one_of("negatives", negatives, ("others", "released"))
@@ -117,20 +120,20 @@ class CrossNet(CrossModal):
         if len(towers) < len(released.towers):
             missing = " and ".join(name for name in released.towers if name not in towers)
             raise UserError(
-                f"CrossNet's variant {variant!r} looks at {missing} pictures; give a ResNet for them."
+                f"CrossNet's variant {variant!r} looks at {missing} pictures; give an image encoder for them."
             )
         temperature = released.temperature if temperature is None else temperature
-        super().__init__(encoder, towers, temperature, points, picture_size)
+        super().__init__(encoder, towers, temperature, points, image_size, frozen)
         self.variant = variant
         self.negatives: Negatives = negatives
 
     @classmethod
-    def build(cls, encoder: Encoder, images: Images, points: int | None, **options: Any) -> "CrossNet":
-        """With the fresh ResNets that the variant looks through; `options` are this class's."""
+    def build(cls, encoder: Encoder, images: ImageTowerConfig, **options: Any) -> "CrossNet":
+        """Build with the fresh image towers that the variant needs; `options` are this class's."""
         needed = VARIANTS[one_of("variant", options.get("variant", "con"), VARIANTS)].towers
-        rgb = ResNet(images.depth, 3, images.width) if "rgb" in needed else None
-        gray = ResNet(images.depth, 1, images.width) if "gray" in needed else None
-        return cls(encoder, rgb, gray, points=points, picture_size=images.size, **options)
+        rgb = images.build(3) if "rgb" in needed else None
+        gray = images.build(1) if "gray" in needed else None
+        return cls(encoder, rgb, gray, image_size=images.size, frozen=images.frozen, **options)
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
         """`intra`, and `cross` (con) or one of `cross_rgb` and `cross_gray` for each kind of picture."""

@@ -2,12 +2,13 @@
 
 from typing import Any, ClassVar
 
-from torch import Tensor
+from torch import Tensor, nn
 
-from adacross.encoders import Encoder, ResNet
+from adacross.encoders import Encoder
 from adacross.losses.nt_xent import nt_xent
-from adacross.methods.base import Images
-from adacross.methods.cross_modal import Batch, CrossModal
+from adacross.methods.base import Batch
+from adacross.methods.cross_modal import CrossModal
+from adacross.methods.image_tower import ImageTowerConfig
 
 
 class CrossPoint(CrossModal):
@@ -19,10 +20,11 @@ class CrossPoint(CrossModal):
 
     Args:
         encoder: point encoder, kept after pre-training.
-        image_encoder: ResNet for RGB, thrown away (ResNet-50 in the paper).
+        image_encoder: of RGB, thrown away (ResNet-50 in the paper).
         temperature: 0.1 in the paper.
         points: see `CrossModal`.
-        picture_size: see `CrossModal`.
+        image_size: see `CrossModal`.
+        frozen: see `CrossModal`.
 
     Raises:
         UserError: a temperature that is not positive.
@@ -33,19 +35,18 @@ class CrossPoint(CrossModal):
     def __init__(
         self,
         encoder: Encoder,
-        image_encoder: ResNet,
+        image_encoder: nn.Module,
         temperature: float = 0.1,
         points: int | None = None,
-        picture_size: int = 224,
+        image_size: int = 224,
+        frozen: bool = False,
     ) -> None:
-        super().__init__(encoder, {"rgb": image_encoder}, temperature, points, picture_size)
+        super().__init__(encoder, {"rgb": image_encoder}, temperature, points, image_size, frozen)
 
     @classmethod
-    def build(cls, encoder: Encoder, images: Images, points: int | None, **options: Any) -> "CrossPoint":
-        """With a fresh ResNet; `options` are this class's `temperature`."""
-        return cls(
-            encoder, ResNet(images.depth, 3, images.width), points=points, picture_size=images.size, **options
-        )
+    def build(cls, encoder: Encoder, images: ImageTowerConfig, **options: Any) -> "CrossPoint":
+        """Build with a fresh image tower; `options` are this class's `temperature`."""
+        return cls(encoder, images.build(3), image_size=images.size, frozen=images.frozen, **options)
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
         """The terms `intra` and `cross`."""

@@ -1,25 +1,18 @@
-"""What methods that mask points share: their augmentation, and the drawing of masks."""
+"""Masks of point tokens: drawn, checked and carried to groups."""
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool
 from torch import Generator, Tensor
 
-from adacross.data.transforms.augment import draw_points, scale_and_shift, unit_sphere
-from adacross.data.transforms.batch import RawBatch
-from adacross.distributed.batch import drawn
+from adacross.distributed.batch import sample_for_batch
 from adacross.encoders import Encoder
 from adacross.encoders.point_m2ae import PointM2AE
 from adacross.errors import UserError
 
 
-def masked_cloud(raw: RawBatch, points: int | None, generator: Generator) -> Float[Tensor, "B N 3"]:
-    """Points drawn at random, in the unit sphere, scaled and shifted per axis, as Point-M2AE pre-trains."""
-    return scale_and_shift(unit_sphere(draw_points(raw.points, points, generator)), generator)
-
-
 def draw_visible(shapes: int, count: int, mask_ratio: float, generator: Generator) -> Bool[Tensor, "B G"]:
     """Which of `count` tokens stay visible, for each shape by itself: all but int(mask_ratio * count)."""
-    noise = drawn(torch.rand, (shapes, count), device=generator.device, generator=generator)
+    noise = sample_for_batch(torch.rand, (shapes, count), device=generator.device, generator=generator)
     masked = noise.argsort(1)[:, : int(mask_ratio * count)]
     return torch.ones(shapes, count, dtype=torch.bool, device=noise.device).scatter_(1, masked, False)
 
@@ -61,6 +54,6 @@ def need_point_m2ae(method: str, encoder: Encoder) -> PointM2AE:
     """
     if not isinstance(encoder, PointM2AE):
         raise UserError(
-            f"{method} masks tokens, which encoder {encoder.kind!r} has not. Give --encoder point-m2ae."
+            f"{method} needs an encoder with tokens; {encoder.kind!r} has none. Use --encoder point-m2ae."
         )
     return encoder

@@ -5,12 +5,12 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from adacross.nn.layers import PointLayer
-from adacross.nn.point_tokens import Groups
-from adacross.nn.transformer import PositionEmbedding, Stack
+from adacross.nn.point_tokens import TokenGroups
+from adacross.nn.transformer import PositionEmbedding, TransformerEncoder
 from adacross.ops.interpolate import interpolate
 
 
-class TokenPropagation(nn.Module):
+class FeaturePropagation(nn.Module):
     """Coarse tokens carried to finer places and joined with what the encoder knew there.
 
     The three nearest coarse tokens, weighted by inverse squared distance, beside the skip connection; a
@@ -24,7 +24,7 @@ class TokenPropagation(nn.Module):
     def __init__(self, coarse: int, fine: int) -> None:
         super().__init__()
         self.fuse, self.inner, self.outer = (
-            PointLayer(inputs, fine, slope=1.0, bias=True) for inputs in (coarse + fine, fine, fine)
+            PointLayer(inputs, fine, negative_slope=1.0, bias=True) for inputs in (coarse + fine, fine, fine)
         )
 
     def forward(
@@ -54,7 +54,7 @@ class CoarseReconstruction(nn.Module):
 
     def __init__(self, dim: int, points: int, depth: int = 1, heads: int = 6) -> None:
         super().__init__()
-        self.stack = Stack(depth, dim, heads)
+        self.stack = TransformerEncoder(depth, dim, heads)
         self.norm = nn.LayerNorm(dim)
         self.head = nn.Linear(dim, 3 * points)
 
@@ -81,17 +81,17 @@ class PointReconstruction(nn.Module):
 
     def __init__(self, coarse: int, fine: int, points: int, depth: int = 1, heads: int = 6) -> None:
         super().__init__()
-        self.propagate = TokenPropagation(coarse, fine)
+        self.propagate = FeaturePropagation(coarse, fine)
         self.position = PositionEmbedding(fine)
-        self.stack = Stack(depth, fine, heads)
+        self.stack = TransformerEncoder(depth, fine, heads)
         self.norm = nn.LayerNorm(fine)
         self.head = nn.Linear(fine, 3 * points)
 
     def forward(
         self,
-        middle: Groups,
+        middle: TokenGroups,
         skip: Float[Tensor, "B G Cfine"],
-        top: Groups,
+        top: TokenGroups,
         tokens: Float[Tensor, "B H Ccoarse"],
     ) -> Float[Tensor, "B G m 3"]:
         """Predicted offsets from each middle centre, `(B, G, m, 3)`.

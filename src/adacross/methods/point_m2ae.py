@@ -1,28 +1,28 @@
 """Point-M2AE's pre-training: Zhang et al. 2022, arXiv 2205.14401. Joint-MAE's ancestor, without pictures."""
 
 from dataclasses import dataclass
-from typing import Any, ClassVar, NamedTuple
+from typing import ClassVar, NamedTuple
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Generator, Tensor, nn
 
+from adacross.data.transforms.augment import draw_points
 from adacross.data.transforms.batch import RawBatch
-from adacross.distributed.batch import part_of_mean
+from adacross.distributed.batch import mean_contribution
 from adacross.encoders import Encoder
 from adacross.encoders.point_m2ae import PointM2AE
 from adacross.errors import UserError
-from adacross.methods.base import Images, Method
+from adacross.methods.base import Method
 from adacross.methods.masked_points import (
     check_ratio,
     draw_visible,
     hidden_groups,
-    masked_cloud,
     need_point_m2ae,
 )
 from adacross.methods.point_decoder import PointReconstruction
-from adacross.nn.point_tokens import Groups, visible_levels
-from adacross.nn.transformer import PositionEmbedding, Stack, learnt_token
+from adacross.nn.point_tokens import TokenGroups, visible_levels
+from adacross.nn.transformer import PositionEmbedding, TransformerEncoder, learnt_token
 from adacross.ops.chamfer import chamfer
 
 
@@ -48,7 +48,7 @@ class CompletedClouds(NamedTuple):
         offsets: `(B, G, m, 3)` points around the centres of the middle level, masked or not.
     """
 
-    levels: list[Groups]
+    levels: list[TokenGroups]
     visible: list[Bool[Tensor, "B _"]]
     offsets: Float[Tensor, "B G m 3"]
 
@@ -70,9 +70,8 @@ class PointM2AEMethod(Method):
         points: points drawn at random for each cloud; None: all there are.
     """
 
-    weighting: ClassVar[str] = "fixed"
-    usual_encoder: ClassVar[str] = "point-m2ae"
-    sees_pictures: ClassVar[bool] = False
+    default_encoder: ClassVar[str] = "point-m2ae"
+    default_augmentation: ClassVar[str] = "point-m2ae"
 
     def __init__(
         self,
@@ -83,7 +82,7 @@ class PointM2AEMethod(Method):
         embed_masked: bool = False,
         points: int | None = None,
     ) -> None:
-        super().__init__()
+        super().__init__(encoder)
         self.encoder: PointM2AE = need_point_m2ae("point-m2ae", encoder)
         check_ratio("mask_ratio", mask_ratio, self.encoder.groups[2])
         if group_points < 1:
@@ -94,17 +93,14 @@ class PointM2AEMethod(Method):
         self.points = points
         self.mask_token = learnt_token(coarse)
         self.position = PositionEmbedding(coarse)
-        self.stack = Stack(decoder_depth, coarse, self.encoder.heads)
+        self.stack = TransformerEncoder(decoder_depth, coarse, self.encoder.heads)
         self.reconstruct = PointReconstruction(coarse, fine, group_points, decoder_depth, self.encoder.heads)
-
-    @classmethod
-    def build(cls, encoder: Encoder, images: Images, points: int | None, **options: Any) -> "PointM2AEMethod":
-        """With a fresh decoder; `options` are this class's."""
-        return cls(encoder, points=points, **options)
 
     def batch(self, raw: RawBatch, generator: Generator) -> MaskedClouds:
         """Augmented clouds, masked; see `masked`."""
-        return self.masked(masked_cloud(raw, self.points, generator), generator)
+        return self.masked(
+            self.augment(draw_points(raw.points, self.points, generator), generator), generator
+        )
 
     def masked(self, points: Float[Tensor, "B N 3"], generator: Generator) -> MaskedClouds:
         """Clouds as they are, each with a mask of its own."""
@@ -116,7 +112,7 @@ class PointM2AEMethod(Method):
         """The term `points`: Chamfer distance of hidden groups, a mean over them."""
         levels, visible, offsets = self.complete(batch)
         hidden = hidden_groups(visible[1])
-        return {"points": part_of_mean(chamfer(offsets[hidden], levels[1].offsets[hidden]))}
+        return {"points": mean_contribution(chamfer(offsets[hidden], levels[1].offsets[hidden]))}
 
     def complete(self, batch: MaskedClouds) -> CompletedClouds:
         """Encode what is visible and decode everything."""

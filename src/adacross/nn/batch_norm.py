@@ -3,7 +3,7 @@
 Over processes forward and backward take one sum each. With averages over all rows of all processes, and
 h = (x - mean) / std,
 
-    dx = gain / std * (g - avg(g) - h * avg(g h)).
+    dx = weight / std * (g - avg(g) - h * avg(g h)).
 
 The local passes are torch's own kernels for given statistics, on any device and in any memory layout.
 """
@@ -15,7 +15,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from adacross.distributed.batch import Average, averaging, statistics_are_shared, unbiased
+from adacross.distributed.batch import Reducer, batch_reducer, statistics_are_shared, unbiased
+from adacross.errors import UserError
 
 
 class BatchNorm1d(nn.BatchNorm1d):
@@ -34,6 +35,23 @@ class BatchNorm2d(nn.BatchNorm2d):
         return _over_processes(self, x) if self.training and statistics_are_shared() else super().forward(x)
 
 
+def check_batch(network: nn.Module, rows: Tensor) -> None:
+    """Refuse to train BatchNorm on a single row, which has no variance.
+
+    Args:
+        network: what is trained.
+        rows: `(n, ...)` what its BatchNorm is given, a row for each shape or image.
+
+    Raises:
+        UserError: `network` is training, on one row.
+    """
+    if network.training and len(rows) < 2:
+        raise UserError(
+            f"{type(network).__name__} cannot train on a batch of 1 (BatchNorm needs 2); give more, or "
+            "call eval()."
+        )
+
+
 def running(norm: nn.BatchNorm1d | nn.BatchNorm2d) -> tuple[Tensor, Tensor, float]:
     """Running mean and variance, and their momentum; while training a batch is counted, as torch does."""
     state = norm.get_buffer  # they are there, which torch's types do not know
@@ -44,12 +62,12 @@ def running(norm: nn.BatchNorm1d | nn.BatchNorm2d) -> tuple[Tensor, Tensor, floa
 
 
 def _over_processes(norm: nn.BatchNorm1d | nn.BatchNorm2d, x: Tensor) -> Tensor:
-    return shared_batch_norm(x, norm.weight, norm.bias, *running(norm), norm.eps)
+    return sync_batch_norm(x, norm.weight, norm.bias, *running(norm), norm.eps)
 
 
-def shared_batch_norm(
+def sync_batch_norm(
     x: Float[Tensor, "n C *space"],
-    gain: Float[Tensor, " C"],
+    weight: Float[Tensor, " C"],
     bias: Float[Tensor, " C"],
     running_mean: Float[Tensor, " C"],
     running_var: Float[Tensor, " C"],
@@ -59,58 +77,58 @@ def shared_batch_norm(
     """Normalise rows and places of each channel by their mean and variance over all processes.
 
     The running statistics are updated in place as `torch.nn.BatchNorm2d` does. To be called inside
-    `adacross.distributed.batch.shared_batch`; outside it equals torch's BatchNorm.
+    `adacross.distributed.batch.distributed_batch`; outside it equals torch's BatchNorm.
 
     Args:
         x: `(n, C)` or `(n, C, H, W)`; n may differ between processes.
-        gain: `(C,)`.
+        weight: `(C,)`.
         bias: `(C,)`.
         running_mean: `(C,)`.
         running_var: `(C,)`.
         momentum: of the running statistics.
         eps: added to the variance.
     """
-    normal, mean, var = _SharedBatchNorm.apply(x, gain, bias, eps, averaging())
+    normal, mean, var = _SyncBatchNorm.apply(x, weight, bias, eps, batch_reducer())
     with torch.no_grad():
         running_mean.lerp_(mean.to(running_mean.dtype), momentum)
         running_var.lerp_(var.to(running_var.dtype), momentum)
     return normal
 
 
-class _SharedBatchNorm(torch.autograd.Function):
+class _SyncBatchNorm(torch.autograd.Function):
     """The normalised rows, the mean and the unbiased variance."""
 
     @staticmethod
     def forward(
-        ctx: Any, x: Tensor, gain: Tensor, bias: Tensor, eps: float, average: Average
+        ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, eps: float, average: Reducer
     ) -> tuple[Tensor, Tensor, Tensor]:
         rows = x.numel() // x.shape[1]
         # The kernel gives its statistics the type of the running ones, which it moves: let it move copies.
-        own, spread = torch.batch_norm_update_stats(x, torch.zeros_like(gain), torch.ones_like(gain), 1.0)
+        own, spread = torch.batch_norm_update_stats(x, torch.zeros_like(weight), torch.ones_like(weight), 1.0)
         moments = torch.stack([own, spread]).to(torch.float64)
         moments[1] += moments[0].square()
         (mean, squares), count = average(moments, rows)
         var = squares - mean.square()
-        inverse = torch.rsqrt(var + eps).to(gain.dtype)
-        mean, var = mean.to(gain.dtype), var.to(gain.dtype)
-        ctx.save_for_backward(x, gain, mean, var, inverse)
+        inverse = torch.rsqrt(var + eps).to(weight.dtype)
+        mean, var = mean.to(weight.dtype), var.to(weight.dtype)
+        ctx.save_for_backward(x, weight, mean, var, inverse)
         ctx.eps, ctx.average, ctx.rows = eps, average, rows
         unbiased_var = unbiased(var, count)
         ctx.mark_non_differentiable(mean, unbiased_var)
-        normal = torch.nn.functional.batch_norm(x, mean, var, gain, bias, training=False, eps=eps)
+        normal = torch.nn.functional.batch_norm(x, mean, var, weight, bias, training=False, eps=eps)
         return normal, mean, unbiased_var
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor, *_: Tensor) -> tuple[Tensor, Tensor, Tensor, None, None]:
-        x, gain, mean, var, inverse = ctx.saved_tensors
-        # As if the statistics did not depend on x: gain / std * g, sum g h, sum g.
-        to_x, to_gain, to_bias = torch.ops.aten.native_batch_norm_backward(
-            grad, x, gain, mean, var, mean, inverse, False, ctx.eps, [True, True, True]
+        x, weight, mean, var, inverse = ctx.saved_tensors
+        # As if the statistics did not depend on x: weight / std * g, sum g h, sum g.
+        to_x, to_weight, to_bias = torch.ops.aten.native_batch_norm_backward(
+            grad, x, weight, mean, var, mean, inverse, False, ctx.eps, [True, True, True]
         )
-        (by_gain, by_bias), _ = ctx.average(torch.stack([to_gain, to_bias]) / ctx.rows, ctx.rows)
-        slope = -gain * inverse * inverse * by_gain
-        constant = -gain * inverse * by_bias - slope * mean
+        (by_weight, by_bias), _ = ctx.average(torch.stack([to_weight, to_bias]) / ctx.rows, ctx.rows)
+        slope = -weight * inverse * inverse * by_weight
+        constant = -weight * inverse * by_bias - slope * mean
         shape = (1, -1, *(1 for _ in x.shape[2:]))
         to_x += torch.addcmul(constant.view(shape), x, slope.view(shape)).to(to_x.dtype)
-        return to_x, to_gain, to_bias, None, None
+        return to_x, to_weight, to_bias, None, None

@@ -3,8 +3,7 @@
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from adacross.errors import UserError
-from adacross.nn.batch_norm import BatchNorm1d
+from adacross.nn.batch_norm import BatchNorm1d, check_batch
 
 
 class _Projection(nn.Sequential):
@@ -24,10 +23,7 @@ class _Projection(nn.Sequential):
         Raises:
             UserError: a single row while training, which BatchNorm cannot normalise.
         """
-        if self.training and len(features) < 2:
-            raise UserError(
-                "a projection head cannot train on a batch of 1; give at least 2 (BatchNorm needs them)."
-            )
+        check_batch(self, features)
         return super().forward(features)
 
 

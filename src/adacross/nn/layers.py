@@ -11,68 +11,93 @@ from adacross.ops.fused.group_pool import pooled_groups
 from adacross.ops.fused.layer import NormalizedLayer
 from adacross.ops.fused.max_and_mean import max_and_mean_layer
 from adacross.ops.fused.pool import pooled_layer
+from adacross.ops.neighbors import gather
 
 
-class _NormalizedLinear(nn.Module):
-    """Weights of a product and its BatchNorm. Abstract."""
+class NormalizedLinear(nn.Module):
+    """Matrix product, BatchNorm and (Leaky)ReLU on the last axis.
 
-    def __init__(self, inputs: int, outputs: int, slope: float, bias: bool = False) -> None:
+    Args:
+        inputs: channels in.
+        outputs: channels out.
+        negative_slope: of LeakyReLU; 0 for ReLU, 1 for no activation.
+        bias: whether the product has one, which the BatchNorm after it takes away again.
+
+    Attributes:
+        fused: whether the layer and the pooling after it are computed as one function
+            (`adacross.ops.fused`), several times faster and with less memory, but without calling `linear`
+            and `norm`: hooks, parametrizations and quantization of theirs need the plain layers, False.
+    """
+
+    def __init__(self, inputs: int, outputs: int, negative_slope: float = 0.0, bias: bool = False) -> None:
         super().__init__()
         self.linear = nn.Linear(inputs, outputs, bias=bias)
         self.norm = BatchNorm1d(outputs)
-        self.slope = slope
+        self.negative_slope = negative_slope
+        self.fused = True
 
-    def fused(self, weight: Tensor | None = None) -> NormalizedLayer:
-        """What the fused layers of `adacross.ops` take; counts the batch as BatchNorm does.
+    def forward(self, x: Float[Tensor, "*rows Cin"]) -> Float[Tensor, "*rows C"]:
+        """`(..., Cin)` to `(..., C)`."""
+        return self._finish(self.linear(x))
 
-        Args:
-            weight: of the product, if it is not the layer's own.
-        """
+    def _finish(self, product: Float[Tensor, "*rows C"]) -> Float[Tensor, "*rows C"]:
+        """BatchNorm and activation."""
+        normal = self.norm(product.flatten(0, -2))
+        if self.negative_slope == 0:
+            active = nn.functional.relu(normal, inplace=True)
+        else:
+            active = nn.functional.leaky_relu(normal, self.negative_slope, inplace=True)
+        return active.view_as(product)
+
+    def _layer(self, weight: Tensor | None = None) -> NormalizedLayer:
+        """The layer as `adacross.ops.fused` takes it; counts the batch as BatchNorm does."""
         norm = self.norm
         mean, var, momentum = running(norm)
         if weight is None:
             weight = self.linear.weight
         return NormalizedLayer(
-            weight, norm.weight, norm.bias, mean, var, norm.training, momentum, norm.eps, self.slope
+            weight, norm.weight, norm.bias, mean, var, norm.training, momentum, norm.eps, self.negative_slope
         )
 
 
-class PointLayer(_NormalizedLinear):
+def set_fused(network: nn.Module, fused: bool) -> None:
+    """Compute all fused layers of a network as one function each, or as their plain parts."""
+    for module in network.modules():
+        if isinstance(module, NormalizedLinear):
+            module.fused = fused
+
+
+class PointLayer(NormalizedLinear):
     """Matrix product, BatchNorm over all points and (Leaky)ReLU, point by point.
 
     The papers' `conv1d` of size 1, on rows `(B * N, C)` instead of `(B, C, N)`: faster on a CPU.
-
-    Args:
-        inputs: channels in.
-        outputs: channels out.
-        slope: of LeakyReLU below 0; 0 for ReLU, 1 for no activation.
-        bias: whether the product has one, which the BatchNorm after it takes away again.
     """
-
-    def __init__(self, inputs: int, outputs: int, slope: float = 0.0, bias: bool = False) -> None:
-        super().__init__(inputs, outputs, slope, bias)
-
-    def forward(self, x: Float[Tensor, "B N Cin"]) -> Float[Tensor, "B N C"]:
-        """`(B, N, Cin)` to `(B, N, C)`."""
-        return self._finish(self.linear(x))
 
     def pooled(self, x: Float[Tensor, "B N Cin"]) -> Float[Tensor, "B C"]:
         """The maximum over points of `forward`, without making it: see `adacross.ops.fused.pool`."""
+        if not self.fused:
+            return self(x).amax(1)
         weight = self.linear.weight
         if self.linear.bias is not None:  # one more channel, always 1
             weight = torch.cat([weight, self.linear.bias[:, None]], 1)
             x = torch.cat([x, torch.ones_like(x[:, :, :1])], 2)
-        return pooled_layer(x, self.fused(weight))
+        return pooled_layer(x, self._layer(weight))
 
     def max_and_mean(self, x: Float[Tensor, "B N Cin"]) -> Float[Tensor, "B twice_C"]:
         """Maximum and mean over points of `forward` side by side: see `adacross.ops.fused.max_and_mean`."""
-        return max_and_mean_layer(x, self.fused())
+        if not self.fused:
+            y = self(x)
+            return torch.cat([y.amax(1), y.mean(1)], 1)
+        return max_and_mean_layer(x, self._layer())
 
     def pooled_groups(self, members: Float[Tensor, "n k L"], last: nn.Linear) -> Float[Tensor, "n D"]:
         """`forward` of a group's maximum beside its members (2 L = Cin), then the maximum over the group of
         `last`, without what is between: see `adacross.ops.fused.group_pool`.
         """
-        return pooled_groups(members, self.fused(), self.linear.bias, last.weight, last.bias)
+        if not self.fused:
+            group = members.amax(1, keepdim=True).expand_as(members)
+            return last(self(torch.cat([group, members], 2))).amax(1)
+        return pooled_groups(members, self._layer(), self.linear.bias, last.weight, last.bias)
 
     def joined(
         self, cloud: Float[Tensor, "B Ccloud"], x: Float[Tensor, "B N Cpoint"]
@@ -81,21 +106,14 @@ class PointLayer(_NormalizedLinear):
 
         The cloud's part of the product is made once, not once a point.
         """
+        if not self.fused:
+            return self(torch.cat([cloud[:, None].expand(-1, x.shape[1], -1), x], 2))
         to_cloud, to_point = self.linear.weight.split([cloud.shape[1], x.shape[2]], 1)
         once = nn.functional.linear(cloud, to_cloud, self.linear.bias)
         return self._finish(nn.functional.linear(x, to_point) + once[:, None])
 
-    def _finish(self, product: Float[Tensor, "B N C"]) -> Float[Tensor, "B N C"]:
-        """BatchNorm and activation."""
-        normal = self.norm(product.flatten(0, 1))
-        if self.slope == 0:
-            active = nn.functional.relu(normal, inplace=True)
-        else:
-            active = nn.functional.leaky_relu(normal, self.slope, inplace=True)
-        return active.unflatten(0, product.shape[:2])
 
-
-class EdgeLayer(_NormalizedLinear):
+class EdgeLayer(NormalizedLinear):
     """DGCNN's edge convolution with BatchNorm, LeakyReLU(0.2) and maximum over neighbours.
 
     Args:
@@ -104,13 +122,15 @@ class EdgeLayer(_NormalizedLinear):
     """
 
     def __init__(self, inputs: int, outputs: int) -> None:
-        super().__init__(2 * inputs, outputs, slope=0.2)
+        super().__init__(2 * inputs, outputs, negative_slope=0.2)
 
-    def forward(
+    def forward(  # type: ignore[override]
         self, x: Float[Tensor, "B N Cin"], neighbors: Int64[Tensor, "B N k"]
     ) -> Float[Tensor, "B N C"]:
         """`(B, N, Cin)` and `(B, N, k)` neighbours to `(B, N, C)`."""
-        return edge_convolution(x, neighbors, self.fused())
+        if not self.fused:
+            return super().forward(edges(x, neighbors)).amax(2)
+        return edge_convolution(x, neighbors, self._layer())
 
 
 class EdgePairLayer(nn.Module):
@@ -124,11 +144,19 @@ class EdgePairLayer(nn.Module):
 
     def __init__(self, inputs: int, hidden: int, outputs: int) -> None:
         super().__init__()
-        self.first = _NormalizedLinear(2 * inputs, hidden, slope=0.2)
-        self.second = _NormalizedLinear(hidden, outputs, slope=0.2)
+        self.first = NormalizedLinear(2 * inputs, hidden, negative_slope=0.2)
+        self.second = NormalizedLinear(hidden, outputs, negative_slope=0.2)
 
     def forward(
         self, x: Float[Tensor, "B N Cin"], neighbors: Int64[Tensor, "B N k"]
     ) -> Float[Tensor, "B N C"]:
         """`(B, N, Cin)` and `(B, N, k)` neighbours to `(B, N, C)`."""
-        return edge_pair_convolution(x, neighbors, self.first.fused(), self.second.fused())
+        if not self.first.fused:
+            return self.second(self.first(edges(x, neighbors))).amax(2)
+        return edge_pair_convolution(x, neighbors, self.first._layer(), self.second._layer())
+
+
+def edges(x: Float[Tensor, "B N C"], neighbors: Int64[Tensor, "B N k"]) -> Float[Tensor, "B N k twice_C"]:
+    """DGCNN's edges `[x_j - x_i ; x_i]`, `(B, N, k, 2 C)`."""
+    center = x[:, :, None].expand(-1, -1, neighbors.shape[2], -1)
+    return torch.cat([gather(x, neighbors) - center, center], 3)

@@ -12,7 +12,7 @@ from adacross.ops.neighbors import farthest_point_sample, gather, knn
 
 
 @dataclass(frozen=True)
-class Groups:
+class TokenGroups:
     """One level of tokens: G centres, and for each its k nearest among the P points of the level below.
 
     Attributes:
@@ -26,9 +26,9 @@ class Groups:
     offsets: Float[Tensor, "B G k 3"]
 
 
-def group_points(
+def build_groups(
     points: Float[Tensor, "B N 3"], counts: Sequence[int], neighbors: Sequence[int]
-) -> list[Groups]:
+) -> list[TokenGroups]:
     """Levels of groups from fine to coarse: Zhang et al. 2022, arXiv 2205.14401, section 3.1.
 
     The centres of a level are chosen by farthest-point sampling, from index 0 on, among those of the level
@@ -47,12 +47,12 @@ def group_points(
     for count, k in zip(counts, neighbors, strict=True):
         centers = gather(below, farthest_point_sample(below, count))
         nearest = knn(below, k, queries=centers)
-        levels.append(Groups(centers, nearest, gather(below, nearest) - centers[:, :, None]))
+        levels.append(TokenGroups(centers, nearest, gather(below, nearest) - centers[:, :, None]))
         below = centers
     return levels
 
 
-def visible_levels(levels: Sequence[Groups], top: Bool[Tensor, "B G"]) -> list[Bool[Tensor, "B _"]]:
+def visible_levels(levels: Sequence[TokenGroups], top: Bool[Tensor, "B G"]) -> list[Bool[Tensor, "B _"]]:
     """Which tokens are visible at each level, from fine to coarse, if `top` are at the coarsest.
 
     A finer token is visible if it is among the neighbours of a visible coarser one (arXiv 2205.14401,
@@ -68,7 +68,7 @@ def visible_levels(levels: Sequence[Groups], top: Bool[Tensor, "B G"]) -> list[B
 
 
 @dataclass(frozen=True)
-class Packing:
+class TokenPacking:
     """Where the visible ones of G tokens go when only they are kept: rows of V, the most that a shape has.
 
     Attributes:
@@ -82,7 +82,7 @@ class Packing:
     valid: Bool[Tensor, "B V"]
 
     @classmethod
-    def of(cls, visible: Bool[Tensor, "B G"]) -> "Packing":
+    def of(cls, visible: Bool[Tensor, "B G"]) -> "TokenPacking":
         """The packing of the tokens marked in `visible`."""
         most = int(visible.sum(1).max())
         indices = (~visible).to(torch.uint8).argsort(dim=1, stable=True)[:, :most]

@@ -142,3 +142,13 @@ class ResNet(nn.Module):
         x = nn.functional.max_pool2d(x, 3, 2, padding=1)
         x = self.layer4(self.layer3(self.layer2(self.layer1(x))))
         return torch.mean(x, (2, 3))
+
+
+def resnet18(channels: int = 3, width: int = 64) -> ResNet:
+    """ResNet-18 with fresh weights; see `ResNet`."""
+    return ResNet(18, channels, width)
+
+
+def resnet50(channels: int = 3, width: int = 64) -> ResNet:
+    """ResNet-50 with fresh weights; see `ResNet`."""
+    return ResNet(50, channels, width)

@@ -7,6 +7,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
 from adacross.errors import UserError
+from adacross.nn.batch_norm import check_batch
 from adacross.nn.layers import PointLayer
 
 
@@ -29,9 +30,11 @@ class PartSegHead(nn.Module):
     ) -> None:
         super().__init__()
         self.categories = categories
-        self.label = PointLayer(categories, 64, slope=0.2)
-        self.join = PointLayer(width + 64 + local, 256, slope=0.2)
-        self.layers = nn.ModuleList([PointLayer(256, 256, slope=0.2), PointLayer(256, 128, slope=0.2)])
+        self.label = PointLayer(categories, 64, negative_slope=0.2)
+        self.join = PointLayer(width + 64 + local, 256, negative_slope=0.2)
+        self.layers = nn.ModuleList(
+            [PointLayer(256, 256, negative_slope=0.2), PointLayer(256, 128, negative_slope=0.2)]
+        )
         self.dropout = nn.Dropout(dropout)
         self.last = nn.Linear(128, parts, bias=False)
 
@@ -51,7 +54,7 @@ class PartSegHead(nn.Module):
         Raises:
             UserError: a category out of range, or a single cloud while training.
         """
-        _check_batch(self, feature)
+        check_batch(self, feature)
         label = self.label(_one_hot(category, self.categories, feature)[:, None])[:, 0]
         x = self.dropout(self.join.joined(torch.cat([feature, label], 1), point_features))
         x = self.dropout(self.layers[0](x))
@@ -132,7 +135,7 @@ class PointM2AEPartSegHead(nn.Module):
         self.categories = categories
         self.dims = list(dims)
         self.levels = nn.ModuleList(PointLayer(dim, width) for dim in dims)
-        self.label = PointLayer(categories, 64, slope=0.2)
+        self.label = PointLayer(categories, 64, negative_slope=0.2)
         self.join = PointLayer(2 * len(self.dims) * width + 64, width)
         self.dropout = nn.Dropout(dropout)
         self.layers = nn.ModuleList([PointLayer(width, width // 2), PointLayer(width // 2, width // 4)])
@@ -154,7 +157,7 @@ class PointM2AEPartSegHead(nn.Module):
         Raises:
             UserError: a category out of range, or a single cloud while training.
         """
-        _check_batch(self, feature)
+        check_batch(self, feature)
         label = self.label(_one_hot(category, self.categories, feature)[:, None])[:, 0]
         levels = point_features.split(self.dims, dim=2)
         x = torch.cat([layer(level) for layer, level in zip(self.levels, levels, strict=True)], 2)
@@ -179,8 +182,8 @@ class SemSegHead(nn.Module):
 
     def __init__(self, width: int = 1024, local: int = 192, classes: int = 13, dropout: float = 0.5) -> None:
         super().__init__()
-        self.join = PointLayer(width + local, 512, slope=0.2)
-        self.layer = PointLayer(512, 256, slope=0.2)
+        self.join = PointLayer(width + local, 512, negative_slope=0.2)
+        self.layer = PointLayer(512, 256, negative_slope=0.2)
         self.dropout = nn.Dropout(dropout)
         self.last = nn.Linear(256, classes, bias=False)
 
@@ -194,19 +197,6 @@ class SemSegHead(nn.Module):
             feature: `(B, width)`, second of it.
         """
         return self.last(self.dropout(self.layer(self.join.joined(feature, point_features))))
-
-
-def _check_batch(head: nn.Module, feature: Float[Tensor, "B D"]) -> None:
-    """Refuse a single cloud's category, of which BatchNorm cannot take statistics.
-
-    Raises:
-        UserError: `head` is training, on one cloud.
-    """
-    if head.training and len(feature) < 2:
-        raise UserError(
-            "a part segmentation head cannot train on a batch of 1 cloud; give at least 2 "
-            "(BatchNorm needs them), or call eval()."
-        )
 
 
 def _one_hot(

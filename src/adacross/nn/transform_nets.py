@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
-from adacross.errors import UserError
+from adacross.nn.batch_norm import check_batch
 from adacross.nn.layers import EdgePairLayer, PointLayer
 
 
@@ -17,14 +17,16 @@ class _TransformNet(nn.Module):
 
     Args:
         dim: of the matrix.
-        slope: of LeakyReLU below 0; 0 for ReLU.
+        negative_slope: of LeakyReLU; 0 for ReLU.
         bias: whether products before a BatchNorm have one.
     """
 
-    def __init__(self, dim: int, slope: float, bias: bool) -> None:
+    def __init__(self, dim: int, negative_slope: float, bias: bool) -> None:
         super().__init__()
         self.dim = dim
-        self.dense = nn.ModuleList([PointLayer(1024, 512, slope, bias), PointLayer(512, 256, slope, bias)])
+        self.dense = nn.ModuleList(
+            [PointLayer(1024, 512, negative_slope, bias), PointLayer(512, 256, negative_slope, bias)]
+        )
         self.matrix = nn.Linear(256, dim * dim)
         nn.init.zeros_(self.matrix.weight)
         nn.init.zeros_(self.matrix.bias)
@@ -35,11 +37,7 @@ class _TransformNet(nn.Module):
         Raises:
             UserError: a single cloud while training, which BatchNorm cannot normalise.
         """
-        if self.training and len(pooled) < 2:
-            raise UserError(
-                "a network with a transform net cannot train on a batch of 1 cloud; give at least 2 "
-                "(BatchNorm needs them), or call eval()."
-            )
+        check_batch(self, pooled)
         rows = pooled[:, None]
         for layer in self.dense:
             rows = layer(rows)
@@ -50,9 +48,9 @@ class EdgeTransform(_TransformNet):
     """DGCNN part segmentation's: edges 6-64-128, maximum, points 128-1024, maximum, 512, 256, 3 x 3."""
 
     def __init__(self) -> None:
-        super().__init__(3, slope=0.2, bias=False)
+        super().__init__(3, negative_slope=0.2, bias=False)
         self.edges = EdgePairLayer(3, 64, 128)
-        self.points = PointLayer(128, 1024, slope=0.2)
+        self.points = PointLayer(128, 1024, negative_slope=0.2)
         with torch.no_grad():
             self.matrix.bias.copy_(torch.eye(3).flatten())
 
@@ -75,7 +73,7 @@ class PointTransform(_TransformNet):
     """
 
     def __init__(self, dim: int) -> None:
-        super().__init__(dim, slope=0.0, bias=True)
+        super().__init__(dim, negative_slope=0.0, bias=True)
         self.layers = nn.ModuleList([PointLayer(dim, 64, bias=True), PointLayer(64, 128, bias=True)])
         self.last = PointLayer(128, 1024, bias=True)
 

@@ -5,7 +5,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch.nn.functional import scaled_dot_product_attention
 
-from adacross.distributed.batch import drawn
+from adacross.distributed.batch import sample_for_batch
 from adacross.errors import UserError
 
 MOST_BLOCKS = 100  # of a stack
@@ -68,7 +68,7 @@ class Block(nn.Module):
         """The branch, or nothing, for each shape by itself; what remains is scaled to keep the mean."""
         if not self.training or self.drop_path == 0:
             return branch
-        kept = drawn(torch.rand, (len(branch), 1, 1), device=branch.device) >= self.drop_path
+        kept = sample_for_batch(torch.rand, (len(branch), 1, 1), device=branch.device) >= self.drop_path
         return branch * (kept / (1 - self.drop_path)).to(branch.dtype)
 
 
@@ -94,7 +94,7 @@ def check_depth(depth: int) -> None:
         raise UserError(f"a stack of {depth:,} blocks; expected 0 to {MOST_BLOCKS}.")
 
 
-class Stack(nn.Module):
+class TransformerEncoder(nn.Module):
     """Blocks one after the other, all with the same positions and the same mask.
 
     Args:

@@ -97,8 +97,9 @@ def _difference(
 ) -> Difference:
     found = session.run(None, {"points": clouds})
     with torch.no_grad():
-        local, whole = encoder.both_features(torch.from_numpy(clouds))
-    expected = [whole.numpy(), local.numpy()] if point_features else [whole.numpy()]
+        expected = [encoder(torch.from_numpy(clouds)).numpy()]
+        if point_features:
+            expected.append(encoder.point_features(torch.from_numpy(clouds)).numpy())
     pairs = list(zip(found, expected, strict=True))
     return Difference(
         clouds=clouds.shape[0],

@@ -7,10 +7,8 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 
 from adacross.errors import UserError
+from adacross.ops.fused.blocks import block_size
 
-# Bytes of distances made and searched at a time: what a processor's cache holds, what keeps a GPU busy.
-_CPU_BLOCK = 4 * 2**20
-_GPU_BLOCK = 512 * 2**20
 # Searches of at least so many entries per neighbour are done in groups, of this size.
 _WORTH_GROUPING = 8
 _GROUP = 4
@@ -112,7 +110,7 @@ def _as_product(
 def _block(keys: Float[Tensor, "B P D"], M: int) -> tuple[int, int]:
     """How many queries of how many clouds are searched at a time."""
     P = keys.shape[1]
-    entries = (_CPU_BLOCK if keys.device.type == "cpu" else _GPU_BLOCK) // keys.element_size()
+    entries = block_size("knn", keys.element_size(), keys.device)
     rows = max(1, min(M, entries // P))
     return rows, max(1, entries // (rows * P))
 

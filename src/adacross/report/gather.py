@@ -190,8 +190,8 @@ def embedding(
     folder: Path, collection: "Collection", points: int | None, rng: np.random.Generator, seed: int
 ) -> EmbeddingMap | None:
     """Encode at most `MAP_SHAPES` test shapes (all shapes where none is a test shape) and lay them out."""
-    from adacross.encoders import load_encoder
-    from adacross.features.encode import encode
+    from adacross.encoders import load
+    from adacross.encoders.frozen import encode
     from adacross.features.sources import usual_device
 
     if not (folder / "encoder").is_dir():
@@ -203,7 +203,7 @@ def embedding(
     chosen = np.sort(rng.permutation(available)[:MAP_SHAPES])
     if not len(chosen):
         return None
-    encoder = load_encoder(folder / "encoder")
+    encoder = load(folder / "encoder")
     features = encode(encoder, collection.points(chosen)[:, :points], device=usual_device())
     xy, projection = project(features, seed)
     labels = collection.labels[chosen]

@@ -40,7 +40,8 @@ def masks(data: RunData) -> bool:
 
 def learns_from(data: RunData) -> str:
     """Return what the method was given."""
-    return MASKED.get(str(data.config["method"]), "point clouds against pictures")
+    method = str(data.config["method"])
+    return MASKED.get(method, "point clouds against pictures" if method in METHODS else "point clouds")
 
 
 def no_shared_space(data: RunData) -> str:

@@ -17,10 +17,10 @@ from safetensors.numpy import load_file, save_file
 from adacross.console import console
 from adacross.data.collection.collection import Collection
 from adacross.encoders import Encoder
+from adacross.encoders.frozen import frozen, in_batches
 from adacross.errors import UserError
 from adacross.evaluation.results import subject
 from adacross.features.collection import BLOCK, Compute, Rows, features_of
-from adacross.features.encode import frozen, in_batches
 from adacross.io.files import whole_file
 from adacross.io.weights import check_header
 from adacross.methods import CrossModal

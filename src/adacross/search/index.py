@@ -15,11 +15,11 @@ from adacross.data.sampling import unit_sphere
 from adacross.data.source import Axis, BrokenShapeError
 from adacross.distributed.device import find_device
 from adacross.encoders import Encoder
+from adacross.encoders.frozen import encode, frozen
 from adacross.errors import UserError, one_of, shortened
 from adacross.features.collection import points_for
-from adacross.features.encode import encode, frozen
 from adacross.features.sources import find_encoders
-from adacross.methods import METHODS, CrossModal
+from adacross.methods import CrossModal, method_class
 from adacross.search.features import Features, Network, Store, collection_features, unit_rows
 from adacross.search.query import Query, read_query
 from adacross.training.config import PretrainConfig
@@ -194,7 +194,7 @@ class SearchIndex:
     @property
     def picture_side(self) -> int:
         """Side of a picture as the image tower knows them: that of the collection's own, in pixels."""
-        size = self.network.picture_size if isinstance(self.network, CrossModal) else 224
+        size = self.network.image_size if isinstance(self.network, CrossModal) else 224
         return self.collection.info.view_size if self.collection.info.views else size
 
     def allowed(self, classes: Iterable[str] | None) -> np.ndarray:
@@ -243,7 +243,7 @@ def _found(name: str) -> tuple[Network, Path | None]:
     (found, *others) = find_encoders(name)
     if others:
         raise UserError(f"{name} matches {len(others) + 1} runs; expected one.")
-    if found.run and issubclass(METHODS[PretrainConfig.load(found.run).method], CrossModal):
+    if found.run and issubclass(method_class(PretrainConfig.load(found.run).method), CrossModal):
         method, _ = load_method(found.run)
         if isinstance(method, CrossModal):
             return method, found.run

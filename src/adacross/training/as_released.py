@@ -9,8 +9,8 @@ import torch
 from torch import nn
 
 from adacross.data.collection.collection import Collection
+from adacross.encoders.frozen import encode
 from adacross.errors import UserError
-from adacross.features.encode import encode
 from adacross.features.svm import fixed_svm
 from adacross.methods import CrossModal, Method
 from adacross.training.checkpoint import load_checkpoint, save_state

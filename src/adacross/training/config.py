@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass, field, fields
 from inspect import signature
 from math import inf
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import yaml
 
@@ -15,6 +15,9 @@ from adacross.io.files import read_yaml, whole_file
 from adacross.io.remote import absolute, is_address, local_target
 from adacross.options import check_values, plain
 from adacross.recipes import recipe_path
+
+if TYPE_CHECKING:
+    from adacross.methods import ImageTowerConfig
 
 Optimizer = Literal["adam", "adamw", "sgd", "sgd-released"]
 Schedule = Literal["cosine", "epoch", "released", "constant"]
@@ -26,12 +29,12 @@ NOT_COMPARED = {  # may differ between a run and its resumption
     *("keep_checkpoints", "callbacks", "track"),
 }
 _LEAST = {
-    **dict.fromkeys(("epochs", "batch_size", "image_width", "checkpoint_every"), 1),
+    **dict.fromkeys(("epochs", "batch_size", "checkpoint_every"), 1),
     **dict.fromkeys(("accumulate", "keep_checkpoints"), 1),
     **dict.fromkeys(("image_size", "points"), 32),
     **dict.fromkeys(("monitor_every", "seed", "warmup", "weight_decay", "image_cache"), 0),
 }
-_MOST = {"image_width": 1024, "image_size": 1024, "points": MOST_POINTS}  # a file may ask for any
+_MOST = {"image_size": 1024, "points": MOST_POINTS}  # a file may ask for any
 _RENAMED = {"picture_size": "image_size", "picture_cache": "image_cache"}  # since version 0.1
 
 
@@ -42,7 +45,8 @@ class PretrainConfig:
     Args:
         collection: a prepared folder (see `adacross prepare`), or the URL of one (s3://bucket/collection).
         run: folder of the run; `runs/<collection>-<method>-<encoder>-seed<seed>` by default.
-        method: adacrossnet, crossnet, crosspoint, joint-mae or point-m2ae.
+        method: adacrossnet, crossnet, crosspoint, joint-mae, point-m2ae, or a class of your own by
+            `package.module:Name`, as for each name below.
         method_args: options of the method, such as `{"temperature": 0.1}` or, for crossnet,
             `{"variant": "joint"}` and `{"negatives": "released"}`.
         encoder: point encoder: dgcnn, pointnet, point-m2ae, or a segmentation trunk (dgcnn-partseg,
@@ -51,10 +55,15 @@ class PretrainConfig:
         encoder_args: options of the encoder, such as `{"k": 15}` for dgcnn.
         init: saved encoder to start from (a folder, a run, builtin-small, or hf://owner/name) instead of
             random weights; of the same kind and options.
-        image_depth: depth of the two ResNets, 18 or 50 (50 in the papers).
-        image_width: channels of their first stage (64 in the papers); fewer for small machines.
-        image_size: side of the images given to the ResNets, in pixels (224 in the papers).
+        image_encoder: image encoders beside it: resnet18, resnet50 (the papers'), or a module with `dim`,
+            fresh or pre-trained.
+        image_encoder_args: options of the image encoders, such as `{"width": 16}` for a ResNet whose first
+            stage has 16 channels (64 in the papers; fewer for small machines).
+        image_frozen: keep the image encoders' weights as they are, as for pre-trained ones.
+        image_size: side of the images given to the image encoders, in pixels (224 in the papers).
         points: points drawn at random for each augmented cloud; all stored points by default.
+        augmentation: augmentation of point clouds: crosspoint (of all contrastive methods) or point-m2ae (of
+            Joint-MAE, too); the method's own by default.
         epochs: number of passes over the training set.
         batch_size: shapes in a batch, of all processes together.
         accumulate: batches whose gradients are averaged for one optimizer step. A contrastive loss compares
@@ -97,10 +106,12 @@ class PretrainConfig:
     encoder: str = "auto"
     encoder_args: dict[str, Any] = field(default_factory=dict)
     init: str | None = None
-    image_depth: Literal[18, 50] = 50
-    image_width: int = 64
+    image_encoder: str = "resnet50"
+    image_encoder_args: dict[str, Any] = field(default_factory=dict)
+    image_frozen: bool = False
     image_size: int = 224
     points: int | None = None
+    augmentation: str | None = None
     epochs: int = 100
     batch_size: int = 32
     accumulate: int = 1
@@ -128,27 +139,27 @@ class PretrainConfig:
     overwrite: bool = False
 
     def __post_init__(self) -> None:
-        from adacross.encoders import ENCODERS
-        from adacross.losses.weighting import WEIGHTINGS
-        from adacross.methods import METHODS, SET_ELSEWHERE
+        from adacross.encoders import encoder_class
+        from adacross.losses.weighting import weighting_class
+        from adacross.methods import RESERVED, build_augmentation, method_class
 
         check_values("pre-training", PretrainConfig, vars(self))
         for name, value in vars(self).items():  # as config.yaml will hold them, so that they compare as equal
             object.__setattr__(self, name, plain(value))
-        one_of("method", self.method, METHODS)
+        method = method_class(self.method)
         if self.encoder == "auto":  # what is saved and compared is the encoder's name
-            object.__setattr__(self, "encoder", METHODS[self.method].usual_encoder)
-        one_of("encoder", self.encoder, ENCODERS)
-        if self.weighting is not None:
-            one_of("weighting", self.weighting, WEIGHTINGS)
-        weighting = WEIGHTINGS[self.weighting_name]
+            object.__setattr__(self, "encoder", method.default_encoder)
+        weighting = weighting_class(self.weighting_name)
         for owner, function, options, hidden in (
-            (f"encoder {self.encoder}", ENCODERS[self.encoder], self.encoder_args, ()),
-            (f"method {self.method}", METHODS[self.method], self.method_args, SET_ELSEWHERE),
+            (f"encoder {self.encoder}", encoder_class(self.encoder), self.encoder_args, ()),
+            (f"method {self.method}", method, self.method_args, RESERVED),
             (f"weighting {self.weighting_name}", weighting, self.weighting_args, ()),
         ):
             check_options(owner, function, options, hidden)
             check_values(owner, function, options)
+        self.images.check()
+        if self.augmentation is not None:
+            build_augmentation(self.augmentation)
         weighting(**self.weighting_args)  # for its ranges: a run would find them out after it has cleared one
         self._check_ranges()
 
@@ -180,28 +191,51 @@ class PretrainConfig:
     @property
     def weighting_name(self) -> str:
         """`weighting`, or the method's own."""
-        from adacross.methods import METHODS
+        from adacross.methods import method_class
 
-        return self.weighting or METHODS[self.method].weighting
+        return self.weighting or method_class(self.method).weighting
+
+    @property
+    def images(self) -> "ImageTowerConfig":
+        """Options of the image tower."""
+        from adacross.methods import ImageTowerConfig
+
+        return ImageTowerConfig(
+            self.image_encoder, self.image_encoder_args, self.image_frozen, self.image_size
+        )
+
+    @property
+    def uses_plugins(self) -> bool:
+        """Whether networks of other packages take part."""
+        from adacross.encoders import ENCODERS
+        from adacross.methods import IMAGE_ENCODERS, METHODS
+
+        return not (
+            self.method in METHODS and self.encoder in ENCODERS and self.image_encoder in IMAGE_ENCODERS
+        )
 
     def without_effect(self) -> list[str]:
         """Return the options that were changed although the method does not use them."""
-        from adacross.methods import METHODS
+        from adacross.methods import method_class
 
-        method = METHODS[self.method]
-        unused = set() if method.sees_pictures else {"image_depth", "image_width", "image_cache"}
-        if "picture_size" not in signature(method).parameters:
+        method = method_class(self.method)
+        if method.uses_images:
+            return []
+        unused = {"image_encoder", "image_encoder_args", "image_frozen", "image_cache"}
+        if "image_size" not in signature(method).parameters:
             unused.add("image_size")
+        default = type(self)(self.collection)
         return [
             each.name
             for each in fields(self)
-            if each.name in unused and getattr(self, each.name) != each.default
+            if each.name in unused and getattr(self, each.name) != getattr(default, each.name)
         ]
 
     @property
     def run_folder(self) -> Path:
         """`run`, or its default."""
-        name = f"{Path(self.collection).resolve().name}-{self.method}-{self.encoder}-seed{self.seed}"
+        method, encoder = (name.rpartition(":")[2] for name in (self.method, self.encoder))
+        name = f"{Path(self.collection).resolve().name}-{method}-{encoder}-seed{self.seed}"
         return local_target(self.run) if self.run else Path("runs") / name
 
     @classmethod
@@ -287,8 +321,14 @@ def checked_recipe(given: str) -> Path:
 
 
 def current_names(options: Mapping[str, Any]) -> dict[str, Any]:
-    """Return options under their present names; files of earlier versions have the old ones."""
-    return {_RENAMED.get(name, name): value for name, value in options.items()}
+    """Return options under their present names; files of version 0.1 have the old ones."""
+    values = {_RENAMED.get(name, name): value for name, value in options.items()}
+    if "image_depth" in values:
+        values["image_encoder"] = f"resnet{values.pop('image_depth')}"
+    if "image_width" in values:
+        width = values.pop("image_width")
+        values["image_encoder_args"] = {} if width == 64 else {"width": width}
+    return values
 
 
 def _read_options(path: Path) -> dict[str, Any]:

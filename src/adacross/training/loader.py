@@ -9,7 +9,7 @@ import torch
 from adacross.data.collection.collection import Collection
 from adacross.data.collection.decoded import DecodedViews
 from adacross.data.transforms.batch import RawBatch
-from adacross.distributed.batch import Share
+from adacross.distributed.batch import BatchSlice
 
 
 class BatchLoader:
@@ -36,7 +36,7 @@ class BatchLoader:
         batch_size: int,
         seed: int,
         images: DecodedViews | None = None,
-        share: Share | None = None,
+        share: BatchSlice | None = None,
         accumulate: int = 1,
     ) -> None:
         self.collection = collection
@@ -44,7 +44,7 @@ class BatchLoader:
         self.batch_size = batch_size
         self.seed = seed
         self.images = images
-        self.share = share or Share(0, batch_size, batch_size)
+        self.share = share or BatchSlice(0, batch_size, batch_size)
         self.accumulate = accumulate
         self.steps_per_epoch = len(indices) // (batch_size * accumulate)
         self._order = (-1, indices)

@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float, Int64
 
 from adacross.data.collection.collection import Collection
-from adacross.features.encode import encode, frozen, in_batches
+from adacross.encoders.frozen import encode, frozen, in_batches
 from adacross.features.metrics import recall_at
 from adacross.features.svm import fixed_svm
 from adacross.methods import CrossModal, Method

@@ -5,12 +5,12 @@ from pathlib import Path
 import torch
 from safetensors.torch import save
 
-from adacross.encoders import ENCODERS, Encoder, load
+from adacross.encoders import Encoder, build_encoder, load
 from adacross.encoders.base import filled, read_config
-from adacross.errors import UserError, check_options
+from adacross.errors import UserError
 from adacross.io.files import whole_file
 from adacross.io.weights import read_tensors
-from adacross.methods import Images, Method, build_method
+from adacross.methods import Method, build_method
 from adacross.options import plain
 from adacross.training.config import PretrainConfig
 
@@ -23,11 +23,10 @@ def new_method(config: PretrainConfig) -> Method:
     """
     with torch.random.fork_rng():
         torch.manual_seed(config.seed)
-        encoder_type = ENCODERS[config.encoder]
-        check_options(f"encoder {config.encoder}", encoder_type, config.encoder_args)
-        encoder = encoder_type(**config.encoder_args)
-        images = Images(config.image_depth, config.image_width, config.image_size)
-        method = build_method(config.method, encoder, images, config.points, **config.method_args)
+        encoder = build_encoder(config.encoder, **config.encoder_args)
+        method = build_method(
+            config.method, encoder, config.images, config.points, config.augmentation, **config.method_args
+        )
     # The image towers' faster layout, on CPU and GPU; torch's type stub does not know the argument.
     return method.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
@@ -37,13 +36,12 @@ def warm_start(encoder: Encoder, source: str) -> None:
 
     Args:
         encoder: of the same kind and options.
-        source: see `adacross.load`, or a run.
+        source: see `adacross.load`.
 
     Raises:
         UserError: nothing there, or an encoder of another kind or other options.
     """
-    of_run = Path(source) / "encoder"
-    given = load(of_run if of_run.is_dir() else source)
+    given = load(source)
     described = [f"{type(each).__name__} with {plain(each.options)}" for each in (given, encoder)]
     if described[0] != described[1]:
         raise UserError(
@@ -71,6 +69,9 @@ def load_method(run: Path) -> tuple[Method, PretrainConfig]:
     path = run / "method.safetensors"
     if not path.exists():
         raise UserError(f"run {run} is not finished; continue it with --resume auto.")
-    method = filled(lambda: new_method(config), read_tensors(path), str(path), f"the method {config.method}")
+    what = f"the method {config.method}"
+    method = filled(
+        lambda: new_method(config), read_tensors(path), str(path), what, trusted=config.uses_plugins
+    )
     _, _, method.encoder.inputs = read_config(run / "encoder")  # method.safetensors has weights alone
     return method, config

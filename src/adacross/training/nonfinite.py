@@ -15,11 +15,11 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from adacross.distributed.batch import Share
+from adacross.distributed.batch import BatchSlice
 from adacross.distributed.group import ProcessGroup
 from adacross.errors import UserError
 from adacross.io.files import whole_folder, write_json
-from adacross.methods import METHODS, Method
+from adacross.methods import Method, method_class
 from adacross.training.checkpoint import checkpoints, save_state
 from adacross.training.config import PretrainConfig
 from adacross.training.loader import BatchLoader
@@ -112,7 +112,7 @@ def dump_step(
         UserError: it cannot be written; also says what `error` says.
     """
     whole = copy(loader)
-    whole.share = Share(0, loader.batch_size, loader.batch_size)
+    whole.share = BatchSlice(0, loader.batch_size, loader.batch_size)
     raw = whole.load(error.batch)
     about = {
         "step": error.batch // loader.accumulate,
@@ -138,7 +138,7 @@ def explained(run: Path, error: NotFiniteError, config: PretrainConfig) -> UserE
     cures = ["Lower learning_rate"]
     if config.clip_norm is None:
         cures.append("give clip_norm")
-    if "temperature" in signature(METHODS[config.method]).parameters:
+    if "temperature" in signature(method_class(config.method)).parameters:
         cures.append("raise temperature")
     if config.precision == "bf16":
         cures.append("use precision float32")

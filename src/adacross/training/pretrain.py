@@ -11,11 +11,11 @@ from adacross.data.collection.collection import Collection
 from adacross.data.collection.decoded import DecodedViews
 from adacross.data.collection.split import spread
 from adacross.distributed.group import ProcessGroup
-from adacross.encoders.inputs import Inputs
+from adacross.encoders.inputs import InputSpec
 from adacross.errors import UserError
 from adacross.io.files import locked, strangers, write_json
-from adacross.losses.weighting import WEIGHTINGS
-from adacross.methods import METHODS
+from adacross.losses.weighting import weighting_class
+from adacross.methods import method_class
 from adacross.plugins import find
 from adacross.training.as_released import BestOnTest
 from adacross.training.checkpoint import (
@@ -61,7 +61,7 @@ def _data(config: PretrainConfig, group: ProcessGroup) -> tuple[BatchLoader, Mon
             f"Give --points {info.points} or less, or prepare it with more."
         )
     images = None
-    if METHODS[config.method].sees_pictures:
+    if method_class(config.method).uses_images:
         limit = round(config.image_cache * 1e9 / group.count)
         images = DecodedViews(collection, config.run_folder, limit)
     share = group.share(config.batch_size)
@@ -164,11 +164,11 @@ def _train(
     if unused := config.without_effect():
         console.print(f"without effect on {config.method}: {', '.join(unused)}.", style="yellow")
     method = new_method(config).to(group.device)
-    method.encoder.inputs = Inputs(points=config.points or loader.collection.info.points)
+    method.encoder.inputs = InputSpec(points=config.points or loader.collection.info.points)
     if config.init and group.first and not _resumes(config, run):
         warm_start(method.encoder, config.init)
     optimizer = make_optimizer(config.optimizer, method, config.learning_rate, config.weight_decay)
-    weighting = WEIGHTINGS[config.weighting_name](**config.weighting_args)
+    weighting = weighting_class(config.weighting_name)(**config.weighting_args)
     called = [find("callback", name, {}, Callback)() for name in config.callbacks]
     called += [Tracker(config.track)] if config.track else []
     training = Training(

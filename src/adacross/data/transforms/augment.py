@@ -12,7 +12,7 @@ from jaxtyping import Float, UInt8
 from torch import Generator, Tensor
 from torch.nn.functional import interpolate
 
-from adacross.distributed.batch import drawn
+from adacross.distributed.batch import sample_for_batch
 
 SCALE = (0.5, 2.0)
 TRANSLATION = 0.5  # of the bounding box's extent, per axis
@@ -27,7 +27,7 @@ LUMA = (0.299, 0.587, 0.114)  # ITU-R 601-2, as in Pillow's mode "L"
 
 
 def _uniform(shape: tuple[int, ...], low: float, high: float, like: Tensor, generator: Generator) -> Tensor:
-    sample = drawn(torch.rand, shape, device=like.device, dtype=like.dtype, generator=generator)
+    sample = sample_for_batch(torch.rand, shape, device=like.device, dtype=like.dtype, generator=generator)
     return sample * (high - low) + low
 
 
@@ -67,7 +67,11 @@ def augment_points(points: Float[Tensor, "B N 3"], generator: Generator) -> Floa
     extent = columns.amax(dim=2, keepdim=True) - columns.amin(dim=2, keepdim=True)
     shift = _uniform((batch, 1, 3), -TRANSLATION, TRANSLATION, points, generator)
     columns = columns.add_(extent * shift.mT)
-    noise = drawn(torch.randn, points.shape, **options).mul_(JITTER_STD).clamp_(-JITTER_CLIP, JITTER_CLIP)
+    noise = (
+        sample_for_batch(torch.randn, points.shape, **options)
+        .mul_(JITTER_STD)
+        .clamp_(-JITTER_CLIP, JITTER_CLIP)
+    )
     columns = columns.add_(noise.mT.contiguous())
     rate = _uniform((batch, 1), 0.0, DROPOUT, points, generator)
     dropped = (_uniform((batch, count), 0.0, 1.0, points, generator) < rate).to(points.dtype)[:, None]

@@ -11,11 +11,11 @@ from rich.progress import Progress
 
 from adacross.data.collection.collection import Collection
 from adacross.encoders import Encoder
+from adacross.encoders.frozen import encode
 from adacross.evaluation import classification
 from adacross.evaluation.few_shot.episodes import Episode, Setting
 from adacross.evaluation.few_shot.protocol import FewShotProtocol
 from adacross.evaluation.results import Ledger
-from adacross.features.encode import encode
 from adacross.features.sources import untrained_like
 from adacross.training.loader import step_seed
 

@@ -9,12 +9,12 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int64
 from rich.progress import Progress, TaskID
+from torch import nn
 
 from adacross.data.image_set import ImageSet
 from adacross.data.transforms.augment import plain_views
 from adacross.distributed.device import find_device
-from adacross.encoders import ResNet
-from adacross.features.encode import frozen, in_batches
+from adacross.encoders.frozen import frozen, in_batches
 
 PENALTY = 1.0  # C of the logistic regression
 PIXELS = 32  # side of the pictures whose pixels are a baseline
@@ -133,7 +133,7 @@ class Study:
         """A seed's episodes of one setting, or the first `count` of them."""
         return draw_episodes(self.data.labels, ways, shots, self.queries, count or self.episodes, seed)
 
-    def features(self, tower: ResNet | None) -> Float[np.ndarray, "n D"]:
+    def features(self, tower: nn.Module | None) -> Float[np.ndarray, "n D"]:
         """Features of all pictures, each divided by its length; of None the pixels of small pictures."""
         target = find_device(self.device)
         side = self.size if tower else min(self.size, PIXELS)
@@ -147,7 +147,7 @@ class Study:
         return rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)
 
     def accuracies(
-        self, towers: Mapping[str, ResNet | None], seed: int, progress: Progress, task: TaskID
+        self, towers: Mapping[str, nn.Module | None], seed: int, progress: Progress, task: TaskID
     ) -> dict[str, list[list[float]]]:
         """Accuracies of a seed's episodes, one list a setting, by the names of the towers."""
         from sklearn.linear_model import LogisticRegression  # noqa: F401  loaded before its threads are limited

@@ -10,6 +10,7 @@ copies of each support picture; we add none.)
 import base64
 import hashlib
 from collections.abc import Sequence
+from copy import deepcopy
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -19,6 +20,7 @@ import numpy as np
 import torch
 from jaxtyping import UInt8
 from PIL import Image
+from torch import nn
 
 from adacross.console import console, progress_bar
 from adacross.data.collection.schema import encode_view
@@ -29,8 +31,8 @@ from adacross.evaluation.images.episodes import PENALTY, Study, accuracy, solve
 from adacross.evaluation.images.result import NAMES, EpisodeScore, Example, ImageFewShotResult, Query, Setting
 from adacross.evaluation.results import Ledger, check_output, fingerprint, result_path, save
 from adacross.features.sources import find_encoders, usual_device
-from adacross.methods import CrossModal
-from adacross.methods.cross_modal import ImageTower
+from adacross.methods import CrossModal, ImageTower
+from adacross.methods.image_tower import GrayAsRGB
 from adacross.training.networks import load_method
 
 __all__ = ["ImageFewShotResult", "enough", "evaluate_images", "measure_images"]
@@ -40,7 +42,7 @@ DRAWN, DRAWN_SIDE = 3, 64  # queries of each class that the report shows, and ho
 
 
 def measure_images(
-    towers: Sequence[ResNet],
+    towers: Sequence[nn.Module],
     data: ImageSet,
     *,
     size: int,
@@ -59,7 +61,7 @@ def measure_images(
     turns, one a seed; each seed draws its own episodes and its own untrained tower. Nothing is chosen.
 
     Args:
-        towers: one or more pre-trained ResNets of one architecture.
+        towers: one or more pre-trained image encoders of one architecture, with `dim`.
         data: the pictures; classes with too few of them are left out, and named.
         size: side that pictures are resized to for the towers.
         ways: classes of an episode.
@@ -80,7 +82,7 @@ def measure_images(
             "expected at least 2 ways, and at least 1 of the others."
         )
     data = enough(data, max(ways), max(shots) + queries)
-    gray = towers[0].channels == 1
+    gray = getattr(towers[0], "channels", 3) == 1
     study = Study(data, size, gray, tuple(ways), tuple(shots), queries, episodes, device)
     repetitions = list(range(max(seeds, len(towers))))
     ledger = Ledger(
@@ -115,7 +117,7 @@ def measure_images(
         skipped=len(data.skipped),
         encoders=list(names),
         tower="gray" if gray else "rgb",
-        network=f"ResNet-{first.depth} ({'grey' if gray else 'RGB'}), {first.dim} features",
+        network=f"{_described(first)} ({'grey' if gray else 'RGB'}), {first.dim} features",
         size=size,
         queries=queries,
         episodes=episodes,
@@ -149,11 +151,22 @@ def enough(data: ImageSet, ways: int, pictures: int) -> ImageSet:
     return replace(data, classes=classes, pictures=data.pictures[chosen], labels=labels)
 
 
-def _untrained(tower: ResNet, seed: int) -> ResNet:
-    """A tower of the same architecture with freshly drawn weights."""
+def _untrained(tower: nn.Module, seed: int) -> nn.Module:
+    """A tower of the same architecture with freshly drawn weights, in every layer that can draw its own."""
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        return ResNet(tower.depth, tower.channels, tower.conv1.out_channels)
+        if isinstance(tower, ResNet):
+            return ResNet(tower.depth, tower.channels, tower.conv1.out_channels)
+        fresh = deepcopy(tower)
+        for layer in fresh.modules():
+            if callable(reset := getattr(layer, "reset_parameters", None)):
+                reset()
+        return fresh
+
+
+def _described(tower: nn.Module) -> str:
+    network = tower.encoder if isinstance(tower, GrayAsRGB) else tower
+    return f"ResNet-{network.depth}" if isinstance(network, ResNet) else type(network).__name__
 
 
 def _setting(ways: int, shots: int, found: dict[str, list[list[float]]]) -> Setting:
@@ -169,7 +182,7 @@ def _spread(towers: int, seeds: int, episodes: int) -> str:
     return f"±: 95 % confidence interval over the {episodes} episodes of a seed; std over {over}"
 
 
-def _example(study: Study, tower: ResNet) -> Example:
+def _example(study: Study, tower: nn.Module) -> Example:
     """The first seed's first episode of the first setting."""
     ways, shots = study.settings[0]
     (episode,) = study.drawn(ways, shots, 0, count=1)
@@ -234,7 +247,7 @@ def evaluate_images(
     check_output(output, overwrite)
     found = find_encoders(run)
     loaded = [_tower(item.run, item.name, tower) for item in found]
-    kinds = {(network.depth, network.dim, side) for network, side in loaded}
+    kinds = {(_described(network), network.dim, side) for network, side in loaded}
     if len(kinds) > 1:
         raise UserError(f"{run} are runs with different image towers or picture sizes; expected one kind.")
     size = loaded[0][1]
@@ -255,7 +268,7 @@ def evaluate_images(
     return result
 
 
-def _tower(run: Path | None, name: str, tower: Tower) -> tuple[ResNet, int]:
+def _tower(run: Path | None, name: str, tower: Tower) -> tuple[nn.Module, int]:
     """A run's image encoder, and the side of the pictures it was trained on."""
     wanted = "Give a run of crosspoint, crossnet or adacrossnet."
     if run is None:
@@ -269,4 +282,4 @@ def _tower(run: Path | None, name: str, tower: Tower) -> tuple[ResNet, int]:
         raise UserError(
             f"{run} ({config.method}) has no {tower} tower, only {' and '.join(networks)}; see --tower."
         )
-    return networks[tower], method.picture_size
+    return networks[tower], method.image_size

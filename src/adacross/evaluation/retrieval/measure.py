@@ -15,7 +15,7 @@ from adacross.evaluation.results import Figure, Ledger, check_output, result_pat
 from adacross.evaluation.retrieval.result import PICTURES, RANKS, Example, RetrievalResult, Search
 from adacross.evaluation.retrieval.searching import Gallery
 from adacross.features.sources import Found, find_encoders, untrained_like, usual_device
-from adacross.methods import METHODS, CrossModal
+from adacross.methods import CrossModal, method_class
 from adacross.training.config import PretrainConfig
 from adacross.training.networks import load_method
 
@@ -189,7 +189,7 @@ def evaluate_retrieval(
 
 def _trained(item: Found) -> Encoder | CrossModal:
     """The whole method where it has an image tower, the encoder where not."""
-    if item.run and issubclass(METHODS[PretrainConfig.load(item.run).method], CrossModal):
+    if item.run and issubclass(method_class(PretrainConfig.load(item.run).method), CrossModal):
         method, _ = load_method(item.run)
         if isinstance(method, CrossModal):
             return method

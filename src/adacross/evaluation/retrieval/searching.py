@@ -9,9 +9,9 @@ from jaxtyping import Bool, Float, Float32, Int64
 
 from adacross.data.collection.collection import Collection
 from adacross.encoders import Encoder
+from adacross.encoders.frozen import encode, frozen, in_batches
 from adacross.encoders.inputs import MIN_POINTS
 from adacross.evaluation.retrieval.result import RANKS
-from adacross.features.encode import encode, frozen, in_batches
 from adacross.features.metrics import (
     chance_hit_at,
     chance_precision,

@@ -11,11 +11,11 @@ from rich.progress import Progress, TaskID
 
 from adacross.data.collection.collection import Collection
 from adacross.encoders import Encoder
+from adacross.encoders.frozen import encode
 from adacross.encoders.inputs import MIN_POINTS
 from adacross.errors import UserError
 from adacross.evaluation.results import Ledger
 from adacross.evaluation.robustness.corruptions import KINDS, LEAST_POINTS, SEVERITIES, corrupt, rotate
-from adacross.features.encode import encode
 from adacross.features.svm import Machines, fit_svm
 
 Clouds = Float32[np.ndarray, "n N 3"]

@@ -13,9 +13,9 @@ from torch import Tensor
 
 from adacross.data.transforms.augment import scale_and_shift
 from adacross.encoders import Encoder, PointM2AE
+from adacross.encoders.frozen import frozen
 from adacross.evaluation.segmentation.segmenter import Segmenter, with_neighbors
 from adacross.evaluation.supervised import Schedule, fit
-from adacross.features.encode import frozen
 
 ARMS = ("pretrained", "scratch")
 SHOWN_POINTS = 1024  # of an example

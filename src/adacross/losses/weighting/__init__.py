@@ -1,5 +1,7 @@
 """From the values of a method's loss terms to the weights of their sum, one rule a file."""
 
+from collections.abc import Callable
+
 from adacross.losses.weighting.adacrossnet import AdaCrossNetWeighting
 from adacross.losses.weighting.base import Weighting
 from adacross.losses.weighting.convergence import ConvergenceRate
@@ -7,6 +9,7 @@ from adacross.losses.weighting.dwa import DynamicWeightAverage
 from adacross.losses.weighting.fixed import Fixed
 from adacross.losses.weighting.gradnorm import GradNorm
 from adacross.losses.weighting.uncertainty import Uncertainty
+from adacross.plugins import find
 
 WEIGHTINGS: dict[str, type[Weighting]] = {
     "fixed": Fixed,
@@ -17,6 +20,16 @@ WEIGHTINGS: dict[str, type[Weighting]] = {
     "gradnorm": GradNorm,
 }
 
+
+def weighting_class(name: str) -> Callable[..., Weighting]:
+    """Return a built-in weighting, or the one that `package.module:Name` or an installed package names.
+
+    Raises:
+        UserError: there is none of that name.
+    """
+    return find("weighting", name, WEIGHTINGS, Weighting)
+
+
 __all__ = [
     "WEIGHTINGS",
     "AdaCrossNetWeighting",
@@ -26,4 +39,5 @@ __all__ = [
     "GradNorm",
     "Uncertainty",
     "Weighting",
+    "weighting_class",
 ]

@@ -34,7 +34,7 @@ class AdaCrossNetWeighting(Weighting):
         self.alpha = alpha
         self.beta = beta
 
-    def _weigh(self, losses: dict[str, float], gradient_norms: dict[str, float]) -> dict[str, float]:
+    def weigh(self, losses: dict[str, float], gradient_norms: dict[str, float]) -> dict[str, float]:
         weights, previous = self.state["weight"], self.state["previous"]
         for name, loss in losses.items():
             share = _sigmoid(self.alpha * (loss - previous.get(name, 0.0)))

@@ -13,7 +13,7 @@ class Weighting(ABC):
     """A rule that turns the terms' values into weights, step by step, with state of its own. Abstract.
 
     Weights are plain numbers: no gradient flows through them. A rule that learns by gradient keeps its
-    parameters in `state` like any other and takes its step in `_weigh`.
+    parameters in `state` like any other and takes its step in `weigh`.
 
     Attributes:
         state: named quantities, each a number per term; all that the rule remembers.
@@ -59,10 +59,10 @@ class Weighting(ABC):
         norms = {}
         if self.needs_gradient_norms:
             norms = checked_norms(type(self).__name__, losses, gradient_norms)
-        return self._weigh({name: float(value) for name, value in losses.items()}, norms)
+        return self.weigh({name: float(value) for name, value in losses.items()}, norms)
 
     @abstractmethod
-    def _weigh(self, losses: dict[str, float], gradient_norms: dict[str, float]) -> dict[str, float]:
+    def weigh(self, losses: dict[str, float], gradient_norms: dict[str, float]) -> dict[str, float]:
         """Update `state` and return the weights.
 
         Args:

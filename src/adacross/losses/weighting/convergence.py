@@ -43,7 +43,7 @@ class ConvergenceRate(Weighting):
         self.sharpness = sharpness
         self.limit = limit
 
-    def _weigh(self, losses: dict[str, float], gradient_norms: dict[str, float]) -> dict[str, float]:
+    def weigh(self, losses: dict[str, float], gradient_norms: dict[str, float]) -> dict[str, float]:
         refuse_negative(losses, "a convergence rate")
         rates = {}
         for name, loss in losses.items():

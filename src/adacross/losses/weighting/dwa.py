@@ -30,7 +30,7 @@ class DynamicWeightAverage(Weighting):
         self.period = period
         self.temperature = temperature
 
-    def _weigh(self, losses: dict[str, float], gradient_norms: dict[str, float]) -> dict[str, float]:
+    def weigh(self, losses: dict[str, float], gradient_norms: dict[str, float]) -> dict[str, float]:
         sums, steps, last, before = (self.state[name] for name in ("sum", "steps", "last", "before"))
         if last and before:
             ratios = {name: last[name] / before[name] if before[name] else 1.0 for name in losses}

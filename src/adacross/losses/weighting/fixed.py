@@ -20,7 +20,7 @@ class Fixed(Weighting):
         super().__init__()
         self.weights = dict(weights or {})
 
-    def _weigh(self, losses: dict[str, float], gradient_norms: dict[str, float]) -> dict[str, float]:
+    def weigh(self, losses: dict[str, float], gradient_norms: dict[str, float]) -> dict[str, float]:
         for name in self.weights:
             one_of("loss term", name, losses)
         return {name: self.weights.get(name, 1.0) for name in losses}

@@ -63,7 +63,7 @@ class GradNorm(Weighting):
         self.learning_rate = learning_rate
         self.first_steps = first_steps
 
-    def _weigh(self, losses: dict[str, float], gradient_norms: dict[str, float]) -> dict[str, float]:
+    def weigh(self, losses: dict[str, float], gradient_norms: dict[str, float]) -> dict[str, float]:
         refuse_negative(losses, "a training rate")
         weights = {name: self.state["weight"].get(name, 1.0) for name in losses}
         self._remember(losses)

@@ -60,7 +60,7 @@ class Uncertainty(Weighting):
         super().__init__("log_variance", "first_moment", "second_moment", "steps")
         self.learning_rate = learning_rate
 
-    def _weigh(self, losses: dict[str, float], gradient_norms: dict[str, float]) -> dict[str, float]:
+    def weigh(self, losses: dict[str, float], gradient_norms: dict[str, float]) -> dict[str, float]:
         refuse_negative(losses, "an uncertainty")
         weights = {name: math.exp(-self.state["log_variance"].get(name, 0.0)) for name in losses}
         for name, loss in losses.items():

@@ -11,7 +11,7 @@ from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
 from adacross.methods.joint_mae.depth_tokens import PATCH
-from adacross.nn.point_tokens import Groups
+from adacross.nn.point_tokens import TokenGroups
 from adacross.ops.projection import Projection
 
 Alignment = Literal["exact", "radius", "none"]
@@ -36,7 +36,10 @@ def joint_attention(
 
 
 def aligned_patches(
-    alignment: Alignment, levels: Sequence[Groups], points: Float[Tensor, "B N 3"], projection: Projection
+    alignment: Alignment,
+    levels: Sequence[TokenGroups],
+    points: Float[Tensor, "B N 3"],
+    projection: Projection,
 ) -> Bool[Tensor, "B G P"]:
     """Which patches belong to each coarsest token.
 
@@ -58,7 +61,7 @@ def aligned_patches(
 
 
 def covered_patches(
-    levels: Sequence[Groups], patches: Int64[Tensor, "B N"], count: int
+    levels: Sequence[TokenGroups], patches: Int64[Tensor, "B N"], count: int
 ) -> Bool[Tensor, "B G P"]:
     """Which of `count` patches hold a point that each coarsest token is made of.
 

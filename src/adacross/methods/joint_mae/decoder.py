@@ -9,8 +9,8 @@ from torch import Tensor, nn
 
 from adacross.methods.joint_mae.depth_tokens import PATCH
 from adacross.methods.point_decoder import CoarseReconstruction, PointReconstruction
-from adacross.nn.point_tokens import Groups
-from adacross.nn.transformer import PositionEmbedding, Stack, learnt_token
+from adacross.nn.point_tokens import TokenGroups
+from adacross.nn.transformer import PositionEmbedding, TransformerEncoder, learnt_token
 
 
 class Reconstructed(NamedTuple):
@@ -54,19 +54,19 @@ class JointDecoder(nn.Module):
         _, fine, dim = dims
         self.point_token, self.patch_token, self.modality_token = (learnt_token(dim) for _ in range(3))
         self.point_position = PositionEmbedding(dim)
-        self.shared = Stack(shared_depth, dim, heads)
+        self.shared = TransformerEncoder(shared_depth, dim, heads)
         self.points: CoarseReconstruction | PointReconstruction
         if coarse:
             self.points = CoarseReconstruction(dim, group_points, own_depth, heads)
         else:
             self.points = PointReconstruction(dim, fine, group_points, own_depth, heads)
-        self.patches = Stack(own_depth, dim, heads)
+        self.patches = TransformerEncoder(own_depth, dim, heads)
         self.norm = nn.LayerNorm(dim)
         self.head = nn.Linear(dim, PATCH * PATCH)
 
     def forward(
         self,
-        levels: Sequence[Groups],
+        levels: Sequence[TokenGroups],
         skip: Float[Tensor, "B G Cfine"],
         points: Float[Tensor, "B H C"],
         visible_points: Bool[Tensor, "B H"],

@@ -89,7 +89,7 @@ class MaskedConvStage(nn.ModuleList):
         return y.view_as(x)
 
 
-class Shrink(nn.Conv2d):
+class PatchMerging(nn.Conv2d):
     """A convolution whose windows do not overlap, as the matrix product it is."""
 
     def forward(self, x: Float[Tensor, "n H H Cin"]) -> Float[Tensor, "n h h C"]:
@@ -115,7 +115,8 @@ class DepthEmbedding(nn.Module):
         super().__init__()
         inputs, sizes = (1, *dims[:-1]), (4, 2, 2)
         self.shrink = nn.ModuleList(
-            Shrink(before, dim, size, size) for before, dim, size in zip(inputs, dims, sizes, strict=True)
+            PatchMerging(before, dim, size, size)
+            for before, dim, size in zip(inputs, dims, sizes, strict=True)
         )
         self.blocks = nn.ModuleList(
             MaskedConvStage(depth, dim) for dim, depth in zip(dims, (*depths, 0), strict=True)

@@ -13,12 +13,14 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Generator, Tensor, nn
 
+from adacross.data.transforms.augment import draw_points
 from adacross.data.transforms.batch import RawBatch
-from adacross.distributed.batch import drawn, part_of_mean
+from adacross.distributed.batch import mean_contribution, sample_for_batch
 from adacross.encoders import Encoder
 from adacross.encoders.point_m2ae import PointM2AE
 from adacross.errors import UserError, one_of
-from adacross.methods.base import Images, Method
+from adacross.methods.base import Method
+from adacross.methods.image_tower import ImageTowerConfig
 from adacross.methods.joint_mae.alignment import Alignment, aligned_patches, joint_attention
 from adacross.methods.joint_mae.decoder import JointDecoder, Reconstructed
 from adacross.methods.joint_mae.depth_tokens import PATCH, DepthEmbedding, sine_positions
@@ -26,10 +28,9 @@ from adacross.methods.masked_points import (
     check_ratio,
     draw_visible,
     hidden_groups,
-    masked_cloud,
     need_point_m2ae,
 )
-from adacross.nn.point_tokens import Groups, Packing, visible_levels
+from adacross.nn.point_tokens import TokenGroups, TokenPacking, visible_levels
 from adacross.nn.transformer import learnt_token
 from adacross.ops.chamfer import chamfer
 from adacross.ops.neighbors import gather, knn
@@ -75,7 +76,7 @@ class Completed(NamedTuple):
         decoded: what the decoder says.
     """
 
-    levels: list[Groups]
+    levels: list[TokenGroups]
     visible: list[Bool[Tensor, "B _"]]
     decoded: Reconstructed
 
@@ -110,15 +111,14 @@ class JointMAE(Method):
         shared_depth: decoder blocks that both modalities share.
         own_depth: decoder blocks of each.
         points: points drawn at random for each cloud; None: all there are.
-        picture_size: side S of the depth map, a multiple of 16; 224 as recalled.
+        image_size: side S of the depth map, a multiple of 16; 224 as recalled.
 
     Raises:
         UserError: another encoder, or options that do not fit.
     """
 
-    weighting: ClassVar[str] = "fixed"
-    usual_encoder: ClassVar[str] = "point-m2ae"
-    sees_pictures: ClassVar[bool] = False
+    default_encoder: ClassVar[str] = "point-m2ae"
+    default_augmentation: ClassVar[str] = "point-m2ae"
     grid: Float[Tensor, "P C"]
 
     def __init__(
@@ -137,15 +137,15 @@ class JointMAE(Method):
         shared_depth: int = 2,
         own_depth: int = 1,
         points: int | None = None,
-        picture_size: int = 224,
+        image_size: int = 224,
     ) -> None:
-        super().__init__()
+        super().__init__(encoder)
         self.encoder: PointM2AE = need_point_m2ae("joint-mae", encoder)
-        if picture_size % PATCH:
-            raise UserError(f"picture_size is {picture_size}; joint-mae needs a multiple of {PATCH} (224).")
+        if image_size % PATCH:
+            raise UserError(f"image_size is {image_size}; joint-mae needs a multiple of {PATCH} (224).")
         if view is not None and not 0 <= view < len(VIEWS):
             raise UserError(f"view is {view}; expected 0, 1 or 2, or nothing for a random one.")
-        side = picture_size // PATCH
+        side = image_size // PATCH
         check_ratio("mask_ratio", mask_ratio, self.encoder.groups[2])
         check_ratio("patch_mask_ratio", patch_mask_ratio, side * side)
         self.mask_ratio, self.patch_mask_ratio = mask_ratio, patch_mask_ratio
@@ -167,7 +167,7 @@ class JointMAE(Method):
         one_of("alignment", alignment, get_args(Alignment))
         self.alignment: Alignment = alignment
         self.points = points
-        self.picture_size = picture_size
+        self.image_size = image_size
         dims, heads = self.encoder.dims, self.encoder.heads
         self.embed_depth = DepthEmbedding(dims, conv_depths)
         self.modality_token = learnt_token(dims[2])
@@ -177,23 +177,25 @@ class JointMAE(Method):
         self.register_buffer("grid", sine_positions(side, dims[2]), persistent=False)
 
     @classmethod
-    def build(cls, encoder: Encoder, images: Images, points: int | None, **options: Any) -> "JointMAE":
-        """With fresh networks beside the encoder; `options` are this class's."""
-        return cls(encoder, points=points, picture_size=images.size, **options)
+    def build(cls, encoder: Encoder, images: ImageTowerConfig, **options: Any) -> "JointMAE":
+        """Build for depth maps of the images' size; `options` are this class's."""
+        return cls(encoder, image_size=images.size, **options)
 
     def batch(self, raw: RawBatch, generator: Generator) -> MaskedPairs:
         """Augmented clouds, masked; see `masked`."""
-        return self.masked(masked_cloud(raw, self.points, generator), generator)
+        return self.masked(
+            self.augment(draw_points(raw.points, self.points, generator), generator), generator
+        )
 
     def masked(self, points: Float[Tensor, "B N 3"], generator: Generator) -> MaskedPairs:
         """Clouds as they are, their maps from a random side each, and two independent masks a shape."""
         B, device = len(points), points.device
         if self.view is None:
             sides = partial(torch.randint, len(VIEWS))
-            view = drawn(sides, (B,), generator=generator, device=device)
+            view = sample_for_batch(sides, (B,), generator=generator, device=device)
         else:
             view = torch.full((B,), self.view, device=device)
-        projection = fit_projection(points, view, self.picture_size)
+        projection = fit_projection(points, view, self.image_size)
         return MaskedPairs(
             points,
             projection,
@@ -209,11 +211,11 @@ class JointMAE(Method):
         truth = patchify(batch.depth)[hidden_patches]
         redrawn = patchify(self.redraw(batch, levels, visible, decoded.offsets))[hidden_patches]
         return {
-            "points": part_of_mean(
+            "points": mean_contribution(
                 chamfer(decoded.offsets[hidden], self.true_offsets(batch, levels)[hidden])
             ),
-            "depth": part_of_mean((decoded.patches[hidden_patches].to(truth.dtype) - truth).square()),
-            "cross": part_of_mean((redrawn - truth).square()),
+            "depth": mean_contribution((decoded.patches[hidden_patches].to(truth.dtype) - truth).square()),
+            "cross": mean_contribution((redrawn - truth).square()),
         }
 
     def complete(self, batch: MaskedPairs) -> Completed:
@@ -227,7 +229,7 @@ class JointMAE(Method):
         return Completed(levels, visible, decoded)
 
     def encode(
-        self, batch: MaskedPairs, levels: list[Groups], visible: list[Bool[Tensor, "B _"]]
+        self, batch: MaskedPairs, levels: list[TokenGroups], visible: list[Bool[Tensor, "B _"]]
     ) -> tuple[Float[Tensor, "B G1 C1"], Float[Tensor, "B G2 C"], Float[Tensor, "B P C"]]:
         """Normalised tokens of the middle level, the coarsest level and the patches; masked ones are 0."""
         encoder = self.encoder
@@ -235,7 +237,7 @@ class JointMAE(Method):
         for level in range(2):
             below.append(encoder.run(level, encoder.embed(level, levels, below, visible)))
         cloud = encoder.embed(2, levels, below, visible)
-        cloud_packing, map_packing = Packing.of(visible[2]), Packing.of(batch.visible_patches)
+        cloud_packing, map_packing = TokenPacking.of(visible[2]), TokenPacking.of(batch.visible_patches)
         maps = map_packing.pack(self.embed_depth(batch.depth, batch.visible_patches))
         on_map = (self.grid + self.modality_token)[map_packing.indices]
         aligned = aligned_patches(self.alignment, levels, batch.points, batch.projection)
@@ -251,7 +253,7 @@ class JointMAE(Method):
     def redraw(
         self,
         batch: MaskedPairs,
-        levels: list[Groups],
+        levels: list[TokenGroups],
         visible: list[Bool[Tensor, "B _"]],
         offsets: Float[Tensor, "B G m 3"],
     ) -> Float[Tensor, "B 1 S S"]:
@@ -265,7 +267,7 @@ class JointMAE(Method):
         cloud = torch.cat([groups, known], 1)
         return depth_map(cloud, batch.projection, self.reduction, self.splat, self.radius)
 
-    def true_offsets(self, batch: MaskedPairs, levels: list[Groups]) -> Float[Tensor, "B G m 3"]:
+    def true_offsets(self, batch: MaskedPairs, levels: list[TokenGroups]) -> Float[Tensor, "B G m 3"]:
         """What the reconstruction of every group should be, relative to its centre."""
         if self.level == 1:
             return levels[1].offsets

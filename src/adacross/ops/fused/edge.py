@@ -22,12 +22,9 @@ from jaxtyping import Float, Int64
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from adacross.distributed.batch import averaging, mean_point, unbiased
+from adacross.distributed.batch import batch_reducer, mean_point, unbiased
+from adacross.ops.fused.blocks import block_size
 from adacross.ops.fused.layer import NormalizedLayer
-
-# Bytes of neighbours' rows gathered at a time: what a processor's cache holds, what keeps a GPU busy.
-_CPU_BLOCK = 4 * 2**20
-_GPU_BLOCK = 256 * 2**20
 
 
 def edge_convolution(
@@ -58,7 +55,7 @@ def edge_convolution(
             neighbor_weight, center_weight = _split(layer.weight * scale[:, None])
             v = nn.functional.linear(points, center_weight, offset)
             best = neighbor_max(nn.functional.linear(points, neighbor_weight), neighbors)
-            return nn.functional.leaky_relu(best + v, layer.slope).to(x.dtype)
+            return nn.functional.leaky_relu(best + v, layer.negative_slope).to(x.dtype)
 
         # BatchNorm does not see a shift of all points; around their mean, squares lose no digits.
         shift, sign = mean_point(points), layer.sign
@@ -68,7 +65,7 @@ def edge_convolution(
         normal, mean, var = _NormalizedEdgeMax.apply(u, v, neighbors, layer.eps, layer.gain == 0)
         layer.update(sign * mean + layer.weight[:, x.shape[2] :] @ shift, var)
         best = torch.addcmul(layer.bias, normal, layer.gain * sign)
-        return nn.functional.leaky_relu(best, layer.slope).to(x.dtype)
+        return nn.functional.leaky_relu(best, layer.negative_slope).to(x.dtype)
 
 
 def neighbor_max(u: Float[Tensor, "B N C"], neighbors: Int64[Tensor, "B M k"]) -> Float[Tensor, "B M C"]:
@@ -79,7 +76,7 @@ def neighbor_max(u: Float[Tensor, "B N C"], neighbors: Int64[Tensor, "B M k"]) -
     if torch.is_grad_enabled() and u.requires_grad:
         return _NeighborMax.apply(u, neighbors)
     if torch.compiler.is_compiling():  # an exported graph must not depend on the number of clouds
-        rows = _rows(neighbors, u.shape[1])
+        rows = flat_rows(neighbors, u.shape[1])
         return u.flatten(0, 1)[rows].amax(1).unflatten(0, neighbors.shape[:2])
     return _largest(u, neighbors, None)
 
@@ -90,7 +87,7 @@ def _split(weight: Float[Tensor, "C twice_Cin"]) -> tuple[Float[Tensor, "C Cin"]
     return neighbor, center - neighbor
 
 
-def _rows(neighbors: Int64[Tensor, "B M k"], N: int) -> Int64[Tensor, "BM k"]:
+def flat_rows(neighbors: Int64[Tensor, "B M k"], N: int) -> Int64[Tensor, "BM k"]:
     """Indices into the clouds' points laid end to end."""
     B, _, k = neighbors.shape
     offsets = torch.arange(B, device=neighbors.device) * N
@@ -108,9 +105,8 @@ def _largest(
     """
     B, N, C = u.shape
     M, k = neighbors.shape[1:]
-    flat, rows = u.reshape(B * N, C), _rows(neighbors, N)
-    limit = _CPU_BLOCK if u.device.type == "cpu" else _GPU_BLOCK
-    step = max(1, limit // (k * C * u.element_size()))
+    flat, rows = u.reshape(B * N, C), flat_rows(neighbors, N)
+    step = block_size("edge", k * C * u.element_size(), u.device)
     best = u.new_empty(B * M, C)
     labels = neighbors.reshape(B * M, k, 1)
     for start in range(0, B * M, step):
@@ -165,24 +161,24 @@ class _NormalizedEdgeMax(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, u: Tensor, v: Tensor, neighbors: Tensor, eps: float, dead: Tensor
+        ctx: Any, u: Tensor, v: Tensor, neighbors: Tensor, eps: float, zero_gain: Tensor
     ) -> tuple[Tensor, Tensor, Tensor]:
         B, N, C = u.shape
         k = neighbors.shape[2]
         edges = B * N * k
         chosen = _unfilled(u, neighbors)
         best = _largest(u, neighbors, chosen)
-        if dead.any():
-            best = torch.where(dead, u, best)
-            chosen = torch.where(dead, torch.arange(B * N, device=u.device)[:, None], chosen)
-        rows = _rows(neighbors, N)
+        if zero_gain.any():
+            best = torch.where(zero_gain, u, best)
+            chosen = torch.where(zero_gain, torch.arange(B * N, device=u.device)[:, None], chosen)
+        rows = flat_rows(neighbors, N)
         around = nn.functional.embedding_bag(rows, u.view(-1, C), mode="sum").view(B, N, C)
         degree = torch.bincount(rows.view(-1), minlength=B * N).to(u.dtype).view(B, N, 1)
         # Sums over points in the tensors' own type, over clouds in float64: no digits lost, no second pass.
         total = torch.add(around, v, alpha=k).sum(1).sum(0, dtype=torch.float64)
         squares = torch.addcmul(torch.add(around, v, alpha=0.5 * k).mul_(v).mul_(2), u * degree, u)
         squares = squares.sum(1).sum(0, dtype=torch.float64)
-        ctx.average = averaging()
+        ctx.average = batch_reducer()
         (mean, square), count = ctx.average(torch.stack([total, squares]) / edges, edges)
         var = (square - mean.square()).clamp_min(0)
         inverse = torch.rsqrt(var + eps).to(u.dtype)
@@ -205,7 +201,7 @@ class _NormalizedEdgeMax(torch.autograd.Function):
         slope = slope * inverse
         constant = constant - slope * mean
 
-        order = _rows(neighbors, N).view(-1).argsort()
+        order = flat_rows(neighbors, N).view(-1).argsort()
         starts = degree.view(-1).to(torch.int64).cumsum(0) - degree.view(-1).to(torch.int64)
         asking = nn.functional.embedding_bag(order // k, v.view(-1, C), starts, mode="sum").view(B, N, C)
 

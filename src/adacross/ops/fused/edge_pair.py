@@ -19,12 +19,10 @@ from jaxtyping import Float, Int64
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from adacross.distributed.batch import averaging, mean_point, unbiased
+from adacross.distributed.batch import batch_reducer, mean_point, unbiased
+from adacross.ops.fused.blocks import block_size
+from adacross.ops.fused.edge import flat_rows
 from adacross.ops.fused.layer import NormalizedLayer
-
-# Bytes of edges made at a time: what a processor's cache holds, what keeps a GPU busy.
-_CPU_BLOCK = 2 * 2**20
-_GPU_BLOCK = 256 * 2**20
 
 
 def edge_pair_convolution(
@@ -67,17 +65,18 @@ def edge_pair_convolution(
 
         sign = second.sign
         best, mean, square = mixed_neighbor_max(
-            u, v, neighbors, second.weight * sign[:, None], first.slope, moments=second.training
+            u, v, neighbors, second.weight * sign[:, None], first.negative_slope, moments=second.training
         )
         if second.training:
-            (mean, square), edges = averaging()(torch.stack([mean, square]), neighbors.numel())
+            (mean, square), edges = batch_reducer()(torch.stack([mean, square]), neighbors.numel())
             var = (square - mean.square()).clamp_min(0)
             second.update(mean * sign, unbiased(var, edges))
             mean = mean * sign
         else:
             mean, var = second.running_mean, second.running_var
         scale, offset = second.affine(mean, var)
-        return nn.functional.leaky_relu(torch.addcmul(offset, best, scale * sign), second.slope).to(x.dtype)
+        normal = torch.addcmul(offset, best, scale * sign)
+        return nn.functional.leaky_relu(normal, second.negative_slope).to(x.dtype)
 
 
 def edge_moments(
@@ -86,13 +85,13 @@ def edge_moments(
     """Mean and variance of u_j + v_i over all edges, from sums over points, and how many. Differentiable."""
     B, N, H = u.shape
     k, edges = neighbors.shape[2], neighbors.numel()
-    rows = _rows(neighbors, N)
+    rows = flat_rows(neighbors, N)
     around = nn.functional.embedding_bag(rows, u.reshape(-1, H), mode="sum").view(B, N, H)
     degree = torch.bincount(rows.view(-1), minlength=B * N).to(u.dtype).view(B, N, 1)
     # Sums over points in the tensors' own type, over clouds in float64: no digits lost, no second pass.
     total = (degree * u + k * v).sum(1).sum(0, dtype=torch.float64)
     squares = (degree * u.square() + v * (2 * around + k * v)).sum(1).sum(0, dtype=torch.float64)
-    (mean, square), count = averaging()(torch.stack([total, squares]) / edges, edges)
+    (mean, square), count = batch_reducer()(torch.stack([total, squares]) / edges, edges)
     var = (square - mean.square()).clamp_min(0)
     return mean.to(u.dtype), var.to(u.dtype), count
 
@@ -111,18 +110,12 @@ def mixed_neighbor_max(
     Differentiable in u, v and W. Without `moments` both means are 0.
     """
     if torch.compiler.is_compiling():  # an exported graph must not depend on the number of clouds
-        edges = u.flatten(0, 1)[_rows(neighbors, u.shape[1])] + v.flatten(0, 1)[:, None]
+        edges = u.flatten(0, 1)[flat_rows(neighbors, u.shape[1])] + v.flatten(0, 1)[:, None]
         z = nn.functional.linear(nn.functional.leaky_relu(edges, slope), weight)
         mean = z.mean((0, 1), dtype=torch.float64)
         return z.amax(1).unflatten(0, neighbors.shape[:2]), mean, z.square().mean((0, 1), dtype=torch.float64)
     best, mean, square = _MixedNeighborMax.apply(u, v, neighbors, weight, slope, moments)
     return best, mean, square
-
-
-def _rows(neighbors: Int64[Tensor, "B N k"], N: int) -> Int64[Tensor, "BN k"]:
-    """Indices into the clouds' points laid end to end."""
-    offsets = torch.arange(neighbors.shape[0], device=neighbors.device) * N
-    return (neighbors + offsets[:, None, None]).view(-1, neighbors.shape[2])
 
 
 def _blocks(
@@ -134,8 +127,7 @@ def _blocks(
 ) -> Iterator[tuple[slice, Float[Tensor, "b k H"], Float[Tensor, "b k C"]]]:
     """Block by block: which points, the activations of their edges, and those times the weight."""
     k = rows.shape[1]
-    limit = _CPU_BLOCK if u.device.type == "cpu" else _GPU_BLOCK
-    step = max(1, limit // (k * max(weight.shape) * u.element_size()))
+    step = block_size("edge pair", k * max(weight.shape) * u.element_size(), u.device)
     for start in range(0, len(rows), step):
         block = slice(start, start + step)
         edges = u.index_select(0, rows[block].reshape(-1)).view(-1, k, u.shape[1])
@@ -157,17 +149,17 @@ class _MixedNeighborMax(torch.autograd.Function):
     ) -> tuple[Tensor, Tensor, Tensor]:
         B, N, H = u.shape
         k, C = neighbors.shape[2], len(weight)
-        rows = _rows(neighbors, N)
+        rows = flat_rows(neighbors, N)
         best, chosen = u.new_empty(B * N, C), rows.new_empty(B * N, C, dtype=torch.int32)
         mean, square = torch.zeros(2, C, dtype=torch.float64, device=u.device)
         places = torch.arange(k, device=u.device, dtype=u.dtype)[:, None]
-        learning = any(ctx.needs_input_grad)
+        needs_grad = any(ctx.needs_input_grad)
         for block, _, z in _blocks(u.reshape(-1, H), v.reshape(-1, H), rows, weight, slope):
             best[block] = z.amax(1)
             if moments:
                 mean += z.sum((0, 1))
                 square += z.square().sum((0, 1))
-            if learning:  # comparing and keeping the last place: much faster than `max` with indices
+            if needs_grad:  # comparing and keeping the last place: much faster than `max` with indices
                 chosen[block] = z.eq_(best[block, None]).mul_(places).amax(1)
         ctx.save_for_backward(u, v, rows, weight, chosen)
         ctx.slope = slope

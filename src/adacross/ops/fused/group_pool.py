@@ -18,12 +18,9 @@ from jaxtyping import Float, Int64
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from adacross.distributed.batch import averaging, unbiased
+from adacross.distributed.batch import batch_reducer, unbiased
+from adacross.ops.fused.blocks import block_size
 from adacross.ops.fused.layer import NormalizedLayer
-
-# Bytes of z worked on at a time: what a processor's cache holds, what keeps a GPU busy.
-_CPU_BLOCK = 2**20
-_GPU_BLOCK = 256 * 2**20
 
 
 def pooled_groups(
@@ -55,13 +52,13 @@ def pooled_groups(
         x, shift, last, layer = members.to(dtype), shift.to(dtype), last.to(dtype), layer.to(dtype)
         if layer.training:
             tokens, mean, var = _NormalizedPool.apply(
-                x, layer.weight, shift, layer.gain, layer.bias, last, layer.eps, layer.slope
+                x, layer.weight, shift, layer.gain, layer.bias, last, layer.eps, layer.negative_slope
             )
             layer.update(mean, var)
         else:
             scale, offset = layer.evaluated()
             constant = torch.addcmul(offset, shift, scale)
-            tokens = _scaled_pool(x, layer.weight * scale[:, None], constant, last, layer.slope)
+            tokens = _scaled_pool(x, layer.weight * scale[:, None], constant, last, layer.negative_slope)
         return (tokens + last_shift.to(dtype)).to(members.dtype)
 
 
@@ -105,7 +102,7 @@ class _NormalizedPool(torch.autograd.Function):
         n, k, L = x.shape
         to_group, to_member = weight.split(L, 1)
         whole = x.amax(1)
-        ctx.average = averaging()
+        ctx.average = batch_reducer()
         mean, _ = ctx.average(to_group @ whole.mean(0) + to_member @ x.mean((0, 1)), n * k)
         once = torch.addmm(-mean, whole, to_group.T)
         z = x.new_empty(n, k, len(weight))
@@ -160,8 +157,7 @@ class _NormalizedPool(torch.autograd.Function):
 
 def _blocks(x: Float[Tensor, "n k L"], S: int) -> list[slice]:
     """Groups that are worked on at a time."""
-    limit = _CPU_BLOCK if x.device.type == "cpu" else _GPU_BLOCK
-    size = max(1, limit // (x.shape[1] * S * x.element_size()))
+    size = block_size("group pool", x.shape[1] * S * x.element_size(), x.device)
     return [slice(first, first + size) for first in range(0, len(x), size)]
 
 

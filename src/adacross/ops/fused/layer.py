@@ -18,7 +18,7 @@ class NormalizedLayer(NamedTuple):
         training: normalise by the batch, or by the running statistics.
         momentum: of the running statistics.
         eps: added to the variance.
-        slope: of LeakyReLU below 0; 0 for ReLU.
+        negative_slope: of LeakyReLU; 0 for ReLU.
     """
 
     weight: Tensor
@@ -29,7 +29,7 @@ class NormalizedLayer(NamedTuple):
     training: bool
     momentum: float = 0.1
     eps: float = 1e-5
-    slope: float = 0.2
+    negative_slope: float = 0.2
 
     def to(self, dtype: torch.dtype) -> "NormalizedLayer":
         """With weight, gain and bias in another type; the running statistics are the same tensors."""

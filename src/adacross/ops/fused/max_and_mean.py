@@ -20,12 +20,9 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from adacross.distributed.batch import averaging, mean_point, unbiased
+from adacross.distributed.batch import batch_reducer, mean_point, unbiased
+from adacross.ops.fused.blocks import block_size
 from adacross.ops.fused.layer import NormalizedLayer
-
-# Bytes of the layer's output worked on at a time: what a processor's cache holds, what keeps a GPU busy.
-_CPU_BLOCK = 4 * 2**20
-_GPU_BLOCK = 256 * 2**20
 
 
 def max_and_mean_layer(x: Float[Tensor, "B N Cin"], layer: NormalizedLayer) -> Float[Tensor, "B twice_C"]:
@@ -48,13 +45,13 @@ def max_and_mean_layer(x: Float[Tensor, "B N Cin"], layer: NormalizedLayer) -> F
         points, layer = x.to(dtype), layer.to(dtype)
         if not layer.training:
             scale, offset = layer.evaluated()
-            return _evaluated(points, layer.weight * scale[:, None], offset, layer.slope).to(x.dtype)
+            return _evaluated(points, layer.weight * scale[:, None], offset, layer.negative_slope).to(x.dtype)
 
         # BatchNorm does not see a shift of all points; around their mean, squares lose no digits.
         shift, sign = mean_point(points), layer.sign
         signed = layer.weight * sign[:, None], layer.gain * sign
         best, average, mean, var = _MaxAndMean.apply(
-            points - shift, *signed, layer.bias, layer.eps, layer.slope
+            points - shift, *signed, layer.bias, layer.eps, layer.negative_slope
         )
         layer.update(sign * mean + layer.weight @ shift, var)
         return torch.cat([best, average], 1).to(x.dtype)
@@ -69,16 +66,17 @@ def _evaluated(
         active = nn.functional.leaky_relu(nn.functional.linear(clouds, weight, offset), slope)
         return torch.cat([active.amax(1), active.mean(1)], 1)
 
-    learning = torch.is_grad_enabled() and (x.requires_grad or weight.requires_grad)
-    if learning or torch.compiler.is_compiling():  # an exported graph must not depend on the number of clouds
+    needs_grad = torch.is_grad_enabled() and (x.requires_grad or weight.requires_grad)
+    if (
+        needs_grad or torch.compiler.is_compiling()
+    ):  # an exported graph must not depend on the number of clouds
         return pooled(x)
     return torch.cat([pooled(clouds) for clouds in x.split(_block(x, len(weight)))])
 
 
 def _block(x: Float[Tensor, "B N Cin"], C: int) -> int:
     """How many clouds' products `(N, C)` are worked on at a time."""
-    limit = _CPU_BLOCK if x.device.type == "cpu" else _GPU_BLOCK
-    return max(1, limit // (x.shape[1] * C * x.element_size()))
+    return block_size("max and mean", x.shape[1] * C * x.element_size(), x.device)
 
 
 class _MaxAndMean(torch.autograd.Function):
@@ -108,7 +106,7 @@ class _MaxAndMean(torch.autograd.Function):
             squares += z[block].square().sum(1).sum(0, dtype=torch.float64)
             best[block] = torch.where(gain == 0, z[block, 0], z[block].amax(1))
         middle = x.mean(1) @ weight.T
-        ctx.average = averaging()
+        ctx.average = batch_reducer()
         moments = torch.stack([middle.mean(0).to(torch.float64), squares / (B * N)])
         (mean, square), rows = ctx.average(moments, B * N)
         var = (square - mean.square()).clamp_min(0)

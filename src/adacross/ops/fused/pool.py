@@ -17,12 +17,9 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from adacross.distributed.batch import averaging, mean_point, unbiased
+from adacross.distributed.batch import batch_reducer, mean_point, unbiased
+from adacross.ops.fused.blocks import block_size
 from adacross.ops.fused.layer import NormalizedLayer
-
-# Bytes of the layer's output made at a time: what a processor's cache holds, what keeps a GPU busy.
-_CPU_BLOCK = 8 * 2**20
-_GPU_BLOCK = 256 * 2**20
 
 
 def pooled_layer(x: Float[Tensor, "B N Cin"], layer: NormalizedLayer) -> Float[Tensor, "B C"]:
@@ -46,7 +43,7 @@ def pooled_layer(x: Float[Tensor, "B N Cin"], layer: NormalizedLayer) -> Float[T
         if not layer.training:
             scale, offset = layer.evaluated()
             best = _largest_product(points, layer.weight * scale[:, None])
-            return nn.functional.leaky_relu(best + offset, layer.slope).to(x.dtype)
+            return nn.functional.leaky_relu(best + offset, layer.negative_slope).to(x.dtype)
 
         # BatchNorm does not see a shift of all points; around their mean, squares lose no digits.
         shift, sign = mean_point(points), layer.sign
@@ -55,19 +52,20 @@ def pooled_layer(x: Float[Tensor, "B N Cin"], layer: NormalizedLayer) -> Float[T
         )
         layer.update(sign * mean + layer.weight @ shift, var)
         best = torch.addcmul(layer.bias, normal, layer.gain * sign)
-        return nn.functional.leaky_relu(best, layer.slope).to(x.dtype)
+        return nn.functional.leaky_relu(best, layer.negative_slope).to(x.dtype)
 
 
 def _block(x: Float[Tensor, "B N Cin"], C: int) -> int:
     """How many clouds' products `(N, C)` are made at a time."""
-    limit = _CPU_BLOCK if x.device.type == "cpu" else _GPU_BLOCK
-    return max(1, limit // (x.shape[1] * C * x.element_size()))
+    return block_size("pool", x.shape[1] * C * x.element_size(), x.device)
 
 
 def _largest_product(x: Float[Tensor, "B N Cin"], weight: Float[Tensor, "C Cin"]) -> Float[Tensor, "B C"]:
     """max_n W x_n, block by block where no gradient is asked for."""
-    learning = torch.is_grad_enabled() and (x.requires_grad or weight.requires_grad)
-    if learning or torch.compiler.is_compiling():  # an exported graph must not depend on the number of clouds
+    needs_grad = torch.is_grad_enabled() and (x.requires_grad or weight.requires_grad)
+    if (
+        needs_grad or torch.compiler.is_compiling()
+    ):  # an exported graph must not depend on the number of clouds
         return nn.functional.linear(x, weight).amax(1)
     return torch.cat(
         [nn.functional.linear(clouds, weight).amax(1) for clouds in x.split(_block(x, len(weight)))]
@@ -88,7 +86,7 @@ class _NormalizedMax(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, x: Tensor, weight: Tensor, eps: float, dead: Tensor
+        ctx: Any, x: Tensor, weight: Tensor, eps: float, zero_gain: Tensor
     ) -> tuple[Tensor, Tensor, Tensor]:
         B, N, _ = x.shape
         C = len(weight)
@@ -97,11 +95,11 @@ class _NormalizedMax(torch.autograd.Function):
         best, chosen = [], []
         for clouds in x.split(_block(x, C)):
             product = nn.functional.linear(clouds, weight)
-            largest = torch.where(dead, product[:, 0], product.amax(1))
+            largest = torch.where(zero_gain, product[:, 0], product.amax(1))
             squares += product.square().sum(1).sum(0, dtype=torch.float64)
             best.append(largest)
             chosen.append(N - 1 - product.eq_(largest[:, None]).mul_(labels).amax(1))
-        ctx.average = averaging()
+        ctx.average = batch_reducer()
         moments = torch.stack([(weight @ x.mean((0, 1))).to(torch.float64), squares / (B * N)])
         (mean, square), count = ctx.average(moments, B * N)
         var = (square - mean.square()).clamp_min(0)

@@ -51,8 +51,9 @@ def encode(
     *,
     batch_size: int = 32,
     device: str | torch.device = "cpu",
+    names: Sequence[str] | None = None,
 ) -> Float[np.ndarray, "n D"]:
-    """Features of clouds by a frozen encoder in eval mode.
+    """Encode clouds in the frame of training with a frozen encoder in evaluation mode.
 
     Args:
         encoder: maps `(B, N, 3)` to `(B, D)`; moved to `device`.
@@ -60,6 +61,7 @@ def encode(
             a list of n clouds with the same number of points.
         batch_size: clouds at a time; does not change the result.
         device: where to compute: cpu, cuda, or auto.
+        names: of the clouds in messages, such as "3 of 7"; by default their place.
 
     Returns:
         `(n, D)` float32.
@@ -68,17 +70,19 @@ def encode(
         UserError: another shape or type, clouds of unequal size, a coordinate that is NaN, infinite or beyond
             float32's squares, features that are NaN or infinite, a batch size below 1, or no such device.
     """
-    if not isinstance(encoder, nn.Module):
-        raise UserError(f"encoder is {encoder!r}; expected a network. Load it with adacross.load_encoder.")
     if isinstance(batch_size, bool) or not isinstance(batch_size, (int, np.integer)) or batch_size < 1:
         raise UserError(f"batch_size is {batch_size!r}; expected a whole number of at least 1.")
     target = find_device(device)
     array = as_clouds(clouds)
+
+    def named(place: int) -> str:
+        return names[place] if names else f"{place} of {len(array)}"
+
     for start, batch in in_double(array):
         sound = (np.abs(batch) <= LARGEST).all((1, 2))  # NaN is not
         if not sound.all():
             raise UserError(
-                f"cloud {start + int(sound.argmin())} of {len(array)} (from 0) has a coordinate that is NaN, "
+                f"cloud {named(start + int(sound.argmin()))} (from 0) has a coordinate that is NaN, "
                 f"infinite or beyond {LARGEST:g}; expected points in the unit sphere. Leave the cloud out."
             )
     encoder.to(target)
@@ -88,7 +92,7 @@ def encode(
     sound = np.isfinite(found.reshape(len(found), -1)).all(1)
     if not sound.all():
         raise UserError(
-            f"the features of cloud {int(sound.argmin())} of {len(array)} (from 0) are NaN or infinite. Use "
+            f"the features of cloud {named(int(sound.argmin()))} (from 0) are NaN or infinite. Use "
             f"clouds in the unit sphere, an encoder without damaged weights, or another type than {dtype}."
         )
     return found
@@ -144,7 +148,7 @@ def _stacked(clouds: Sequence[Any]) -> np.ndarray:
     if len(shapes) > 1:
         raise UserError(
             f"clouds have different shapes ({shapes[0]} and {shapes[1]}); expected the same number of points "
-            "in each. Draw as many of every cloud, or encode clouds of each size by themselves."
+            "in each."
         )
     return np.stack(rows) if rows else np.zeros((0, 0, 3))
 
