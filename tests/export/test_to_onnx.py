@@ -96,7 +96,7 @@ def test_point_m2ae_of_a_cloud_with_few_distinct_points(exported: Path):
 
 def test_a_file_says_what_it_is(exported: Path):
     about = onnxruntime.InferenceSession(exported / "dgcnn-semseg.onnx").get_modelmeta().custom_metadata_map
-    assert json.loads(about.pop("options")) == {"k": 34, "width": 24}
+    assert json.loads(about.pop("options")) == {"k": 34, "width": 24, "fused": True}
     assert about == {
         "adacross": to_onnx.adacross.__version__,
         "encoder": "dgcnn-semseg",
