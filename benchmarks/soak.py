@@ -36,7 +36,16 @@ HANDLES = 2  # file handles at rest, the same: a preparation opens pipes to its 
 LEAST = 10  # steps before the first stop, enough for some checkpoints
 AFTER = 20  # steps of the resumed run
 OPTIONS = [
-    *("--method", "crosspoint", "--encoder", "pointnet", "--image-depth", "18", "--image-width", "16"),
+    *(
+        "--method",
+        "crosspoint",
+        "--encoder",
+        "pointnet",
+        "--image-encoder",
+        "resnet18",
+        "--image-encoder-args",
+        "width=16",
+    ),
     *("--image-size", "32", "--points", "512", "--batch-size", "32", "--schedule", "constant"),
     *("--monitor-every", "5", "--epochs", "1000000", "--device", "cpu"),
 ]

@@ -34,7 +34,7 @@ def main(demo: Path) -> None:
     if not (shapes / "collection.json").exists():
         prepare("builtin", str(shapes), count=1320, views=1, size=176, points=1024, seed=1)
     with TemporaryDirectory() as folder:
-        command = [sys.executable, "-m", "adacross", "search", str(shapes.resolve()), str(run.resolve())]
+        command = [sys.executable, "-m", "adacross", "search", str(run.resolve()), str(shapes.resolve())]
         process = subprocess.Popen([*command, "--no-browser"], cwd=folder, stderr=subprocess.PIPE, text=True)
         try:
             assert process.stderr

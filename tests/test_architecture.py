@@ -22,7 +22,7 @@ data.isolated data.array_pickle data.image_set data.collection data.transforms
 losses encoders
 methods features training evaluation
 embeddings labeling search onnx report hub
-commands run demo cli __main__
+commands run demo arguments cli __main__
 """
 ROOMS = FLOORS.split()  # a file imports from its own room or from those before it
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from adacross import export_encoder, load
+from adacross import export, load
 from adacross.cli import main
 from adacross.errors import UserError, check_ending
 
@@ -19,8 +19,8 @@ COMMANDS = {  # the encoder, the run and the data are not there: the output is l
     "evaluate robustness": ("evaluate robustness none/run none/data --output {}", "json"),
     "evaluate images": ("evaluate images none/run none/data --output {}", "json"),
     "evaluate compare": ("evaluate compare none/a none/b none/data --output {}", "json"),
-    "search": ("search none/data none/run --query x --output {}", "html"),
-    "search, a picture": ("search none/data none/run --query x --output {}", "png"),
+    "search": ("search none/run none/data --query x --output {}", "html"),
+    "search, a picture": ("search none/run none/data --query x --output {}", "png"),
     "embed": ("embed none/run none/data {}", "parquet"),
     "suggest": ("suggest none.parquet none.csv {}", "csv"),
     "export": ("export none/run {}", "onnx"),
@@ -96,6 +96,9 @@ def test_endings():
 
 
 def test_python_overwrites_only_when_told(tmp_path: Path):
-    """`export_encoder` is a function for programs: it replaces, as `open(path, "w")` does."""
     with pytest.raises(UserError, match=r"\.pt ends in \.pt; export writes ONNX"):
-        export_encoder(load("builtin-small"), tmp_path / "x.pt")
+        export(load("builtin-small"), tmp_path / "x.pt")
+    (tmp_path / "x.onnx").write_text("kept")
+    with pytest.raises(UserError, match=r"x\.onnx exists"):
+        export(load("builtin-small"), tmp_path / "x.onnx")
+    assert (tmp_path / "x.onnx").read_text() == "kept"

@@ -69,7 +69,8 @@ def test_a_full_standard_output_is_one_line(command: str, tmp_path: Path):
 def test_a_locale_without_letters(environment: dict[str, str], tmp_path: Path):
     """What an encoding lacks is spelled out, in results and in errors."""
     code = (
-        "import sys; from adacross import cli; cli.run = lambda *_: 'Gr\\xf6\\xdfe \\u2013 \\u90e8\\u54c1'; "
+        "import sys; from adacross import cli; "
+        "cli.run = lambda *_: cli.show('Gr\\xf6\\xdfe \\u2013 \\u90e8\\u54c1'); "
         "sys.exit(cli.main(['report', 'x']))"
     )
     done = shell(f'{sys.executable} -c "{code}"', tmp_path, **environment)
@@ -129,10 +130,9 @@ def test_a_device_that_is_not_there(
     command: str, device: str, toy_collection: Collection, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ):
     data, more = str(toy_collection.folder), []
-    both = [data, "builtin-small"] if command == "search" else ["builtin-small", data]
     if command != "evaluate linear":
         more = ["--query", toy_collection.ids[0]] if command == "search" else [str(tmp_path / "x.parquet")]
-    assert main([*command.split(), *both, *more, "--device", device]) == 2
+    assert main([*command.split(), "builtin-small", data, *more, "--device", device]) == 2
     assert f"device is {device!r}, which cannot be used here" in capsys.readouterr().err
 
 

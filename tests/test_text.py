@@ -92,8 +92,8 @@ def test_search_embed_suggest(
     code, text = typed(
         capsys,
         "search",
-        collection,
         "builtin-small",
+        collection,
         "--query",
         "c [/].off",
         "--top",

@@ -29,10 +29,10 @@ if TYPE_CHECKING:
     from adacross.evaluation.retrieval.measure import evaluate_retrieval as evaluate_retrieval
     from adacross.evaluation.robustness.measure import evaluate_robustness as evaluate_robustness
     from adacross.evaluation.segmentation.parts import (
-        evaluate_part_segmentation as evaluate_part_segmentation,
+        evaluate_part_seg as evaluate_part_seg,
     )
     from adacross.evaluation.segmentation.scenes import (
-        evaluate_semantic_segmentation as evaluate_semantic_segmentation,
+        evaluate_sem_seg as evaluate_sem_seg,
     )
     from adacross.hub import fetch as fetch
     from adacross.hub import share as share
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from adacross.methods import CrossNet as CrossNet
     from adacross.methods import CrossPoint as CrossPoint
     from adacross.methods import JointMAE as JointMAE
-    from adacross.onnx import export_encoder as export_encoder
+    from adacross.onnx import export as export
     from adacross.report import write_report as write_report
     from adacross.run import Run as Run
     from adacross.run import pretrain as pretrain
@@ -76,12 +76,12 @@ _HOMES = {
     "evaluate_few_shot": "adacross.evaluation.few_shot.measure",
     "evaluate_fine_tune": "adacross.evaluation.fine_tune",
     "evaluate_images": "adacross.evaluation.images.measure",
-    "evaluate_part_segmentation": "adacross.evaluation.segmentation.parts",
+    "evaluate_part_seg": "adacross.evaluation.segmentation.parts",
     "evaluate_robustness": "adacross.evaluation.robustness.measure",
-    "evaluate_semantic_segmentation": "adacross.evaluation.segmentation.scenes",
+    "evaluate_sem_seg": "adacross.evaluation.segmentation.scenes",
     "evaluate_linear": "adacross.evaluation.linear",
     "evaluate_retrieval": "adacross.evaluation.retrieval.measure",
-    "export_encoder": "adacross.onnx",
+    "export": "adacross.onnx",
     "fetch": "adacross.hub",
     "inspect": "adacross.data.collection.inspect",
     "load": "adacross.encoders",

@@ -1,103 +1,40 @@
-"""The command line: a command is a typed function, its flags are the function's signature."""
+"""The command line: a command is a typed function, its options are the function's signature."""
 
-import json
 import os
-import re
+import shlex
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import is_dataclass
-from difflib import get_close_matches
 from importlib import import_module
 from inspect import signature
 from io import TextIOWrapper
-from itertools import zip_longest
 from pathlib import Path
-from typing import Any, NoReturn, get_type_hints
+from types import SimpleNamespace
+from typing import Any, get_type_hints
 
-from adacross.commands import COMMANDS, overview, split_command, tasks
+from adacross.commands import COMMANDS, ENCODER_FIRST, overview, split_command, tasks
 from adacross.errors import UserError, shortened
+from adacross.plugins import allow_working_folder
 
 _HELP = ("-h", "--help")
-_WRITTEN = {  # types that a shell's words have to be put together for
-    "a list of whole numbers": "[5, 10]",
-    "a list of numbers": "[0.1, 0.5]",
-    "a list of texts": "[chair, table]",
-    "names with values": '{"k": 20}',
-}
 LONGEST_MESSAGE = 4000  # characters of an error
 
 
-def _underscores(argument: str) -> str:
-    """`--batch-size 4` and `--batch_size 4` are the same flag."""
-    if not argument.startswith("--"):
-        return argument
-    flag, equals, value = argument.partition("=")
-    name = flag[2:].replace("-", "_")
-    return f"--{name}_{equals}{value}" if name == "as" else f"--{name}{equals}{value}"  # `as` is Python's
+def run(name: str, words: Sequence[str]) -> None:
+    """Call a command's function with what was typed, print its result and what to type next.
 
+    A function whose one parameter is a dataclass takes that dataclass's fields as options, and with
+    `--config RECIPE` any of them from its constructor `recipe(name, **typed)`.
 
-def _spoken_out(arguments: Sequence[str], switches: Sequence[str]) -> list[str]:
-    """Put `true` behind a switch that stands alone: `--full` is `--full true`."""
-    spoken: list[str] = []
-    for argument, after in zip_longest(arguments, arguments[1:], fillvalue=""):
-        spoken.append(argument)
-        if argument.removeprefix("--") in switches and after not in ("true", "false"):
-            spoken.append("true")
-    return spoken
-
-
-def _gathered(arguments: list[str]) -> list[str]:
-    """Make one list, as jsonargparse reads it, of all words before the last that come before any flag."""
-    flags = next((i for i, argument in enumerate(arguments) if argument.startswith("-")), len(arguments))
-    words, rest = arguments[:flags], arguments[flags:]
-    return [json.dumps(words[:-1]), words[-1], *rest] if len(words) > 1 else arguments
-
-
-def _with_recipes(arguments: list[str]) -> list[str]:
-    """Put recipes first, as checked paths: an option that is typed wins, wherever `--config demo` stands."""
-    spoken = [word for given in arguments for word in given.split("=", given.startswith("--config="))]
-    recipes: list[str] = []
-    while "--config" in spoken[:-1]:
-        from adacross.training.config import checked_recipe
-
-        place = spoken.index("--config")
-        flag, given = spoken[place : place + 2]
-        recipes += [flag, str(checked_recipe(given))]
-        del spoken[place : place + 2]
-    return recipes + spoken
-
-
-def run(name: str, arguments: Sequence[str]) -> Any:
-    """Parse `arguments` for the command called `name` and call its function.
-
-    A function whose one parameter is a dataclass of options takes that dataclass's fields as flags, and
-    `--config FILE` with any of them.
+    Args:
+        name: the command.
+        words: the arguments typed behind it.
 
     Raises:
-        SystemExit: an argument is missing, unknown, or not of its type; says so.
-        UserError: as the command.
+        UserError: an argument is missing, unknown or not of its type; or as the command.
     """
-    from argparse import RawDescriptionHelpFormatter
-
-    from jsonargparse import ArgumentParser, DefaultHelpFormatter
-
-    from adacross.io.remote import is_address
-
-    class HelpFormatter(DefaultHelpFormatter, RawDescriptionHelpFormatter):
-        """Keeps the examples' lines apart, and writes the flag `--as` without the underscore of its name."""
-
-        def format_help(self) -> str:
-            return super().format_help().replace("--as_ ", "--as ").replace("as_: ", "as: ")
-
-    class Parser(ArgumentParser):
-        """Says in a sentence where it cannot read an argument."""
-
-        def error(self, message: str, ex: Exception | None = None) -> NoReturn:
-            named = [one for action in self._actions for one in action.option_strings]
-            known = [_flag(one[2:]) for one in named if one.startswith("--")]
-            _say(f"{_sentence(message, flags, known)} See: adacross {name} --help")
-            raise SystemExit(2)
+    from adacross.arguments import Parser
 
     command = COMMANDS[name]
     module, _, attribute = command.function.partition(":")
@@ -105,74 +42,75 @@ def run(name: str, arguments: Sequence[str]) -> Any:
     hints = get_type_hints(function)
     parameters = [hints[parameter] for parameter in signature(function).parameters]
     options: Any = parameters[0] if len(parameters) == 1 and is_dataclass(parameters[0]) else None
-    flags = get_type_hints(options) if options else hints
     summary = (function.__doc__ or "").split("\n", 1)[0]
-    examples = "\n".join(("examples:", *(f"  {example}" for example in command.examples)))
-    parser = Parser(
-        prog=f"adacross {name}", description=f"{summary}\n\n{examples}", formatter_class=HelpFormatter
-    )
-    if options is None:
-        parser.add_function_arguments(function, as_positional=True, fail_untyped=True)
+    parser = Parser(name, options or function, summary, command.examples)
+    if any(word in _HELP for word in words):
+        sys.stdout.write(parser.format_help())
+        return
+    typed = parser.read(words)
+    _check_order(name, words, [typed[place] for place in parser.needed])
+    if options:
+        values = options.recipe(typed.pop("config", None), **typed)
+        result = function(values)
     else:
-        parser.add_argument(
-            "--config", action="config", help="a recipe: YAML of options, or a built-in one's name"
-        )
-        parser.add_class_arguments(options, as_positional=True, fail_untyped=True)
-    given = _gathered(list(arguments)) if command.gathers else arguments
-    switches = [flag for flag, kind in flags.items() if kind is bool]
-    typed = _with_recipes(_spoken_out([_underscores(argument) for argument in given], switches))
-    values = parser.parse_args(typed).as_dict()
-    values.pop("config", None)
-    for option in values if options else ():
-        place = values[option]
-        if isinstance(place, str) and is_address(place) and not any(word.endswith(place) for word in typed):
-            raise UserError(
-                f"the recipe's {option} is {place}; an address that is read in a file is not opened. "
-                "Type it, if you know and trust it."
-            )
-    return function(options(**values)) if options else function(**values)
+        bound = signature(function).bind(**typed)
+        bound.apply_defaults()
+        values = SimpleNamespace(**bound.arguments)
+        result = function(**typed)
+    show(result, list(command.next(values, result)))
 
 
-def _sentence(message: str, kinds: Mapping[str, Any], known: Sequence[str]) -> str:
-    """Rewrite jsonargparse's message about an argument without Python's types.
+def _check_order(name: str, words: Sequence[str], given: Sequence[str | list[str]]) -> None:
+    """Refuse a collection in the place of an encoder, and an encoder in the place of a collection.
 
     Args:
-        message: jsonargparse's.
-        kinds: the arguments' types, by name.
-        known: the flags that there are.
+        name: the command.
+        words: its arguments, as they were typed.
+        given: the values of its positional arguments; of fewer than two nothing is checked.
+
+    Raises:
+        UserError: names the mistake and, where there is one, the command with the two in their places.
     """
-    from adacross.options import described
+    if len(given) < 2 or name not in ENCODER_FIRST:
+        return
+    from adacross.features.sources import kind_of
 
-    text = " ".join(message.split())
-    key = re.match(r'Parser key "([^"]*)":', text)
-    if key and key[1] in kinds:
-        value = re.split(r"(?:Got|Given) value: ", text)[1:]
-        given = f"is {value[-1][:200].strip(chr(39))!r}" if value else "cannot be read"
-        wanted = described(kinds[key[1]]).removesuffix(" or nothing")
-        written = _WRITTEN.get(wanted)
-        return f"{_flag(key[1])} {given}; expected {wanted}{f', such as {written!r}' if written else ''}."
-    if unknown := re.match(r"unrecognized arguments: (.*)$", text, re.IGNORECASE):
-        flag = unknown[1].split()[0].partition("=")[0]
-        close = get_close_matches(flag, known, n=1)
-        hint = f" Did you mean {close[0]}?" if close else ""
-        return f"unknown {'option' if flag.startswith('-') else 'argument'} {unknown[1]!r}.{hint}"
-    if missing := re.match(r"the following arguments are required: (.*)$", text):
-        return f"the argument {missing[1]} is missing."
-    return re.sub(r"<class '(\w+)'>", r"\1", text[:500]).rstrip(".") + "."
+    first, data = given[:2]
+    places = [*([first] if isinstance(first, str) else first), str(data)]
+    kinds = {place: kind_of(place) for place in places}
+    wrong = next((place for place in places[:-1] if kinds[place] == "collection"), None)
+    if wrong is None and kinds[places[-1]] != "encoder":
+        return
+    mistake, other = f"{places[-1]} is an encoder", "a collection"
+    if wrong is not None:
+        mistake, other = f"{wrong} is a collection", "an encoder"
+    ordered = sorted(places, key=lambda place: ("encoder", "", "collection").index(kinds[place]))
+    if ordered[-1] == places[-1]:
+        raise UserError(f"{mistake}, where {other} is expected. See: adacross {name} --help")
+    swapped = iter(ordered)
+    right = [next(swapped) if word in kinds else word for word in words]
+    raise UserError(
+        f"{mistake}; the encoder comes first. Type: {shlex.join(['adacross', *name.split(), *right])}"
+    )
 
 
-def _flag(name: str) -> str:
-    return f"--{name.rstrip('_')}"  # as --help writes it
+def show(result: Any, following: Sequence[Sequence[object]] = ()) -> None:
+    """Print what a command returned, and what can be typed next.
 
-
-def show(result: Any) -> None:
-    """Print what a command returned: a table if it has one, a path, or nothing."""
-    from adacross.console import results
+    Args:
+        result: a table if it has one, a path, or nothing; goes to standard output.
+        following: commands without the word `adacross`; go to standard error.
+    """
+    from adacross.console import console, results, words
 
     if hasattr(result, "table"):
         results.print(result.table())
     elif result is not None:
         results.print(str(result))
+    results.file.flush()
+    for lead, command in zip(("next:", *["  or:"] * len(following)), following, strict=False):
+        line = f"{lead} adacross {shlex.join(map(str, command))}"
+        console.print(words(line, "dim"), soft_wrap=True)
 
 
 def _open_streams() -> None:
@@ -245,7 +183,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _answer(given: list[str]) -> None:
-    """Print help, or run a command and print what it returned.
+    """Print help, or run a command.
 
     Raises:
         UserError: as the command; or the working folder was deleted, without which torch cannot be loaded.
@@ -258,7 +196,7 @@ def _answer(given: list[str]) -> None:
         from adacross.version import __version__
 
         sys.stdout.write(f"adacross {__version__}\n")
-    elif tasks(given[0]) and given[1:2] and given[1] in _HELP:
+    elif tasks(given[0]) and (len(given) == 1 or given[1] in _HELP):
         sys.stdout.write(overview(given[0]) + "\n")
     else:
         name, rest = split_command(given)
@@ -266,4 +204,5 @@ def _answer(given: list[str]) -> None:
             Path.cwd()
         except OSError:
             raise UserError("the working folder does not exist any more. Change to one that does.") from None
-        show(run(name, rest))
+        allow_working_folder(rest)
+        run(name, rest)

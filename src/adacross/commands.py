@@ -1,33 +1,70 @@
 """The commands: a literal dictionary from what is typed behind `adacross` to a function."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from adacross.errors import UserError, one_of
+
+Next = Callable[[Any, Any], Iterable[Sequence[object]]]
+LAPTOP = "adacrossnet_pointnet_laptop"  # the recipe that is suggested first
 
 
 @dataclass(frozen=True)
 class Command:
     """Where a command's function lives, what it is for, and how it is typed.
 
-    With `gathers`, all words before the last are the first parameter, a list.
+    Attributes:
+        function: `module:name`.
+        summary: what `adacross --help` says.
+        examples: command lines.
+        next: the commands to type next, without `adacross`, from the command's arguments (attributes by the
+            parameter's name, or its dataclass of options) and its result.
     """
 
     function: str
     summary: str
     examples: tuple[str, ...]
-    gathers: bool = False
+    next: Next = lambda given, result: ()
+
+
+def _report(given: Any, result: object) -> Iterable[Sequence[object]]:
+    """Suggest the report of the (first) run that was evaluated."""
+    from adacross.features.sources import find_runs
+
+    return [("report", run) for run in find_runs(next(iter(vars(given).values())))[:1]]
+
+
+def _pretrain(given: Any, result: object) -> Iterable[Sequence[object]]:
+    return ("pretrain", getattr(given, "collection", None) or given.folder, "--config", LAPTOP), ("recipes",)
+
+
+def _after_inspect(given: Any, result: Any) -> Iterable[Sequence[object]]:
+    """Suggest what a collection or a run is for; of other folders the tables say it."""
+    return {
+        "collection": (("pretrain", given.path, "--config", LAPTOP),),
+        "run": (("report", given.path),),
+    }.get(result.kind, ())
+
+
+def _after_share(given: Any, result: Any) -> Iterable[Sequence[object]]:
+    if result.url is None:
+        return (("share", given.source, given.name),)
+    if result.kind == "dataset":
+        return (("fetch", given.name, "COLLECTION"),)
+    return (("embed", f"hf://{given.name}", "DATA", "features.parquet"),)
 
 
 COMMANDS = {
     "demo": Command(
         "adacross.demo:demo",
-        "everything on built-in shapes, in minutes on a laptop; ends with report.html",
+        "the whole pipeline on built-in shapes, in minutes on a laptop; writes report.html",
         ("adacross demo", "adacross demo --folder my-demo --seeds 3", "adacross demo --full"),
+        next=lambda given, result: (("search", f"{given.folder}/run-seed0", f"{given.folder}/shapes"),),
     ),
     "prepare": Command(
         "adacross.data.collection.prepare:prepare",
-        "meshes, clouds or built-in shapes -> a collection with pictures",
+        "meshes, clouds or built-in shapes -> a collection with images",
         (
             "adacross prepare parts/ collections/parts --up z",
             "adacross prepare modelnet40_ply_hdf5_2048/ collections/modelnet10 --variant modelnet10",
@@ -36,82 +73,97 @@ COMMANDS = {
             "adacross prepare builtin collections/builtin --count 3000 --variant scanned",
             "adacross prepare parts/ collections/parts --engine ray --ray-address auto",
         ),
+        next=_pretrain,
     ),
     "inspect": Command(
         "adacross.data.collection.inspect:inspect",
-        "what is this folder, what is missing, what is broken; draws a contact sheet",
+        "identify a folder, report problems, draw a contact sheet",
         ("adacross inspect collections/parts", "adacross inspect parts/"),
+        next=_after_inspect,
     ),
     "pretrain": Command(
         "adacross.training.pretrain:pretrain",
         "collection -> a run with an encoder",
         (
-            "adacross pretrain collections/parts --method adacrossnet --encoder dgcnn",
             "adacross pretrain collections/parts --config adacrossnet_pointnet_laptop --epochs 50",
+            "adacross pretrain collections/parts --encoder dgcnn --encoder-args k=15 width=64",
             "adacross pretrain s3://bucket/parts --run runs/parts",
             "adacross pretrain collections/parts --config recipe.yaml --resume auto",
+        ),
+        next=lambda config, result: (
+            ("evaluate", "linear", config.run_folder, config.collection),
+            ("report", config.run_folder),
+            ("search", config.run_folder, config.collection),
         ),
     ),
     "evaluate linear": Command(
         "adacross.evaluation.linear:evaluate_linear",
-        "linear SVM on frozen features, beside the same encoder untrained",
+        "linear SVM on frozen features, beside the untrained encoder",
         (
             "adacross evaluate linear runs/parts collections/parts",
-            "adacross evaluate linear 'runs/parts-seed*' collections/parts",
+            "adacross evaluate linear runs/parts-seed* collections/parts",
             "adacross evaluate linear runs/shapenet collections/modelnet40 --as crosspoint",
         ),
+        next=_report,
     ),
     "evaluate few-shot": Command(
         "adacross.evaluation.few_shot.measure:evaluate_few_shot",
-        "a few labelled shapes of a few classes: accuracy over many episodes",
+        "few-shot classification over many episodes",
         (
             "adacross evaluate few-shot runs/parts collections/parts",
-            "adacross evaluate few-shot runs/parts collections/parts --ways '[5]' --shots '[1, 5]'",
+            "adacross evaluate few-shot runs/parts collections/parts --ways 5 --shots 1 5",
             "adacross evaluate few-shot runs/shapenet collections/modelnet40 --as point-m2ae",
         ),
+        next=_report,
     ),
     "evaluate fine-tune": Command(
         "adacross.evaluation.fine_tune:evaluate_fine_tune",
-        "train the whole network with 1 %, 10 % and 100 % of the labels, beside one from scratch",
+        "fine-tuning with 1 %, 10 % and 100 % of the labels, beside training from scratch",
         (
             "adacross evaluate fine-tune runs/parts collections/parts",
-            "adacross evaluate fine-tune runs/parts collections/parts --fractions '[1.0]' --votes 10",
+            "adacross evaluate fine-tune runs/parts collections/parts --fractions 1.0 --votes 10",
             "adacross evaluate fine-tune runs/shapenet collections/modelnet40 --as adacrossnet",
         ),
+        next=_report,
     ),
     "evaluate part-seg": Command(
-        "adacross.evaluation.segmentation.parts:evaluate_part_segmentation",
-        "a part for every point: instance and class mIoU, beside a network from scratch",
+        "adacross.evaluation.segmentation.parts:evaluate_part_seg",
+        "part segmentation: instance and class mIoU, beside training from scratch",
         (
             "adacross evaluate part-seg runs/shapenet collections/shapenetpart",
-            "adacross evaluate part-seg runs/parts collections/parts --fractions '[0.1]' --epochs 20",
+            "adacross evaluate part-seg runs/parts collections/parts --fractions 0.1 1.0 --epochs 20",
         ),
+        next=_report,
     ),
     "evaluate sem-seg": Command(
-        "adacross.evaluation.segmentation.scenes:evaluate_semantic_segmentation",
-        "a class for every point of a room: overall accuracy and mIoU by held-out area",
+        "adacross.evaluation.segmentation.scenes:evaluate_sem_seg",
+        "semantic segmentation of rooms: overall accuracy and mIoU by held-out area",
         (
             "adacross evaluate sem-seg runs/shapenet collections/s3dis",
-            "adacross evaluate sem-seg runs/shapenet collections/s3dis --areas '[1, 2, 3, 4, 5, 6]'",
+            "adacross evaluate sem-seg runs/shapenet collections/s3dis --areas 1 2 3 4 5 6",
         ),
+        next=_report,
     ),
     "evaluate retrieval": Command(
         "adacross.evaluation.retrieval.measure:evaluate_retrieval",
-        "picture to shape, shape to picture, shape to shape: recall@k, mAP",
+        "image to shape, shape to image, shape to shape: recall@k, mAP",
         (
             "adacross evaluate retrieval runs/parts collections/parts",
             "adacross evaluate retrieval runs/parts/encoder collections/parts --output retrieval.json",
         ),
+        next=_report,
     ),
     "evaluate robustness": Command(
         "adacross.evaluation.robustness.measure:evaluate_robustness",
         "accuracy under 15 corruptions at 5 severities, any rotation, and fewer points",
         ("adacross evaluate robustness runs/parts collections/parts",),
+        next=_report,
     ),
     "evaluate images": Command(
         "adacross.evaluation.images.measure:evaluate_images",
-        "few-shot classification of pictures with the pre-trained image tower",
+        "few-shot classification of images with the pre-trained image tower",
         ("adacross evaluate images runs/parts CIFAR-FS/",),
+        next=_report,
     ),
     "evaluate compare": Command(
         "adacross.evaluation.compare.measure:evaluate_compare",
@@ -120,17 +172,18 @@ COMMANDS = {
             "adacross evaluate compare runs/crosspoint runs/adacrossnet collections/parts",
             "adacross evaluate compare runs/a runs/b collections/parts --task few-shot --output a-and-b.json",
         ),
-        gathers=True,
+        next=_report,
     ),
     "search": Command(
         "adacross.search.command:search",
-        "shapes like a picture, a mesh or a cloud: a page in the browser, or a table",
+        "shapes like an image, a mesh or a cloud: a page in the browser, or a table",
         (
-            "adacross search collections/parts runs/parts",
-            "adacross search collections/parts runs/parts --query photo.png --top 10",
-            "adacross search collections/parts runs/parts --query bracket.stl --up z --output found.html",
-            "adacross search collections/parts runs/parts --labels labels.csv",
+            "adacross search runs/parts collections/parts",
+            "adacross search runs/parts collections/parts --query photo.png --top 10",
+            "adacross search runs/parts collections/parts --query bracket.stl --up z --output found.html",
+            "adacross search runs/parts collections/parts --labels labels.csv",
         ),
+        next=lambda given, result: (("search", given.encoder, given.collection),) if given.query else (),
     ),
     "embed": Command(
         "adacross.embeddings:embed",
@@ -140,22 +193,25 @@ COMMANDS = {
             "adacross embed runs/parts incoming/ incoming.parquet --up z",
             "find . -name '*.stl' | adacross embed runs/parts - found.parquet",
         ),
+        next=lambda given, result: (("suggest", given.output, "labels.csv", "suggested.csv"),),
     ),
     "suggest": Command(
         "adacross.labeling:suggest",
-        "a few labels -> labels for the rest with a confidence, and what to label next",
+        "a few labels -> proposed labels with confidence, and what to label next",
         (
             "adacross suggest parts.parquet labels.csv suggested.csv",
             "adacross suggest parts.parquet suggested.csv again.csv --ask 50",
         ),
+        next=lambda given, result: (("suggest", given.embeddings, given.output, "again.csv"),),
     ),
     "export": Command(
         "adacross.onnx:export",
-        "an encoder -> an ONNX file that runs without torch, checked",
+        "an encoder -> a checked ONNX file that runs without torch",
         (
             "adacross export runs/parts parts.onnx",
             "adacross export hf://owner/name model.onnx --point-features",
         ),
+        next=lambda given, result: (("share", given.encoder, "OWNER/NAME", "--dry-run", "look"),),
     ),
     "share": Command(
         "adacross.hub:share",
@@ -165,18 +221,29 @@ COMMANDS = {
             "adacross share runs/parts owner/parts-encoder --license apache-2.0",
             "adacross share collections/parts owner/parts --private",
         ),
+        next=_after_share,
     ),
     "fetch": Command(
         "adacross.hub:fetch",
-        "a collection on the hub -> a collection here",
+        "a shared collection -> a collection here",
         ("adacross fetch owner/parts collections/parts", "adacross fetch look collections/parts"),
+        next=_pretrain,
+    ),
+    "recipes": Command(
+        "adacross.recipes:recipes",
+        "built-in options for `pretrain --config`: what each is for",
+        ("adacross recipes",),
+        next=lambda given, result: (("pretrain", "COLLECTION", "--config", LAPTOP),),
     ),
     "report": Command(
         "adacross.report:write_report",
-        "a run -> one HTML page to look at",
+        "a run -> one self-contained HTML page",
         ("adacross report runs/parts",),
+        next=lambda given, result: (("share", given.run, "OWNER/NAME", "--dry-run", "look"),),
     ),
 }
+
+ENCODER_FIRST = {name for name in COMMANDS if name.startswith("evaluate ")} | {"search", "embed"}
 
 
 def overview(family: str = "") -> str:
@@ -188,7 +255,7 @@ def overview(family: str = "") -> str:
     if family:
         about = f"The tasks of adacross {family}:"
     name = f"{family} TASK" if family else "COMMAND"
-    version = "" if family else "; adacross --version the version"
+    version = "" if family else "; adacross --version prints the version"
     return "\n".join(
         [
             f"usage: adacross {name} ...",
@@ -197,7 +264,7 @@ def overview(family: str = "") -> str:
             "",
             *lines,
             "",
-            f"adacross {name} --help tells its options{version}.",
+            f"adacross {name} --help lists its options{version}.",
         ]
     )
 

@@ -21,8 +21,8 @@ from adacross.evaluation.linear import LinearResult, evaluate_linear
 from adacross.evaluation.results import load
 from adacross.evaluation.retrieval.measure import RetrievalResult, evaluate_retrieval
 from adacross.evaluation.robustness.measure import RobustnessResult, evaluate_robustness
-from adacross.evaluation.segmentation.parts import PartSegResult, evaluate_part_segmentation
-from adacross.evaluation.segmentation.scenes import SemSegResult, evaluate_semantic_segmentation
+from adacross.evaluation.segmentation.parts import PartSegResult, evaluate_part_seg
+from adacross.evaluation.segmentation.scenes import SemSegResult, evaluate_sem_seg
 from adacross.io.files import whole_folder
 from adacross.report import write_report
 from adacross.training.config import PretrainConfig
@@ -30,6 +30,7 @@ from adacross.training.pretrain import pretrain
 
 SHAPES, VIEWS, PICTURE = 2000, 6, 64
 POINTS = 1024
+MINUTES, FULL_MINUTES = 5, 20  # of a pre-training with all around it, and of the rest of `--full`
 SMALL, EPOCHS = 256, 30  # points and epochs of what `--full` fine-tunes, encodes many times over
 
 
@@ -43,14 +44,14 @@ class DemoResult:
     further: list[Any] = field(default_factory=list)
 
     def table(self) -> Group:
-        """The figures as people read them."""
+        """Render as rich tables."""
         table = Table(title="adacross demo", show_header=False)
         table.add_row("linear SVM, pre-trained", str(self.linear.pretrained))
         table.add_row("linear SVM, untrained", str(self.linear.untrained))
         table.add_row("gain", f"{100 * self.linear.gain:+.1f} points")
         for name, figures in (
-            ("picture → shape", self.retrieval.image_to_shape),
-            ("shape → picture", self.retrieval.shape_to_image),
+            ("image → shape", self.retrieval.image_to_shape),
+            ("shape → image", self.retrieval.shape_to_image),
         ):
             text = ", ".join(f"{key} {100 * value:.1f} %" for key, value in figures.items())
             table.add_row(f"{name} (chance {100 * self.retrieval.chance_recall_at_1:.2f} %)", text)
@@ -60,16 +61,16 @@ class DemoResult:
 
 
 def demo(folder: str = "demo", seeds: int = 1, encoder: str | None = None, full: bool = False) -> DemoResult:
-    """Make built-in shapes, render them, pre-train AdaCrossNet, measure, write report.html.
+    """Run the whole pipeline on built-in shapes: prepare, pre-train AdaCrossNet, evaluate, report.
 
     Interrupted, it goes on where it stopped when called again.
 
     Args:
-        folder: where everything goes.
-        seeds: how many times to pre-train, each with another seed; the probe's spread is over them.
-        encoder: pointnet or dgcnn, instead of the recipe's.
-        full: also every other measurement, at small sizes: few-shot, fine-tuning, segmentation, robustness,
-            pictures, scanned shapes, and CrossPoint to compare with; some twenty minutes more on two cores.
+        folder: output folder.
+        seeds: number of pre-trainings with different seeds; the reported spread is over them.
+        encoder: pointnet or dgcnn; the recipe's by default.
+        full: also run every other evaluation at small sizes (few-shot, fine-tuning, segmentation, robustness,
+            images, scanned shapes, and CrossPoint for comparison): some twenty minutes more on two cores.
 
     Raises:
         UserError: a folder that cannot be written, an unknown encoder.
@@ -83,8 +84,10 @@ def demo(folder: str = "demo", seeds: int = 1, encoder: str | None = None, full:
         PretrainConfig.recipe("demo", str(shapes), run=str(run), seed=seed, resume="auto", **changes)
         for seed, run in enumerate(runs)
     ]
+    minutes = MINUTES * seeds + (FULL_MINUTES if full else 0)
+    console.print(f"about {minutes} minutes on two cores; interrupted, the same command continues.")
     if not (shapes / "collection.json").exists():
-        _say("1/4", f"{SHAPES} built-in shapes, {VIEWS} pictures each")
+        _say("1/4", f"{SHAPES} built-in shapes, {VIEWS} images each")
         prepare("builtin", str(shapes), count=SHAPES, views=VIEWS, size=PICTURE, points=POINTS)
     for config in configs:
         _say("2/4", f"pre-training {config.method} on {config.encoder}, seed {config.seed}")
@@ -114,15 +117,11 @@ def everything(root: Path, shapes: Path, run: Path, config: PretrainConfig) -> l
         ),
         "part-seg": (
             PartSegResult,
-            lambda: evaluate_part_segmentation(
-                who, where, fractions=[0.1], epochs=EPOCHS, points=SMALL, seeds=2
-            ),
+            lambda: evaluate_part_seg(who, where, fractions=[0.1], epochs=EPOCHS, points=SMALL, seeds=2),
         ),
         "sem-seg": (
             SemSegResult,
-            lambda: evaluate_semantic_segmentation(
-                who, where, epochs=max(1, EPOCHS // 8), points=SMALL, seeds=1
-            ),
+            lambda: evaluate_sem_seg(who, where, epochs=max(1, EPOCHS // 8), points=SMALL, seeds=1),
         ),
         "robustness": (
             RobustnessResult,

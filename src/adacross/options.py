@@ -1,6 +1,7 @@
 """Whether options from a recipe, a configuration or Python are of the types that their owner says."""
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from inspect import isclass
 from math import isnan
 from pathlib import PurePath
@@ -16,7 +17,7 @@ _PLAIN: dict[Any, tuple[type, ...]] = {
     str: (str,),
     NoneType: (NoneType,),
 }
-_WORDS = {int: "a whole number", float: "a number", str: "text", bool: "true or false", NoneType: "nothing"}
+_WORDS = {int: "a whole number", float: "a number", str: "text", bool: "true or false", NoneType: "null"}
 _MANY = {int: "whole numbers", float: "numbers", str: "texts"}
 
 
@@ -67,8 +68,42 @@ def fits(value: Any, hint: Any) -> bool:
     return True
 
 
+def alternatives(hint: Any) -> list[Any]:
+    """Return the types that a union allows beside None; any other type alone.
+
+    Example:
+        >>> alternatives(int | str | None)
+        [<class 'int'>, <class 'str'>]
+    """
+    inner = get_args(hint) if get_origin(hint) in (Union, UnionType) else (hint,)
+    return [one for one in inner if one is not NoneType]
+
+
+def read_word(word: str, hint: Any) -> Any:
+    """Return the value that a typed word stands for; of several types the first that can be read.
+
+    Raises:
+        ValueError: the word is no value of the type.
+
+    Example:
+        >>> read_word("10", int | str), read_word("some.json", int | str), read_word("18", Literal[18, 50])
+        (10, 'some.json', 18)
+    """
+    for one in alternatives(hint):
+        if get_origin(one) is Literal:
+            choices = {str(value): value for value in get_args(one)}
+            if word in choices:
+                return choices[word]
+        elif one in (int, float, str):
+            with suppress(ValueError):
+                value = one(word)
+                if fits(value, one):
+                    return value
+    raise ValueError(word)
+
+
 def described(hint: Any) -> str:
-    """A type in words: "a number or nothing", "'con' or 'joint'"."""
+    """A type in words: "a number or null", "'con' or 'joint'"."""
     origin, inner = get_origin(hint), get_args(hint)
     if origin is Literal:
         return _either([repr(valid) for valid in inner])

@@ -252,7 +252,7 @@ def test_s3_from_the_command_line(
     """Pre-train, evaluate, inspect and report, as a user types it; all from one copy."""
     monkeypatch.chdir(tmp_path)
     options = [f"--{name}={str(value).lower()}" for name, value in TOY.items() if not isinstance(value, dict)]
-    assert main(["pretrain", s3, "--run", "run", *options, "--encoder_args.width=32"]) == 0
+    assert main(["pretrain", s3, "--run", "run", *options, "--encoder-args=width=32"]) == 0
     assert f"collection: {s3}" in (tmp_path / "run" / "config.yaml").read_text()
     assert main(["evaluate", "retrieval", "run", s3]) == 0
     assert main(["report", "run", "--collection", s3]) == 0

@@ -334,7 +334,7 @@ def test_as_typed_and_measured_again_from_its_own_episodes(
     capsys: pytest.CaptureFixture[str], toy_run: Path, toy_collection: Collection, tmp_path: Path
 ):
     data, path = str(toy_collection.folder), tmp_path / "few.json"
-    small = ["--ways", "[5, 99]", "--shots", "[1, 2]", "--episodes", "3", "--seed", "4", "--device", "cpu"]
+    small = ["--ways", "5", "99", "--shots", "1", "2", "--episodes", "3", "--seed", "4", "--device", "cpu"]
     code, out, err = typed(capsys, str(toy_run), data, *small, "--output", str(path))
     assert code == 0, err
     assert "5-way 2-shot" in out
@@ -363,7 +363,7 @@ def test_as_typed_and_measured_again_from_its_own_episodes(
 def test_as_papers_as_typed(
     capsys: pytest.CaptureFixture[str], toy_run: Path, toy_collection: Collection, tmp_path: Path
 ):
-    given = [str(toy_run), str(toy_collection.folder), "--ways", "[3]", "--shots", "[2]", "--queries", "1"]
+    given = [str(toy_run), str(toy_collection.folder), "--ways", "3", "--shots", "2", "--queries", "1"]
     given += ["--episodes", "2", "--device", "cpu"]
     for paper, extra in (("crosspoint", []), ("point-m2ae", ["--epochs", "2"])):
         path = tmp_path / f"{paper}.json"
@@ -384,7 +384,7 @@ def test_as_papers_as_typed(
         (["--epochs", "3"], "features are frozen"),
         (["--as", "point-m2ae", "--epochs", "0"], "epochs is 0"),
         (["--points", "0"], "points is 0"),
-        (["--episodes", "few.json", "--shots", "[1]"], "shots given beside --episodes FILE"),
+        (["--episodes", "few.json", "--shots", "1"], "shots given beside --episodes FILE"),
         (["--episodes", "0"], "0 episodes"),
         ([], "cannot fill any setting"),
     ],

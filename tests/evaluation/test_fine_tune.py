@@ -114,7 +114,7 @@ def test_the_command_line(
     output = tmp_path / "fine-tune.json"
     command = ["evaluate", "fine-tune", str(toy_run), str(toy_collection.folder), "--device", "cpu"]
     small = [
-        *["--fractions", "[0.5]", "--epochs", "1", "--points", "48", "--seeds", "1", "--output"],
+        *["--fractions", "0.5", "--epochs", "1", "--points", "48", "--seeds", "1", "--output"],
         str(output),
     ]
     assert main([*command, *small]) == 0
@@ -125,7 +125,7 @@ def test_the_command_line(
     assert "sgd 0.1 to 0.001, 1 epochs" in load(FineTuneResult, output).protocol
     assert main([*command, "--as", "crosspoint"]) == 2
     assert "published no fine-tuned classification" in capsys.readouterr().err
-    assert main([*command, "--fractions", "[0]"]) == 2
+    assert main([*command, "--fractions", "0"]) == 2
     assert main([*command, "--epochs", "0"]) == 2
 
 

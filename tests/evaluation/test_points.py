@@ -17,10 +17,10 @@ from adacross.errors import UserError
         adacross.evaluate_linear,
         adacross.evaluate_few_shot,
         adacross.evaluate_fine_tune,
-        adacross.evaluate_part_segmentation,
+        adacross.evaluate_part_seg,
         adacross.evaluate_retrieval,
         adacross.evaluate_robustness,
-        adacross.evaluate_semantic_segmentation,
+        adacross.evaluate_sem_seg,
         lambda encoder, data, points: adacross.evaluate_compare([encoder], data, points=points),
     ],
 )

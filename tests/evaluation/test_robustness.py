@@ -199,7 +199,7 @@ def test_an_encoder_that_needs_more_points_is_refused_before_anything_is_measure
     cloud = np.random.default_rng(0).normal(size=(1, 64, 3)).astype(np.float32)
     assert fewer_points(PointM2AE(**M2AE), cloud, "cpu") == []
     assert fewer_points(DGCNN(k=4, width=32), np.tile(cloud, (1, 4, 1)), "cpu") == [128, 64, 32]
-    with pytest.raises(UserError, match=r"of 64 points density leaves 44: .*50"):
+    with pytest.raises(UserError, match=r"keeps only 44 of 64 points: .*50"):
         try_out(PointM2AE(**M2AE), cloud[:, :64], "cpu")
 
 

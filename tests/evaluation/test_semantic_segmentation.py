@@ -194,7 +194,7 @@ def test_as_typed_on_any_collection_with_parts(
     assert main([*words, *small]) == 0
     assert "test split" in capsys.readouterr().out
     assert load(SemSegResult, output).coordinates == "coordinates in the unit sphere"
-    assert main([*words, *small, "--overwrite", "--areas", "[5]"]) == 2
+    assert main([*words, *small, "--overwrite", "--areas", "5"]) == 2
     assert "has no areas" in capsys.readouterr().err
     assert main([*words, *small, "--overwrite", "--as", "crosspoint"]) == 2
     assert "--as knows crossnet" in capsys.readouterr().err

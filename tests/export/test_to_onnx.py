@@ -17,7 +17,7 @@ from adacross.encoders.inputs import InputSpec
 from adacross.errors import UserError
 from adacross.onnx import parity, to_onnx
 from adacross.onnx.parity import compare, made_up_clouds
-from adacross.onnx.to_onnx import export, export_encoder, least_points
+from adacross.onnx.to_onnx import export, least_points
 
 pytestmark = pytest.mark.slow
 
@@ -143,9 +143,9 @@ def test_a_file_of_other_weights_is_found_out_and_not_written(exported: Path, tm
     other = ENCODERS["dgcnn"](**SMALL["dgcnn"]).eval()
     monkeypatch.setattr(to_onnx, "_write", wrong)
     with pytest.raises(UserError, match=r"differ from the encoder's by .* nothing was written"):
-        export_encoder(other, tmp_path / "other.onnx", point_features=True)
+        export(other, tmp_path / "other.onnx", point_features=True)
     assert not list(tmp_path.iterdir())
-    assert export_encoder(load(exported / "dgcnn"), tmp_path / "same.onnx", point_features=True).size
+    assert export(load(exported / "dgcnn"), tmp_path / "same.onnx", point_features=True).size
 
 
 def test_one_wrong_point_is_above_the_tolerance(exported: Path):
@@ -188,13 +188,13 @@ def test_an_onnxscript_that_does_not_know_this_torch_is_said(tmp_path: Path, mon
 
     monkeypatch.setattr(torch.onnx, "export", lacking)
     with pytest.raises(UserError, match=r"cannot export this encoder \(No module .*constraints\.txt"):
-        export_encoder(small("pointnet"), tmp_path / "model.onnx")
+        export(small("pointnet"), tmp_path / "model.onnx")
     assert not list(tmp_path.iterdir())
 
 
 def test_exporting_leaves_the_encoder_as_it_is(exported: Path, tmp_path: Path, monkeypatch):
     encoder = load(exported / "pointnet").double().train()
     monkeypatch.setattr(to_onnx, "_write", lambda _n, path, *_: shutil.copy(exported / "pointnet.onnx", path))
-    export_encoder(encoder, tmp_path / "model.onnx", point_features=True)
+    export(encoder, tmp_path / "model.onnx", point_features=True)
     assert encoder.training
     assert next(encoder.parameters()).dtype == torch.float64

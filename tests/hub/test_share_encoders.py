@@ -99,7 +99,7 @@ def test_names_cannot_leave_their_cells(run, toy_collection, tmp_path):
 def test_what_cannot_be_shared(run, tmp_path):
     for source, message in (
         (tmp_path / "nowhere", "nowhere does not exist; expected a run"),
-        (tmp_path, "is none; expected a run"),
+        (tmp_path, "is not a run, an encoder folder or a collection"),
     ):
         with pytest.raises(UserError, match=message):
             share(str(source), "owner/name", dry_run=str(tmp_path / "look"))

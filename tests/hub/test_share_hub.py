@@ -132,7 +132,7 @@ def test_downloads_that_fail(error, message, tmp_path, monkeypatch):
 
 
 def test_fetching_what_is_no_name(tmp_path):
-    with pytest.raises(UserError, match="nowhere is no folder here, and no name on the hub"):
+    with pytest.raises(UserError, match="nowhere is neither a folder here nor a name on the hub"):
         fetch("nowhere", str(tmp_path / "back"))
 
 

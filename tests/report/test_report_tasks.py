@@ -23,8 +23,8 @@ def measured(toy_run: Path, toy_collection: Collection, tmp_path_factory: pytest
     (run / "encoder").symlink_to(toy_run / "encoder")
     small = ["--epochs", "1", "--points", "48", "--seeds", "1", "--device", "cpu"]
     command = ["evaluate", "fine-tune", str(run), str(toy_collection.folder), *small]
-    assert main([*command, "--fractions", "[0.3, 1.0]"]) == 0
-    assert main([*command, "--as", "crossnet", "--fractions", "[0.3, 1.0]"]) == 0
+    assert main([*command, "--fractions", "0.3", "1.0"]) == 0
+    assert main([*command, "--as", "crossnet", "--fractions", "0.3", "1.0"]) == 0
     return run
 
 

@@ -43,7 +43,7 @@ def served(
     with socket.socket() as taken:  # the page moves on to the next port
         taken.bind(("127.0.0.1", 0))
         taken.listen()
-        command = [sys.executable, "-m", "adacross", "search", str(toy_collection.folder), str(own_run)]
+        command = [sys.executable, "-m", "adacross", "search", str(own_run), str(toy_collection.folder)]
         command += ["--no-browser", "--device", "cpu", "--labels", "labels.csv"]
         command += ["--port", str(taken.getsockname()[1])]
         environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST")}

@@ -103,7 +103,7 @@ def test_a_wrong_type_of_an_option_itself_is_a_sentence(tmp_path: Path):
         "epochs: yes": "option epochs of pre-training is True; expected a whole number.",
         "method_args: warm": "option method_args of pre-training is 'warm'; expected names with values",
         "method_args: {3: 3}": "option method_args of pre-training is {3: 3}; expected names with values",
-        "points: [64]": "option points of pre-training is [64]; expected a whole number or nothing.",
+        "points: [64]": "option points of pre-training is [64]; expected a whole number or null.",
         "method: 3": "option method of pre-training is 3; expected text.",
     }
     (tmp_path / "mistakes.json").write_text(json.dumps(list(mistakes)))

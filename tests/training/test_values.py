@@ -35,7 +35,7 @@ def test_which_values_fit(hint: Any, fitting: list[Any], others: list[Any]):
 @pytest.mark.parametrize(
     ("hint", "words"),
     [
-        (int | None, "a whole number or nothing"),
+        (int | None, "a whole number or null"),
         (Literal["a", "b", "c"], "'a', 'b' or 'c'"),
         (Literal["a"], "'a'"),
         (tuple[int, int], "a list of 2 whole numbers"),

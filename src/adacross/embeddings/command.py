@@ -80,17 +80,17 @@ def embed(
     interrupted one stopped. A file that cannot be read is left out and named.
 
     Args:
-        encoder: a run, an encoder's folder, hf://owner/name on the hub, or builtin-small (in the package).
-        data: a collection or its URL; anything `prepare` reads (a folder of meshes, a data set as it comes,
-            "builtin"); one mesh or cloud; or "-" for paths from standard input, one a line.
+        encoder: a run, an encoder folder, hf://owner/name or builtin-small.
+        data: a collection or its URL; any source that prepare reads; one mesh or cloud; or "-" for paths from
+            standard input, one per line.
         output: the Parquet file to write.
-        up: the axis that points up in files; by default z for OFF, y for all else. A collection is y up.
-        points: points a cloud; by default as many as the encoder was trained with, 1,024 if it does not say.
-        batch_size: clouds at a time; does not change the result.
-        device: where to compute; a GPU if there is one.
-        workers: processes that read files; one a core if not given.
-        timeout: seconds that one file may take.
-        overwrite: replace a file of that name.
+        up: up axis of the files; by default z for OFF, y otherwise. A collection is y up.
+        points: points per cloud; by default as in the encoder's training, 1,024 if unknown.
+        batch_size: clouds per batch; does not change the result.
+        device: cpu or cuda; cuda if available.
+        workers: processes that read files; one per core by default.
+        timeout: seconds allowed per file.
+        overwrite: replace an existing output file.
 
     Returns:
         What was written; `.skipped` lists what was left out. `read_embeddings` reads the file.

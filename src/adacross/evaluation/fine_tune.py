@@ -70,7 +70,7 @@ class FineTuneResult:
     labels: list[Labels]
 
     def table(self) -> Table:
-        """The result as people read it."""
+        """Render as a rich table."""
         title = f"{self.data}: fine-tuned, {self.points} points, {self.train} train / {self.test} test"
         table = Table(title=title, caption=f"{self.protocol}; {self.spread}")
         for column in ("labels", "shapes", "start", "accuracy", "each", "per class"):
@@ -202,28 +202,28 @@ def evaluate_fine_tune(
     output: str | None = None,
     overwrite: bool = False,
 ) -> FineTuneResult:
-    """Train the whole network with 1 %, 10 % and 100 % of the labels, beside one from scratch.
+    """Fine-tune the whole network with 1 %, 10 % and 100 % of the labels, and train one from scratch.
 
     Labels come from the collection's training split, accuracy from its test split; the last step is the
     result. Ctrl-C keeps what is done; the same command goes on.
 
     Args:
-        encoder: a run, an encoder folder, hf://owner/name, or several runs that differ in their seed, as
-            a list or a quoted pattern ('runs/shapes-seed*').
-        data: a prepared collection with classes.
-        as_: crossnet, adacrossnet, point-m2ae or joint-mae: that paper's head, optimiser and schedule, with
-            all labels; other options given beside it win.
-        fractions: parts of the labels; [0.01, 0.1, 1.0], or [1.0] with --as.
-        epochs: passes over the labelled shapes; 20, and at least 200 steps, if not given.
-        batch_size: 32 if not given.
-        learning_rate: the largest; 0.001 with Adam if not given.
-        points: points of each cloud; 1,024 or all there are if not given.
-        seeds: repetitions, each with other labelled shapes, another order and head.
-        votes: augmented copies of each test shape that vote, reported separately; 10 in some papers.
-        device: cpu or cuda; cuda if there is one.
-        output: where to write the result as JSON; by default `evaluation/fine-tune.json` of the (first) run,
+        encoder: a run, an encoder folder, hf://owner/name or builtin-small; several runs that differ in their
+            seed are measured together.
+        data: a collection with classes.
+        as_: use a paper's head, optimizer and schedule with all labels (crossnet, adacrossnet, point-m2ae or
+            joint-mae). Other options take precedence.
+        fractions: fractions of the labels; 0.01, 0.1 and 1.0 by default, 1.0 with --as.
+        epochs: passes over the labeled shapes; 20 by default, and at least 200 steps.
+        batch_size: shapes per step; 32 by default.
+        learning_rate: peak learning rate; 0.001 with Adam by default.
+        points: points per cloud; 1,024 by default, or all if fewer are stored.
+        seeds: repetitions, each with other labeled shapes, order and head.
+        votes: number of test-time augmentations, reported separately; 10 in some papers, 0 for none.
+        device: cpu or cuda; cuda if available.
+        output: JSON file to write; by default `evaluation/fine-tune.json` in the (first) run,
             `fine-tune-as-PAPER.json` with --as.
-        overwrite: replace a file that has the name given with --output.
+        overwrite: replace an existing output file.
 
     Raises:
         UserError: no such encoder or collection, no classes, an option out of its range, a paper that did not

@@ -66,7 +66,7 @@ class LinearResult:
     confusion: list[list[int]]
 
     def table(self) -> Table:
-        """The result as people read it."""
+        """Render as a rich table."""
         title = f"{self.data}: {self.classifier}, {self.points} points, {self.train} train / {self.test} test"
         table = Table(title=title, caption=self.spread)
         for column in ("encoder", "accuracy", "each", "C"):
@@ -161,7 +161,7 @@ def measure_linear(
 
 
 def _spread(encoders: int, probe: Probe, repetitions: int) -> str:
-    """What the ± stands for, in words."""
+    """Describe what the standard deviation is taken over."""
     several = f"{encoders} pre-training seeds" if encoders > 1 else ""
     folds = "" if probe.C else "cross-validation folds"
     varied = [words for words in (several, "the points drawn" if probe.draws else "", folds) if words]
@@ -187,7 +187,7 @@ def evaluate_linear(
     output: str | None = None,
     overwrite: bool = False,
 ) -> LinearResult:
-    """Linear SVM on frozen features, beside the same encoder untrained.
+    """Fit a linear SVM on frozen features, and on those of the untrained encoder.
 
     Fits on the collection's training split and scores on its test split; C is chosen by cross-validation on
     the training split; the encoder is frozen in eval mode.
@@ -197,20 +197,21 @@ def evaluate_linear(
     figure for which nothing was fixed by hand.
 
     Args:
-        encoder: a run, an encoder folder, hf://owner/name, or several runs that differ in their seed, as
-            a list or a quoted pattern ('runs/shapes-seed*').
-        data: a prepared collection with classes.
-        points: points of each cloud; 1,024 or all there are if not given.
-        seeds: repetitions; each draws points and folds anew, and a new untrained encoder.
-        folds: of the cross-validation; not used where C is given.
-        C: penalty of the SVM, instead of cross-validation.
-        as_: C and points of a paper's program: crosspoint, crossnet and adacrossnet 0.01 (CrossPoint's
-            training loop has 0.1: --C 0.1), point-m2ae and joint-mae 0.012, on ScanObjectNN 0.042; the first
-            1,024 stored points, adacrossnet all of them. --C and --points given beside it win.
-        device: cpu or cuda; cuda if there is one.
-        output: where to write the result as JSON; by default `evaluation/linear.json` of the (first) run,
+        encoder: a run, an encoder folder, hf://owner/name or builtin-small; several runs that differ in their
+            seed are measured together.
+        data: a collection with classes.
+        points: points per cloud; 1,024 by default, or all if fewer are stored.
+        seeds: repetitions, each with its own points, folds and untrained encoder.
+        folds: cross-validation folds that choose C.
+        C: SVM penalty; chosen by cross-validation by default.
+        as_: use the C and the points of a paper's program: C is 0.01 for crosspoint (0.1 in its training
+            loop: --C 0.1), crossnet and adacrossnet, 0.012 for point-m2ae and joint-mae (0.042 on
+            ScanObjectNN); points are the first 1,024 stored ones, all for adacrossnet. --C and --points take
+            precedence.
+        device: cpu or cuda; cuda if available.
+        output: JSON file to write; by default `evaluation/linear.json` in the (first) run,
             `linear-as-PAPER.json` with --as, `linear-C-0.1.json` with --C 0.1.
-        overwrite: replace a file that has the name given with --output.
+        overwrite: replace an existing output file.
 
     Raises:
         UserError: no such encoder or collection, no classes, too few shapes, points or C not above 0.

@@ -2,11 +2,14 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import torch
 
+from adacross.data.collection.collection import is_collection
 from adacross.distributed.device import find_device
 from adacross.encoders import Encoder, load
+from adacross.encoders.pretrained import CONFIG_FILE, shipped_names
 from adacross.errors import UserError
 from adacross.io.hub import SCHEME
 
@@ -18,6 +21,21 @@ class Found:
     name: str
     encoder: Encoder
     run: Path | None
+
+
+def kind_of(place: str) -> Literal["collection", "encoder", ""]:
+    """Return what lies in a place, by the names of its files; "" for anything else.
+
+    Args:
+        place: as typed: a folder, the name of a shipped encoder, hf://owner/name, or a pattern of runs.
+    """
+    if place in shipped_names() or place.startswith(SCHEME):
+        return "encoder"
+    folders = [Path(match) for match in _matches(place)]
+    if any(map(is_collection, folders)):
+        return "collection"
+    files = (folder / name for folder in folders for name in ("config.yaml", CONFIG_FILE))
+    return "encoder" if any(file.is_file() for file in files) else ""
 
 
 def usual_device(given: str | None = None) -> str:
@@ -52,6 +70,13 @@ def find_encoders(given: str | list[str]) -> list[Found]:
     return found
 
 
+def find_runs(given: str | list[str]) -> list[Path]:
+    """Return the runs among what `find_encoders` would find, without reading them."""
+    names = [given] if isinstance(given, str) else given
+    folders = [Path(match) for name in names for match in _matches(name)]
+    return [folder for folder in folders if (folder / "config.yaml").is_file()]
+
+
 def _matches(name: str) -> list[str]:
     """The folders that a pattern stands for; anything else is itself."""
     path = Path(name)
@@ -62,6 +87,8 @@ def _matches(name: str) -> list[str]:
 
 def _find(name: str) -> Found:
     path = Path(name)
+    if is_collection(path):
+        raise UserError(f"{path} is a collection; expected a run or an encoder.")
     if not (path / "config.yaml").is_file():
         return Found(name if name.startswith(SCHEME) else path.name, load(name), None)
     if not (path / "encoder").is_dir():

@@ -40,7 +40,7 @@ class Shared:
     files: dict[str, int]
 
     def table(self) -> Table:
-        """The files as people read them, and where they are."""
+        """Render as a rich table."""
         if self.url:
             title = f"uploaded to {self.url}"
         else:
@@ -70,13 +70,13 @@ def share(
     collection everything, but for the path of the folder that it was made from. Look first, with --dry-run.
 
     Args:
-        source: a run, an encoder's folder, or a collection or its URL.
-        name: owner/name of the repository: one of models for an encoder, of datasets for a collection. It is
-            made if it is not there.
-        dry_run: a new folder to write everything to that would be uploaded; nothing is.
-        license: under which others may use it, as the hub calls it: apache-2.0, mit, cc-by-4.0 ... Without
-            one the card says that none was stated.
-        private: whether nobody else may see the repository.
+        source: a run, an encoder folder, a collection or its URL.
+        name: owner/name of the repository (of models for an encoder, of datasets for a collection); created
+            if missing.
+        dry_run: new folder for the files; nothing is uploaded.
+        license: license by the hub's name: apache-2.0, mit, cc-by-4.0 ...; the card says so if none is
+            stated.
+        private: create a private repository.
 
     Returns:
         What was uploaded or written.
@@ -108,15 +108,15 @@ def share(
 
 
 def fetch(name: str, folder: str, *, overwrite: bool = False) -> CollectionInfo:
-    """Make a collection from one that was shared on the Hugging Face hub, the same in every value.
+    """Download a shared collection from the Hugging Face hub, identical in every value.
 
     What is downloaded stays in the hub's cache; every shard is checked against the digest that was taken when
     the collection was shared.
 
     Args:
-        name: owner/name of the repository, or a folder that holds the same files (of `share --dry-run`).
-        folder: the collection to make.
-        overwrite: replace a collection of that name.
+        name: owner/name of the repository, or a folder that share --dry-run wrote.
+        folder: the collection to create.
+        overwrite: replace an existing collection.
 
     Returns:
         The collection's description.
@@ -132,7 +132,7 @@ def fetch(name: str, folder: str, *, overwrite: bool = False) -> CollectionInfo:
     shared = Path(name)
     if not shared.is_dir():
         if not hub.is_hub_id(name.removeprefix(hub.SCHEME)):
-            raise UserError(f"{name} is no folder here, and no name on the hub; expected owner/name.")
+            raise UserError(f"{name} is neither a folder here nor a name on the hub; expected owner/name.")
         shared = hub.download(name, "dataset", [DESCRIPTION, SHARDS, _DATA])
     with locked(target, "fetch"), whole_folder(target) as temporary:
         info = read_parquet(shared, temporary)
@@ -166,8 +166,9 @@ def _kind(folder: Path, source: str) -> hub.Kind:
         return "model"
     if (folder / _ENCODER).is_file():
         return "model"
-    what = "is none" if folder.is_dir() or is_url(source) else "does not exist"
-    raise UserError(f"{source} {what}; expected a run, an encoder's folder, or a collection.")
+    if folder.is_dir() or is_url(source):
+        raise UserError(f"{source} is not a run, an encoder folder or a collection. Give one of these.")
+    raise UserError(f"{source} does not exist; expected a run, an encoder folder or a collection.")
 
 
 def _write(folder: Path, kind: hub.Kind, name: str, license: str | None, target: Path) -> None:  # noqa: A002

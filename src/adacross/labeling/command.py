@@ -51,17 +51,17 @@ class Suggested:
 def suggest(
     embeddings: str, labels: str, output: str, *, ask: int = 20, overwrite: bool = False
 ) -> Suggested:
-    """Propose a class for every shape from a few labels, and say which shapes to label next.
+    """Propose a class for every shape from a few labels, and choose the shapes to label next.
 
     Fill in the column `class` of what is written, of the rows with a number in `next` first, and give that
     file as LABELS again. Other columns of LABELS are kept.
 
     Args:
-        embeddings: what `adacross embed` wrote.
-        labels: a CSV file with the columns id and class; the header alone is enough to begin.
-        output: the CSV file to write: id, class, proposed, confidence, next.
-        ask: shapes to choose for labelling next.
-        overwrite: replace a file of that name.
+        embeddings: a file that embed wrote.
+        labels: CSV file with the columns id and class; the header alone is enough to begin.
+        output: CSV file to write: id, class, proposed, confidence, next.
+        ask: number of shapes to label next.
+        overwrite: replace an existing output file.
 
     Raises:
         UserError: a file that cannot be read, an id that is not there, a file that is already there.

@@ -1,5 +1,5 @@
 """An encoder as one file that other programs run: ONNX."""
 
-from adacross.onnx.to_onnx import Exported, export, export_encoder
+from adacross.onnx.to_onnx import Exported, export
 
-__all__ = ["Exported", "export", "export_encoder"]
+__all__ = ["Exported", "export"]

@@ -53,7 +53,7 @@ class Exported:
     differences: list[Difference]
 
     def table(self) -> Table:
-        """The result as people read it."""
+        """Render as a rich table."""
         title = f"{self.path}: {self.kind}, {self.dim} features, {self.size / 2**20:.1f} MiB"
         caption = f"checked with onnxruntime before it was put in place; {self.seconds:.0f} s in all"
         table = Table(title=title, caption=caption)
@@ -80,44 +80,42 @@ class _Outputs(nn.Module):
         return whole, local
 
 
-def export(encoder: str, output: str, point_features: bool = False, overwrite: bool = False) -> Exported:
+def export(
+    encoder: Encoder | str | Path,
+    output: str | Path,
+    *,
+    point_features: bool = False,
+    overwrite: bool = False,
+) -> Exported:
     """Write an encoder as an ONNX file for any number of clouds and points, checked with onnxruntime.
 
-    The file takes `points` (clouds, points, 3) float32 and gives `features` (clouds, D). Its metadata say
-    what the encoder is and how clouds must be; examples/onnx_without_torch.py uses one without torch.
+    The file takes `points` `(clouds, points, 3)` float32 and returns `features` `(clouds, D)`. Its metadata
+    describe the encoder and the clouds it expects; examples/onnx_without_torch.py reads one without torch.
 
     Args:
-        encoder: a run, an encoder folder, hf://owner/name, or builtin-small (in the package).
-        output: the file to write, such as `model.onnx`.
-        point_features: give a second output, `point_features` (clouds, points, C), for segmentation.
-        overwrite: replace a file of that name.
+        encoder: a run, an encoder folder, hf://owner/name or builtin-small.
+        output: the ONNX file to write.
+        point_features: add a second output, `point_features` (clouds, points, C), for segmentation.
+        overwrite: replace an existing output file.
 
     Raises:
         UserError: no such encoder, packages that are missing, a file that is there or cannot be written, or
             onnxruntime does not compute what the encoder does.
+
+    Example:
+        >>> encoder = adacross.load("builtin-small")  # doctest: +SKIP
+        >>> adacross.export(encoder, "parts.onnx").differences  # doctest: +SKIP
     """
-    path = local_target(output)
+    path = local_target(str(output))
     if path.is_dir():
         raise UserError(f"{path} is a folder; give the file to write, such as {path / 'model.onnx'}.")
     check_free(check_ending(path, ".onnx", "export writes ONNX"), overwrite)
-    found = find_encoders(encoder)
-    if len(found) > 1:
-        raise UserError(f"{encoder} matches {len(found)} runs; expected one encoder for one file.")
-    return export_encoder(found[0].encoder, path, point_features=point_features)
-
-
-def export_encoder(encoder: Encoder, path: Path, *, point_features: bool = False) -> Exported:
-    """`export` of an encoder that is in memory; it is not changed. A file at `path` is replaced.
-
-    Raises:
-        UserError: as `export`.
-    """
-    check_ending(path, ".onnx", "export writes ONNX")
     if missing := [package for package in PACKAGES if find_spec(package) is None]:
         raise UserError(f"exporting needs {', '.join(missing)}, which is not installed. {install('onnx')}")
     if tuple(map(int, torch.__version__.split(".")[:2])) < LEAST_TORCH:
         needed = ".".join(map(str, LEAST_TORCH))
         raise UserError(f"exporting needs torch {needed} or newer; this is {torch.__version__}.")
+    encoder = encoder if isinstance(encoder, Encoder) else _found(str(encoder))
     start = time.monotonic()
     network = _copied(encoder)
     least = least_points(encoder)
@@ -131,6 +129,13 @@ def export_encoder(encoder: Encoder, path: Path, *, point_features: bool = False
         )
         size = temporary.stat().st_size
     return Exported(path, encoder.kind, encoder.dim, size, time.monotonic() - start, differences)
+
+
+def _found(name: str) -> Encoder:
+    found = find_encoders(name)
+    if len(found) > 1:
+        raise UserError(f"{name} matches {len(found)} runs; expected one encoder for one file.")
+    return found[0].encoder
 
 
 def least_points(encoder: Encoder) -> int:

@@ -17,17 +17,17 @@ def write_report(
     seed: int = 0,
     overwrite: bool = False,
 ) -> Path:
-    """Write a run's report: one file that needs no network and nothing beside it.
+    """Write a run's report: one self-contained HTML file.
 
     Sections whose data are not there yet say which command makes them.
 
     Args:
-        run: a run's folder, as `adacross pretrain` writes it.
-        collection: folder or URL of the run's collection, if it is not where the run says; needed for a URL,
-            since an address that is read in a file is not opened.
-        output: the file to write; `report.html` in the run by default.
-        seed: of the choice of shapes, of masks and of the map.
-        overwrite: replace a file that has the name given with `output`; the run's own report is replaced.
+        run: a run folder.
+        collection: folder or URL of the run's collection, if it has moved; needed for a URL, since an address
+            that is read in a file is not opened.
+        output: HTML file to write; `report.html` in the run by default.
+        seed: random seed for the choice of shapes, masks and the map.
+        overwrite: replace an existing output file; the run's own report is always replaced.
 
     Returns:
         The path of the report.

@@ -10,8 +10,8 @@ from adacross.search.results_page import ENDINGS, WRITES, write_results
 
 
 def search(
-    collection: str,
     encoder: str,
+    collection: str,
     query: str | None = None,
     top: int = 10,
     classes: list[str] | None = None,
@@ -25,26 +25,26 @@ def search(
     no_browser: bool = False,
     overwrite: bool = False,
 ) -> Neighbours | None:
-    """The shapes nearest to a picture, a mesh, a cloud or a shape; without a query, a page to search on.
+    """Find the shapes nearest to an image, a mesh, a cloud or a shape; without a query, open a search page.
 
     Pictures can be queries with a run of crosspoint, crossnet or adacrossnet, which has an image tower. The
     features are computed once and kept in `search/` of the run, or of the collection for an encoder's folder.
 
     Args:
-        collection: a prepared collection: what is searched.
-        encoder: a run, an encoder folder, hf://owner/name, or builtin-small (in the package).
-        query: a shape's id in the collection, or the file of a mesh, a cloud or a picture.
-        top: how many shapes to find.
-        classes: search only in these.
-        output: where to write a picture of what was found, .png or .html.
-        labels: CSV file (id, class) for the page's part "Label": read if it is there, written at each click.
-        points: points of each cloud; as many as the encoder was trained with by default.
-        up: the axis that points up in the query's file (x, y or z); by default z for OFF, y for all else.
-        device: cpu or cuda; cuda if there is one.
-        host: the page's address; 127.0.0.1 shows it to this machine only.
-        port: the page's port; the next free one where it is taken.
-        no_browser: do not open the page in a browser.
-        overwrite: replace a file that has the name given with --output.
+        encoder: a run, an encoder folder, hf://owner/name or builtin-small.
+        collection: the collection to search.
+        query: a shape's id in the collection, or a mesh, point cloud or image file.
+        top: number of shapes to find.
+        classes: search only in these classes.
+        output: image of the results to write, .png or .html.
+        labels: CSV file (id, class) for the page's Label tab; written at each click.
+        points: points per cloud; by default as in the encoder's training.
+        up: up axis of the query's file; by default z for OFF, y otherwise.
+        device: cpu or cuda; cuda if available.
+        host: address of the page; 127.0.0.1 is visible on this machine only.
+        port: port of the page; the next free one if it is taken.
+        no_browser: do not open a browser.
+        overwrite: replace an existing output file.
 
     Raises:
         UserError: no such collection, encoder or query, a damaged file, or a picture without an image tower.

@@ -47,17 +47,17 @@ class PretrainConfig:
         run: folder of the run; `runs/<collection>-<method>-<encoder>-seed<seed>` by default.
         method: adacrossnet, crossnet, crosspoint, joint-mae, point-m2ae, or a class of your own by
             `package.module:Name`, as for each name below.
-        method_args: options of the method, such as `{"temperature": 0.1}` or, for crossnet,
-            `{"variant": "joint"}` and `{"negatives": "released"}`.
+        method_args: options of the method, such as temperature=0.1 or, for crossnet, variant=joint and
+            negatives=released.
         encoder: point encoder: dgcnn, pointnet, point-m2ae, or a segmentation trunk (dgcnn-partseg,
             dgcnn-semseg, pointnet-partseg); auto is point-m2ae for joint-mae and point-m2ae, which need it,
             and dgcnn for the others.
-        encoder_args: options of the encoder, such as `{"k": 15}` for dgcnn.
+        encoder_args: options of the encoder, such as k=15 for dgcnn.
         init: saved encoder to start from (a folder, a run, builtin-small, or hf://owner/name) instead of
             random weights; of the same kind and options.
         image_encoder: image encoders beside it: resnet18, resnet50 (the papers'), or a module with `dim`,
             fresh or pre-trained.
-        image_encoder_args: options of the image encoders, such as `{"width": 16}` for a ResNet whose first
+        image_encoder_args: options of the image encoders, such as width=16 for a ResNet whose first
             stage has 16 channels (64 in the papers; fewer for small machines).
         image_frozen: keep the image encoders' weights as they are, as for pre-trained ones.
         image_size: side of the images given to the image encoders, in pixels (224 in the papers).
@@ -78,7 +78,7 @@ class PretrainConfig:
         warmup: epochs of linear warmup, for cosine and constant.
         weighting: rule that weights the loss terms: fixed, adacrossnet, convergence, dwa, uncertainty or
             gradnorm; the method's own by default.
-        weighting_args: options of the weighting, such as `{"alpha": 5}` for adacrossnet.
+        weighting_args: options of the weighting, such as alpha=5 for adacrossnet.
         selection: weights that are kept: last, the last step's; or released, the epoch's whose linear SVM is
             best on the TEST split, as in the released programs (to check their numbers).
         validation_fraction: fraction of the training shapes held out for the monitor.
@@ -307,17 +307,6 @@ class PretrainConfig:
             raise UserError(
                 f"cannot resume with other options ({listed}). Give the same ones, or another --run."
             )
-
-
-def checked_recipe(given: str) -> Path:
-    """The file of a recipe given by name or path, once its options have been read and checked.
-
-    Raises:
-        UserError: no such recipe, not YAML, or options that do not exist or are of other types.
-    """
-    path = recipe_path(given)
-    _read_options(path)
-    return path
 
 
 def current_names(options: Mapping[str, Any]) -> dict[str, Any]:

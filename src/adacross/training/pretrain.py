@@ -198,8 +198,7 @@ def _train(
             _finish(training)
     finally:
         training.call("end")
-    done = f"the encoder is in {run / 'encoder'}; look at the run with: adacross report {run}"
-    console.print(done, soft_wrap=True)  # with a command to copy
+    console.print(f"the encoder is in {run / 'encoder'}", soft_wrap=True)
     return run
 
 

@@ -53,15 +53,15 @@ class Inspection:
 
 
 def inspect(path: str, sheet: str | None = None, overwrite: bool = False) -> Inspection:
-    """Say what a folder is; of a collection also draw a contact sheet.
+    """Identify a folder and report problems; draw a contact sheet of a collection.
 
     Knows collections, unfinished ones, folders of meshes, the data sets that `prepare` reads, and runs.
 
     Args:
-        path: the folder, or the URL of a collection.
-        sheet: where a collection's contact sheet goes, a PNG file; by default beside the collection (of a URL
-            in the working folder) as `<collection>-contact-sheet.png`, which replaces the one before.
-        overwrite: replace a file that has the name given with --sheet.
+        path: a folder, or the URL of a collection.
+        sheet: PNG file for the contact sheet; by default `<collection>-contact-sheet.png` beside the
+            collection (in the working folder for a URL), which is replaced.
+        overwrite: replace an existing output file.
 
     Raises:
         UserError: no such folder, none that adacross knows, a damaged one, or a sheet that is already there.

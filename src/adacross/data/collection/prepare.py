@@ -54,7 +54,7 @@ def prepare(
     variant: str | None = None,
     overwrite: bool = False,
 ) -> CollectionInfo:
-    """Turn meshes, one of the field's data sets or built-in shapes into a collection.
+    """Turn meshes, a published data set or built-in shapes into a collection.
 
     The work lies in `<collection>.partial` until all of it is done. The same command run again goes on where
     an interrupted one stopped, and the result does not depend on that, nor on the number of workers, nor on
@@ -62,31 +62,31 @@ def prepare(
     whose ready-made pictures are missing is drawn, and named, too.
 
     Args:
-        source: a folder of meshes (OFF, OBJ, PLY, STL, GLB, in any layout), the folder of a data set as it
-            comes (ModelNet40 as HDF5 or text, ScanObjectNN, ShapeNet with ShapeNetRendering, ShapeNetPart,
-            S3DIS in blocks), or the word "builtin" (a folder of that name is "./builtin").
-        collection: the folder to make.
-        points: points a shape, uniform over its surface. Of clouds the first ones are kept, all if fewer;
-            of ShapeNetPart's text files, which have any number, so many are drawn.
-        views: pictures a shape, from cameras around it. Of ready-made pictures the first ones by name are
-            kept, put on white; a shape with fewer than most others repeats its own.
-        size: side of a picture in pixels. Ready-made pictures are resized to it.
-        up: the axis that points up in the source. By default z for OFF files and S3DIS, y for all else; the
-            collection is always y up and remembers the source's axis.
-        test_fraction: part of the shapes that is set aside for testing, equally from every class, where the
-            source has no split of its own.
-        seed: of every random choice.
-        workers: processes; by default one a core, of all machines together.
-        timeout: seconds that one shape may take; a file on which its reader hangs is left out and named.
-        engine: "local" uses this machine, "ray" all machines of a Ray cluster, which must see the source
-            under the same path and have the same packages. Only this machine writes.
-        ray_address: of the cluster: host:port, or "auto" on one of its machines. By default what RAY_ADDRESS
-            says, or "local": Ray on this machine alone.
+        source: a folder of meshes (OFF, OBJ, PLY, STL, GLB, in any layout), an unpacked data set (ModelNet40
+            as HDF5 or text, ScanObjectNN, ShapeNet with ShapeNetRendering, ShapeNetPart, S3DIS in blocks), or
+            the word "builtin" (a folder of that name is "./builtin").
+        collection: the folder to create.
+        points: points per shape, uniform over the surface. Of stored clouds the first ones are kept, or all
+            if fewer; ShapeNetPart's text files, of any length, are sampled.
+        views: images per shape, from cameras around it. Of existing images the first by name are kept, on
+            white; a shape with fewer than most repeats its own.
+        size: side of an image in pixels; existing images are resized.
+        up: up axis of the source; by default z for OFF files and S3DIS, y otherwise. The collection is always
+            y up and records the source's axis.
+        test_fraction: fraction of the shapes set aside for testing, equally from every class, if the source
+            has no split.
+        seed: random seed.
+        workers: processes; by default one per core, of all machines together.
+        timeout: seconds allowed per shape; a file that takes longer is skipped and listed.
+        engine: local uses this machine; ray uses all machines of a Ray cluster, which need the source under
+            the same path and the same packages. Only this machine writes.
+        ray_address: address of the cluster: host:port, or "auto" on one of its machines; by default
+            RAY_ADDRESS, or Ray on this machine alone.
         count: number of built-in shapes.
-        variant: which of several sets. Built-in shapes: "clean" (default), or "scanned" as a depth camera
-            would see them. ModelNet40: "modelnet40" (default) or "modelnet10". ScanObjectNN: "obj_only",
-            "obj_bg" or "pb_t50_rs", by default the one that is there.
-        overwrite: replace a collection of that name.
+        variant: which variant of the source. Built-in shapes: clean (default), or scanned as a depth camera
+            sees them. ModelNet40: modelnet40 (default) or modelnet10. ScanObjectNN: obj_only, obj_bg or
+            pb_t50_rs; by default the one present.
+        overwrite: replace an existing collection.
 
     Returns:
         The collection's description; `.skipped` lists what was left out.

@@ -67,7 +67,7 @@ class Comparison:
         )
 
     def table(self) -> Table:
-        """The result as people read it."""
+        """Render as a rich table."""
         table = Table(title=self.title, caption="\n".join([self.spread, *self.notes]), caption_justify="left")
         for column in columns(self):
             table.add_column(column, no_wrap=True)

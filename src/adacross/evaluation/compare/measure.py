@@ -225,7 +225,7 @@ def evaluate_compare(
     output: str | None = None,
     overwrite: bool = False,
 ) -> Comparison:
-    """Several encoders on the same seeds: one table with significance, also as Markdown and CSV.
+    """Compare several encoders on the same seeds: one table with significance, also as Markdown and CSV.
 
     A seed draws the same points, folds or episodes for every encoder, and the untrained encoder of each kind
     is measured beside them. Differences to the first encoder have a paired t-test over the seeds, corrected
@@ -233,20 +233,20 @@ def evaluate_compare(
     pre-trainings where patterns name several of them, which is what a claim about a method needs.
 
     Args:
-        encoders: runs, encoder folders, hf://owner/name; a quoted pattern ('runs/a-seed*') is one entry whose
-            pre-trainings take turns.
-        data: a prepared collection with classes.
-        task: linear, few-shot or retrieval-shape.
+        encoders: runs, encoder folders, hf://owner/name or builtin-small; a quoted pattern ('runs/a-seed*')
+            is one entry, whose pre-trainings take turns.
+        data: a collection with classes.
+        task: what to measure.
         seeds: repetitions; raised until every pre-training is measured equally often.
-        baseline: what the others are compared with, by its name in the table; the first if not given.
-        points: points of each cloud; 1,024 or all there are if not given, drawn where more are stored.
-        folds: of the linear probe's cross-validation.
-        ways: classes of a few-shot episode; a seed draws 10 episodes.
-        shots: shapes of each class to learn from.
-        device: cpu or cuda; cuda if there is one.
-        output: where to write the result as JSON, with .md and .csv beside it; by default
-            `evaluation/compare.json` of the first run.
-        overwrite: replace a file that has the name given with --output.
+        baseline: entry to compare the others with, by its name in the table; the first by default.
+        points: points per cloud; 1,024 by default, or all if fewer are stored.
+        folds: cross-validation folds of the linear probe.
+        ways: classes per few-shot episode; 10 episodes per seed.
+        shots: labeled shapes per class.
+        device: cpu or cuda; cuda if available.
+        output: JSON file to write, with .md and .csv beside it; by default `evaluation/compare.json` in the
+            first run.
+        overwrite: replace an existing output file.
 
     Raises:
         UserError: no such encoder, collection or baseline, an encoder given twice, data that do not suit.

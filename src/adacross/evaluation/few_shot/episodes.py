@@ -149,7 +149,7 @@ def draw_episodes(
         reasons = "; ".join(f"{name}: {reason}" for name, reason in left_out.items())
         raise UserError(
             f"{collection.folder} cannot fill any setting ({reasons}). "
-            "Give smaller numbers, such as --ways '[5]' --shots '[1]'."
+            "Give smaller numbers, such as --ways 5 --shots 1."
         )
     return EpisodeSet(collection.info.name, seed, rule.queries_from, settings, left_out)
 

@@ -87,7 +87,7 @@ class FewShotResult:
         return f"{count} shapes of a class, of the {self.queries_from} split"
 
     def table(self) -> Table:
-        """The result as people read it."""
+        """Render as a rich table."""
         title = f"{self.data}: few-shot as {self.protocol}, {self.points} points; {self.classifier}"
         left_out = "".join(f"\n{name} left out: {reason}" for name, reason in self.left_out.items())
         table = Table(title=title, caption=f"asked: {self.asked}; {self.spread}{left_out}")
@@ -175,7 +175,7 @@ def _row(setting: Setting, pretrained: list[float], untrained: list[float]) -> S
 
 
 def _spread(encoders: int, turns: int | None, draws: bool, episodes: EpisodeSet) -> str:
-    """What the ± stands for, in words."""
+    """Describe what the standard deviation is taken over."""
     count = max(len(setting.episodes) for setting in episodes.settings)
     several = f"{encoders} pre-training seeds" if encoders > 1 else ""
     varied = [words for words in (several, f"{turns} draws of points" if draws else "") if words]
@@ -206,7 +206,7 @@ def evaluate_few_shot(
     output: str | None = None,
     overwrite: bool = False,
 ) -> FewShotResult:
-    """A few labelled shapes of a few classes: accuracy over many episodes, beside the encoder untrained.
+    """Classify from a few labeled shapes of a few classes, over many episodes.
 
     An episode draws N classes and K training shapes of each to learn from, then asks test shapes of the same
     classes. Features are frozen; a scaler and a linear SVM with C = 1 are fitted on the N x K shapes alone,
@@ -218,25 +218,25 @@ def evaluate_few_shot(
     file of its own, `few-shot-as-PAPER.json`.
 
     Args:
-        encoder: a run, an encoder folder, hf://owner/name, or several runs that differ in their seed, as
-            a list or a quoted pattern ('runs/shapes-seed*').
-        data: a prepared collection with classes.
-        ways: numbers of classes an episode; [5, 10] if not given.
-        shots: numbers of shapes of each class to learn from; [10, 20] if not given.
-        queries: shapes of each class that are asked; 20, or all test shapes of a class that has fewer, if not
-            given. With --as exactly so many: classes with fewer are not drawn.
-        episodes: how many of each setting, 10 if not given; or a file of episodes that another measurement
-            saved, which says the ways, shots and queries.
-        points: points of each cloud; 1,024 or all there are if not given, drawn where more are stored.
-        epochs: of fine-tuning (--as point-m2ae or joint-mae), 150 if not given.
-        seed: of the episodes and all else that is drawn.
-        as_: crosspoint (10 episodes as in the paper, --episodes 50 as in its script; all stored points; the
-            script looks at 5 neighbours with a DGCNN trained with 15, here an encoder keeps its own),
-            point-m2ae or joint-mae (10 episodes, 1,024 points); other options given beside it win.
-        device: cpu or cuda; cuda if there is one.
-        output: where to write the result as JSON, the episodes beside it; by default
-            `evaluation/few-shot.json` of the (first) run, `few-shot-as-PAPER.json` with --as.
-        overwrite: replace a file that has the name given with --output.
+        encoder: a run, an encoder folder, hf://owner/name or builtin-small; several runs that differ in their
+            seed are measured together.
+        data: a collection with classes.
+        ways: classes per episode; 5 and 10 by default.
+        shots: labeled shapes per class; 10 and 20 by default.
+        queries: test shapes per class; 20 by default, or all of a class that has fewer. With --as a class
+            needs that many.
+        episodes: episodes per setting, 10 by default; or a file of episodes that an earlier measurement
+            saved, which sets ways, shots and queries.
+        points: points per cloud; 1,024 by default, or all if fewer are stored.
+        epochs: epochs of fine-tuning with --as point-m2ae or joint-mae; 150 by default.
+        seed: random seed.
+        as_: follow a paper's protocol. crosspoint: 10 episodes (--episodes 50 as in its script), all stored
+            points; its script uses 5 neighbors with a DGCNN trained with 15, here an encoder keeps its own.
+            point-m2ae and joint-mae: 10 episodes, 1,024 points, fine-tuned. Other options take precedence.
+        device: cpu or cuda; cuda if available.
+        output: JSON file to write, the episodes beside it; by default `evaluation/few-shot.json` in the
+            (first) run, `few-shot-as-PAPER.json` with --as.
+        overwrite: replace an existing output file.
 
     Raises:
         UserError: no such encoder or collection, no classes, no setting that can be filled, options that do

@@ -220,26 +220,26 @@ def evaluate_images(
     output: str | None = None,
     overwrite: bool = False,
 ) -> ImageFewShotResult:
-    """Few-shot classification of pictures with a run's image tower, beside it untrained and beside pixels.
+    """Few-shot classification of images with a run's image tower, the untrained tower and raw pixels.
 
     An episode draws classes and a few pictures of each to learn from, then asks for others. The tower is
     frozen; its features (before the projection head) go into a logistic regression. Ctrl-C keeps finished
     seeds; the same command goes on.
 
     Args:
-        run: a finished pre-training run of crosspoint, crossnet or adacrossnet, or several that differ in
-            their seed, as a list or as a quoted pattern ('runs/shapes-seed*').
-        data: a folder of pictures: <class>/*.png, <split>/<class>/*, or the pickles of CIFAR-FS or
-            CIFAR-100. Where there are splits, episodes come from test.
-        ways: classes an episode; [5] if not given.
-        shots: pictures of each class to learn from; [1, 5] if not given.
-        queries: pictures of each class that are asked for.
-        episodes: of every seed.
-        seeds: each draws other episodes, and another untrained tower.
-        tower: rgb or gray: which of the run's image towers.
-        device: cpu or cuda; cuda if there is one.
-        output: where to write the result as JSON; by default `evaluation/images.json` of the (first) run.
-        overwrite: replace a file that has the name given with --output.
+        run: a finished run of crosspoint, crossnet or adacrossnet; several that differ in their seed are
+            measured together.
+        data: a folder of images: <class>/*.png, <split>/<class>/*, or the pickles of CIFAR-FS or CIFAR-100.
+            With splits, episodes come from test.
+        ways: classes per episode; 5 by default.
+        shots: labeled images per class; 1 and 5 by default.
+        queries: test images per class.
+        episodes: episodes per seed.
+        seeds: repetitions, each with its own episodes and untrained tower.
+        tower: which of the run's image towers.
+        device: cpu or cuda; cuda if available.
+        output: JSON file to write; by default `evaluation/images.json` in the (first) run.
+        overwrite: replace an existing output file.
 
     Raises:
         UserError: no such run, one without this tower, no such pictures, a number out of its range.

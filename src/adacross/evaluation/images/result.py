@@ -119,7 +119,7 @@ class ImageFewShotResult:
         return f"{part} {len(self.classes)} classes, {self.pictures:,} pictures ({self.layout})"
 
     def table(self) -> Table:
-        """The result as people read it."""
+        """Render as a rich table."""
         title = (
             f"{self.data}: few-shot pictures, {self.episodes} episodes a seed, {self.queries} queries a class"
         )

@@ -134,7 +134,7 @@ def _search(
 
 
 def _spread(encoders: int, pictures: bool, draws: bool, repetitions: int) -> str:
-    """What the ± stands for, in words."""
+    """Describe what the standard deviation is taken over."""
     several = {
         f"{encoders} pre-training seeds": encoders > 1,
         "the pictures compared": pictures,
@@ -153,21 +153,21 @@ def evaluate_retrieval(
     output: str | None = None,
     overwrite: bool = False,
 ) -> RetrievalResult:
-    """Picture to shape, shape to picture, shape to shape: recall@1/5/10 and mAP on the test split.
+    """Retrieve shapes by image, images by shape and shapes by shape: recall@1/5/10 and mAP on the test split.
 
     Pictures need a run of crosspoint, crossnet or adacrossnet, which has an image tower; shapes find shapes
     with any encoder, beside the same encoder untrained.
 
     Args:
-        encoder: a run, an encoder folder, hf://owner/name, or several runs that differ in their seed, as
-            a list or a quoted pattern ('runs/shapes-seed*').
-        data: a prepared collection with a test split.
-        points: points of each cloud; 1,024 or all there are if not given. With fewer than are stored, shapes
-            also search themselves by their other points.
-        seeds: repetitions; each draws the pictures that are compared, points, and a new untrained encoder.
-        device: cpu or cuda; cuda if there is one.
-        output: where to write the result as JSON; by default `evaluation/retrieval.json` of the (first) run.
-        overwrite: replace a file that has the name given with --output.
+        encoder: a run, an encoder folder, hf://owner/name or builtin-small; several runs that differ in their
+            seed are measured together.
+        data: a collection with a test split.
+        points: points per cloud; 1,024 by default, or all if fewer are stored. If fewer than are stored,
+            shapes are also retrieved by their other points.
+        seeds: repetitions, each with its own images, points and untrained encoder.
+        device: cpu or cuda; cuda if available.
+        output: JSON file to write; by default `evaluation/retrieval.json` in the (first) run.
+        overwrite: replace an existing output file.
 
     Raises:
         UserError: no such encoder or collection, too few test shapes.

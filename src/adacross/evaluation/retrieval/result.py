@@ -86,7 +86,7 @@ class RetrievalResult:
     neighbours: list[Example]
 
     def table(self) -> Table:
-        """The result as people read it."""
+        """Render as a rich table."""
         title = f"{self.data}: retrieval among {self.gallery} test shapes, {self.points} points, per cent"
         table = Table(title=title, caption=self.spread)
         table.add_column("search")

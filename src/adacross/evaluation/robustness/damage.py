@@ -51,7 +51,9 @@ def try_out(encoder: Encoder, cloud: Float32[np.ndarray, "1 N 3"], device: str) 
         try:
             encode(encoder, worst, device=device)
         except UserError as error:
-            raise UserError(f"of {count} points {kind} leaves {worst.shape[1]}: {error}") from None
+            raise UserError(
+                f"the corruption {kind!r} keeps only {worst.shape[1]} of {count} points: {error}"
+            ) from None
 
 
 def fewer_points(encoder: Encoder, cloud: Float32[np.ndarray, "1 N 3"], device: str) -> list[int]:

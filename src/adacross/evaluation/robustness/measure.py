@@ -49,7 +49,7 @@ class RobustnessResult:
     example: Example
 
     def table(self) -> Table:
-        """The result as people read it."""
+        """Render as a rich table."""
         some = "" if self.test == self.available else f" of {self.available}, drawn by class"
         title = f"{self.data}: {self.points} points, {self.train} train / {self.test}{some} test"
         table = Table(title=title, caption=f"{self.classifier}; {self.spread}")
@@ -169,7 +169,7 @@ def _example(collection: Collection, test: Int64[np.ndarray, " m"], count: int) 
 
 
 def _spread(encoders: int, drawn: bool, repetitions: int) -> str:
-    """What the ± stands for, in words."""
+    """Describe what the standard deviation is taken over."""
     several = [f"{encoders} pre-training seeds"] if encoders > 1 else []
     varied = [*several, "corruptions", *(["points"] if drawn else []), "cross-validation folds"]
     return (
@@ -188,7 +188,7 @@ def evaluate_robustness(
     output: str | None = None,
     overwrite: bool = False,
 ) -> RobustnessResult:
-    """Accuracy under 15 corruptions at 5 severities, any rotation, and fewer points.
+    """Measure accuracy under 15 corruptions at 5 severities, any rotation, and fewer points.
 
     A linear SVM is fitted on features of the training split's clean clouds and scored on damaged test clouds,
     beside the same encoder untrained. The kinds of corruption are ModelNet40-C's, but they are computed here:
@@ -196,17 +196,17 @@ def evaluate_robustness(
     as `prepare` would. Ctrl-C keeps what is done; the same command goes on.
 
     Args:
-        encoder: a run, an encoder folder, hf://owner/name, or several runs that differ in their seed, as
-            a list or a quoted pattern ('runs/shapes-seed*').
-        data: a prepared collection with classes.
-        points: points of each cloud; 1,024 or all there are if not given.
-        seeds: repetitions; each draws corruptions, points and folds anew, and a new untrained encoder.
-        folds: of the cross-validation that chooses the SVM's C.
-        test_shapes: at most so many test shapes, drawn by class; all if not given. A test shape is encoded 80
-            times or more, by both encoders, in every repetition.
-        device: cpu or cuda; cuda if there is one.
-        output: where to write the result as JSON; by default `evaluation/robustness.json` of the (first) run.
-        overwrite: replace a file that has the name given with --output.
+        encoder: a run, an encoder folder, hf://owner/name or builtin-small; several runs that differ in their
+            seed are measured together.
+        data: a collection with classes.
+        points: points per cloud; 1,024 by default, or all if fewer are stored.
+        seeds: repetitions, each with its own corruptions, points, folds and untrained encoder.
+        folds: cross-validation folds that choose C.
+        test_shapes: maximum number of test shapes, drawn by class; all by default. Each is encoded 80 times
+            or more per repetition, by both encoders.
+        device: cpu or cuda; cuda if available.
+        output: JSON file to write; by default `evaluation/robustness.json` in the (first) run.
+        overwrite: replace an existing output file.
 
     Raises:
         UserError: no such encoder or collection, no classes, too few shapes or points.

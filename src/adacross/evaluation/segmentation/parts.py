@@ -83,7 +83,7 @@ class PartSegResult:
     examples: list[Example]
 
     def table(self) -> Table:
-        """The result as people read it."""
+        """Render as a rich table."""
         title = f"{self.data}, per cent: {len(self.parts)} parts, {self.points} points"
         table = Table(
             title=f"{title}, {self.train} train / {self.test} test", caption=f"{self.protocol}; {self.spread}"
@@ -216,7 +216,7 @@ def _shown(task: PartTask, collection: Collection, said: Sequence[Any]) -> list[
     return examples(clouds, (np.array(said[0]), np.array(said[1])), names)
 
 
-def evaluate_part_segmentation(
+def evaluate_part_seg(
     encoder: str | list[str],
     data: str,
     as_: Paper | None = None,
@@ -231,29 +231,29 @@ def evaluate_part_segmentation(
     output: str | None = None,
     overwrite: bool = False,
 ) -> PartSegResult:
-    """Find the part of every point with 10 % and 100 % of the labels, beside a network from scratch.
+    """Segment shapes into parts with 10 % and 100 % of the labels, and with a network from scratch.
 
     Parts come from the collection's training split, mIoU from its test split; the last step is the result.
     Both published ways to choose a part stand beside each other: among all parts, and among those of the
     shape's known category. Ctrl-C keeps what is done; the same command goes on.
 
     Args:
-        encoder: a run, an encoder folder, hf://owner/name, or several runs that differ in their seed, as
-            a list or a quoted pattern ('runs/shapes-seed*').
-        data: a prepared collection with parts.
-        as_: crosspoint, crossnet, adacrossnet, point-m2ae or joint-mae: that paper's optimiser, schedule,
-            points and neighbours, with all labels; other options given beside it win.
-        fractions: parts of the labelled shapes; [0.1, 1.0], or [1.0] with --as.
-        epochs: passes over the labelled shapes.
-        batch_size: shapes a step.
-        learning_rate: the largest.
-        points: points of each cloud; 1,024 or all there are if not given.
-        neighbors: k of a DGCNN while it is fine-tuned; as it was pre-trained if not given.
-        seeds: repetitions, each with other labelled shapes, another order and head.
-        device: cpu or cuda; cuda if there is one.
-        output: where to write the result as JSON; by default `evaluation/part-seg.json` of the (first) run,
+        encoder: a run, an encoder folder, hf://owner/name or builtin-small; several runs that differ in their
+            seed are measured together.
+        data: a collection with parts.
+        as_: use a paper's optimizer, schedule, points and neighbors with all labels. Other options take
+            precedence.
+        fractions: fractions of the labeled shapes; 0.1 and 1.0 by default, 1.0 with --as.
+        epochs: passes over the labeled shapes.
+        batch_size: shapes per step.
+        learning_rate: peak learning rate.
+        points: points per cloud; 1,024 by default, or all if fewer are stored.
+        neighbors: k of a DGCNN during fine-tuning; as in pre-training by default.
+        seeds: repetitions, each with other labeled shapes, order and head.
+        device: cpu or cuda; cuda if available.
+        output: JSON file to write; by default `evaluation/part-seg.json` in the (first) run,
             `part-seg-as-PAPER.json` with --as.
-        overwrite: replace a file that has the name given with --output.
+        overwrite: replace an existing output file.
 
     Raises:
         UserError: no such encoder or collection, no parts, an option out of its range.

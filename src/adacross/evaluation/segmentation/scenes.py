@@ -85,7 +85,7 @@ class SemSegResult:
     examples: list[Example]
 
     def table(self) -> Table:
-        """The result as people read it."""
+        """Render as a rich table."""
         title = f"{self.data}: {len(self.classes)} classes, {self.points} of {self.stored} points a block"
         table = Table(title=f"{title}, {self.coordinates}", caption=f"{self.protocol}; {self.spread}")
         for column in ("held out", "train / test blocks", "start", "mIoU", "points right"):
@@ -222,7 +222,7 @@ def _together(folds: Sequence[Held], pieces: Sequence[dict[str, list[dict[str, A
     return _fold(name, train, sum(len(fold.test) for fold in folds), summed)
 
 
-def evaluate_semantic_segmentation(
+def evaluate_sem_seg(
     encoder: str | list[str],
     data: str,
     as_: Paper | None = None,
@@ -238,30 +238,30 @@ def evaluate_semantic_segmentation(
     output: str | None = None,
     overwrite: bool = False,
 ) -> SemSegResult:
-    """Find the class of every point of a room, whole areas held out, beside a network from scratch.
+    """Segment rooms, whole areas held out, also with a network from scratch.
 
     Trains on the blocks of all other areas, whatever the collection's split says, and scores on the area held
     out; the last step is the result. Blocks come from S3DIS; any other collection with parts is measured on
     its own split. Ctrl-C keeps what is done; the same command goes on.
 
     Args:
-        encoder: a run, an encoder folder, hf://owner/name, or several runs that differ in their seed, as
-            a list or a quoted pattern ('runs/shapes-seed*').
-        data: a prepared collection of S3DIS, or any other with parts.
-        as_: crossnet: its optimiser, schedule, points and neighbours; other options given beside it win.
-        areas: to hold out, one at a time; [5] if not given, [1, 2, 3, 4, 5, 6] for all.
-        coordinates: source (metres, as the published program) or unit (in the unit sphere); source where
-            there are areas if not given.
+        encoder: a run, an encoder folder, hf://owner/name or builtin-small; several runs that differ in their
+            seed are measured together.
+        data: a collection of S3DIS, or any other with parts.
+        as_: use crossnet's optimizer, schedule, points and neighbors. Other options take precedence.
+        areas: areas to hold out, one at a time; 5 by default.
+        coordinates: source (meters, as the published program) or unit (the unit sphere); source by default
+            where there are areas.
         epochs: passes over the training blocks.
-        batch_size: blocks a step.
-        learning_rate: the largest.
-        points: points of each block; 1,024 or all there are if not given.
-        neighbors: k of a DGCNN while it is fine-tuned; as it was pre-trained if not given.
+        batch_size: blocks per step.
+        learning_rate: peak learning rate.
+        points: points per block; 1,024 by default, or all if fewer are stored.
+        neighbors: k of a DGCNN during fine-tuning; as in pre-training by default.
         seeds: repetitions, each with another order and head.
-        device: cpu or cuda; cuda if there is one.
-        output: where to write the result as JSON; by default `evaluation/sem-seg.json` of the (first) run,
+        device: cpu or cuda; cuda if available.
+        output: JSON file to write; by default `evaluation/sem-seg.json` in the (first) run,
             `sem-seg-as-PAPER.json` with --as.
-        overwrite: replace a file that has the name given with --output.
+        overwrite: replace an existing output file.
 
     Raises:
         UserError: no such encoder or collection, no parts, an area that is not there, an option out of range.

@@ -95,7 +95,7 @@ def serve(index: SearchIndex, *, host: str, port: int, labels: Path | None, brow
     if find_spec("nicegui") is None:
         raise UserError(
             f"the search page needs NiceGUI, which is not installed. {install('app')}. Without it: "
-            "adacross search COLLECTION ENCODER --query FILE"
+            "adacross search ENCODER COLLECTION --query FILE"
         )
     from nicegui import app, ui
     from starlette.middleware.trustedhost import TrustedHostMiddleware
