@@ -33,6 +33,7 @@ OPTIONS = {
     "image-encoder-args": '{"width": 8}',
     "image-frozen": "",
     "image-size": "32",
+    "callbacks": "adacross_example.callbacks:Curve",
     "epochs": "1",
     "batch-size": "16",
     "device": "cpu",
@@ -66,13 +67,14 @@ def test_every_command_takes_classes_of_another_package(toy_collection: Collecti
     flags = [word for name, value in OPTIONS.items() for word in (f"--{name}", value) if word]
     adacross(tmp_path, "pretrain", data, "--run", "run", *flags)
     first = (tmp_path / "run" / "method.safetensors").read_bytes()
+    assert len((tmp_path / "run" / "curve.txt").read_text().splitlines()) == 1
     adacross(tmp_path, "pretrain", data, "--run", "run", *flags, "--resume", "auto")
     assert (tmp_path / "run" / "method.safetensors").read_bytes() == first
     saved = json.loads((tmp_path / "run" / "encoder" / "config.json").read_text())
     assert (saved["encoder"], saved["options"]) == (ENCODER, {"width": 24})
     adacross(tmp_path, "evaluate", "linear", "run", data, "--folds", "2", "--device", "cpu")
     adacross(tmp_path, "embed", "run", data, "found.parquet", "--device", "cpu")
-    adacross(tmp_path, "search", data, "run", "--query", toy_collection.ids[3], "--device", "cpu")
+    adacross(tmp_path, "search", "run", data, "--query", toy_collection.ids[3], "--device", "cpu")
     adacross(tmp_path, "share", "run", "owner/name", "--dry-run", "look")
     adacross(tmp_path, "report", "run")
     card = (tmp_path / "look" / "README.md").read_text()
