@@ -81,9 +81,7 @@ def main(arguments: list[str] | None = None) -> None:
         pictures = DecodedViews(collection, folder, 10**9)
         loader = BatchLoader(collection, np.arange(shapes), batch, 0, pictures)
         torch.manual_seed(0)
-        method = CrossPoint(
-            PointNet(), ResNet(18, width=8), points=min(256, points), picture_size=SIZE
-        ).train()
+        method = CrossPoint(PointNet(), ResNet(18, width=8), points=min(256, points), image_size=SIZE).train()
         optimizer = make_optimizer("adam", method, 1e-3, 0.0)
         with progress_bar("steps") as progress:
             task = progress.add_task("training", total=steps, note="")

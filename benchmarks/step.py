@@ -111,7 +111,7 @@ def measure(
     """One row: the two formulations' steps on the same shapes."""
     torch.manual_seed(0)
     device = options.device
-    ours = AdaCrossNet(encoder, ResNet(depth, 3), ResNet(depth, 1), picture_size=size).to(device).train()
+    ours = AdaCrossNet(encoder, ResNet(depth, 3), ResNet(depth, 1), image_size=size).to(device).train()
     plain = PlainStep(ours, size, device)
     optimizer, weighting = make_optimizer("adam", ours, 1e-3, 0.0), WEIGHTINGS["adacrossnet"]()
     rng = np.random.default_rng(0)

@@ -19,6 +19,8 @@ from adacross.errors import UserError
 from adacross.evaluation.segmentation.segmenter import part_segmenter
 from adacross.methods import CrossPoint, ImageTowerConfig, build_method
 from adacross.training.config import PretrainConfig
+from adacross.training.networks import load_method
+from adacross.training.optim import make_optimizer
 from adacross.training.pretrain import pretrain
 
 PACKAGE = Path(__file__).parent / "plugin_package"
@@ -31,8 +33,9 @@ OPTIONS = {
     "augmentation": "adacross_example.augmentation:Jitter",
     "image-encoder": TOWER,
     "image-encoder-args": '{"width": 8}',
-    "image-frozen": "true",
+    "image-frozen": "",
     "image-size": "32",
+    "callbacks": "adacross_example.callbacks:Curve",
     "epochs": "1",
     "batch-size": "16",
     "device": "cpu",
@@ -63,16 +66,17 @@ def adacross(folder: Path, *words: str) -> str:
 @pytest.mark.slow
 def test_every_command_takes_classes_of_another_package(toy_collection: Collection, tmp_path: Path):
     data = str(toy_collection.folder)
-    flags = [word for name, value in OPTIONS.items() for word in (f"--{name}", value)]
+    flags = [word for name, value in OPTIONS.items() for word in (f"--{name}", value) if word]
     adacross(tmp_path, "pretrain", data, "--run", "run", *flags)
     first = (tmp_path / "run" / "method.safetensors").read_bytes()
+    assert len((tmp_path / "run" / "curve.txt").read_text().splitlines()) == 1
     adacross(tmp_path, "pretrain", data, "--run", "run", *flags, "--resume", "auto")
     assert (tmp_path / "run" / "method.safetensors").read_bytes() == first
     saved = json.loads((tmp_path / "run" / "encoder" / "config.json").read_text())
     assert (saved["encoder"], saved["options"]) == (ENCODER, {"width": 24})
     adacross(tmp_path, "evaluate", "linear", "run", data, "--folds", "2", "--device", "cpu")
     adacross(tmp_path, "embed", "run", data, "found.parquet", "--device", "cpu")
-    adacross(tmp_path, "search", data, "run", "--query", toy_collection.ids[3], "--device", "cpu")
+    adacross(tmp_path, "search", "run", data, "--query", toy_collection.ids[3], "--device", "cpu")
     adacross(tmp_path, "share", "run", "owner/name", "--dry-run", "look")
     adacross(tmp_path, "report", "run")
     card = (tmp_path / "look" / "README.md").read_text()

@@ -31,7 +31,7 @@ def _seed():
 
 
 def joint(**options):
-    method = JointMAE(PointM2AE(**SMALL), conv_depths=(1, 1), picture_size=64, points=48, **options)
+    method = JointMAE(PointM2AE(**SMALL), conv_depths=(1, 1), image_size=64, points=48, **options)
     return method.eval()
 
 
@@ -131,7 +131,7 @@ def test_changing_what_is_masked_changes_no_visible_token(training, alignment):
     visible = method.complete(batch).visible
     before = method.encode(batch, levels, visible)
     levels[0].offsets[~visible[0]] += 10
-    side = method.picture_size // 16
+    side = method.image_size // 16
     pixels = batch.visible_patches.view(-1, 1, side, side).repeat_interleave(16, 2).repeat_interleave(16, 3)
     changed = copy.copy(batch)
     object.__setattr__(changed, "depth", torch.where(pixels, batch.depth, torch.rand_like(batch.depth)))
@@ -323,14 +323,14 @@ def test_other_encoders_and_map_sizes_are_refused():
         JointMAE(PointNet(width=8))
     with pytest.raises(UserError, match="point-m2ae needs an encoder with tokens"):
         PointM2AEMethod(PointNet(width=8))
-    with pytest.raises(UserError, match="picture_size is 100; joint-mae needs a multiple of 16"):
-        JointMAE(PointM2AE(**SMALL), picture_size=100)
+    with pytest.raises(UserError, match="image_size is 100; joint-mae needs a multiple of 16"):
+        JointMAE(PointM2AE(**SMALL), image_size=100)
 
 
 def test_masks_that_leave_nothing_to_reconstruct_are_refused():
     everywhere = SMALL | {"neighbors": (8, 24, 12)}
     for method in (
-        JointMAE(PointM2AE(**everywhere), picture_size=64),
+        JointMAE(PointM2AE(**everywhere), image_size=64),
         PointM2AEMethod(PointM2AE(**everywhere)),
     ):
         with pytest.raises(UserError, match="part of a visible one; raise mask_ratio"):

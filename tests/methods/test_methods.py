@@ -91,7 +91,7 @@ def test_building_hands_on_what_it_was_given(name: str):
     images = ImageTowerConfig("resnet50", {"width": 4}, False, 48)
     method = build_method(name, encoder, images, 40, temperature=0.3)
     assert method.encoder is encoder
-    assert (method.points, method.picture_size, method.temperature) == (40, 48, 0.3)
+    assert (method.points, method.image_size, method.temperature) == (40, 48, 0.3)
     for pictures, channels in (("rgb", 3), ("gray", 1)):
         if pictures in method.towers:
             resnet = method.towers[pictures].encoder

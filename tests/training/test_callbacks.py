@@ -98,7 +98,7 @@ def test_a_callback_of_another_package_is_named_on_the_command_line(
     (tmp_path / "recipe.yaml").write_text("".join(f"{name}: {value}\n" for name, value in TOY.items()))
     command = [sys.executable, "-m", "adacross", "pretrain", str(toy_collection.folder)]
     command += ["--config", str(tmp_path / "recipe.yaml"), "--run", str(tmp_path / "run"), "--epochs", "2"]
-    command += ["--callbacks", '["adacross_example.callbacks:Curve"]']
+    command += ["--callbacks", "adacross_example.callbacks:Curve"]
     paths = os.pathsep.join([str(EXAMPLES), *os.environ.get("PYTHONPATH", "").split(os.pathsep)])
     done = subprocess.run(
         command,

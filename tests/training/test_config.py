@@ -25,7 +25,7 @@ from adacross.training.config import PretrainConfig
             "Did you mean 'negatives'.*Valid: variant, temperature, neg",
         ),
         ({"method_args": {"points": 64}}, "unknown option of method adacrossnet 'points'"),
-        ({"method_args": {"picture_size": 64}}, "unknown option of method adacrossnet 'picture_size'"),
+        ({"method_args": {"image_size": 64}}, "unknown option of method adacrossnet 'image_size'"),
         ({"method_args": {"encoder": "dgcnn"}}, "unknown option of method adacrossnet 'encoder'"),
         (
             {"method": "crosspoint", "method_args": {"variant": "con"}},

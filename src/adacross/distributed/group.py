@@ -85,7 +85,7 @@ class ProcessGroup:
         return self.process == 0
 
     def share(self, batch_size: int) -> BatchSlice:
-        """This process's shapes of a batch."""
+        """Return this process's rows of a batch."""
         return BatchSlice.of(batch_size, self.process, self.count)
 
     def batch(self, batch_size: int, statistics: bool) -> AbstractContextManager[None]:

@@ -21,7 +21,7 @@ METHODS: dict[str, type[Method]] = {
     "joint-mae": JointMAE,
     "point-m2ae": PointM2AEMethod,
 }
-RESERVED = ("points", "picture_size", "frozen")  # parameters of a method that a run sets otherwise
+RESERVED = ("points", "image_size", "frozen")  # parameters of a method that a run sets otherwise
 
 
 def method_class(name: str) -> type[Method]:
@@ -60,7 +60,7 @@ def build_method(
     found = method_class(name)
     check_options(f"method {name}", found, options, hidden=RESERVED)
     method = found.build(encoder, images, **options)
-    method.points, method.picture_size = points, images.size
+    method.points, method.image_size = points, images.size
     if augmentation is not None:
         method.augment = build_augmentation(augmentation)
     return method

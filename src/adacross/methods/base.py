@@ -91,7 +91,7 @@ class Method(nn.Module, ABC):
         default_augmentation: name of its augmentation.
         uses_images: whether `batch` needs the shapes' images.
         points: points drawn at random for each augmented cloud; None: all there are.
-        picture_size: side of the images in pixels.
+        image_size: side of the images in pixels.
         augment: the augmentation of point clouds.
 
     Example:
@@ -116,7 +116,7 @@ class Method(nn.Module, ABC):
     default_augmentation: ClassVar[str] = "crosspoint"
     uses_images: ClassVar[bool] = False
     points: int | None = None
-    picture_size: int = 224
+    image_size: int = 224
 
     def __init__(self, encoder: Encoder) -> None:
         super().__init__()
@@ -148,7 +148,7 @@ class Method(nn.Module, ABC):
             return Batch(torch.stack(clouds), None, None)
         if raw.views is None:
             raise UserError(f"{type(self).__name__} needs an image of every shape; the batch has none.")
-        return Batch(torch.stack(clouds), *augment_views(raw.views, self.picture_size, generator))
+        return Batch(torch.stack(clouds), *augment_views(raw.views, self.image_size, generator))
 
     @abstractmethod
     def losses(self, batch: Any) -> dict[str, Tensor]:

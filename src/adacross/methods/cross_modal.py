@@ -25,7 +25,7 @@ class CrossModal(Method):
         towers: image encoders by what they look at, "rgb" (3 channels) or "gray" (1); thrown away.
         temperature: of every term.
         points: points drawn at random for each augmented cloud; None: all there are, as released.
-        picture_size: side of the pictures, in pixels; 224 in the papers.
+        image_size: side of the pictures, in pixels; 224 in the papers.
         frozen: whether the image encoders stay as they are.
 
     Raises:
@@ -40,7 +40,7 @@ class CrossModal(Method):
         towers: Mapping[str, nn.Module],
         temperature: float,
         points: int | None,
-        picture_size: int,
+        image_size: int,
         frozen: bool = False,
     ) -> None:
         if not temperature > 0:
@@ -52,7 +52,7 @@ class CrossModal(Method):
         self.towers = nn.ModuleDict({name: ImageTower(tower, frozen) for name, tower in towers.items()})
         self.temperature = temperature
         self.points = points
-        self.picture_size = picture_size
+        self.image_size = image_size
 
     def embed_clouds(self, points: Float[Tensor, "B N 3"]) -> Float[Tensor, "B E"]:
         """Clouds `(B, N, 3)` to `(B, 256)`, the space shared with pictures, not normalised."""
@@ -61,7 +61,7 @@ class CrossModal(Method):
     def embed_pictures(self, views: UInt8[Tensor, "B H W 3"]) -> Float[Tensor, "B E"]:
         """Stored pictures `(B, H, W, 3)` to `(B, 256)`, by the colour tower where there is one."""
         name = "rgb" if "rgb" in self.towers else "gray"
-        return self.towers[name](plain_views(views, self.picture_size, gray=name == "gray"))
+        return self.towers[name](plain_views(views, self.image_size, gray=name == "gray"))
 
     def embed_both_clouds(self, batch: Batch) -> tuple[Float[Tensor, "B E"], Float[Tensor, "B E"]]:
         """The projections of both augmented clouds, from one pass."""

@@ -87,7 +87,7 @@ class CrossNet(CrossModal):
         temperature: 0.2 for con and 0.1 for the others, as in the released scripts, if not given.
         negatives: of con's cross term; see `stacked_terms`.
         points: see `CrossModal`.
-        picture_size: see `CrossModal`.
+        image_size: see `CrossModal`.
         frozen: see `CrossModal`.
 
     Raises:
@@ -105,7 +105,7 @@ class CrossNet(CrossModal):
         temperature: float | None = None,
         negatives: Negatives = "others",
         points: int | None = None,
-        picture_size: int = 224,
+        image_size: int = 224,
         frozen: bool = False,
     ) -> None:
         released = VARIANTS[one_of("variant", variant, VARIANTS)]
@@ -123,7 +123,7 @@ class CrossNet(CrossModal):
                 f"CrossNet's variant {variant!r} looks at {missing} pictures; give an image encoder for them."
             )
         temperature = released.temperature if temperature is None else temperature
-        super().__init__(encoder, towers, temperature, points, picture_size, frozen)
+        super().__init__(encoder, towers, temperature, points, image_size, frozen)
         self.variant = variant
         self.negatives: Negatives = negatives
 
@@ -133,7 +133,7 @@ class CrossNet(CrossModal):
         needed = VARIANTS[one_of("variant", options.get("variant", "con"), VARIANTS)].towers
         rgb = images.build(3) if "rgb" in needed else None
         gray = images.build(1) if "gray" in needed else None
-        return cls(encoder, rgb, gray, picture_size=images.size, frozen=images.frozen, **options)
+        return cls(encoder, rgb, gray, image_size=images.size, frozen=images.frozen, **options)
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
         """`intra`, and `cross` (con) or one of `cross_rgb` and `cross_gray` for each kind of picture."""

@@ -23,7 +23,7 @@ class CrossPoint(CrossModal):
         image_encoder: of RGB, thrown away (ResNet-50 in the paper).
         temperature: 0.1 in the paper.
         points: see `CrossModal`.
-        picture_size: see `CrossModal`.
+        image_size: see `CrossModal`.
         frozen: see `CrossModal`.
 
     Raises:
@@ -38,15 +38,15 @@ class CrossPoint(CrossModal):
         image_encoder: nn.Module,
         temperature: float = 0.1,
         points: int | None = None,
-        picture_size: int = 224,
+        image_size: int = 224,
         frozen: bool = False,
     ) -> None:
-        super().__init__(encoder, {"rgb": image_encoder}, temperature, points, picture_size, frozen)
+        super().__init__(encoder, {"rgb": image_encoder}, temperature, points, image_size, frozen)
 
     @classmethod
     def build(cls, encoder: Encoder, images: ImageTowerConfig, **options: Any) -> "CrossPoint":
         """Build with a fresh image tower; `options` are this class's `temperature`."""
-        return cls(encoder, images.build(3), picture_size=images.size, frozen=images.frozen, **options)
+        return cls(encoder, images.build(3), image_size=images.size, frozen=images.frozen, **options)
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
         """The terms `intra` and `cross`."""

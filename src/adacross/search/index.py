@@ -187,7 +187,7 @@ class SearchIndex:
     @property
     def image_size(self) -> int:
         """Side of a query image in pixels: that of the collection's images."""
-        size = self.network.picture_size if isinstance(self.network, CrossModal) else 224
+        size = self.network.image_size if isinstance(self.network, CrossModal) else 224
         return self.collection.info.view_size if self.collection.info.views else size
 
     def candidates(self, classes: Iterable[str] | None) -> Bool[np.ndarray, " n"]:

@@ -222,7 +222,7 @@ class PretrainConfig:
         if method.uses_images:
             return []
         unused = {"image_encoder", "image_encoder_args", "image_frozen", "image_cache"}
-        if "picture_size" not in signature(method).parameters:
+        if "image_size" not in signature(method).parameters:
             unused.add("image_size")
         default = type(self)(self.collection)
         return [
@@ -310,14 +310,14 @@ class PretrainConfig:
 
 
 def current_names(options: Mapping[str, Any]) -> dict[str, Any]:
-    """Return options under their present names; files of earlier versions have the old ones."""
-    current = {_RENAMED.get(name, name): value for name, value in options.items()}
-    if "image_depth" in current:
-        current["image_encoder"] = f"resnet{current.pop('image_depth')}"
-    if "image_width" in current:
-        width = current.pop("image_width")
-        current["image_encoder_args"] = {} if width == 64 else {"width": width}
-    return current
+    """Return options under their present names; files of version 0.1 have the old ones."""
+    values = {_RENAMED.get(name, name): value for name, value in options.items()}
+    if "image_depth" in values:
+        values["image_encoder"] = f"resnet{values.pop('image_depth')}"
+    if "image_width" in values:
+        width = values.pop("image_width")
+        values["image_encoder_args"] = {} if width == 64 else {"width": width}
+    return values
 
 
 def _read_options(path: Path) -> dict[str, Any]:

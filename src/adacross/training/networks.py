@@ -37,13 +37,12 @@ def warm_start(encoder: Encoder, source: str) -> None:
 
     Args:
         encoder: of the same kind and options.
-        source: see `adacross.load`, or a run.
+        source: see `adacross.load`.
 
     Raises:
         UserError: nothing there, or an encoder of another kind or other options.
     """
-    of_run = Path(source) / "encoder"
-    given = load(of_run if of_run.is_dir() else source)
+    given = load(source)
     described = [f"{type(each).__name__} with {plain(each.options)}" for each in (given, encoder)]
     if described[0] != described[1]:
         raise UserError(

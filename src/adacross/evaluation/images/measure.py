@@ -283,4 +283,4 @@ def _tower(run: Path | None, name: str, tower: Tower) -> tuple[nn.Module, int]:
         raise UserError(
             f"{run} ({config.method}) has no {tower} tower, only {' and '.join(networks)}; see --tower."
         )
-    return networks[tower], method.picture_size
+    return networks[tower], method.image_size

@@ -111,7 +111,7 @@ class JointMAE(Method):
         shared_depth: decoder blocks that both modalities share.
         own_depth: decoder blocks of each.
         points: points drawn at random for each cloud; None: all there are.
-        picture_size: side S of the depth map, a multiple of 16; 224 as recalled.
+        image_size: side S of the depth map, a multiple of 16; 224 as recalled.
 
     Raises:
         UserError: another encoder, or options that do not fit.
@@ -137,15 +137,15 @@ class JointMAE(Method):
         shared_depth: int = 2,
         own_depth: int = 1,
         points: int | None = None,
-        picture_size: int = 224,
+        image_size: int = 224,
     ) -> None:
         super().__init__(encoder)
         self.encoder: PointM2AE = need_point_m2ae("joint-mae", encoder)
-        if picture_size % PATCH:
-            raise UserError(f"picture_size is {picture_size}; joint-mae needs a multiple of {PATCH} (224).")
+        if image_size % PATCH:
+            raise UserError(f"image_size is {image_size}; joint-mae needs a multiple of {PATCH} (224).")
         if view is not None and not 0 <= view < len(VIEWS):
             raise UserError(f"view is {view}; expected 0, 1 or 2, or nothing for a random one.")
-        side = picture_size // PATCH
+        side = image_size // PATCH
         check_ratio("mask_ratio", mask_ratio, self.encoder.groups[2])
         check_ratio("patch_mask_ratio", patch_mask_ratio, side * side)
         self.mask_ratio, self.patch_mask_ratio = mask_ratio, patch_mask_ratio
@@ -167,7 +167,7 @@ class JointMAE(Method):
         one_of("alignment", alignment, get_args(Alignment))
         self.alignment: Alignment = alignment
         self.points = points
-        self.picture_size = picture_size
+        self.image_size = image_size
         dims, heads = self.encoder.dims, self.encoder.heads
         self.embed_depth = DepthEmbedding(dims, conv_depths)
         self.modality_token = learnt_token(dims[2])
@@ -179,7 +179,7 @@ class JointMAE(Method):
     @classmethod
     def build(cls, encoder: Encoder, images: ImageTowerConfig, **options: Any) -> "JointMAE":
         """Build for depth maps of the images' size; `options` are this class's."""
-        return cls(encoder, picture_size=images.size, **options)
+        return cls(encoder, image_size=images.size, **options)
 
     def batch(self, raw: RawBatch, generator: Generator) -> MaskedPairs:
         """Augmented clouds, masked; see `masked`."""
@@ -195,7 +195,7 @@ class JointMAE(Method):
             view = sample_for_batch(sides, (B,), generator=generator, device=device)
         else:
             view = torch.full((B,), self.view, device=device)
-        projection = fit_projection(points, view, self.picture_size)
+        projection = fit_projection(points, view, self.image_size)
         return MaskedPairs(
             points,
             projection,
