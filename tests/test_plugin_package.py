@@ -8,8 +8,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from adacross.training.optimizer import make_optimizer
-from adacross.training.run import load_method
 from toy import TOY
 
 from adacross.data.collection.collection import Collection

@@ -154,7 +154,7 @@ def test_refusals_say_what_to_do(encoder, points, message):
 
 
 def test_dgcnn_needs_more_points_than_neighbours():
-    with pytest.raises(UserError, match=r"32 points.*k = 32 neighbours"):
+    with pytest.raises(UserError, match=r"32 points.*k = 32 neighbors"):
         DGCNN(k=32, width=8)(torch.randn(1, 32, 3))
     with pytest.raises(UserError, match="k 0"):
         DGCNN(k=0)

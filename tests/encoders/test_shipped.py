@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from adacross.search.features import Features, unit_rows
 from jaxtyping import Float32
 from waiting import HANGS
 
@@ -17,6 +16,7 @@ from adacross.data.procedural import CATEGORIES, make_mesh
 from adacross.data.sampling import sample_surface, unit_sphere
 from adacross.encoders.pretrained import SHIPPED, shipped_names
 from adacross.features.sources import find_encoders, untrained_like
+from adacross.search.index import unit_rows
 from adacross.search.whitening import Whitening
 
 UNSEEN = 10_000_000  # seeds of shapes that no collection's count reaches
@@ -68,8 +68,8 @@ def clouds() -> Float32[np.ndarray, "n N 3"]:
 def nearest_of_its_class(encoder: adacross.Encoder, clouds: Float32[np.ndarray, "n N 3"]) -> float:
     """How often the most similar of all other shapes, as a search compares them, is of the same category."""
     rows = adacross.encode(encoder, clouds)
-    features = Features(unit_rows(rows), None, Whitening.of(unit_rows(rows)))
-    similar = torch.from_numpy(features.compared @ features.compared.T).fill_diagonal_(-2)
+    whitened = unit_rows(Whitening.fit(unit_rows(rows))(unit_rows(rows)))
+    similar = torch.from_numpy(whitened @ whitened.T).fill_diagonal_(-2)
     labels = torch.arange(len(clouds)) // EACH
     return float((labels[similar.argmax(1)] == labels).double().mean())
 

@@ -94,7 +94,7 @@ def test_presets_say_what_methods_md_says(toy_collection: Collection):
         "crosspoint": 1024, "crossnet": 1024, "adacrossnet": None, "point-m2ae": 1024, "joint-mae": 1024,
     }  # fmt: skip
     scanned = copy.copy(toy_collection)
-    scanned.info = replace(toy_collection.info, kind="scanobjectnn")
+    scanned.info = replace(toy_collection.info, format="scanobjectnn")
     found = {name: preset.penalty(scanned) for name, preset in PRESETS.items()}
     assert found == dict.fromkeys(("crosspoint", "crossnet", "adacrossnet"), 0.01) | dict.fromkeys(
         ("point-m2ae", "joint-mae"), 0.042
