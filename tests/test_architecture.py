@@ -102,6 +102,7 @@ def run(program: str) -> str:
     return done.stdout
 
 
+@pytest.mark.slow
 def test_everything_imports_with_torchvision_made_to_raise():
     modules = [module(path) for path in FILES if path.name != "__main__.py"]
     run(

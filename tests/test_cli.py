@@ -111,6 +111,7 @@ def test_an_argument_that_cannot_be_read_is_one_sentence(
         assert python not in err
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("words", "message"),
     [
@@ -164,6 +165,7 @@ def test_a_users_mistake_is_one_clear_line_and_exit_code_2(
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_a_disk_that_fails_is_one_line(
     capsys: pytest.CaptureFixture[str],
     toy_collection: Collection,
@@ -224,6 +226,7 @@ def test_pretrain_evaluate_report_as_typed(
     assert Path(out.strip()).name == "report.html"
 
 
+@pytest.mark.slow
 def test_options_of_method_and_weighting_as_typed(
     capsys: pytest.CaptureFixture[str], toy_collection: Collection, tmp_path: Path
 ):
@@ -250,6 +253,7 @@ def test_options_of_method_and_weighting_as_typed(
         assert first["weights"][name] == pytest.approx(0.95 + 0.05 / (1 + math.exp(-0.5 * loss)))
 
 
+@pytest.mark.slow
 def test_the_released_behaviour_is_had_by_the_command_that_the_documentation_gives(
     capsys: pytest.CaptureFixture[str], toy_collection: Collection, tmp_path: Path
 ):
@@ -285,6 +289,7 @@ def test_the_released_behaviour_is_had_by_the_command_that_the_documentation_giv
     assert yaml.safe_load((run / "config.yaml").read_text())["method_args"] == {"negatives": "released"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("given", ['{"temperature": "warm"}', '{"temperature": -1}'])
 def test_a_wrong_option_of_a_method_is_one_line_from_the_real_program(
     toy_collection: Collection, tmp_path: Path, given: str
@@ -307,6 +312,7 @@ def test_a_wrong_option_of_a_method_is_one_line_from_the_real_program(
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_a_runs_own_configuration_is_a_recipe(
     capsys: pytest.CaptureFixture[str], toy_run: Path, toy_collection: Collection, tmp_path: Path
 ):
@@ -441,6 +447,7 @@ def test_several_runs_stand_side_by_side_as_a_shell_writes_a_pattern(
     assert len(json.loads(output.read_text())["encoders"]) == 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("words", "following"),
     [
@@ -483,6 +490,7 @@ def test_every_command_has_a_next_one():
     assert [name for name, command in COMMANDS.items() if command.next is Command.next] == []
 
 
+@pytest.mark.slow
 def test_help_that_cannot_be_written_is_a_mistake_of_its_own():
     if not Path("/dev/full").exists():
         pytest.skip("no /dev/full")

@@ -216,6 +216,7 @@ def test_a_lock_in_a_folder_leaves_nothing(tmp_path: Path):
     assert not list((tmp_path / "run").iterdir())
 
 
+@pytest.mark.slow
 def test_waiting_for_another_writer(tmp_path: Path):
     """Two processes count together; no turn is lost."""
     counts = """

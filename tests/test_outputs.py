@@ -9,6 +9,9 @@ from adacross import export, load
 from adacross.cli import main
 from adacross.errors import UserError, check_ending
 
+pytestmark = pytest.mark.slow
+
+
 COMMANDS = {  # the encoder, the run and the data are not there: the output is looked at first
     "evaluate linear": ("evaluate linear none/run none/data --output {}", "json"),
     "evaluate few-shot": ("evaluate few-shot none/run none/data --output {}", "json"),

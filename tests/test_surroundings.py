@@ -13,6 +13,9 @@ from adacross.data.collection.inspect import inspect
 from adacross.errors import UserError
 from adacross.io.remote import cache_folder
 
+pytestmark = pytest.mark.slow
+
+
 ADACROSS = f"{sys.executable} -m adacross"
 
 

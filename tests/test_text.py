@@ -71,6 +71,7 @@ WHOLE = [f"{name}.off" for name in HOSTILE]
 SPELLED = ["esc\\x1b]0;title\\x07", "rtl\\u202eabc", "bytes\\udcff"]
 
 
+@pytest.mark.slow
 def test_prepare_and_inspect(
     folder: Path, collection: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ):
@@ -86,6 +87,7 @@ def test_prepare_and_inspect(
     shows(text, [*BROKEN, *SPELLED, "a [old]", "[bold]b", "parts [v2]", "sheet [x].png"])
 
 
+@pytest.mark.slow
 def test_search_embed_suggest(
     folder: Path, collection: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ):

@@ -115,6 +115,7 @@ def test_variation_is_mild_and_keeps_handedness() -> None:
         assert 0.4 < np.ptp(moved, axis=0).max() < 3.0
 
 
+@pytest.mark.slow
 def test_yaw_covers_the_circle() -> None:
     # A bus is long along z before its yaw.
     angles = []

@@ -88,6 +88,7 @@ class Odd(Format):
         return PointCloud(points, warnings=("odd",))
 
 
+@pytest.mark.slow
 def test_warnings_of_a_shape_are_kept_with_the_collection(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -59,6 +59,7 @@ def test_a_folder_of_classes(tmp_path: Path):
     assert found.labels.tolist() == labels
 
 
+@pytest.mark.slow
 def test_pictures_of_every_size_and_kind_become_one_size(tmp_path: Path):
     write_folder(tmp_path, pictures(2), [0, 1])
     Image.new("RGBA", (80, 40), (255, 0, 0, 0)).save(tmp_path / "a" / "clear.png")
@@ -88,6 +89,7 @@ def test_a_class_called_train_is_a_class(tmp_path: Path):
     assert read_image_set(tmp_path, 32).classes == ["apple", "train"]
 
 
+@pytest.mark.slow
 def test_a_broken_picture_is_named_and_skipped(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     write_folder(tmp_path, pictures(4), [0, 0, 1, 1])
     (tmp_path / "a" / "000.png").write_bytes(b"\x89PNG\r\n\x1a\n and nothing more")
@@ -231,6 +233,7 @@ def test_numpy_parts_that_do_not_fit_are_refused(tmp_path: Path):
             read_pickled_table(tmp_path / "x")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("protocol", [0, 2, 4, 5])
 def test_a_truncated_pickle_is_damaged_wherever_it_ends(tmp_path: Path, protocol: int):
     raw = pickle.dumps({"data": pictures(2, 2), "labels": [0, 1]}, protocol)
@@ -240,6 +243,7 @@ def test_a_truncated_pickle_is_damaged_wherever_it_ends(tmp_path: Path, protocol
             read_pickled_table(tmp_path / "x")
 
 
+@pytest.mark.slow
 def test_flipped_bytes_never_raise_anything_else(tmp_path: Path):
     rng = np.random.default_rng(0)
     for trial in range(400):

@@ -26,6 +26,7 @@ def text_of(table: RenderableType) -> str:
     return console.file.getvalue()  # type: ignore[attr-defined]  # it is the StringIO above
 
 
+@pytest.mark.slow
 def test_collection(toy_collection: Collection, tmp_path: Path) -> None:
     found = inspect(str(toy_collection.folder), str(tmp_path / "sheet.png"))
     assert (found.kind, found.sheet) == ("collection", tmp_path / "sheet.png")

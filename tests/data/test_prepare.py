@@ -127,6 +127,7 @@ def test_good_shapes_are_in_and_broken_ones_named(by_processes: Path) -> None:
     assert sorted(path.name for path in by_processes.parent.iterdir()) == ["c", "meshes"]
 
 
+@pytest.mark.slow
 def test_result_does_not_depend_on_workers_or_interruptions(
     by_processes: Path, tmp_path: Path, in_process: Callable[..., list[str]]
 ) -> None:
@@ -142,6 +143,7 @@ def test_result_does_not_depend_on_workers_or_interruptions(
     assert info.skipped == Collection.open(by_processes).info.skipped
 
 
+@pytest.mark.slow
 def test_unfinished_work_of_other_options_or_files_is_kept(
     meshes: Path, tmp_path: Path, in_process: Callable[..., list[str]], capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -168,6 +170,7 @@ def test_unfinished_work_of_other_options_or_files_is_kept(
     assert len(asked) < 17
 
 
+@pytest.mark.slow
 def test_a_second_prepare_of_one_target_is_refused(meshes: Path, tmp_path: Path) -> None:
     with (
         locked(tmp_path / "c", "prepare"),
@@ -178,6 +181,7 @@ def test_a_second_prepare_of_one_target_is_refused(meshes: Path, tmp_path: Path)
     assert {path.name for path in tmp_path.iterdir()} <= {"c", "meshes"}
 
 
+@pytest.mark.slow
 def test_files_of_somebody_else_in_a_collection_are_not_replaced(meshes: Path, tmp_path: Path) -> None:
     prepare(str(meshes), str(tmp_path / "c"), **SMALL)
     (tmp_path / "c" / "labels.csv").write_text("id,class\n")
@@ -189,6 +193,7 @@ def test_files_of_somebody_else_in_a_collection_are_not_replaced(meshes: Path, t
         prepare(str(meshes), str(tmp_path / "other"), **SMALL, overwrite=True)
 
 
+@pytest.mark.slow
 def test_a_target_that_fills_meanwhile_is_not_replaced(
     meshes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -209,6 +214,7 @@ def test_a_crash_names_its_shape(meshes: Path, tmp_path: Path, in_process: Calla
     assert info.count == 10
 
 
+@pytest.mark.slow
 def test_seed_decides_points_and_cameras(
     meshes: Path, tmp_path: Path, in_process: Callable[..., list[str]]
 ) -> None:
@@ -316,6 +322,7 @@ def test_full_disk_keeps_the_finished_part(
     monkeypatch.undo()
 
 
+@pytest.mark.slow
 def test_a_real_limit_on_file_size_is_one_line_and_exit_code_2(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -356,6 +363,7 @@ def test_options_out_of_range(tmp_path: Path, options: dict[str, Any], message: 
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 def test_what_is_already_there_is_not_touched(
     meshes: Path, tmp_path: Path, in_process: Callable[..., list[str]]
 ) -> None:
@@ -375,6 +383,7 @@ def test_what_is_already_there_is_not_touched(
         prepare(str(meshes), str(tmp_path / "d"), **SMALL)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name != "posix", reason="links are those of POSIX")
 def test_a_link_stays_a_link_and_the_working_folder_can_be_the_target(
     meshes: Path, tmp_path: Path, in_process: Callable[..., list[str]], monkeypatch: pytest.MonkeyPatch

@@ -185,6 +185,7 @@ def test_a_file_that_changes_while_it_is_read(root: Path) -> None:
         format_of("scanobjectnn").sample(items[0], 5, np.random.default_rng(0))
 
 
+@pytest.mark.slow
 def test_inspect(root: Path) -> None:
     kind, text = inspected(root)
     assert kind == "scanobjectnn"

@@ -136,6 +136,7 @@ def text_of(table: RenderableType) -> str:
     return console.file.getvalue()  # type: ignore[attr-defined]  # it is the StringIO above
 
 
+@pytest.mark.slow
 def test_typed_as_in_the_help(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """From the command line through a worker process, with nothing set aside for testing."""
     folder = root.parent / "collection"

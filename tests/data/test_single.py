@@ -107,6 +107,7 @@ def test_a_process_of_its_own_reads_the_same(tmp_path: Path, name: str):
     assert apart.points.flags.writeable
 
 
+@pytest.mark.slow
 def test_what_a_process_of_its_own_cannot_read_is_named(tmp_path: Path):
     (tmp_path / "a.xyz").write_text("one two three")
     with pytest.raises(UserError, match=r"a\.xyz is not a shape: not a cloud of points"):

@@ -16,6 +16,9 @@ import pytest
 from adacross.data.workers.local import WorkerCrash, each, share_of, shortage
 from adacross.errors import UserError
 
+pytestmark = pytest.mark.slow
+
+
 kept: list[np.ndarray] = []
 
 

@@ -208,6 +208,7 @@ for call in (lambda: adacross.encode("builtin-small", clouds), lambda: network(c
 """
 
 
+@pytest.mark.slow
 def test_what_is_no_network_and_no_tensor():
     """In a process of its own: the tests' type checker refuses both before the library can."""
     done = subprocess.run([sys.executable, "-c", _OTHER_TYPES], capture_output=True, text=True, check=True)

@@ -64,6 +64,7 @@ def test_other_programs_read_it(toy_collection: Collection, toy_run: Path, tmp_p
     assert len(rows[3]["features"]) == read_embeddings(out).features.shape[1]
 
 
+@pytest.mark.slow
 def test_a_folder_of_meshes_with_a_broken_one(
     meshes: Path, toy_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ):
@@ -78,6 +79,7 @@ def test_a_folder_of_meshes_with_a_broken_one(
     assert found.splits == [None, None, None]
 
 
+@pytest.mark.slow
 def test_an_axis_that_was_not_given_is_said(
     meshes: Path, toy_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ):
@@ -88,6 +90,7 @@ def test_an_axis_that_was_not_given_is_said(
     assert "trained with 48 points a cloud, these have 64" in " ".join(capsys.readouterr().err.split())
 
 
+@pytest.mark.slow
 def test_a_list_of_files(meshes: Path, toy_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     paths = [str(meshes / "box/b.stl"), str(meshes / "ball/c.stl"), str(meshes / "box/b.stl")]
     monkeypatch.setattr("sys.stdin", io.StringIO("\n".join(paths) + "\n\n"))
@@ -106,6 +109,7 @@ def test_one_file(meshes: Path, toy_run: Path, tmp_path: Path):
     assert read_embeddings(out).ids == [str(path)]
 
 
+@pytest.mark.slow
 def test_an_interrupted_embed_of_files_goes_on_and_a_damaged_note_is_named(
     meshes: Path, toy_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
@@ -196,6 +200,7 @@ def test_nothing_readable_ends_in_the_reasons(toy_run: Path, tmp_path: Path):
     assert not (tmp_path / "a.parquet.partial").exists()
 
 
+@pytest.mark.slow
 def test_a_block_of_broken_files_costs_only_itself(
     meshes: Path, toy_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):

@@ -119,6 +119,7 @@ def test_pointnet_part_segmentation(tmp_path):
     assert torch.equal(loaded_head(*loaded.both_features(points), category), expected)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("depth", "channels"), [(18, 1), (50, 3)])
 @pytest.mark.parametrize(("prefix", "head"), [("", "inv_head."), ("resnet.", "head."), ("module.net.", "")])
 def test_image_encoders_of_any_prefix(depth, channels, prefix, head, tmp_path, capsys):
@@ -144,6 +145,7 @@ def test_image_encoders_of_any_prefix(depth, channels, prefix, head, tmp_path, c
     assert torch.equal(loaded_projection(features), projection.eval()(features))
 
 
+@pytest.mark.slow
 def test_image_encoders_that_do_not_fit(tmp_path):
     state = ResNet(18).state_dict()
     with pytest.raises(UserError, match="no image encoder with torchvision's names"):
@@ -152,6 +154,7 @@ def test_image_encoders_that_do_not_fit(tmp_path):
         load_official_image(saved(state | {"extra": torch.zeros(1)}, tmp_path / "more.pth"))
 
 
+@pytest.mark.slow
 def test_what_was_found_and_left_out_is_said(tmp_path, capsys):
     heads = "with a projection head, with a segmentation head"
     for name, said in (

@@ -115,6 +115,7 @@ def test_seeds_that_share_a_pretraining_are_one(counts: tuple[int, int]):
         assert found[1] == pytest.approx(np.mean([differences[i] for i in (1, 4, 7, 10)]))
 
 
+@pytest.mark.slow
 def test_all_are_measured_under_the_same_seeds_as_alone(
     toy_collection: Collection, encoders: dict[str, Encoder]
 ):
@@ -143,6 +144,7 @@ def test_all_are_measured_under_the_same_seeds_as_alone(
     assert any("how repeats differ: a, b" in note for note in result.notes)
 
 
+@pytest.mark.slow
 def test_pretrainings_take_turns_and_are_averaged(toy_collection: Collection, encoders: dict[str, Encoder]):
     """Three of an entry and seeds 4: raised to 6, so that each is measured twice; the test is over 3."""
     three = [encoders[name] for name in ("a", "b", "c")]
@@ -225,6 +227,7 @@ def test_shape_retrieval_is_mean_average_precision_of_the_class(
     assert result.figure == "mAP"
 
 
+@pytest.mark.slow
 def test_an_interrupted_comparison_goes_on(
     toy_collection: Collection, encoders: dict[str, Encoder], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
@@ -248,6 +251,7 @@ def test_an_interrupted_comparison_goes_on(
     assert len(measured) == 6 + 4 + 4  # b's four and the untrained four; a's were kept
 
 
+@pytest.mark.slow
 def test_encoders_in_training_mode_change_nothing(toy_collection: Collection, encoders: dict[str, Encoder]):
     given = {"a": [encoders["a"]], "b": [encoders["b"]]}
     expected = measure_compare(given, toy_collection, **QUICK)
@@ -277,6 +281,7 @@ def typed(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, str, st
     return code, out, re.sub(r"\s+", " ", err)
 
 
+@pytest.mark.slow
 def test_as_typed_with_markdown_and_csv_beside_it(
     capsys: pytest.CaptureFixture[str], runs: Path, toy_collection: Collection, tmp_path: Path
 ):
@@ -307,6 +312,7 @@ def test_as_typed_with_markdown_and_csv_beside_it(
     assert (line["data"], line["baseline"], line["encoder"]) == ("'=1+1", "'@x", "'-1")
 
 
+@pytest.mark.slow
 def test_without_an_output_it_goes_into_the_first_run(
     capsys: pytest.CaptureFixture[str], runs: Path, toy_collection: Collection
 ):
@@ -319,6 +325,7 @@ def test_without_an_output_it_goes_into_the_first_run(
     assert json.loads((folder / "compare.json").read_text())["measured"] == "few-shot"
 
 
+@pytest.mark.slow
 def test_two_encoder_folders_are_told_apart_by_their_paths(
     capsys: pytest.CaptureFixture[str], runs: Path, toy_collection: Collection, tmp_path: Path
 ):

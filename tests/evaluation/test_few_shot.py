@@ -191,6 +191,7 @@ def test_accuracy_is_that_of_a_plain_svm_on_scaled_features():
     assert np.mean(by_class) != pytest.approx(right.mean())
 
 
+@pytest.mark.slow
 def test_frozen_episodes_match_a_slow_direct_computation(
     toy_collection: Collection, drawn: EpisodeSet, encoder: Encoder
 ):
@@ -268,6 +269,7 @@ def test_the_presets_are_the_published_settings():
     assert set(PRESETS) == {"crosspoint", "point-m2ae", "joint-mae"}
 
 
+@pytest.mark.slow
 def test_fine_tuning_goes_on_where_it_was_interrupted(
     toy_collection: Collection, encoder: Encoder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
@@ -330,6 +332,7 @@ def typed(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, str, st
     return code, re.sub(r"\s+", " ", out), re.sub(r"\s+", " ", err)
 
 
+@pytest.mark.slow
 def test_as_typed_and_measured_again_from_its_own_episodes(
     capsys: pytest.CaptureFixture[str], toy_run: Path, toy_collection: Collection, tmp_path: Path
 ):

@@ -125,6 +125,7 @@ def test_pictures_are_resized_to_what_the_tower_was_trained_on():
     assert study(data, size=48).features(None).shape == (72, 3 * 32 * 32)
 
 
+@pytest.mark.slow
 def test_what_pixels_tell_is_found_and_noise_is_chance():
     clear = measure_images([ResNet(18, 3, 8)], colours(noise=8), size=32, queries=4, episodes=30, seeds=1)
     for setting in clear.settings:
@@ -227,6 +228,7 @@ def test_an_interrupted_measurement_goes_on(tmp_path: Path, monkeypatch: pytest.
     assert again == measure_images([tower], colours(), size=32, queries=3, episodes=4, seeds=3)
 
 
+@pytest.mark.slow
 def test_the_command_as_typed(
     toy_run: Path, picture_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ):

@@ -22,6 +22,9 @@ from adacross.evaluation.robustness.errors import mean_corruption_error, summari
 from adacross.evaluation.robustness.measure import RobustnessResult, measure_robustness, stratified
 from adacross.features.svm import fit_svm, svm
 
+pytestmark = pytest.mark.slow
+
+
 FOLDS, SHAPES = 3, 50
 M2AE: dict[str, Any] = {
     "groups": [50, 12, 6], "neighbors": [8, 4, 4], "dims": [16, 32, 48], "width": 8, "depths": [0, 0, 1],

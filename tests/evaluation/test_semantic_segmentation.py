@@ -137,6 +137,7 @@ def test_folds_are_counted_together_not_averaged(rooms: Collection, encoder, res
         assert fold.pretrained.accuracy.values[0] == pytest.approx(share)
 
 
+@pytest.mark.slow
 def test_it_learns_floors_and_ceilings(rooms: Collection, encoder):
     longer = Protocol(Schedule(epochs=15, batch_size=10, optimizer="adam", learning_rate=1e-2), points=64)
     found = measure_semantic_segmentation([encoder], rooms, longer, seeds=1)

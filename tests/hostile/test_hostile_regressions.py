@@ -208,6 +208,7 @@ def test_one_link_in_a_circle_does_not_cost_the_other_pictures(tmp_path: Path) -
     assert "rendered" not in remark
 
 
+@pytest.mark.slow
 def test_file_names_that_are_no_text_are_prepared_and_shown(tmp_path: Path) -> None:
     seed_files.off(tmp_path / "whole")
     root = tmp_path / "source"

@@ -97,6 +97,7 @@ def test_masking_leaves_the_other_vectors_of_the_object_out():
     assert torch.equal(released["intra"], others["intra"])
 
 
+@pytest.mark.slow
 def test_unknown_words_are_refused_with_the_valid_ones():
     """As plain Python, where no type checker of the tests stands in front."""
     program = """

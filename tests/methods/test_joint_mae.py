@@ -263,6 +263,7 @@ def test_mixed_precision_trains():
         assert all(torch.isfinite(p.grad).all() for p in method.parameters() if p.grad is not None)
 
 
+@pytest.mark.slow
 def test_all_terms_fall():
     method = joint().train()
     optimizer = torch.optim.AdamW(method.parameters(), 2e-3)

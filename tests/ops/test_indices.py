@@ -66,6 +66,7 @@ def test_groups_distances_interpolation_and_maps(seed: int, N: int, evil: float,
     depth_map(points, projection, splat="soft")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("evil", EVIL)
 @pytest.mark.parametrize(
     "network",

@@ -20,6 +20,8 @@ from adacross.report.overview import overview
 from adacross.report.reconstruction import reconstruction
 from adacross.report.retrieval_examples import retrieval_examples
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def masked(masked_run: Path) -> RunData:

@@ -66,6 +66,7 @@ def test_a_picture_file_is_read_as_prepare_reads_pictures(
     assert len(search_index.search(query, top=3).ids) == 3
 
 
+@pytest.mark.slow
 def test_a_shape_is_found_by_its_own_points_turned_into_a_file(
     search_index: SearchIndex, toy_collection: Collection, tmp_path: Path
 ) -> None:

@@ -61,6 +61,7 @@ def test_callbacks_are_called_in_order_and_change_nothing(
     assert same(run, toy_run)
 
 
+@pytest.mark.slow
 def test_a_run_that_fails_or_resumes_calls_start_and_end(toy_collection: Collection, tmp_path: Path):
     recorder = Recorder()
     with pytest.MonkeyPatch.context() as patch:
@@ -120,6 +121,7 @@ def scalars(run: Path, name: str) -> list[tuple[int, float]]:
     return [(event.step, event.value) for event in events.Scalars(name)]
 
 
+@pytest.mark.slow
 def test_tensorboard_reads_what_was_tracked_also_after_an_interruption(
     toy_collection: Collection, tmp_path: Path
 ):

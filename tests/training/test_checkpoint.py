@@ -81,6 +81,7 @@ def test_a_flipped_bit_is_refused_or_changes_nothing(tmp_path: Path):
     assert refused > 100
 
 
+@pytest.mark.slow
 def test_a_full_disk_is_one_clear_error_and_keeps_the_last_good_checkpoint(tmp_path: Path):
     """A real limit on file size, in a process of its own. Without -B it might cut a module's bytecode."""
     save_checkpoint(tmp_path, 1, state(1))

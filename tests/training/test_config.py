@@ -92,6 +92,7 @@ def test_a_wrong_type_among_the_named_options_is_a_sentence(changes: dict[str, A
         PretrainConfig("anything", **changes)
 
 
+@pytest.mark.slow
 def test_a_wrong_type_of_an_option_itself_is_a_sentence(tmp_path: Path):
     """From a recipe, as plain Python, where no type checker of the tests stands in front."""
     mistakes = {

@@ -78,6 +78,7 @@ def test_factorised_layers_statistics_far_from_zero(layer: str):
         assert (ours - expected).norm() <= FLOAT32 * expected.norm()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", WEIGHTINGS)
 def test_weightings_remember_in_float64(name: str):
     """After 20,000 equal losses of 0.1, of which float32 has no more than seven digits."""

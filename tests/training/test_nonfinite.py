@@ -69,6 +69,7 @@ def test_a_gradient_that_is_not_finite_stops_the_run_though_the_loss_is(
     assert math.isfinite(float(about["terms"]["cross"]))
 
 
+@pytest.mark.slow
 def test_the_kept_step_repeats_the_runs_own_numbers(
     toy_collection: Collection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):

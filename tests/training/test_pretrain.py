@@ -61,6 +61,7 @@ def test_the_encoder_loads_and_equals_the_methods(toy_run: Path):
     assert torch.equal(encoder(points), method.encoder(points))
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_weights_and_another_does_not(
     toy_run: Path, toy_collection: Collection, tmp_path: Path
 ):
@@ -152,6 +153,7 @@ def test_resuming_with_other_options_is_refused(toy_collection: Collection, toy_
         pretrain(configured(toy_collection, toy_run, resume="auto", learning_rate=0.5))
 
 
+@pytest.mark.slow
 def test_resume_auto_of_a_finished_run_changes_nothing(toy_collection: Collection, tmp_path: Path):
     config = configured(toy_collection, tmp_path / "run", epochs=1, monitor_every=0)
     first = load_file(pretrain(config) / "method.safetensors")
@@ -181,6 +183,7 @@ def test_options_that_do_not_fit_are_refused_before_anything_is_written(
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.slow
 def test_an_existing_run_is_not_overwritten_unasked(toy_collection: Collection, tmp_path: Path):
     config = configured(toy_collection, tmp_path / "run", epochs=1, monitor_every=0)
     pretrain(config)
@@ -193,6 +196,7 @@ def test_an_existing_run_is_not_overwritten_unasked(toy_collection: Collection, 
     pretrain(configured(toy_collection, tmp_path / "run", epochs=1, monitor_every=0, overwrite=True))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", recipe_names())
 def test_every_recipe_runs_at_toy_size(toy_collection: Collection, tmp_path: Path, name: str):
     options = yaml.safe_load(recipe_path(name).read_text())
@@ -209,6 +213,7 @@ def test_every_recipe_runs_at_toy_size(toy_collection: Collection, tmp_path: Pat
     assert np.isfinite(logged(run, "step", "loss")).all()
 
 
+@pytest.mark.slow
 def test_a_loss_that_is_not_finite_stops_names_its_term_and_keeps_the_last_checkpoint(
     toy_collection: Collection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
@@ -227,6 +232,7 @@ def test_a_loss_that_is_not_finite_stops_names_its_term_and_keeps_the_last_check
     assert not (tmp_path / "run" / "encoder").exists()
 
 
+@pytest.mark.slow
 def test_mixed_precision_trains(toy_collection: Collection, tmp_path: Path):
     run = pretrain(configured(toy_collection, tmp_path / "run", precision="bf16", epochs=1))
     records = [record for record in read_log(run / "log.jsonl") if record["kind"] == "step"]
@@ -234,6 +240,7 @@ def test_mixed_precision_trains(toy_collection: Collection, tmp_path: Path):
     assert load(run / "encoder")(torch.randn(1, 40, 3)).dtype == torch.float32
 
 
+@pytest.mark.slow
 def test_shapes_without_classes_train_and_have_no_probe(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     (tmp_path / "parts").mkdir()
     for number in range(12):

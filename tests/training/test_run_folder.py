@@ -18,6 +18,9 @@ from adacross.training.checkpoint import checkpoints, is_run, load_checkpoint
 from adacross.training.log import read_log
 from adacross.training.pretrain import pretrain
 
+pytestmark = pytest.mark.slow
+
+
 FOREIGN = {
     "checkpoints/thesis.pt": "weights",
     "encoder/notes.txt": "notes",

@@ -21,6 +21,9 @@ from adacross.training.config import PretrainConfig
 from adacross.training.networks import new_method
 from adacross.training.pretrain import pretrain
 
+pytestmark = pytest.mark.slow
+
+
 # A rate at which training does harm: the first epoch is the best by far.
 HARMFUL: dict[str, Any] = {
     "selection": "released",

@@ -58,6 +58,7 @@ def test_a_step_of_several_batches_is_a_step_on_the_mean_of_their_losses(
         torch.testing.assert_close(found[name], expected, rtol=1e-4, atol=1e-6, msg=name)
 
 
+@pytest.mark.slow
 def test_accumulation_resumes_to_the_same_bits(toy_collection: Collection, tmp_path: Path):
     options = {"accumulate": 2, "clip_norm": 1.0, "epochs": 2, "monitor_every": 0}
     whole = pretrain(configured(toy_collection, tmp_path / "whole", **options))
@@ -111,6 +112,7 @@ def test_gradients_are_clipped_to_a_norm(toy_collection: Collection, tmp_path: P
     assert measured > norm
 
 
+@pytest.mark.slow
 def test_a_large_norm_changes_nothing(toy_collection: Collection, tmp_path: Path):
     free = pretrain(configured(toy_collection, tmp_path / "free", **PLAIN))
     assert same(free, pretrain(configured(toy_collection, tmp_path / "run", **PLAIN, clip_norm=1e9)))
@@ -129,6 +131,7 @@ def test_a_warm_start_begins_with_the_weights_of_a_saved_encoder(
         assert torch.equal(parameter, expected[name]), name
 
 
+@pytest.mark.slow
 def test_a_warm_start_is_not_repeated_when_resuming(
     toy_collection: Collection, toy_run: Path, tmp_path: Path
 ):

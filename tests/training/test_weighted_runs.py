@@ -13,6 +13,7 @@ from adacross.methods import METHODS
 from adacross.training.pretrain import pretrain
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("weighting", WEIGHTINGS)
 def test_every_method_trains_with_every_weighting(
