@@ -2,10 +2,12 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from toy import TOY
@@ -25,12 +27,12 @@ PACKAGE = Path(__file__).parent / "plugin_package"
 ENCODER, TOWER = "adacross_example.encoder:MaxNet", "adacross_example.image_tower:pretrained"
 OPTIONS = {
     "encoder": ENCODER,
-    "encoder-args": '{"width": 24}',
+    "encoder-args": "width=24",
     "method": "adacross_example.method:WithImages",
     "weighting": "adacross_example.weighting:EqualShares",
     "augmentation": "adacross_example.augmentation:Jitter",
     "image-encoder": TOWER,
-    "image-encoder-args": '{"width": 8}',
+    "image-encoder-args": "width=8",
     "image-frozen": "",
     "image-size": "32",
     "callbacks": "adacross_example.callbacks:Curve",
@@ -46,9 +48,21 @@ def importable(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(str(PACKAGE))
 
 
-def adacross(folder: Path, *words: str) -> str:
-    """Type a command in a folder, with the package on PYTHONPATH."""
-    path = os.pathsep.join((str(PACKAGE), *filter(None, [os.environ.get("PYTHONPATH")])))
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder into which pip has installed the package, with its entry points."""
+    source, target = tmp_path_factory.mktemp("source") / "package", tmp_path_factory.mktemp("installed")
+    shutil.copytree(PACKAGE, source)
+    options = ["--quiet", "--no-deps", "--no-build-isolation", "--disable-pip-version-check"]
+    subprocess.run(
+        [sys.executable, "-m", "pip", "install", *options, "--target", str(target), str(source)], check=True
+    )
+    return target
+
+
+def adacross(folder: Path, installed: Path, *words: str) -> str:
+    """Type a command in a folder."""
+    path = os.pathsep.join((str(installed), *filter(None, [os.environ.get("PYTHONPATH")])))
     done = subprocess.run(
         [sys.executable, "-m", "adacross", *words],
         cwd=folder,
@@ -62,26 +76,33 @@ def adacross(folder: Path, *words: str) -> str:
 
 
 @pytest.mark.slow
-def test_every_command_takes_classes_of_another_package(toy_collection: Collection, tmp_path: Path):
-    data = str(toy_collection.folder)
+def test_every_command_takes_classes_of_another_package(installed: Path, tmp_path: Path):
+    rng = np.random.default_rng(0)
+    for i in range(48):
+        path = tmp_path / "scans" / ("cup", "jar")[i % 2] / f"{i:03d}.xyzc"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        np.savetxt(path, np.hstack([rng.normal(size=(64, 3)) * (1, 2, 8), rng.integers(0, 256, (64, 3))]))
+    prepared = ["--points", "64", "--views", "1", "--size", "32", "--workers", "2"]
+    adacross(tmp_path, installed, "prepare", "scans", "data", *prepared)  # recognized by its entry point
+    assert Collection.open(tmp_path / "data").info.format == "example-xyzc"
     flags = [word for name, value in OPTIONS.items() for word in (f"--{name}", value) if word]
-    adacross(tmp_path, "pretrain", data, "--run", "run", *flags)
+    adacross(tmp_path, installed, "pretrain", "data", "--run", "run", *flags)
     first = (tmp_path / "run" / "method.safetensors").read_bytes()
     assert len((tmp_path / "run" / "curve.txt").read_text().splitlines()) == 1
-    adacross(tmp_path, "pretrain", data, "--run", "run", *flags, "--resume", "auto")
+    adacross(tmp_path, installed, "pretrain", "data", "--run", "run", *flags, "--resume", "auto")
     assert (tmp_path / "run" / "method.safetensors").read_bytes() == first
     saved = json.loads((tmp_path / "run" / "encoder" / "config.json").read_text())
     assert (saved["encoder"], saved["options"]) == (ENCODER, {"width": 24})
-    adacross(tmp_path, "evaluate", "linear", "run", data, "--folds", "2", "--device", "cpu")
-    adacross(tmp_path, "embed", "run", data, "found.parquet", "--device", "cpu")
-    adacross(tmp_path, "search", "run", data, "--query", toy_collection.ids[3], "--device", "cpu")
-    adacross(tmp_path, "share", "run", "owner/name", "--dry-run", "look")
-    adacross(tmp_path, "report", "run")
+    adacross(tmp_path, installed, "evaluate", "linear", "run", "data", "--folds", "2", "--device", "cpu")
+    adacross(tmp_path, installed, "embed", "run", "data", "found.parquet", "--device", "cpu")
+    adacross(tmp_path, installed, "search", "run", "data", "--query", "cup/000", "--device", "cpu")
+    adacross(tmp_path, installed, "share", "run", "owner/name", "--dry-run", "look")
+    adacross(tmp_path, installed, "report", "run")
     card = (tmp_path / "look" / "README.md").read_text()
     assert ENCODER in card
     assert "frozen" in card
     pytest.importorskip("onnxruntime")
-    assert "checked with onnxruntime" in adacross(tmp_path, "export", "run", "run.onnx")
+    assert "checked with onnxruntime" in adacross(tmp_path, installed, "export", "run", "run.onnx")
 
 
 def test_an_image_tower_of_another_package_serves_crosspoint(
