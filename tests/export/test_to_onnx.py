@@ -61,7 +61,8 @@ def exported(tmp_path_factory) -> Path:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-2000:]
-    assert done.stderr == "", "torch's exporter talks"
+    told = [line for line in done.stderr.splitlines() if not line.startswith("next: ")]
+    assert told == [], "torch's exporter talks"
     assert done.stdout.count("checked with onnxruntime") == len(ENCODERS)
     return folder
 

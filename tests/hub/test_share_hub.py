@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -13,9 +14,8 @@ import pytest
 from fake_hub import Repository, serving
 from waiting import HANGS
 
-from adacross import PointNet, UserError, fetch, load, read_embeddings
+from adacross import PointNet, UserError, embed, fetch, load, read_embeddings
 from adacross.data.collection.collection import Collection
-from adacross.embeddings import embed
 from adacross.hub.share import share
 from adacross.io import hub
 
@@ -38,7 +38,8 @@ def typed(url: str, home: Path, commands: list[list[str]]) -> list[dict]:
 
 @pytest.mark.slow
 def test_up_and_down(toy_collection, run, tmp_path):
-    parts, encoder = str(toy_collection.folder), str(run)
+    parts, encoder = str(tmp_path / "parts"), str(run)
+    shutil.copytree(toy_collection.folder, parts)  # features are cached in it
     with serving() as fake:
         stale = {"data/train-00009-of-00010.parquet": b"old", "notes.txt": b"mine"}
         fake.repositories["datasets/owner/parts"] = Repository(files=dict(stale))

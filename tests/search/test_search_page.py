@@ -223,7 +223,7 @@ def test_broken_unknown_and_oversized_files_are_said(opened: Opened, tmp_path: P
     kept = page.locator(".results h2").inner_text()
     trouble = page.get_by_role("alert").first
     for name, content, words in (
-        ("broken.stl", b"solid nothing\nfacet", "broken.stl is no shape"),
+        ("broken.stl", b"solid nothing\nfacet", "broken.stl is not a shape"),
         ("notes.docx", b"words", "notes.docx is neither a shape nor an image"),
         ("torn.png", b"\x89PNG\r\n\x1a\n????", "torn.png cannot be read"),
     ):
