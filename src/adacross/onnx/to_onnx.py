@@ -110,12 +110,12 @@ def export(
     if path.is_dir():
         raise UserError(f"{path} is a folder; give the file to write, such as {path / 'model.onnx'}.")
     check_free(check_ending(path, ".onnx", "export writes ONNX"), overwrite)
+    encoder = encoder if isinstance(encoder, Encoder) else find_encoder(str(encoder)).encoder
     if missing := [package for package in PACKAGES if find_spec(package) is None]:
         raise UserError(f"exporting needs {', '.join(missing)}, which is not installed. {install('onnx')}")
     if tuple(map(int, torch.__version__.split(".")[:2])) < MIN_TORCH:
         needed = ".".join(map(str, MIN_TORCH))
         raise UserError(f"exporting needs torch {needed} or newer; this is {torch.__version__}.")
-    encoder = encoder if isinstance(encoder, Encoder) else find_encoder(str(encoder)).encoder
     start = time.monotonic()
     network = copy.deepcopy(encoder).to("cpu", torch.float32).eval()
     least = least_points(encoder)

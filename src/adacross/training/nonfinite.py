@@ -160,7 +160,7 @@ def _of_gradient(terms: list[str], batch: int) -> str:
 
 def _all_finite(gradients: list[Tensor]) -> bool:
     """Return whether every number is finite; unlike a sum, the largest cannot overflow by itself."""
-    return not gradients or bool(torch.nn.utils.get_total_norm(gradients, torch.inf).isfinite())
+    return all(torch.linalg.vector_norm(gradient, torch.inf).isfinite() for gradient in gradients)
 
 
 def _strange_gradients(terms: Mapping[str, Tensor], method: Method, group: ProcessGroup) -> list[str]:
