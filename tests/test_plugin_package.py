@@ -101,7 +101,6 @@ def test_every_command_takes_classes_of_another_package(installed: Path, tmp_pat
     card = (tmp_path / "look" / "README.md").read_text()
     assert ENCODER in card
     assert "frozen" in card
-    pytest.importorskip("onnxruntime")
     assert "checked with onnxruntime" in adacross(tmp_path, installed, "export", "run", "run.onnx")
 
 

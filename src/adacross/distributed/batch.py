@@ -49,7 +49,7 @@ class BatchSlice:
 
 @dataclass(frozen=True)
 class _Sharing:
-    """What `distributed_batch` was given."""
+    """Arguments of `distributed_batch`."""
 
     share: BatchSlice
     statistics: bool
@@ -142,7 +142,7 @@ def mean_point(points: Float[Tensor, "B N C"]) -> Float[Tensor, " C"]:
 
 
 def statistics_are_shared() -> bool:
-    """Whether `batch_reducer` reaches beyond this process."""
+    """Return whether `batch_reducer` reaches beyond this process."""
     return batch_reducer() is _over_processes
 
 

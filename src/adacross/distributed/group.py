@@ -81,7 +81,7 @@ class ProcessGroup:
 
     @property
     def first(self) -> bool:
-        """Whether this is the process that writes and prints."""
+        """True in the process that writes and prints."""
         return self.process == 0
 
     def share(self, batch_size: int) -> BatchSlice:

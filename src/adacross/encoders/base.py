@@ -102,7 +102,7 @@ class Encoder(nn.Module, ABC):
 
     @property
     def has_point_features(self) -> bool:
-        """Whether the class defines `point_features`."""
+        """True if the class defines `point_features`."""
         return type(self).point_features is not Encoder.point_features
 
     def encode(self, shapes: Any, **options: Any) -> Float32[np.ndarray, "n D"]:
@@ -297,7 +297,6 @@ def filled(
     source: str,
     what: str = "a network",
     *,
-    finite: bool = True,
     trusted: bool = False,
 ) -> N:
     """The network that `make` makes, called `what`, with these tensors, in evaluation mode.
@@ -310,7 +309,6 @@ def filled(
         tensors: its weights, by name.
         source: the files that name both, for messages.
         what: what the network is called in them.
-        finite: refuse numbers that are NaN or infinite.
         trusted: make the network at once.
 
     Raises:
@@ -318,9 +316,9 @@ def filled(
     """
     if not trusted:
         with torch.device("meta"):
-            _check_fit(_made(make, source, what), tensors, source, finite)
+            _check_fit(_made(make, source, what), tensors, source)
     module = _made(make, source, what)
-    load_strict(module, tensors, source, finite=finite)
+    load_strict(module, tensors, source)
     return module.eval()
 
 
@@ -342,19 +340,18 @@ def _made(make: Callable[[], N], source: str, what: str) -> N:
         raise UserError(f"{source} does not fit {what}: {reason}.") from None
 
 
-def load_strict(module: nn.Module, tensors: dict[str, Tensor], source: str, *, finite: bool = True) -> None:
+def load_strict(module: nn.Module, tensors: dict[str, Tensor], source: str) -> None:
     """Copy `tensors` into `module`; names and shapes must be the module's own.
 
     Raises:
-        UserError: names what is missing, left over, of another shape or kind, or, if `finite` is asked for,
-            NaN or infinite.
+        UserError: names what is missing, left over, of another shape or kind, NaN or infinite.
     """
-    _check_fit(module, tensors, source, finite)
+    _check_fit(module, tensors, source)
     with torch.no_grad():
         module.load_state_dict(tensors)
 
 
-def _check_fit(module: nn.Module, tensors: dict[str, Tensor], source: str, finite: bool) -> None:
+def _check_fit(module: nn.Module, tensors: dict[str, Tensor], source: str) -> None:
     own = module.state_dict()
     problems = [f"{name} is missing" for name in own if name not in tensors]
     problems += [f"{name} is unknown" for name in tensors if name not in own]
@@ -371,7 +368,7 @@ def _check_fit(module: nn.Module, tensors: dict[str, Tensor], source: str, finit
     problems += [
         f"{name} has numbers that are NaN or infinite"
         for name, tensor in tensors.items()
-        if finite and tensor.dtype in _FLOATS and not torch.isfinite(tensor).all()
+        if tensor.dtype in _FLOATS and not torch.isfinite(tensor).all()
     ]
     if problems:
         more = f" and {len(problems) - 6} more" if len(problems) > 6 else ""

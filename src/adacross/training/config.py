@@ -206,7 +206,7 @@ class PretrainConfig:
 
     @property
     def uses_plugins(self) -> bool:
-        """Whether networks of other packages take part."""
+        """True if networks of other packages take part."""
         from adacross.encoders import ENCODERS
         from adacross.methods import IMAGE_ENCODERS, METHODS
 

@@ -28,7 +28,7 @@ _WARNINGS = b"warnings"  # key in the metadata of an answer's schema
 
 @dataclass(frozen=True)
 class SampleOptions:
-    """How the shapes of a collection are made.
+    """Options that the shapes of a collection are made with.
 
     Attributes:
         format: name of the format that reads them.

@@ -1,4 +1,4 @@
-"""How a shape lies in an Arrow file: the columns, and images as WebP.
+"""Arrow columns of a collection, with images as WebP.
 
 | column | type | content |
 |---|---|---|

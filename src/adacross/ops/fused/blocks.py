@@ -1,4 +1,4 @@
-"""How much is worked on at a time, so that the layers that make nothing whole keep their speed."""
+"""Block sizes of the fused layers, chosen to fit the cache."""
 
 import torch
 
