@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 import tarfile
+import tomllib
 import zipfile
 from email import message_from_bytes
 from pathlib import Path
@@ -109,3 +110,11 @@ def test_nobody_is_told_to_install_a_name_that_anybody_could_register():
         assert asks.search(told)
     for told in ("pip install '.[app]'", "pip install .", "pip wheel . and adacross demo"):
         assert not asks.search(told)
+
+
+def test_a_run_names_versions_of_required_packages_only():
+    """Others, such as those of the tests, may not be installed."""
+    text = (PACKAGE / "training" / "environment.py").read_text(encoding="utf-8")
+    (named,) = re.findall(r"packages = \((.*)\)", text)
+    required = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["dependencies"]
+    assert set(re.findall(r'"(.*?)"', named)) <= {re.split(r"[><=\[;]", line)[0] for line in required}

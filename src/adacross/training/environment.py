@@ -41,7 +41,7 @@ def _processor() -> str:
 
 def environment(device: torch.device) -> dict[str, str | int | None]:
     """Versions, machine and commit, as plain values."""
-    packages = ("datasets", "numpy", "scikit-learn", "trimesh")
+    packages = ("numpy", "scikit-learn", "trimesh")
     return {
         "adacross": __version__,
         "git_commit": _git_commit(),
