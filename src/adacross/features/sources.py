@@ -64,9 +64,10 @@ def find_encoders(names: str | list[str]) -> list[NamedEncoder]:
     entries = [_find(match) for pattern in patterns for match in _matches(pattern)]
     if not entries:
         raise UserError(f"nothing matches {names}; expected a run, an encoder folder or a pattern of runs.")
-    kinds = sorted({type(entry.encoder).__name__ for entry in entries})
+    kinds = {f"{entry.encoder.kind} {entry.encoder.options}": entry.name for entry in entries}
     if len(kinds) > 1:
-        raise UserError(f"{names} matches several kinds of encoder ({', '.join(kinds)}); expected one.")
+        each = "; ".join(f"{name}: {kind}" for kind, name in kinds.items())
+        raise UserError(f"{names} matches encoders of several architectures ({each}); expected one.")
     return entries
 
 

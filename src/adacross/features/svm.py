@@ -217,3 +217,9 @@ def _elect(
     vote = np.eye(len(classes))
     won = decisions > 0
     return classes[(won @ vote[first] + ~won @ vote[second]).argmax(axis=1)]
+
+
+def at_edge(C: float, train: Float[np.ndarray, "n D"]) -> bool:
+    """Return whether a chosen C is the smallest or the largest of the grid."""
+    relative = C * max(float(train.astype(np.float64).var(axis=0).mean()), 1e-300)
+    return bool(np.isclose(relative, (C_GRID[0], C_GRID[-1]), rtol=1e-6).any())

@@ -1,0 +1,293 @@
+"""The driver of all protocols: finds encoders, opens data, shares features, keeps pieces, saves the result.
+
+A protocol is a function from a `Bench` and its own options to a `Measured`, declared with `@protocol`:
+
+    @protocol("linear")
+    def linear(bench: Bench, points: int | None = None, folds: int = 5) -> Measured:
+        ...
+
+which makes `linear(encoder, data, points=..., output=...)`, and `adacross evaluate linear`.
+"""
+
+import hashlib
+import json
+import re
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from datetime import datetime, timezone
+from inspect import Parameter, Signature, cleandoc, signature
+from pathlib import Path
+from typing import Any, get_type_hints
+
+import numpy as np
+from jaxtyping import Float32
+
+from adacross.console import console
+from adacross.data.collection.collection import Collection
+from adacross.encoders import Encoder
+from adacross.errors import UserError, check_ending
+from adacross.evaluation.labelled import data_name
+from adacross.evaluation.ledger import Ledger
+from adacross.evaluation.result import Measured, Result, load
+from adacross.features.collection import FeatureCache, collection_features, points_for, weights_digest
+from adacross.features.histogram import shape_histogram
+from adacross.features.sources import NamedEncoder, find_encoders, untrained_like, usual_device
+from adacross.io.files import check_free, write_json
+from adacross.version import __version__
+
+_LONGEST = 80  # letters of a result's name
+_FIRST = """\
+    encoder: a run, an encoder folder, hf://owner/name or builtin-small; several runs that differ in their
+        seed are measured together, and the spread is over them.
+    data: {data}."""
+_LAST = """\
+    device: cpu or cuda; cuda if available.
+    output: JSON file to write; by default evaluation/DATA/{task}.json in the (first) run, with the options
+        that were given in its name.
+    overwrite: measure again what has been measured, and replace an existing output file."""
+
+
+@dataclass(frozen=True, eq=False)
+class Bench:
+    """What a protocol measures with.
+
+    Attributes:
+        encoders: pre-trained encoders of one architecture, which differ in their seed.
+        runs: the run that each comes from, or None.
+        data: the collection, or whatever the protocol opens.
+        device: where to compute.
+        ledger: keeps pieces that take long.
+    """
+
+    encoders: Sequence[Encoder]
+    runs: Sequence[Path | None]
+    data: Any
+    device: str
+    ledger: Ledger
+
+    @property
+    def collection(self) -> Collection:
+        """The data, if they are a collection."""
+        assert isinstance(self.data, Collection)
+        return self.data
+
+    def points(self, requested: int | None) -> int:
+        """Return the number of points of a cloud: as requested, else as the encoder was trained.
+
+        Raises:
+            UserError: fewer than 1, or more than are stored.
+        """
+        stored = self.collection.info.points
+        if requested is not None and not 1 <= requested <= stored:
+            raise UserError(
+                f"points is {requested}; expected 1 to {stored:,}, which {self.collection.folder} stores per "
+                "shape."
+            )
+        return points_for(self.encoders[0], requested, stored)
+
+    def features(self, encoder: Encoder, points: int) -> Float32[np.ndarray, "n D"]:
+        """Encode the first `points` points of every shape of the collection, or read them from the cache.
+
+        The cache is shared by all protocols, the report and search. It lies in the run, or in the
+        collection's folder.
+        """
+        cache = FeatureCache.of(encoder, self.collection, points, self.runs[0] or self.collection.folder)
+        return collection_features(encoder, self.collection, points=points, device=self.device, cache=cache)
+
+    def histograms(self, points: int) -> Float32[np.ndarray, "n 128"]:
+        """Return the shape histogram of every shape: a baseline without parameters."""
+        return shape_histogram(self.collection.points(np.arange(len(self.collection)))[:, :points])
+
+    def untrained(self, seed: int) -> Encoder:
+        """Return the same encoder with newly drawn weights."""
+        return untrained_like(self.encoders[0], seed)
+
+
+class Protocol:
+    """A protocol as a function of encoder, data and options, whose signature makes the command line.
+
+    Args:
+        task: its name.
+        measure: the function that was declared.
+        open_data: opens the data by name.
+        data: what the data are, for the help text.
+    """
+
+    def __init__(
+        self, task: str, measure: Callable[..., Measured], open_data: Callable[[str], Any], data: str
+    ) -> None:
+        self.task, self.measure, self.open_data = task, measure, open_data
+        own = list(signature(measure).parameters.values())[1:]
+        hints = get_type_hints(measure)
+        common = {"device": str | None, "output": str | None, "overwrite": bool}
+        defaults = {"device": None, "output": None, "overwrite": False}
+        positional = {"encoder": str | list[str], "data": str}
+        kind = Parameter.POSITIONAL_OR_KEYWORD
+        self.__annotations__ = (
+            positional | {one.name: hints[one.name] for one in own} | common | {"return": Result}
+        )
+        self.__signature__ = Signature(
+            [
+                *(Parameter(name, kind) for name in positional),
+                *own,
+                *(Parameter(name, kind, default=default) for name, default in defaults.items()),
+            ]
+        )
+        self.__name__ = self.__qualname__ = measure.__name__
+        self.__module__ = measure.__module__
+        self.__doc__ = _documented(measure.__doc__ or "", task, data)
+
+    def __call__(self, *given: Any, **named: Any) -> Result:
+        """Measure, save and return the result; as `adacross.evaluate`."""
+        bound = self.__signature__.bind(*given, **named)
+        options = dict(bound.arguments)
+        encoder, data = options.pop("encoder"), options.pop("data")
+        device, output = options.pop("device", None), options.pop("output", None)
+        overwrite = bool(options.pop("overwrite", False))
+        return _run(self, encoder, data, options, device, output, overwrite)
+
+
+def protocol(
+    task: str,
+    *,
+    open_data: Callable[[str], Any] = Collection.open,
+    data: str = "a prepared collection with classes",
+) -> Callable[[Callable[..., Measured]], Protocol]:
+    """Declare a protocol.
+
+    Args:
+        task: its name, typed behind `adacross evaluate` and part of its file's name.
+        open_data: opens the data by name; they need `digest()`.
+        data: what the data are, for the help text.
+    """
+    return lambda measure: Protocol(task, measure, open_data, data)
+
+
+def named_encoders(given: Any) -> list[NamedEncoder]:
+    """Return encoders by name, path, `Run` or as they are; several of one architecture in a list.
+
+    Raises:
+        UserError: no such encoder, or several architectures.
+    """
+    each = list(given) if isinstance(given, (list, tuple)) else [given]
+    if not any(isinstance(one, Encoder) for one in each):
+        return find_encoders([str(getattr(one, "folder", one)) for one in each])
+    if not all(isinstance(one, Encoder) for one in each):
+        raise UserError("encoders were given both as names and as modules; expected one of the two.")
+    return [NamedEncoder(type(one).__name__, one, None) for one in each]
+
+
+def _run(
+    protocol: Protocol,
+    encoder: Any,
+    data: Any,
+    options: Mapping[str, Any],
+    device: str | None,
+    output: str | Path | None,
+    overwrite: bool,
+) -> Result:
+    """Measure, or return what was measured before of the same encoders, data and options."""
+    started = time.monotonic()
+    if output is not None:
+        check_free(check_ending(output, ".json", "a result is JSON"), overwrite)
+    found = named_encoders(encoder)
+    opened = data if hasattr(data, "digest") else protocol.open_data(str(data))
+    defaults = {name: one.default for name, one in protocol.__signature__.parameters.items()}
+    given = {name: value for name, value in options.items() if value != defaults[name]}
+    name = _name(protocol.task, given, len(found))
+    head = {
+        "task": protocol.task,
+        "name": name,
+        "encoders": [one.name for one in found],
+        "kind": found[0].encoder.kind,
+        "weights": [weights_digest(one.encoder) for one in found],
+        "options": json.loads(json.dumps(given)),
+        "version": __version__,
+    }
+    identity = {key: head[key] for key in ("task", "weights", "options")} | {"data": opened.digest()}
+    if output is not None:
+        path: Path | None = Path(output)
+    elif (run := found[0].run) is None:
+        path = None
+    else:
+        path, kept = _place(run / "evaluation" / _data_name(opened), name, identity)
+        if kept and not overwrite:
+            console.print(
+                f"{path} was measured on {kept.date[:10]} with these weights, data and options; "
+                "--overwrite measures again."
+            )
+            return kept
+    bench = Bench(
+        [one.encoder for one in found],
+        [one.run for one in found],
+        opened,
+        usual_device(device),
+        Ledger(path, identity),
+    )
+    measured = protocol.measure(bench, **options)
+    result = Result(
+        **{item.name: getattr(measured, item.name) for item in fields(measured)},
+        **head,
+        date=datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        seconds=round(time.monotonic() - started, 1),
+    )
+    if path:
+        save(result, path)
+        bench.ledger.remove()
+    return result
+
+
+def save(result: Result, path: Path) -> None:
+    """Write a result as JSON, whole or not at all."""
+    write_json(path, asdict(result))
+
+
+def _place(folder: Path, name: str, identity: Mapping[str, Any]) -> tuple[Path, Result | None]:
+    """Return a result's file, and what it holds if that was measured in the same way.
+
+    A file that holds another measurement is left as it is; then the name has a digest.
+    """
+    digest = hashlib.blake2b(json.dumps(identity, sort_keys=True).encode(), digest_size=3).hexdigest()
+    for path in (folder / f"{name}.json", folder / f"{name}-{digest}.json"):
+        if not path.exists():
+            return path, None
+        kept = load(path)
+        if kept.identity == identity:
+            return path, kept
+    raise UserError(f"{path} holds another measurement. Move it away, or give --output.")
+
+
+def _name(task: str, options: Mapping[str, Any], encoders: int) -> str:
+    """Return a result's name: the task, the options that were given, and how many runs if several.
+
+    Example:
+        >>> _name("few-shot", {"as_": "crosspoint", "ways": [5, 10]}, 3)
+        'few-shot-as-crosspoint-ways-5-10-of-3-runs'
+    """
+    words = [task]
+    for name, value in options.items():
+        each = value if isinstance(value, (list, tuple)) else [value]
+        words += [name.strip("_"), *(f"{one:g}" if isinstance(one, float) else str(one) for one in each)]
+    if encoders > 1:
+        words.append(f"of-{encoders}-runs")
+    name = re.sub(r"[^\w.+-]+", "-", "-".join(words)).strip("-.")
+    if len(name) > _LONGEST:
+        digest = hashlib.blake2b(name.encode(), digest_size=3).hexdigest()
+        name = f"{name[: _LONGEST - 7]}-{digest}"
+    return name
+
+
+def _data_name(data: Any) -> str:
+    name = data_name(data) if isinstance(data, Collection) else Path(data.folder).resolve().name
+    return re.sub(r"[^\w.+-]+", "-", name).strip("-.") or "data"
+
+
+def _documented(text: str, task: str, data: str) -> str:
+    """Return a protocol's docstring with the arguments that all protocols share, instead of its bench."""
+    lines = cleandoc(text).splitlines()
+    start = lines.index("Args:") + 1
+    end = lines.index("", start) if "" in lines[start:] else len(lines)
+    own = [line for line in lines[start:end] if not line.strip().startswith("bench:")]
+    shared = [_FIRST.format(data=data), *own, _LAST.format(task=task)]
+    return "\n".join([*lines[:start], *shared, *lines[end:]])

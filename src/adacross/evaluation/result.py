@@ -1,0 +1,429 @@
+"""Results of all protocols: outcomes per test shape, and every table and figure computed from them."""
+
+import builtins
+import types
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, fields, is_dataclass
+from html import escape
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args, get_origin, get_type_hints
+
+import numpy as np
+from jaxtyping import Float64, Int64
+from numpy.typing import ArrayLike
+
+from adacross.console import Table, cell, markdown_table
+from adacross.errors import UserError, install
+from adacross.features.statistics import Difference, Estimate, difference, estimate, grouped_mean
+from adacross.io.files import read_json
+
+if TYPE_CHECKING:
+    import pandas
+
+PRETRAINED, UNTRAINED, SCRATCH = "pre-trained", "untrained", "from scratch"
+HISTOGRAM, CHANCE, GAIN = "shape histogram", "chance", "gain"
+BASELINES = (UNTRAINED, SCRATCH)  # networks that a gain is over
+LAYOUT = 2  # of result files; 0.1 wrote files without a number, which are not read
+
+Paper = Literal["crosspoint", "crossnet", "adacrossnet", "point-m2ae", "joint-mae"]
+T = TypeVar("T")
+Row = dict[str, str | Estimate | Difference]
+
+
+@dataclass(frozen=True)
+class Score:
+    """Outcomes of one kind of network in one setting.
+
+    Attributes:
+        network: "pre-trained", "untrained", "from scratch", "shape histogram", "chance", ...
+        metric: name of the figure, the mean of the outcomes: "accuracy", "instance mIoU", "mAP", ...
+        outcomes: a row a repetition, a value a unit: 1 or 0 for right or wrong, or an IoU, a precision, ...
+        networks: which network each repetition measured: repetitions on one network are averaged first.
+        setting: what tells the rows of a table apart, such as {"labels": "10 %"}.
+        units: what the columns are: "test shapes", "episodes", "blocks".
+        groups: class of each unit, if the figure is the mean over classes; empty otherwise.
+        predictions: predicted classes, as `outcomes`; empty where the outcome is no prediction.
+    """
+
+    network: str
+    metric: str
+    outcomes: list[list[float]]
+    networks: list[int]
+    setting: dict[str, str] = field(default_factory=dict)
+    units: str = "test shapes"
+    groups: list[int] = field(default_factory=list)
+    predictions: list[list[int]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        lengths = {len(row) for row in self.outcomes}
+        if len(lengths) != 1 or 0 in lengths or len(self.networks) != len(self.outcomes):
+            raise ValueError(f"outcomes of {self.network} ({self.metric}) are not a full table")
+        if self.groups and {len(self.groups)} != lengths:
+            raise ValueError(f"{self.metric} has {len(self.groups)} groups for {lengths.pop()} {self.units}")
+
+    @classmethod
+    def of(
+        cls,
+        network: str,
+        metric: str,
+        outcomes: ArrayLike,
+        *,
+        networks: Sequence[int] | None = None,
+        units: str = "test shapes",
+        groups: ArrayLike = (),
+        predictions: ArrayLike = (),
+        **setting: str,
+    ) -> "Score":
+        """Return a score from arrays.
+
+        Args:
+            network: kind of network.
+            metric: name of the figure.
+            outcomes: `(r, u)`, or `(u,)` for one repetition.
+            networks: of each repetition; by default each repetition is another network.
+            units: what is tested.
+            groups: `(u,)` classes, for a mean over classes.
+            predictions: `(r, u)`.
+            setting: the row's setting.
+
+        Example:
+            >>> score = Score.of("pre-trained", "accuracy", [1, 1, 0, 1], labels="10 %")
+            >>> print(score.estimate)
+            75.0 % [30.1, 95.4]
+        """
+        rows = np.atleast_2d(np.asarray(outcomes, dtype=np.float64))
+        return cls(
+            network=network,
+            metric=metric,
+            outcomes=rows.tolist(),
+            networks=list(range(len(rows)) if networks is None else networks),
+            setting=setting,
+            units=units,
+            groups=np.asarray(groups, dtype=np.int64).tolist(),
+            predictions=np.asarray(predictions, dtype=np.int64).tolist(),
+        )
+
+    @property
+    def by_network(self) -> Float64[np.ndarray, "n u"]:
+        """Outcomes of each network, mean over its repetitions."""
+        rows, networks = np.array(self.outcomes), np.array(self.networks)
+        return np.stack([rows[networks == network].mean(axis=0) for network in np.unique(networks)])
+
+    @property
+    def classes(self) -> Int64[np.ndarray, " u"] | None:
+        """Class of each unit, or None."""
+        return np.array(self.groups, dtype=np.int64) if self.groups else None
+
+    @property
+    def estimate(self) -> Estimate:
+        """The figure: with an interval over units for one network, a deviation over several."""
+        return estimate(self.by_network, self.classes)
+
+    @property
+    def values(self) -> list[float]:
+        """The figure of each repetition."""
+        return [grouped_mean(row, self.classes) for row in self.outcomes]
+
+    def minus(self, other: "Score") -> Difference:
+        """Compare with another score of the same setting and metric."""
+        return difference(self.by_network, other.by_network, self.classes)
+
+
+@dataclass(frozen=True)
+class Data:
+    """What was measured on.
+
+    Attributes:
+        name: of the collection or image set.
+        digest: of its content.
+        train: number of shapes that could be learned from.
+        test: number of shapes that were tested.
+        classes: names of the classes.
+        left_out: reasons by what was left out, such as {"lamp (2 test shapes)": "no training shape"}.
+    """
+
+    name: str
+    digest: str
+    train: int
+    test: int
+    classes: list[str] = field(default_factory=list)
+    left_out: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What a protocol returns.
+
+    Attributes:
+        data: what was measured on.
+        scores: one for each kind of network, setting and metric; the headline first.
+        protocol: the protocol in a sentence.
+        notes: what a reader must know besides.
+        ids: of the units, in the order of the outcomes.
+        truth: their classes.
+        details: what only this protocol has, as plain values.
+    """
+
+    data: Data
+    scores: list[Score]
+    protocol: str
+    notes: list[str] = field(default_factory=list)
+    ids: list[str] = field(default_factory=list)
+    truth: list[int] = field(default_factory=list)
+    details: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Result(Measured):
+    """What a protocol measured, of which encoders, with which options, and when.
+
+    Attributes:
+        task: the protocol's name ("linear").
+        name: the file's name without its ending ("linear-as-crosspoint").
+        encoders: names of the pre-trained encoders.
+        kind: their architecture.
+        weights: digests of their weights.
+        options: options that were given.
+        version: of adacross.
+        date: when it was measured, UTC.
+        seconds: how long that took.
+        layout: of the file.
+    """
+
+    task: str = ""
+    name: str = ""
+    encoders: list[str] = field(default_factory=list)
+    kind: str = ""
+    weights: list[str] = field(default_factory=list)
+    options: dict[str, Any] = field(default_factory=dict)
+    version: str = ""
+    date: str = ""
+    seconds: float = 0.0
+    layout: int = LAYOUT
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What makes two measurements the same: task, data, weights and options."""
+        return {
+            "task": self.task,
+            "data": self.data.digest,
+            "weights": self.weights,
+            "options": self.options,
+        }
+
+    def score(self, network: str = PRETRAINED, metric: str | None = None, **setting: str) -> Score:
+        """Return the first score of a network, and of a metric and setting if they are given.
+
+        Raises:
+            UserError: there is none.
+        """
+        for one in self.scores:
+            if one.network == network and metric in (None, one.metric) and setting.items() <= one.setting.items():
+                return one
+        wanted = ", ".join(filter(None, (network, metric, *(f"{k} {v}" for k, v in setting.items()))))
+        raise UserError(f"result {self.name} has no score of {wanted}; see its rows().")
+
+    def gains(self) -> Iterator[tuple[Score, Difference]]:
+        """Yield each pre-trained score that has an untrained counterpart, with the difference."""
+        others = {
+            (one.metric, *one.setting.items()): one for one in self.scores if one.network in BASELINES
+        }
+        for one in self.scores:
+            if one.network == PRETRAINED and (other := others.get((one.metric, *one.setting.items()))):
+                yield one, one.minus(other)
+
+    def rows(self) -> list[Row]:
+        """Return the table's rows: setting and network as text, a figure a metric; gains come last."""
+        rows: dict[tuple[Any, ...], Row] = {}
+        gains = [(one.setting, GAIN, one.metric, gain) for one, gain in self.gains()]
+        figures: list[tuple[dict[str, str], str, str, Any]] = [
+            (one.setting, one.network, one.metric, one.estimate) for one in self.scores
+        ]
+        settings = list(dict.fromkeys(tuple(setting.items()) for setting, *_ in figures))
+        for setting, network, metric, figure in sorted(
+            [*figures, *gains], key=lambda each: settings.index(tuple(each[0].items()))
+        ):
+            row = rows.setdefault((*setting.items(), network), {**setting, "encoder": network})
+            row[metric] = figure
+        return list(rows.values())
+
+    @property
+    def columns(self) -> list[str]:
+        """Names of the columns of `rows`."""
+        settings = dict.fromkeys(name for one in self.scores for name in one.setting)
+        return [*settings, "encoder", *dict.fromkeys(one.metric for one in self.scores)]
+
+    @property
+    def uncertainty(self) -> str:
+        """What follows the figures, in a sentence."""
+        pretrained = [one for one in self.scores if one.network == PRETRAINED]
+        count, units = len(set(pretrained[0].networks)), pretrained[0].units
+        own = (
+            f"mean ± standard deviation over {count} pre-trainings"
+            if count > 1
+            else f"[95 % interval over {units}]"
+        )
+        fresh = {len(set(one.networks)) for one in self.scores if one.network in BASELINES}
+        several = f"; untrained: ± over {max(fresh)} initializations" if fresh and max(fresh) > 1 else ""
+        return own + several
+
+    @property
+    def caption(self) -> str:
+        """Protocol, data, uncertainty and notes."""
+        left_out = "; ".join(f"{what}: {why}" for what, why in self.data.left_out.items())
+        return ". ".join(
+            filter(
+                None,
+                (
+                    self.protocol,
+                    self.uncertainty,
+                    f"Left out: {left_out}" if left_out else "",
+                    *self.notes,
+                ),
+            )
+        )
+
+    @property
+    def title(self) -> str:
+        """Task, data and sizes."""
+        return f"{self.name} on {self.data.name}: {self.data.train:,} train / {self.data.test:,} test"
+
+    def text_rows(self) -> list[list[str]]:
+        """Return `rows` as text, a cell a column; empty where there is no figure."""
+        return [[str(row.get(column, "")) for column in self.columns] for row in self.rows()]
+
+    def table(self) -> Table:
+        """Render as a rich table."""
+        table = Table(title=self.title, caption=self.caption)
+        for column in self.columns:
+            table.add_column(column, no_wrap=column == "encoder")
+        for row in self.text_rows():
+            table.add_row(*row)
+        return table
+
+    def to_markdown(self) -> str:
+        """Return the rows as a Markdown table."""
+        return markdown_table(self.columns, self.text_rows())
+
+    def to_latex(self) -> str:
+        """Return the rows as a LaTeX `tabular` of package booktabs."""
+        marks = {"%": r"\%", "±": r"$\pm$", "&": r"\&", "_": r"\_", "#": r"\#", "–": "--"}
+
+        def written(texts: Sequence[str]) -> str:
+            return " & ".join("".join(marks.get(letter, letter) for letter in text) for text in texts) + r" \\"
+
+        lines = [
+            rf"\begin{{tabular}}{{{'l' * len(self.columns)}}}",
+            r"\toprule",
+            written(self.columns),
+            r"\midrule",
+            *map(written, self.text_rows()),
+            r"\bottomrule",
+            r"\end{tabular}",
+        ]
+        return "\n".join(lines) + "\n"
+
+    def records(self) -> list[dict[str, Any]]:
+        """Return a flat record for every figure: setting, encoder, metric, value, low, high, std, n, p."""
+        return [
+            {name: text for name, text in row.items() if isinstance(text, str)}
+            | {
+                "metric": metric,
+                "value": figure.mean,
+                "low": figure.low,
+                "high": figure.high,
+                "std": figure.std if isinstance(figure, Estimate) else None,
+                "n": figure.count if isinstance(figure, Estimate) else None,
+                "p": figure.p if isinstance(figure, Difference) else None,
+            }
+            for row in self.rows()
+            for metric, figure in row.items()
+            if not isinstance(figure, str)
+        ]
+
+    def to_csv(self) -> str:
+        """Return `records` as CSV."""
+        import csv
+        import io
+
+        records, text = self.records(), io.StringIO()
+        writer = csv.DictWriter(text, list(dict.fromkeys(name for each in records for name in each)))
+        writer.writeheader()
+        writer.writerows({name: cell(value) for name, value in each.items()} for each in records)
+        return text.getvalue()
+
+    def to_dataframe(self) -> "pandas.DataFrame":
+        """Return `records` as a pandas data frame.
+
+        Raises:
+            UserError: pandas is not installed.
+        """
+        try:
+            import pandas
+        except ImportError:
+            raise UserError(f"to_dataframe needs pandas. {install('all')}, or use records().") from None
+        return pandas.DataFrame(self.records())
+
+    def __repr__(self) -> str:
+        """Return task, data and the headline."""
+        return f"Result({self.name} on {self.data.name}: {self.scores[0].estimate})"
+
+    def _repr_html_(self) -> str:
+        def line(tag: str, texts: Sequence[str]) -> str:
+            return f"<tr>{''.join(f'<{tag}>{escape(text)}</{tag}>' for text in texts)}</tr>"
+
+        body = "".join(line("td", row) for row in self.text_rows())
+        head = f"<b>{escape(self.title)}</b><table>{line('th', self.columns)}"
+        return f"{head}{body}</table><small>{escape(self.caption)}</small>"
+
+
+def load(path: Path) -> Result:
+    """Read a result file.
+
+    Raises:
+        UserError: the file is missing, damaged, or was written by adacross 0.1.
+    """
+    return read_as(Result, path, "a measurement's result")
+
+
+def read_as(kind: type[T], path: Path, what: str) -> T:
+    """Read JSON as a dataclass of plain values, lists, dictionaries and dataclasses.
+
+    Args:
+        kind: the dataclass.
+        path: the file.
+        what: what it holds, for errors.
+
+    Raises:
+        UserError: the file is missing, or holds something else.
+    """
+    value = read_json(path, what)
+    try:
+        if kind is Result and isinstance(value, Mapping) and "layout" not in value:
+            raise ValueError("it was written by adacross 0.1, without outcomes per test shape")
+        return _rebuilt(kind, value)
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
+        reason = f"{error} is missing" if isinstance(error, KeyError) else str(error)
+        raise UserError(f"{path} cannot be used ({reason}); delete it and measure again.") from None
+
+
+def _rebuilt(kind: Any, value: Any) -> Any:
+    arguments = get_args(kind)
+    if is_dataclass(kind):
+        make: Any = kind
+        hints = get_type_hints(kind)
+        return make(**{item.name: _rebuilt(hints[item.name], value[item.name]) for item in fields(kind)})
+    match get_origin(kind) or kind:
+        case builtins.list:
+            if not isinstance(value, list):
+                raise TypeError(f"{value!r:.60} where a list is expected")
+            return [_rebuilt(arguments[0], item) for item in value]
+        case builtins.dict:
+            return {key: _rebuilt(arguments[1], item) for key, item in value.items()}
+        case types.UnionType:
+            return None if value is None else _rebuilt(arguments[0], value)
+        case builtins.float:
+            return float(value)
+        case builtins.int | builtins.str | builtins.bool as plain if not isinstance(value, plain):
+            raise TypeError(f"{value!r:.60} where {plain.__name__} is expected")
+    return value
