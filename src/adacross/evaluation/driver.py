@@ -14,7 +14,7 @@ import json
 import re
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from datetime import datetime, timezone
 from inspect import Parameter, Signature, cleandoc, signature
 from pathlib import Path
@@ -29,11 +29,11 @@ from adacross.encoders import Encoder
 from adacross.errors import UserError, check_ending
 from adacross.evaluation.labelled import data_name
 from adacross.evaluation.ledger import Ledger
-from adacross.evaluation.result import Measured, Result, load
+from adacross.evaluation.result import Measured, Result, load, save
 from adacross.features.collection import FeatureCache, collection_features, points_for, weights_digest
 from adacross.features.histogram import shape_histogram
 from adacross.features.sources import NamedEncoder, find_encoders, untrained_like, usual_device
-from adacross.io.files import check_free, write_json
+from adacross.io.files import check_free
 from adacross.version import __version__
 
 _LONGEST = 80  # letters of a result's name
@@ -236,11 +236,6 @@ def _run(
         save(result, path)
         bench.ledger.remove()
     return result
-
-
-def save(result: Result, path: Path) -> None:
-    """Write a result as JSON, whole or not at all."""
-    write_json(path, asdict(result))
 
 
 def _place(folder: Path, name: str, identity: Mapping[str, Any]) -> tuple[Path, Result | None]:
