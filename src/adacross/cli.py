@@ -208,5 +208,5 @@ def _answer(given: list[str]) -> None:
             Path.cwd()
         except OSError:
             raise UserError("the working folder does not exist any more. Change to one that does.") from None
-        allow_working_folder(rest)
+        allow_working_folder(given)
         run(name, rest)

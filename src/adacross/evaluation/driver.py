@@ -32,7 +32,7 @@ from adacross.evaluation.ledger import Ledger
 from adacross.evaluation.result import Measured, Result, load, save
 from adacross.features.collection import FeatureCache, collection_features, points_for, weights_digest
 from adacross.features.histogram import shape_histogram
-from adacross.features.sources import NamedEncoder, find_encoders, untrained_like, usual_device
+from adacross.features.sources import NamedEncoder, check_alike, find_encoders, untrained_like, usual_device
 from adacross.io.files import check_free
 from adacross.version import __version__
 
@@ -175,7 +175,7 @@ def named_encoders(given: Any) -> list[NamedEncoder]:
         return find_encoders([str(getattr(one, "folder", one)) for one in each])
     if not all(isinstance(one, Encoder) for one in each):
         raise UserError("encoders were given both as names and as modules; expected one of the two.")
-    return [NamedEncoder(type(one).__name__, one, None) for one in each]
+    return check_alike([NamedEncoder(type(one).__name__, one, None) for one in each])
 
 
 def _run(
@@ -215,7 +215,8 @@ def _run(
         if kept and not overwrite:
             console.print(
                 f"{path} was measured on {kept.date[:10]} with these weights, data and options; "
-                "--overwrite measures again."
+                "--overwrite measures again.",
+                soft_wrap=True,
             )
             return kept
     bench = Bench(
