@@ -196,7 +196,7 @@ def _run(
     defaults = {name: one.default for name, one in protocol.__signature__.parameters.items()}
     given = {name: _plain(value) for name, value in options.items() if value != defaults[name]}
     name = _name(protocol.task, given, len(found))
-    head = {
+    head: dict[str, Any] = {
         "task": protocol.task,
         "name": name,
         "encoders": [one.name for one in found],

@@ -87,7 +87,7 @@ class Setting:
         """Query shapes of all episodes, each once."""
         return list(dict.fromkeys(shape for episode in self.episodes for shape in episode.asked))
 
-    def by_shape(self, right: Sequence[Bool[np.ndarray, " q"]]) -> Float64[np.ndarray, " s"]:
+    def by_shape(self, right: Sequence[Bool[np.ndarray, " _"]]) -> Float64[np.ndarray, " s"]:
         """Return the share of right answers for each of `shapes`, over the episodes that asked it.
 
         Args:

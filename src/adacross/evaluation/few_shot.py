@@ -230,8 +230,10 @@ def _fine_tuned(bench: Bench, training: Training, seed: int, progress: Progress)
             progress=progress,
         )[0]
 
-    each = [partial(answer, f"{PRETRAINED} {i}", encoder) for i, encoder in enumerate(bench.encoders)]
-    return {PRETRAINED: each, SCRATCH: [partial(answer, SCRATCH, None)]}
+    pretrained: list[Answer] = [
+        partial(answer, f"{PRETRAINED} {i}", encoder) for i, encoder in enumerate(bench.encoders)
+    ]
+    return {PRETRAINED: pretrained, SCRATCH: [partial(answer, SCRATCH, None)]}
 
 
 def _scores(drawn: EpisodeSet, learners: Mapping[str, Sequence[Answer]], units: str) -> list[Score]:
