@@ -167,16 +167,13 @@ def fine_tuned_predictions(
         bench: device and ledger.
         note: name of the piece, and its description in the progress bar.
         encoder: stays as it is.
-        train: `(n, N, 3)` clouds and their labels `(n,)` from 0.
-        test: `(m, N, 3)` clouds.
+        train: clouds `(n, N, 3)` and their labels `(n,)` from 0.
+        test: clouds `(m, N, 3)`.
         classes: number of classes.
         training: settings.
-        seed: of head, order, augmentation and dropout.
+        seed: of head, order, augmentation, dropout and votes.
         progress: a bar to which the steps are added.
-        votes: see `classify`.
-
-    Returns:
-        Predictions of `classify`.
+        votes: see `classify`, whose predictions are returned.
 
     Raises:
         UserError: fewer than 2 clouds to train on, or a loss that is not finite.
@@ -214,17 +211,17 @@ def classify(
     seed: int = 0,
     device: str = "cpu",
 ) -> Int64[np.ndarray, "k n"]:
-    """Predict classes in evaluation mode.
+    """Predict classes in evaluation mode; state and weights of the network stay as they are.
 
     Args:
-        network: `(B, N, 3)` to scores `(B, classes)`; its state and weights stay as they are.
+        network: `(B, N, 3)` to scores `(B, classes)`.
         clouds: `(n, N, 3)`.
         votes: scaled and shifted copies of each cloud whose class probabilities are added.
         seed: of those copies.
         device: where to compute.
 
     Returns:
-        `(1, n)` classes; `(2, n)` with votes: the second row is voted.
+        `(1, n)` classes; with votes `(2, n)`, whose second row is voted.
     """
     target, test = find_device(device), torch.from_numpy(clouds)
     generator = Generator().manual_seed(seed)
