@@ -155,7 +155,7 @@ def few_shot(
         learned = f"scaler and linear SVM (SVC, C = {PENALTY:g}) on frozen features of {count:,} points"
     notes.append(
         f"episodes share {units}: an interval over episodes is about other episodes of these shapes, not "
-        f"about other shapes; the interval of {BY_SHAPE} is over the {units} that were asked"
+        f"about other shapes; the interval of {BY_SHAPE} is over the {units} asked, for these support sets"
     )
     if drawn.queries_from == "train":
         notes.append("the queries are training shapes, as published: pre-training may have seen them")
