@@ -194,15 +194,15 @@ def _run(
     found = named_encoders(encoder)
     opened = data if hasattr(data, "digest") else protocol.open_data(str(data))
     defaults = {name: one.default for name, one in protocol.__signature__.parameters.items()}
-    given = {name: value for name, value in options.items() if value != defaults[name]}
+    given = {name: _plain(value) for name, value in options.items() if value != defaults[name]}
     name = _name(protocol.task, given, len(found))
-    head = {
+    head: dict[str, Any] = {
         "task": protocol.task,
         "name": name,
         "encoders": [one.name for one in found],
         "kind": found[0].encoder.kind,
         "weights": [weights_digest(one.encoder) for one in found],
-        "options": json.loads(json.dumps(given)),
+        "options": given,
         "version": __version__,
     }
     identity = {key: head[key] for key in ("task", "weights", "options")} | {"data": opened.digest()}
@@ -272,6 +272,13 @@ def _name(task: str, options: Mapping[str, Any], encoders: int) -> str:
         digest = hashlib.blake2b(name.encode(), digest_size=3).hexdigest()
         name = f"{name[: _LONGEST - 7]}-{digest}"
     return name
+
+
+def _plain(value: Any) -> Any:
+    """Return an option as JSON keeps it; a file as its name and a digest of its content."""
+    if isinstance(value, str) and (path := Path(value)).suffix and path.is_file():
+        return f"{path.name} {hashlib.blake2b(path.read_bytes(), digest_size=3).hexdigest()}"
+    return json.loads(json.dumps(value))
 
 
 def _data_name(data: Any) -> str:

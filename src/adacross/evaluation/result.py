@@ -399,19 +399,22 @@ def load(path: Path) -> Result:
     return read_as(Result, path, "a measurement's result")
 
 
-def read_as(kind: type[T], path: Path, what: str) -> T:
+def read_as(kind: type[T], path: Path, what: str, *within: str) -> T:
     """Read JSON as a dataclass of plain values, lists, dictionaries and dataclasses.
 
     Args:
         kind: the dataclass.
         path: the file.
         what: what it holds, for errors.
+        within: keys of the part to read; the whole file by default.
 
     Raises:
         UserError: the file is missing, or holds something else.
     """
     value = read_json(path, what)
     try:
+        for key in within:
+            value = value[key]
         if kind is Result and isinstance(value, Mapping) and "layout" not in value:
             raise ValueError("it was written by adacross 0.1, without outcomes per test shape")
         return _rebuilt(kind, value)
