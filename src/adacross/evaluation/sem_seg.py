@@ -58,7 +58,6 @@ class Held:
     test: Int64[np.ndarray, " m"]
     rooms: Int64[np.ndarray, " m"]
     units: list[str]
-
     left_out: int
 
     @property
@@ -230,13 +229,13 @@ def sem_seg(
         train, test = (clouds_of(collection, blocks, unit) for blocks in (fold.train, fold.test))
         test = test[:, : plan.points]
         score = partial(fold.score, clouds=test, classes=classes, device=bench.device)
-        largest = np.bincount(train.part[train.part >= 0]).argmax()
-        guessed = fold.counts(np.full_like(test.part, largest), test.part, classes)
-        table = tables[fold.name] = {CHANCE: ([0], guessed[None])}
+        table = tables[fold.name] = {}
         what = f"without {fold.name}"
         for network, numbers, pieces in fine_tune_both(bench, plan, seeds, what, make, score, train):
             table[network] = numbers, np.array([piece["counts"] for piece in pieces])
             said.setdefault(network, np.array(pieces[0]["shown"]))
+        largest = np.bincount(train.part[train.part >= 0]).argmax()
+        table[CHANCE] = [0], fold.counts(np.full_like(test.part, largest), test.part, classes)[None]
     if len(folds) > 1:
         together = {
             network: (numbers, np.concatenate([table[network][1] for table in tables.values()], axis=2))
