@@ -9,7 +9,7 @@ import torch
 from adacross.encoders import DGCNN
 from adacross.errors import UserError
 from adacross.evaluation.results import Figure, Ledger, check_output, load, result_path, save
-from adacross.evaluation.segmentation.segmenter import with_neighbors
+from adacross.evaluation.segmentation import with_neighbors
 from adacross.features.collection import weights_digest
 
 

@@ -88,12 +88,13 @@ class PartShapes:
             indices[usable[indices]] for indices in (collection.indices("train"), collection.indices("test"))
         )
         known = np.isin(labels[tested], labels[learned])
+        missing, counts = np.unique(labels[tested[~known]], return_counts=True)
         left_out = {
-            f"{info.classes[label]} ({(labels[tested] == label).sum()} test shapes)": "no training shape"
-            for label in np.unique(labels[tested[~known]])
+            f"{info.classes[label]} ({_shapes(count)})": "no training shape"
+            for label, count in zip(missing.tolist(), counts.tolist(), strict=True)
         }
         if bare := len(collection.indices("test")) - len(tested):
-            left_out[f"{bare} test shapes"] = "no category, or no point with a part"
+            left_out[_shapes(bare)] = "no category, or no point with a part"
         tested = tested[known]
         if not len(tested):
             raise UserError(
@@ -170,6 +171,10 @@ def category_parts(
             occurring = np.unique(part[labels == category])
             counted[category, occurring[occurring >= 0]] = True
     return counted
+
+
+def _shapes(count: int) -> str:
+    return f"{count} test shape{'s' if count > 1 else ''}"
 
 
 @protocol("part-seg", data="a prepared collection with parts")
