@@ -152,7 +152,7 @@ def make_rooms(rng: np.random.Generator, rooms: int, skill: float = 0.6):
 
 
 def resampled(rng: np.random.Generator, *counts) -> np.ndarray:
-    """The mIoU of 1,000 bootstrap samples of rooms, for each pair of counts; every class is in every sample."""
+    """The mIoU of 1,000 bootstrap samples of rooms, for each pair of counts; each has every class."""
     rooms = len(counts[0][0])
     drawn = rng.integers(0, rooms, (1000, rooms))
     return np.array([(both[drawn].sum(1) / either[drawn].sum(1)).mean(1) for both, either in counts])

@@ -262,8 +262,6 @@ def part_seg(
             "points": plan.points,
             "parts": info.parts,
             "labeled": labeled,
-            "examples": examples(
-                [ids[i] for i in shown], [classes[labels[i]] for i in shown], shapes.test[shown], said
-            ),
+            "examples": examples([(ids[i], classes[labels[i]]) for i in shown], shapes.test[shown], said),
         },
     )

@@ -389,16 +389,12 @@ def fine_tune_both(
 
 
 def examples(
-    ids: Sequence[str],
-    categories: Sequence[str],
-    clouds: Clouds,
-    said: Mapping[str, Int64[np.ndarray, "n N"]],
+    names: Sequence[tuple[str, str]], clouds: Clouds, said: Mapping[str, Int64[np.ndarray, "n N"]]
 ) -> list[dict[str, Any]]:
     """Return test clouds beside what the first seed's networks predicted, as plain values.
 
     Args:
-        ids: of the clouds.
-        categories: of the clouds; empty where there is none.
+        names: id and category of each; the category is empty where there is none.
         clouds: in the unit sphere.
         said: predictions by kind of network.
 
@@ -415,5 +411,5 @@ def examples(
             "truth": clouds.part[i, first].tolist(),
             "predicted": {network: parts[i, first].tolist() for network, parts in said.items()},
         }
-        for i, (name, category) in enumerate(zip(ids, categories, strict=True))
+        for i, (name, category) in enumerate(names)
     ]

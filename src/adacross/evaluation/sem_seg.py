@@ -95,15 +95,10 @@ def scores_of(
             ratio_outcomes(i.sum(1, keepdims=True), (i + u).sum(1, keepdims=True) // 2) for i, u in counts
         ],
     }
+    if network == CHANCE:
+        each = {metric: [rows[0].mean(keepdims=True)] for metric, rows in each.items()}
     return [
-        Score.of(
-            network,
-            metric,
-            [[rows[0].mean()]] if network == CHANCE else rows,
-            networks=numbers,
-            units=units,
-            **{"held out": name},
-        )
+        Score.of(network, metric, rows, networks=numbers, units=units, **{"held out": name})
         for metric, rows in each.items()
     ]
 
@@ -134,8 +129,8 @@ def held_out(collection: Collection, areas: Sequence[int] | None) -> list[Held]:
         raise UserError(f"{where} has no areas (ids like Area_5_office_1/0); leave areas out.")
     else:
         places = np.arange(len(collection))
-        train, test = (np.isin(places, collection.indices(split)) for split in ("train", "test"))
-        splits = {"the test split": (train, test)}
+        own = [np.isin(places, collection.indices(split)) for split in ("train", "test")]
+        splits = {"the test split": (own[0], own[1])}
     folds = []
     for name, (learned, tested) in splits.items():
         train, test = np.flatnonzero(usable & learned), np.flatnonzero(usable & tested)
@@ -212,8 +207,8 @@ def sem_seg(
     """
     # Ids are of the units of all that is held out, in order. Details: "points" a block, of so many "stored",
     # "coordinates" in words, number of "blocks" and the "counts" of points by the setting's "held out", and
-    # "examples" (see `segmentation.examples`) of what is held out first. Counts are, by kind of network,
-    # "intersection" and "union" with the truth, a row a repetition, a column a class.
+    # "examples" (see `segmentation.examples`) of what is held out first. Counts are by kind of network and
+    # (repetitions, 2, classes): points in the intersection and in the union of predictions and truth.
     plan = Plan.chosen(
         bench, BLOCKS, PRESETS, as_, points, neighbors,
         epochs=epochs, batch_size=batch_size, learning_rate=learning_rate,
@@ -224,7 +219,7 @@ def sem_seg(
     classes = len(info.parts)
     make = partial(segmenter, labels=classes)
     tables: dict[str, Table] = {}
-    said = {}
+    said: dict[str, np.ndarray] = {}
     for fold in folds:
         train, test = (clouds_of(collection, blocks, unit) for blocks in (fold.train, fold.test))
         test = test[:, : plan.points]
@@ -262,25 +257,18 @@ def sem_seg(
         ],
         protocol=f"{plan} of {info.points:,} a block, {COORDINATES[unit]}; points counted over all blocks, "
         "absent classes left out; chance: the largest class",
-        ids=[unit for fold in folds for unit in fold.units],
+        ids=[name for fold in folds for name in fold.units],
         details={
             "points": plan.points,
             "stored": info.points,
             "coordinates": COORDINATES[unit],
             "blocks": {fold.name: {"train": len(fold.train), "test": len(fold.test)} for fold in folds},
             "counts": {
-                name: {
-                    network: {
-                        "intersection": counts[:, 0].sum(1).tolist(),
-                        "union": counts[:, 1].sum(1).tolist(),
-                    }
-                    for network, (_, counts) in table.items()
-                }
+                name: {network: counts.sum(2).tolist() for network, (_, counts) in table.items()}
                 for name, table in tables.items()
             },
             "examples": examples(
-                [collection.ids[i] for i in shown],
-                [""] * len(shown),
+                [(collection.ids[i], "") for i in shown],
                 clouds_of(collection, shown, "unit")[:, : plan.points],
                 said,
             ),
