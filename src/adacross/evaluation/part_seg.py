@@ -214,8 +214,6 @@ def part_seg(
         result = part_seg("runs/parts", "collections/parts", fractions=[0.1])
         print(result.score("pre-trained", "class mIoU", **{"parts among": "its own"}).estimate)
     """
-    # Details: number of "points" a cloud, names of "parts", number of "labeled" shapes by the setting's
-    # labels, and "examples" (see `segmentation.examples`) of parts predicted among all, with the most labels.
     shares = ([1.0] if as_ else [0.1, 1.0]) if fractions is None else sorted(set(fractions))
     if not shares or not all(0 < share <= 1 for share in shares):
         raise UserError(f"fractions are {shares}; expected some above 0, up to 1.")
@@ -256,8 +254,15 @@ def part_seg(
         scores=scores,
         protocol=f"{plan}; {parts} parts of {categories} categories, the category is given; a part absent in "
         "truth and prediction counts 1; chance: the category's largest part",
+        notes=[
+            "labeled shapes: " + ", ".join(f"{number:,} at {name}" for name, number in labeled.items()),
+            f"{max(seeds, len(bench.encoders))} repetitions, each with other labeled shapes (below 100 %), "
+            "order and head; those of one network are averaged per test shape",
+        ],
         ids=ids,
         truth=labels.tolist(),
+        # points per cloud; names of the parts; labeled: number of labeled shapes by setting ("10 %");
+        # examples (see `segmentation.examples`): parts predicted among all, networks with the most labels
         details={
             "points": plan.points,
             "parts": info.parts,

@@ -205,10 +205,6 @@ def sem_seg(
         result = sem_seg("runs/rooms", "collections/s3dis", areas=[1, 5])
         print(result.score("pre-trained", "mIoU", **{"held out": "area 5"}).estimate)
     """
-    # Ids are of the units of all that is held out, in order. Details: "points" a block, of so many "stored",
-    # "coordinates" in words, number of "blocks" and the "counts" of points by the setting's "held out", and
-    # "examples" (see `segmentation.examples`) of what is held out first. Counts are by kind of network and
-    # (repetitions, 2, classes): points in the intersection and in the union of predictions and truth.
     plan = Plan.chosen(
         bench, BLOCKS, PRESETS, as_, points, neighbors,
         epochs=epochs, batch_size=batch_size, learning_rate=learning_rate,
@@ -257,7 +253,15 @@ def sem_seg(
         ],
         protocol=f"{plan} of {info.points:,} a block, {COORDINATES[unit]}; points counted over all blocks, "
         "absent classes left out; chance: the largest class",
+        notes=[
+            f"{max(seeds, len(bench.encoders))} repetitions, each with another order and head; those of one "
+            f"network are averaged; intervals and tests are by the jackknife over {units}",
+        ],
+        # of the units of all that is held out, in order
         ids=[name for fold in folds for name in fold.units],
+        # points per block, of so many stored; number of blocks and counts of points by what is "held out";
+        # counts (repetitions, 2, classes) by kind of network: points in the intersection and in the union of
+        # prediction and truth; examples (see `segmentation.examples`) of what is held out first
         details={
             "points": plan.points,
             "stored": info.points,
