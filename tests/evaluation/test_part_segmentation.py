@@ -21,10 +21,10 @@ from adacross.evaluation.ledger import Ledger
 from adacross.evaluation.part_seg import AMONG, PRESETS, PartShapes, category_parts, part_seg
 from adacross.evaluation.result import CHANCE, PRETRAINED, SCRATCH, Result, load
 from adacross.evaluation.segmentation import (
-    DEFAULT,
+    OURS,
     Clouds,
-    Plan,
     Segmenter,
+    Training,
     draw,
     predict,
     segmenter,
@@ -197,10 +197,10 @@ def test_ctrl_c_keeps_what_is_done(
     )
     with pytest.raises(Interrupted):
         measure()
-    assert len(list(run.glob("evaluation/*/*.pieces/*seed*.json"))) == 2
+    assert len(list(run.glob("evaluation/*/*.pieces/*seed-*.json"))) == 2
     found = measure()
     assert len(calls) == 5
-    assert calls[3] == calls[2] == "from scratch 30 % of labels seed 0"
+    assert calls[3] == calls[2] == "30 % of labels, from scratch, seed 0"
     assert not list(run.glob("evaluation/*/*.pieces"))
     again = part_seg(
         str(run), toy_collection, fractions=[0.3], seeds=2, output=str(tmp_path / "x.json"), **BRIEF
@@ -234,7 +234,9 @@ def test_points_without_a_part_teach_nothing(encoder):
     for count in (40, 25):
         torch.manual_seed(0)
         clouds = Clouds(points, part, labels)[:, :count]
-        losses.append(_loss(Pointwise(encoder), clouds, Plan(Schedule(epochs=1, batch_size=6), points=count)))
+        losses.append(
+            _loss(Pointwise(encoder), clouds, Training(Schedule(epochs=1, batch_size=6), points=count))
+        )
     assert losses[0] == pytest.approx(losses[1])
 
 
@@ -248,7 +250,7 @@ class Pointwise(Segmenter):
         return self.head(points)
 
 
-def _loss(network: Segmenter, clouds: Clouds, plan: Plan) -> float:
+def _loss(network: Segmenter, clouds: Clouds, plan: Training) -> float:
     found = []
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(
@@ -299,7 +301,7 @@ def test_it_learns(toy_collection: Collection):
     network = segmenter(untrained_like(PointNet(width=64), 0), task.counted.shape[1], len(task.counted))
     counted = task.counted[some.labels]
     before = shape_ious(predict(network, some, device="cpu")[0], some.part, counted).mean()
-    train(network, some, Plan(schedule, points=64), device="cpu", seed=0)
+    train(network, some, Training(schedule, points=64), device="cpu", seed=0)
     after = shape_ious(predict(network, some, device="cpu")[0], some.part, counted).mean()
     assert before < 0.25
     assert after > 0.35
@@ -307,7 +309,7 @@ def test_it_learns(toy_collection: Collection):
 
 def test_presets_and_what_is_given_beside_them(toy_collection: Collection):
     dgcnn = DGCNNPartSeg(k=15, width=8)
-    choose = partial(Plan.chosen, bench_of(dgcnn, toy_collection), DEFAULT, PRESETS)
+    choose = partial(Training.chosen, bench_of(dgcnn, toy_collection), OURS, PRESETS)
     paper = choose("crosspoint")
     plan = paper.schedule
     assert (plan.optimizer, plan.learning_rate, plan.last_rate, plan.epochs) == ("sgd", 0.1, 1e-3, 300)
@@ -318,7 +320,7 @@ def test_presets_and_what_is_given_beside_them(toy_collection: Collection):
     given = choose("crosspoint", epochs=2, neighbors=7)
     assert (given.schedule.epochs, given.neighbors, given.schedule.batch_size) == (2, 7, 8)
     pointnet = bench_of(PointNet(width=8), toy_collection)
-    assert Plan.chosen(pointnet, DEFAULT, PRESETS, "crosspoint").neighbors is None
+    assert Training.chosen(pointnet, OURS, PRESETS, "crosspoint").neighbors is None
     constant = choose("crossnet", learning_rate=0.01).schedule
     assert constant.rate(0, 100) == constant.rate(900, 100) == pytest.approx(0.01)
     assert choose(None, epochs=3).schedule.least_steps == 0

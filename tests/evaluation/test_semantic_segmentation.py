@@ -17,7 +17,7 @@ from adacross.evaluation import segmentation
 from adacross.evaluation.driver import Bench
 from adacross.evaluation.ledger import Ledger
 from adacross.evaluation.result import CHANCE, PRETRAINED, SCRATCH, Result, load
-from adacross.evaluation.segmentation import Plan, predict
+from adacross.evaluation.segmentation import Training, predict
 from adacross.evaluation.sem_seg import BLOCKS, PRESETS, clouds_of, held_out, sem_seg
 
 CLASSES = ["ceiling", "floor", "wall", "chair"]
@@ -233,8 +233,8 @@ def test_areas_of_a_collection_without(toy_collection: Collection):
 def test_only_crossnet_has_a_preset(rooms: Collection):
     bench = Bench([DGCNNSemSeg(k=5, width=8)], [None], rooms, "cpu", Ledger(None, {}))
     with pytest.raises(UserError, match=r"crosspoint has no preset .* --as knows crossnet"):
-        Plan.chosen(bench, BLOCKS, PRESETS, "crosspoint")
-    paper = Plan.chosen(bench, BLOCKS, PRESETS, "crossnet")
+        Training.chosen(bench, BLOCKS, PRESETS, "crosspoint")
+    paper = Training.chosen(bench, BLOCKS, PRESETS, "crossnet")
     assert (PRESETS["crossnet"].points, paper.points) == (4096, 64)
     assert (paper.schedule.epochs, paper.neighbors) == (200, 20)
     assert paper.schedule.rate(0, 100) == paper.schedule.rate(500, 100) == 1e-3

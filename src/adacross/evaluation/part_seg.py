@@ -16,10 +16,10 @@ from adacross.evaluation.labelled import data_name
 from adacross.evaluation.result import CHANCE, Data, Measured, Paper, Score
 from adacross.evaluation.segmentation import (
     CROSSNET,
-    DEFAULT,
+    OURS,
     Clouds,
-    Plan,
     Segmenter,
+    Training,
     examples,
     fine_tune_both,
     predict,
@@ -33,7 +33,7 @@ AMONG = ("all", "its own")  # parts among which the best is taken: all, or those
 
 _SGD = Schedule(epochs=400, batch_size=32, learning_rate=0.1, last_rate=1e-3, weight_decay=1e-4)
 # Recalled, not read: no label smoothing, 10 epochs of warm-up, an end at 1e-6, the radii.
-_POINT_M2AE = Plan(
+_POINT_M2AE = Training(
     Schedule(
         epochs=300, batch_size=16, optimizer="adamw", learning_rate=2e-4, last_rate=1e-6, weight_decay=0.05,
         warmup=10, label_smoothing=0.0,
@@ -42,10 +42,10 @@ _POINT_M2AE = Plan(
 )  # fmt: skip
 # AdaCrossNet: what its own runs did, SGD for 400 epochs; its program's default is CrossNet's. Joint-MAE
 # published no setting; Point-M2AE's by fallback. All of them report the best test epoch, we the last.
-PRESETS: dict[Paper, Plan] = {
-    "crosspoint": Plan(replace(_SGD, epochs=300, batch_size=8), points=2048, neighbors=40),
-    "crossnet": Plan(CROSSNET, points=2048, neighbors=20),
-    "adacrossnet": Plan(_SGD, points=2048, neighbors=20),
+PRESETS: dict[Paper, Training] = {
+    "crosspoint": Training(replace(_SGD, epochs=300, batch_size=8), points=2048, neighbors=40),
+    "crossnet": Training(CROSSNET, points=2048, neighbors=20),
+    "adacrossnet": Training(_SGD, points=2048, neighbors=20),
     "point-m2ae": _POINT_M2AE,
     "joint-mae": _POINT_M2AE,
 }
@@ -193,7 +193,7 @@ def part_seg(
 
     Parts come from the collection's training split, mIoU from its test split; the last step is the result.
     Both published ways to choose a part stand beside each other: among all parts, and among those of the
-    shape's known category. Ctrl-C keeps what is done; the same command goes on.
+    shape's known category. Ctrl-C keeps what is done; the same command continues.
 
     Args:
         bench: what to measure with.
@@ -217,12 +217,12 @@ def part_seg(
     shares = ([1.0] if as_ else [0.1, 1.0]) if fractions is None else sorted(set(fractions))
     if not shares or not all(0 < share <= 1 for share in shares):
         raise UserError(f"fractions are {shares}; expected some above 0, up to 1.")
-    plan = Plan.chosen(
-        bench, DEFAULT, PRESETS, as_, points, neighbors,
+    training = Training.chosen(
+        bench, OURS, PRESETS, as_, points, neighbors,
         epochs=epochs, batch_size=batch_size, learning_rate=learning_rate,
     )  # fmt: skip
     collection, info = bench.collection, bench.collection.info
-    shapes = PartShapes.of(collection, plan.points)
+    shapes = PartShapes.of(collection, training.points)
     labels, (categories, parts) = shapes.test.labels, shapes.counted.shape
     make = partial(segmenter, labels=parts, categories=categories)
     score = partial(shapes.score, device=bench.device)
@@ -232,7 +232,7 @@ def part_seg(
         labeled[name] = len(fraction_of(shapes.train.labels, share, seed=0))
         what = f"{name} of labels"
         for network, numbers, pieces in fine_tune_both(
-            bench, plan, seeds, what, make, score, shapes.train, share
+            bench, training, seeds, what, make, score, shapes.train, share
         ):
             for among in AMONG:
                 setting = {"labels": name, "parts among": among}
@@ -252,8 +252,8 @@ def part_seg(
             left_out=shapes.left_out,
         ),
         scores=scores,
-        protocol=f"{plan}; {parts} parts of {categories} categories, the category is given; a part absent in "
-        "truth and prediction counts 1; chance: the category's largest part",
+        protocol=f"whole network fine-tuned: {training}; {parts} parts of {categories} categories, which are "
+        "given; a part absent in truth and prediction counts 1; chance: the category's largest part",
         notes=[
             "labeled shapes: " + ", ".join(f"{number:,} at {name}" for name, number in labeled.items()),
             f"{max(seeds, len(bench.encoders))} repetitions, each with other labeled shapes (below 100 %), "
@@ -264,7 +264,7 @@ def part_seg(
         # points per cloud; names of the parts; labeled: number of labeled shapes by setting ("10 %");
         # examples (see `segmentation.examples`): parts predicted among all, networks with the most labels
         details={
-            "points": plan.points,
+            "points": training.points,
             "parts": info.parts,
             "labeled": labeled,
             "examples": examples([(ids[i], classes[labels[i]]) for i in shown], shapes.test[shown], said),

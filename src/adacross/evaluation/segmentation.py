@@ -1,6 +1,7 @@
 """Metrics, networks and training that part and semantic segmentation share."""
 
 import copy
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -9,7 +10,6 @@ from typing import Any
 import numpy as np
 import torch
 from jaxtyping import Bool, Float, Float32, Float64, Int64
-from rich.progress import Progress
 from torch import Tensor, nn
 
 from adacross.console import progress_bar
@@ -25,10 +25,6 @@ from adacross.evaluation.supervised import Schedule, fit
 from adacross.nn.segmentation_heads import PartSegHead, PointM2AEPartSegHead, PointNetPartSegHead, SemSegHead
 
 SHOWN_POINTS = 1024  # of an example
-# CrossNet's program, for parts and for rooms. The rate is constant: its cosine ends where it starts.
-CROSSNET = Schedule(
-    epochs=200, batch_size=32, optimizer="adam", learning_rate=1e-3, last_rate=1e-3, weight_decay=1e-4
-)
 
 
 def overlaps(
@@ -170,12 +166,12 @@ def with_neighbors(encoder: Encoder, k: int) -> Encoder:
 
 
 @dataclass(frozen=True)
-class Plan:
-    """Training of a segmentation network.
+class Training:
+    """Settings of fine-tuning a segmentation network.
 
     Attributes:
-        schedule: of the training.
-        points: points of each cloud: drawn anew in every step, in random order; the first ones in tests.
+        schedule: optimizer, learning rates, epochs.
+        points: points per cloud, drawn at every step, in random order; the first ones are tested on.
         neighbors: k of a DGCNN while it is fine-tuned; None: as it was pre-trained.
         augment: a scale and a shift for each axis, as Point-M2AE does.
         radii: of a Point-M2AE's attention while fine-tuning; None: as it was pre-trained.
@@ -191,14 +187,14 @@ class Plan:
     def chosen(
         cls,
         bench: Bench,
-        default: "Plan",
-        presets: Mapping[Paper, "Plan"],
+        default: "Training",
+        presets: Mapping[Paper, "Training"],
         paper: Paper | None,
         points: int | None = None,
         neighbors: int | None = None,
         **schedule: Any,
-    ) -> "Plan":
-        """Return a paper's plan, or the default, with what else was given put over it.
+    ) -> "Training":
+        """Return a paper's settings, or the default, with what else was given put over them.
 
         What only other encoders have, k or radii, is left out. `schedule` is for `Schedule.changed`.
 
@@ -208,34 +204,35 @@ class Plan:
         """
         if paper and paper not in presets:
             raise UserError(f"{paper} has no preset for this experiment; --as knows {', '.join(presets)}.")
-        plan, encoder = presets[paper] if paper else default, bench.encoders[0]
+        usual, encoder = presets[paper] if paper else default, bench.encoders[0]
         if neighbors is not None and ("k" not in encoder.options or neighbors <= 0):
             has = "expected above 0" if "k" in encoder.options else f"{type(encoder).__name__} has none"
             raise UserError(f"neighbors is {neighbors}; {has}. Leave it out, or give another number.")
         stored = bench.collection.info.points
         return replace(
-            plan,
-            schedule=plan.schedule.changed(**schedule),
-            points=bench.points(min(plan.points, stored) if points is None else points),
-            neighbors=(neighbors or plan.neighbors) if "k" in encoder.options else None,
-            radii=plan.radii if isinstance(encoder, PointM2AE) else None,
+            usual,
+            schedule=usual.schedule.changed(**schedule),
+            points=bench.points(min(usual.points, stored) if points is None else points),
+            neighbors=(neighbors or usual.neighbors) if "k" in encoder.options else None,
+            radii=usual.radii if isinstance(encoder, PointM2AE) else None,
         )
 
     def __str__(self) -> str:
-        """Return the plan in a line."""
-        plan = self.schedule
-        least = f" (at least {plan.least_steps} steps)" if plan.least_steps else ""
-        end = f" to {plan.last_rate:g}" if plan.last_rate != plan.learning_rate else ", constant"
+        """Return the settings in a line."""
+        schedule = self.schedule
+        least = f" (at least {schedule.least_steps} steps)" if schedule.least_steps else ""
+        constant = schedule.last_rate == schedule.learning_rate
+        end = ", constant" if constant else f" to {schedule.last_rate:g}"
         near = f", k {self.neighbors}" if self.neighbors else ""
         near += f", attention within {' '.join(map(str, self.radii))}" if self.radii else ""
         return (
-            f"fine-tuned, {plan.optimizer} {plan.learning_rate:g}{end}, {plan.epochs} epochs{least}, "
-            f"batch {plan.batch_size}, label smoothing {plan.label_smoothing:g}{near}, "
+            f"{schedule.optimizer} {schedule.learning_rate:g}{end}, {schedule.epochs} epochs{least}, "
+            f"batch {schedule.batch_size}, label smoothing {schedule.label_smoothing:g}{near}, "
             f"{'scale and shift' if self.augment else 'no augmentation'}, last step; {self.points:,} points"
         )
 
     def prepared(self, encoder: Encoder) -> Encoder:
-        """Return a copy of an encoder to fine-tune, with this plan's neighbors and radii."""
+        """Return a copy of an encoder to fine-tune, with these neighbors and radii."""
         copied = with_neighbors(encoder, self.neighbors) if self.neighbors else copy.deepcopy(encoder)
         if isinstance(copied, PointM2AE) and self.radii:
             copied.radii = self.radii
@@ -244,8 +241,12 @@ class Plan:
 
 # Settled on a held-out fifth of the built-in shapes' training split: of the rates 0.0003, 0.001 and 0.003 the
 # last is best with either start, and more than some 400 steps bring nothing with a tenth of the labels.
-DEFAULT = Plan(
+OURS = Training(
     Schedule(epochs=20, least_steps=400, batch_size=16, optimizer="adam", learning_rate=3e-3, last_rate=1e-5)
+)
+# CrossNet's program, for parts and for rooms. The rate is constant: its cosine ends where it starts.
+CROSSNET = Schedule(
+    epochs=200, batch_size=32, optimizer="adam", learning_rate=1e-3, last_rate=1e-3, weight_decay=1e-4
 )
 
 
@@ -272,22 +273,22 @@ class Clouds:
         return Clouds(self.points[chosen], self.part[chosen], self.labels[clouds])
 
 
-def train(network: Segmenter, clouds: Clouds, plan: Plan, *, device: str, **how: Any) -> None:
+def train(network: Segmenter, clouds: Clouds, training: Training, *, device: str, **how: Any) -> None:
     """Fine-tune encoder and head together: cross-entropy over all parts, points without a part left out.
 
     Args:
         network: encoder and head.
         clouds: to learn from.
-        plan: of the training.
+        training: settings.
         device: where to train.
         how: seed, progress, note and checkpoint of `supervised.fit`.
     """
     points, part, labels = map(torch.from_numpy, (clouds.points, clouds.part, clouds.labels))
-    smoothing = plan.schedule.label_smoothing
+    smoothing = training.schedule.label_smoothing
 
     def loss(batch: Int64[Tensor, " b"], generator: torch.Generator) -> Tensor:
-        given, wanted = draw(points[batch].to(device), part[batch].to(device), plan.points, generator)
-        if plan.augment:
+        given, wanted = draw(points[batch].to(device), part[batch].to(device), training.points, generator)
+        if training.augment:
             given = scale_and_shift(given, generator)
         scores = network(given, labels[batch].to(device)).flatten(0, 1)
         wanted = wanted.flatten()
@@ -296,7 +297,7 @@ def train(network: Segmenter, clouds: Clouds, plan: Plan, *, device: str, **how:
         )
         return total / (wanted >= 0).sum().clamp_min(1)
 
-    fit(network, len(clouds), loss, plan.schedule, device=device, **how)
+    fit(network, len(clouds), loss, training.schedule, device=device, **how)
 
 
 def draw(points: Tensor, part: Tensor, count: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
@@ -332,7 +333,7 @@ def predict(
 
 def fine_tune_both(
     bench: Bench,
-    plan: Plan,
+    training: Training,
     seeds: int,
     what: str,
     make: Callable[[Encoder], Segmenter],
@@ -347,9 +348,9 @@ def fine_tune_both(
 
     Args:
         bench: what to measure with.
-        plan: of the training.
+        training: settings.
         seeds: repetitions, at least one for each encoder.
-        what: is learned, for names of pieces and the progress bar.
+        what: what is learned, for the names of pieces and the progress bar.
         make: puts a new head on an encoder.
         score: returns plain values.
         clouds: to learn from.
@@ -360,22 +361,22 @@ def fine_tune_both(
 
     Raises:
         UserError: fewer than 1 seed.
-        Interrupted: asked to stop; the same call goes on.
+        Interrupted: Ctrl-C or SIGTERM; the same call continues.
     """
     if seeds < 1:
         raise UserError(f"seeds is {seeds}; expected at least 1.")
     repetitions = range(max(seeds, len(bench.encoders)))
 
-    def measure(network: str, seed: int, piece: str, progress: Progress) -> Any:
+    def measure(network: str, seed: int, note: str, piece: str) -> Any:
         given = bench.encoders[seed % len(bench.encoders)]
         encoder = given if network == PRETRAINED else bench.untrained(seed)
         with torch.random.fork_rng():
             torch.manual_seed(seed)  # of the head
-            trained = make(plan.prepared(encoder))
+            trained = make(training.prepared(encoder))
         chosen = clouds if share == 1 else clouds[fraction_of(clouds.labels, share, seed)]
         train(
-            trained, chosen, plan, device=bench.device, seed=seed, progress=progress,
-            note=piece.replace("-", " "), checkpoint=bench.ledger.checkpoint(piece),
+            trained, chosen, training, device=bench.device, seed=seed, progress=progress,
+            note=note, checkpoint=bench.ledger.checkpoint(piece),
         )  # fmt: skip
         return score(trained)
 
@@ -383,8 +384,9 @@ def fine_tune_both(
         for network, different in ((PRETRAINED, len(bench.encoders)), (SCRATCH, len(repetitions))):
             pieces = []
             for seed in repetitions:
-                piece = f"{network} {what} seed {seed}".replace(" ", "-")
-                pieces.append(bench.ledger.once(piece, partial(measure, network, seed, piece, progress)))
+                note = f"{what}, {network}, seed {seed}"
+                piece = re.sub(r"[^\w.]+", "-", note)
+                pieces.append(bench.ledger.once(piece, partial(measure, network, seed, note, piece)))
             yield network, [seed % different for seed in repetitions], pieces
 
 

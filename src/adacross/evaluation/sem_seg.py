@@ -16,10 +16,10 @@ from adacross.evaluation.labelled import data_name
 from adacross.evaluation.result import CHANCE, Data, Measured, Paper, Score
 from adacross.evaluation.segmentation import (
     CROSSNET,
-    DEFAULT,
+    OURS,
     Clouds,
-    Plan,
     Segmenter,
+    Training,
     examples,
     fine_tune_both,
     overlaps,
@@ -36,8 +36,8 @@ Table = dict[str, tuple[list[int], np.ndarray]]  # by network: which ones, and c
 Coordinates = Literal["source", "unit"]
 COORDINATES = {"source": "the source's coordinates", "unit": "coordinates in the unit sphere"}
 
-BLOCKS = replace(DEFAULT, schedule=replace(DEFAULT.schedule, epochs=10))  # rooms come as thousands of blocks
-PRESETS: dict[Paper, Plan] = {"crossnet": Plan(CROSSNET, points=4096, neighbors=20)}
+BLOCKS = replace(OURS, schedule=replace(OURS.schedule, epochs=10))  # rooms come as thousands of blocks
+PRESETS: dict[Paper, Training] = {"crossnet": Training(CROSSNET, points=4096, neighbors=20)}
 
 
 @dataclass(frozen=True, eq=False)
@@ -183,7 +183,7 @@ def sem_seg(
     Trains on the blocks of all other areas, whatever the collection's split says, and scores on the area held
     out; the last step is the result. Blocks come from S3DIS; any other collection with parts is measured on
     its own split. Points are counted over all blocks of what is held out; uncertainty is over its rooms.
-    Ctrl-C keeps what is done; the same command goes on.
+    Ctrl-C keeps what is done; the same command continues.
 
     Args:
         bench: what to measure with.
@@ -205,7 +205,7 @@ def sem_seg(
         result = sem_seg("runs/rooms", "collections/s3dis", areas=[1, 5])
         print(result.score("pre-trained", "mIoU", **{"held out": "area 5"}).estimate)
     """
-    plan = Plan.chosen(
+    training = Training.chosen(
         bench, BLOCKS, PRESETS, as_, points, neighbors,
         epochs=epochs, batch_size=batch_size, learning_rate=learning_rate,
     )  # fmt: skip
@@ -218,11 +218,11 @@ def sem_seg(
     said: dict[str, np.ndarray] = {}
     for fold in folds:
         train, test = (clouds_of(collection, blocks, unit) for blocks in (fold.train, fold.test))
-        test = test[:, : plan.points]
+        test = test[:, : training.points]
         score = partial(fold.score, clouds=test, classes=classes, device=bench.device)
         table = tables[fold.name] = {}
         what = f"without {fold.name}"
-        for network, numbers, pieces in fine_tune_both(bench, plan, seeds, what, make, score, train):
+        for network, numbers, pieces in fine_tune_both(bench, training, seeds, what, make, score, train):
             table[network] = numbers, np.array([piece["counts"] for piece in pieces])
             said.setdefault(network, np.array(pieces[0]["shown"]))
         largest = np.bincount(train.part[train.part >= 0]).argmax()
@@ -251,8 +251,8 @@ def sem_seg(
             for network, (numbers, counts) in table.items()
             for score in scores_of(network, numbers, counts, name, units)
         ],
-        protocol=f"{plan} of {info.points:,} a block, {COORDINATES[unit]}; points counted over all blocks, "
-        "absent classes left out; chance: the largest class",
+        protocol=f"whole network fine-tuned: {training} of {info.points:,} a block, {COORDINATES[unit]}; "
+        "points counted over all blocks, absent classes left out; chance: the largest class",
         notes=[
             f"{max(seeds, len(bench.encoders))} repetitions, each with another order and head; those of one "
             f"network are averaged; intervals and tests are by the jackknife over {units}",
@@ -263,7 +263,7 @@ def sem_seg(
         # counts (repetitions, 2, classes) by kind of network: points in the intersection and in the union of
         # prediction and truth; examples (see `segmentation.examples`) of what is held out first
         details={
-            "points": plan.points,
+            "points": training.points,
             "stored": info.points,
             "coordinates": COORDINATES[unit],
             "blocks": {fold.name: {"train": len(fold.train), "test": len(fold.test)} for fold in folds},
@@ -273,7 +273,7 @@ def sem_seg(
             },
             "examples": examples(
                 [(collection.ids[i], "") for i in shown],
-                clouds_of(collection, shown, "unit")[:, : plan.points],
+                clouds_of(collection, shown, "unit")[:, : training.points],
                 said,
             ),
         },
