@@ -55,7 +55,7 @@ def untrained_like(encoder: Encoder, seed: int) -> Encoder:
 
 
 def find_encoders(names: str | list[str]) -> list[NamedEncoder]:
-    """Load the encoders of a run, an encoder folder, hf://owner/name, a pattern of runs, or several of these.
+    """Load the encoders of a run, a folder, hf://owner/name, a pattern of runs, or several of these.
 
     Raises:
         UserError: no such encoder, an unfinished run, or encoders of several kinds.
