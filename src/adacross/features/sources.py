@@ -77,8 +77,8 @@ def check_alike(entries: list[NamedEncoder]) -> list[NamedEncoder]:
     if len(kinds) > 1:
         each = "; ".join(f"{name}: {kind}" for kind, name in kinds.items())
         raise UserError(
-            f"these encoders differ in more than their seed ({each}); expected one architecture. Compare them "
-            "with `adacross evaluate compare`."
+            f"these encoders differ in more than their seed ({each}); expected one architecture. Compare "
+            "them with `adacross evaluate compare`."
         )
     return entries
 
