@@ -51,6 +51,14 @@ def test_a_mean_over_classes_is_a_stratified_mean():
     assert (low, high) == pytest.approx((np.mean(means) - half, np.mean(means) + half))
 
 
+def test_classes_that_are_all_right_are_not_known_exactly():
+    """A network that always answers one class had "2.3 % [2.3, 2.3]" as its mean class accuracy."""
+    groups = np.repeat(np.arange(10), 3)
+    low, high = mean_interval((groups == 0).astype(float), groups)
+    assert low < 0.05
+    assert high > 0.15
+
+
 def test_several_networks_have_a_deviation():
     outcomes = np.random.default_rng(1).integers(0, 2, (4, 50)).astype(float)
     found = estimate(outcomes)

@@ -222,16 +222,18 @@ class Result(Measured):
             UserError: there is none.
         """
         for one in self.scores:
-            if one.network == network and metric in (None, one.metric) and setting.items() <= one.setting.items():
+            if (
+                one.network == network
+                and metric in (None, one.metric)
+                and setting.items() <= one.setting.items()
+            ):
                 return one
         wanted = ", ".join(filter(None, (network, metric, *(f"{k} {v}" for k, v in setting.items()))))
         raise UserError(f"result {self.name} has no score of {wanted}; see its rows().")
 
     def gains(self) -> Iterator[tuple[Score, Difference]]:
         """Yield each pre-trained score that has an untrained counterpart, with the difference."""
-        others = {
-            (one.metric, *one.setting.items()): one for one in self.scores if one.network in BASELINES
-        }
+        others = {(one.metric, *one.setting.items()): one for one in self.scores if one.network in BASELINES}
         for one in self.scores:
             if one.network == PRETRAINED and (other := others.get((one.metric, *one.setting.items()))):
                 yield one, one.minus(other)
@@ -314,7 +316,9 @@ class Result(Measured):
         marks = {"%": r"\%", "±": r"$\pm$", "&": r"\&", "_": r"\_", "#": r"\#", "–": "--"}
 
         def written(texts: Sequence[str]) -> str:
-            return " & ".join("".join(marks.get(letter, letter) for letter in text) for text in texts) + r" \\"
+            return (
+                " & ".join("".join(marks.get(letter, letter) for letter in text) for text in texts) + r" \\"
+            )
 
         lines = [
             rf"\begin{{tabular}}{{{'l' * len(self.columns)}}}",

@@ -221,11 +221,17 @@ def _standard_error(
 ) -> tuple[float, int]:
     """Return the standard error of `grouped_mean` and its degrees of freedom.
 
-    A class with a single unit has the variance of all units.
+    Of right and wrong answers a class's variance is that of its smoothed share, (right + 1) / (units + 2): a
+    class of a few units that are all right is not known exactly. A class with a single unit has the variance
+    of all units.
     """
     if groups is None:
         return float(values.std(ddof=1) / np.sqrt(len(values))), len(values) - 1
     strata = [values[groups == group] for group in np.unique(groups)]
-    overall = float(values.var(ddof=1))
-    variances = [(s.var(ddof=1) if len(s) > 1 else overall) / len(s) for s in strata]
+    if np.isin(values, (0.0, 1.0)).all():
+        smoothed = [(s.sum() + 1) / (len(s) + 2) for s in strata]
+        variances = [share * (1 - share) / len(s) for share, s in zip(smoothed, strata, strict=True)]
+    else:
+        overall = float(values.var(ddof=1))
+        variances = [(s.var(ddof=1) if len(s) > 1 else overall) / len(s) for s in strata]
     return float(np.sqrt(np.sum(variances)) / len(strata)), max(1, len(values) - len(strata))
