@@ -58,7 +58,7 @@ def robustness(
         seeds: draws of the corruptions, and untrained encoders.
         folds: cross-validation folds that choose C; as many as the smallest class has shapes if that is less.
         test_shapes: maximum number of test shapes, drawn by class; all by default. Each is encoded 80 times
-            or more per draw, by both encoders.
+            or more per draw, by each encoder.
         corrupted: a folder of clean.h5 and NAME_SEVERITY.h5 (scale_0.h5 to add_local_4.h5 in ModelNet-C).
 
     Raises:
