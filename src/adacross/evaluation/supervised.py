@@ -37,6 +37,8 @@ class Schedule:
         optimizer: "sgd" (momentum 0.9), "adam" or "adamw".
         learning_rate: the largest.
         last_rate: where half a cosine over all steps ends.
+        drops: shares of all steps after which the rate falls to a tenth; then it is constant between them,
+            and there is neither cosine nor warmup.
         weight_decay: as the optimiser means it.
         warmup: epochs of linear rise.
         label_smoothing: of the cross-entropy.
@@ -49,6 +51,7 @@ class Schedule:
     optimizer: Optimizer = "sgd"
     learning_rate: float = 0.1
     last_rate: float = 0.001
+    drops: tuple[float, ...] = ()
     weight_decay: float = 1e-4
     warmup: int = 0
     label_smoothing: float = 0.2
@@ -90,6 +93,8 @@ class Schedule:
         """The learning rate of a step, from 0."""
         per_epoch = self.steps_per_epoch(count)
         rising, total = self.warmup * per_epoch, self.all_epochs(count) * per_epoch
+        if self.drops:
+            return self.learning_rate * 0.1 ** sum(step / total >= drop for drop in self.drops)
         if step < rising:
             return self.learning_rate * (step + 1) / (rising + 1)
         done = (step - rising) / max(1, total - rising)
