@@ -19,6 +19,7 @@ from sklearn.linear_model import LogisticRegression
 from torch import nn
 from toy import TOY, TOY_MASKED
 
+from adacross.console import progress_bar
 from adacross.data.image_set import ImageSet, read_image_set
 from adacross.data.transforms.augment import plain_views
 from adacross.encoders import PointNet, ResNet
@@ -37,6 +38,7 @@ from adacross.evaluation.images import (
 )
 from adacross.evaluation.ledger import Ledger
 from adacross.evaluation.result import CHANCE, PRETRAINED, SCRATCH, UNTRAINED, Result, load
+from adacross.evaluation.supervised import fit
 from adacross.training.config import PretrainConfig
 from adacross.training.interrupt import Interrupted
 from adacross.training.networks import load_method, new_method, save_method
@@ -106,7 +108,13 @@ def run(tmp_path: Path) -> Path:
 
 def study(data: ImageSet, base: ImageSet | None = None, **changes: Any) -> Study:
     episodes = {"5-way 2-shot": draw_episodes(data.labels, 5, 2, 4, 3)}
-    options = {"schedule": RFS, "size": 32, "gray": False, "device": "cpu", "ledger": Ledger(None, {})}
+    options: dict[str, Any] = {
+        "schedule": RFS,
+        "size": 32,
+        "gray": False,
+        "device": "cpu",
+        "ledger": Ledger(None, {}),
+    }
     return Study(data, base, episodes, **options | changes)
 
 
@@ -207,7 +215,7 @@ def test_an_episode_learns_from_five_augmented_copies_after_training(monkeypatch
     monkeypatch.setattr(module, "solve", solving)
     data, tower = colors(), ResNet(18, 3, 8)
     monkeypatch.setattr(Study, "trained", lambda self, network, *rest: network)
-    with module.progress_bar("done") as progress:
+    with progress_bar("done") as progress:
         for base in (None, data):
             study(data, base).measure(tower, 0, "x", progress)
     made = study(data)
@@ -282,7 +290,7 @@ def test_the_example_is_the_first_episode(run: Path, folder: Path):
     result = images(run, folder, **BRIEF | {"shots": [2, 5], "queries": 5})
     data = read_image_set(folder, 32)
     ((support, queries),) = draw_episodes(data.labels, 3, 2, 5, 1)
-    method, _ = load_method(run)
+    method: Any = load_method(run)[0]
     features = study(data).features(method.towers["rgb"].encoder)
     predicted = solve(features[support], features[queries])
     example = result.details["example"]
@@ -403,8 +411,9 @@ def test_training_learns_the_base_classes_and_is_deterministic(run: Path, split_
     assert {score.network for score in result.scores} == {PRETRAINED, SCRATCH, "pixels", CHANCE}
     assert accuracies(result)[0] != accuracies(result)[1]
     assert (result.data.train, result.data.test) == (48, 60)
-    assert "trained on 4 base classes" in result.protocol
-    assert result.details["schedule"]["epochs"] == 2
+    assert "trained on 4 base classes for 2 epochs" in result.protocol
+    (path,) = (run / "evaluation" / "disjoint").iterdir()
+    assert load(path) == again
     frozen = images(run, split_folder, **BRIEF)
     assert frozen.data.train == 0
     assert frozen.data.classes == result.data.classes
@@ -417,7 +426,7 @@ def test_a_network_learns_from_the_train_split_alone(split_folder: Path):
     tower = ResNet(18, 3, 8).requires_grad_(False)
     before = [weight.clone() for weight in tower.parameters()]
     schedule = RFS.changed(epochs=6, batch_size=16, learning_rate=0.02)
-    with module.progress_bar("done") as progress:
+    with progress_bar("done") as progress:
         trained = study(novel, schedule=schedule).trained(tower, base, 0, "x", progress)
     assert all(map(torch.equal, tower.parameters(), before))  # a copy was trained
     assert not any(map(torch.equal, trained.parameters(), before))
@@ -450,7 +459,7 @@ def test_interrupted_in_training_and_in_an_episode_the_outcome_is_that_of_a_run_
     run: Path, split_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     whole = images(run, split_folder, **TRAINED, output=tmp_path / "whole.json")
-    views, solving, fitting, calls = normalized_views, solve, module.fit, []
+    views, solving, fitting, calls = normalized_views, solve, fit, []
 
     def interrupted_views(*given: Any) -> torch.Tensor:
         calls.append("view")

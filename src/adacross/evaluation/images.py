@@ -17,7 +17,7 @@ import hashlib
 import os
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -166,7 +166,7 @@ class Study:
     ledger: Ledger
 
     def features(self, network: nn.Module | None, copy: int | None = None) -> Float32[np.ndarray, "n D"]:
-        """Encode all images, or an augmented copy, as features of length 1; without a network their pixels."""
+        """Encode all images, or an augmented copy, as features of length 1; without a network, pixels."""
         target = find_device(self.device)
         side = self.size if network else min(self.size, PIXELS_SIDE)
         generator = None if copy is None else Generator(target).manual_seed(copy)
@@ -326,7 +326,8 @@ def images(
     described = f"{_described(towers[0])} ({tower})"
     how = "frozen"
     if base:
-        how = f"trained on {len(base.classes)} base classes; {COPIES} augmented copies of each support image"
+        how = f"trained on {len(base.classes)} base classes for {schedule.epochs} epochs (SGD, learning rate "
+        how += f"{schedule.learning_rate:g} in steps); {COPIES} augmented copies of each support image"
     name, digest, learned = data.folder.resolve().name, bench.data.digest(), len(base.pictures) if base else 0
     return Measured(
         data=Data(name, digest, learned, len(data.pictures), data.classes, left_out),
@@ -334,15 +335,15 @@ def images(
         protocol=f"{episodes:,} episodes, {queries} queries a class; multinomial logistic regression "
         f"(C = {PENALTY:g}) on features of length 1; {described} of {size}-pixel images, {how}",
         notes=[
-            "an accuracy is the mean over episodes, as the field reports it; the episodes share "
-            f"{len(data.pictures):,} images, so the interval is about these images"
+            "an accuracy is the mean over episodes, as the field reports it, and an interval over episodes "
+            f"is about these {len(data.pictures):,} images"
         ],
         ids=[f"episode {number}, {queries} queries a class" for number in range(episodes)],
         details={
             "network": described,
             "size": size,  # side of the images, in pixels
             "split": data.split,  # "all" where there are no splits
-            "schedule": asdict(schedule) if base else {},
+            "epochs": schedule.epochs if base else 0,  # of training on the base classes
             "example": _example(data, *next(iter(drawn.items())), np.array(found[PRETRAINED][0]["first"])),
         },
     )
