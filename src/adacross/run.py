@@ -77,7 +77,9 @@ class Run:
         """All networks of the pre-training method, in evaluation mode, on the CPU."""
         return load_method(self.folder)[0]
 
-    def evaluate(self, task: str, collection: str | Path | Collection | None = None, **options: Any) -> Result:
+    def evaluate(
+        self, task: str, collection: str | Path | Collection | None = None, **options: Any
+    ) -> Result:
         """Measure the run's encoder by a protocol; see `adacross.evaluate`.
 
         Args:

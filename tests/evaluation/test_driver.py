@@ -2,7 +2,6 @@
 
 import json
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -38,9 +37,8 @@ def first_point(bench: Bench, height: float = 0.0, names: list[str] | None = Non
 
 
 @pytest.fixture(autouse=True)
-def _calls() -> Iterator[None]:
+def _no_calls_yet() -> None:
     calls.clear()
-    yield
 
 
 @pytest.fixture
@@ -56,7 +54,12 @@ def shapes(toy_collection: Collection, tmp_path: Path) -> Path:
 def test_a_second_data_set_and_other_options_have_files_of_their_own(run: Path, shapes: Path, tmp_path: Path):
     """The first edition wrote all of them over linear.json."""
     others = shutil.copytree(shapes, tmp_path / "others")
-    for data, options in ((shapes, {}), (others, {}), (shapes, {"height": 0.5}), (shapes, {"names": ["a", "b/c"]})):
+    for data, options in (
+        (shapes, {}),
+        (others, {}),
+        (shapes, {"height": 0.5}),
+        (shapes, {"names": ["a", "b/c"]}),
+    ):
         first_point(str(run), str(data), **options)
     assert sorted(str(path.relative_to(run / "evaluation")) for path in run.glob("evaluation/*/*")) == [
         "others/first-point.json",
@@ -66,9 +69,7 @@ def test_a_second_data_set_and_other_options_have_files_of_their_own(run: Path, 
     ]
 
 
-def test_what_was_measured_is_not_measured_again(
-    run: Path, shapes: Path, capsys: pytest.CaptureFixture[str]
-):
+def test_what_was_measured_is_not_measured_again(run: Path, shapes: Path, capsys: pytest.CaptureFixture[str]):
     first = first_point(run, shapes)
     assert first_point(run, Collection.open(shapes)) == first
     assert len(calls) == 1
@@ -127,7 +128,9 @@ def test_encoders_of_another_k_are_another_architecture(shapes: Path, tmp_path: 
         first_point(str(tmp_path / "k*"), shapes)
 
 
-def test_features_are_computed_once_for_all_protocols(run: Path, shapes: Path, monkeypatch: pytest.MonkeyPatch):
+def test_features_are_computed_once_for_all_protocols(
+    run: Path, shapes: Path, monkeypatch: pytest.MonkeyPatch
+):
     encoded = []
     from adacross.features import collection as module
 
@@ -146,7 +149,11 @@ def test_features_are_computed_once_for_all_protocols(run: Path, shapes: Path, m
 
 
 def test_somebody_elses_protocol_from_the_command_line(
-    run: Path, shapes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    run: Path,
+    shapes: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ):
     source = Path(__file__).read_text(encoding="utf-8")
     (tmp_path / "their_protocols.py").write_text(source)

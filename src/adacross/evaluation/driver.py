@@ -15,7 +15,7 @@ import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from inspect import Parameter, Signature, cleandoc, signature
 from pathlib import Path
 from typing import Any, get_type_hints
@@ -230,7 +230,7 @@ def _run(
     result = Result(
         **{item.name: getattr(measured, item.name) for item in fields(measured)},
         **head,
-        date=datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        date=datetime.now(UTC).isoformat(timespec="seconds"),
         seconds=round(time.monotonic() - started, 1),
     )
     if path:

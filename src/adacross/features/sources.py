@@ -55,7 +55,7 @@ def untrained_like(encoder: Encoder, seed: int) -> Encoder:
 
 
 def find_encoders(names: str | list[str]) -> list[NamedEncoder]:
-    """Load the encoders of a run, an encoder folder, hf://owner/name, a pattern of runs, or several of these.
+    """Load the encoders of a run, a folder, hf://owner/name, a pattern of runs, or several of these.
 
     Raises:
         UserError: no such encoder, an unfinished run, or encoders of several kinds.
@@ -77,8 +77,8 @@ def check_alike(entries: list[NamedEncoder]) -> list[NamedEncoder]:
     if len(kinds) > 1:
         each = "; ".join(f"{name}: {kind}" for kind, name in kinds.items())
         raise UserError(
-            f"these encoders differ in more than their seed ({each}); expected one architecture. Compare them "
-            "with `adacross evaluate compare`."
+            f"these encoders differ in more than their seed ({each}); expected one architecture. Compare "
+            "them with `adacross evaluate compare`."
         )
     return entries
 

@@ -1,4 +1,4 @@
-"""README.md of an encoder or a collection on the hub: Markdown behind YAML metadata, without unknown facts."""
+"""README.md of an encoder or a collection on the hub: Markdown behind YAML metadata."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -129,24 +129,28 @@ def model_card(encoder: Encoder, name: str, run: Path | None, license: str | Non
     )
     points = encoder.inputs.points
     trained = "unknown" if points is None else f"{points:,} in training; others work, perhaps less well"
-    body = _templates().get_template("model.md.j2").render(
-        name=name,
-        title=title,
-        encoder=encoder,
-        kind=ENCODERS.get(encoder.kind, encoder.kind),
-        config=config,
-        method=METHODS.get(config.method, config.method) if config else None,
-        clouds={
-            "up": f"{encoder.inputs.up} points up",
-            "place and size": f"{encoder.inputs.scale}: the centroid at 0, the largest norm 1",
-            "points a cloud": f"{trained}; at least {least_points(encoder)}",
-        },
-        facts=_facts,
-        data_facts=_data(run, config) if run and config else None,
-        training=_training(run, config) if run and config else None,
-        results=results,
-        license=license,
-        citation=_citation(config.method) if config else None,
+    body = (
+        _templates()
+        .get_template("model.md.j2")
+        .render(
+            name=name,
+            title=title,
+            encoder=encoder,
+            kind=ENCODERS.get(encoder.kind, encoder.kind),
+            config=config,
+            method=METHODS.get(config.method, config.method) if config else None,
+            clouds={
+                "up": f"{encoder.inputs.up} points up",
+                "place and size": f"{encoder.inputs.scale}: the centroid at 0, the largest norm 1",
+                "points a cloud": f"{trained}; at least {least_points(encoder)}",
+            },
+            facts=_facts,
+            data_facts=_data(run, config) if run and config else None,
+            training=_training(run, config) if run and config else None,
+            results=results,
+            license=license,
+            citation=_citation(config.method) if config else None,
+        )
     )
     return f"---\n{data.to_yaml()}\n---\n\n{body}"
 
@@ -159,7 +163,7 @@ def _templates() -> "Environment":
     environment = Environment(
         loader=PackageLoader("adacross.hub"),
         undefined=StrictUndefined,
-        autoescape=False,  # noqa: S701
+        autoescape=False,
         keep_trailing_newline=True,
     )
     environment.filters["text"] = markdown_text
@@ -205,7 +209,9 @@ def _results(run: Path, encoder: Encoder) -> Iterator[Result]:
         if result.weights == [digest]:
             yield result
         elif len(result.weights) == 1:
-            console.print(f"{path} is of other weights; it is not on the card. Measure again.", style="yellow")
+            console.print(
+                f"{path} is of other weights; it is not on the card. Measure again.", style="yellow"
+            )
 
 
 def _shapes(entries: list[dict[str, Any]]) -> str:
