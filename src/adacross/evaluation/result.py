@@ -269,8 +269,10 @@ class Result(Measured):
             if count > 1
             else f"[95 % interval over {units}]"
         )
-        fresh = {len(set(one.networks)) for one in self.scores if one.network in BASELINES}
-        several = f"; untrained: ± over {max(fresh)} initializations" if fresh and max(fresh) > 1 else ""
+        fresh = {one.network: len(set(one.networks)) for one in self.scores if one.network in BASELINES}
+        several = "".join(
+            f"; {network}: ± over {number} initializations" for network, number in fresh.items() if number > 1
+        )
         return own + several
 
     @property
