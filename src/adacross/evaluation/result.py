@@ -47,6 +47,7 @@ class Score:
         units: what the columns are: "test shapes", "episodes", "blocks".
         groups: class of each unit, if the figure is the mean over classes; empty otherwise.
         predictions: predicted classes, as `outcomes`; empty where the outcome is no prediction.
+        detail: True for a score that tables leave out, such as one of many that another is the mean of.
     """
 
     network: str
@@ -57,6 +58,7 @@ class Score:
     units: str = "test shapes"
     groups: list[int] = field(default_factory=list)
     predictions: list[list[int]] = field(default_factory=list)
+    detail: bool = False
 
     def __post_init__(self) -> None:
         lengths = {len(row) for row in self.outcomes}
@@ -76,6 +78,7 @@ class Score:
         units: str = "test shapes",
         groups: ArrayLike = (),
         predictions: ArrayLike = (),
+        detail: bool = False,
         **setting: str,
     ) -> "Score":
         """Return a score from arrays.
@@ -88,6 +91,7 @@ class Score:
             units: what is tested.
             groups: `(u,)` classes, for a mean over classes.
             predictions: `(r, u)`.
+            detail: leave it out of tables.
             setting: the row's setting.
 
         Example:
@@ -105,6 +109,7 @@ class Score:
             units=units,
             groups=np.asarray(groups, dtype=np.int64).tolist(),
             predictions=np.asarray(predictions, dtype=np.int64).tolist(),
+            detail=detail,
         )
 
     @property
@@ -238,12 +243,20 @@ class Result(Measured):
             if one.network == PRETRAINED and (other := others.get((one.metric, *one.setting.items()))):
                 yield one, one.minus(other)
 
-    def rows(self) -> list[Row]:
-        """Return the table's rows: setting and network as text, a figure a metric; gains come last."""
+    def rows(self, *, details: bool = False) -> list[Row]:
+        """Return the table's rows: setting and network as text, a figure a metric; gains come last.
+
+        Args:
+            details: also rows of scores that tables leave out.
+        """
         rows: dict[tuple[Any, ...], Row] = {}
-        gains = [(one.setting, GAIN, one.metric, gain) for one, gain in self.gains()]
+        gains = [
+            (one.setting, GAIN, one.metric, gain) for one, gain in self.gains() if details or not one.detail
+        ]
         figures: list[tuple[dict[str, str], str, str, Any]] = [
-            (one.setting, one.network, one.metric, one.estimate) for one in self.scores
+            (one.setting, one.network, one.metric, one.estimate)
+            for one in self.scores
+            if details or not one.detail
         ]
         settings = list(dict.fromkeys(tuple(setting.items()) for setting, *_ in figures))
         for setting, network, metric, figure in sorted(
@@ -346,7 +359,7 @@ class Result(Measured):
                 "n": figure.count if isinstance(figure, Estimate) else None,
                 "p": figure.p if isinstance(figure, Difference) else None,
             }
-            for row in self.rows()
+            for row in self.rows(details=True)
             for metric, figure in row.items()
             if not isinstance(figure, str)
         ]
