@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 PRETRAINED, UNTRAINED, SCRATCH = "pre-trained", "untrained", "from scratch"
 HISTOGRAM, CHANCE, GAIN = "shape histogram", "chance", "gain"
+METRIC = "metric"  # a column of tables
 BASELINES = (UNTRAINED, SCRATCH)  # networks that a gain is over
 LAYOUT = 2  # of result files; 0.1 wrote files without a number, which are not read
 
@@ -244,33 +245,29 @@ class Result(Measured):
                 yield one, one.minus(other)
 
     def rows(self, *, details: bool = False) -> list[Row]:
-        """Return the table's rows: setting and network as text, a figure a metric; gains come last.
+        """Return the table's rows: a setting and a metric as text, then a figure a network, and the gain.
 
         Args:
             details: also rows of scores that tables leave out.
         """
         rows: dict[tuple[Any, ...], Row] = {}
-        gains = [
-            (one.setting, GAIN, one.metric, gain) for one, gain in self.gains() if details or not one.detail
-        ]
-        figures: list[tuple[dict[str, str], str, str, Any]] = [
-            (one.setting, one.network, one.metric, one.estimate)
-            for one in self.scores
-            if details or not one.detail
-        ]
-        settings = list(dict.fromkeys(tuple(setting.items()) for setting, *_ in figures))
-        for setting, network, metric, figure in sorted(
-            [*figures, *gains], key=lambda each: settings.index(tuple(each[0].items()))
-        ):
-            row = rows.setdefault((*setting.items(), network), {**setting, "encoder": network})
-            row[metric] = figure
+        settings = dict.fromkeys(tuple(one.setting.items()) for one in self.scores)
+        for setting in settings:
+            for one in self.scores:
+                if tuple(one.setting.items()) == setting and (details or not one.detail):
+                    row = rows.setdefault((*setting, one.metric), {**one.setting, METRIC: one.metric})
+                    row[one.network] = one.estimate
+        for one, gain in self.gains():
+            if details or not one.detail:
+                rows[*one.setting.items(), one.metric][GAIN] = gain
         return list(rows.values())
 
     @property
     def columns(self) -> list[str]:
         """Names of the columns of `rows`."""
-        settings = dict.fromkeys(name for one in self.scores for name in one.setting)
-        return [*settings, "encoder", *dict.fromkeys(one.metric for one in self.scores)]
+        settings = dict.fromkeys(name for one in self.scores for name in one.setting if not one.detail)
+        networks = sorted(dict.fromkeys(one.network for one in self.scores), key=CHANCE.__eq__)
+        return [*settings, METRIC, *networks, *([GAIN] if any(self.gains()) else [])]
 
     @property
     def uncertainty(self) -> str:
@@ -317,7 +314,7 @@ class Result(Measured):
         """Render as a rich table."""
         table = Table(title=self.title, caption=self.caption)
         for column in self.columns:
-            table.add_column(column, no_wrap=column == "encoder")
+            table.add_column(column, no_wrap=column == METRIC)
         for row in self.text_rows():
             table.add_row(*row)
         return table
@@ -347,11 +344,11 @@ class Result(Measured):
         return "\n".join(lines) + "\n"
 
     def records(self) -> list[dict[str, Any]]:
-        """Return a flat record for every figure: setting, encoder, metric, value, low, high, std, n, p."""
+        """Return a flat record for every figure: setting, metric, encoder, value, low, high, std, n, p."""
         return [
             {name: text for name, text in row.items() if isinstance(text, str)}
             | {
-                "metric": metric,
+                "encoder": network,
                 "value": figure.mean,
                 "low": figure.low,
                 "high": figure.high,
@@ -360,7 +357,7 @@ class Result(Measured):
                 "p": figure.p if isinstance(figure, Difference) else None,
             }
             for row in self.rows(details=True)
-            for metric, figure in row.items()
+            for network, figure in row.items()
             if not isinstance(figure, str)
         ]
 
