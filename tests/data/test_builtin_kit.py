@@ -8,7 +8,7 @@ import pytest
 
 from adacross.data.procedural import kit
 from adacross.data.procedural.curves import arc, circle, regular, smooth
-from adacross.data.procedural.solid import Solid, join, rotation, volume
+from adacross.data.procedural.kit import Solid, join, rotation, volume
 
 HELIX = [(np.cos(t), 0.2 * t, np.sin(t)) for t in np.linspace(0, 9, 60)]
 SOLIDS: dict[str, Callable[[], Solid]] = {

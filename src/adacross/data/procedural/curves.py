@@ -61,12 +61,7 @@ def _catmull_rom(points: int, count: int) -> Float64[np.ndarray, "count points"]
 
 
 def smooth(points: Curve, count: int = 12) -> Float64[np.ndarray, "count D"]:
-    """Return `count` points of the Catmull-Rom spline through `points`, ends included.
-
-    Args:
-        points: `(K, D)` knots, K at least 2.
-        count: points wanted.
-    """
+    """Return `count` points of the Catmull-Rom spline through two or more knots `(K, D)`, ends included."""
     knots = np.asarray(points, dtype=np.float64)
     return _catmull_rom(len(knots), count) @ knots
 
@@ -74,10 +69,7 @@ def smooth(points: Curve, count: int = 12) -> Float64[np.ndarray, "count D"]:
 def regular(sides: int, radius: float, count: int) -> Float64[np.ndarray, "count 2"]:
     """Return `count` points of a regular polygon at even angles, so that they pair with `circle(count)`.
 
-    Args:
-        sides: of the polygon.
-        radius: of the circle through its corners.
-        count: points; corners are met exactly where it is a multiple of `sides`.
+    Corners, at `radius`, are met exactly where `count` is a multiple of `sides`.
     """
     angle = np.arange(count) * (2 * np.pi / count)
     within = np.mod(angle, 2 * np.pi / sides) - np.pi / sides

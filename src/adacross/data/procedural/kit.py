@@ -1,9 +1,10 @@
-"""A small kit of closed solids: everything is a loft through rings of points.
+"""Closed solids: every one is a loft through rings of points.
 
 All solids are wound outward (positive signed volume) and watertight as geometry. Angles are radians, y is up.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
@@ -11,9 +12,72 @@ from jaxtyping import Float64, Int64
 from numpy.typing import NDArray
 
 from adacross.data.procedural.curves import Curve, Number, circle
-from adacross.data.procedural.solid import Solid, rotation, volume
+from adacross.data.shape import Axis
 
 SEGMENTS = 20
+
+
+@dataclass(frozen=True, eq=False)
+class Solid:
+    """A closed triangle surface, wound outward.
+
+    Attributes:
+        vertices: `(V, 3)` coordinates.
+        faces: `(F, 3)` vertex indices.
+    """
+
+    vertices: Float64[np.ndarray, "V 3"]
+    faces: Int64[np.ndarray, "F 3"]
+
+    def at(self, x: Number = 0.0, y: Number = 0.0, z: Number = 0.0) -> "Solid":
+        """Return the solid moved by `(x, y, z)`."""
+        return Solid(self.vertices + np.array((x, y, z)), self.faces)
+
+    def turn(self, axis: Axis, angle: Number) -> "Solid":
+        """Return the solid turned about a coordinate axis by the right-hand rule."""
+        return Solid(self.vertices @ rotation(axis, angle).T, self.faces)
+
+    def scale(self, x: Number = 1.0, y: Number = 1.0, z: Number = 1.0) -> "Solid":
+        """Return the solid scaled along the axes; an odd number of mirrors keeps the winding outward."""
+        faces = self.faces if x * y * z > 0 else self.faces[:, ::-1].copy()
+        return Solid(self.vertices * np.array((x, y, z)), faces)
+
+
+def rotation(axis: Axis, angle: Number) -> Float64[np.ndarray, "3 3"]:
+    """Return the matrix that turns column vectors about `axis` by `angle`."""
+    c, s = np.cos(angle), np.sin(angle)
+    i, j = {"x": (1, 2), "y": (2, 0), "z": (0, 1)}[axis]
+    matrix = np.eye(3)
+    matrix[i, i] = matrix[j, j] = c
+    matrix[i, j], matrix[j, i] = -s, s
+    return matrix
+
+
+def join(*solids: Solid) -> Solid:
+    """Put several solids into one, without welding or cutting where they overlap."""
+    offsets = np.cumsum([0] + [len(solid.vertices) for solid in solids[:-1]])
+    faces = [solid.faces + offset for solid, offset in zip(solids, offsets, strict=True)]
+    return Solid(np.concatenate([solid.vertices for solid in solids]), np.concatenate(faces))
+
+
+def both(solid: Solid, x: Number, y: Number = 0.0, z: Number = 0.0) -> list[Solid]:
+    """Return a solid on both sides, at `(-x, y, z)` and at `(x, y, z)`."""
+    return [solid.at(-x, y, z), solid.at(x, y, z)]
+
+
+def around(solid: Solid, count: int, axis: Axis = "y") -> list[Solid]:
+    """Return `count` copies of a solid, turned about an axis in equal steps."""
+    return [solid.turn(axis, k * 2 * np.pi / count) for k in range(count)]
+
+
+def volume(solid: Solid) -> float:
+    """Return the enclosed volume by the divergence theorem, negative where the winding points inward."""
+    vertices = solid.vertices - solid.vertices[0]
+    a, b, c = vertices[solid.faces].transpose(1, 2, 0)
+    triple = a[0] * (b[1] * c[2] - b[2] * c[1])
+    triple += a[1] * (b[2] * c[0] - b[0] * c[2])
+    triple += a[2] * (b[0] * c[1] - b[1] * c[0])
+    return float(triple.sum()) / 6.0
 
 
 @lru_cache(maxsize=512)
@@ -59,11 +123,7 @@ def tapered_box(
 ) -> Solid:
     """Return a box standing on y = 0 whose `(x, z)` size changes linearly from `bottom` to `top`.
 
-    Args:
-        bottom: size along x and z at y = 0.
-        top: the same at y = `height`.
-        height: size along y.
-        shift: how far the top is moved along z.
+    The top is moved by `shift` along z.
     """
     corners = np.array(((-0.5, -0.5), (0.5, -0.5), (0.5, 0.5), (-0.5, 0.5)))
     rings = np.zeros((2, 4, 3))
@@ -90,10 +150,7 @@ def cylinder(radius: Number, height: Number, segments: int = SEGMENTS) -> Solid:
 def lathe(profile: Curve, segments: int = SEGMENTS, *, wrap: bool = False) -> Solid:
     """Return the surface of revolution about y of a profile of `(radius, y)` pairs.
 
-    Args:
-        profile: `(K, 2)`; its ends are closed towards the axis. Only the ends may lie on the axis.
-        segments: corners of each ring.
-        wrap: close the profile with itself (a ring around the axis).
+    Its ends are closed towards the axis, on which nothing else may lie; `wrap` closes it with itself.
     """
     curve = np.asarray(profile, dtype=np.float64)
     tips = ((0.0, curve[0, 1], 0.0), (0.0, curve[-1, 1], 0.0))
@@ -160,9 +217,7 @@ def tube(path: Curve, outer: Number, inner: Number, sides: int = SEGMENTS) -> So
 def extrude(polygon: Curve, depth: Number) -> Solid:
     """Return a prism over a polygon in the x-y plane, `depth` along z, centred in z.
 
-    Args:
-        polygon: `(S, 2)` corners; every corner must be visible from their mean.
-        depth: size along z.
+    Every corner, `(S, 2)`, must be visible from their mean.
     """
     corners = np.asarray(polygon, dtype=np.float64)
     rings = np.empty((2, len(corners), 3))
@@ -206,10 +261,7 @@ def _cube_grid(steps: int) -> tuple[Float64[np.ndarray, "V 3"], Int64[np.ndarray
 def rounded_box(x: Number, y: Number, z: Number, radius: Number, steps: int = 2) -> Solid:
     """Return a box standing on y = 0 with edges and corners rounded by `radius`.
 
-    Args:
-        x, y, z: outer size.
-        radius: of the rounding; kept below 49 % of the smallest size.
-        steps: facets across each quarter of a rounding's half.
+    The radius is kept below 49 % of the smallest size; `steps` facets span half of a quarter round.
     """
     half = np.array((x, y, z)) / 2
     radius = min(radius, 0.98 * float(half.min()))

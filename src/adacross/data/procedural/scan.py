@@ -23,7 +23,7 @@ def scan(mesh: Mesh, count: int, rng: np.random.Generator) -> PointCloud:
     Args:
         mesh: closed parts wound outward, y up, any unit.
         count: points wanted; exactly as many come back.
-        rng: decides viewpoint, noise, holes and clutter; the same state gives the same cloud.
+        rng: the only source of randomness.
 
     Returns:
         Points in the mesh's frame with the true surface's normals, colours and parts.
@@ -37,9 +37,12 @@ def scan(mesh: Mesh, count: int, rng: np.random.Generator) -> PointCloud:
     points = (dense.points - middle) / radius
     clutter, clutter_normals = _clutter(points, count, rng)
     scene = np.concatenate((points, clutter))
-    normals = np.concatenate((_normals_of(dense), clutter_normals))
+    normals = np.concatenate((np.asarray(dense.normals, dtype=np.float64), clutter_normals))
 
-    ray = _towards_scanner(rng)
+    # from the object to a far scanner, 5 to 45 degrees above the horizon
+    azimuth, elevation = rng.uniform(0.0, 2 * np.pi), np.radians(rng.uniform(5.0, 45.0))
+    flat = np.cos(elevation)
+    ray = np.array((flat * np.cos(azimuth), np.sin(elevation), flat * np.sin(azimuth)))
     visible = _visible(scene, normals, ray)
     kept = visible & ~_missing(scene, rng)
     # Holes that would swallow a small object are left out.
@@ -59,20 +62,6 @@ def scan(mesh: Mesh, count: int, rng: np.random.Generator) -> PointCloud:
         colors=None if dense.colors is None else np.concatenate((dense.colors, grey))[chosen],
         part=None if dense.part is None else np.concatenate((dense.part, none))[chosen],
     )
-
-
-def _normals_of(cloud: PointCloud) -> Float64[np.ndarray, "N 3"]:
-    """The normals that area sampling always gives."""
-    if cloud.normals is None:
-        raise ValueError("sample_surface returned a cloud without normals")
-    return cloud.normals.astype(np.float64)
-
-
-def _towards_scanner(rng: np.random.Generator) -> Float64[np.ndarray, "3"]:
-    """Unit vector from the object to a far scanner, 5 to 45 degrees above the horizon."""
-    azimuth, elevation = rng.uniform(0.0, 2 * np.pi), np.radians(rng.uniform(5.0, 45.0))
-    flat = np.cos(elevation)
-    return np.array((flat * np.cos(azimuth), np.sin(elevation), flat * np.sin(azimuth)))
 
 
 def _visible(
@@ -121,15 +110,8 @@ def _clutter(
         spread = rng.uniform(0.25, 0.9) * np.sqrt(rng.random(amount))
         angle = rng.uniform(0.0, 2 * np.pi, amount)
         offset = rng.uniform(-0.4, 0.4, 2)
-        floor = np.stack(
-            (
-                spread * np.cos(angle) + offset[0],
-                np.full(amount, base - 0.005),
-                spread * np.sin(angle) + offset[1],
-            ),
-            1,
-        )
-        solids.append(floor)
+        x, z = spread * np.cos(angle) + offset[0], spread * np.sin(angle) + offset[1]
+        solids.append(np.stack((x, np.full(amount, base - 0.005), z), 1))
         normals.append(np.tile((0.0, 1.0, 0.0), (amount, 1)))
     if chance(rng, 0.5):
         amount = int(count * rng.uniform(0.1, 0.5))
