@@ -12,8 +12,7 @@ from adacross import plugins
 from adacross.data.formats.base import DatasetIndex, Format, SampleRef, fingerprint_of, printable
 from adacross.data.formats.builtin import Builtin
 from adacross.data.formats.files import Clouds, Meshes
-from adacross.data.formats.modelnet40 import ModelNet40
-from adacross.data.formats.modelnet_text import ModelNetText
+from adacross.data.formats.modelnet import ModelNet40, ModelNetText
 from adacross.data.formats.s3dis import S3DIS
 from adacross.data.formats.scanobjectnn import ScanObjectNN
 from adacross.data.formats.shapenet import ShapeNet

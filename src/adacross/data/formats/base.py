@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -215,66 +215,6 @@ def as_points(array: np.ndarray) -> Float[np.ndarray, "N 3"]:
     if array.dtype.itemsize <= 4 and array.dtype.kind == "f":
         return rounded
     return np.where(np.isfinite(rounded), exact, rounded)
-
-
-def file_below(folder: Path, name: str) -> Path | None:
-    """Return the file that a list in a folder names, or None where there is none.
-
-    Names that lead out of the folder (`../../secret`, `/etc/passwd`) name nothing.
-    """
-    path = PurePosixPath(name)
-    if path.is_absolute() or ".." in path.parts:
-        return None
-    try:
-        return folder / path if (folder / path).is_file() else None
-    except (OSError, ValueError):  # too long for a name, or no name at all
-        return None
-
-
-@dataclass(frozen=True)
-class Listed:
-    """Shape that a list names.
-
-    Attributes:
-        id: its id.
-        place: its file, relative to the folder.
-        source: file name of the list.
-        split: split that the list is of.
-        label: its class, None for one that the data set does not have.
-    """
-
-    id: str
-    place: str
-    source: str
-    split: Split
-    label: str | None
-
-
-def find_listed(folder: Path, entries: Iterable[Listed], unknown: str) -> DatasetIndex:
-    """List the shapes that lists name and that are there; the others are skipped and named.
-
-    Args:
-        folder: where the files lie.
-        entries: what the lists say, in order.
-        unknown: reason that is given for a shape of no class.
-    """
-    items: dict[str, SampleRef] = {}
-    skipped: Skipped = []
-    gone = 0
-    for entry in entries:
-        file = file_below(folder, entry.place)
-        if entry.id in items:
-            reason = "named twice; its first place counts"
-        elif entry.label is None:
-            reason = unknown
-        elif file is None:
-            reason, gone = f"{entry.place} is not there", gone + 1
-        else:
-            items[entry.id] = SampleRef(entry.id, str(file), label=entry.label, split=entry.split)
-            continue
-        skipped.append({"name": f"{entry.id} in {entry.source}", "reason": reason})
-    missing = [f"{gone:,} of the files that the lists name"] if gone else []
-    return DatasetIndex(list(items.values()), missing=missing, skipped=skipped)
 
 
 def fingerprint_of(*paths: Path) -> str:

@@ -12,7 +12,7 @@ from jaxtyping import Float
 
 from adacross.data.formats.base import DatasetIndex, Format, SampleRef, as_points
 from adacross.data.formats.mesh_files import UP, read_mesh, read_ply
-from adacross.data.formats.point_text import read_rows
+from adacross.data.formats.text import read_rows
 from adacross.data.shape import Axis, BrokenShapeError, Mesh, PointCloud, Split
 from adacross.errors import UserError, one_line
 from adacross.io.files import READER_ERRORS, file_size

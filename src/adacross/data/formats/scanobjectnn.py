@@ -70,20 +70,12 @@ class ScanObjectNN(RowFormat):
                 "Add its files, or choose another --variant."
             )
         files = {word: [path] for word, path in zip(("train", "test"), found[variant], strict=True)}
-        index = self.find_rows(
-            folder,
-            {word: [path for path in paths if path.is_file()] for word, paths in files.items()},
-            classes=len(CLASSES),
-            expected=f"expected 0 to {len(CLASSES) - 1}",
-        )
-        names = [path.name for path in found[variant] if path.is_file()]
-        return replace(
-            index,
-            classes=list(CLASSES),
-            variant=variant,
-            note=f"ScanObjectNN, variant {variant}: {' and '.join(names)}.",
-            missing=[f"{path.parent.name}/{path.name}" for path in found[variant] if not path.is_file()],
-        )
+        files = {word: [path for path in paths if path.is_file()] for word, paths in files.items()}
+        index = self.find_rows(folder, files, len(CLASSES))
+        note = " and ".join(path.name for paths in files.values() for path in paths)
+        missing = [f"{path.parent.name}/{path.name}" for path in found[variant] if not path.is_file()]
+        note = f"ScanObjectNN, variant {variant}: {note}."
+        return replace(index, classes=list(CLASSES), variant=variant, note=note, missing=missing)
 
     def load(self, item: SampleRef) -> PointCloud:
         """Read one row without the points that pad it, (-1, -1, -1) at its end.

@@ -12,6 +12,7 @@ A part's number counts through all categories. Validation shapes are for trainin
 layout is also read with other categories in it: their parts are numbered as the files' labels are ordered.
 """
 
+import itertools
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -19,19 +20,10 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Int64
 
-from adacross.data.formats.base import (
-    DatasetIndex,
-    Keep,
-    Listed,
-    RawSample,
-    SampleRef,
-    as_sample,
-    find_listed,
-    keep_points,
-)
-from adacross.data.formats.hdf5 import RowFormat, files_of, has, lines_of, read_labels, read_points
-from adacross.data.formats.point_text import read_rows
-from adacross.data.formats.synsets import SYNSETS
+from adacross.data.formats.base import DatasetIndex, Keep, RawSample, SampleRef, as_sample, keep_points
+from adacross.data.formats.hdf5 import RowFormat, has, read_labels, read_points, split_files
+from adacross.data.formats.shapenet import SYNSETS
+from adacross.data.formats.text import Listed, find_listed, lines_of, read_rows
 from adacross.data.shape import BrokenShapeError, PointCloud, Split
 from adacross.errors import UserError
 from adacross.io.files import read_json
@@ -127,32 +119,23 @@ class ShapeNetPart(RowFormat):
                 f"{folder / 'all_object_categories.txt'} names other categories than ShapeNetPart's 16, in "
                 "their order. Others are read in the text layout only."
             )
-        files = {
-            word: files_of(folder, f"ply_data_{word}*.h5", f"{word}_hdf5_file_list.txt") for word in _SPLITS
-        }
-        expected = f"expected 0 to {len(CATEGORIES) - 1}"
-        found = self.find_rows(folder, files, classes=len(CATEGORIES), expected=expected)
+        found = self.find_rows(
+            folder, split_files(folder, "{}_hdf5_file_list.txt", *_SPLITS), len(CATEGORIES)
+        )
         return _with_parts(replace(found, classes=list(CATEGORIES)), published_parts())
 
 
 def published_parts() -> Parts:
     """Return the names and numbers of the 50 parts, by category."""
-    starts = np.cumsum([0, *CATEGORIES.values()]).tolist()
-    return {
-        name: {f"{name}/{k}": start + k for k in range(count)}
-        for (name, count), start in zip(CATEGORIES.items(), starts, strict=False)
-    }
+    numbers = itertools.count()
+    return {name: {f"{name}/{k}": next(numbers) for k in range(n)} for name, n in CATEGORIES.items()}
 
 
 def _with_parts(index: DatasetIndex, parts: Parts) -> DatasetIndex:
-    """Tell every item the names of its category's parts, and the number that the files have for each."""
-
-    def told(item: SampleRef) -> SampleRef:
-        category = item.label if isinstance(item.label, str) else index.classes[item.label]
-        return replace(item, extra={"parts": parts[category]})
-
+    """Give every item the names of its category's parts, and the number that the files have for each."""
+    items = [replace(item, extra={"parts": parts[index.class_of(item) or ""]}) for item in index.items]
     names = [name for category in index.classes for name in parts[category]]
-    return replace(index, items=[told(item) for item in index.items], parts=names)
+    return replace(index, items=items, parts=names)
 
 
 def _synsets(folder: Path) -> dict[str, str]:
@@ -182,10 +165,8 @@ def _numbered(classes: list[str], items: list[SampleRef]) -> Parts:
         except BrokenShapeError:
             continue  # it is named when it is its turn
         found[str(item.label)].update(np.unique(labels).tolist())
-    return {
-        name: {f"{name}/{k}": number for k, number in enumerate(sorted(numbers))}
-        for name, numbers in found.items()
-    }
+    ordered = {name: enumerate(sorted(numbers)) for name, numbers in found.items()}
+    return {name: {f"{name}/{k}": number for k, number in pairs} for name, pairs in ordered.items()}
 
 
 def _labels(rows: np.ndarray) -> Int64[np.ndarray, " N"]:

@@ -1,0 +1,122 @@
+"""Text files of data sets: lists of their shapes, and clouds with a point a line."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+from jaxtyping import Float32
+
+from adacross.data.formats.base import DatasetIndex, SampleRef, Skipped
+from adacross.data.shape import BrokenShapeError, Split
+from adacross.errors import UserError
+from adacross.io.files import read_bytes
+
+
+def lines_of(path: Path) -> list[str]:
+    """Return the lines of a text file that are not blank, stripped; none if there is no such file.
+
+    Raises:
+        UserError: it cannot be read.
+    """
+    if not path.is_file():
+        return []
+    try:
+        text = read_bytes(path).decode("utf-8", errors="replace")
+    except (OSError, MemoryError) as error:
+        raise UserError(f"cannot read {path}: {getattr(error, 'strerror', error)}.") from None
+    return [line.strip() for line in text.splitlines() if line.strip()]
+
+
+def file_below(folder: Path, name: str) -> Path | None:
+    """Return the file that a list in a folder names, or None where there is none.
+
+    Names that lead out of the folder (`../../secret`, `/etc/passwd`) name nothing.
+    """
+    path = PurePosixPath(name)
+    if path.is_absolute() or ".." in path.parts:
+        return None
+    try:
+        return folder / path if (folder / path).is_file() else None
+    except (OSError, ValueError):  # too long for a name, or no name at all
+        return None
+
+
+@dataclass(frozen=True)
+class Listed:
+    """Shape that a list names.
+
+    Attributes:
+        id: its id.
+        place: its file, relative to the folder.
+        source: file name of the list.
+        split: split that the list is of.
+        label: its class, None for one that the data set does not have.
+    """
+
+    id: str
+    place: str
+    source: str
+    split: Split
+    label: str | None
+
+
+def find_listed(folder: Path, entries: Iterable[Listed], unknown: str) -> DatasetIndex:
+    """List the shapes that lists name and that are there; the others are skipped and named.
+
+    Args:
+        folder: where the files lie.
+        entries: what the lists say, in order.
+        unknown: reason that is given for a shape of no class.
+    """
+    items: dict[str, SampleRef] = {}
+    skipped: Skipped = []
+    gone = 0
+    for entry in entries:
+        file = file_below(folder, entry.place)
+        if entry.id in items:
+            reason = "named twice; its first place counts"
+        elif entry.label is None:
+            reason = unknown
+        elif file is None:
+            reason, gone = f"{entry.place} is not there", gone + 1
+        else:
+            items[entry.id] = SampleRef(entry.id, str(file), label=entry.label, split=entry.split)
+            continue
+        skipped.append({"name": f"{entry.id} in {entry.source}", "reason": reason})
+    missing = [f"{gone:,} of the files that the lists name"] if gone else []
+    return DatasetIndex(list(items.values()), missing=missing, skipped=skipped)
+
+
+def read_rows(
+    path: Path, widths: tuple[int, ...], separator: str | None = None
+) -> Float32[np.ndarray, "n C"]:
+    """Read numbers, as many in every line; blank lines are left out.
+
+    Args:
+        path: the file.
+        widths: how many numbers a line may have.
+        separator: between two numbers; None means spaces or tabs.
+
+    Raises:
+        BrokenShapeError: not readable, empty, a line of something else, or a number that is not finite.
+    """
+    try:
+        lines = [line for line in read_bytes(path).decode("utf-8").splitlines() if line.strip()]
+        exact = np.loadtxt(lines or ["0"], delimiter=separator, ndmin=2, comments=None)
+    except OSError as error:
+        raise BrokenShapeError(error.strerror or str(error)) from error
+    except (ValueError, MemoryError) as error:
+        reason = (str(error) or "not enough memory").splitlines()[0].split(";", maxsplit=1)[0]
+        raise BrokenShapeError(f"not a cloud of points: {reason}") from error
+    if not lines:
+        raise BrokenShapeError("the file is empty")
+    with np.errstate(over="ignore"):  # a number beyond float32 becomes infinite, and is refused as such
+        rows = exact.astype(np.float32)
+    if rows.shape[1] not in widths:
+        expected = " or ".join(str(width) for width in widths)
+        raise BrokenShapeError(f"{rows.shape[1]} numbers a line, expected {expected}")
+    if not np.isfinite(rows).all():
+        number = int((~np.isfinite(rows)).any(1).argmax()) + 1
+        raise BrokenShapeError(f"a number of point {number:,} is not finite (NaN or infinite)")
+    return rows
