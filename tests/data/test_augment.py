@@ -12,8 +12,8 @@ import torch
 from PIL import Image, ImageEnhance
 from scipy.stats import kstest
 
-from adacross.data.transforms import augment
-from adacross.data.transforms.augment import (
+from adacross.data import transforms as augment
+from adacross.data.transforms import (
     augment_points,
     augment_views,
     draw_points,

@@ -16,7 +16,7 @@ from toy import TOY, TOY_MASKED
 
 from adacross.cli import main
 from adacross.data.image_set import ImageSet, read_image_set
-from adacross.data.transforms.augment import plain_views
+from adacross.data.transforms import plain_views
 from adacross.encoders import ResNet
 from adacross.errors import UserError
 from adacross.evaluation.images.episodes import Study, accuracy, draw_episodes, half_width, solve

@@ -72,12 +72,7 @@ def read_views(
 def open_picture(content: bytes, largest_side: int = LARGEST_SIDE) -> Image.Image:
     """Decode the picture in a file's bytes, of one of `FORMATS`.
 
-    Args:
-        content: the file's bytes.
-        largest_side: pixels that it may have along a side.
-
-    Raises:
-        Exception: one of `IMAGE_ERRORS`: it is damaged, something else, or larger.
+    Raises one of `IMAGE_ERRORS` if it is damaged, something else, or larger than `largest_side` pixels.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("error", Image.DecompressionBombWarning)

@@ -1,7 +1,7 @@
 """Points from surfaces, and the frame they are kept in."""
 
 import numpy as np
-from jaxtyping import Float, Float32, Float64
+from jaxtyping import Float, Float32, Float64, Int64
 
 from adacross.data.shape import Axis, BrokenShapeError, Mesh, PointCloud
 
@@ -11,6 +11,15 @@ _TO_Y_UP: dict[str, tuple[tuple[int, int, int], ...]] = {
     "y": ((1, 0, 0), (0, 1, 0), (0, 0, 1)),
     "z": ((1, 0, 0), (0, 0, 1), (0, -1, 0)),
 }
+
+
+def spread(count: int, most: int) -> Int64[np.ndarray, " m"]:
+    """Choose at most `most` of `count` positions: one at random of each of as many equal stretches.
+
+    Shapes may be sorted by class, or be of several classes in turn; neither leaves a class out.
+    """
+    edges = np.arange(min(count, most) + 1) * count // max(min(count, most), 1)
+    return np.random.default_rng(0).integers(edges[:-1], edges[1:])
 
 
 def face_areas(mesh: Mesh) -> Float64[np.ndarray, " F"]:

@@ -11,7 +11,7 @@ from jaxtyping import Float32, Int64
 from rich.progress import Progress
 from torch import Tensor, nn
 
-from adacross.data.transforms.augment import draw_points, scale_and_shift
+from adacross.data.transforms import draw_points, scale_and_shift
 from adacross.distributed.device import find_device
 from adacross.encoders import Encoder, PointM2AE
 from adacross.encoders.frozen import frozen, in_batches

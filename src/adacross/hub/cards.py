@@ -10,8 +10,7 @@ from typing import Any
 import yaml
 
 from adacross.console import markdown_table, markdown_text
-from adacross.data.collection.description import DESCRIPTION, CollectionInfo
-from adacross.data.collection.summary import LISTED
+from adacross.data.collection.description import DESCRIPTION, LISTED, CollectionInfo
 from adacross.encoders import Encoder
 from adacross.errors import UserError
 from adacross.evaluation.results import load

@@ -29,10 +29,8 @@ _HEIGHTS = np.array([(49, 54, 149), (38, 130, 142), (94, 180, 90), (253, 215, 50
 def write_contact_sheet(collection: Collection, path: Path) -> None:
     """Write a PNG with a row for each of some shapes: name, four views, the cloud from two sides.
 
-    Clouds are coloured by part where the collection has parts (clutter grey), otherwise by height.
-
-    Raises:
-        UserError: an empty collection, a damaged picture in it, or a folder that cannot be written.
+    Clouds are colored by part (clutter gray) or else by height. Raises UserError for an empty collection, a
+    damaged image, or a folder that cannot be written.
     """
     chosen = choose(collection)
     if len(chosen) == 0:
@@ -68,12 +66,10 @@ def draw_row(shape: Shape, collection: Collection, views: int) -> Image.Image:
     row = Image.new("RGB", (CAPTION + (views + CLOUDS) * CELL, CELL), _PAPER)
     classes = collection.info.classes
     name = "(no class)" if shape.label is None or not classes else classes[shape.label]
-    draw = ImageDraw.Draw(row)
+    draw, small = ImageDraw.Draw(row), ImageFont.load_default(10)
     draw.text((8, 30), fitted(name, 13, CAPTION - 12), fill=_INK, font=ImageFont.load_default(13))
-    draw.text(
-        (8, 50), fitted(shape.id, 10, CAPTION - 12, end=True), fill=_FAINT, font=ImageFont.load_default(10)
-    )
-    draw.text((8, 64), shape.split, fill=_FAINT, font=ImageFont.load_default(10))
+    draw.text((8, 50), fitted(shape.id, 10, CAPTION - 12, end=True), fill=_FAINT, font=small)
+    draw.text((8, 64), shape.split, fill=_FAINT, font=small)
     turns = np.linspace(0, len(shape.views) - 1, views).astype(int)
     colors = _height_colors(shape.points) if shape.part is None else _part_colors(shape.part)
     clouds = render_cloud(PointCloud(shape.points, colors=colors), orbit(CLOUDS), CELL - 2)
@@ -84,14 +80,7 @@ def draw_row(shape: Shape, collection: Collection, views: int) -> Image.Image:
 
 
 def fitted(text: str, size: int, wide: int, *, end: bool = False) -> str:
-    """Return a text, or as much of its beginning (or of its end) as is at most `wide` pixels wide.
-
-    Args:
-        text: any.
-        size: of the default font.
-        wide: most pixels.
-        end: keep the end, where ids differ.
-    """
+    """Return as much of a text's beginning (or its `end`) as is `wide` pixels wide in the default font."""
     font = ImageFont.load_default(size)
     text = plain(text).replace("\n", " ")
     if len(text) <= wide and font.getlength(text) <= wide:  # a letter is wider than a pixel

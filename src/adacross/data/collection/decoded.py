@@ -49,11 +49,7 @@ class DecodedViews:
         self._file: Any = None
 
     def views(self, shapes: np.ndarray, numbers: np.ndarray) -> UInt8[np.ndarray, "B H W 3"]:
-        """Picture `numbers[b]` of shape `shapes[b]`, for every b: `(B, H, W, 3)`.
-
-        Raises:
-            UserError: a damaged picture.
-        """
+        """Return image `numbers[b]` of shape `shapes[b]` for every b; UserError for a damaged one."""
         found = np.empty((len(shapes), *self._shape), dtype=np.uint8)
         for picture, shape, number in zip(found, shapes, numbers, strict=True):
             key = int(shape) * self.collection.info.views + int(number)

@@ -5,8 +5,9 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_type_hints
 
+from adacross.console import Table
 from adacross.data.collection.schema import arrow_schema, dataset_features
-from adacross.errors import UserError
+from adacross.errors import UserError, shortened
 from adacross.io.files import CACHED_FEATURES, check_replaceable, fits, read_json, write_json
 
 if TYPE_CHECKING:
@@ -15,9 +16,9 @@ if TYPE_CHECKING:
 VERSION = 2
 DESCRIPTION = "collection.json"
 _RENAMED = {"kind": "format", "remarks": "warnings"}  # in version 2
-_OWN = re.compile(
-    rf"(collection|state|dataset_info)\.json|data-\d{{5,}}-of-\d{{5,}}\.arrow|{CACHED_FEATURES}"
-)  # files of a collection, by relative path
+OWN = r"(collection|state|dataset_info)\.json|data-\d{5,}-of-\d{5,}\.arrow"  # files, by relative path
+LISTED = 40  # entries of a long table that are shown
+LONGEST = 1000  # characters of a name or a reason in it
 
 
 @dataclass(frozen=True)
@@ -63,8 +64,9 @@ class CollectionInfo:
         """Return it as tables for the terminal; the last ones name what was unusual, and was skipped."""
         from rich.console import Group
 
-        from adacross.data.collection.summary import facts, notes
-
+        made = self.made
+        options = [f"{name} {value}" for name, value in made.get("options", {}).items() if name != "source"]
+        when = f"{made.get('date', 'at an unknown time')} with adacross {made.get('adacross', '?')}"
         size = f"{self.views} a shape, {self.view_size} x {self.view_size} pixels"
         rows = {
             "shapes": f"{self.count:,} ({', '.join(f'{name} {n:,}' for name, n in self.splits.items())})",
@@ -73,19 +75,10 @@ class CollectionInfo:
             "points": f"{self.points:,} a shape, y up, centroid 0, largest norm 1",
             "views": size if self.views else "none",
             "source": f"{self.source} ({self.format}, up was {self.source_up})",
-            "made": self._made(),
+            "made": f"{when} ({', '.join(options)})",
             "skipped": f"{len(self.skipped)}" if self.skipped else "none",
         }
         return Group(facts(f"collection {self.name}", rows), *notes(self.warnings, self.skipped))
-
-    def _made(self) -> str:
-        made = self.made
-        options = ", ".join(
-            f"{name} {value}" for name, value in made.get("options", {}).items() if name != "source"
-        )
-        return (
-            f"{made.get('date', 'at an unknown time')} with adacross {made.get('adacross', '?')} ({options})"
-        )
 
     def write(self, folder: Path) -> None:
         """Write `collection.json`."""
@@ -123,26 +116,13 @@ class CollectionInfo:
 
 
 def write_description(folder: Path, info: CollectionInfo, shards: list[str], fingerprint: str) -> None:
-    """Write the three files that describe the shards of a collection.
+    """Write the three files that describe a collection, given the names of its shards in order.
 
-    Args:
-        folder: of the collection.
-        info: its content.
-        shards: names of its Arrow files, in order.
-        fingerprint: of its content; `datasets` names what it caches by it.
-
-    Raises:
-        UserError: no space, or no permission.
+    `datasets` names what it caches by the fingerprint.
     """
-    state: dict[str, Any] = {
-        "_data_files": [{"filename": name} for name in shards],
-        "_fingerprint": fingerprint,
-        "_format_columns": None,
-        "_format_kwargs": {},
-        "_format_type": None,
-        "_output_all_columns": False,
-        "_split": None,
-    }
+    state: dict[str, Any] = {"_data_files": [{"filename": name} for name in shards]}
+    state |= {"_fingerprint": fingerprint, "_format_columns": None, "_format_kwargs": {}}
+    state |= {"_format_type": None, "_output_all_columns": False, "_split": None}
     columns = dataset_features(arrow_schema(info.points, bool(info.parts)), info.classes)
     write_json(folder / "state.json", state)
     write_json(folder / "dataset_info.json", {"features": columns})
@@ -166,12 +146,9 @@ def is_collection(folder: Path) -> bool:
 
 
 def check_target(target: Path, overwrite: bool) -> None:
-    """Refuse a target that exists, unless it is a collection, holds nothing else, and may be replaced.
-
-    Raises:
-        UserError: names what is in the way.
-    """
-    check_replaceable(target, "a collection", is_collection(target), _OWN, overwrite)
+    """Refuse a target (UserError) that exists, unless it is a collection, no more, and may be replaced."""
+    own = re.compile(f"{OWN}|{CACHED_FEATURES}")
+    check_replaceable(target, "a collection", is_collection(target), own, overwrite)
 
 
 def unfinished(collection: Path) -> Path:
@@ -188,3 +165,40 @@ def _why_not(folder: Path) -> str:
     if not folder.exists():
         return f"{folder} does not exist; expected a collection. Make one: adacross prepare SOURCE {folder}"
     return f"{folder} is not a collection: it has no {DESCRIPTION}. Make one: adacross prepare {folder} NAME"
+
+
+def facts(title: str, rows: dict[str, str]) -> Table:
+    """Return a two-column table of names and texts."""
+    table = Table(title=title, title_justify="left", title_style="bold", show_header=False, box=None)
+    table.add_column(style="cyan", no_wrap=True)
+    table.add_column(overflow="fold")
+    for name, text in rows.items():
+        table.add_row(name, text)
+    return table
+
+
+def notes(warnings: list[dict[str, str]], skipped: list[dict[str, str]]) -> "list[RenderableType]":
+    """Return the tables of shapes with warnings and of those that are left out; none for an empty list."""
+    tables = (("included with warnings", "bold", warnings), ("skipped", "bold yellow", skipped))
+    return [_named(f"{title}: {len(entries)}", style, entries) for title, style, entries in tables if entries]
+
+
+def _named(title: str, style: str, entries: list[dict[str, str]]) -> Table:
+    table = Table(title=title, title_justify="left", title_style=style)
+    table.add_column("shape", overflow="fold")
+    table.add_column("reason", overflow="fold")
+    for entry in entries[:LISTED]:
+        table.add_row(shortened(entry["name"], LONGEST), shortened(entry["reason"], LONGEST))
+    if len(entries) > LISTED:
+        table.add_row(f"... and {len(entries) - LISTED} more", "all are in collection.json")
+    return table
+
+
+def size_of(folder: Path) -> str:
+    """Return the size of all files in a folder, for people."""
+    size = float(sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()))
+    for unit in ("B", "kB", "MB", "GB"):
+        if size < 1000:
+            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
+        size /= 1000
+    return f"{size:.1f} TB"

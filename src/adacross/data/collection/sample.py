@@ -4,20 +4,20 @@ import hashlib
 from contextlib import closing
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
 from jaxtyping import Float32, Float64, UInt8
 
-from adacross.data.collection.schema import from_bytes, to_batch, to_bytes
+from adacross.data.collection.schema import read_stream, to_batch, to_bytes
 from adacross.data.formats import MESHES, format_of
 from adacross.data.formats.base import RawSample, SampleRef
 from adacross.data.formats.files import SUFFIXES, file_ref
 from adacross.data.images import read_views
 from adacross.data.rendering.render import orbit, render_cloud, render_mesh
 from adacross.data.sampling import sample_surface, to_y_up, unit_sphere
-from adacross.data.shape import Axis, BrokenShapeError, Mesh, PointCloud, Shape
+from adacross.data.shape import Axis, BrokenShapeError, Mesh, Shape
 from adacross.data.workers.local import Request, WorkerCrash, each, shortage
 from adacross.errors import UserError, one_of
 
@@ -47,8 +47,7 @@ class SampleOptions:
     parts: list[str] = field(default_factory=list)
 
 
-@dataclass(frozen=True, eq=False)
-class Sample:
+class Sample(NamedTuple):
     """A shape, the center `(3,)` and scale that undo its frame, and what is unusual about it."""
 
     shape: Shape
@@ -79,13 +78,10 @@ class Row:
 
 
 def make_sample(item: SampleRef, options: SampleOptions) -> Sample:
-    """Read an item, sample it, bring it into the common frame and render it, where it brings no images.
+    """Read an item, sample it, bring it into the common frame, and render it if it brings no images.
 
     All randomness comes from the seed and the item's id, so a shape does not depend on its neighbors, on the
-    number of workers or on where a preparation was interrupted.
-
-    Raises:
-        BrokenShapeError: the item cannot become a shape.
+    number of workers or on interruptions. Raises BrokenShapeError if the item cannot become a shape.
     """
     rng = _rng(options.seed, item.id, 0)
     return finish_sample(format_of(options.format).sample(item, options.points, rng), item, options)
@@ -97,11 +93,7 @@ def finish_sample(
     options: SampleOptions,
     images: UInt8[np.ndarray, "V size size 3"] | None = None,
 ) -> Sample:
-    """Sample, frame and render what was read; the arguments are `make_sample`'s, and images that are there.
-
-    Raises:
-        BrokenShapeError: it cannot become a shape.
-    """
+    """Sample, frame and render what was read, as `make_sample`; images that are given are kept."""
     raw = _upright(raw, item.up or "y")
     cloud = raw.cloud
     if raw.mesh is not None:
@@ -118,9 +110,19 @@ def finish_sample(
         if cloud.part is not None:
             # -1 (clutter) picks the last entry
             part = np.array([*map(options.parts.index, cloud.part_names), -1])[cloud.part]
-    warnings = raw.warnings
+    warnings = list(raw.warnings)
+    if images is None and options.views:
+        images, said = read_views(raw.images, options.views, options.size)
+        warnings += said
+        if images is None:
+            warnings += ["its images are rendered"] if said else []
+            cameras = orbit(options.views, _rng(options.seed, item.id, 2))
+            if raw.mesh is not None:
+                images = render_mesh(raw.mesh, cameras, options.size)
+            else:
+                images = render_cloud(replace(cloud, points=points), cameras, options.size)
     if images is None:
-        images, warnings = _images(raw, replace(cloud, points=points), item, options)
+        images = np.zeros((0, options.size, options.size, 3), dtype=np.uint8)
     label = item.label if isinstance(item.label, int) and item.label >= 0 else None
     shape = Shape(item.id, points, item.split or "test", label, part, images)
     return Sample(shape, center, scale, "; ".join(warnings))
@@ -134,7 +136,7 @@ def serve_sample(request: Request) -> bytes:
         if shortage(error):  # no fault of the file: the worker tells its caller
             raise
         return _REASON + str(error).encode(errors="replace")
-    batch = to_batch(made.shape, made.center, made.scale)
+    batch = to_batch(*made[:3])
     said = {_WARNINGS: made.warnings.encode(errors="replace")}
     return _ROW + to_bytes(batch.replace_schema_metadata(said))
 
@@ -145,7 +147,7 @@ def read_row(answer: bytes | WorkerCrash) -> Row:
         return Row(None, answer.reason)
     if answer[:1] == _REASON:
         return Row(None, answer[1:].decode())
-    table = from_bytes(answer[1:])
+    table = read_stream(pa.py_buffer(answer[1:]))
     return Row(table.replace_schema_metadata(None), table.schema.metadata[_WARNINGS].decode())
 
 
@@ -175,38 +177,16 @@ def load_shape(
         raise UserError(f"{path} does not exist; expected a file that ends in {', '.join(SUFFIXES)}.")
     item, options = file_ref(path, up), SampleOptions(MESHES, points, seed=seed)
     try:
-        return make_sample(item, options).shape if timeout is None else _apart(item, options, timeout)
+        if timeout is None:
+            return make_sample(item, options).shape
+        request: Request = {"item": asdict(item), "options": asdict(options)}
+        with closing(each(SERVE, [request], 1, timeout)) as answers:
+            row = read_row(next(answers)[1])
+        if row.points is None:
+            raise BrokenShapeError(row.note)
+        return Shape(item.id, row.points.copy(), "test", None, None, np.zeros((0, 1, 1, 3), np.uint8))
     except (BrokenShapeError, MemoryError) as error:
         raise UserError(f"{path} is not a shape: {error}.") from None
-
-
-def _apart(item: SampleRef, options: SampleOptions, timeout: float) -> Shape:
-    """As `make_sample`, in a process whose end costs nothing."""
-    request: dict[str, Any] = {"item": asdict(item), "options": asdict(options)}
-    with closing(each(SERVE, [request], 1, timeout)) as answers:
-        row = read_row(next(answers)[1])
-    if row.points is None:
-        raise BrokenShapeError(row.note)
-    return Shape(item.id, row.points.copy(), "test", None, None, np.zeros((0, 1, 1, 3), np.uint8))
-
-
-def _images(
-    raw: RawSample, cloud: PointCloud, item: SampleRef, options: SampleOptions
-) -> tuple[UInt8[np.ndarray, "V size size 3"], tuple[str, ...]]:
-    """Return the images that a shape brings, or rendered ones, and all warnings."""
-    views, size = options.views, options.size
-    if not views:
-        return np.zeros((0, size, size, 3), dtype=np.uint8), raw.warnings
-    images, said = read_views(raw.images, views, size)
-    warnings = (*raw.warnings, *said)
-    if images is None:
-        warnings += ("its images are rendered",) if said else ()
-        cameras = orbit(views, _rng(options.seed, item.id, 2))
-        if raw.mesh is not None:
-            images = render_mesh(raw.mesh, cameras, size)
-        else:
-            images = render_cloud(cloud, cameras, size)
-    return images, warnings
 
 
 def _rng(seed: int, name: str, stage: int) -> np.random.Generator:

@@ -37,11 +37,7 @@ _NEAR = 100  # neighbors that are looked at when a folder is not what was expect
 
 @cache
 def format_of(name: str) -> Format:
-    """Return the format of a name, made without options: enough to read what it has found.
-
-    Raises:
-        UserError: as `plugins.find`.
-    """
+    """Return the format of a name, made without options: enough to read what it has found."""
     return plugins.find("format", name, FORMATS, Format)()
 
 
@@ -120,11 +116,7 @@ def _completed(index: DatasetIndex, reader: Format, up: Axis | None) -> DatasetI
 
 
 def _recognise(folder: Path) -> tuple[str, str]:
-    """Return a folder's format and a note about data of other layouts below it.
-
-    Raises:
-        UserError: no format recognises it; the message names neighbors that one does.
-    """
+    """Return a folder's format and a note about data of other layouts below it; UserError if it has none."""
     if (name := _data_set(folder)) is not None:
         return name, ""
     below = _data_sets(sorted(place for place in folder.glob("[!.]*") if place.is_dir()))

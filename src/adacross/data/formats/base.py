@@ -151,20 +151,12 @@ class Format(ABC):
         """
 
     def sample(self, item: SampleRef, points: int, rng: np.random.Generator) -> RawSample:
-        """Read one shape and keep `points` points of its cloud, as `keep` says.
-
-        Raises:
-            BrokenShapeError: as `load`, not points, or too few.
-        """
+        """Read one shape and keep `points` points of its cloud, as `keep` says; errors as `load`."""
         return keep_points(as_sample(self.load(item)), self.keep, points, rng)
 
 
 def keep_points(found: RawSample, keep: Keep, points: int, rng: np.random.Generator) -> RawSample:
-    """Return a sample whose cloud, if it has one, has `points` points, chosen as `Format.keep` describes.
-
-    Raises:
-        BrokenShapeError: there are none, or too few.
-    """
+    """Keep as many points of a cloud, if there is one, as `Format.keep` says; BrokenShapeError if too few."""
     if found.cloud is None:
         return found
     count = len(found.cloud.points)
@@ -185,11 +177,7 @@ def keep_points(found: RawSample, keep: Keep, points: int, rng: np.random.Genera
 
 
 def as_sample(found: Mesh | PointCloud | np.ndarray | RawSample) -> RawSample:
-    """Return what a format's `load` returned as a `RawSample`.
-
-    Raises:
-        BrokenShapeError: an array that holds no points.
-    """
+    """Return what a format's `load` returned as a `RawSample`."""
     if isinstance(found, np.ndarray):
         found = PointCloud(as_points(found))
     if isinstance(found, Mesh):
@@ -200,10 +188,8 @@ def as_sample(found: Mesh | PointCloud | np.ndarray | RawSample) -> RawSample:
 def as_points(array: np.ndarray) -> Float[np.ndarray, "N 3"]:
     """Return the first three columns of an array, as float32 or, if they have more digits, float64.
 
-    Numbers beyond float32, in which centers are stored, become infinite.
-
-    Raises:
-        BrokenShapeError: an array of another form.
+    Numbers beyond float32, in which centers are stored, become infinite. Raises BrokenShapeError for an array
+    of another form.
     """
     if array.ndim != 2 or array.dtype.kind not in "fiu":
         raise BrokenShapeError(f"an array of {array.dtype} {array.shape}, expected (N, 3) numbers")

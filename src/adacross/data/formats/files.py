@@ -49,11 +49,7 @@ class Meshes(Format):
         return next(self._walk(folder), None) is not None
 
     def find(self, folder: Path) -> DatasetIndex:
-        """List the files, in the order of their paths; what is hidden is left out.
-
-        Raises:
-            UserError: there is none.
-        """
+        """List the files, in the order of their paths; what is hidden is left out."""
         paths = sorted(self._walk(folder), key=lambda path: path.relative_to(folder).as_posix())
         if not paths:
             raise UserError(
@@ -80,11 +76,7 @@ class Meshes(Format):
         )
 
     def load(self, item: SampleRef) -> Mesh | PointCloud:
-        """Read one file.
-
-        Raises:
-            BrokenShapeError: as `read_file`.
-        """
+        """Read one file."""
         return read_file(Path(item.path))
 
     def _walk(self, folder: Path) -> Iterator[Path]:
@@ -111,11 +103,7 @@ class Clouds(Meshes):
 
 
 def read_file(path: Path) -> Mesh | PointCloud:
-    """Read the mesh or the cloud in one file; which of them its ending says.
-
-    Raises:
-        BrokenShapeError: not readable, of another kind, or with coordinates that are not finite.
-    """
+    """Read the mesh or the cloud in one file, by its ending; BrokenShapeError if it cannot be read."""
     suffix = path.suffix.lower()
     if suffix not in SUFFIXES:
         raise BrokenShapeError(f"no file of shapes; it must end in one of {', '.join(SUFFIXES)}")
@@ -155,12 +143,7 @@ def read_shape(path: str | Path) -> Mesh | PointCloud:
 
 
 def file_ref(path: Path, up: Axis | None = None) -> SampleRef:
-    """Return the reference to one file, by its path as it was given.
-
-    Args:
-        path: also the id.
-        up: the axis that points up in it; None takes the file type's own (`mesh_files.UP`), y for clouds.
-    """
+    """Return the reference to one file, whose path is the id; `up` is else by its type, y for clouds."""
     return SampleRef(str(path), str(path), up=up or UP.get(path.suffix.lower(), "y"))
 
 

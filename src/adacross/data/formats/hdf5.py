@@ -40,19 +40,11 @@ class RowFormat(Format):
     point_labels: ClassVar[str] = ""
 
     def load(self, item: SampleRef) -> PointCloud:
-        """Read one row.
-
-        Raises:
-            BrokenShapeError: the file cannot be read (any more).
-        """
+        """Read one row."""
         return PointCloud(read_points(item))
 
     def sizes(self, folder: Path, files: Sequence[Path]) -> tuple[dict[Path, int], int, Skipped]:
-        """Return the rows of each file that can be read, points a cloud, and which files cannot be read.
-
-        Raises:
-            UserError: none can be read.
-        """
+        """Return the rows of each readable file, the points a cloud, and the files that cannot be read."""
         found: dict[Path, tuple[int, int]] = {}
         skipped: Skipped = []
         for path in files:
@@ -67,16 +59,13 @@ class RowFormat(Format):
     def find_rows(
         self, folder: Path, files: Mapping[str, Sequence[Path]], classes: int | None, expected: str = ""
     ) -> DatasetIndex:
-        """List the rows of files that have one label a row.
+        """List the rows of files that have one label a row; UserError if no file can be read.
 
         Args:
             folder: for the message.
             files: the files of each split; those of "val" are for training.
             classes: number of them, None for any.
             expected: text about a label outside of them: "label 9, <expected>".
-
-        Raises:
-            UserError: nothing can be read.
         """
         items: list[SampleRef] = []
         skipped: Skipped = []
@@ -103,11 +92,7 @@ class RowFormat(Format):
         return DatasetIndex(items, points=min(sizes), missing=missing, skipped=skipped)
 
     def _size_of(self, path: Path) -> tuple[int, int]:
-        """Return how many clouds of how many points a file promises, without reading them.
-
-        Raises:
-            BrokenShapeError: not HDF5, cut off, or of another form.
-        """
+        """Return how many clouds of how many points a file promises; BrokenShapeError if it is not sound."""
         key = self.point_labels
         keys = ("data", key) if key else ("data",)
         with _stored(path, keys, f"not an HDF5 file with `data` and `{key or 'label'}`") as (data, *labels):
@@ -125,13 +110,8 @@ class RowFormat(Format):
 def files_of(folder: Path, pattern: str, listing: str) -> list[Path]:
     """Return the files that a list in the folder names, or, without it, those that fit a pattern.
 
-    Directories in the list's own paths are ignored.
-
-    Returns:
-        In the list's order, or by name with numbers in their own order (`_2` before `_10`).
-
-    Raises:
-        UserError: the list cannot be read or names nothing, or a listed file is missing.
+    They are in the list's order, or by name with numbers in their own order (`_2` before `_10`); directories
+    in listed paths are ignored. Raises UserError if the list is empty, or names a file that is missing.
     """
     path = folder / listing
     if not path.is_file():
@@ -164,21 +144,13 @@ def has(path: Path, key: str) -> bool:
 
 
 def read_points(item: SampleRef) -> Float32[np.ndarray, "N 3"]:
-    """Read an item's cloud, x, y and z only.
-
-    Raises:
-        BrokenShapeError: the file cannot be read (any more).
-    """
+    """Read an item's cloud, x, y and z only; BrokenShapeError if the file cannot be read (any more)."""
     with np.errstate(over="ignore"):  # a number beyond float32 becomes infinite, and is refused as such
         return _row(item, "data").astype(np.float32)
 
 
 def read_labels(item: SampleRef, key: str) -> Int64[np.ndarray, " N"]:
-    """Read the labels of an item's points.
-
-    Raises:
-        BrokenShapeError: the file cannot be read (any more).
-    """
+    """Read the labels of an item's points; errors as `read_points`."""
     with np.errstate(invalid="ignore"):  # NaN becomes a label that no part has
         return _row(item, key).astype(np.int64)
 
@@ -208,11 +180,7 @@ def _opened(path: Path) -> Iterator[Any]:
 
 @contextmanager
 def _stored(path: Path, keys: Sequence[str], complaint: str) -> Iterator[list[Any]]:
-    """Open arrays of a file; whatever is wrong with them becomes a reason, `complaint` and the details.
-
-    Raises:
-        BrokenShapeError: they cannot be read.
-    """
+    """Open arrays of a file; what is wrong with them becomes a BrokenShapeError: `complaint` (details)."""
     try:
         with _opened(path) as file:
             yield [_dataset(file, key) for key in keys]
@@ -225,10 +193,6 @@ def _dataset(file: Any, key: str) -> Any:
 
     HDF5 can point to other files (links, external and virtual data), which a downloaded file has no business
     to read, and may declare any number of rows that were never written, or that unpack to very many.
-
-    Raises:
-        LookupError: there is none of that name.
-        ValueError: it is something else.
     """
     import h5py
 

@@ -67,10 +67,7 @@ def read_mesh(path: Path) -> Mesh:
 def read_ply(path: Path) -> Mesh | PointCloud:
     """Read a PLY file: as `read_mesh` if its header promises faces, else all its points, in the file's order.
 
-    Colours of points are kept; their coordinates are not checked.
-
-    Raises:
-        BrokenShapeError: as `read_mesh`, or no point in it.
+    Colors of points are kept; their coordinates are not checked. Errors as `read_mesh`, or no point in it.
     """
     with _reasons(path):
         data = _content(path)
@@ -88,11 +85,7 @@ def read_ply(path: Path) -> Mesh | PointCloud:
 
 
 def ply_counts(data: bytes) -> dict[str, int]:
-    """Return how many of each element a PLY header promises, `{"vertex": 2048}`; nothing if it has no end.
-
-    Args:
-        data: the file's content, or its beginning with the whole header.
-    """
+    """Return how many of each element a PLY header promises, `{"vertex": 2048}`; nothing if it has no end."""
     rows = [line.split() for line in data[: max(data.find(b"end_header"), 0)].splitlines()]
     return {
         row[1].decode("latin-1"): int(row[2])
@@ -189,8 +182,7 @@ def _accessors_of(mesh: dict[str, Any]) -> Iterator[int]:
 def _text(data: bytes) -> bytes:
     """Return text as UTF-8; names and comments in old files are often Latin-1, which trimesh refuses.
 
-    Raises:
-        BrokenShapeError: binary data, or so many materials that trimesh takes seconds: it squares them.
+    Refuses binary data, and so many materials that trimesh takes seconds: it squares them.
     """
     if b"\0" in data:
         raise BrokenShapeError("binary data where text belongs")
@@ -295,12 +287,7 @@ def _join(scene: Any) -> Mesh:
 
 
 def _face_colors(visual: Any, faces: Int64[np.ndarray, "F 3"]) -> UInt8[np.ndarray, "F 3"] | None:
-    """Return the colour of each face of a trimesh visual, or None where it has none.
-
-    Args:
-        visual: colours of faces or vertices (then the mean of a face's three), or a material.
-        faces: `(F, 3)` indices into the visual's vertices.
-    """
+    """Return the color of each face of a trimesh visual, or None; a face's is the mean of its vertices'."""
     if visual.kind == "face":
         return np.asarray(visual.face_colors, dtype=np.uint8)[:, :3].copy()
     if visual.kind == "vertex":
@@ -328,11 +315,7 @@ def _base_color(factor: Any) -> Float[np.ndarray, "3"] | None:
 
 
 def _decoded(image: Any) -> Any:
-    """Return a texture, which trimesh has opened and not read, as RGB.
-
-    Raises:
-        BrokenShapeError: it is damaged, too large, or of a kind that is not read.
-    """
+    """Return a texture, which trimesh has opened and not read, as RGB; BrokenShapeError if it cannot be."""
     if image is None:
         return None
     try:

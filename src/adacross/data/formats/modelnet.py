@@ -27,11 +27,7 @@ _COUNTED = 5  # text files whose points are counted: all of them would take as l
 
 
 class ModelNet40(RowFormat):
-    """ModelNet40 in HDF5 files.
-
-    Args:
-        variant: "modelnet10" keeps 10 of the 40 classes, as labels 0 to 9.
-    """
+    """ModelNet40 in HDF5 files; variant "modelnet10" keeps 10 of the 40 classes, as labels 0 to 9."""
 
     layout = "ModelNet40's HDF5 files (ply_data_train*.h5, ply_data_test*.h5)"
 
@@ -44,12 +40,7 @@ class ModelNet40(RowFormat):
         return bool(files) and not any(has(path, "pid") for path in files)
 
     def find(self, folder: Path) -> DatasetIndex:
-        """List the rows of all files; a file that cannot be read is skipped as a whole and named.
-
-        Raises:
-            UserError: a listed file is missing, no file can be read, or ModelNet10 of classes that are not
-                ModelNet40's.
-        """
+        """List the rows of all files; a file that cannot be read is skipped as a whole and named."""
         names = lines_of(folder / "shape_names.txt")
         if self.variant == "modelnet10":
             _check_forty(folder, names)
@@ -67,11 +58,7 @@ class ModelNet40(RowFormat):
 
 
 class ModelNetText(Format):
-    """ModelNet40 in text files.
-
-    Args:
-        variant: whose lists are read, "modelnet40" or "modelnet10".
-    """
+    """ModelNet40 in text files; the variant, "modelnet40" or "modelnet10", says whose lists are read."""
 
     layout = "ModelNet40 as text (modelnet40_train.txt, <class>/<name>.txt)"
     keep = "first"
@@ -87,9 +74,6 @@ class ModelNetText(Format):
         """List the shapes that the two lists name; those without a file are skipped and named.
 
         The index's `points` is the number of points that most of a few files have.
-
-        Raises:
-            UserError: neither of the lists is there, or no file that they name.
         """
         lists = _lists(folder, self.variant)
         missing = [path.name for path in lists.values() if not path.is_file()]
@@ -117,11 +101,7 @@ class ModelNetText(Format):
         return replace(found, classes=names, points=points, variant=self.variant, missing=missing)
 
     def load(self, item: SampleRef) -> PointCloud:
-        """Read a file.
-
-        Raises:
-            BrokenShapeError: not a text file of six numbers a line.
-        """
+        """Read a file of six numbers a line."""
         rows = read_rows(Path(item.path), (6,), ",")
         return PointCloud(rows[:, :3].copy(), rows[:, 3:].copy())
 

@@ -14,17 +14,10 @@ _HEADER = re.compile(r"(C|N|CN)?OFF\s*", re.ASCII)
 
 
 def read_off(text: str) -> Mesh:
-    """Read an OFF, COFF, NOFF or CNOFF file: polygons of any size, colours of vertices or faces.
+    """Read an OFF, COFF, NOFF or CNOFF file: polygons of any size, colors of vertices or faces.
 
-    Args:
-        text: the file's content.
-
-    Returns:
-        Polygons as fans of triangles; a face without a colour of its own, in a file where others have one,
-        is light grey.
-
-    Raises:
-        BrokenShapeError: not OFF, shorter than its header promises, or not numbers where numbers belong.
+    Polygons become fans of triangles; a face without a color of its own, in a file where others have one, is
+    light gray. Raises BrokenShapeError if the text is not OFF or is shorter than its header promises.
     """
     lines = [line for line in (line.split("#", 1)[0].strip() for line in text.splitlines()) if line]
     header = _HEADER.match(lines[0]) if lines else None

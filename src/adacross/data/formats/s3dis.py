@@ -37,12 +37,7 @@ class S3DIS(RowFormat):
         return any(folder.glob(_FILES)) or (folder / _ROOMS).is_file()
 
     def find(self, folder: Path) -> DatasetIndex:
-        """List the blocks, named by room and place in it; those of `TEST_AREA` are for testing.
-
-        Raises:
-            UserError: a listed file or the list of rooms is missing, no file can be read, or the list of
-                rooms has not one line a block.
-        """
+        """List the blocks, named by room and place in it; those of `TEST_AREA` are for testing."""
         files = files_of(folder, _FILES, _LISTING)
         rooms = lines_of(folder / _ROOMS)
         if not files or not rooms:
@@ -74,11 +69,7 @@ class S3DIS(RowFormat):
         return DatasetIndex(items, parts=list(PARTS), points=points, missing=missing, skipped=skipped)
 
     def load(self, item: SampleRef) -> PointCloud:
-        """Read one block and what its points are.
-
-        Raises:
-            BrokenShapeError: the file cannot be read (any more), or a label is none of the 13.
-        """
+        """Read one block and what its points are."""
         labels = read_labels(item, self.point_labels)
         wrong = labels[(labels < 0) | (labels >= len(PARTS))]
         if len(wrong):

@@ -94,11 +94,7 @@ class ShapeNet(Format):
         )
 
     def load(self, item: SampleRef) -> RawSample:
-        """Read one PLY file, a cloud or a mesh, and list its images.
-
-        Raises:
-            BrokenShapeError: as `read_ply`.
-        """
+        """Read one PLY file, a cloud or a mesh, and list its images."""
         path = Path(item.path)
         found = read_ply(path)
         images = images_of(path)

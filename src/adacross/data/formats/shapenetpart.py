@@ -55,20 +55,11 @@ class ShapeNetPart(RowFormat):
         return (folder / _NAMES).is_file() or any(has(path, "pid") for path in folder.glob("ply_data_*.h5"))
 
     def find(self, folder: Path) -> DatasetIndex:
-        """List the shapes, those of training and validation first.
-
-        Raises:
-            UserError: a list that cannot be read or is not there, other categories in HDF5 files, or no
-                shape.
-        """
+        """List the shapes, those of training and validation first."""
         return self._find_text(folder) if (folder / _NAMES).is_file() else self._find_hdf5(folder)
 
     def load(self, item: SampleRef) -> PointCloud:
-        """Read one shape.
-
-        Raises:
-            BrokenShapeError: the file cannot be read, or a point's part is none of its category's.
-        """
+        """Read one shape; BrokenShapeError also if a point's part is none of its category's."""
         parts: dict[str, int] = item.extra["parts"]
         if Path(item.path).suffix == ".h5":
             part = _within(read_labels(item, self.point_labels), parts)

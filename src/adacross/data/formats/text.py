@@ -14,11 +14,7 @@ from adacross.io.files import read_bytes
 
 
 def lines_of(path: Path) -> list[str]:
-    """Return the lines of a text file that are not blank, stripped; none if there is no such file.
-
-    Raises:
-        UserError: it cannot be read.
-    """
+    """Return the stripped lines of a text file that are not blank; none if there is no such file."""
     if not path.is_file():
         return []
     try:
@@ -44,15 +40,7 @@ def file_below(folder: Path, name: str) -> Path | None:
 
 @dataclass(frozen=True)
 class Listed:
-    """Shape that a list names.
-
-    Attributes:
-        id: its id.
-        place: its file, relative to the folder.
-        source: file name of the list.
-        split: split that the list is of.
-        label: its class, None for one that the data set does not have.
-    """
+    """Shape that the list `source` names: its file is `place`, its label None for a class that is unknown."""
 
     id: str
     place: str
@@ -64,10 +52,7 @@ class Listed:
 def find_listed(folder: Path, entries: Iterable[Listed], unknown: str) -> DatasetIndex:
     """List the shapes that lists name and that are there; the others are skipped and named.
 
-    Args:
-        folder: where the files lie.
-        entries: what the lists say, in order.
-        unknown: reason that is given for a shape of no class.
+    A shape of no class is skipped for the reason `unknown`.
     """
     items: dict[str, SampleRef] = {}
     skipped: Skipped = []
@@ -91,7 +76,7 @@ def find_listed(folder: Path, entries: Iterable[Listed], unknown: str) -> Datase
 def read_rows(
     path: Path, widths: tuple[int, ...], separator: str | None = None
 ) -> Float32[np.ndarray, "n C"]:
-    """Read numbers, as many in every line; blank lines are left out.
+    """Read numbers from a file, as many in every line; blank lines are left out.
 
     Args:
         path: the file.

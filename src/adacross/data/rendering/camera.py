@@ -68,10 +68,6 @@ class Camera:
 
         Those that touch the octagon around the projected points: a ray through any other pixel meets nothing.
         All pixels if a point is beside or behind the camera.
-
-        Args:
-            points: the corners, in the object's unit.
-            size: pixels along each side.
         """
         if len(points) == 0:
             return np.zeros(0, dtype=np.int64)
@@ -91,13 +87,10 @@ class Camera:
         return np.flatnonzero((columns >= left[:, None]) & (columns <= right[:, None]))
 
     def rays(self, size: int, pixels: np.ndarray | None = None) -> Float[np.ndarray, "R 3"]:
-        """Return the world directions `(R, 3)`, float32, through a picture's pixel centres.
+        """Return the world directions `(R, 3)`, float32, through the centers of some pixels (None for all).
 
         A direction advances one unit along the camera's axis, so the ray's parameter at a hit is the depth.
-
-        Args:
-            size: pixels along each side.
-            pixels: flat indices (row * size + column) of the wanted pixels; None for all, row by row.
+        Pixels are flat indices, row * size + column.
         """
         grid = _grid(size)
         chosen = grid if pixels is None else grid.take(pixels, axis=0)
@@ -122,15 +115,8 @@ def orbit(views: int, rng: np.random.Generator | None = None) -> list[Camera]:
 
     Azimuths are one full turn in equal steps, elevations 25 to 30 degrees, as in the ShapeNet renderings of
     3D-R2N2 (Choy et al., ECCV 2016) that the methods were published with. Field of view and distance are our
-    choice: the unit sphere touches the picture's borders and is never cut.
-
-    Args:
-        views: how many cameras.
-        rng: draws each azimuth within its step and each elevation within 25 to 30 degrees; None starts 30
-            degrees right of the front (a front view alone hides an object's depth) at elevation 27.5.
-
-    Raises:
-        UserError: `views` is below 1.
+    choice: the unit sphere touches the image's borders and is never cut. `rng` draws each azimuth within its
+    step and each elevation; None starts 30 degrees right of the front, at elevation 27.5.
     """
     if views < 1:
         raise UserError(f"views is {views}; a shape needs at least 1 view.")

@@ -29,20 +29,17 @@ CONTRAST = 20  # neighbours that differ by more, in 0..255, are refined
 def render_mesh(
     mesh: Mesh, cameras: Sequence[Camera], size: int, backend: Backend = "auto"
 ) -> UInt8[np.ndarray, "V size size 3"]:
-    """Draw a mesh from each camera: flat shading, its own face colours or light grey, white background.
+    """Draw a mesh from each camera: flat shading, its own face colors or light gray, white background.
 
-    A pixel is the mean of 2 x 2 samples: every pixel of a picture up to 128 x 128, in larger pictures those
-    that differ visibly from a neighbour.
+    A pixel is the mean of 2 x 2 samples: every pixel of an image up to 128 x 128, in larger images those that
+    differ visibly from a neighbor.
 
     Args:
         mesh: inside the unit sphere, as `orbit`'s cameras expect it.
-        cameras: the viewpoints; each picture depends on its own camera only.
+        cameras: the viewpoints; each image depends on its own camera only.
         size: pixels along each side.
         backend: "embree" (ray casting), "zbuffer" (plain NumPy, about as fast up to 20,000 faces, works
             everywhere) or "auto": embree where it is installed. They agree apart from single pixels on edges.
-
-    Returns:
-        `(V, size, size, 3)` RGB.
 
     Raises:
         UserError: unknown backend, embree asked for but not installed, or `size` below 1.

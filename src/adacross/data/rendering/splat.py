@@ -90,11 +90,10 @@ def render_cloud(
 def local_frames(
     points: Float[np.ndarray, "N 3"], k: int
 ) -> tuple[Float64[np.ndarray, "N 3"], Float64[np.ndarray, "N 3 3"], Int64[np.ndarray, "N k2"]]:
-    """Return the principal axes of each point's `k` nearest neighbours, the point itself included.
+    """Return the principal axes of each point's `k` nearest neighbors, the point itself included.
 
-    Returns:
-        variances `(N, 3)`, ascending; axes `(N, 3, 3)`, `[:, :, i]` belongs to variance i, so `[:, :, 0]` is
-        the normal; neighbours `(N, min(k, N))`, nearest first.
+    Variances `(N, 3)`, ascending; axes `(N, 3, 3)`, `[:, :, 0]` being the normal; neighbors `(N, min(k, N))`,
+    nearest first.
     """
     from scipy.spatial import cKDTree
 

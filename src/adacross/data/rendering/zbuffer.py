@@ -21,18 +21,12 @@ IntArray = Int[np.ndarray, " P"]
 def visible_faces(
     mesh: Mesh, camera: Camera, size: int, pixels: Int64[np.ndarray, " P"] | None = None
 ) -> Int64[np.ndarray, " P"]:
-    """Return the first face behind each pixel centre of a `size` x `size` picture, -1 for none.
+    """Return the first face behind each pixel center of a `size` x `size` image, -1 for none.
 
-    What a ray caster finds, by homogeneous rasterisation (Olano and Greer, 1997): a triangle's three
-    edge functions are linear in the pixel even where a vertex lies behind the camera, so nothing is ever
-    clipped. Each triangle's box is cut into blocks of 4 x 4 pixels, and one pixel of all blocks is looked at
-    at a time.
-
-    Args:
-        mesh: what is seen.
-        camera: who looks.
-        size: pixels along each side.
-        pixels: flat indices (row * size + column) of the wanted pixels; None for all, row by row.
+    What a ray caster finds, by homogeneous rasterization (Olano and Greer, 1997): a triangle's three edge
+    functions are linear in the pixel even where a vertex lies behind the camera, so nothing is clipped. Each
+    triangle's box is cut into blocks of 4 x 4 pixels, and one pixel of all blocks is looked at at a time.
+    `pixels` are flat indices, row * size + column; None for all.
     """
     corners = np.ascontiguousarray(camera.homogeneous(mesh.vertices, size).T)
     faces = np.ascontiguousarray(mesh.faces.T)

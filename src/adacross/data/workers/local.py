@@ -101,13 +101,7 @@ def each(function: str, requests: Iterable[Request], workers: int, timeout: floa
 
 
 def tried_twice(requests: Iterable[Request], together: Engine, alone: Engine) -> Answers:
-    """Number requests and have them answered `together`; those that are to be tried again, `alone`.
-
-    Args:
-        requests: dictionaries of JSON values.
-        together: answers numbered requests, several at once.
-        alone: answers one, in a process that has read nothing before.
-    """
+    """Number requests and have them answered `together`; those to be tried again, one by one `alone`."""
     todo = enumerate(requests)
     asked: dict[int, Request] = {}
     aside: dict[int, Request] = {}
@@ -135,11 +129,7 @@ def tried_twice(requests: Iterable[Request], together: Engine, alone: Engine) ->
 
 
 def most_memory() -> float:
-    """Return the GiB that one request may take beyond an idle worker: 4, or as `ADACROSS_MEMORY` says.
-
-    Raises:
-        UserError: it says no number above 0.
-    """
+    """Return the GiB that one request may take beyond an idle worker: 4, or as `ADACROSS_MEMORY` says."""
     given = os.environ.get(MEMORY, "")
     try:
         memory = float(given or _USUAL)
@@ -151,12 +141,7 @@ def most_memory() -> float:
 
 
 def share_of(memory: float, workers: int) -> float:
-    """Return the GiB that each of some workers may take: `memory`, or an even share of the machine's.
-
-    Args:
-        memory: GiB that one may take at most.
-        workers: how many there are on this machine.
-    """
+    """Return the GiB that each of some workers may take: `memory`, or an even share of the machine's."""
     return min(memory, max(_LEAST, _machine() / workers))
 
 
@@ -173,11 +158,7 @@ def _machine() -> float:
 
 
 def _in_processes(
-    function: str,
-    requests: Iterable[tuple[int, Request]],
-    workers: int,
-    timeout: float | None,
-    memory: float,
+    function: str, requests: Iterable[tuple[int, Request]], workers: int, timeout: float | None, memory: float
 ) -> Answers:
     """Answer numbered requests in so many processes, each of which may take `memory` GiB."""
     results: SimpleQueue[tuple[int, bytes | WorkerCrash] | BaseException | None] = SimpleQueue()
@@ -223,14 +204,9 @@ def _in_processes(
 
 
 class Worker:
-    """One process, started at its first request and again after each death.
+    """One process, started at its first request and again after each death; the arguments are `each`'s.
 
     One thread drives it; only `kill` may be called from another.
-
-    Args:
-        function: "package.module:name" of a function `(request: dict) -> bytes`.
-        timeout: seconds a request may take before the process is ended.
-        memory: GiB a request may take beyond the idle process.
     """
 
     def __init__(self, function: str, timeout: float | None = None, memory: float = _USUAL) -> None:
@@ -303,11 +279,7 @@ class Worker:
             watcher.join()
 
     def _start(self) -> "subprocess.Popen[bytes]":
-        """Start a process and wait until it has imported the function; again if a signal ended it.
-
-        Raises:
-            UserError: it ended before that.
-        """
+        """Start a process and wait until it has imported the function; again if a signal ended it."""
         for _ in range(_STARTS):
             process = self._launch()
             with self._clock(process, _STARTING):

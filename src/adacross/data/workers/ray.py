@@ -189,11 +189,7 @@ def _loopback() -> Iterator[None]:
 
 
 def _check_reachable(place: str) -> None:
-    """Fail at once if nobody listens at host:port, where Ray itself would try for minutes.
-
-    Raises:
-        OSError: nobody does.
-    """
+    """Raise OSError at once if nobody listens at host:port, where Ray itself would try for minutes."""
     host, _, port = place.rpartition(":")
     if host and port.isdecimal() and "://" not in place:
         socket.create_connection((host, int(port)), timeout=10).close()
@@ -208,11 +204,7 @@ def _answer(
     version: str,
     folder: str | None,
 ) -> bytes | WorkerCrash:
-    """Answer a request, or say why its reader died. Runs on the machines of the cluster.
-
-    Raises:
-        UserError: this machine cannot do the caller's work.
-    """
+    """Answer a request on a machine of the cluster; UserError if it cannot do the caller's work."""
     if version != __version__:
         raise UserError(f"it has adacross {__version__}, and the command was given with {version}")
     if folder and not Path(folder).exists():
@@ -238,11 +230,6 @@ def _unfit(error: BaseException) -> str:
 
 
 def _import_ray() -> Any:
-    """Return the library.
-
-    Raises:
-        UserError: it is not installed.
-    """
     try:
         import ray
     except ImportError:

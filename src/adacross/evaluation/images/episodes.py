@@ -12,7 +12,7 @@ from rich.progress import Progress, TaskID
 from torch import nn
 
 from adacross.data.image_set import ImageSet
-from adacross.data.transforms.augment import plain_views
+from adacross.data.transforms import plain_views
 from adacross.distributed.device import find_device
 from adacross.encoders.frozen import frozen, in_batches
 

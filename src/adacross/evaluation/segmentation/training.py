@@ -11,7 +11,7 @@ from jaxtyping import Bool, Float32, Int64
 from rich.progress import Progress
 from torch import Tensor
 
-from adacross.data.transforms.augment import scale_and_shift
+from adacross.data.transforms import scale_and_shift
 from adacross.encoders import Encoder, PointM2AE
 from adacross.encoders.frozen import frozen
 from adacross.evaluation.segmentation.segmenter import Segmenter, with_neighbors

@@ -1,10 +1,11 @@
-"""The published augmentations, batched, on the device of their input, from a seeded generator.
+"""A training step's shapes, and the published augmentations: batched, on their device, seeded.
 
 Order and ranges are those of the released CrossPoint, CrossNet and AdaCrossNet programs, which agree. The
 paper text of CrossPoint also lists elastic distortion of points and random crops of images (recalled, not
 re-checked); neither exists in its released program, nor here.
 """
 
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
@@ -24,6 +25,19 @@ GRAY_MEAN, GRAY_STD = 0.485, 0.229
 _BRIGHTNESS, _CONTRAST, _SATURATION = range(3)
 _GPU_BLOCK = 256 * 2**20  # bytes of pictures worked on at a time: what keeps it busy
 LUMA = (0.299, 0.587, 0.114)  # ITU-R 601-2, as in Pillow's mode "L"
+
+
+@dataclass(frozen=True)
+class RawBatch:
+    """B shapes as stored, from which a method makes its own batch on its device.
+
+    Attributes:
+        points: `(B, N, 3)` float32, y up, in the unit sphere.
+        views: `(B, H, W, 3)` uint8, one image of each shape, drawn at random; None for a method without.
+    """
+
+    points: Float[Tensor, "B N 3"]
+    views: UInt8[Tensor, "B H W 3"] | None
 
 
 def _uniform(shape: tuple[int, ...], low: float, high: float, like: Tensor, generator: Generator) -> Tensor:
@@ -67,12 +81,8 @@ def augment_points(points: Float[Tensor, "B N 3"], generator: Generator) -> Floa
     extent = columns.amax(dim=2, keepdim=True) - columns.amin(dim=2, keepdim=True)
     shift = _uniform((batch, 1, 3), -TRANSLATION, TRANSLATION, points, generator)
     columns = columns.add_(extent * shift.mT)
-    noise = (
-        sample_for_batch(torch.randn, points.shape, **options)
-        .mul_(JITTER_STD)
-        .clamp_(-JITTER_CLIP, JITTER_CLIP)
-    )
-    columns = columns.add_(noise.mT.contiguous())
+    noise = sample_for_batch(torch.randn, points.shape, **options).mul_(JITTER_STD)
+    columns = columns.add_(noise.clamp_(-JITTER_CLIP, JITTER_CLIP).mT.contiguous())
     rate = _uniform((batch, 1), 0.0, DROPOUT, points, generator)
     dropped = (_uniform((batch, count), 0.0, 1.0, points, generator) < rate).to(points.dtype)[:, None]
     # to multiply by 0 and 1 is exact, and faster than to choose
@@ -80,14 +90,7 @@ def augment_points(points: Float[Tensor, "B N 3"], generator: Generator) -> Floa
 
 
 def scale_and_shift(points: Float[Tensor, "B N 3"], generator: Generator) -> Float[Tensor, "B N 3"]:
-    """Draw one view of every cloud as Point-M2AE pre-trains: a scale and a shift for each axis by itself.
-
-    Scale U(2/3, 3/2), then shift U(-0.2, 0.2); no rotation.
-
-    Args:
-        points: `(B, N, 3)` in the unit sphere.
-        generator: on the same device; the only source of randomness.
-    """
+    """Draw one view of every cloud as Point-M2AE pre-trains: per axis scale U(2/3, 3/2), shift +-0.2."""
     scale = _uniform((len(points), 1, 3), 2 / 3, 3 / 2, points, generator)
     return points * scale + _uniform((len(points), 1, 3), -0.2, 0.2, points, generator)
 
@@ -146,9 +149,9 @@ class _Jitter(NamedTuple):
 
 
 def jitter_colors(images: Float[Tensor, "B 3 S S"], generator: Generator) -> Float[Tensor, "B 3 S S"]:
-    """Brightness, contrast and saturation, each by a factor U(0.6, 1.4), in an order drawn per image.
+    """Change brightness, contrast and saturation by factors U(0.6, 1.4), in an order drawn per image.
 
-    Each of the three is a blend with a reference: black, the image's mean grey, the image's grey version.
+    Each is a blend with a reference: black, the image's mean gray, the image's gray version.
     """
     return _Jitter.draw(len(images), images, generator).apply_(images.clone(), slice(None))
 
@@ -167,14 +170,10 @@ def normalize_gray(images: Float[Tensor, "B 1 S S"]) -> Float[Tensor, "B 1 S S"]
 def augment_views(
     views: UInt8[Tensor, "B H W 3"], size: int, generator: Generator
 ) -> tuple[Float[Tensor, "B 3 S S"], Float[Tensor, "B 1 S S"]]:
-    """Draw the RGB and the grey picture of one view each: resize, jitter (RGB only), flip, normalise.
+    """Draw the RGB and the gray picture of one view each: resize, jitter (RGB only), flip, normalize.
 
-    The two pictures come from the same view; their flips are drawn independently, as published.
-
-    Args:
-        views: `(B, H, W, 3)` pictures as stored.
-        size: side length S in pixels (224 in the papers); the aspect ratio is not kept.
-        generator: a generator on the same device as `views`.
+    The two come from the same view `(B, H, W, 3)`; their flips are drawn independently, as published. `size`
+    is the side in pixels (224 in the papers); the aspect ratio is not kept. All is on the views' device.
     """
     batch, like = len(views), torch.empty(0, device=views.device)
     turned = _uniform((batch, 1, 1, 1), 0.0, 1.0, like, generator) < 0.5
@@ -213,17 +212,8 @@ def _augment_view(
 
     Brightness and contrast are affine, the same for every channel; saturation commutes with that and keeps
     the luma. So they are only noted down as `scale` and `offset`. Pixels change by saturation, and by the
-    clip to 0..1, which can matter only after a factor above 1.
-
-    Args:
-        view: as stored, resized; read fastest where its planes lie one after the other.
-        planes: overwritten.
-        order: of `_BRIGHTNESS`, `_CONTRAST` and `_SATURATION`.
-        factors: theirs.
-        turned: whether the grey picture is flipped.
-        mirrored: whether the colour picture is.
-        rgb: filled in.
-        gray: filled in.
+    clip to 0..1, which can matter only after a factor above 1. `planes` is overwritten; `turned` flips the
+    gray picture, `mirrored` the color picture.
     """
     size = view.shape[-1]
     colors, light = planes[:3], planes[3:]  # 0..255, and their luma
@@ -258,6 +248,6 @@ def _floats(value: float | tuple[float, ...]) -> Tensor:
 def plain_views(
     views: UInt8[Tensor, "B H W 3"], size: int, *, gray: bool = False
 ) -> Float[Tensor, "B C S S"]:
-    """The RGB pictures (C = 3) or the grey ones (C = 1) without augmentation, for evaluation."""
+    """Return the RGB pictures (C = 3) or the gray ones (C = 1) without augmentation, for evaluation."""
     images = _to_float(views, size)
     return normalize_gray(_luma(images)) if gray else normalize_rgb(images)
