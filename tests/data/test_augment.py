@@ -17,12 +17,16 @@ from adacross.data.transforms import (
     augment_points,
     augment_views,
     draw_points,
-    jitter_colors,
     plain_views,
     rotate_y,
     scale_and_shift,
     unit_sphere,
 )
+
+
+def jitter_colors(images: torch.Tensor, source: torch.Generator) -> torch.Tensor:
+    jitter = augment._Jitter.draw(len(images), images, source)
+    return jitter.apply_(images.clone(), slice(None))
 
 
 def generator(seed: int = 0) -> torch.Generator:

@@ -148,14 +148,6 @@ class _Jitter(NamedTuple):
         return images
 
 
-def jitter_colors(images: Float[Tensor, "B 3 S S"], generator: Generator) -> Float[Tensor, "B 3 S S"]:
-    """Change brightness, contrast and saturation by factors U(0.6, 1.4), in an order drawn per image.
-
-    Each is a blend with a reference: black, the image's mean gray, the image's gray version.
-    """
-    return _Jitter.draw(len(images), images, generator).apply_(images.clone(), slice(None))
-
-
 def normalize_rgb(images: Float[Tensor, "B 3 S S"]) -> Float[Tensor, "B 3 S S"]:
     """Subtract the usual RGB mean and divide by the usual deviation (ImageNet's)."""
     scale = 1 / images.new_tensor(RGB_STD)[:, None, None]

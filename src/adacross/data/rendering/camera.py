@@ -79,9 +79,8 @@ class Camera:
         rows = np.arange(size)
         rising, falling = x + y, x - y
         left = np.maximum(rising.min() - whole - rows, falling.min() - whole + rows).clip(x.min() - half)
-        right = np.minimum(rising.max() + whole - rows, falling.max() + whole + rows).clip(
-            None, x.max() + half
-        )
+        right = np.minimum(rising.max() + whole - rows, falling.max() + whole + rows)
+        right = np.minimum(right, x.max() + half)
         right[(rows < y.min() - half) | (rows > y.max() + half)] = -1
         columns = np.arange(size)
         return np.flatnonzero((columns >= left[:, None]) & (columns <= right[:, None]))
@@ -102,10 +101,7 @@ class Camera:
 def _grid(size: int) -> Float[np.ndarray, "R 3"]:
     """Pixel centres as `(x, y, -1)` with x, y in -1..1: the same for every camera, so made once."""
     steps = ((np.arange(size) + 0.5) / size * 2 - 1).astype(np.float32)
-    grid = np.empty((size, size, 3), dtype=np.float32)
-    grid[..., 0] = steps
-    grid[..., 1] = -steps[:, None]
-    grid[..., 2] = -1
+    grid = np.stack([*np.meshgrid(steps, -steps), np.full((size, size), -1, np.float32)], axis=2)
     grid.flags.writeable = False
     return grid.reshape(-1, 3)
 
@@ -125,8 +121,7 @@ def orbit(views: int, rng: np.random.Generator | None = None) -> list[Camera]:
     elevation = np.full(views, (low + high) / 2) if rng is None else rng.uniform(low, high, views)
     azimuth = 2 * np.pi * (np.arange(views) + shift) / views
     height = np.radians(elevation)
-    directions = np.stack(
-        [np.sin(azimuth) * np.cos(height), np.sin(height), np.cos(azimuth) * np.cos(height)], axis=1
-    )
+    flat = np.cos(height)
+    directions = np.stack([np.sin(azimuth) * flat, np.sin(height), np.cos(azimuth) * flat], axis=1)
     distance = 1 / math.sin(math.radians(FIELD_OF_VIEW) / 2)
     return [Camera((float(x), float(y), float(z))) for x, y, z in directions * distance]

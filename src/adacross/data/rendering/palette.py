@@ -36,9 +36,7 @@ def _oklch(lightness: float, chroma: float, hue: float) -> str:
         -1.2684380046 * long + 2.6097574011 * medium - 0.3413193965 * short,
         -0.0041960863 * long - 0.7034186147 * medium + 1.7076147010 * short,
     )
-    return "#" + "".join(f"{round(255 * _gamma(min(max(part, 0.0), 1.0))):02x}" for part in linear)
-
-
-def _gamma(linear: float) -> float:
-    """Linear light to sRGB (IEC 61966-2-1)."""
-    return 12.92 * linear if linear <= 0.0031308 else 1.055 * linear ** (1 / 2.4) - 0.055
+    clipped = [min(max(part, 0.0), 1.0) for part in linear]
+    # linear light to sRGB (IEC 61966-2-1)
+    encoded = [12.92 * c if c <= 0.0031308 else 1.055 * c ** (1 / 2.4) - 0.055 for c in clipped]
+    return "#" + "".join(f"{round(255 * part):02x}" for part in encoded)

@@ -68,12 +68,8 @@ def _edges(picture: UInt8[np.ndarray, "size size 3"]) -> Bool[np.ndarray, "size 
     """Pixels that differ from a neighbour."""
     across = _differ(picture[:, :-1], picture[:, 1:])
     down = _differ(picture[:-1], picture[1:])
-    edges = np.zeros(picture.shape[:2], dtype=bool)
-    edges[:, 1:] |= across
-    edges[:, :-1] |= across
-    edges[1:] |= down
-    edges[:-1] |= down
-    return edges
+    edges = np.pad(across, ((0, 0), (1, 0))) | np.pad(across, ((0, 0), (0, 1)))
+    return edges | np.pad(down, ((1, 0), (0, 0))) | np.pad(down, ((0, 1), (0, 0)))
 
 
 def _differ(one: UInt8[np.ndarray, "H W 3"], other: UInt8[np.ndarray, "H W 3"]) -> Bool[np.ndarray, "H W"]:

@@ -6,7 +6,7 @@ of single normals. Our choice throughout; the projection is the one of EWA splat
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Float32, Float64, Int, Int64, UInt8
@@ -31,16 +31,14 @@ NEAREST = 0.05  # points closer to the camera's plane are left out
 FINE = 128  # pictures up to this size are drawn at twice the size and averaged
 
 
-@dataclass(frozen=True, eq=False)
-class _Splats:
+class _Splats(NamedTuple):
     centers: Float64[np.ndarray, "N 3"]
     covariances: Float64[np.ndarray, "N 3 3"]
     normals: Float64[np.ndarray, "N 3"] | None  # None: balls, which face every camera and leave gaps open
     colors: UInt8[np.ndarray, "N 3"] | None
 
 
-@dataclass(frozen=True, eq=False)
-class _Coverage:
+class _Coverage(NamedTuple):
     """(splat, pixel) pairs."""
 
     splat: Int[np.ndarray, " m"]
@@ -65,9 +63,6 @@ def render_cloud(
         ball: draw points as balls of this radius, evenly lit, with nothing between them, so that one sees
             which points are there. None: as a surface.
 
-    Returns:
-        `(V, size, size, 3)` RGB.
-
     Raises:
         UserError: `size` below 1, or a radius that is not positive.
     """
@@ -78,7 +73,11 @@ def render_cloud(
     pictures = np.full((len(cameras), size, size, 3), BACKGROUND, dtype=np.uint8)
     if len(cloud.points) == 0:
         return pictures
-    splats = _splats(cloud) if ball is None else _balls(cloud, ball)
+    if ball is None:
+        splats = _splats(cloud)
+    else:
+        covariances = np.broadcast_to(ball**2 * np.eye(3), (len(cloud.points), 3, 3))
+        splats = _Splats(cloud.points.astype(np.float64), covariances, None, cloud.colors)
     factor = 2 if size <= FINE else 1
     for picture, camera in zip(pictures, cameras, strict=True):
         drawn = _draw(splats, camera, size * factor)
@@ -105,12 +104,6 @@ def local_frames(
     return variances.clip(0), axes, neighbors
 
 
-def _balls(cloud: PointCloud, radius: float) -> _Splats:
-    """Turn points into balls of one size."""
-    covariances = np.broadcast_to(radius**2 * np.eye(3), (len(cloud.points), 3, 3))
-    return _Splats(cloud.points.astype(np.float64), covariances, None, cloud.colors)
-
-
 def _splats(cloud: PointCloud) -> _Splats:
     """Turn points into ellipsoids with the neighbourhood's covariance, half way to its centre.
 
@@ -125,22 +118,14 @@ def _splats(cloud: PointCloud) -> _Splats:
     across = variances[:, 1]
     limit = max(SPREAD * float(np.median(across)), SLIGHTEST)
     covariances *= (REACH**2 * np.minimum(1, limit / np.maximum(across, SLIGHTEST)))[:, None, None]
-    normals = _agreed(variances, axes[:, :, 0], neighbors)
+    # average normals with their neighbors', whatever the signs: the main axis of summed outer products
+    flatness = (variances[:, 1] - variances[:, 0]) / np.maximum(variances[:, 1], 1e-12)
+    outer = (flatness + 1e-6)[:, None, None] * axes[:, :, :1] * axes[:, None, :, 0]
+    normals = np.linalg.eigh(outer[neighbors].sum(1))[1][:, :, 2]
     if cloud.normals is not None:
         given = np.linalg.norm(cloud.normals, axis=1, keepdims=True)
         normals = np.where(given > 1e-6, cloud.normals / np.maximum(given, 1e-6), normals)
     return _Splats((middle + cloud.points) / 2, covariances, normals, cloud.colors)
-
-
-def _agreed(
-    variances: Float64[np.ndarray, "N 3"],
-    normals: Float64[np.ndarray, "N 3"],
-    neighbors: Int[np.ndarray, "N k"],
-) -> Float64[np.ndarray, "N 3"]:
-    """Average normals with their neighbours', whatever the signs: the main axis of summed outer products."""
-    flatness = (variances[:, 1] - variances[:, 0]) / np.maximum(variances[:, 1], 1e-12)
-    outer = (flatness + 1e-6)[:, None, None] * normals[:, :, None] * normals[:, None, :]
-    return np.linalg.eigh(outer[neighbors].sum(1))[1][:, :, 2]
 
 
 def _draw(splats: _Splats, camera: Camera, size: int) -> Float[np.ndarray, "size size 3"]:
@@ -177,7 +162,8 @@ def _draw(splats: _Splats, camera: Camera, size: int) -> Float[np.ndarray, "size
 
 def _cover(splats: _Splats, chosen: Int[np.ndarray, " n"], camera: Camera, size: int) -> _Coverage:
     """List the pixels whose centres lie inside each chosen splat's ellipse, with their depth there."""
-    x, y, depth = _project(splats.centers[chosen], camera, size)
+    x, y, depth = camera.homogeneous(splats.centers[chosen], size).T
+    x, y = x / depth, y / depth
     screen = _screen_covariances(splats.centers[chosen], splats.covariances[chosen], camera, size)
     xx, yy, xy = screen[:, 0, 0] + BLUR, screen[:, 1, 1] + BLUR, screen[:, 0, 1]
     determinant = xx * yy - xy**2
@@ -213,14 +199,6 @@ def _inside(
     return first, (last - first + 1).clip(0)
 
 
-def _project(
-    points: Float64[np.ndarray, "N 3"], camera: Camera, size: int
-) -> tuple[Float64[np.ndarray, " N"], Float64[np.ndarray, " N"], Float64[np.ndarray, " N"]]:
-    """Column, row and depth of points in front of the camera."""
-    x, y, w = camera.homogeneous(points, size).T
-    return x / w, y / w, w
-
-
 def _screen_covariances(
     centers: Float64[np.ndarray, "N 3"], covariances: Float64[np.ndarray, "N 3 3"], camera: Camera, size: int
 ) -> Float64[np.ndarray, "N 3 3"]:
@@ -251,9 +229,8 @@ def _close(
     bordered = np.pad(depth, step, constant_values=np.inf)
     for dy, dx in offsets:
         count += bordered[step * (1 + dy) :, step * (1 + dx) :][:size, :size] < behind
-    count[:step] = count[-step:] = count[:, :step] = count[:, -step:] = (
-        0  # their surroundings leave the picture
-    )
+    # the surroundings of pixels at the border leave the picture
+    count[:step] = count[-step:] = count[:, :step] = count[:, -step:] = 0
     holes = np.flatnonzero(count >= needed)
     around = holes[:, None] + np.array([step * (dy * size + dx) for dy, dx in offsets])
     nearer = depth.take(around) < behind.take(holes)[:, None]

@@ -31,7 +31,10 @@ def visible_faces(
     corners = np.ascontiguousarray(camera.homogeneous(mesh.vertices, size).T)
     faces = np.ascontiguousarray(mesh.faces.T)
     box = _boxes(corners, faces, size)
-    table = None if pixels is None else _summed(pixels, size)
+    pixels = np.arange(size * size) if pixels is None else pixels
+    wanted = np.zeros((size, size), dtype=np.int32)
+    wanted.ravel()[pixels] = 1  # and their number above and left of each corner of a pixel
+    table = np.pad(wanted.cumsum(0, dtype=np.int32).cumsum(1, dtype=np.int32), ((1, 0), (1, 0)))
     touched = np.flatnonzero((box[0] < box[2]) & (box[1] < box[3]) & _wanted(table, box))
     box = box.take(touched, axis=1)
     stride = size + BLOCK  # a block may hang over the border
@@ -41,10 +44,7 @@ def visible_faces(
         some, places = touched[part], box.take(part, axis=1)
         planes = _planes(corners.take(faces.take(some, axis=1), axis=1), places)
         _draw(LAST_FACE - some, planes, places, table, nearest.reshape(stride, stride))
-    if pixels is None:
-        found = nearest.reshape(stride, stride)[:size, :size].ravel()
-    else:
-        found = nearest.take(pixels + BLOCK * (pixels // size))
+    found = nearest.take(pixels + BLOCK * (pixels // size))
     return np.where(found == 0, -1, LAST_FACE - (found & LAST_FACE))
 
 
@@ -61,23 +61,11 @@ def _boxes(corners: Float64[np.ndarray, "3 V"], faces: Int64[np.ndarray, "3 F"],
     return box
 
 
-def _summed(pixels: Int64[np.ndarray, " P"], size: int) -> Table:
-    """How many wanted pixels lie above and left of each corner of a pixel."""
-    wanted = np.zeros((size, size), dtype=np.int32)
-    wanted.ravel()[pixels] = 1
-    return np.pad(wanted.cumsum(0, dtype=np.int32).cumsum(1, dtype=np.int32), ((1, 0), (1, 0)))
-
-
-def _wanted(table: Table | None, box: Box) -> Bool[np.ndarray, " F"]:
-    """Whether each box holds a wanted pixel."""
-    if table is None:
-        return np.ones(box.shape[1], dtype=bool)
+def _wanted(table: Table, box: Box) -> Bool[np.ndarray, " F"]:
+    """Return whether each box holds a wanted pixel."""
     left, top, right, bottom = box
-    top, bottom = top * len(table), bottom * len(table)
-    flat = table.ravel()
-    return flat.take(bottom + right) - flat.take(top + right) > flat.take(bottom + left) - flat.take(
-        top + left
-    )
+    above, below = table.take(np.stack([top, bottom])[:, None] * len(table) + np.stack([left, right]))
+    return below[1] - above[1] > below[0] - above[0]
 
 
 def _planes(corners: Float64[np.ndarray, "3 3 F"], box: Box) -> Planes:
@@ -105,11 +93,7 @@ def _cross(p: Float64[np.ndarray, "3 F"], q: Float64[np.ndarray, "3 F"]) -> Floa
 
 
 def _draw(
-    keys: Int64[np.ndarray, " F"],
-    planes: Planes,
-    box: Box,
-    table: Table | None,
-    nearest: Int64[np.ndarray, "stride stride"],
+    keys: Int64[np.ndarray, " F"], planes: Planes, box: Box, table: Table, nearest: Int64[np.ndarray, "S S"]
 ) -> None:
     """Raise `nearest`, the depth key, in place wherever a triangle lies in front of what is there."""
     stride = len(nearest)
@@ -137,7 +121,7 @@ def _draw(
             edges = [edge + slope for edge, slope in zip(edges, along[1:], strict=True)]
 
 
-def _cut(box: Box, table: Table | None, size: int) -> tuple[IntArray | None, IntArray, IntArray]:
+def _cut(box: Box, table: Table, size: int) -> tuple[IntArray | None, IntArray, IntArray]:
     """Cut boxes into blocks: whose each is, its first column and row; None if they are the triangles' own."""
     across, down = _blocks(box)
     counts = across * down
