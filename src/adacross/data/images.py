@@ -26,20 +26,13 @@ _LISTED = 3  # broken files that a remark names
 def read_views(
     paths: Sequence[Path], views: int, size: int
 ) -> tuple[UInt8[np.ndarray, "V size size 3"] | None, list[str]]:
-    """Read the first `views` pictures that can be read.
+    """Read the first `views` images that can be read; where there are fewer, they are repeated in turn.
 
-    Where there are fewer, they are repeated in turn: a view drawn at random from the repeated ones is one
-    drawn at random from those that are there. More are not opened.
+    A view drawn at random from the repeated ones is one drawn at random from those that are there.
 
-    Args:
-        paths: picture files of any format, mode and size, in order.
-        views: how many are wanted, at least 1.
-        size: pixels along each side.
-
-    Returns:
-        `(V, size, size, 3)` RGB, as `on_white` and bilinear resizing (antialiased, as the released training's
-        resizing) make them, or None if no file can be read; and remarks: which files cannot be read, sizes
-        that differ, pictures that repeat.
+    Returns `(V, size, size, 3)` RGB, as `on_white` and bilinear resizing (antialiased, as the released
+    training's) make them, or None if no file can be read; and remarks: which files cannot be read, sizes that
+    differ, images that repeat.
     """
     found: list[UInt8[np.ndarray, "size size 3"]] = []
     widths: set[int] = set()

@@ -29,15 +29,10 @@ LUMA = (0.299, 0.587, 0.114)  # ITU-R 601-2, as in Pillow's mode "L"
 
 @dataclass(frozen=True)
 class RawBatch:
-    """B shapes as stored, from which a method makes its own batch on its device.
+    """B shapes as stored, from which a method makes its own batch on its device."""
 
-    Attributes:
-        points: `(B, N, 3)` float32, y up, in the unit sphere.
-        views: `(B, H, W, 3)` uint8, one image of each shape, drawn at random; None for a method without.
-    """
-
-    points: Float[Tensor, "B N 3"]
-    views: UInt8[Tensor, "B H W 3"] | None
+    points: Float[Tensor, "B N 3"]  # y up, in the unit sphere
+    views: UInt8[Tensor, "B H W 3"] | None  # an image of each, drawn at random; None for a method without
 
 
 def _uniform(shape: tuple[int, ...], low: float, high: float, like: Tensor, generator: Generator) -> Tensor:
@@ -62,16 +57,12 @@ def rotate_y(points: Float[Tensor, "B N 3"], angle: Float[Tensor, " B"]) -> Floa
 
 
 def augment_points(points: Float[Tensor, "B N 3"], generator: Generator) -> Float[Tensor, "B N 3"]:
-    """Draw one augmented view of every cloud, as the three released programs do.
+    """Draw one augmented view of every cloud `(B, N, 3)`, y up, as the three released programs do.
 
     In this order, every step with probability 1: unit sphere; one scale for all axes, U(0.5, 2); rotation
     about +y, U(0, 2 pi); shift per axis, U(-0.5, 0.5) of the cloud's extent on that axis; Gaussian jitter
     of 0.01 clipped at 0.05 per coordinate; dropout with a rate r ~ U(0, 0.875) per cloud, a dropped point
-    being overwritten by the cloud's point 0 so that N stays.
-
-    Args:
-        points: `(B, N, 3)`, y up.
-        generator: a generator on the same device as `points`; the only source of randomness.
+    being overwritten by the cloud's point 0 so that N stays. The generator is on the points' device.
     """
     batch, count, _ = points.shape
     options = {"device": points.device, "dtype": points.dtype, "generator": generator}

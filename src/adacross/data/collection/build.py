@@ -87,10 +87,8 @@ def build_collection(
         content: digest of what the rows are made from, where the items do not say it.
         overwrite: replace a collection, and discard unfinished work of other options.
 
-    Raises:
-        UserError: the target is in use or holds somebody's files, none of the shapes can be read, or the disk
-            is full.
-        KeyboardInterrupt: Ctrl-C; its message says how to go on.
+    Raises UserError if the target is in use or holds somebody's files, no shape can be read, or the disk is
+    full. The message of KeyboardInterrupt says how to go on.
     """
     splits = splits_of(index.items, options["test_fraction"], options["seed"])
     index = replace(
@@ -114,17 +112,11 @@ def build_collection(
 
 @dataclass(frozen=True)
 class Plan:
-    """Work that a preparation is going to do; equal plans give equal collections.
+    """Work that a preparation is going to do; equal plans give equal collections."""
 
-    Attributes:
-        options: what the user asked for, by name.
-        items: number of items in the source.
-        digest: of the items themselves, so that a changed source is noticed.
-    """
-
-    options: dict[str, Any]
-    items: int
-    digest: str
+    options: dict[str, Any]  # what the user asked for, by name
+    items: int  # in the source
+    digest: str  # of the items themselves, so that a changed source is noticed
 
     @property
     def shards(self) -> int:

@@ -47,7 +47,8 @@ class Collection:
         self.folder = folder
         self.info = info
         self.ids: list[str] = [i for shard in shards for i in shard["id"].to_pylist()]
-        self.labels: Int64[np.ndarray, " n"] = _joined([s["label"].to_numpy() for s in shards], np.int64)
+        labels = [np.zeros(0, np.int64), *(shard["label"].to_numpy() for shard in shards)]
+        self.labels: Int64[np.ndarray, " n"] = np.concatenate(labels).astype(np.int64)
         self._splits = np.array([s for shard in shards for s in shard["split"].to_pylist()], dtype="<U5")
         self._starts = np.cumsum([0, *(len(shard) for shard in shards)])
         self._points = [_block(shard, "points").reshape(-1, info.points, 3) for shard in shards]
@@ -322,10 +323,6 @@ def _block(shard: pa.Table, column: str) -> np.ndarray:
     while pa.types.is_fixed_size_list(array.type):
         array = array.flatten()
     return array.to_numpy(zero_copy_only=True)
-
-
-def _joined(arrays: list[np.ndarray], dtype: type) -> np.ndarray:
-    return np.concatenate(arrays).astype(dtype) if arrays else np.zeros(0, dtype=dtype)
 
 
 def _class_numbers(

@@ -4,7 +4,7 @@ from bisect import bisect_left
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float32, Int64, UInt8
+from jaxtyping import Int64
 from PIL import Image, ImageColor, ImageDraw, ImageFont
 
 from adacross.console import plain
@@ -71,7 +71,14 @@ def draw_row(shape: Shape, collection: Collection, views: int) -> Image.Image:
     draw.text((8, 50), fitted(shape.id, 10, CAPTION - 12, end=True), fill=_FAINT, font=small)
     draw.text((8, 64), shape.split, fill=_FAINT, font=small)
     turns = np.linspace(0, len(shape.views) - 1, views).astype(int)
-    colors = _height_colors(shape.points) if shape.part is None else _part_colors(shape.part)
+    if shape.part is None:
+        y = shape.points[:, 1]
+        level = (y - y.min()) / max(float(np.ptp(y)), 1e-9) * (len(_HEIGHTS) - 1)
+        channels = [np.interp(level, np.arange(len(_HEIGHTS)), channel) for channel in _HEIGHTS.T]
+        colors = np.stack(channels, 1).astype(np.uint8)
+    else:  # a color for each part; clutter is gray
+        names = [*map(ImageColor.getrgb, palette(int(shape.part.max()) + 1)), _CLUTTER]
+        colors = np.array(names, dtype=np.uint8)[shape.part]
     clouds = render_cloud(PointCloud(shape.points, colors=colors), orbit(CLOUDS), CELL - 2)
     for place, picture in enumerate([*shape.views[turns], *clouds]):
         image = Image.fromarray(picture).resize((CELL - 2, CELL - 2), Image.Resampling.LANCZOS)
@@ -90,16 +97,3 @@ def fitted(text: str, size: int, wide: int, *, end: bool = False) -> str:
         return f"…{text[len(text) - kept :]}" if end else f"{text[:kept]}…"
 
     return cut(bisect_left(range(1, wide), True, key=lambda kept: font.getlength(cut(kept)) > wide))
-
-
-def _height_colors(points: Float32[np.ndarray, "N 3"]) -> UInt8[np.ndarray, "N 3"]:
-    y = points[:, 1]
-    level = (y - y.min()) / max(float(np.ptp(y)), 1e-9) * (len(_HEIGHTS) - 1)
-    stops = np.arange(len(_HEIGHTS))
-    return np.stack([np.interp(level, stops, _HEIGHTS[:, c]) for c in range(3)], 1).astype(np.uint8)
-
-
-def _part_colors(part: Int64[np.ndarray, " N"]) -> UInt8[np.ndarray, "N 3"]:
-    """Return a color for each part; clutter is gray."""
-    colors = [*map(ImageColor.getrgb, palette(int(part.max()) + 1)), _CLUTTER]
-    return np.array(colors, dtype=np.uint8)[part]

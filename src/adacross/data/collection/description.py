@@ -23,42 +23,23 @@ LONGEST = 1000  # characters of a name or a reason in it
 
 @dataclass(frozen=True)
 class CollectionInfo:
-    """Content and origin of a collection (`collection.json`).
+    """Content and origin of a collection (`collection.json`)."""
 
-    Attributes:
-        version: of the layout; this code writes `VERSION` and reads those before it.
-        name: the folder's name when it was made.
-        source: the folder it was made from, or "builtin", or "arrays".
-        format: name of the format that read it (`adacross.data.formats.FORMATS`, or `package.module:Class`).
-        source_up: the axis that pointed up in the source ("x", "y", "z", or "mixed" where file types differ);
-            the collection itself is y up.
-        count: number of shapes.
-        points: points a shape.
-        views: images a shape.
-        view_size: their side in pixels.
-        classes: class names, empty for an unlabeled collection.
-        parts: part names, empty where points carry no part.
-        splits: number of shapes in each split.
-        skipped: what could not be prepared: `{"name": ..., "reason": ...}`.
-        warnings: the same of shapes that were prepared, but not as their source promises.
-        made: options, seed, version of adacross and date.
-    """
-
-    version: int
-    name: str
-    source: str
-    format: str
-    source_up: str
-    count: int
-    points: int
-    views: int
-    view_size: int
-    classes: list[str]
-    parts: list[str]
-    splits: dict[str, int]
-    skipped: list[dict[str, str]] = field(default_factory=list)
-    warnings: list[dict[str, str]] = field(default_factory=list)
-    made: dict[str, Any] = field(default_factory=dict)
+    version: int  # of the layout; this code writes `VERSION` and reads those before it
+    name: str  # the folder's name when it was made
+    source: str  # the folder it was made from, or "builtin", or "arrays"
+    format: str  # that read it: a name in `adacross.data.formats.FORMATS`, or `package.module:Class`
+    source_up: str  # "x", "y", "z", or "mixed" where file types differ; the collection itself is y up
+    count: int  # number of shapes
+    points: int  # a shape
+    views: int  # images a shape
+    view_size: int  # their side in pixels
+    classes: list[str]  # empty for an unlabeled collection
+    parts: list[str]  # empty where points carry no part
+    splits: dict[str, int]  # number of shapes in each split
+    skipped: list[dict[str, str]] = field(default_factory=list)  # {"name": ..., "reason": ...}
+    warnings: list[dict[str, str]] = field(default_factory=list)  # the same, of shapes that are in
+    made: dict[str, Any] = field(default_factory=dict)  # options, seed, version of adacross and date
 
     def table(self) -> "RenderableType":
         """Return it as tables for the terminal; the last ones name what was unusual, and was skipped."""

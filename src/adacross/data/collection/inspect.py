@@ -32,19 +32,12 @@ CHECKED_ROWS = 25  # of HDF5 files, where a whole block has to be read for one
 
 @dataclass(frozen=True, eq=False)
 class Inspection:
-    """What a folder turned out to be.
-
-    Attributes:
-        path: the folder.
-        kind: "collection", "unfinished collection", "run", "pictures", or the name of a source's format.
-        tables: what to show, in order.
-        sheet: the contact sheet that was written (collections only).
-    """
+    """What a folder turned out to be."""
 
     path: Path
-    kind: str
+    kind: str  # "collection", "unfinished collection", "run", "pictures", or the name of a source's format
     tables: "tuple[RenderableType, ...]"
-    sheet: Path | None = None
+    sheet: Path | None = None  # the contact sheet that was written, of a collection
 
     def table(self) -> "RenderableType":
         """Return everything as one text for the terminal."""

@@ -89,7 +89,25 @@ def prepare(
             a collection that is already there, none of the shapes readable, or a disk that is full.
         KeyboardInterrupt: Ctrl-C; its message says how to go on.
     """
-    _check_numbers(points=points, views=views, size=size, seed=seed, workers=workers, count=count)
+    numbers = {
+        "points": points,
+        "views": views,
+        "size": size,
+        "seed": seed,
+        "workers": workers,
+        "count": count,
+    }
+    for name, value in numbers.items():
+        least = {"size": 16, "seed": 0, "views": 0}.get(name, 1)
+        if value is not None and value < least:
+            raise UserError(f"{name} is {value}; it must be at least {least}.")
+    if points > MOST_POINTS:
+        raise UserError(f"points is {points:,}; an encoder takes at most {MOST_POINTS:,}.")
+    if views * size**2 > MOST_PIXELS:
+        raise UserError(
+            f"views is {views:,} and size {size:,}, {views * size**2:,} pixels a shape; expected at most "
+            f"{MOST_PIXELS:,}. Give fewer --views, or a smaller --size."
+        )
     if not timeout > 0:
         raise UserError(f"timeout is {timeout}; it must be more than 0 seconds.")
     check_options(up, test_fraction)
@@ -133,18 +151,3 @@ def _available(what: str, wanted: int, there: int | None) -> int:
         return wanted
     console.print(f"the source has {there} {what} a shape, fewer than the {wanted} asked for; all are kept.")
     return there
-
-
-def _check_numbers(points: int, views: int, size: int, **others: int | None) -> None:
-    """Refuse numbers out of their range."""
-    for name, value in {"points": points, "views": views, "size": size, **others}.items():
-        least = {"size": 16, "seed": 0, "views": 0}.get(name, 1)
-        if value is not None and value < least:
-            raise UserError(f"{name} is {value}; it must be at least {least}.")
-    if points > MOST_POINTS:
-        raise UserError(f"points is {points:,}; an encoder takes at most {MOST_POINTS:,}.")
-    if views * size**2 > MOST_PIXELS:
-        raise UserError(
-            f"views is {views:,} and size {size:,}, {views * size**2:,} pixels a shape; expected at most "
-            f"{MOST_PIXELS:,}. Give fewer --views, or a smaller --size."
-        )

@@ -17,7 +17,7 @@ from adacross.data.formats.files import SUFFIXES, file_ref
 from adacross.data.images import read_views
 from adacross.data.rendering.render import orbit, render_cloud, render_mesh
 from adacross.data.sampling import sample_surface, to_y_up, unit_sphere
-from adacross.data.shape import Axis, BrokenShapeError, Mesh, Shape
+from adacross.data.shape import Axis, BrokenShapeError, Shape
 from adacross.data.workers.local import Request, WorkerCrash, each, shortage
 from adacross.errors import UserError, one_of
 
@@ -28,23 +28,14 @@ _WARNINGS = b"warnings"  # key in the metadata of an answer's schema
 
 @dataclass(frozen=True)
 class SampleOptions:
-    """Options that the shapes of a collection are made with.
+    """Options that the shapes of a collection are made with."""
 
-    Attributes:
-        format: name of the format that reads them.
-        points: points to sample, or to keep where the source has points.
-        views: images to render, or to keep where the source has images; 0 for none.
-        size: their side in pixels.
-        seed: of the whole preparation.
-        parts: names of all parts of the collection, empty for none.
-    """
-
-    format: str
-    points: int
-    views: int = 0
-    size: int = 1
-    seed: int = 0
-    parts: list[str] = field(default_factory=list)
+    format: str  # its name
+    points: int  # to sample, or to keep where the source has points
+    views: int = 0  # to render, or to keep where the source has images
+    size: int = 1  # side of an image in pixels
+    seed: int = 0  # of the whole preparation
+    parts: list[str] = field(default_factory=list)  # names of all parts of the collection
 
 
 class Sample(NamedTuple):
@@ -58,15 +49,10 @@ class Sample(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Row:
-    """One shape as a worker answered.
+    """One shape as a worker answered."""
 
-    Attributes:
-        table: one row of a collection, or None if the shape is left out.
-        note: why it is left out; beside a row its warnings, "" for none.
-    """
-
-    table: pa.Table | None
-    note: str
+    table: pa.Table | None  # one row of a collection; None if the shape is left out
+    note: str  # why it is left out; beside a row its warnings, "" for none
 
     @property
     def points(self) -> Float32[np.ndarray, "N 3"] | None:
@@ -94,13 +80,21 @@ def finish_sample(
     images: UInt8[np.ndarray, "V size size 3"] | None = None,
 ) -> Sample:
     """Sample, frame and render what was read, as `make_sample`; images that are given are kept."""
-    raw = _upright(raw, item.up or "y")
-    cloud = raw.cloud
-    if raw.mesh is not None:
-        sampled = sample_surface(raw.mesh, options.points, _rng(options.seed, item.id, 1))
+    up = item.up or "y"
+    mesh, cloud = raw.mesh, raw.cloud
+    if cloud is not None:
+        with np.errstate(invalid="ignore"):  # of what is not finite; it is refused later
+            normals = None if cloud.normals is None else to_y_up(cloud.normals, up)
+            cloud = replace(cloud, points=to_y_up(cloud.points, up), normals=normals)
+    if mesh is not None:
+        mesh = replace(mesh, vertices=to_y_up(mesh.vertices, up))
+        sampled = sample_surface(mesh, options.points, _rng(options.seed, item.id, 1))
         cloud = cloud or sampled
         _, center, scale = unit_sphere(sampled.points)
-        raw = replace(raw, mesh=replace(raw.mesh, vertices=_framed(raw.mesh, center, scale)))
+        vertices = (mesh.vertices - center) / scale
+        # A thin tip that no point happened to hit may stick out; images then show the mesh a little smaller.
+        reach = float(np.linalg.norm(vertices[mesh.faces], axis=-1).max())
+        mesh = replace(mesh, vertices=vertices / max(reach, 1.0))
     if cloud is None:
         raise BrokenShapeError("neither a mesh nor points")
     points, center, scale = unit_sphere(cloud.points)
@@ -117,8 +111,8 @@ def finish_sample(
         if images is None:
             warnings += ["its images are rendered"] if said else []
             cameras = orbit(options.views, _rng(options.seed, item.id, 2))
-            if raw.mesh is not None:
-                images = render_mesh(raw.mesh, cameras, options.size)
+            if mesh is not None:
+                images = render_mesh(mesh, cameras, options.size)
             else:
                 images = render_cloud(replace(cloud, points=points), cameras, options.size)
     if images is None:
@@ -168,8 +162,7 @@ def load_shape(
         seed: of the sampling.
         timeout: seconds that reading may take; given, a process of its own reads the file, and may crash.
 
-    Raises:
-        UserError: no such file, or it cannot become a shape; names it.
+    Raises UserError, naming the file, if there is none or it cannot become a shape.
     """
     path = Path(path)
     one_of("up axis", up or "y", ("x", "y", "z"))
@@ -192,25 +185,3 @@ def load_shape(
 def _rng(seed: int, name: str, stage: int) -> np.random.Generator:
     digest = hashlib.blake2b(name.encode(), digest_size=16).digest()
     return np.random.default_rng([seed, stage, int.from_bytes(digest, "big")])
-
-
-def _upright(raw: RawSample, up: Axis) -> RawSample:
-    """Rotate a mesh and a cloud y up."""
-    mesh, cloud = raw.mesh, raw.cloud
-    if mesh is not None:
-        mesh = replace(mesh, vertices=to_y_up(mesh.vertices, up))
-    if cloud is not None:
-        with np.errstate(invalid="ignore"):  # of what is not finite; it is refused later
-            normals = None if cloud.normals is None else to_y_up(cloud.normals, up)
-            cloud = replace(cloud, points=to_y_up(cloud.points, up), normals=normals)
-    return replace(raw, mesh=mesh, cloud=cloud)
-
-
-def _framed(mesh: Mesh, center: np.ndarray, scale: float) -> Float64[np.ndarray, "V 3"]:
-    """Return a mesh's vertices in the frame of the points sampled from it, all within the unit sphere.
-
-    A thin tip that no point happened to hit may stick out; the images then show the mesh a little smaller.
-    """
-    vertices = (mesh.vertices - center) / scale
-    reach = float(np.linalg.norm(vertices[mesh.faces], axis=-1).max())
-    return vertices / max(reach, 1.0)

@@ -50,11 +50,9 @@ def index_source(
         source: a folder, or the word "builtin".
         format: name of the format; None asks all of them whether they recognise the folder.
         up: the axis that points up in it; None takes the items' own, or the format's.
-        options: for the format: `variant`, `classes`, `count`, `seed`. None, and what it does not have, is
-            left out.
+        options: for the format: `variant`, `classes`, `count`, `seed`; None, and what it lacks, is left out.
 
-    Raises:
-        UserError: no such folder, nothing known in it, or a variant or classes that the format has not.
+    Raises UserError for no such folder, nothing known in it, or options that the format has not.
     """
     if source == BUILTIN and format is None:
         format = BUILTIN
@@ -68,7 +66,14 @@ def index_source(
         if format is None:
             format, note = _recognise(folder)
     given = {name: value for name, value in options.items() if value is not None}
-    reader = _make(format, folder, given)
+    made = plugins.find("format", format, FORMATS, Format)
+    known = signature(made).parameters
+    for option in ("variant", "classes"):
+        if option in given and option not in known:
+            raise UserError(
+                f"{option} {given[option]} was given, but {folder} has none ({format}). Omit --{option}."
+            )
+    reader = made(**{option: value for option, value in given.items() if option in known})
     found = reader.find(folder)
     if not isinstance(found, DatasetIndex):
         found = DatasetIndex(list(found))
@@ -77,18 +82,6 @@ def index_source(
     location = BUILTIN if format == BUILTIN else found.location or str(folder)
     found = replace(found, format=format, location=location, note=" ".join(filter(None, (note, found.note))))
     return _completed(found, reader, up)
-
-
-def _make(name: str, folder: Path, given: dict[str, Any]) -> Format:
-    """Return the format of a name with those of the options that it has."""
-    made = plugins.find("format", name, FORMATS, Format)
-    known = signature(made).parameters
-    for option in ("variant", "classes"):
-        if option in given and option not in known:
-            raise UserError(
-                f"{option} {given[option]} was given, but {folder} has none ({name}). Omit --{option}."
-            )
-    return made(**{option: value for option, value in given.items() if option in known})
 
 
 def _completed(index: DatasetIndex, reader: Format, up: Axis | None) -> DatasetIndex:

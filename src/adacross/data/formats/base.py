@@ -85,19 +85,12 @@ class DatasetIndex:
 
 @dataclass(frozen=True, eq=False)
 class RawSample:
-    """One shape as read, in the source's own frame: a mesh, a cloud or both.
+    """One shape as read, in the source's own frame: a mesh, a cloud or both."""
 
-    Attributes:
-        mesh: source of the images, and of the points if there is no cloud.
-        cloud: source of the points.
-        images: files of ready-made images, in order, which are kept in place of rendered ones.
-        warnings: what is unusual about the shape, beside the warnings of mesh and cloud.
-    """
-
-    mesh: Mesh | None = None
-    cloud: PointCloud | None = None
-    images: tuple[Path, ...] = ()
-    warnings: tuple[str, ...] = ()
+    mesh: Mesh | None = None  # source of the images, and of the points if there is no cloud
+    cloud: PointCloud | None = None  # source of the points
+    images: tuple[Path, ...] = ()  # ready-made images, in order, which are kept in place of rendered ones
+    warnings: tuple[str, ...] = ()  # what is unusual, beside the warnings of mesh and cloud
 
 
 class Format(ABC):

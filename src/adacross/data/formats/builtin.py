@@ -16,10 +16,7 @@ VARIANTS = ("clean", "scanned")
 class Builtin(Format):
     """Procedural shapes, spread evenly over the categories; the first ones get one more.
 
-    Args:
-        variant: "clean" samples the whole surface, "scanned" looks at it from one side (`procedural.scan`).
-        count: how many.
-        seed: another seed gives other shapes.
+    Variant "clean" samples the whole surface, "scanned" looks at it from one side (`procedural.scan`).
     """
 
     layout = "shapes from nothing, by the word 'builtin' in a folder's place"

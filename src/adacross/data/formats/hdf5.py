@@ -28,16 +28,11 @@ _PACKED = 100  # bytes of larger data that one byte in the file may stand for; o
 
 
 class RowFormat(Format):
-    """Rows of HDF5 files: a cloud each, with one label a row or one a point.
-
-    Attributes:
-        channels: numbers a point.
-        point_labels: name of the labels (n, N) of the points, "" for none.
-    """
+    """Rows of HDF5 files: a cloud each, with one label a row or one a point."""
 
     keep: ClassVar[Keep] = "first"  # as the field's protocols have it
-    channels: ClassVar[int] = 3
-    point_labels: ClassVar[str] = ""
+    channels: ClassVar[int] = 3  # numbers a point
+    point_labels: ClassVar[str] = ""  # name of the labels (n, N) of the points, if they have any
 
     def load(self, item: SampleRef) -> PointCloud:
         """Read one row."""

@@ -56,9 +56,8 @@ def read_mesh(path: Path) -> Mesh:
             if suffix == ".glb":
                 _check_glb(data)
             promised = _promised_faces(data, suffix)
-            mesh = _join(
-                _scene(path, _text(data) if suffix == ".obj" or _is_text_stl(data, suffix) else data)
-            )
+            is_text = suffix == ".obj" or _is_text_stl(data, suffix)
+            mesh = _join(_scene(path, _text(data) if is_text else data))
             if len(mesh.faces) < promised:
                 raise BrokenShapeError(f"truncated: {promised} faces promised, {len(mesh.faces)} there")
     return _checked(mesh)
@@ -159,9 +158,12 @@ def _check_glb(data: bytes) -> None:
     nowhere = sum(accessor["count"] for accessor in accessors if "bufferView" not in accessor)
     if nowhere > len(data):
         raise BrokenShapeError(f"{nowhere:,} numbers promised that are not in the file")
-    meshes = [
-        sum(accessors[place]["count"] for place in _accessors_of(mesh)) for mesh in content.get("meshes", [])
-    ]
+    meshes = []  # of each, how many numbers it reads
+    for mesh in content.get("meshes", []):
+        parts = mesh.get("primitives", ())
+        read = [place for part in parts for place in part.get("attributes", {}).values()]
+        read += [part["indices"] for part in parts if "indices" in part]
+        meshes.append(sum(accessors[place]["count"] for place in read))
     nodes = content.get("nodes", [])
     placed = sum(meshes) + sum(meshes[node["mesh"]] for node in nodes if "mesh" in node)
     if placed > max(MOST_PLACED, 2 * len(data)):
@@ -169,14 +171,6 @@ def _check_glb(data: bytes) -> None:
             f"its nodes share meshes so often that {placed:,} corners and points are to be placed, more than "
             f"the {MOST_PLACED:,} that a file of {len(data):,} bytes may have"
         )
-
-
-def _accessors_of(mesh: dict[str, Any]) -> Iterator[int]:
-    """Yield the accessors that a GLB file's mesh reads, as often as it reads them."""
-    for primitive in mesh.get("primitives", ()):
-        yield from primitive.get("attributes", {}).values()
-        if "indices" in primitive:
-            yield primitive["indices"]
 
 
 def _text(data: bytes) -> bytes:
@@ -262,9 +256,8 @@ def _join(scene: Any) -> Mesh:
             continue
         corners = np.asarray(part.faces, dtype=np.int64)
         points = np.asarray(part.vertices, dtype=np.float64)
-        if (
-            int(corners.max()) >= len(points) or int(corners.min()) < 0
-        ):  # would silently reach into the next part
+        # would silently reach into the next part
+        if int(corners.max()) >= len(points) or int(corners.min()) < 0:
             raise BrokenShapeError(
                 f"a face points to vertex {corners.max()}, but there are only {len(points)}"
             )
@@ -276,14 +269,9 @@ def _join(scene: Any) -> Mesh:
     if not faces:
         loose = sum(len(getattr(g, "vertices", ())) for g in scene.geometry.values())
         return Mesh(np.zeros((loose, 3)), np.zeros((0, 3), dtype=np.int64))
-    painted = None
-    if any(color is not None for color in colors):
-        plain = [
-            np.full((len(f), 3), GREY, dtype=np.uint8) if c is None else c
-            for c, f in zip(colors, faces, strict=True)
-        ]
-        painted = np.concatenate(plain)
-    return Mesh(np.concatenate(vertices), np.concatenate(faces), painted)
+    colored = any(color is not None for color in colors)
+    plain = [np.full(f.shape, GREY, np.uint8) if c is None else c for c, f in zip(colors, faces, strict=True)]
+    return Mesh(np.concatenate(vertices), np.concatenate(faces), np.concatenate(plain) if colored else None)
 
 
 def _face_colors(visual: Any, faces: Int64[np.ndarray, "F 3"]) -> UInt8[np.ndarray, "F 3"] | None:
@@ -297,9 +285,15 @@ def _face_colors(visual: Any, faces: Int64[np.ndarray, "F 3"]) -> UInt8[np.ndarr
     material = visual.material
     color = _base_color(getattr(material, "baseColorFactor", getattr(material, "diffuse", None)))
     image = getattr(material, "baseColorTexture", getattr(material, "image", None))
-    image = image if visual.uv is None else _decoded(image)
-    if image is not None and visual.uv is not None and not _untouched(image):
-        texels = _texels(image, np.asarray(visual.uv, dtype=np.float64)[faces].mean(1))
+    image = None if visual.uv is None else _decoded(image)
+    single = None if image is None else image.getcolors(1)  # None where there are several colors
+    if image is not None and not (single and single[0][1] in _UNTOUCHED):
+        # texture coordinates repeat beyond 0..1 and grow upwards
+        pixels = np.asarray(image)
+        height, width = pixels.shape[:2]
+        u, v = np.nan_to_num(np.asarray(visual.uv, dtype=np.float64)[faces].mean(1)).T % 1.0
+        column = np.minimum((u * width).astype(np.int64), width - 1)
+        texels = pixels[np.minimum(((1 - v) * height).astype(np.int64), height - 1), column]
         return texels if color is None else (texels * (color / 255)).round().astype(np.uint8)
     return None if color is None else np.tile(color.astype(np.uint8), (len(faces), 1))
 
@@ -327,18 +321,3 @@ def _decoded(image: Any) -> Any:
     except IMAGE_ERRORS as error:
         reason = one_line(error, 120)
         raise BrokenShapeError(f"its texture cannot be read ({reason})") from error
-
-
-def _untouched(image: Any) -> bool:
-    single = image.getcolors(1)  # None where there are several colours
-    return bool(single) and single[0][1] in _UNTOUCHED
-
-
-def _texels(image: Any, uv: Float[np.ndarray, "F 2"]) -> UInt8[np.ndarray, "F 3"]:
-    """Look up an RGB picture at texture coordinates, which repeat beyond 0..1 and grow upwards."""
-    pixels = np.asarray(image)
-    height, width = pixels.shape[:2]
-    u, v = np.moveaxis(np.nan_to_num(uv) % 1.0, -1, 0)
-    column = np.minimum((u * width).astype(np.int64), width - 1)
-    row = np.minimum(((1 - v) * height).astype(np.int64), height - 1)
-    return pixels[row, column]

@@ -46,7 +46,8 @@ def _read(lines: list[str], prefix: str) -> Mesh:
     rows = rows.reshape(vertex_count, -1) if vertex_count else np.zeros((0, 3))
     faces, face_colors = _faces(lines[1 + vertex_count : 1 + vertex_count + face_count])
     at = 6 if "N" in prefix else 3
-    if face_colors is None and "C" in prefix and rows.shape[1] >= at + 3 and _inside(faces, vertex_count):
+    known = len(faces) > 0 and int(faces.min()) >= 0 and int(faces.max()) < vertex_count
+    if face_colors is None and "C" in prefix and rows.shape[1] >= at + 3 and known:
         vertex_colors = _bytes(rows[:, at : at + 3], whole=bool((rows[:, at : at + 3] > 1).any()))
         face_colors = vertex_colors[faces].mean(1).round().astype(np.uint8)
     return Mesh(np.ascontiguousarray(rows[:, :3]), faces, face_colors)
@@ -73,10 +74,6 @@ def _faces(lines: list[str]) -> tuple[Int64[np.ndarray, "F 3"], UInt8[np.ndarray
     grey = ["200"] * 3 if whole else ["0.8"] * 3
     values = np.array([color if len(color) == 3 else grey for color in colors], dtype=np.float64)
     return faces, _bytes(values, whole)
-
-
-def _inside(faces: Int64[np.ndarray, "F 3"], vertices: int) -> bool:
-    return len(faces) > 0 and int(faces.min()) >= 0 and int(faces.max()) < vertices
 
 
 def _bytes(values: np.ndarray, whole: bool) -> UInt8[np.ndarray, "n 3"]:

@@ -76,15 +76,10 @@ def find_listed(folder: Path, entries: Iterable[Listed], unknown: str) -> Datase
 def read_rows(
     path: Path, widths: tuple[int, ...], separator: str | None = None
 ) -> Float32[np.ndarray, "n C"]:
-    """Read numbers from a file, as many in every line; blank lines are left out.
+    """Read numbers from a file, as many in every line (one of `widths`); blank lines are left out.
 
-    Args:
-        path: the file.
-        widths: how many numbers a line may have.
-        separator: between two numbers; None means spaces or tabs.
-
-    Raises:
-        BrokenShapeError: not readable, empty, a line of something else, or a number that is not finite.
+    `separator` None means spaces or tabs. Raises BrokenShapeError if the file is not readable or empty, a
+    line is something else, or a number is not finite.
     """
     try:
         lines = [line for line in read_bytes(path).decode("utf-8").splitlines() if line.strip()]

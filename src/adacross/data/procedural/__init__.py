@@ -30,14 +30,9 @@ CATEGORIES: tuple[str, ...] = tuple(MAKERS)
 
 
 def make_mesh(category: str, seed: int) -> Mesh:
-    """Make one object: y up, random yaw, any unit, parts and colours per face.
+    """Make one object of a category: y up, random yaw, any unit, parts and colors per face.
 
-    Args:
-        category: one of `CATEGORIES`.
-        seed: 0 or more; the same category and seed always give the same mesh.
-
-    Raises:
-        UserError: no such category, or a negative seed.
+    The same category and seed (0 or more) always give the same mesh.
     """
     maker = MAKERS[one_of("built-in category", category, CATEGORIES)]
     if seed < 0:

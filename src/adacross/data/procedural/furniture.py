@@ -3,23 +3,9 @@
 import numpy as np
 
 from adacross.data.procedural.curves import arc, chance, circle, pick, regular, smooth
-from adacross.data.procedural.kit import (
-    Solid,
-    around,
-    both,
-    box,
-    cylinder,
-    ellipsoid,
-    extrude,
-    frustum,
-    join,
-    lathe,
-    rounded_box,
-    sweep,
-    tapered_box,
-    torus,
-)
+from adacross.data.procedural.kit import Solid, around, both, extrude, join, lathe, sweep
 from adacross.data.procedural.parts import Parts, across, named
+from adacross.data.procedural.solids import box, cylinder, ellipsoid, frustum, rounded_box, tapered_box, torus
 
 
 def chair(rng: np.random.Generator) -> Parts:
@@ -53,7 +39,8 @@ def stool(rng: np.random.Generator) -> Parts:
     depth = width * rng.uniform(0.75, 1.1)
     parts = supports(rng, width, depth, height) + seat(rng, width, depth, height)
     if chance(rng, 0.15):
-        rail = sweep(_arched(width, depth), rng.uniform(0.015, 0.03))
+        x, z = (arc(1.0, np.pi, 2 * np.pi, 14) * (width / 2, depth / 2)).T
+        rail = sweep(np.column_stack((x, np.zeros(14), z)), rng.uniform(0.015, 0.03))
         parts += named(back=rail.at(y=height + rng.uniform(0.08, 0.14)))
     return parts
 
@@ -176,12 +163,6 @@ def _leg(rng: np.random.Generator, thick: float, height: float) -> Solid:
         return frustum(thick * rng.uniform(0.4, 0.9), thick, height, 12)
     radii = rng.uniform(0.5, 1.3, 9)
     return lathe(smooth(np.column_stack((radii * thick, np.linspace(0, height, 9))), 17), 12)
-
-
-def _arched(width: float, depth: float) -> np.ndarray:
-    """A low rail around the back half of a seat."""
-    curve = arc(1.0, np.pi, 2 * np.pi, 14) * (width / 2, depth / 2)
-    return np.column_stack((curve[:, 0], np.zeros(14), curve[:, 1]))
 
 
 def _padded(rng: np.random.Generator, width: float, cushions: int) -> Parts:

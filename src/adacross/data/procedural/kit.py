@@ -19,12 +19,7 @@ SEGMENTS = 20
 
 @dataclass(frozen=True, eq=False)
 class Solid:
-    """A closed triangle surface, wound outward.
-
-    Attributes:
-        vertices: `(V, 3)` coordinates.
-        faces: `(F, 3)` vertex indices.
-    """
+    """A closed triangle surface, wound outward: vertices `(V, 3)` and faces `(F, 3)`."""
 
     vertices: Float64[np.ndarray, "V 3"]
     faces: Int64[np.ndarray, "F 3"]
@@ -101,13 +96,10 @@ def loft(
     *,
     wrap: bool = False,
 ) -> Solid:
-    """Return the solid whose skin runs through a stack of closed rings.
+    """Return the solid whose skin runs through a stack of closed rings `(R, S, 3)`, of either direction.
 
-    Args:
-        rings: `(R, S, 3)` corresponding points of R rings; either direction of travel will do.
-        start: tip of the fan that closes the first ring, its centroid by default.
-        end: the same for the last ring.
-        wrap: join the last ring to the first instead of closing the ends (a torus).
+    `start` and `end` are the tips of the fans that close it, by default the centroids of the first and last
+    ring; `wrap` joins the two instead (a torus).
     """
     vertices = rings.reshape(-1, 3)
     if not wrap:
@@ -116,35 +108,6 @@ def loft(
         vertices = np.concatenate((vertices, tip_start[None], tip_end[None]))
     solid = Solid(vertices, _loft_faces(rings.shape[0], rings.shape[1], wrap))
     return solid if volume(solid) > 0 else Solid(vertices, solid.faces[:, ::-1].copy())
-
-
-def tapered_box(
-    bottom: Sequence[Number], top: Sequence[Number], height: Number, shift: Number = 0.0
-) -> Solid:
-    """Return a box standing on y = 0 whose `(x, z)` size changes linearly from `bottom` to `top`.
-
-    The top is moved by `shift` along z.
-    """
-    corners = np.array(((-0.5, -0.5), (0.5, -0.5), (0.5, 0.5), (-0.5, 0.5)))
-    rings = np.zeros((2, 4, 3))
-    rings[0, :, ::2], rings[1, :, ::2] = corners * np.array(bottom), corners * np.array(top)
-    rings[1] += (0.0, height, shift)
-    return loft(rings)
-
-
-def box(x: Number, y: Number, z: Number) -> Solid:
-    """Return a box of this size standing on y = 0, centred in x and z."""
-    return tapered_box((x, z), (x, z), y)
-
-
-def frustum(bottom: Number, top: Number, height: Number, segments: int = SEGMENTS) -> Solid:
-    """Return a truncated cone of two radii standing on y = 0."""
-    return lathe(((bottom, 0.0), (top, height)), segments)
-
-
-def cylinder(radius: Number, height: Number, segments: int = SEGMENTS) -> Solid:
-    """Return a cylinder standing on y = 0."""
-    return frustum(radius, radius, height, segments)
 
 
 def lathe(profile: Curve, segments: int = SEGMENTS, *, wrap: bool = False) -> Solid:
@@ -163,19 +126,6 @@ def lathe(profile: Curve, segments: int = SEGMENTS, *, wrap: bool = False) -> So
     return loft(rings, *tips, wrap=wrap)
 
 
-def torus(radius: Number, thickness: Number, segments: int = SEGMENTS, sides: int = 10) -> Solid:
-    """Return a torus about y, centred at the origin; `thickness` is the radius of its tube."""
-    return lathe(circle(sides) * thickness + (radius, 0.0), segments, wrap=True)
-
-
-def ellipsoid(x: Number, y: Number, z: Number, segments: int = SEGMENTS) -> Solid:
-    """Return an ellipsoid with these half axes, centred at the origin."""
-    latitude = np.linspace(-np.pi / 2, np.pi / 2, segments // 2 + 1)
-    profile = np.stack((np.cos(latitude), np.sin(latitude)), 1)
-    profile[[0, -1], 0] = 0.0
-    return lathe(profile, segments).scale(x, y, z)
-
-
 def frames(path: Curve) -> Float64[np.ndarray, "K 2 3"]:
     """Return two unit vectors across a path at each of its points, without twist where the path is planar.
 
@@ -191,13 +141,10 @@ def frames(path: Curve) -> Float64[np.ndarray, "K 2 3"]:
 
 
 def sweep(path: Curve, radius: Number | NDArray[np.float64], sides: int = 10) -> Solid:
-    """Return a rod along a path.
+    """Return a rod along a path `(K, 3)`, of a section with so many sides.
 
-    Args:
-        path: `(K, 3)` points.
-        radius: one number, or `(K,)`, or `(K, 2)` for an elliptic section: half size across the plane of the
-            path and half size within it.
-        sides: corners of the section.
+    The radius is one number, or `(K,)`, or `(K, 2)` for an elliptic section: half size across the plane of
+    the path and half size within it.
     """
     points = np.asarray(path, dtype=np.float64)
     sizes = np.asarray(radius, dtype=np.float64)
@@ -227,46 +174,12 @@ def extrude(polygon: Curve, depth: Number) -> Solid:
 
 
 def ribbon(left: Curve, right: Curve, depth: Number | NDArray[np.float64], *, wrap: bool = False) -> Solid:
-    """Return a plate between two edges in the x-y plane, `depth` along z, centred in z.
+    """Return a plate between two edges `(K, 2)` in the x-y plane, `depth` along z, centered in z.
 
-    Args:
-        left: `(K, 2)` one edge.
-        right: `(K, 2)` the other, point by point across from it.
-        depth: size along z, one number or `(K,)`.
-        wrap: join the ends (a ring with any outline and any hole).
+    The edges are paired point by point; `wrap` joins the ends (a ring with any outline and any hole).
     """
     edges = np.stack((np.asarray(left, dtype=np.float64), np.asarray(right, dtype=np.float64)), 1)
     rings = np.empty((len(edges), 4, 3))
     rings[..., :2] = edges[:, [0, 0, 1, 1]]
     rings[..., 2] = np.multiply.outer(np.broadcast_to(depth, len(edges)), (-0.5, 0.5, 0.5, -0.5))
     return loft(rings, wrap=wrap)
-
-
-@lru_cache(maxsize=8)
-def _cube_grid(steps: int) -> tuple[Float64[np.ndarray, "V 3"], Int64[np.ndarray, "F 3"]]:
-    """Six unwelded grids over the cube's sides; entries up to 1 lie in a corner's rounding, 1 at its end."""
-    line = np.linspace(0.0, 1.0, steps + 1)
-    line = np.concatenate((-2.0 + line, 2.0 - line[::-1]))
-    u, v = (axis.ravel() for axis in np.meshgrid(line, line, indexing="ij"))
-    side = np.stack((u, v, np.full_like(u, 2.0)), 1)
-    index = np.arange(len(line) ** 2).reshape(len(line), -1)
-    a, b, c, d = index[:-1, :-1], index[1:, :-1], index[1:, 1:], index[:-1, 1:]
-    quads = np.concatenate([np.stack(t, -1).reshape(-1, 3) for t in ((a, b, c), (a, c, d))])
-    turns = [np.eye(3), *(rotation("x", k * np.pi / 2) for k in (1, 2, 3))]
-    turns += [rotation("y", np.pi / 2), rotation("y", -np.pi / 2)]
-    vertices = np.concatenate([side @ np.rint(turn).T for turn in turns])
-    return vertices, np.concatenate([quads + k * len(side) for k in range(6)])
-
-
-def rounded_box(x: Number, y: Number, z: Number, radius: Number, steps: int = 2) -> Solid:
-    """Return a box standing on y = 0 with edges and corners rounded by `radius`.
-
-    The radius is kept below 49 % of the smallest size; `steps` facets span half of a quarter round.
-    """
-    half = np.array((x, y, z)) / 2
-    radius = min(radius, 0.98 * float(half.min()))
-    grid, faces = _cube_grid(steps)
-    core = np.sign(grid) * (half - radius)
-    offset = np.sign(grid) * np.maximum(np.abs(grid) - 1.0, 0.0)
-    offset *= radius / np.linalg.norm(offset, axis=1, keepdims=True)
-    return Solid(core + offset + (0.0, y / 2, 0.0), faces)

@@ -4,20 +4,9 @@ import numpy as np
 from jaxtyping import Float64
 
 from adacross.data.procedural.curves import arc, chance, circle, pick, regular
-from adacross.data.procedural.kit import (
-    Solid,
-    around,
-    box,
-    cylinder,
-    extrude,
-    join,
-    lathe,
-    ribbon,
-    sweep,
-    torus,
-    tube,
-)
+from adacross.data.procedural.kit import Solid, around, extrude, join, lathe, ribbon, sweep, tube
 from adacross.data.procedural.parts import Parts, named, posed
+from adacross.data.procedural.solids import box, cylinder, torus
 
 
 def ring_plate(outline: Float64[np.ndarray, "S 2"], hole: Float64[np.ndarray, "S 2"], height: float) -> Solid:
@@ -30,10 +19,8 @@ def bolt(rng: np.random.Generator) -> Parts:
     radius, length = rng.uniform(0.12, 0.25), rng.uniform(0.5, 1.6)
     start = length * rng.uniform(0.0, 0.5)
     size, height = radius * rng.uniform(1.5, 2.3), radius * rng.uniform(0.8, 1.8)
-    parts = named(
-        thread=_thread(radius, length - start, rng),
-        shank=cylinder(radius, start + 0.05, 16).at(y=length - start),
-    )
+    shank = cylinder(radius, start + 0.05, 16).at(y=length - start)
+    parts = named(thread=_thread(radius, length - start, rng), shank=shank)
     style = pick(rng, ("hex", "hex", "square", "socket", "round", "sunk"))
     if style in ("hex", "square"):
         sides = 6 if style == "hex" else 4

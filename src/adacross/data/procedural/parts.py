@@ -68,15 +68,10 @@ def vary(vertices: Float64[np.ndarray, "V 3"], rng: np.random.Generator) -> Floa
     if chance(rng, 0.2):
         points[:, pick(rng, (0, 2))] += rng.uniform(-0.3, 0.3) * points[:, 1]
     if chance(rng, 0.25):
-        points = _bent(points, rng.uniform(-0.4, 0.4), pick(rng, (0, 2)))
+        # a slight lean that grows upwards: a horizontal axis sheared by the square of the height
+        rate, axis = rng.uniform(-0.4, 0.4), pick(rng, (0, 2))
+        points[:, axis] += rate * points[:, 1] * np.abs(points[:, 1])
     return points @ rotation("y", rng.uniform(0.0, 2 * np.pi)).T
-
-
-def _bent(points: Float64[np.ndarray, "V 3"], rate: float, axis: int) -> Float64[np.ndarray, "V 3"]:
-    """Shear a horizontal axis by the square of the height: a slight lean that grows upwards."""
-    bent = points.copy()
-    bent[:, axis] += rate * points[:, 1] * np.abs(points[:, 1])
-    return bent
 
 
 def across(count: int, span: Number) -> Sequence[float]:

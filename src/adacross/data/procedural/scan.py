@@ -14,22 +14,14 @@ GRAZING = 0.12
 
 
 def scan(mesh: Mesh, count: int, rng: np.random.Generator) -> PointCloud:
-    """Emulate one depth scan of a mesh from a random viewpoint slightly above it.
+    """Emulate one depth scan of a mesh from a random viewpoint slightly above it: exactly `count` points.
 
     Only the side that faces the scanner and is not hidden by something nearer is seen; pieces are missing,
-    bits of the floor or of a neighbouring object are present (`part` = -1), and every point is off by
+    bits of the floor or of a neighboring object are present (`part` = -1), and every point is off by
     measurement noise, mostly along its ray. The emulation is our choice.
 
-    Args:
-        mesh: closed parts wound outward, y up, any unit.
-        count: points wanted; exactly as many come back.
-        rng: the only source of randomness.
-
-    Returns:
-        Points in the mesh's frame with the true surface's normals, colours and parts.
-
-    Raises:
-        BrokenShapeError: the mesh has no area.
+    The mesh's parts are closed, y up, in any unit; the points are in its frame, with the true surface's
+    normals, colors and parts.
     """
     dense = sample_surface(mesh, OVERSAMPLING * count, rng)
     low, high = mesh.vertices.min(0), mesh.vertices.max(0)

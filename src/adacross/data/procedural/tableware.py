@@ -1,11 +1,11 @@
 """Vessels: one lathe, many profiles. Openings, handles, feet and spouts tell them apart, not proportions."""
 
 import numpy as np
-from jaxtyping import Float64
 
 from adacross.data.procedural.curves import Curve, arc, chance, pick, smooth
-from adacross.data.procedural.kit import Solid, cylinder, ellipsoid, lathe, rounded_box, sweep, torus
+from adacross.data.procedural.kit import Solid, lathe, sweep
 from adacross.data.procedural.parts import Parts, named
+from adacross.data.procedural.solids import cylinder, ellipsoid, rounded_box, torus
 
 
 def vessel(outline: Curve, wall: float = 0.03, floor: float = 0.04, count: int = 14) -> Solid:
@@ -176,13 +176,8 @@ def pan(rng: np.random.Generator) -> Parts:
 
 def _lid(rng: np.random.Generator, radius: float, y: float) -> Parts:
     """A lid resting at height `y`, flat or domed, with a knob."""
-    dome = _dome(radius, rng.uniform(0.04, 0.3))
+    curve = arc(1.0, 0.0, np.pi / 2 * 0.92, 8) * (radius, rng.uniform(0.04, 0.3)) + (0, 0.05)
+    dome = np.concatenate(([(radius, 0.0)], curve))
     size = rng.uniform(0.06, 0.12)
     knob = ellipsoid(size, size * rng.uniform(0.6, 1.2), size, 12)
     return named(lid=lathe(np.add(dome, (0.0, y))), knob=knob.at(y=y + float(dome[-1, 1]) + size * 0.5))
-
-
-def _dome(radius: float, rise: float) -> Float64[np.ndarray, "9 2"]:
-    """Profile of a cap whose rim has a small edge."""
-    curve = arc(1.0, 0.0, np.pi / 2 * 0.92, 8) * (radius, rise) + (0, 0.05)
-    return np.concatenate(([(radius, 0.0)], curve))

@@ -4,21 +4,9 @@ import numpy as np
 from jaxtyping import Float64
 
 from adacross.data.procedural.curves import arc, chance, pick, regular, smooth
-from adacross.data.procedural.kit import (
-    Solid,
-    box,
-    cylinder,
-    extrude,
-    frustum,
-    join,
-    lathe,
-    loft,
-    ribbon,
-    rounded_box,
-    sweep,
-    tapered_box,
-)
+from adacross.data.procedural.kit import Solid, extrude, join, lathe, loft, ribbon, sweep
 from adacross.data.procedural.parts import Parts, named, posed
+from adacross.data.procedural.solids import box, cylinder, frustum, rounded_box, tapered_box
 
 
 def hammer(rng: np.random.Generator) -> Parts:

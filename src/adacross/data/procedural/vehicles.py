@@ -3,21 +3,9 @@
 import numpy as np
 
 from adacross.data.procedural.curves import chance, pick, smooth
-from adacross.data.procedural.kit import (
-    Solid,
-    around,
-    box,
-    cylinder,
-    ellipsoid,
-    frustum,
-    join,
-    lathe,
-    loft,
-    ribbon,
-    rounded_box,
-    tapered_box,
-)
+from adacross.data.procedural.kit import Solid, around, join, lathe, loft, ribbon
 from adacross.data.procedural.parts import Parts, across, named
+from adacross.data.procedural.solids import box, cylinder, ellipsoid, frustum, rounded_box, tapered_box
 
 
 def airplane(rng: np.random.Generator) -> Parts:
@@ -212,12 +200,8 @@ def wheels(rng: np.random.Generator, radius: float, track: float, axles: list[fl
     """Pairs of wheels that stand on y = 0, with hubs."""
     wide = radius * rng.uniform(0.5, 0.75)
     profile = [(radius * 0.5, -0.1), (radius * 0.55, 0), (radius * 0.95, 0), (radius, wide * 0.2)]
-    profile += [
-        (radius, wide * 0.8),
-        (radius * 0.95, wide),
-        (radius * 0.55, wide),
-        (radius * 0.5, wide * 0.9),
-    ]
+    profile += [(radius, wide * 0.8), (radius * 0.95, wide), (radius * 0.55, wide)]
+    profile.append((radius * 0.5, wide * 0.9))
     tyre = lathe(np.array(profile) - (0, wide / 2), 18).turn("z", np.pi / 2).at(y=radius)
     return named(wheel=(tyre.at(side * track / 2, 0, z) for z in axles for side in (-1, 1)))
 

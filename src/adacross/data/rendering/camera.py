@@ -17,13 +17,7 @@ _BESIDE = 1e-6  # depth, below which projecting says nothing
 
 @dataclass(frozen=True)
 class Camera:
-    """A pinhole camera that takes square pictures and keeps y up.
-
-    Attributes:
-        position: where it stands, in the object's unit.
-        target: the point it looks at, which lands in the middle of the picture.
-        field_of_view: angle between the upper and lower (and left and right) border, in degrees.
-    """
+    """A pinhole camera that takes square images, y up; `target` lands in the middle."""
 
     position: tuple[float, float, float]
     target: tuple[float, float, float] = (0.0, 0.0, 0.0)

@@ -40,9 +40,6 @@ def render_mesh(
         size: pixels along each side.
         backend: "embree" (ray casting), "zbuffer" (plain NumPy, about as fast up to 20,000 faces, works
             everywhere) or "auto": embree where it is installed. They agree apart from single pixels on edges.
-
-    Raises:
-        UserError: unknown backend, embree asked for but not installed, or `size` below 1.
     """
     if size < 1:
         raise UserError(f"the picture size is {size} pixels; it must be at least 1.")

@@ -53,18 +53,14 @@ def render_cloud(
 ) -> UInt8[np.ndarray, "V size size 3"]:
     """Draw a cloud from each camera: shaded by normal and depth, white background.
 
-    Uses the cloud's normals and colours where it has them; otherwise normals are estimated and the colour is
-    light grey. The sign of a normal does not matter.
+    Uses the cloud's normals and colors where it has them; otherwise normals are estimated and the color is
+    light gray. The sign of a normal does not matter.
 
     Args:
         cloud: inside the unit sphere, as `orbit`'s cameras expect it. 1,024 points fill most surfaces.
-        cameras: the viewpoints; each picture depends on its own camera only.
+        cameras: the viewpoints; each image depends on its own camera only.
         size: pixels along each side.
-        ball: draw points as balls of this radius, evenly lit, with nothing between them, so that one sees
-            which points are there. None: as a surface.
-
-    Raises:
-        UserError: `size` below 1, or a radius that is not positive.
+        ball: draw points as balls of this radius, evenly lit, nothing between them; None: as a surface.
     """
     if size < 1:
         raise UserError(f"the picture size is {size} pixels; it must be at least 1.")

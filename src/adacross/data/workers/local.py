@@ -60,15 +60,10 @@ _ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM
 
 @dataclass(frozen=True)
 class WorkerCrash:
-    """A worker ended while it held a request, or could not do it.
+    """A worker ended while it held a request, or could not do it."""
 
-    Attributes:
-        reason: the signal, the limit that was passed, or the last line on standard error.
-        again: it may be the machine's fault, so a second try makes sense.
-    """
-
-    reason: str
-    again: bool = False
+    reason: str  # the signal, the limit that was passed, or the last line on standard error
+    again: bool = False  # it may be the machine's fault, so a second try makes sense
 
 
 Answers = Generator[tuple[int, bytes | WorkerCrash], None, None]
@@ -88,9 +83,6 @@ def each(function: str, requests: Iterable[Request], workers: int, timeout: floa
         requests: dictionaries of JSON values.
         workers: number of processes, each with one thread for its mathematics.
         timeout: seconds a request may take before its worker is ended.
-
-    Raises:
-        UserError: the environment's limit of memory is no number, or no worker can start.
     """
     memory = most_memory()
 

@@ -44,23 +44,17 @@ def each(
     address: str | None = None,
     folder: str | None = None,
 ) -> Answers:
-    """Answer every request on a Ray cluster; yield `(number of the request, answer)` as they finish.
-
-    Closing the iterator (also by an exception in the caller, Ctrl-C included) takes back what is under way.
+    """Answer every request on a Ray cluster, as `local.each` does on this machine.
 
     Args:
-        function: "package.module:name" of a function `(request: dict) -> bytes`, imported on the machines.
-        requests: dictionaries of JSON values.
+        function, requests, timeout: as there.
         workers: requests under way at once; by default as many as keep all cores of the cluster busy, also
             those of machines that join later.
-        timeout: seconds a request may take before it counts as died.
         address: of the cluster, as `ray.init` takes it, or "local" for a new one of this machine alone. By
             default what RAY_ADDRESS says, or "local".
         folder: what every machine must see.
 
-    Raises:
-        UserError: Ray is not installed, no such cluster, one that fails, or a machine that cannot work: it
-            lacks adacross, has another version of it, or does not see `folder`.
+    Raises UserError without Ray or a cluster, or for a machine that lacks adacross, its version or `folder`.
     """
     ray = _import_ray()
     memory = most_memory()
@@ -82,7 +76,11 @@ def each(
         try:
             yield from tried_twice(requests, together, alone)
         except ray.exceptions.RayTaskError as error:
-            raise UserError(_unfit(error.cause)) from None
+            why = str(error.cause) or type(error.cause).__name__
+            raise UserError(
+                f"a machine of the Ray cluster cannot work: {why}. All of them need the same adacross (and "
+                "the packages of its constraints.txt) and the same folders."
+            ) from None
         except ray.exceptions.RayError as error:
             raise UserError(f"the Ray cluster failed: {one_line(error)}.") from error
 
@@ -130,12 +128,9 @@ def _exchange(
 
 @contextmanager
 def _connected(ray: Any, address: str | None, workers: int | None) -> Iterator[bool]:
-    """Be part of a cluster, of the one that the caller's program has joined already, or of a new one.
+    """Join a cluster, the one that the caller's program has joined already, or a new one; UserError without.
 
     Yields whether the connection stays open afterwards, because it is the caller's.
-
-    Raises:
-        UserError: no such cluster.
     """
     if ray.is_initialized():
         yield True
@@ -219,14 +214,6 @@ def _answer(
 def _worker(function: str, timeout: float | None, memory: float) -> Worker:
     """Return the one process that reads below this process of Ray's; it ends with it."""
     return Worker(function, timeout, memory)
-
-
-def _unfit(error: BaseException) -> str:
-    """Say what to do about a machine that cannot work."""
-    return (
-        f"a machine of the Ray cluster cannot work: {str(error) or type(error).__name__}. "
-        "All of them need the same adacross (and the packages of its constraints.txt) and the same folders."
-    )
 
 
 def _import_ray() -> Any:
