@@ -49,7 +49,7 @@ class ImageSet:
 
 
 def read_image_set(folder: str | Path, size: int, split: str = "test") -> ImageSet:
-    """Read a labelled set of pictures.
+    """Read a labeled set of images.
 
     Layouts, in the order they are looked for:
 
@@ -60,17 +60,11 @@ def read_image_set(folder: str | Path, size: int, split: str = "test") -> ImageS
     * `<split>/<class>/*`, with a folder `test`;
     * `<class>/*`, which has no splits.
 
-    Pickles are not executed. Of folders, every picture is put on white, made square and
-    resized; one that cannot be read is named and skipped.
+    Pickles are not executed. Of folders, every image is put on white, made square and resized to `size`
+    pixels; one that cannot be read is named and skipped. `split` says what to read where there are splits.
 
-    Args:
-        folder: the folder.
-        size: side that the pictures of folders are resized to, in pixels.
-        split: which part to read where there are splits.
-
-    Raises:
-        UserError: no such folder, another layout, a damaged or forbidden pickle, labels that do not fit the
-            pictures, or fewer than two classes.
+    Raises UserError for no such folder, another layout, a damaged or forbidden pickle, labels that do not fit
+    the images, or fewer than two classes.
     """
     one_of("split", split, SPLITS)
     root = Path(folder)
@@ -135,7 +129,7 @@ def _names(path: Path) -> list[str]:
     names = read_pickled_table(path).get("fine_label_names")
     if not isinstance(names, list):
         raise UserError(f"{path} has no fine_label_names; expected CIFAR-100's description of its classes.")
-    return [name.decode("latin-1") if isinstance(name, bytes) else str(name) for name in names]
+    return [_text(name) for name in names]
 
 
 def _folders(root: Path, size: int, split: str) -> ImageSet:

@@ -91,10 +91,8 @@ def build_collection(
     full. The message of KeyboardInterrupt says how to go on.
     """
     splits = splits_of(index.items, options["test_fraction"], options["seed"])
-    index = replace(
-        index, items=[replace(item, split=split) for item, split in zip(index.items, splits, strict=True)]
-    )
-    items = [asdict(item) for item in index.items]
+    refs = [replace(item, split=split) for item, split in zip(index.items, splits, strict=True)]
+    index, items = replace(index, items=refs), [asdict(item) for item in refs]
     said = [SHARD, [VERSION, items, index.classes, index.parts, index.skipped, content]]
     with locked(target, "prepare"):
         check_target(target, overwrite)
@@ -287,12 +285,8 @@ def _description(work: WorkFolder, name: str, index: DatasetIndex, how: SampleOp
         work.discard()
         reasons = "\n".join(f"  {entry['name']}: {entry['reason']}" for entry in skipped[:10])
         raise UserError(f"none of the {len(skipped)} shapes in {index.location} can be read:\n{reasons}")
-    made = {
-        "options": work.plan.options,
-        "seed": how.seed,
-        "adacross": __version__,
-        "date": datetime.now(UTC).isoformat(timespec="seconds"),
-    }
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    made = {"options": work.plan.options, "seed": how.seed, "adacross": __version__, "date": now}
     return CollectionInfo(
         version=VERSION,
         name=name,

@@ -115,12 +115,7 @@ def to_batch(shape: Shape, center: np.ndarray, scale: float) -> pa.RecordBatch:
     }
     if shape.part is not None:
         columns["part"] = pa.FixedSizeListArray.from_arrays(pa.array(shape.part.astype(np.int16)), count)
-    schema = arrow_schema(count, shape.part is not None)
-    arrays = {
-        name: pa.array(values, schema.field(name).type) if isinstance(values, list) else values
-        for name, values in columns.items()
-    }
-    return pa.RecordBatch.from_arrays(list(arrays.values()), schema=schema)
+    return pa.RecordBatch.from_pydict(columns, schema=arrow_schema(count, shape.part is not None))
 
 
 def shard_name(shard: int, shards: int) -> str:
@@ -158,10 +153,7 @@ def read_stream(content: pa.Buffer) -> pa.Table:
     """Return the table of an Arrow stream as `to_bytes` writes it; it takes no more memory than the stream.
 
     Kilobytes of compressed buffers unpack to gigabytes, and repeated dictionaries are joined anew each time;
-    neither is written here, so both are refused before anything is unpacked.
-
-    Raises:
-        ArrowException, ValueError: damaged, compressed, or with dictionaries.
+    neither is written here, so both are refused (ArrowException, ValueError) before anything is unpacked.
     """
     try:
         for number, message in enumerate(pa.ipc.MessageReader.open_stream(content)):

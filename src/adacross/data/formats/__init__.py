@@ -86,9 +86,8 @@ def index_source(
 
 def _completed(index: DatasetIndex, reader: Format, up: Axis | None) -> DatasetIndex:
     """Return an index whose items have labels by number, an axis, a fingerprint and printable ids."""
-    names = index.classes or sorted(
-        {item.label for item in index.items if isinstance(item.label, str)} - {""}
-    )
+    said = {item.label for item in index.items if isinstance(item.label, str)}
+    names = index.classes or sorted(said - {""})
     labels = {name: label for label, name in reversed(list(enumerate(names)))}
     stamps: dict[str, str] = {"": ""}
 
@@ -96,13 +95,9 @@ def _completed(index: DatasetIndex, reader: Format, up: Axis | None) -> DatasetI
         if item.path not in stamps:
             stamps[item.path] = fingerprint_of(Path(item.path))
         label = labels.get(item.label, -1) if isinstance(item.label, str) else item.label
-        return replace(
-            item,
-            id=printable(item.id),
-            label=label,
-            up=up or item.up or reader.up,
-            fingerprint=item.fingerprint or stamps[item.path],
-        )
+        stamp = item.fingerprint or stamps[item.path]
+        axis = up or item.up or reader.up
+        return replace(item, id=printable(item.id), label=label, up=axis, fingerprint=stamp)
 
     items = [completed(item) for item in index.items]
     return replace(index, items=items, classes=[printable(name) for name in names])

@@ -30,7 +30,6 @@ class Builtin(Format):
         return False
 
     def find(self, folder: Path) -> DatasetIndex:
-        """List the shapes."""
         items = []
         for label, category in enumerate(CATEGORIES):
             for number in range(self.count // len(CATEGORIES) + (label < self.count % len(CATEGORIES))):

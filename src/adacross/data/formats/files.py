@@ -50,33 +50,24 @@ class Meshes(Format):
 
     def find(self, folder: Path) -> DatasetIndex:
         """List the files, in the order of their paths; what is hidden is left out."""
-        paths = sorted(self._walk(folder), key=lambda path: path.relative_to(folder).as_posix())
+        paths = sorted((path.relative_to(folder).as_posix(), path) for path in self._walk(folder))
         if not paths:
             raise UserError(
                 f"{folder} holds no shapes: no file in it or below ends in {', '.join(self.suffixes)}."
             )
-        places = [path.relative_to(folder).parts for path in paths]
+        places = [tuple(name.split("/")) for name, _ in paths]
         tops = {place[0] for place in places if len(place) > 1}
         first = bool(tops) and tops <= _SPLITS.keys() and all(len(place) > 1 for place in places)
         splits = [_split_of(place, first) for place in places]
         places = [place[first:] for place in places]
         named, note = self._decide(places)
-        return DatasetIndex(
-            items=[
-                SampleRef(
-                    path.relative_to(folder).as_posix(),
-                    str(path),
-                    label=place[0] if named and len(place) > 1 else "",
-                    split=split,
-                    up=UP.get(path.suffix.lower()),
-                )
-                for path, place, split in zip(paths, places, splits, strict=True)
-            ],
-            note=note,
-        )
+        items = []
+        for (name, path), place, split in zip(paths, places, splits, strict=True):
+            label = place[0] if named and len(place) > 1 else ""
+            items.append(SampleRef(name, str(path), label=label, split=split, up=UP.get(path.suffix.lower())))
+        return DatasetIndex(items, note=note)
 
     def load(self, item: SampleRef) -> Mesh | PointCloud:
-        """Read one file."""
         return read_file(Path(item.path))
 
     def _walk(self, folder: Path) -> Iterator[Path]:

@@ -35,7 +35,6 @@ class RowFormat(Format):
     point_labels: ClassVar[str] = ""  # name of the labels (n, N) of the points, if they have any
 
     def load(self, item: SampleRef) -> PointCloud:
-        """Read one row."""
         return PointCloud(read_points(item))
 
     def sizes(self, folder: Path, files: Sequence[Path]) -> tuple[dict[Path, int], int, Skipped]:

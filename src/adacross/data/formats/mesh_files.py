@@ -86,11 +86,8 @@ def read_ply(path: Path) -> Mesh | PointCloud:
 def ply_counts(data: bytes) -> dict[str, int]:
     """Return how many of each element a PLY header promises, `{"vertex": 2048}`; nothing if it has no end."""
     rows = [line.split() for line in data[: max(data.find(b"end_header"), 0)].splitlines()]
-    return {
-        row[1].decode("latin-1"): int(row[2])
-        for row in rows
-        if len(row) == 3 and row[0] == b"element" and row[2].isdigit()
-    }
+    counts = [row[1:] for row in rows if len(row) == 3 and row[0] == b"element" and row[2].isdigit()]
+    return {name.decode("latin-1"): int(count) for name, count in counts}
 
 
 def _content(path: Path) -> bytes:
@@ -128,15 +125,12 @@ def _checked(mesh: Mesh) -> Mesh:
 def _promised_faces(data: bytes, suffix: str) -> int:
     """Return how many faces a header promises, where trimesh would take fewer in silence."""
     if suffix == ".stl" and not _is_text_stl(data, suffix):
-        if len(data) < 84:
-            raise BrokenShapeError(
-                f"truncated: a binary STL file has at least 84 bytes, this one {len(data)}"
-            )
+        size = len(data)
+        if size < 84:
+            raise BrokenShapeError(f"truncated: a binary STL file has at least 84 bytes, this one {size}")
         (count,) = struct.unpack("<I", data[80:84])
-        if len(data) < 84 + 50 * count:
-            raise BrokenShapeError(
-                f"truncated: {count} triangles take {84 + 50 * count} bytes, the file has {len(data)}"
-            )
+        if size < (need := 84 + 50 * count):
+            raise BrokenShapeError(f"truncated: {count} triangles take {need} bytes, the file has {size}")
         return int(count)
     return ply_counts(data).get("face", 0) if suffix == ".ply" else 0
 
@@ -194,13 +188,9 @@ def _scene(path: Path, data: bytes) -> Any:
     import trimesh
 
     with _without_ghostscript():
-        return trimesh.load(
-            io.BytesIO(data),
-            file_type=path.suffix[1:].lower(),
-            resolver=_own_folder(path),
-            process=False,
-            force="scene",
-        )
+        kind = path.suffix[1:].lower()
+        options = {"resolver": _own_folder(path), "process": False, "force": "scene"}
+        return trimesh.load(io.BytesIO(data), file_type=kind, **options)
 
 
 @contextmanager

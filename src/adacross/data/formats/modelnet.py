@@ -101,7 +101,6 @@ class ModelNetText(Format):
         return replace(found, classes=names, points=points, variant=self.variant, missing=missing)
 
     def load(self, item: SampleRef) -> PointCloud:
-        """Read a file of six numbers a line."""
         rows = read_rows(Path(item.path), (6,), ",")
         return PointCloud(rows[:, :3].copy(), rows[:, 3:].copy())
 

@@ -84,14 +84,12 @@ class ShapeNet(Format):
             items.append(SampleRef(place, str(path), label=label, fingerprint=fingerprint_of(path, *images)))
         bare = counts.count(0)
         note = f"{bare:,} of {len(items):,} shapes have no image in {IMAGES}; theirs are rendered."
-        return DatasetIndex(
-            items,
-            points=median_of([count for item in items if (count := _points(Path(item.path)))]),
-            images=median_of([count for count in counts if count]),
-            note=note if bare else "",
-            location=str(root),
-            skipped=skipped + _without_shape(root, [Path(item.path) for item in items]),
-        )
+        paths = [Path(item.path) for item in items]
+        points = median_of([count for path in paths if (count := _points(path))])
+        images_each, note = median_of([count for count in counts if count]), note if bare else ""
+        skipped += _without_shape(root, paths)
+        found = DatasetIndex(items, points=points, images=images_each, note=note, skipped=skipped)
+        return replace(found, location=str(root))
 
     def load(self, item: SampleRef) -> RawSample:
         """Read one PLY file, a cloud or a mesh, and list its images."""

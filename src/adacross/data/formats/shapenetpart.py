@@ -61,13 +61,21 @@ class ShapeNetPart(RowFormat):
     def load(self, item: SampleRef) -> PointCloud:
         """Read one shape; BrokenShapeError also if a point's part is none of its category's."""
         parts: dict[str, int] = item.extra["parts"]
+        normals = None
         if Path(item.path).suffix == ".h5":
-            part = _within(read_labels(item, self.point_labels), parts)
-            return PointCloud(read_points(item), part=part, part_names=tuple(parts))
-        rows = read_rows(Path(item.path), _WIDTHS)
-        normals = rows[:, 3:6].copy() if rows.shape[1] == max(_WIDTHS) else None
-        part = _within(_labels(rows), parts)
-        return PointCloud(rows[:, :3].copy(), normals, part=part, part_names=tuple(parts))
+            labels, points = read_labels(item, self.point_labels), read_points(item)
+        else:
+            rows = read_rows(Path(item.path), _WIDTHS)
+            labels, points = _labels(rows), rows[:, :3].copy()
+            normals = rows[:, 3:6].copy() if rows.shape[1] == max(_WIDTHS) else None
+        numbers = np.array(list(parts.values()), dtype=np.int64)
+        if len(wrong := labels[~np.isin(labels, numbers)]):
+            given = f"{numbers.min()} to {numbers.max()}" if len(numbers) else "none"
+            raise BrokenShapeError(
+                f"a point's part is {wrong[0]}, which its category does not have ({given})"
+            )
+        part = np.searchsorted(numbers, labels).astype(np.int64)
+        return PointCloud(points, normals, part=part, part_names=tuple(parts))
 
     def sample(self, item: SampleRef, points: int, rng: np.random.Generator) -> RawSample:
         """Read one shape: of HDF5 files the first points, of a text file random ones."""
@@ -80,9 +88,8 @@ class ShapeNetPart(RowFormat):
         if published:
             synsets = {synset: name.lower() for synset, name in synsets.items()}
         classes = list(CATEGORIES) if published else list(dict.fromkeys(synsets.values()))
-        paths = {
-            folder / _LISTS / f"shuffled_{word}_file_list.json": split for word, split in _SPLITS.items()
-        }
+        lists = folder / _LISTS
+        paths = {lists / f"shuffled_{word}_file_list.json": split for word, split in _SPLITS.items()}
         missing = [f"{_LISTS}/{path.name}" for path in paths if not path.is_file()]
 
         def entries() -> Iterator[Listed]:
@@ -94,11 +101,8 @@ class ShapeNetPart(RowFormat):
 
         found = find_listed(folder, entries(), f"its folder is not in {_NAMES}")
         if not found.items:
-            why = (
-                f"{_LISTS} has none of its lists"
-                if len(missing) == len(_SPLITS)
-                else f"its lists name no file in it, or none of the folders in {_NAMES}"
-            )
+            why = f"its lists name no file in it, or none of the folders in {_NAMES}"
+            why = f"{_LISTS} has none of its lists" if len(missing) == len(_SPLITS) else why
             raise UserError(f"{folder} has shapes of ShapeNetPart's layout, but {why}. Add what is missing.")
         parts = published_parts() if published else _numbered(classes, found.items)
         return _with_parts(replace(found, classes=classes, missing=missing + found.missing), parts)
@@ -110,9 +114,8 @@ class ShapeNetPart(RowFormat):
                 f"{folder / 'all_object_categories.txt'} names other categories than ShapeNetPart's 16, in "
                 "their order. Others are read in the text layout only."
             )
-        found = self.find_rows(
-            folder, split_files(folder, "{}_hdf5_file_list.txt", *_SPLITS), len(CATEGORIES)
-        )
+        files = split_files(folder, "{}_hdf5_file_list.txt", *_SPLITS)
+        found = self.find_rows(folder, files, len(CATEGORIES))
         return _with_parts(replace(found, classes=list(CATEGORIES)), published_parts())
 
 
@@ -169,13 +172,3 @@ def _labels(rows: np.ndarray) -> Int64[np.ndarray, " N"]:
             f"a point's part is {wrong[0]:g}; expected a whole number from 0 to {_MOST - 1}"
         )
     return labels.astype(np.int64)
-
-
-def _within(labels: Int64[np.ndarray, " N"], parts: dict[str, int]) -> Int64[np.ndarray, " N"]:
-    """Return which of its category's parts each point belongs to."""
-    numbers = np.array(list(parts.values()), dtype=np.int64)
-    wrong = labels[~np.isin(labels, numbers)]
-    if len(wrong):
-        given = f"{numbers.min()} to {numbers.max()}" if len(numbers) else "none"
-        raise BrokenShapeError(f"a point's part is {wrong[0]}, which its category does not have ({given})")
-    return np.searchsorted(numbers, labels).astype(np.int64)

@@ -210,8 +210,7 @@ def table(rng: np.random.Generator) -> Parts:
         top = extrude(circle(sides) * 0.5, thick).turn("x", np.pi / 2).at(y=thick / 2).scale(width, 1, depth)
     parts += named(top=top.at(y=height))
     if chance(rng, 0.35) and outline in ("box", "soft"):
-        apron = box(width * 0.9, height * 0.1, depth * 0.9)
-        parts += named(apron=apron.at(y=height * 0.9))
+        parts += named(apron=box(width * 0.9, height * 0.1, depth * 0.9).at(y=height * 0.9))
     if chance(rng, 0.2):
         parts += named(shelf=box(width * 0.85 * reach, thick * 0.6, depth * 0.85 * reach).at(y=height * 0.3))
     return parts

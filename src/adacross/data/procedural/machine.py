@@ -212,5 +212,4 @@ def _zigzag(outer: float, inner: float, height: float, turns: int) -> Float64[np
 
 def _toothed(teeth: int, low: float, high: float) -> Float64[np.ndarray, "S 2"]:
     """An outline of trapezoidal teeth between two radii, four points a tooth at even angles."""
-    radii = np.tile((low, low, high, high), teeth)
-    return circle(4 * teeth) * radii[:, None]
+    return circle(4 * teeth) * np.tile((low, low, high, high), teeth)[:, None]

@@ -19,8 +19,7 @@ def hammer(rng: np.random.Generator) -> Parts:
     style = pick(rng, ("claw", "claw", "wedge", "ball"))
     if style == "claw":
         path = smooth([(0, 0.0, 0), (-reach * 0.7, size * 0.25, 0), (-reach * 1.3, -size * 0.5, 0)], 10)
-        widths = np.linspace((size * 0.35, size * 0.6), (size * 0.2, size * 0.1), 10)
-        prong = sweep(path, widths, 8)
+        prong = sweep(path, np.linspace((size * 0.35, size * 0.6), (size * 0.2, size * 0.1), 10), 8)
         head += [prong.at(z=size * 0.4).turn("y", 0.08), prong.at(z=-size * 0.4).turn("y", -0.08)]
     elif style == "wedge":
         wedge = tapered_box((size * 1.6, size * 1.4), (size * 0.2, size * 1.4), reach * 1.2)
@@ -160,8 +159,7 @@ def fork(rng: np.random.Generator) -> Parts:
     tines, wide = int(rng.integers(2, 5)), rng.uniform(0.07, 0.12)
     long, palm, dip = rng.uniform(0.18, 0.4), rng.uniform(0.08, 0.18), rng.uniform(0.0, 0.08)
     t = np.linspace(0.0, 1.0, 8)
-    half = 0.018 + (wide - 0.018) * t**0.6
-    base = _bowed(half, 0.012, t * palm, -dip * t)
+    base = _bowed(0.018 + (wide - 0.018) * t**0.6, 0.012, t * palm, -dip * t)
     rod = smooth([(0, palm, -dip), (0, palm + long * 0.5, -dip * 1.2), (0, palm + long, 0.0)], 8)
     tine = sweep(rod, np.column_stack((np.full(8, wide * 0.55 / tines), np.linspace(0.013, 0.005, 8))), 6)
     spots = (np.arange(tines) / (tines - 1) * 2 - 1) * (wide - wide * 0.5 / tines)

@@ -13,8 +13,7 @@ def airplane(rng: np.random.Generator) -> Parts:
     length, girth, nose = rng.uniform(4.0, 7.0), rng.uniform(0.25, 0.55), rng.uniform(0.3, 0.8)
     knots = [(girth * 0.15, -length / 2), (girth * 0.7, -length * 0.25), (girth, 0), (girth, length * 0.3)]
     knots.append((girth * 0.7, length * 0.5 - nose * 0.3))
-    hull = np.concatenate((smooth(knots, 14), [(0.0, length / 2)]))
-    fuselage = lathe(hull, 16).turn("x", np.pi / 2)
+    fuselage = lathe(np.concatenate((smooth(knots, 14), [(0.0, length / 2)])), 16).turn("x", np.pi / 2)
     span, chord, sweep_back = rng.uniform(1.6, 3.6), rng.uniform(0.6, 1.3), rng.uniform(0.0, 1.4)
     level = pick(rng, (-0.55, 0.0, 0.85)) * girth
     wing = _wing(span, chord, chord * rng.uniform(0.3, 0.9), sweep_back, rng.uniform(-0.05, 0.3))
@@ -74,8 +73,7 @@ def boat(rng: np.random.Generator) -> Parts:
     else:
         shield = box(beam * 1.2, rng.uniform(0.3, 0.5), 0.05).turn("x", -0.5)
         parts += named(window=shield.at(y=depth + 0.1, z=0.16 * length))
-        motor = rounded_box(0.3, 0.7, 0.3, 0.1)
-        parts += named(engine=motor.at(y=depth * 0.4, z=-length / 2 - 0.1))
+        parts += named(engine=rounded_box(0.3, 0.7, 0.3, 0.1).at(y=depth * 0.4, z=-length / 2 - 0.1))
     return parts
 
 
@@ -93,8 +91,7 @@ def _propeller(rng: np.random.Generator, radius: float) -> Solid:
     """Blades and a spinner about z."""
     count = int(rng.integers(2, 5))
     blade = tapered_box((0.12, 0.03), (0.06, 0.02), radius).turn("y", 0.4)
-    hub = ellipsoid(0.1, 0.1, 0.2, 10)
-    return join(hub, *around(blade, count, "z"))
+    return join(ellipsoid(0.1, 0.1, 0.2, 10), *around(blade, count, "z"))
 
 
 def _hull(length: float, beam: float, depth: float, bow: float, stern: float) -> Solid:
@@ -211,8 +208,7 @@ def lights(rng: np.random.Generator, width: float, y: float, z: float) -> Parts:
     lamp = ellipsoid(0.12, 0.1, 0.06, 8) if chance(rng, 0.5) else box(0.3, 0.12, 0.08)
     parts = named(light=[lamp.at(width * 0.33, y, z), lamp.at(-width * 0.33, y, z)])
     if chance(rng, 0.5):
-        bar = rounded_box(width * 0.98, 0.14, 0.14, 0.05)
-        parts += named(bumper=bar.at(y=y - 0.35, z=z + 0.03))
+        parts += named(bumper=rounded_box(width * 0.98, 0.14, 0.14, 0.05).at(y=y - 0.35, z=z + 0.03))
     return parts
 
 

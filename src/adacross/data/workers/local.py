@@ -53,8 +53,6 @@ _PIECES = 20  # in which the caller's clock waits
 _ASIDE = 16  # requests that wait for their second try; callers hold on to what belongs beside their answers
 _HEAD = struct.Struct("<cq")
 _ANSWER, _SHORT = b"+", b"-"
-_HANDLES = (errno.EMFILE, errno.ENFILE)
-_IS_LIMITED = sys.platform == "linux"
 _ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
 
 
@@ -329,7 +327,7 @@ class Worker:
     def _short(self, what: str) -> WorkerCrash:
         if what != "memory":
             return WorkerCrash(f"the machine had no {what} left to read it", again=True)
-        limit = f"{self._memory:.3g} GiB of memory" if _IS_LIMITED else "the machine's memory"
+        limit = f"{self._memory:.3g} GiB of memory" if sys.platform == "linux" else "the machine's memory"
         return WorkerCrash(f"reading it needs more than {limit}", again=True)
 
 
@@ -341,7 +339,7 @@ def shortage(error: BaseException | None) -> str:
     while error is not None:
         if isinstance(error, MemoryError) or getattr(error, "errno", None) == errno.ENOMEM:
             return "memory"
-        if getattr(error, "errno", None) in _HANDLES:
+        if getattr(error, "errno", None) in (errno.EMFILE, errno.ENFILE):
             return "file handles"
         error = error.__cause__ or error.__context__
     return ""
