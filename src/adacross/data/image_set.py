@@ -74,7 +74,13 @@ def read_image_set(folder: str | Path, size: int, split: str = "test") -> ImageS
     if any(path.is_file() for path in cifar_fs.values()):
         found = _pickled(root, "CIFAR-FS pickles", split, cifar_fs[split], [])
     elif (root / "meta").is_file() and any((root / name).is_file() for name in SPLITS):
-        found = _pickled(root, "CIFAR-100 pickles", split, root / split, _names(root / "meta"))
+        meta = root / "meta"
+        names = read_pickled_table(meta).get("fine_label_names")
+        if not isinstance(names, list):
+            raise UserError(
+                f"{meta} has no fine_label_names; expected CIFAR-100's description of its classes."
+            )
+        found = _pickled(root, "CIFAR-100 pickles", split, root / split, [*map(_text, names)])
     else:
         found = _folders(root, size, split)
     if len(found.classes) < 2:
@@ -123,13 +129,6 @@ def _labels(path: Path, labels: Any, count: int) -> Int64[np.ndarray, " n"]:
     if len(values) != count:
         raise UserError(f"{path}: {len(values)} labels for {count} pictures. Download it again.")
     return np.array(values, dtype=np.int64)
-
-
-def _names(path: Path) -> list[str]:
-    names = read_pickled_table(path).get("fine_label_names")
-    if not isinstance(names, list):
-        raise UserError(f"{path} has no fine_label_names; expected CIFAR-100's description of its classes.")
-    return [_text(name) for name in names]
 
 
 def _folders(root: Path, size: int, split: str) -> ImageSet:

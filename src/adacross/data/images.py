@@ -63,10 +63,7 @@ def read_views(
 
 
 def open_picture(content: bytes, largest_side: int = LARGEST_SIDE) -> Image.Image:
-    """Decode the picture in a file's bytes, of one of `FORMATS`.
-
-    Raises one of `IMAGE_ERRORS` if it is damaged, something else, or larger than `largest_side` pixels.
-    """
+    """Decode an image of one of `FORMATS`; one of `IMAGE_ERRORS` if it is damaged, another, or too large."""
     with warnings.catch_warnings():
         warnings.simplefilter("error", Image.DecompressionBombWarning)
         try:
@@ -101,11 +98,9 @@ def resized(image: Image.Image, size: int) -> UInt8[np.ndarray, "size size 3"]:
 
 
 def on_white(image: Image.Image) -> Image.Image:
-    """Return a picture as RGB on the background of our own drawings, white, in a square.
+    """Return an image as RGB on white, like our own drawings, in a square that is filled up on both sides.
 
-    Transparency of any kind (RGBA, grey with alpha, a palette's) is blended: `alpha * colour + (1 - alpha) *
-    white`. A picture that is not square is widened or heightened with white, equally on both sides, so
-    resizing distorts nothing.
+    Transparency of any kind (RGBA, gray with alpha, a palette's) is blended with white.
     """
     rgba = image.convert("RGBA")
     side = max(rgba.size)

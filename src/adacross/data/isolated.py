@@ -27,10 +27,7 @@ _LOOKING = 3600.0  # seconds for the look at a whole source, which may be a mill
 
 
 def find_apart(source: str, **options: Any) -> DatasetIndex:
-    """List a source as `index_source`, in a process of its own: lists and headers come from outside, too.
-
-    Raises UserError as `index_source`, or if the look takes too much memory or time, or ends its process.
-    """
+    """List a source as `index_source`, in a process of its own: lists and headers come from outside, too."""
     if source == BUILTIN:
         return index_source(source, **options)
     wanted: Request = {"source": source, **options}
@@ -56,10 +53,7 @@ def serve_index(request: Request) -> bytes:
 
 
 def check_apart(format: str, items: Sequence[SampleRef], points: int) -> list[tuple[bool, str]]:
-    """Read some shapes of a source, `points` points and all images of each, and forget them.
-
-    Return of each whether it can be read, and its warnings (or why not), "" for none.
-    """
+    """Read some shapes with all images; return of each whether it can be read, and warnings or the reason."""
     requests = [{"item": asdict(item), "format": format, "points": points} for item in items]
     found: list[tuple[bool, str]] = [(False, "")] * len(items)
     with closing(each(f"{__name__}:serve_check", requests, _processes(items), TIMEOUT)) as answers:
@@ -86,11 +80,7 @@ def serve_check(request: Request) -> bytes:
 def views_apart(
     paths: Sequence[Path], size: int, timeout: float = TIMEOUT
 ) -> Generator[tuple[int, UInt8[np.ndarray, "size size 3"] | None, str], None, None]:
-    """Read pictures, one a file, as `read_views` does, each within `timeout` seconds.
-
-    Yields, as the processes finish, a file's place in `paths`, and its picture, or None and why it cannot be
-    read.
-    """
+    """Read image files as `read_views`; yield, as they finish, place, image or None, and why not."""
     requests: list[dict[str, Any]] = [{"path": str(path), "size": size} for path in paths]
     with closing(each(f"{__name__}:serve_view", requests, _processes(paths), timeout)) as answers:
         for place, answer in answers:

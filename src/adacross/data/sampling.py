@@ -14,10 +14,7 @@ _TO_Y_UP: dict[str, tuple[tuple[int, int, int], ...]] = {
 
 
 def spread(count: int, most: int) -> Int64[np.ndarray, " m"]:
-    """Choose at most `most` of `count` positions: one at random of each of as many equal stretches.
-
-    Shapes may be sorted by class, or be of several classes in turn; neither leaves a class out.
-    """
+    """Choose at most `most` of `count` positions: one at random of each of as many equal stretches."""
     edges = np.arange(min(count, most) + 1) * count // max(min(count, most), 1)
     return np.random.default_rng(0).integers(edges[:-1], edges[1:])
 

@@ -52,8 +52,7 @@ def rotate_y(points: Float[Tensor, "B N 3"], angle: Float[Tensor, " B"]) -> Floa
     """Turn each cloud about the up axis (+y) by its own `angle` in radians."""
     cos, sin, zero = angle.cos(), angle.sin(), torch.zeros_like(angle)
     rows = [cos, zero, sin, zero, torch.ones_like(angle), zero, -sin, zero, cos]
-    rotation = torch.stack(rows, dim=1).view(-1, 3, 3)
-    return (rotation @ points.mT).mT
+    return (torch.stack(rows, dim=1).view(-1, 3, 3) @ points.mT).mT
 
 
 def augment_points(points: Float[Tensor, "B N 3"], generator: Generator) -> Float[Tensor, "B N 3"]:

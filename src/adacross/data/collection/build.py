@@ -56,10 +56,7 @@ def check_options(up: str | None, test_fraction: float) -> None:
 
 
 def target_of(collection: str | Path, overwrite: bool) -> Path:
-    """Return the folder that a collection is to be, absolute: a link stays one, and "." has a name.
-
-    Raises UserError if it is a URL, or something is there that may not be replaced.
-    """
+    """Return the absolute path that a collection is to have; UserError if something is in the way."""
     target = Path(os.path.realpath(local_target(str(collection))))
     check_target(target, overwrite)
     return target
@@ -135,10 +132,7 @@ class WorkFolder:
 
     @classmethod
     def open(cls, collection: Path, plan: Plan, overwrite: bool = False) -> "tuple[WorkFolder, str]":
-        """Continue or begin the work on a collection; also return a message for people.
-
-        Raises UserError for unfinished work of another plan, unless `overwrite` discards it, or other files.
-        """
+        """Continue or begin the work on a collection; return a message, too. UserError for other work."""
         work = cls(unfinished(collection), plan)
         folder, message = work.folder, ""
         if (folder / PLAN).is_file():
@@ -199,13 +193,11 @@ class WorkFolder:
 
 def read_plan(folder: Path) -> tuple[Plan, int]:
     """Return the plan of a work folder and how many shards are done; UserError for another folder."""
-    raw = read_json(folder / PLAN, "the plan of an unfinished preparation")
-    hints = get_type_hints(Plan)
+    path, hints = folder / PLAN, get_type_hints(Plan)
+    raw = read_json(path, "the plan of an unfinished preparation")
     known = isinstance(raw, dict) and raw.keys() == hints.keys()
     if not known or not all(fits(raw[n], hints[n]) for n in raw):
-        raise UserError(
-            f"{folder / PLAN} is not of an unfinished preparation of this version. Delete {folder}."
-        )
+        raise UserError(f"{path} is not of an unfinished preparation of this version. Delete {folder}.")
     return Plan(**raw), len(list(folder.glob(_NOTES)))
 
 
@@ -232,11 +224,9 @@ def digest_of(values: Any) -> str:
 def splits_of(items: Sequence[SampleRef], test_fraction: float, seed: int) -> list[Split]:
     """Give every item a split: the source's own, or a seeded draw stratified by class.
 
-    The source's own counts where it knows both, training and testing; with one alone there would be nothing
-    to test on (or to train on). An item without a split in such a source is drawn like the rest.
-
-    Of `n` drawn items `round(test_fraction * n)` are for testing, spread over the classes by largest
-    remainder, so each class has its share to within one shape.
+    The source's own counts where it knows both: with one alone there would be nothing to test on. An item
+    without a split in such a source is drawn like the rest. Of `n` drawn items `round(test_fraction * n)` are
+    for testing, spread over the classes by largest remainder: each has its share to within one shape.
     """
     own = {item.split for item in items} >= {"train", "test"}
     splits: list[Split] = [item.split if own and item.split else "train" for item in items]

@@ -5,7 +5,7 @@ look at a collection with their own tools or push it to the hub. `collection.jso
 """
 
 import hashlib
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -159,10 +159,8 @@ class Collection:
             for place, i in enumerate(todo):
                 raw = as_sample(np.asarray(points[i]))
                 raw = keep_points(raw, "random", kept, np.random.default_rng([seed, i]))
-                own = (
-                    None if images is None else [resized(Image.fromarray(image), size) for image in images[i]]
-                )
-                made = finish_sample(raw, index.items[i], how, None if own is None else np.stack(own))
+                own = [] if images is None else [resized(Image.fromarray(one), size) for one in images[i]]
+                made = finish_sample(raw, index.items[i], how, np.stack(own) if own else None)
                 yield place, Row(pa.Table.from_batches([to_batch(*made[:3])]), made.warnings)
 
         items = [SampleRef(name, label=label, up=up) for name, label in zip(names, numbers, strict=True)]
@@ -240,17 +238,11 @@ class Collection:
     def frames(
         self, indices: Int64[np.ndarray, " k"]
     ) -> tuple[Float32[np.ndarray, "k 3"], Float32[np.ndarray, " k"]]:
-        """Return the centers `(k, 3)` and scales `(k,)` that undo the normalization of some shapes.
-
-        `points * scale + center` are the source's own coordinates, in its unit, turned y up.
-        """
+        """Return centers `(k, 3)` and scales `(k,)`: `points * scale + center` is as in the source, y up."""
         return self._gather(self._centers, indices), self._gather(self._scales, indices)
 
     def part_labels(self, indices: Int64[np.ndarray, " k"]) -> Int64[np.ndarray, "k N"]:
-        """Return which part each point of some shapes belongs to, `(k, N)`, -1 for none.
-
-        Raises UserError if the collection has no parts, IndexError for an index outside `-n..n-1`.
-        """
+        """Return the part of each point of some shapes, `(k, N)`, -1 for none; UserError without parts."""
         if not self.info.parts:
             raise UserError(
                 f"{self.folder} has no parts. Give a collection of ShapeNetPart, S3DIS or built-in shapes."
@@ -283,10 +275,7 @@ class Collection:
         return found
 
     def _gather(self, blocks: list[np.ndarray], indices: Int64[np.ndarray, " k"]) -> np.ndarray:
-        """Return some rows of a column that lies in one block a shard, as a fresh array.
-
-        Raises IndexError for an index outside `-n..n-1`, UserError for numbers that are not finite.
-        """
+        """Return some rows of a column; IndexError outside `-n..n-1`, UserError for NaN."""
         wanted = np.asarray(indices, dtype=np.int64)
         if len(wanted) and not (-len(self) <= wanted.min() and wanted.max() < len(self)):
             raise IndexError(f"an index is outside the {len(self)} shapes of {self.folder}")
@@ -325,9 +314,7 @@ def _block(shard: pa.Table, column: str) -> np.ndarray:
     return array.to_numpy(zero_copy_only=True)
 
 
-def _class_numbers(
-    labels: Sequence[Any] | np.ndarray, names: Sequence[str] | None
-) -> tuple[list[str], list[int]]:
+def _class_numbers(labels: Iterable[Any], names: Sequence[str] | None) -> tuple[list[str], list[int]]:
     """Return the names of the classes and each shape's number, -1 for none; UserError for another label."""
     labels = [label.item() if isinstance(label, np.generic) else label for label in labels]
     given = [label for label in labels if label is not None]

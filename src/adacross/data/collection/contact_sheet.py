@@ -1,4 +1,4 @@
-"""One picture of a whole collection: some shapes of every class, their views and their clouds."""
+"""One image of a whole collection: some shapes of every class, their views and their clouds."""
 
 from bisect import bisect_left
 from pathlib import Path
@@ -48,10 +48,7 @@ def write_contact_sheet(collection: Collection, path: Path) -> None:
 
 
 def choose(collection: Collection) -> Int64[np.ndarray, " k"]:
-    """Choose the shapes to show: as many from every class, spread over the collection; at most `ROWS`.
-
-    Of more than `ROWS` classes some are shown, spread over all of them.
-    """
+    """Choose as many shapes of every class (of some, where there are very many), at most `ROWS` in all."""
     labels = collection.labels
     present = np.unique(labels)
     shown = present[np.linspace(0, len(present) - 1, min(ROWS, len(present))).astype(int)]

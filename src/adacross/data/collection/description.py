@@ -67,11 +67,7 @@ class CollectionInfo:
 
     @classmethod
     def read(cls, folder: Path) -> "CollectionInfo":
-        """Read `collection.json`.
-
-        Raises:
-            UserError: the folder is missing, not a collection, unfinished, or of a later version.
-        """
+        """Read `collection.json`; UserError if it is missing, unfinished, damaged or of a later version."""
         path = folder / DESCRIPTION
         if not path.is_file():
             raise UserError(_why_not(folder))
@@ -97,10 +93,7 @@ class CollectionInfo:
 
 
 def write_description(folder: Path, info: CollectionInfo, shards: list[str], fingerprint: str) -> None:
-    """Write the three files that describe a collection, given the names of its shards in order.
-
-    `datasets` names what it caches by the fingerprint.
-    """
+    """Write the files that describe a collection; `datasets` names what it caches by the fingerprint."""
     state: dict[str, Any] = {"_data_files": [{"filename": name} for name in shards]}
     state |= {"_fingerprint": fingerprint, "_format_columns": None, "_format_kwargs": {}}
     state |= {"_format_type": None, "_output_all_columns": False, "_split": None}
@@ -111,10 +104,7 @@ def write_description(folder: Path, info: CollectionInfo, shards: list[str], fin
 
 
 def is_collection(folder: Path) -> bool:
-    """Return whether a folder is a collection, possibly a damaged one or of another version.
-
-    Other programs write a `collection.json`, too; none has these keys, or shards of these names beside it.
-    """
+    """Return whether a folder is a collection, maybe a damaged one, and not another's `collection.json`."""
     if not (folder / DESCRIPTION).is_file():
         return False
     if any(folder.glob("data-*-of-*.arrow")):

@@ -100,8 +100,7 @@ def _pictures(folder: Path) -> Inspection:
         "next": f"adacross evaluate images RUN {folder}",
     }
     broken = [{"name": folder.name, "reason": reason} for reason in found.skipped]
-    tables = (facts(f"pictures {folder}", rows), *notes([], broken))
-    return Inspection(folder, "pictures", tables)
+    return Inspection(folder, "pictures", (facts(f"pictures {folder}", rows), *notes([], broken)))
 
 
 def _collection(folder: Path, sheet: Path) -> Inspection:
@@ -164,13 +163,11 @@ def _source(folder: Path, source: DatasetIndex, variants: list[str], format: str
 
 
 def _read(source: DatasetIndex) -> tuple[list[dict[str, str]], list[dict[str, str]], int]:
-    """Read up to `CHECKED` shapes with all their images.
-
-    Return those with warnings, those that cannot be read, and how many were read.
-    """
+    """Read up to `CHECKED` shapes with all images; return warnings, errors and the number of shapes."""
     points = min(source.points or 1, 2048)  # as `prepare` does unless told otherwise
     most = CHECKED if _unit(source) == "files" else CHECKED_ROWS
-    warnings, broken = [], []
+    warnings: list[dict[str, str]] = []
+    broken: list[dict[str, str]] = []
     chosen = [source.items[i] for i in spread(len(source.items), most)]
     for item, (readable, reason) in zip(chosen, check_apart(source.format, chosen, points), strict=True):
         if reason:
@@ -198,8 +195,7 @@ def _run(folder: Path) -> Inspection:
         for name, (place, command) in wanted.items()
     }
     options = {str(name): str(value) for name, value in config.items()} if isinstance(config, dict) else {}
-    tables = (facts(f"run {folder}", rows), facts("options", options))
-    return Inspection(folder, "run", tables)
+    return Inspection(folder, "run", (facts(f"run {folder}", rows), facts("options", options)))
 
 
 def _classes(collection: Collection) -> Table:

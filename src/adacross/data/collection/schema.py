@@ -47,10 +47,7 @@ def arrow_schema(points: int, parts: bool) -> pa.Schema:
 
 
 def read_shard(path: Path, points: int, views: int, classes: int, parts: int) -> pa.Table:
-    """Map an Arrow file of shapes and check that it is as described, without reading points or images.
-
-    Raises UserError if it cannot be read, is something else, or its offsets lead out of the file.
-    """
+    """Map an Arrow file of shapes and check that it is as described; UserError if not."""
     try:
         table = read_stream(mapped(path))
         check_table(table, points, views, classes, parts)
@@ -60,10 +57,7 @@ def read_shard(path: Path, points: int, views: int, classes: int, parts: int) ->
 
 
 def check_table(table: pa.Table, points: int, views: int, classes: int, parts: int) -> None:
-    """Check that shapes are as described: points and views of each, labels below `classes`, `parts` in all.
-
-    Raises ArrowException, LookupError or ValueError if not, or if offsets lead out of the buffers.
-    """
+    """Check sizes, labels, splits and parts of shapes; ArrowException, LookupError or ValueError if wrong."""
     schema = arrow_schema(points, parts > 0)
     table.validate(full=True)
     if not table.select(schema.names).schema.equals(schema):
@@ -81,11 +75,7 @@ def check_table(table: pa.Table, points: int, views: int, classes: int, parts: i
 
 
 def dataset_features(schema: pa.Schema, classes: list[str]) -> dict[str, Any]:
-    """Describe columns as Hugging Face `datasets` stores its `Features` (version 3 and newer read it).
-
-    Returns the plain values of `dataset_info.json`, and of the key `huggingface` in an Arrow schema's
-    metadata; `label` is a `ClassLabel` where there are classes.
-    """
+    """Describe columns as Hugging Face `datasets` stores its `Features`, in JSON and in Arrow's metadata."""
     columns = {field.name: _feature(field.type) for field in schema}
     return columns | ({"label": {"names": classes, "_type": "ClassLabel"}} if classes else {})
 

@@ -129,19 +129,11 @@ class Format(ABC):
 
     @abstractmethod
     def find(self, folder: Path) -> DatasetIndex | Iterable[SampleRef]:
-        """List the shapes of a folder, without reading them.
-
-        Raises:
-            UserError: nothing of this format is there.
-        """
+        """List the shapes of a folder, without reading them; UserError if there are none."""
 
     @abstractmethod
     def load(self, item: SampleRef) -> Mesh | PointCloud | Float[np.ndarray, "N C"] | RawSample:
-        """Read one shape; the first three columns of an array are coordinates.
-
-        Raises:
-            BrokenShapeError: it cannot be read; the reason is shown beside its name.
-        """
+        """Read one shape, or raise BrokenShapeError; the first three columns of an array are coordinates."""
 
     def sample(self, item: SampleRef, points: int, rng: np.random.Generator) -> RawSample:
         """Read one shape and keep `points` points of its cloud, as `keep` says; errors as `load`."""
@@ -179,11 +171,7 @@ def as_sample(found: Mesh | PointCloud | np.ndarray | RawSample) -> RawSample:
 
 
 def as_points(array: np.ndarray) -> Float[np.ndarray, "N 3"]:
-    """Return the first three columns of an array, as float32 or, if they have more digits, float64.
-
-    Numbers beyond float32, in which centers are stored, become infinite. Raises BrokenShapeError for an array
-    of another form.
-    """
+    """Return the first three columns of an array, in all their digits; BrokenShapeError for other forms."""
     if array.ndim != 2 or array.dtype.kind not in "fiu":
         raise BrokenShapeError(f"an array of {array.dtype} {array.shape}, expected (N, 3) numbers")
     if array.shape[0] < 1 or array.shape[1] < 3:
@@ -193,7 +181,7 @@ def as_points(array: np.ndarray) -> Float[np.ndarray, "N 3"]:
         rounded = exact.astype(np.float32)
     if array.dtype.itemsize <= 4 and array.dtype.kind == "f":
         return rounded
-    return np.where(np.isfinite(rounded), exact, rounded)
+    return np.where(np.isfinite(rounded), exact, rounded)  # centers are stored as float32
 
 
 def fingerprint_of(*paths: Path) -> str:

@@ -14,10 +14,7 @@ VARIANTS = ("clean", "scanned")
 
 
 class Builtin(Format):
-    """Procedural shapes, spread evenly over the categories; the first ones get one more.
-
-    Variant "clean" samples the whole surface, "scanned" looks at it from one side (`procedural.scan`).
-    """
+    """Procedural shapes, spread evenly over the categories, sampled all over or scanned from one side."""
 
     layout = "shapes from nothing, by the word 'builtin' in a folder's place"
 

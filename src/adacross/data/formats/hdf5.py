@@ -53,13 +53,9 @@ class RowFormat(Format):
     def find_rows(
         self, folder: Path, files: Mapping[str, Sequence[Path]], classes: int | None, expected: str = ""
     ) -> DatasetIndex:
-        """List the rows of files that have one label a row; UserError if no file can be read.
+        """List the rows of each split's files, one label a row; those of "val" are for training.
 
-        Args:
-            folder: for the message.
-            files: the files of each split; those of "val" are for training.
-            classes: number of them, None for any.
-            expected: text about a label outside of them: "label 9, <expected>".
+        `expected` is said of a label that is none of the `classes` (None for any): "label 9, <expected>".
         """
         items: list[SampleRef] = []
         skipped: Skipped = []
@@ -67,13 +63,19 @@ class RowFormat(Format):
         for word, path in ((word, path) for word, paths in files.items() for path in paths):
             try:
                 count, points = self._size_of(path)
-                labels = _labels(path, count)
+                with _stored(path, ["label"], "not an HDF5 file with `data` and `label`") as (stored,):
+                    labels = np.asarray(stored).reshape(-1) if stored.size == count else None
+                    size = stored.size
+                if labels is None:
+                    raise BrokenShapeError(f"{count} shapes but {size} labels")
             except BrokenShapeError as error:
                 skipped.append({"name": path.name, "reason": str(error)})
                 continue
             sizes.append(points)
             split: Split = "test" if word == "test" else "train"
-            for row, label in enumerate(labels.tolist()):
+            with np.errstate(invalid="ignore"):  # NaN becomes a label that no class has
+                numbers = labels.astype(np.int64).tolist()
+            for row, label in enumerate(numbers):
                 name = f"{path.stem}/{row:05d}"
                 if label < 0 or (classes is not None and label >= classes):
                     reason = f"label {label}, {expected or f'expected 0 to {(classes or 1) - 1}'}"
@@ -217,15 +219,3 @@ def _block(path: str, key: str, number: int, count: int) -> np.ndarray:
     rows = slice(number * count, (number + 1) * count)
     with _stored(Path(path), [key], f"cannot read {Path(path).name}") as (stored,):
         return np.asarray(stored[rows, :, :3] if stored.ndim == 3 else stored[rows])
-
-
-def _labels(path: Path, count: int) -> Int64[np.ndarray, " n"]:
-    """Return the label of each row of a file."""
-    with (
-        _stored(path, ["label"], "not an HDF5 file with `data` and `label`") as (stored,),
-        np.errstate(invalid="ignore"),  # NaN becomes a label that no class has
-    ):
-        size = stored.size
-        if size == count:
-            return np.asarray(stored).reshape(-1).astype(np.int64)
-    raise BrokenShapeError(f"{count} shapes but {size} labels")

@@ -10,7 +10,7 @@ from pathlib import Path, PureWindowsPath
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float, Int64, UInt8
+from jaxtyping import Int64, UInt8
 from PIL import EpsImagePlugin
 
 from adacross.data.formats.off import read_off
@@ -39,13 +39,9 @@ _PARSER_ERRORS = (*IMAGE_ERRORS, AssertionError, ImportError, NameError)
 def read_mesh(path: Path) -> Mesh:
     """Read an OFF, OBJ, PLY, STL or GLB file as one triangle mesh.
 
-    A scene's parts are put where its graph places them. Colours are kept: of faces, of vertices (mean over
-    the face), of materials (OBJ's .mtl, GLB's base colour), of textures (the texel at the face's centre).
-    Materials and textures are looked up in the mesh's own folder and below, nowhere else.
-
-    Raises:
-        BrokenShapeError: unreadable, truncated, empty, without faces, NaN or infinite coordinates, or a face
-            that points to a vertex that does not exist.
+    A scene's parts are put where its graph places them. Colors are kept: of faces, of vertices (mean over the
+    face), of materials (OBJ's .mtl, GLB's base color), of textures (the texel at the face's center). Materials
+    and textures are looked up in the mesh's own folder and below, nowhere else. Raises BrokenShapeError.
     """
     with _reasons(path):
         data = _content(path)
@@ -64,10 +60,7 @@ def read_mesh(path: Path) -> Mesh:
 
 
 def read_ply(path: Path) -> Mesh | PointCloud:
-    """Read a PLY file: as `read_mesh` if its header promises faces, else all its points, in the file's order.
-
-    Colors of points are kept; their coordinates are not checked. Errors as `read_mesh`, or no point in it.
-    """
+    """Read a PLY file as a mesh if its header promises faces, else as its points, in the file's order."""
     with _reasons(path):
         data = _content(path)
         promised = ply_counts(data)
@@ -141,11 +134,7 @@ def _is_text_stl(data: bytes, suffix: str) -> bool:
 
 
 def _check_glb(data: bytes) -> None:
-    """Refuse a description that makes very much out of few bytes.
-
-    An accessor without a view stands for as many zeros as it likes; any number of primitives may share the
-    same numbers, and any number of nodes the same mesh.
-    """
+    """Refuse few bytes that stand for very much: accessors without data, meshes placed many times."""
     (length,) = struct.unpack("<I", data[12:16])
     content = json.loads(data[20 : 20 + length])
     accessors = content.get("accessors", [])
@@ -168,10 +157,7 @@ def _check_glb(data: bytes) -> None:
 
 
 def _text(data: bytes) -> bytes:
-    """Return text as UTF-8; names and comments in old files are often Latin-1, which trimesh refuses.
-
-    Refuses binary data, and so many materials that trimesh takes seconds: it squares them.
-    """
+    """Return text as UTF-8, which trimesh wants; refuse binary data, and more materials than it can take."""
     if b"\0" in data:
         raise BrokenShapeError("binary data where text belongs")
     materials = len(set(_MATERIAL.findall(data)))
@@ -273,7 +259,13 @@ def _face_colors(visual: Any, faces: Int64[np.ndarray, "F 3"]) -> UInt8[np.ndarr
     if visual.kind != "texture" or visual.material is None:
         return None
     material = visual.material
-    color = _base_color(getattr(material, "baseColorFactor", getattr(material, "diffuse", None)))
+    factor = getattr(material, "baseColorFactor", getattr(material, "diffuse", None))
+    color = None
+    if factor is not None:
+        values = np.asarray(factor)[:3]
+        if values.dtype.kind == "f" and values.max() <= 1:
+            values = (values * 255).round()
+        color = None if tuple(values.tolist()) in _UNTOUCHED else values.astype(np.float64)
     image = getattr(material, "baseColorTexture", getattr(material, "image", None))
     image = None if visual.uv is None else _decoded(image)
     single = None if image is None else image.getcolors(1)  # None where there are several colors
@@ -286,16 +278,6 @@ def _face_colors(visual: Any, faces: Int64[np.ndarray, "F 3"]) -> UInt8[np.ndarr
         texels = pixels[np.minimum(((1 - v) * height).astype(np.int64), height - 1), column]
         return texels if color is None else (texels * (color / 255)).round().astype(np.uint8)
     return None if color is None else np.tile(color.astype(np.uint8), (len(faces), 1))
-
-
-def _base_color(factor: Any) -> Float[np.ndarray, "3"] | None:
-    """Return a material's colour as 0..255, or None where nobody chose it."""
-    if factor is None:
-        return None
-    values = np.asarray(factor)[:3]
-    if values.dtype.kind == "f" and values.max() <= 1:
-        values = (values * 255).round()
-    return None if tuple(values.tolist()) in _UNTOUCHED else values.astype(np.float64)
 
 
 def _decoded(image: Any) -> Any:

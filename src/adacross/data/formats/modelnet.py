@@ -8,6 +8,7 @@ Text with normals, `modelnet40_normal_resampled/`: `<class>/<class>_0001.txt` ha
 `modelnet40_shape_names.txt` the classes; the lists that begin with `modelnet10` are ModelNet10's.
 """
 
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -42,8 +43,12 @@ class ModelNet40(RowFormat):
     def find(self, folder: Path) -> DatasetIndex:
         """List the rows of all files; a file that cannot be read is skipped as a whole and named."""
         names = lines_of(folder / "shape_names.txt")
-        if self.variant == "modelnet10":
-            _check_forty(folder, names)
+        for label, name in TEN.items() if self.variant == "modelnet10" and names else ():
+            if names[label : label + 1] != [name]:
+                raise UserError(
+                    f"ModelNet10 is 10 of ModelNet40's 40 classes, among them label {label}, {name}, but "
+                    f"{folder / 'shape_names.txt'} says otherwise. Give ModelNet40's own files."
+                )
         expected = f"but shape_names.txt has only {len(names)} names" if names else "expected 0 or more"
         files = split_files(folder, "{}_files.txt", "train", "test")
         found = self.find_rows(folder, files, len(names) or None, expected)
@@ -71,10 +76,7 @@ class ModelNetText(Format):
         return any(path.is_file() for variant in VARIANTS for path in _lists(folder, variant).values())
 
     def find(self, folder: Path) -> DatasetIndex:
-        """List the shapes that the two lists name; those without a file are skipped and named.
-
-        The index's `points` is the number of points that most of a few files have.
-        """
+        """List the shapes that the two lists name; `points` is what most of a few files have."""
         lists = _lists(folder, self.variant)
         missing = [path.name for path in lists.values() if not path.is_file()]
         if len(missing) == len(lists):
@@ -96,23 +98,16 @@ class ModelNetText(Format):
             raise UserError(
                 f"none of the {len(found.skipped)} shapes that the lists of {folder} name is there."
             )
-        missing += found.missing
-        points = _points_of(found.items)
+        counts = []
+        for item in found.items[:: -(-len(found.items) // _COUNTED)]:
+            with suppress(BrokenShapeError):
+                counts.append(len(self.load(item).points))
+        missing, points = missing + found.missing, median_of(counts)
         return replace(found, classes=names, points=points, variant=self.variant, missing=missing)
 
     def load(self, item: SampleRef) -> PointCloud:
         rows = read_rows(Path(item.path), (6,), ",")
         return PointCloud(rows[:, :3].copy(), rows[:, 3:].copy())
-
-
-def _check_forty(folder: Path, names: list[str]) -> None:
-    """Refuse a list of names by which the ten labels are other classes; without a list they are trusted."""
-    for label, name in TEN.items():
-        if names and names[label : label + 1] != [name]:
-            raise UserError(
-                f"ModelNet10 is 10 of ModelNet40's 40 classes, among them label {label}, {name}, but "
-                f"{folder / 'shape_names.txt'} says otherwise. Give ModelNet40's own files."
-            )
 
 
 def _lists(folder: Path, variant: str) -> dict[Split, Path]:
@@ -121,14 +116,3 @@ def _lists(folder: Path, variant: str) -> dict[Split, Path]:
 
 def _class_of(name: str) -> str:
     return name.rsplit("_", 1)[0]
-
-
-def _points_of(items: list[SampleRef]) -> int | None:
-    """Return what most of a few files, spread over the list, have; None if none of them can be read."""
-    counts = []
-    for item in items[:: -(-len(items) // _COUNTED)]:
-        try:
-            counts.append(len(read_rows(Path(item.path), (6,), ",")))
-        except BrokenShapeError:
-            continue
-    return median_of(counts)

@@ -64,9 +64,7 @@ class ShapeNet(Format):
         """List the PLY files, in the order of their paths, and count their points and images.
 
         A synset is a class, by its usual name (`SYNSETS`) or its own. There is no split: the published
-        pre-training takes all shapes. Mesh files elsewhere, and images without a shape, are skipped. The
-        index's `points` and `images` are what at least half of the clouds, and of the shapes with images,
-        have.
+        pre-training takes all shapes. `points` and `images` are what at least half of those that have any have.
         """
         root = _root(folder)
         items: list[SampleRef] = []
@@ -86,9 +84,9 @@ class ShapeNet(Format):
         note = f"{bare:,} of {len(items):,} shapes have no image in {IMAGES}; theirs are rendered."
         paths = [Path(item.path) for item in items]
         points = median_of([count for path in paths if (count := _points(path))])
-        images_each, note = median_of([count for count in counts if count]), note if bare else ""
+        most = median_of([count for count in counts if count])
         skipped += _without_shape(root, paths)
-        found = DatasetIndex(items, points=points, images=images_each, note=note, skipped=skipped)
+        found = DatasetIndex(items, points=points, images=most, note=note if bare else "", skipped=skipped)
         return replace(found, location=str(root))
 
     def load(self, item: SampleRef) -> RawSample:
@@ -104,11 +102,7 @@ class ShapeNet(Format):
 
 
 def images_of(path: Path) -> tuple[Path, ...]:
-    """Return the images of the shape in a PLY file, by name; none where the folder is missing.
-
-    Only visible names that end in .png count, so 3D-R2N2's text files beside them do not. What is no file is
-    named when it is its turn.
-    """
+    """Return the visible PNG files of the shape in a PLY file, by name; none where the folder is missing."""
     folder = path.parents[2] / IMAGES / path.parent.name / path.stem / "rendering"
     try:
         with os.scandir(folder) as entries:

@@ -36,7 +36,7 @@ CATEGORIES = {
 _NAMES, _LISTS = "synsetoffset2category.txt", "train_test_split"
 _SPLITS: dict[str, Split] = {"train": "train", "val": "train", "test": "test"}
 _WIDTHS = (4, 7)
-_MOST = 2**15  # parts that a collection can tell apart
+_LAST = 2**15 - 1  # number of a part that a collection can hold
 Parts = dict[str, dict[str, int]]  # of each category: names of its parts, and their numbers in the files
 
 
@@ -70,10 +70,8 @@ class ShapeNetPart(RowFormat):
             normals = rows[:, 3:6].copy() if rows.shape[1] == max(_WIDTHS) else None
         numbers = np.array(list(parts.values()), dtype=np.int64)
         if len(wrong := labels[~np.isin(labels, numbers)]):
-            given = f"{numbers.min()} to {numbers.max()}" if len(numbers) else "none"
-            raise BrokenShapeError(
-                f"a point's part is {wrong[0]}, which its category does not have ({given})"
-            )
+            own = f"{numbers.min()} to {numbers.max()}" if len(numbers) else "none"
+            raise BrokenShapeError(f"a point's part is {wrong[0]}, which its category does not have ({own})")
         part = np.searchsorted(numbers, labels).astype(np.int64)
         return PointCloud(points, normals, part=part, part_names=tuple(parts))
 
@@ -94,7 +92,11 @@ class ShapeNetPart(RowFormat):
 
         def entries() -> Iterator[Listed]:
             for path, split in paths.items():
-                for entry in _listed(path) if path.is_file() else ():
+                listed = read_json(path, "a list of shapes") if path.is_file() else []
+                if not isinstance(listed, list) or not all(isinstance(entry, str) for entry in listed):
+                    wanted = 'expected ["shape_data/<synset>/<id>", ...]'
+                    raise UserError(f"{path} is not a list of texts; {wanted}.")
+                for entry in listed:
                     synset, _, stem = "/".join(entry.split("/")[-2:]).partition("/")
                     name = f"{synset}/{stem}"
                     yield Listed(name, f"{name}.txt", path.name, split, synsets.get(synset))
@@ -143,13 +145,6 @@ def _synsets(folder: Path) -> dict[str, str]:
     return found
 
 
-def _listed(path: Path) -> list[str]:
-    entries = read_json(path, "a list of shapes")
-    if not isinstance(entries, list) or not all(isinstance(entry, str) for entry in entries):
-        raise UserError(f'{path} is not a list of texts; expected ["shape_data/<synset>/<id>", ...].')
-    return entries
-
-
 def _numbered(classes: list[str], items: list[SampleRef]) -> Parts:
     """The parts of other categories: every number that a category's readable files have, ascending."""
     found: dict[str, set[int]] = {name: set() for name in classes}
@@ -166,9 +161,7 @@ def _numbered(classes: list[str], items: list[SampleRef]) -> Parts:
 def _labels(rows: np.ndarray) -> Int64[np.ndarray, " N"]:
     """The last number of each line."""
     labels = rows[:, -1]
-    wrong = labels[(labels != np.floor(labels)) | (labels < 0) | (labels >= _MOST)]
+    wrong = labels[(labels != np.floor(labels)) | (labels < 0) | (labels > _LAST)]
     if len(wrong):
-        raise BrokenShapeError(
-            f"a point's part is {wrong[0]:g}; expected a whole number from 0 to {_MOST - 1}"
-        )
+        raise BrokenShapeError(f"a point's part is {wrong[0]:g}; expected a whole number from 0 to {_LAST}")
     return labels.astype(np.int64)

@@ -1,8 +1,8 @@
 """Text files of data sets: lists of their shapes, and clouds with a point a line."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float32
@@ -25,10 +25,7 @@ def lines_of(path: Path) -> list[str]:
 
 
 def file_below(folder: Path, name: str) -> Path | None:
-    """Return the file that a list in a folder names, or None where there is none.
-
-    Names that lead out of the folder (`../../secret`, `/etc/passwd`) name nothing.
-    """
+    """Return the file that a list in a folder names; None without one, or for a name that leads out of it."""
     path = PurePosixPath(name)
     if path.is_absolute() or ".." in path.parts:
         return None
@@ -38,8 +35,7 @@ def file_below(folder: Path, name: str) -> Path | None:
         return None
 
 
-@dataclass(frozen=True)
-class Listed:
+class Listed(NamedTuple):
     """Shape that the list `source` names: its file is `place`, its label None for a class that is unknown."""
 
     id: str
@@ -50,10 +46,7 @@ class Listed:
 
 
 def find_listed(folder: Path, entries: Iterable[Listed], unknown: str) -> DatasetIndex:
-    """List the shapes that lists name and that are there; the others are skipped and named.
-
-    A shape of no class is skipped for the reason `unknown`.
-    """
+    """List the shapes that lists name and that are there; others are skipped, `unknown` for no class."""
     items: dict[str, SampleRef] = {}
     skipped: Skipped = []
     gone = 0
@@ -73,17 +66,15 @@ def find_listed(folder: Path, entries: Iterable[Listed], unknown: str) -> Datase
     return DatasetIndex(list(items.values()), missing=missing, skipped=skipped)
 
 
-def read_rows(
-    path: Path, widths: tuple[int, ...], separator: str | None = None
-) -> Float32[np.ndarray, "n C"]:
+def read_rows(path: Path, widths: tuple[int, ...], sep: str | None = None) -> Float32[np.ndarray, "n C"]:
     """Read numbers from a file, as many in every line (one of `widths`); blank lines are left out.
 
-    `separator` None means spaces or tabs. Raises BrokenShapeError if the file is not readable or empty, a
+    `sep` None means spaces or tabs. Raises BrokenShapeError if the file is not readable or empty, a
     line is something else, or a number is not finite.
     """
     try:
         lines = [line for line in read_bytes(path).decode("utf-8").splitlines() if line.strip()]
-        exact = np.loadtxt(lines or ["0"], delimiter=separator, ndmin=2, comments=None)
+        exact = np.loadtxt(lines or ["0"], delimiter=sep, ndmin=2, comments=None)
     except OSError as error:
         raise BrokenShapeError(error.strerror or str(error)) from error
     except (ValueError, MemoryError) as error:

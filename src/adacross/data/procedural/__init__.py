@@ -11,12 +11,13 @@ from collections.abc import Callable
 import numpy as np
 
 from adacross.data.procedural import furniture, machine, tableware, tools, vehicles
+from adacross.data.procedural.curves import Rng
 from adacross.data.procedural.parts import Parts, mesh_of
 from adacross.data.procedural.scan import scan
 from adacross.data.shape import Mesh
 from adacross.errors import UserError, one_of
 
-_MAKERS: tuple[Callable[[np.random.Generator], Parts], ...] = (
+_MAKERS: tuple[Callable[[Rng], Parts], ...] = (
     vehicles.airplane, furniture.armchair, tools.axe, furniture.bed, furniture.bench, vehicles.boat,
     machine.bolt, tableware.bottle, tableware.bowl, vehicles.bus, furniture.cabinet, vehicles.car,
     furniture.chair, tableware.cup, furniture.desk, machine.elbow, machine.flange, tools.fork, machine.gear,

@@ -2,13 +2,15 @@
 
 import numpy as np
 
-from adacross.data.procedural.curves import arc, chance, circle, pick, regular, smooth
+from adacross.data.procedural.curves import Rng, arc, chance, circle, pick, regular, smooth
 from adacross.data.procedural.kit import Solid, around, both, extrude, join, lathe, sweep
 from adacross.data.procedural.parts import Parts, across, named
 from adacross.data.procedural.solids import box, cylinder, ellipsoid, frustum, rounded_box, tapered_box, torus
 
+_SUPPORTS = ("four", "four", "splayed", "pedestal", "star", "runner", "panel")
 
-def chair(rng: np.random.Generator) -> Parts:
+
+def chair(rng: Rng) -> Parts:
     """A seat for one with a back and no arms."""
     width, depth, height = rng.uniform(0.38, 0.6), rng.uniform(0.38, 0.55), rng.uniform(0.3, 0.6)
     back_height = rng.uniform(0.25, 0.65)
@@ -16,7 +18,7 @@ def chair(rng: np.random.Generator) -> Parts:
     return parts + back(rng, width, back_height, height, -depth / 2)
 
 
-def armchair(rng: np.random.Generator) -> Parts:
+def armchair(rng: Rng) -> Parts:
     """A seat for one with a back and arms: padded like a sofa or light like a chair."""
     if chance(rng, 0.55):
         return _padded(rng, rng.uniform(0.75, 1.05), cushions=1)
@@ -33,7 +35,7 @@ def armchair(rng: np.random.Generator) -> Parts:
     return parts + named(arm=both(arm, width * 0.48, height + 0.02))
 
 
-def stool(rng: np.random.Generator) -> Parts:
+def stool(rng: Rng) -> Parts:
     """A seat for one without a back; a few bar stools have a low rail."""
     width, height = rng.uniform(0.3, 0.45), rng.uniform(0.28, 0.85)
     depth = width * rng.uniform(0.75, 1.1)
@@ -45,7 +47,7 @@ def stool(rng: np.random.Generator) -> Parts:
     return parts
 
 
-def bench(rng: np.random.Generator) -> Parts:
+def bench(rng: Rng) -> Parts:
     """A long hard seat, often of slats, with or without a back."""
     width, depth, height = rng.uniform(0.8, 1.6), rng.uniform(0.3, 0.5), rng.uniform(0.35, 0.55)
     slats, thick = int(rng.integers(1, 5)), rng.uniform(0.025, 0.06)
@@ -60,18 +62,14 @@ def bench(rng: np.random.Generator) -> Parts:
     return parts
 
 
-def sofa(rng: np.random.Generator) -> Parts:
+def sofa(rng: Rng) -> Parts:
     """A padded seat for two or more."""
     cushions = int(rng.integers(2, 5))
     return _padded(rng, rng.uniform(0.5, 0.65) * cushions + 0.25, cushions)
 
 
 def supports(
-    rng: np.random.Generator,
-    width: float,
-    depth: float,
-    height: float,
-    styles: tuple[str, ...] = ("four", "four", "splayed", "pedestal", "star", "runner", "panel"),
+    rng: Rng, width: float, depth: float, height: float, styles: tuple[str, ...] = _SUPPORTS
 ) -> Parts:
     """Legs of many kinds that carry something of this footprint at this height."""
     style = pick(rng, styles)
@@ -108,7 +106,7 @@ def supports(
     return post + named(foot=around(prong, prongs))
 
 
-def seat(rng: np.random.Generator, width: float, depth: float, height: float) -> Parts:
+def seat(rng: Rng, width: float, depth: float, height: float) -> Parts:
     """A board, a round, a polygon or a cushion whose underside lies at `height`."""
     thick = rng.uniform(0.025, 0.06)
     style = pick(rng, ("board", "round", "cushion", "padded", "trapeze"))
@@ -126,7 +124,7 @@ def seat(rng: np.random.Generator, width: float, depth: float, height: float) ->
     return named(seat=solid.at(y=height))
 
 
-def back(rng: np.random.Generator, width: float, rise: float, height: float, z: float) -> Parts:
+def back(rng: Rng, width: float, rise: float, height: float, z: float) -> Parts:
     """A back of a slab, slats, rails or a hoop, leaning away from the seat."""
     style = pick(rng, ("slab", "padded", "slats", "rails", "hoop"))
     thick, lean = rng.uniform(0.018, 0.04), rng.uniform(0.0, 0.3)
@@ -152,7 +150,7 @@ def back(rng: np.random.Generator, width: float, rise: float, height: float, z: 
     return named(back=join(*solids).turn("x", -lean).at(y=height, z=z + thick))
 
 
-def _leg(rng: np.random.Generator, thick: float, height: float) -> Solid:
+def _leg(rng: Rng, thick: float, height: float) -> Solid:
     """One leg standing on the origin."""
     style = pick(rng, ("square", "tapered", "round", "turned"))
     if style == "square":
@@ -165,7 +163,7 @@ def _leg(rng: np.random.Generator, thick: float, height: float) -> Solid:
     return lathe(smooth(np.column_stack((radii * thick, np.linspace(0, height, 9))), 17), 12)
 
 
-def _padded(rng: np.random.Generator, width: float, cushions: int) -> Parts:
+def _padded(rng: Rng, width: float, cushions: int) -> Parts:
     """A sofa or an armchair: padded base, back and arms, loose cushions, short feet."""
     depth, base, foot = rng.uniform(0.7, 0.95), rng.uniform(0.15, 0.3), rng.uniform(0.03, 0.15)
     arm, rise, soft = rng.uniform(0.1, 0.24), rng.uniform(0.4, 0.7), rng.uniform(0.02, 0.08)
@@ -193,7 +191,7 @@ def _padded(rng: np.random.Generator, width: float, cushions: int) -> Parts:
     return parts
 
 
-def table(rng: np.random.Generator) -> Parts:
+def table(rng: Rng) -> Parts:
     """A top on legs: square, round, long or low."""
     width, height, thick = rng.uniform(0.6, 1.6), rng.uniform(0.3, 0.95), rng.uniform(0.02, 0.06)
     depth = width * rng.uniform(0.5, 1.0)
@@ -216,7 +214,7 @@ def table(rng: np.random.Generator) -> Parts:
     return parts
 
 
-def desk(rng: np.random.Generator) -> Parts:
+def desk(rng: Rng) -> Parts:
     """A top with drawers beneath it or a pedestal of drawers at one or both sides."""
     width, depth, height = rng.uniform(0.9, 1.6), rng.uniform(0.5, 0.75), rng.uniform(0.6, 0.85)
     thick = rng.uniform(0.02, 0.05)
@@ -242,7 +240,7 @@ def desk(rng: np.random.Generator) -> Parts:
     return parts
 
 
-def nightstand(rng: np.random.Generator) -> Parts:
+def nightstand(rng: Rng) -> Parts:
     """A small box on short legs with one or two drawers, sometimes an open compartment."""
     width, depth, body = rng.uniform(0.35, 0.6), rng.uniform(0.3, 0.45), rng.uniform(0.2, 0.45)
     leg = rng.uniform(0.05, 0.35)
@@ -254,7 +252,7 @@ def nightstand(rng: np.random.Generator) -> Parts:
     return parts
 
 
-def cabinet(rng: np.random.Generator) -> Parts:
+def cabinet(rng: Rng) -> Parts:
     """A closed body with doors or many drawers."""
     width, depth, body = rng.uniform(0.6, 1.3), rng.uniform(0.35, 0.6), rng.uniform(0.6, 1.7)
     leg = pick(rng, (0.0, 0.08, 0.2))
@@ -269,7 +267,7 @@ def cabinet(rng: np.random.Generator) -> Parts:
     return parts
 
 
-def shelf(rng: np.random.Generator) -> Parts:
+def shelf(rng: Rng) -> Parts:
     """Open boards between sides or posts, some with a back, dividers or a few books."""
     width, depth, height = rng.uniform(0.5, 1.3), rng.uniform(0.22, 0.45), rng.uniform(0.6, 1.9)
     boards, thick = int(rng.integers(3, 7)), rng.uniform(0.015, 0.035)
@@ -287,11 +285,18 @@ def shelf(rng: np.random.Generator) -> Parts:
         walls = across(int(rng.integers(2, 4)), width)
         parts += named(divider=(box(thick, height * 0.98, depth * 0.95).at(x) for x in walls))
     elif chance(rng, 0.5):
-        parts += _books(rng, width, depth, gap, boards)
+        books = []
+        for level in range(boards - 1):
+            start = rng.uniform(-0.45, 0.1) * width
+            for thick in rng.uniform(0.02, 0.06, int(rng.integers(1, 5))):
+                start += thick
+                book = box(thick * 0.9, gap * rng.uniform(0.5, 0.8), depth * 0.7)
+                books.append(book.at(start, level * gap + 0.02, 0.02))
+        parts += named(book=books)
     return parts
 
 
-def bed(rng: np.random.Generator) -> Parts:
+def bed(rng: Rng) -> Parts:
     """A frame with mattress, pillows and a headboard, for one or two."""
     width, length, leg = rng.uniform(0.8, 1.9), rng.uniform(1.8, 2.1), rng.uniform(0.05, 0.3)
     frame, mattress = rng.uniform(0.08, 0.25), rng.uniform(0.12, 0.3)
@@ -317,7 +322,7 @@ def bed(rng: np.random.Generator) -> Parts:
     return parts
 
 
-def lamp(rng: np.random.Generator) -> Parts:
+def lamp(rng: Rng) -> Parts:
     """A table, floor or desk lamp: base, stem and shade."""
     height, base = rng.uniform(0.4, 1.5), rng.uniform(0.1, 0.2)
     size = min(1.0, height / 0.7)
@@ -351,13 +356,7 @@ def lamp(rng: np.random.Generator) -> Parts:
 
 
 def fronts(
-    rng: np.random.Generator,
-    width: float,
-    height: float,
-    depth: float,
-    grid: tuple[int, int],
-    x: float = 0.0,
-    y: float = 0.0,
+    rng: Rng, width: float, height: float, depth: float, grid: tuple[int, int], x: float = 0.0, y: float = 0.0
 ) -> Parts:
     """A closed body at `(x, y)` with rows and columns (`grid`) of drawers or doors, each with a handle."""
     body, (rows, columns) = box(width, height, depth).at(x, y), grid
@@ -370,7 +369,7 @@ def fronts(
     return named(body=body, **doors, handle=[grip.at(a, b, depth / 2 + 0.01) for a, b in spots])
 
 
-def _grip(rng: np.random.Generator, width: float, height: float) -> Solid:
+def _grip(rng: Rng, width: float, height: float) -> Solid:
     """A knob, a bar or a ring to pull at, facing z."""
     style = pick(rng, ("knob", "bar", "ring"))
     if style == "knob":
@@ -379,15 +378,3 @@ def _grip(rng: np.random.Generator, width: float, height: float) -> Solid:
         return torus(0.03, 0.006, 12, 6).turn("x", np.pi / 2).at(z=0.012)
     bar = rounded_box(min(0.5 * width, 0.25), 0.02, 0.02, 0.008)
     return bar.at(y=-0.01, z=0.03) if width > height * 0.8 else bar.turn("z", np.pi / 2).at(y=0.0, z=0.03)
-
-
-def _books(rng: np.random.Generator, width: float, depth: float, gap: float, boards: int) -> Parts:
-    """A few upright books on random boards."""
-    books = []
-    for level in range(boards - 1):
-        start = rng.uniform(-0.45, 0.1) * width
-        for thick in rng.uniform(0.02, 0.06, int(rng.integers(1, 5))):
-            start += thick
-            book = box(thick * 0.9, gap * rng.uniform(0.5, 0.8), depth * 0.7)
-            books.append(book.at(start, level * gap + 0.02, 0.02))
-    return named(book=books)

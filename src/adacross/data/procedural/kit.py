@@ -111,10 +111,7 @@ def loft(
 
 
 def lathe(profile: Curve, segments: int = SEGMENTS, *, wrap: bool = False) -> Solid:
-    """Return the surface of revolution about y of a profile of `(radius, y)` pairs.
-
-    Its ends are closed towards the axis, on which nothing else may lie; `wrap` closes it with itself.
-    """
+    """Return the surface of revolution about y of `(radius, y)` pairs, closed at the axis or by `wrap`."""
     curve = np.asarray(profile, dtype=np.float64)
     tips = ((0.0, curve[0, 1], 0.0), (0.0, curve[-1, 1], 0.0))
     if not wrap:
@@ -127,10 +124,7 @@ def lathe(profile: Curve, segments: int = SEGMENTS, *, wrap: bool = False) -> So
 
 
 def frames(path: Curve) -> Float64[np.ndarray, "K 2 3"]:
-    """Return two unit vectors across a path at each of its points, without twist where the path is planar.
-
-    Our choice: the first lies as near as can be to the normal of the path's best plane.
-    """
+    """Return two unit vectors across a path at each of its points, without twist where the path is planar."""
     points = np.asarray(path, dtype=np.float64)
     tangents = np.gradient(points, axis=0)
     tangents /= np.linalg.norm(tangents, axis=1, keepdims=True)
@@ -162,10 +156,7 @@ def tube(path: Curve, outer: Number, inner: Number, sides: int = SEGMENTS) -> So
 
 
 def extrude(polygon: Curve, depth: Number) -> Solid:
-    """Return a prism over a polygon in the x-y plane, `depth` along z, centred in z.
-
-    Every corner, `(S, 2)`, must be visible from their mean.
-    """
+    """Return a prism, centered in z, over a polygon in the x-y plane that is visible from its mean."""
     corners = np.asarray(polygon, dtype=np.float64)
     rings = np.empty((2, len(corners), 3))
     rings[..., :2] = corners
@@ -174,10 +165,7 @@ def extrude(polygon: Curve, depth: Number) -> Solid:
 
 
 def ribbon(left: Curve, right: Curve, depth: Number | NDArray[np.float64], *, wrap: bool = False) -> Solid:
-    """Return a plate between two edges `(K, 2)` in the x-y plane, `depth` along z, centered in z.
-
-    The edges are paired point by point; `wrap` joins the ends (a ring with any outline and any hole).
-    """
+    """Return a plate, centered in z, between two edges in the x-y plane, paired point by point, or a ring."""
     edges = np.stack((np.asarray(left, dtype=np.float64), np.asarray(right, dtype=np.float64)), 1)
     rings = np.empty((len(edges), 4, 3))
     rings[..., :2] = edges[:, [0, 0, 1, 1]]

@@ -3,7 +3,7 @@
 import numpy as np
 from jaxtyping import Float64
 
-from adacross.data.procedural.curves import arc, chance, circle, pick, regular
+from adacross.data.procedural.curves import Rng, arc, chance, circle, pick, regular
 from adacross.data.procedural.kit import Solid, around, extrude, join, lathe, ribbon, sweep, tube
 from adacross.data.procedural.parts import Parts, named, posed
 from adacross.data.procedural.solids import box, cylinder, torus
@@ -14,13 +14,16 @@ def ring_plate(outline: Float64[np.ndarray, "S 2"], hole: Float64[np.ndarray, "S
     return ribbon(outline, hole, height, wrap=True).turn("x", -np.pi / 2).at(y=height / 2)
 
 
-def bolt(rng: np.random.Generator) -> Parts:
+def bolt(rng: Rng) -> Parts:
     """A threaded shank under a head: hexagonal, square, round or countersunk; some carry a nut."""
     radius, length = rng.uniform(0.12, 0.25), rng.uniform(0.5, 1.6)
     start = length * rng.uniform(0.0, 0.5)
     size, height = radius * rng.uniform(1.5, 2.3), radius * rng.uniform(0.8, 1.8)
-    shank = cylinder(radius, start + 0.05, 16).at(y=length - start)
-    parts = named(thread=_thread(radius, length - start, rng), shank=shank)
+    # rings of a saw-tooth profile, which from a step away is a thread
+    turns = max(3, int((length - start) / rng.uniform(0.06, 0.11)))
+    teeth = np.where(np.arange(2 * turns + 1) % 2 == 0, radius * rng.uniform(0.75, 0.88), radius)
+    thread = lathe(np.column_stack((teeth, np.linspace(0.0, length - start, 2 * turns + 1))), 14)
+    parts = named(thread=thread, shank=cylinder(radius, start + 0.05, 16).at(y=length - start))
     style = pick(rng, ("hex", "hex", "square", "socket", "round", "sunk"))
     if style in ("hex", "square"):
         sides = 6 if style == "hex" else 4
@@ -40,12 +43,16 @@ def bolt(rng: np.random.Generator) -> Parts:
     return posed(parts, rng)
 
 
-def nut(rng: np.random.Generator) -> Parts:
+def nut(rng: Rng) -> Parts:
     """A polygon with a round threaded bore; some with a flange, a dome, slots or wings."""
     size, height = rng.uniform(0.45, 0.6), rng.uniform(0.2, 0.7)
     sides, bore = pick(rng, (6, 6, 6, 4, 8)), rng.uniform(0.5, 0.68) * size
     parts = named(body=ring_plate(regular(sides, size, 48), bore * circle(48), height))
-    thread = np.add(_zigzag(bore * 0.97, bore * 0.86, height * 0.9, 5), (0.0, height * 0.05))
+    # closed profile of an inner thread: a straight outside, teeth inside
+    outer, tall = bore * 0.97, height * 0.9
+    teeth = np.where(np.arange(11) % 2 == 0, outer * 0.98, bore * 0.86)
+    teeth = np.column_stack((teeth, np.linspace(0.0, tall, 11)))
+    thread = np.add(np.concatenate(([(outer, tall), (outer, 0.0)], teeth)), (0.0, height * 0.05))
     parts += named(thread=lathe(thread, wrap=True))
     style = pick(rng, ("plain", "plain", "flange", "dome", "crown", "wings"))
     if style == "flange":
@@ -63,7 +70,7 @@ def nut(rng: np.random.Generator) -> Parts:
     return posed(parts, rng)
 
 
-def gear(rng: np.random.Generator) -> Parts:
+def gear(rng: Rng) -> Parts:
     """Teeth around a disc or a rim with spokes, with a bored hub; straight or slanting."""
     teeth, height = int(rng.integers(8, 33)), rng.uniform(0.1, 0.5)
     depth, bore = rng.uniform(0.07, 0.2), rng.uniform(0.1, 0.3)
@@ -87,7 +94,7 @@ def gear(rng: np.random.Generator) -> Parts:
     return posed(parts, rng)
 
 
-def flange(rng: np.random.Generator) -> Parts:
+def flange(rng: Rng) -> Parts:
     """A disc with a ring of bolts and a pipe neck through it."""
     bore, height = rng.uniform(0.25, 0.5), rng.uniform(0.1, 0.25)
     neck, wall = rng.uniform(0.2, 1.1), rng.uniform(0.06, 0.12)
@@ -107,7 +114,7 @@ def flange(rng: np.random.Generator) -> Parts:
     return posed(parts, rng)
 
 
-def washer(rng: np.random.Generator) -> Parts:
+def washer(rng: Rng) -> Parts:
     """A thin ring: flat, conical, split and sprung, or with locking teeth."""
     bore, height = rng.uniform(0.35, 0.75), rng.uniform(0.05, 0.2)
     style = pick(rng, ("flat", "flat", "cone", "split", "teeth", "square"))
@@ -132,7 +139,7 @@ def washer(rng: np.random.Generator) -> Parts:
     return posed(named(body=solid), rng)
 
 
-def elbow(rng: np.random.Generator) -> Parts:
+def elbow(rng: Rng) -> Parts:
     """A bent pipe with plain, collared or flanged ends; some branch like a tee."""
     radius, wall, bend = rng.uniform(0.15, 0.3), rng.uniform(0.03, 0.06), rng.uniform(0.35, 0.8)
     angle, straight = pick(rng, (np.pi / 2, np.pi / 2, np.pi / 4, np.pi * 0.75)), rng.uniform(0.05, 0.5)
@@ -156,7 +163,7 @@ def elbow(rng: np.random.Generator) -> Parts:
     return posed(parts, rng)
 
 
-def pulley(rng: np.random.Generator) -> Parts:
+def pulley(rng: Rng) -> Parts:
     """A grooved wheel with a hub: a disc or spokes."""
     height, groove, bore = rng.uniform(0.15, 0.5), rng.uniform(0.08, 0.25), rng.uniform(0.1, 0.25)
     spoked = chance(rng, 0.5)
@@ -175,7 +182,7 @@ def pulley(rng: np.random.Generator) -> Parts:
     return posed(parts, rng)
 
 
-def spring(rng: np.random.Generator) -> Parts:
+def spring(rng: Rng) -> Parts:
     """A coil of wire, straight or conical, with flat or hooked ends."""
     turns, height = rng.uniform(3.0, 8.0), rng.uniform(0.8, 2.2)
     wire = min(rng.uniform(0.04, 0.1), 0.35 * height / turns)
@@ -193,21 +200,6 @@ def spring(rng: np.random.Generator) -> Parts:
         else:
             parts += named(end=[ring.at(y=0), ring.at(y=height)])
     return posed(parts, rng)
-
-
-def _thread(radius: float, length: float, rng: np.random.Generator) -> Solid:
-    """Rings of a saw-tooth profile, which from a step away is a thread."""
-    turns = max(3, int(length / rng.uniform(0.06, 0.11)))
-    y = np.linspace(0.0, length, 2 * turns + 1)
-    r = np.where(np.arange(2 * turns + 1) % 2 == 0, radius * rng.uniform(0.75, 0.88), radius)
-    return lathe(np.column_stack((r, y)), 14)
-
-
-def _zigzag(outer: float, inner: float, height: float, turns: int) -> Float64[np.ndarray, "K 2"]:
-    """Closed profile of an inner thread: a straight outside, teeth inside."""
-    y = np.linspace(0.0, height, 2 * turns + 1)
-    r = np.where(np.arange(2 * turns + 1) % 2 == 0, outer * 0.98, inner)
-    return np.concatenate(([(outer, height), (outer, 0.0)], np.column_stack((r, y))))
 
 
 def _toothed(teeth: int, low: float, high: float) -> Float64[np.ndarray, "S 2"]:

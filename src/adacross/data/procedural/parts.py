@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 from jaxtyping import Float64, UInt8
 
-from adacross.data.procedural.curves import Number, chance, pick
+from adacross.data.procedural.curves import Number, Rng, chance, pick
 from adacross.data.procedural.kit import Solid, join, rotation
 from adacross.data.shape import Mesh
 
@@ -17,14 +17,14 @@ def named(**pieces: Solid | Iterable[Solid]) -> Parts:
     return [(name, made if isinstance(made, Solid) else join(*made)) for name, made in pieces.items()]
 
 
-def posed(parts: Parts, rng: np.random.Generator) -> Parts:
+def posed(parts: Parts, rng: Rng) -> Parts:
     """Lay an object that has no fixed way up: standing, lying on either side, or leaning."""
     yaw = pick(rng, (0.0, np.pi / 2, np.pi))
     tilt = pick(rng, (0.0, np.pi / 2, np.pi / 2)) + rng.uniform(-0.2, 0.2)
     return [(name, solid.turn("y", yaw).turn("x", tilt)) for name, solid in parts]
 
 
-def mesh_of(parts: Parts, rng: np.random.Generator) -> Mesh:
+def mesh_of(parts: Parts, rng: Rng) -> Mesh:
     """Join parts into a mesh: a colour per part, then the variation that every category shares."""
     names = tuple(dict.fromkeys(name for name, _ in parts))
     solid = join(*(piece for _, piece in parts))
@@ -38,7 +38,7 @@ def mesh_of(parts: Parts, rng: np.random.Generator) -> Mesh:
     )
 
 
-def palette(count: int, rng: np.random.Generator) -> UInt8[np.ndarray, "count 3"]:
+def palette(count: int, rng: Rng) -> UInt8[np.ndarray, "count 3"]:
     """Return colours that say nothing about the category: unrelated, of one hue, or all but equal."""
     style = pick(rng, ("free", "family", "one"))
     hue = rng.random(count) if style == "free" else np.full(count, rng.random())
@@ -54,7 +54,7 @@ def palette(count: int, rng: np.random.Generator) -> UInt8[np.ndarray, "count 3"
     return np.rint(255 * shade).astype(np.uint8)
 
 
-def vary(vertices: Float64[np.ndarray, "V 3"], rng: np.random.Generator) -> Float64[np.ndarray, "V 3"]:
+def vary(vertices: Float64[np.ndarray, "V 3"], rng: Rng) -> Float64[np.ndarray, "V 3"]:
     """Stretch the axes, on some objects taper, lean or bend them mildly, and turn them by a random yaw.
 
     Extents alone then do not tell a category. Every map keeps orientation, so the winding stays outward.

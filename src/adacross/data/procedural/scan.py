@@ -3,17 +3,18 @@
 import numpy as np
 from jaxtyping import Bool, Float64, Int64
 
-from adacross.data.procedural.curves import chance
+from adacross.data.procedural.curves import Rng, chance
 from adacross.data.sampling import sample_surface
 from adacross.data.shape import Mesh, PointCloud
 
+Points = Float64[np.ndarray, "N 3"]
 CLUTTER = -1
 OVERSAMPLING = 6
 GRAZING = 0.12
 """Cosine between ray and normal under which a scanner gets no echo."""
 
 
-def scan(mesh: Mesh, count: int, rng: np.random.Generator) -> PointCloud:
+def scan(mesh: Mesh, count: int, rng: Rng) -> PointCloud:
     """Emulate one depth scan of a mesh from a random viewpoint slightly above it: exactly `count` points.
 
     Only the side that faces the scanner and is not hidden by something nearer is seen; pieces are missing,
@@ -56,14 +57,8 @@ def scan(mesh: Mesh, count: int, rng: np.random.Generator) -> PointCloud:
     )
 
 
-def _visible(
-    points: Float64[np.ndarray, "N 3"], normals: Float64[np.ndarray, "N 3"], ray: Float64[np.ndarray, "3"]
-) -> Bool[np.ndarray, " N"]:
-    """Samples that face the scanner and are the nearest in their cell of a coarse depth buffer.
-
-    A cell holds a handful of samples. A sample may lie behind the nearest by what its own slope explains
-    across a cell, which keeps inclined surfaces whole.
-    """
+def _visible(points: Points, normals: Points, ray: Float64[np.ndarray, "3"]) -> Bool[np.ndarray, " N"]:
+    """Return which samples a scanner sees that a ray points to: facing it, and not behind nearer ones."""
     facing = normals @ ray
     side = np.cross(ray, (0.0, 1.0, 0.0))
     side /= np.linalg.norm(side)
@@ -78,7 +73,7 @@ def _visible(
     return (facing > GRAZING) & (depth >= nearest[key] - cell * (0.5 + 1.2 * slope))
 
 
-def _missing(points: Float64[np.ndarray, "N 3"], rng: np.random.Generator) -> Bool[np.ndarray, " N"]:
+def _missing(points: Points, rng: Rng) -> Bool[np.ndarray, " N"]:
     """Up to three balls around random points, and on some scans all beyond a plane."""
     gone = np.zeros(len(points), dtype=bool)
     for centre in points[rng.integers(len(points), size=int(rng.integers(0, 4)))]:
@@ -91,9 +86,7 @@ def _missing(points: Float64[np.ndarray, "N 3"], rng: np.random.Generator) -> Bo
     return gone
 
 
-def _clutter(
-    points: Float64[np.ndarray, "N 3"], count: int, rng: np.random.Generator
-) -> tuple[Float64[np.ndarray, "M 3"], Float64[np.ndarray, "M 3"]]:
+def _clutter(points: Points, count: int, rng: Rng) -> tuple[Points, Points]:
     """Samples and normals of a patch of floor and of a rounded neighbour, either of which may be absent."""
     base = float(points[:, 1].min())
     solids, normals = [np.zeros((0, 3))], [np.zeros((0, 3))]

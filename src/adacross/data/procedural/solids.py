@@ -13,10 +13,7 @@ from adacross.data.procedural.kit import SEGMENTS, Solid, lathe, loft, rotation
 def tapered_box(
     bottom: Sequence[Number], top: Sequence[Number], height: Number, shift: Number = 0.0
 ) -> Solid:
-    """Return a box standing on y = 0 whose `(x, z)` size changes linearly from `bottom` to `top`.
-
-    The top is moved by `shift` along z.
-    """
+    """Return a box on y = 0 whose `(x, z)` size goes from `bottom` to `top`, which is moved along z."""
     corners = np.array(((-0.5, -0.5), (0.5, -0.5), (0.5, 0.5), (-0.5, 0.5)))
     rings = np.zeros((2, 4, 3))
     rings[0, :, ::2], rings[1, :, ::2] = corners * np.array(bottom), corners * np.array(top)
@@ -53,10 +50,7 @@ def ellipsoid(x: Number, y: Number, z: Number, segments: int = SEGMENTS) -> Soli
 
 
 def rounded_box(x: Number, y: Number, z: Number, radius: Number, steps: int = 2) -> Solid:
-    """Return a box standing on y = 0 with edges and corners rounded by `radius`.
-
-    The radius is kept below 49 % of the smallest size; `steps` facets span half of a quarter round.
-    """
+    """Return a box standing on y = 0, rounded by a radius that is kept below 49 % of the smallest size."""
     half = np.array((x, y, z)) / 2
     radius = min(radius, 0.98 * float(half.min()))
     grid, faces = _cube_grid(steps)

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from adacross.data.procedural.curves import Curve, arc, chance, pick, smooth
+from adacross.data.procedural.curves import Curve, Rng, arc, chance, pick, smooth
 from adacross.data.procedural.kit import Solid, lathe, sweep
 from adacross.data.procedural.parts import Parts, named
 from adacross.data.procedural.solids import cylinder, ellipsoid, rounded_box, torus
@@ -18,7 +18,7 @@ def vessel(outline: Curve, wall: float = 0.03, floor: float = 0.04, count: int =
     return lathe(np.concatenate((outer, inner[::-1])))
 
 
-def ear(rng: np.random.Generator, x: float, low: float, high: float, reach: float) -> Solid:
+def ear(rng: Rng, x: float, low: float, high: float, reach: float) -> Solid:
     """A handle in the x-y plane from `(x, low)` out by `reach` and back to `(x, high)`."""
     thick, sag = rng.uniform(0.03, 0.055), rng.uniform(0.0, 0.3) * (high - low)
     if chance(rng, 0.3):
@@ -30,7 +30,7 @@ def ear(rng: np.random.Generator, x: float, low: float, high: float, reach: floa
     return sweep(path, np.ones((14, 2)) * (thick * rng.uniform(0.8, 2.0), thick))
 
 
-def mug(rng: np.random.Generator) -> Parts:
+def mug(rng: Rng) -> Parts:
     """A straight or bellied drinking vessel with a handle."""
     foot, belly, rim = rng.uniform(0.32, 0.5), rng.uniform(0.42, 0.6), rng.uniform(0.4, 0.55)
     height = rng.uniform(0.8, 1.5)
@@ -40,7 +40,7 @@ def mug(rng: np.random.Generator) -> Parts:
     return named(body=vessel(outline, 0.05), handle=ear(rng, edge, low, high, rng.uniform(0.2, 0.45)))
 
 
-def cup(rng: np.random.Generator) -> Parts:
+def cup(rng: Rng) -> Parts:
     """A flared tea cup on a foot ring, with a small handle, a saucer or both."""
     rim, height, foot = rng.uniform(0.5, 0.75), rng.uniform(0.45, 0.85), rng.uniform(0.2, 0.32)
     outline = [(foot, 0), (foot, 0.06), (rim * rng.uniform(0.75, 0.92), height * 0.45), (rim, height)]
@@ -56,7 +56,7 @@ def cup(rng: np.random.Generator) -> Parts:
     return parts
 
 
-def glass(rng: np.random.Generator) -> Parts:
+def glass(rng: Rng) -> Parts:
     """A drinking glass on a stem."""
     rim, belly, bowl = rng.uniform(0.22, 0.5), rng.uniform(0.3, 0.5), rng.uniform(0.4, 0.8)
     stem, base = rng.uniform(0.25, 0.7), rng.uniform(0.25, 0.42)
@@ -66,7 +66,7 @@ def glass(rng: np.random.Generator) -> Parts:
     return named(body=vessel(outline, 0.025).at(y=stem), stem=lathe(rod))
 
 
-def bowl(rng: np.random.Generator) -> Parts:
+def bowl(rng: Rng) -> Parts:
     """A wide open vessel, round or with straight sides, some with a foot ring."""
     rim, height = rng.uniform(0.6, 1.0), rng.uniform(0.3, 0.8)
     foot = rim * rng.uniform(0.3, 0.65)
@@ -79,7 +79,7 @@ def bowl(rng: np.random.Generator) -> Parts:
     return parts
 
 
-def vase(rng: np.random.Generator) -> Parts:
+def vase(rng: Rng) -> Parts:
     """A tall vessel that swells and narrows, open at the top, a few with two handles."""
     height = rng.uniform(1.0, 1.9)
     foot, belly, neck = rng.uniform(0.18, 0.4), rng.uniform(0.35, 0.65), rng.uniform(0.13, 0.35)
@@ -97,7 +97,7 @@ def vase(rng: np.random.Generator) -> Parts:
     return parts
 
 
-def bottle(rng: np.random.Generator) -> Parts:
+def bottle(rng: Rng) -> Parts:
     """A closed slim vessel: body, shoulder, neck, and a cap or cork."""
     radius, height, neck = rng.uniform(0.24, 0.45), rng.uniform(0.7, 1.3), rng.uniform(0.07, 0.14)
     shoulder, stretch = rng.uniform(0.1, 0.5), rng.uniform(0.15, 0.5)
@@ -118,7 +118,7 @@ def bottle(rng: np.random.Generator) -> Parts:
     return parts
 
 
-def jar(rng: np.random.Generator) -> Parts:
+def jar(rng: Rng) -> Parts:
     """A closed pot with a lid and mostly a knob on it."""
     foot, belly, mouth = rng.uniform(0.3, 0.5), rng.uniform(0.42, 0.65), rng.uniform(0.28, 0.45)
     height = rng.uniform(0.6, 1.3)
@@ -126,7 +126,7 @@ def jar(rng: np.random.Generator) -> Parts:
     return named(body=body) + _lid(rng, mouth * 1.12, height)
 
 
-def teapot(rng: np.random.Generator) -> Parts:
+def teapot(rng: Rng) -> Parts:
     """A bellied pot with a lid, a spout and a handle, which may span the top."""
     foot, belly, mouth = rng.uniform(0.3, 0.45), rng.uniform(0.5, 0.7), rng.uniform(0.2, 0.35)
     height = rng.uniform(0.65, 1.1)
@@ -144,7 +144,7 @@ def teapot(rng: np.random.Generator) -> Parts:
     return named(body=body, spout=spout, handle=handle) + _lid(rng, mouth * 1.1, height)
 
 
-def jug(rng: np.random.Generator) -> Parts:
+def jug(rng: Rng) -> Parts:
     """A tall open vessel with one handle and a drawn-out lip."""
     foot, belly, neck = rng.uniform(0.25, 0.45), rng.uniform(0.38, 0.6), rng.uniform(0.22, 0.36)
     height = rng.uniform(1.0, 1.7)
@@ -158,7 +158,7 @@ def jug(rng: np.random.Generator) -> Parts:
     return named(body=Solid(points, body.faces), handle=handle.turn("y", np.pi))
 
 
-def pan(rng: np.random.Generator) -> Parts:
+def pan(rng: Rng) -> Parts:
     """A flat frying pan or a cooking pot: one long handle or two ears, some with a lid."""
     rim, height = rng.uniform(0.5, 0.8), rng.uniform(0.15, 0.7)
     parts = named(body=vessel([(rim * rng.uniform(0.75, 1.0), 0), (rim, height)], 0.04, 0.05, 6))
@@ -174,7 +174,7 @@ def pan(rng: np.random.Generator) -> Parts:
     return parts
 
 
-def _lid(rng: np.random.Generator, radius: float, y: float) -> Parts:
+def _lid(rng: Rng, radius: float, y: float) -> Parts:
     """A lid resting at height `y`, flat or domed, with a knob."""
     curve = arc(1.0, 0.0, np.pi / 2 * 0.92, 8) * (radius, rng.uniform(0.04, 0.3)) + (0, 0.05)
     dome = np.concatenate(([(radius, 0.0)], curve))

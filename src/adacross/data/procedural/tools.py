@@ -3,13 +3,13 @@
 import numpy as np
 from jaxtyping import Float64
 
-from adacross.data.procedural.curves import arc, chance, pick, regular, smooth
+from adacross.data.procedural.curves import Rng, arc, chance, pick, regular, smooth
 from adacross.data.procedural.kit import Solid, extrude, join, lathe, loft, ribbon, sweep
 from adacross.data.procedural.parts import Parts, named, posed
 from adacross.data.procedural.solids import box, cylinder, frustum, rounded_box, tapered_box
 
 
-def hammer(rng: np.random.Generator) -> Parts:
+def hammer(rng: Rng) -> Parts:
     """A small steel head with a face on one side and a claw, wedge or ball on the other."""
     length, size = rng.uniform(0.7, 1.2), rng.uniform(0.06, 0.1)
     reach = size * rng.uniform(1.6, 2.4)
@@ -30,7 +30,7 @@ def hammer(rng: np.random.Generator) -> Parts:
     return posed(grip(rng, length) + named(head=(piece.at(y=length - size) for piece in head)), rng)
 
 
-def mallet(rng: np.random.Generator) -> Parts:
+def mallet(rng: Rng) -> Parts:
     """A thick symmetric head of wood or rubber, round or square."""
     length, radius = rng.uniform(0.6, 1.1), rng.uniform(0.1, 0.2)
     long = radius * rng.uniform(2.2, 4.0)
@@ -51,7 +51,7 @@ def mallet(rng: np.random.Generator) -> Parts:
     return posed(parts, rng)
 
 
-def axe(rng: np.random.Generator) -> Parts:
+def axe(rng: Rng) -> Parts:
     """A wedge that widens to a curved edge, on one side or on both."""
     length, reach = rng.uniform(0.7, 1.3), rng.uniform(0.16, 0.34)
     edge, thick = rng.uniform(0.1, 0.26), rng.uniform(0.04, 0.08)
@@ -68,7 +68,7 @@ def axe(rng: np.random.Generator) -> Parts:
     return posed(grip(rng, length) + named(head=(piece.at(y=length - 0.1) for piece in head)), rng)
 
 
-def screwdriver(rng: np.random.Generator) -> Parts:
+def screwdriver(rng: Rng) -> Parts:
     """A thick grip, a thin shaft and a flat or pointed tip."""
     hold, shaft, radius = rng.uniform(0.3, 0.5), rng.uniform(0.3, 0.8), rng.uniform(0.05, 0.1)
     thin = radius * rng.uniform(0.2, 0.38)
@@ -86,7 +86,7 @@ def screwdriver(rng: np.random.Generator) -> Parts:
     return posed(parts, rng)
 
 
-def wrench(rng: np.random.Generator) -> Parts:
+def wrench(rng: Rng) -> Parts:
     """A flat bar with an open jaw, a ring or one of each."""
     length, width, thick = rng.uniform(0.7, 1.2), rng.uniform(0.05, 0.09), rng.uniform(0.03, 0.07)
     size = width * rng.uniform(1.6, 2.4)
@@ -98,7 +98,7 @@ def wrench(rng: np.random.Generator) -> Parts:
     return posed(parts, rng)
 
 
-def saw(rng: np.random.Generator) -> Parts:
+def saw(rng: Rng) -> Parts:
     """A toothed blade with a loop to hold."""
     length, wide, narrow = rng.uniform(0.7, 1.2), rng.uniform(0.15, 0.3), rng.uniform(0.06, 0.14)
     teeth = int(rng.integers(10, 24))
@@ -112,7 +112,7 @@ def saw(rng: np.random.Generator) -> Parts:
     return posed(named(handle=handle, blade=ribbon(spine, edge, 0.012)), rng)
 
 
-def grip(rng: np.random.Generator, length: float) -> Parts:
+def grip(rng: Rng, length: float) -> Parts:
     """The handle of a striking tool along y from 0 to `length`."""
     thick = rng.uniform(0.03, 0.05)
     style = pick(rng, ("round", "swell", "flat", "curved"))
@@ -128,7 +128,7 @@ def grip(rng: np.random.Generator, length: float) -> Parts:
     return named(handle=sweep(path, np.full((12, 2), (thick * 0.75, thick * 1.1)), 10))
 
 
-def _wrench_end(rng: np.random.Generator, kind: str, size: float, thick: float) -> Solid:
+def _wrench_end(rng: Rng, kind: str, size: float, thick: float) -> Solid:
     """An end that points along +y: an open jaw, a ring or a plain rounding."""
     if kind == "ring":
         outer, hole = regular(24, size, 24), regular(6, size * 0.62, 24)
@@ -143,7 +143,7 @@ def _wrench_end(rng: np.random.Generator, kind: str, size: float, thick: float) 
     return ribbon(outer, inner, thick).turn("z", skew).at(y=size * 0.7)
 
 
-def knife(rng: np.random.Generator) -> Parts:
+def knife(rng: Rng) -> Parts:
     """A straight or curved blade with one edge, from table knife to cleaver."""
     length, wide = rng.uniform(0.5, 1.0), rng.uniform(0.05, 0.2)
     t = np.linspace(0.0, 1.0, 14)
@@ -154,7 +154,7 @@ def knife(rng: np.random.Generator) -> Parts:
     return posed(named(blade=blade) + cutlery_grip(rng, 0.035), rng)
 
 
-def fork(rng: np.random.Generator) -> Parts:
+def fork(rng: Rng) -> Parts:
     """Two to four tines on a curved neck."""
     tines, wide = int(rng.integers(2, 5)), rng.uniform(0.07, 0.12)
     long, palm, dip = rng.uniform(0.18, 0.4), rng.uniform(0.08, 0.18), rng.uniform(0.0, 0.08)
@@ -166,7 +166,7 @@ def fork(rng: np.random.Generator) -> Parts:
     return posed(named(head=base, tine=(tine.at(float(x)) for x in spots)) + cutlery_grip(rng, 0.022), rng)
 
 
-def spoon(rng: np.random.Generator) -> Parts:
+def spoon(rng: Rng) -> Parts:
     """A hollow oval on a curved neck, from tea spoon to ladle."""
     long, wide = rng.uniform(0.25, 0.5), rng.uniform(0.08, 0.19)
     deep = rng.uniform(0.03, 0.12)
@@ -182,7 +182,7 @@ def spoon(rng: np.random.Generator) -> Parts:
     return posed(named(head=loft(np.concatenate((skin, inside[:, ::-1]), 1))) + cutlery_grip(rng, 0.022), rng)
 
 
-def cutlery_grip(rng: np.random.Generator, half: float) -> Parts:
+def cutlery_grip(rng: Rng, half: float) -> Parts:
     """A table handle along -y that begins at the origin, flat or round, wider at its end."""
     long, end = rng.uniform(0.45, 0.8), rng.uniform(1.0, 2.0) * half
     t = np.linspace(0.0, 1.0, 9)

@@ -2,13 +2,13 @@
 
 import numpy as np
 
-from adacross.data.procedural.curves import chance, pick, smooth
+from adacross.data.procedural.curves import Rng, chance, pick, smooth
 from adacross.data.procedural.kit import Solid, around, join, lathe, loft, ribbon
 from adacross.data.procedural.parts import Parts, across, named
 from adacross.data.procedural.solids import box, cylinder, ellipsoid, frustum, rounded_box, tapered_box
 
 
-def airplane(rng: np.random.Generator) -> Parts:
+def airplane(rng: Rng) -> Parts:
     """An airliner, a propeller plane or a glider."""
     length, girth, nose = rng.uniform(4.0, 7.0), rng.uniform(0.25, 0.55), rng.uniform(0.3, 0.8)
     knots = [(girth * 0.15, -length / 2), (girth * 0.7, -length * 0.25), (girth, 0), (girth, length * 0.3)]
@@ -43,7 +43,7 @@ def airplane(rng: np.random.Generator) -> Parts:
     return parts
 
 
-def boat(rng: np.random.Generator) -> Parts:
+def boat(rng: Rng) -> Parts:
     """A hull with a bow: rowing boat, motor boat, sailing boat or small ship."""
     length, beam, depth = rng.uniform(3.0, 6.0), rng.uniform(0.45, 0.9), rng.uniform(0.4, 0.9)
     parts = named(body=_hull(length, beam, depth, rng.uniform(0.3, 0.9), rng.uniform(0.1, 0.5)))
@@ -87,7 +87,7 @@ def _wing(span: float, root: float, tip: float, back: float, rise: float) -> Sol
     return loft(rings)
 
 
-def _propeller(rng: np.random.Generator, radius: float) -> Solid:
+def _propeller(rng: Rng, radius: float) -> Solid:
     """Blades and a spinner about z."""
     count = int(rng.integers(2, 5))
     blade = tapered_box((0.12, 0.03), (0.06, 0.02), radius).turn("y", 0.4)
@@ -117,7 +117,7 @@ def _sail(foot: float, tall: float, side: float) -> Solid:
     return ribbon(luff, leech, 0.03).turn("y", -np.pi / 2)
 
 
-def car(rng: np.random.Generator) -> Parts:
+def car(rng: Rng) -> Parts:
     """A saloon, hatchback, estate or pick-up on four wheels."""
     length, width, body = rng.uniform(3.4, 4.8), rng.uniform(1.6, 1.95), rng.uniform(0.5, 0.8)
     wheel = rng.uniform(0.28, 0.42)
@@ -129,7 +129,9 @@ def car(rng: np.random.Generator) -> Parts:
         low = tapered_box((width, length), (width * 0.96, length * 0.96), body)
     slope = 0.05 if style in ("estate", "pickup") else rng.uniform(0.2, 0.5)
     narrow = width * rng.uniform(0.7, 0.85)
-    roof = _cabin((width * 0.94, 0.0, rear, front), (narrow, cabin, rear + slope, front - rake))
+    rings = (width * 0.94, 0.0, rear, front), (narrow, cabin, rear + slope, front - rake)
+    corners = [[(-w / 2, y, r), (w / 2, y, r), (w / 2, y, f), (-w / 2, y, f)] for w, y, r, f in rings]
+    roof = loft(np.array(corners))
     parts = named(body=low.at(y=wheel * 0.7), cabin=roof.at(y=wheel * 0.7 + body * 0.97))
     parts += wheels(rng, wheel, width * 0.9, [-0.31 * length, 0.31 * length])
     parts += lights(rng, width, wheel * 0.7 + body * 0.6, length * 0.485)
@@ -144,7 +146,7 @@ def car(rng: np.random.Generator) -> Parts:
     return parts
 
 
-def truck(rng: np.random.Generator) -> Parts:
+def truck(rng: Rng) -> Parts:
     """A separate cab before a load: a box, a tank, a flat bed or a tipper."""
     length, width, wheel = rng.uniform(3.6, 7.5), rng.uniform(1.8, 2.3), rng.uniform(0.35, 0.5)
     cab, cab_height = rng.uniform(1.2, 1.9), rng.uniform(1.4, 2.2)
@@ -170,7 +172,7 @@ def truck(rng: np.random.Generator) -> Parts:
     return parts
 
 
-def bus(rng: np.random.Generator) -> Parts:
+def bus(rng: Rng) -> Parts:
     """A long closed body with rows of windows; some have two decks."""
     length, width, height = rng.uniform(4.2, 10.0), rng.uniform(1.9, 2.4), rng.uniform(1.7, 2.5)
     wheel, decks = rng.uniform(0.32, 0.48), 1 + int(chance(rng, 0.25))
@@ -193,7 +195,7 @@ def bus(rng: np.random.Generator) -> Parts:
     return parts
 
 
-def wheels(rng: np.random.Generator, radius: float, track: float, axles: list[float]) -> Parts:
+def wheels(rng: Rng, radius: float, track: float, axles: list[float]) -> Parts:
     """Pairs of wheels that stand on y = 0, with hubs."""
     wide = radius * rng.uniform(0.5, 0.75)
     profile = [(radius * 0.5, -0.1), (radius * 0.55, 0), (radius * 0.95, 0), (radius, wide * 0.2)]
@@ -203,7 +205,7 @@ def wheels(rng: np.random.Generator, radius: float, track: float, axles: list[fl
     return named(wheel=(tyre.at(side * track / 2, 0, z) for z in axles for side in (-1, 1)))
 
 
-def lights(rng: np.random.Generator, width: float, y: float, z: float) -> Parts:
+def lights(rng: Rng, width: float, y: float, z: float) -> Parts:
     """Two front lights and maybe a bumper."""
     lamp = ellipsoid(0.12, 0.1, 0.06, 8) if chance(rng, 0.5) else box(0.3, 0.12, 0.08)
     parts = named(light=[lamp.at(width * 0.33, y, z), lamp.at(-width * 0.33, y, z)])
@@ -212,14 +214,8 @@ def lights(rng: np.random.Generator, width: float, y: float, z: float) -> Parts:
     return parts
 
 
-def _cabin(*rings: tuple[float, float, float, float]) -> Solid:
-    """A car's upper half, from two rectangles: width, height, rear and front end."""
-    corners = [[(-w / 2, y, r), (w / 2, y, r), (w / 2, y, f), (-w / 2, y, f)] for w, y, r, f in rings]
-    return loft(np.array(corners))
-
-
-def _load(rng: np.random.Generator, width: float, length: float, y: float, z: float) -> Parts:
-    """What a truck carries."""
+def _load(rng: Rng, width: float, length: float, y: float, z: float) -> Parts:
+    """The load of a truck."""
     style = pick(rng, ("box", "box", "tank", "flat", "tipper"))
     height = rng.uniform(1.2, 2.4)
     if style == "box":

@@ -46,10 +46,9 @@ class Camera:
         return (points - np.array(self.position)) @ self.rotation.T
 
     def homogeneous(self, points: Float[np.ndarray, "N 3"], size: int) -> Float64[np.ndarray, "N 3"]:
-        """Return `(x w, y w, w)` of world points `(N, 3)`: pixel centres lie at integer x, y; w is the depth.
+        """Return `(x w, y w, w)` of world points: pixel centers lie at integer column x and row y, w is the depth.
 
-        x counts columns from the left, y rows from the top. A point with w <= 0 is behind the camera, which
-        is why the division is left to the caller.
+        A point with w <= 0 is behind the camera, which is why the division is left to the caller.
         """
         seen = self.view(points)
         w = -seen[:, 2]
@@ -60,8 +59,7 @@ class Camera:
     def surroundings(self, points: Float[np.ndarray, "N 3"], size: int) -> Int64[np.ndarray, " P"]:
         """Return the pixels that a shape with these corners may touch, as flat indices, ascending.
 
-        Those that touch the octagon around the projected points: a ray through any other pixel meets nothing.
-        All pixels if a point is beside or behind the camera.
+        They touch the octagon around the projected points; all, if a point is beside or behind the camera.
         """
         if len(points) == 0:
             return np.zeros(0, dtype=np.int64)

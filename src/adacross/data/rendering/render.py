@@ -62,18 +62,12 @@ def render_mesh(
 
 
 def _edges(picture: UInt8[np.ndarray, "size size 3"]) -> Bool[np.ndarray, "size size"]:
-    """Pixels that differ from a neighbour."""
-    across = _differ(picture[:, :-1], picture[:, 1:])
-    down = _differ(picture[:-1], picture[1:])
+    """Return the pixels that differ visibly from a neighbor in any channel."""
+    beside = (picture[:, :-1], picture[:, 1:]), (picture[:-1], picture[1:])
+    far = [np.maximum(one, other) - np.minimum(one, other) > CONTRAST for one, other in beside]
+    across, down = (channels[..., 0] | channels[..., 1] | channels[..., 2] for channels in far)
     edges = np.pad(across, ((0, 0), (1, 0))) | np.pad(across, ((0, 0), (0, 1)))
     return edges | np.pad(down, ((1, 0), (0, 0))) | np.pad(down, ((0, 1), (0, 0)))
-
-
-def _differ(one: UInt8[np.ndarray, "H W 3"], other: UInt8[np.ndarray, "H W 3"]) -> Bool[np.ndarray, "H W"]:
-    """Where two pictures differ visibly in any channel."""
-    far = np.maximum(one, other) - np.minimum(one, other) > CONTRAST
-    red, green, blue = np.moveaxis(far, 2, 0)
-    return red | green | blue
 
 
 def _refine(

@@ -21,10 +21,9 @@ def shade(
 ) -> Float[np.ndarray, "F 3"]:
     """Return the RGB `(F, 3)`, 0..255, of surface patches as a camera sees them, light gray without colors.
 
-    Lambert with ambient light, a headlight and a key light that both travel with the camera, so that an
-    object turned under a resting camera and a camera turned round a resting object give the same image. A
-    normal is first turned towards the camera: inconsistent winding is common in found meshes, and no patch
-    may turn black for it. A zero normal gets ambient light only.
+    Lambert with ambient light, a headlight and a key light that both travel with the camera, so that turning the
+    object and turning the camera are the same. Normals are first turned towards the camera: inconsistent winding
+    is common in found meshes, and no patch may turn black for it.
     """
     head, key = camera.rotation[2], camera.rotation.T @ KEY_DIRECTION
     directions = np.stack([camera.position, head, key]).astype(normals.dtype)

@@ -16,6 +16,9 @@ from adacross.data.rendering.shading import BACKGROUND, mean_of, shade, to_bytes
 from adacross.data.shape import PointCloud
 from adacross.errors import UserError
 
+Points = Float64[np.ndarray, "N 3"]
+Matrices = Float64[np.ndarray, "N 3 3"]
+Depth = Float32[np.ndarray, "size size"]
 NORMAL_NEIGHBORS, SHAPE_NEIGHBORS = 16, 10
 REACH = 1.9  # an ellipsoid's radius in standard deviations of its neighbourhood: closes most gaps
 SPREAD = 1.7  # lone points grow at most to this times the median variance
@@ -32,9 +35,9 @@ FINE = 128  # pictures up to this size are drawn at twice the size and averaged
 
 
 class _Splats(NamedTuple):
-    centers: Float64[np.ndarray, "N 3"]
-    covariances: Float64[np.ndarray, "N 3 3"]
-    normals: Float64[np.ndarray, "N 3"] | None  # None: balls, which face every camera and leave gaps open
+    centers: Points
+    covariances: Matrices
+    normals: Points | None  # None: balls, which face every camera and leave gaps open
     colors: UInt8[np.ndarray, "N 3"] | None
 
 
@@ -84,12 +87,8 @@ def render_cloud(
 
 def local_frames(
     points: Float[np.ndarray, "N 3"], k: int
-) -> tuple[Float64[np.ndarray, "N 3"], Float64[np.ndarray, "N 3 3"], Int64[np.ndarray, "N k2"]]:
-    """Return the principal axes of each point's `k` nearest neighbors, the point itself included.
-
-    Variances `(N, 3)`, ascending; axes `(N, 3, 3)`, `[:, :, 0]` being the normal; neighbors `(N, min(k, N))`,
-    nearest first.
-    """
+) -> tuple[Points, Matrices, Int64[np.ndarray, "N k2"]]:
+    """Return variances `(N, 3)`, axes `(N, 3, 3)` and indices of each point's `k` nearest, with itself."""
     from scipy.spatial import cKDTree
 
     points = points.astype(np.float64)
@@ -195,9 +194,7 @@ def _inside(
     return first, (last - first + 1).clip(0)
 
 
-def _screen_covariances(
-    centers: Float64[np.ndarray, "N 3"], covariances: Float64[np.ndarray, "N 3 3"], camera: Camera, size: int
-) -> Float64[np.ndarray, "N 3 3"]:
+def _screen_covariances(centers: Points, covariances: Matrices, camera: Camera, size: int) -> Matrices:
     """Covariances in (column, row, depth): J S J^T with the projection's derivative J at each centre."""
     seen = camera.view(centers)
     right, up, backward = camera.rotation
@@ -210,14 +207,8 @@ def _screen_covariances(
     return jacobian @ covariances @ jacobian.transpose(0, 2, 1)
 
 
-def _close(
-    colors: Float64[np.ndarray, "P C"], depth: Float32[np.ndarray, "size size"], step: int, needed: int
-) -> None:
-    """Fill gaps between splats, in place: pixels behind `needed` of the 8 places `step` pixels around.
-
-    A slit or a silhouette's corner has at most 6 such places: the wide look leaves them open, the narrow ones
-    only tidy up what it began.
-    """
+def _close(colors: Float64[np.ndarray, "P C"], depth: Depth, step: int, needed: int) -> None:
+    """Fill gaps between splats, in place: pixels behind `needed` of the 8 places `step` pixels around."""
     size = len(depth)
     offsets = [(dy, dx) for dy in (-1, 0, 1) for dx in (-1, 0, 1) if dy or dx]
     behind = depth - GAP
@@ -234,8 +225,8 @@ def _close(
     depth.ravel()[holes] = np.where(nearer, depth.take(around), 0).sum(1) / count.take(holes)
 
 
-def _crevices(depth: Float32[np.ndarray, "size size"]) -> Float32[np.ndarray, "size size"]:
-    """How far each pixel lies behind its neighbours: draws the outline of what stands in front."""
+def _crevices(depth: Depth) -> Depth:
+    """Return how far each pixel lies behind its neighbors, to draw the outline of what stands in front."""
     size = len(depth)
     step = max(1, round(size / 100))
     bordered = np.pad(depth, step, constant_values=np.inf)

@@ -49,7 +49,7 @@ def visible_faces(
 
 
 def _boxes(corners: Float64[np.ndarray, "3 V"], faces: Int64[np.ndarray, "3 F"], size: int) -> Box:
-    """The pixels each triangle can touch: the whole picture if it reaches behind the camera."""
+    """Return the pixels each triangle can touch: the whole image if it reaches behind the camera."""
     x, y, w = corners
     box = np.empty((4, faces.shape[1]), dtype=np.int32)
     for axis, place in enumerate((x, y)):
@@ -69,10 +69,7 @@ def _wanted(table: Table, box: Box) -> Bool[np.ndarray, " F"]:
 
 
 def _planes(corners: Float64[np.ndarray, "3 3 F"], box: Box) -> Planes:
-    """Four functions linear in the pixel: value at the box's first pixel, slopes along x and y.
-
-    `(3, 4, F)`. The inverse depth, then for each edge about how many pixels a pixel lies inside.
-    """
+    """Return inverse depth and edges as `(3, 4, F)`: value at the box's first pixel, slopes along x and y."""
     a, b, c = corners.transpose(1, 0, 2)
     edges = np.stack([_cross(b, c), _cross(c, a), _cross(a, b)], axis=1)
     volume = (a * edges[:, 0]).sum(0)
@@ -122,7 +119,7 @@ def _draw(
 
 
 def _cut(box: Box, table: Table, size: int) -> tuple[IntArray | None, IntArray, IntArray]:
-    """Cut boxes into blocks: whose each is, its first column and row; None if they are the triangles' own."""
+    """Cut boxes into blocks: owner, first column and row of each; no owner if they are the triangles' own."""
     across, down = _blocks(box)
     counts = across * down
     if counts.max(initial=0) <= 1:
@@ -136,5 +133,5 @@ def _cut(box: Box, table: Table, size: int) -> tuple[IntArray | None, IntArray, 
 
 
 def _blocks(box: Box) -> Int[np.ndarray, "2 F"]:
-    """How many blocks cover each box, along x and y."""
+    """Return the number of blocks that cover each box, along x and y."""
     return -(-(box[2:] - box[:2]) // BLOCK)

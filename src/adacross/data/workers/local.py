@@ -194,10 +194,7 @@ def _in_processes(
 
 
 class Worker:
-    """One process, started at its first request and again after each death; the arguments are `each`'s.
-
-    One thread drives it; only `kill` may be called from another.
-    """
+    """One process, started at its first request and again after each death; one thread may drive it."""
 
     def __init__(self, function: str, timeout: float | None = None, memory: float = _USUAL) -> None:
         self._function = function
@@ -245,10 +242,7 @@ class Worker:
 
     @contextmanager
     def _clock(self, process: "subprocess.Popen[bytes]", seconds: float | None) -> Iterator[None]:
-        """End the process if the block takes longer.
-
-        It waits in pieces: time in which this process itself was stopped counts for one of them at most.
-        """
+        """End the process if the block takes longer; time in which this process was stopped hardly counts."""
         self._late = False
         if seconds is None:
             yield
@@ -332,10 +326,7 @@ class Worker:
 
 
 def shortage(error: BaseException | None) -> str:
-    """Name the thing that was lacking where an error arose: "memory", "file handles", or nothing.
-
-    Readers turn errors into reasons why a file is broken; what they caught stands behind them.
-    """
+    """Return the thing whose lack caused an error, "memory" or "file handles", or ""."""
     while error is not None:
         if isinstance(error, MemoryError) or getattr(error, "errno", None) == errno.ENOMEM:
             return "memory"
@@ -372,10 +363,7 @@ def serve() -> None:
 
 
 def _limit(memory: float) -> None:
-    """Let this process take so many GiB more than it has, and be the first to go when the machine has none.
-
-    Private memory counts, not files that are mapped. A crash leaves no copy of the memory behind.
-    """
+    """Let this process take so many GiB of private memory more, and be the first to go when there is none."""
     if sys.platform != "linux":
         return
     import resource

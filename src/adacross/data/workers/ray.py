@@ -56,7 +56,10 @@ def each(
 
     Raises UserError without Ray or a cluster, or for a machine that lacks adacross, its version or `folder`.
     """
-    ray = _import_ray()
+    try:
+        import ray
+    except ImportError:
+        raise UserError(f"the ray engine needs Ray, which is not installed. {install('ray')}") from None
     memory = most_memory()
     with _connected(ray, address, workers) as stays:
         task = ray.remote(num_cpus=1, max_retries=0)(_answer)
@@ -94,8 +97,8 @@ def _exchange(
 ) -> Answers:
     """Keep as many requests under way as there is room for, and send the lost ones again.
 
-    `cancel` takes back what is under way at the end. Closing the connection does so, too, without the risk
-    that Ray aborts the process because a canceled request is answered after all.
+    `cancel` takes back what is under way at the end, as closing the connection does without the risk that Ray
+    aborts the process because a canceled request is answered after all.
     """
     names = ("WorkerCrashedError", "NodeDiedError", "OutOfMemoryError", "ObjectLostError")
     lost = tuple(getattr(ray.exceptions, name) for name in names)
@@ -128,10 +131,7 @@ def _exchange(
 
 @contextmanager
 def _connected(ray: Any, address: str | None, workers: int | None) -> Iterator[bool]:
-    """Join a cluster, the one that the caller's program has joined already, or a new one; UserError without.
-
-    Yields whether the connection stays open afterwards, because it is the caller's.
-    """
+    """Join a cluster, the caller's own or a new one; yield whether the connection stays afterwards."""
     if ray.is_initialized():
         yield True
         return
@@ -165,9 +165,8 @@ def _connected(ray: Any, address: str | None, workers: int | None) -> Iterator[b
 def _loopback() -> Iterator[None]:
     """Let the Ray that is started meanwhile listen at 127.0.0.1 alone, instead of at every address.
 
-    `_node_ip_address="127.0.0.1"` does not: Ray puts the address that others reach in its place. Ray's own
-    setting is the one by which it spares Windows and macOS the questions of their firewalls. This process has
-    read it at import; the processes that Ray starts read the environment.
+    `_node_ip_address="127.0.0.1"` does not. This setting, which spares Windows and macOS the questions of
+    their firewalls, was read by this process at import; the processes that Ray starts read the environment.
     """
     from ray._private import ray_constants
 
@@ -214,11 +213,3 @@ def _answer(
 def _worker(function: str, timeout: float | None, memory: float) -> Worker:
     """Return the one process that reads below this process of Ray's; it ends with it."""
     return Worker(function, timeout, memory)
-
-
-def _import_ray() -> Any:
-    try:
-        import ray
-    except ImportError:
-        raise UserError(f"the ray engine needs Ray, which is not installed. {install('ray')}") from None
-    return ray
