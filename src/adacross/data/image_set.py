@@ -77,9 +77,8 @@ def read_image_set(folder: str | Path, size: int, split: str = "test") -> ImageS
         meta = root / "meta"
         names = read_pickled_table(meta).get("fine_label_names")
         if not isinstance(names, list):
-            raise UserError(
-                f"{meta} has no fine_label_names; expected CIFAR-100's description of its classes."
-            )
+            wanted = "expected CIFAR-100's description of its classes"
+            raise UserError(f"{meta} has no fine_label_names; {wanted}.")
         found = _pickled(root, "CIFAR-100 pickles", split, root / split, [*map(_text, names)])
     else:
         found = _folders(root, size, split)
@@ -111,7 +110,7 @@ def _pickled(root: Path, layout: str, split: str, path: Path, names: Sequence[st
 
 
 def _pictures(path: Path, data: Any) -> UInt8[np.ndarray, "n H W 3"]:
-    """`data` as pictures; rows of 3,072 are CIFAR's 32 x 32, a colour after the other."""
+    """`data` as pictures; rows of 3,072 are CIFAR's 32 x 32, a color after the other."""
     if isinstance(data, np.ndarray) and data.ndim == 2 and data.shape[1] == 3072:
         data = data.reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1)
     if not isinstance(data, np.ndarray) or data.dtype != np.uint8 or data.shape[3:] != (3,) or not data.size:

@@ -8,7 +8,6 @@ from adacross.data.shape import Axis, BrokenShapeError, Mesh, PointCloud
 # Rows are where the new x, y, z come from. Proper rotations, so nothing is mirrored.
 _TO_Y_UP: dict[str, tuple[tuple[int, int, int], ...]] = {
     "x": ((0, -1, 0), (1, 0, 0), (0, 0, 1)),
-    "y": ((1, 0, 0), (0, 1, 0), (0, 0, 1)),
     "z": ((1, 0, 0), (0, 0, 1), (0, -1, 0)),
 }
 

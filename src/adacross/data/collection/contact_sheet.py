@@ -29,8 +29,7 @@ _HEIGHTS = np.array([(49, 54, 149), (38, 130, 142), (94, 180, 90), (253, 215, 50
 def write_contact_sheet(collection: Collection, path: Path) -> None:
     """Write a PNG with a row for each of some shapes: name, four views, the cloud from two sides.
 
-    Clouds are colored by part (clutter gray) or else by height. Raises UserError for an empty collection, a
-    damaged image, or a folder that cannot be written.
+    Clouds are colored by part (clutter gray) or by height. UserError for an empty or damaged collection.
     """
     chosen = choose(collection)
     if len(chosen) == 0:

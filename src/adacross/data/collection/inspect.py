@@ -90,7 +90,7 @@ def inspect(
 
 
 def _pictures(folder: Path) -> Inspection:
-    """Describe a set of labelled pictures, the part of it that is tested on where there are splits."""
+    """Describe a set of labeled pictures, the part of it that is tested on where there are splits."""
     found = read_image_set(folder, 32)
     rows = {
         "layout": found.layout,
@@ -154,29 +154,19 @@ def _source(folder: Path, source: DatasetIndex, variants: list[str], format: str
     if source.format == "shapenet":
         images = sorted(Counter(len(images_of(Path(item.path))) for item in source.items).items())
         rows["images"] = ", ".join(f"{n:,} shapes with {count or 'none'}" for count, n in images)
-    warnings, broken, checked = _read(source)
-    rows["readable"] = f"{checked - len(broken)} of {checked} {_unit(source)} that were read"
-    option += "" if format is None else f" --format {format}"
-    rows["next"] = f"adacross prepare {folder} COLLECTION{option}"
-    title = facts(f"{source.format} {folder}", rows)
-    return Inspection(folder, source.format, (title, *notes(warnings, source.skipped + broken)))
-
-
-def _read(source: DatasetIndex) -> tuple[list[dict[str, str]], list[dict[str, str]], int]:
-    """Read up to `CHECKED` shapes with all images; return warnings, errors and the number of shapes."""
+    unit, most = ("rows", CHECKED_ROWS) if Path(source.items[0].path).suffix == ".h5" else ("files", CHECKED)
     points = min(source.points or 1, 2048)  # as `prepare` does unless told otherwise
-    most = CHECKED if _unit(source) == "files" else CHECKED_ROWS
     warnings: list[dict[str, str]] = []
     broken: list[dict[str, str]] = []
     chosen = [source.items[i] for i in spread(len(source.items), most)]
     for item, (readable, reason) in zip(chosen, check_apart(source.format, chosen, points), strict=True):
         if reason:
             (warnings if readable else broken).append({"name": item.id, "reason": reason})
-    return warnings, broken, len(chosen)
-
-
-def _unit(source: DatasetIndex) -> str:
-    return "rows" if Path(source.items[0].path).suffix == ".h5" else "files"
+    rows["readable"] = f"{len(chosen) - len(broken)} of {len(chosen)} {unit} that were read"
+    option += "" if format is None else f" --format {format}"
+    rows["next"] = f"adacross prepare {folder} COLLECTION{option}"
+    title = facts(f"{source.format} {folder}", rows)
+    return Inspection(folder, source.format, (title, *notes(warnings, source.skipped + broken)))
 
 
 def _run(folder: Path) -> Inspection:

@@ -142,8 +142,8 @@ def mapped(path: Path) -> pa.Buffer:
 def read_stream(content: pa.Buffer) -> pa.Table:
     """Return the table of an Arrow stream as `to_bytes` writes it; it takes no more memory than the stream.
 
-    Kilobytes of compressed buffers unpack to gigabytes, and repeated dictionaries are joined anew each time;
-    neither is written here, so both are refused (ArrowException, ValueError) before anything is unpacked.
+    Compressed buffers unpack to gigabytes, and repeated dictionaries are joined anew each time; neither is
+    written here, so both are refused (ArrowException, ValueError) before anything is unpacked.
     """
     try:
         for number, message in enumerate(pa.ipc.MessageReader.open_stream(content)):

@@ -93,13 +93,13 @@ class RowFormat(Format):
         keys = ("data", key) if key else ("data",)
         with _stored(path, keys, f"not an HDF5 file with `data` and `{key or 'label'}`") as (data, *labels):
             shape = tuple(data.shape)
-            labelled = [tuple(found.shape) for found in labels]
+            labeled = [tuple(found.shape) for found in labels]
         if len(shape) != 3 or shape[2] != self.channels or not 1 <= shape[1] <= _MOST_POINTS:
             raise BrokenShapeError(f"`data` has shape {shape}, expected (n, points, {self.channels})")
         if shape[0] > _MOST_ROWS:
             raise BrokenShapeError(f"`data` has {shape[0]:,} shapes, more than the {_MOST_ROWS:,} of a file")
-        if labelled not in ([], [shape[:2]]):
-            raise BrokenShapeError(f"`{key}` has shape {labelled[0]}, expected {shape[:2]}: one a point")
+        if labeled not in ([], [shape[:2]]):
+            raise BrokenShapeError(f"`{key}` has shape {labeled[0]}, expected {shape[:2]}: one a point")
         return int(shape[0]), int(shape[1])
 
 

@@ -20,12 +20,12 @@ from adacross.errors import one_line
 from adacross.io.files import read_bytes
 
 # The axis that points up by the format's rule or, where it has none, by habit.
-# GLB: y, by its specification. OFF: z, as in ModelNet. OBJ, PLY, STL: y, as most modelling programs export.
+# GLB: y, by its specification. OFF: z, as in ModelNet. OBJ, PLY, STL: y, as most modeling programs export.
 UP: dict[str, Axis] = {".glb": "y", ".obj": "y", ".off": "z", ".ply": "y", ".stl": "y"}
 
 GREY = (200, 200, 200)
 _TEXTURES = (*FORMATS, "GIF", "TGA", "TIFF", None)  # None: made by trimesh itself
-# What trimesh paints a file that names no material, as a colour and as a texture: stands for no colour.
+# What trimesh paints a file that names no material, as a color and as a texture: stands for no color.
 _UNTOUCHED = ((102, 102, 102), (100, 100, 100))
 MOST_MATERIALS = 2_000  # of an OBJ file
 MOST_PLACED = 30_000_000  # corners, points and attributes of a GLB file whose nodes share meshes
@@ -37,11 +37,11 @@ _PARSER_ERRORS = (*IMAGE_ERRORS, AssertionError, ImportError, NameError)
 
 
 def read_mesh(path: Path) -> Mesh:
-    """Read an OFF, OBJ, PLY, STL or GLB file as one triangle mesh.
+    """Read an OFF, OBJ, PLY, STL or GLB file as one triangle mesh, or raise BrokenShapeError.
 
     A scene's parts are put where its graph places them. Colors are kept: of faces, of vertices (mean over the
-    face), of materials (OBJ's .mtl, GLB's base color), of textures (the texel at the face's center). Materials
-    and textures are looked up in the mesh's own folder and below, nowhere else. Raises BrokenShapeError.
+    face), of materials (OBJ's .mtl, GLB's base color), of textures (the texel at the face's center).
+    Materials and textures are looked up in the mesh's own folder and below, nowhere else.
     """
     with _reasons(path):
         data = _content(path)

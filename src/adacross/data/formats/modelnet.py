@@ -72,7 +72,6 @@ class ModelNetText(Format):
         self.variant = one_of("variant of ModelNet40", variant, VARIANTS)
 
     def recognise(self, folder: Path) -> bool:
-        """Return whether a folder holds lists of this layout."""
         return any(path.is_file() for variant in VARIANTS for path in _lists(folder, variant).values())
 
     def find(self, folder: Path) -> DatasetIndex:

@@ -54,7 +54,7 @@ def _read(lines: list[str], prefix: str) -> Mesh:
 
 
 def _faces(lines: list[str]) -> tuple[Int64[np.ndarray, "F 3"], UInt8[np.ndarray, "F 3"] | None]:
-    """Read "n i j k ... [r g b [a]]" lines into triangles and their colours."""
+    """Read "n i j k ... [r g b [a]]" lines into triangles and their colors."""
     rows = [line.split() for line in lines]
     if rows and all(len(row) == 4 and row[0] == "3" for row in rows):  # nearly every file, and fast
         return np.array(rows, dtype=np.int64)[:, 1:].copy(), None
@@ -77,5 +77,5 @@ def _faces(lines: list[str]) -> tuple[Int64[np.ndarray, "F 3"], UInt8[np.ndarray
 
 
 def _bytes(values: np.ndarray, whole: bool) -> UInt8[np.ndarray, "n 3"]:
-    """Colours as 0..255: integers are already, fractions are 0..1."""
+    """Colors as 0..255: integers are already, fractions are 0..1."""
     return (values if whole else values * 255).clip(0, 255).round().astype(np.uint8)

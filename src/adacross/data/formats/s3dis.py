@@ -33,7 +33,6 @@ class S3DIS(RowFormat):
     point_labels = "label"
 
     def recognise(self, folder: Path) -> bool:
-        """Return whether a folder holds files of this layout."""
         return any(folder.glob(_FILES)) or (folder / _ROOMS).is_file()
 
     def find(self, folder: Path) -> DatasetIndex:

@@ -64,7 +64,7 @@ class ShapeNet(Format):
         """List the PLY files, in the order of their paths, and count their points and images.
 
         A synset is a class, by its usual name (`SYNSETS`) or its own. There is no split: the published
-        pre-training takes all shapes. `points` and `images` are what at least half of those that have any have.
+        pre-training takes all shapes. `points` and `images` are what at least half of them have, if any.
         """
         root = _root(folder)
         items: list[SampleRef] = []

@@ -43,15 +43,13 @@ Parts = dict[str, dict[str, int]]  # of each category: names of its parts, and t
 class ShapeNetPart(RowFormat):
     """ShapeNetPart in text or HDF5 files.
 
-    Parts are named `<category>/<number within it>`. With the 16 categories their order is that of the numbers
-    0 to 49, and none is left out, whether it occurs or not.
+    Parts are named `<category>/<number within it>`; of the 16 categories all 50 count, in the files' order.
     """
 
     layout = "ShapeNetPart (synsetoffset2category.txt, or ply_data_*.h5 with pid)"
     point_labels = "pid"
 
     def recognise(self, folder: Path) -> bool:
-        """Return whether a folder holds files of one of the two layouts."""
         return (folder / _NAMES).is_file() or any(has(path, "pid") for path in folder.glob("ply_data_*.h5"))
 
     def find(self, folder: Path) -> DatasetIndex:

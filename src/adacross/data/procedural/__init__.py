@@ -1,7 +1,7 @@
 """Built-in shapes: parametric meshes of everyday things, any number, any seed, nothing to download.
 
-Every category is a function from a generator to named solids. Neighbours overlap on purpose (stool, chair,
-bench; mug, jug, vase; bolt, nut, flange), proportions and colours are drawn alike for all, and so a category
+Every category is a function from a generator to named solids. Neighbors overlap on purpose (stool, chair,
+bench; mug, jug, vase; bolt, nut, flange), proportions and colors are drawn alike for all, and so a category
 shows in its parts and not in its extents. The families are our choice.
 """
 

@@ -10,10 +10,9 @@ from numpy.typing import NDArray
 
 T = TypeVar("T")
 Rng = np.random.Generator
-Number = float | int
-"""Said in full: a checker at run time holds the two apart, unlike mypy."""
+Number = float | int  # both: a checker at run time tells them apart, unlike mypy
+# points of a path, a profile or an outline
 Curve = NDArray[np.float64] | Sequence[Sequence[Number] | NDArray[np.float64]]
-"""Points of a path, a profile or an outline: an array or a list of tuples."""
 
 
 def chance(rng: Rng, probability: float) -> bool:

@@ -77,7 +77,7 @@ def volume(solid: Solid) -> float:
 
 @lru_cache(maxsize=512)
 def _loft_faces(rings: int, size: int, wrap: bool) -> Int64[np.ndarray, "F 3"]:
-    """Faces between neighbouring rings; without `wrap` the two ends are fans about two extra vertices."""
+    """Faces between neighboring rings; without `wrap` the two ends are fans about two extra vertices."""
     grid = np.arange(rings * size).reshape(rings, size)
     low, high = (grid, np.roll(grid, -1, 0)) if wrap else (grid[:-1], grid[1:])
     low_next, high_next = np.roll(low, -1, 1), np.roll(high, -1, 1)

@@ -1,4 +1,4 @@
-"""From named solids to a coloured, varied mesh."""
+"""From named solids to a colored, varied mesh."""
 
 from collections.abc import Iterable, Sequence
 
@@ -25,7 +25,7 @@ def posed(parts: Parts, rng: Rng) -> Parts:
 
 
 def mesh_of(parts: Parts, rng: Rng) -> Mesh:
-    """Join parts into a mesh: a colour per part, then the variation that every category shares."""
+    """Join parts into a mesh: a color per part, then the variation that every category shares."""
     names = tuple(dict.fromkeys(name for name, _ in parts))
     solid = join(*(piece for _, piece in parts))
     labels = np.repeat([names.index(name) for name, _ in parts], [len(piece.faces) for _, piece in parts])
@@ -39,7 +39,7 @@ def mesh_of(parts: Parts, rng: Rng) -> Mesh:
 
 
 def palette(count: int, rng: Rng) -> UInt8[np.ndarray, "count 3"]:
-    """Return colours that say nothing about the category: unrelated, of one hue, or all but equal."""
+    """Return colors that say nothing about the category: unrelated, of one hue, or all but equal."""
     style = pick(rng, ("free", "family", "one"))
     hue = rng.random(count) if style == "free" else np.full(count, rng.random())
     if style == "family":
@@ -75,5 +75,5 @@ def vary(vertices: Float64[np.ndarray, "V 3"], rng: Rng) -> Float64[np.ndarray, 
 
 
 def across(count: int, span: Number) -> Sequence[float]:
-    """Return `count` even positions that share a span centred at 0, half a gap from its ends."""
+    """Return `count` even positions that share a span centered at 0, half a gap from its ends."""
     return [float(x) for x in (np.arange(count) + 0.5) / count * span - span / 2]

@@ -76,8 +76,8 @@ def _visible(points: Points, normals: Points, ray: Float64[np.ndarray, "3"]) -> 
 def _missing(points: Points, rng: Rng) -> Bool[np.ndarray, " N"]:
     """Up to three balls around random points, and on some scans all beyond a plane."""
     gone = np.zeros(len(points), dtype=bool)
-    for centre in points[rng.integers(len(points), size=int(rng.integers(0, 4)))]:
-        offset = points - centre
+    for center in points[rng.integers(len(points), size=int(rng.integers(0, 4)))]:
+        offset = points - center
         gone |= np.einsum("nd,nd->n", offset, offset) < rng.uniform(0.1, 0.28) ** 2
     if chance(rng, 0.35):
         direction = rng.normal(size=3)
@@ -87,7 +87,7 @@ def _missing(points: Points, rng: Rng) -> Bool[np.ndarray, " N"]:
 
 
 def _clutter(points: Points, count: int, rng: Rng) -> tuple[Points, Points]:
-    """Samples and normals of a patch of floor and of a rounded neighbour, either of which may be absent."""
+    """Samples and normals of a patch of floor and of a rounded neighbor, either of which may be absent."""
     base = float(points[:, 1].min())
     solids, normals = [np.zeros((0, 3))], [np.zeros((0, 3))]
     if chance(rng, 0.6):
@@ -104,8 +104,8 @@ def _clutter(points: Points, count: int, rng: Rng) -> tuple[Points, Points]:
         away = np.array((np.cos(azimuth), 0.0, np.sin(azimuth)))
         outward = rng.normal(size=(amount, 3))
         outward /= np.linalg.norm(outward, axis=1, keepdims=True)
-        centre = (np.quantile(points @ away, 0.95) + 0.2) * away + (0.0, base + size[1], 0.0)
-        solids.append(centre + outward * size)
+        center = (np.quantile(points @ away, 0.95) + 0.2) * away + (0.0, base + size[1], 0.0)
+        solids.append(center + outward * size)
         tilted = outward / size
         normals.append(tilted / np.linalg.norm(tilted, axis=1, keepdims=True))
     return np.concatenate(solids), np.concatenate(normals)

@@ -22,7 +22,7 @@ def tapered_box(
 
 
 def box(x: Number, y: Number, z: Number) -> Solid:
-    """Return a box of this size standing on y = 0, centred in x and z."""
+    """Return a box of this size standing on y = 0, centered in x and z."""
     return tapered_box((x, z), (x, z), y)
 
 
@@ -37,12 +37,12 @@ def cylinder(radius: Number, height: Number, segments: int = SEGMENTS) -> Solid:
 
 
 def torus(radius: Number, thickness: Number, segments: int = SEGMENTS, sides: int = 10) -> Solid:
-    """Return a torus about y, centred at the origin; `thickness` is the radius of its tube."""
+    """Return a torus about y, centered at the origin; `thickness` is the radius of its tube."""
     return lathe(circle(sides) * thickness + (radius, 0.0), segments, wrap=True)
 
 
 def ellipsoid(x: Number, y: Number, z: Number, segments: int = SEGMENTS) -> Solid:
-    """Return an ellipsoid with these half axes, centred at the origin."""
+    """Return an ellipsoid with these half axes, centered at the origin."""
     latitude = np.linspace(-np.pi / 2, np.pi / 2, segments // 2 + 1)
     profile = np.stack((np.cos(latitude), np.sin(latitude)), 1)
     profile[[0, -1], 0] = 0.0

@@ -46,7 +46,7 @@ class Camera:
         return (points - np.array(self.position)) @ self.rotation.T
 
     def homogeneous(self, points: Float[np.ndarray, "N 3"], size: int) -> Float64[np.ndarray, "N 3"]:
-        """Return `(x w, y w, w)` of world points: pixel centers lie at integer column x and row y, w is the depth.
+        """Return `(x w, y w, w)` of world points: integer x, y are a pixel's center, w is the depth.
 
         A point with w <= 0 is behind the camera, which is why the division is left to the caller.
         """
@@ -91,7 +91,7 @@ class Camera:
 
 @lru_cache(maxsize=8)
 def _grid(size: int) -> Float[np.ndarray, "R 3"]:
-    """Pixel centres as `(x, y, -1)` with x, y in -1..1: the same for every camera, so made once."""
+    """Pixel centers as `(x, y, -1)` with x, y in -1..1: the same for every camera, so made once."""
     steps = ((np.arange(size) + 0.5) / size * 2 - 1).astype(np.float32)
     grid = np.stack([*np.meshgrid(steps, -steps), np.full((size, size), -1, np.float32)], axis=2)
     grid.flags.writeable = False

@@ -1,4 +1,4 @@
-"""Colours of classes and parts."""
+"""Colors of classes and parts."""
 
 import math
 from collections.abc import Iterable
@@ -19,13 +19,13 @@ def palette(size: int) -> list[str]:
 
 
 def part_colors(names: Iterable[str]) -> list[str]:
-    """Return one colour for each part, far apart where there are few."""
+    """Return one color for each part, far apart where there are few."""
     size = len(list(names))
     return [_oklch(0.68, 0.15, 250.0 + 360.0 * index / max(size, 1)) for index in range(size)]
 
 
 def _oklch(lightness: float, chroma: float, hue: float) -> str:
-    """One OKLCH colour as an sRGB hex string, clipped to the gamut."""
+    """One OKLCH color as an sRGB hex string, clipped to the gamut."""
     a = chroma * math.cos(math.radians(hue))
     b = chroma * math.sin(math.radians(hue))
     long = (lightness + 0.3963377774 * a + 0.2158037573 * b) ** 3

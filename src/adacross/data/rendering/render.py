@@ -23,7 +23,7 @@ Visibility = Callable[[Camera, int, np.ndarray], Int[np.ndarray, " P"]]
 
 FINE = 128  # up to this size every pixel is refined
 SAMPLES = 2  # along each side of a pixel that is refined
-CONTRAST = 20  # neighbours that differ by more, in 0..255, are refined
+CONTRAST = 20  # neighbors that differ by more, in 0..255, are refined
 
 
 def render_mesh(
@@ -50,11 +50,11 @@ def render_mesh(
     normals, places = normals.astype(np.float32), corners[:, 0].astype(np.float32)
     pictures = np.full((len(cameras), size, size, 3), BACKGROUND, dtype=np.uint8)
     for picture, camera in zip(pictures, cameras, strict=True):
-        # one colour a face, and white at the end: that is where face -1 (nothing hit) points to
+        # one color a face, and white at the end: that is where face -1 (nothing hit) points to
         palette = np.full((len(mesh.faces) + 1, 3), BACKGROUND, dtype=np.uint8)
         palette[:-1] = to_bytes(shade(mesh.face_colors, normals, places, camera))
         pixels = camera.surroundings(mesh.vertices, size)
-        if size > FINE:  # in a small picture a thin arm may hide between the pixel centres
+        if size > FINE:  # in a small picture a thin arm may hide between the pixel centers
             picture.reshape(-1, 3)[pixels] = palette.take(visible(camera, size, pixels), axis=0)
             pixels = np.flatnonzero(_edges(picture))
         _refine(picture, pixels, palette, visible, camera)

@@ -1,4 +1,4 @@
-"""Light: what colour a surface has for a camera."""
+"""Light: what color a surface has for a camera."""
 
 from collections.abc import Sequence
 
@@ -21,9 +21,9 @@ def shade(
 ) -> Float[np.ndarray, "F 3"]:
     """Return the RGB `(F, 3)`, 0..255, of surface patches as a camera sees them, light gray without colors.
 
-    Lambert with ambient light, a headlight and a key light that both travel with the camera, so that turning the
-    object and turning the camera are the same. Normals are first turned towards the camera: inconsistent winding
-    is common in found meshes, and no patch may turn black for it.
+    Lambert with ambient light, a headlight and a key light that both travel with the camera, so that turning
+    the object and turning the camera are the same. Normals are first turned towards the camera: inconsistent
+    winding is common in found meshes, and no patch may turn black for it.
     """
     head, key = camera.rotation[2], camera.rotation.T @ KEY_DIRECTION
     directions = np.stack([camera.position, head, key]).astype(normals.dtype)

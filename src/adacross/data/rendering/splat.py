@@ -1,6 +1,6 @@
 """Shaded pictures of point clouds that have no mesh.
 
-Each point becomes a small ellipsoid shaped like its neighbourhood: a disc on a surface, a needle on a chair
+Each point becomes a small ellipsoid shaped like its neighborhood: a disc on a surface, a needle on a chair
 leg. Ellipsoids are projected to ellipses, depth-tested, and those near the front blend, which hides the noise
 of single normals. Our choice throughout; the projection is the one of EWA splatting (Zwicker et al., 2001).
 """
@@ -20,13 +20,13 @@ Points = Float64[np.ndarray, "N 3"]
 Matrices = Float64[np.ndarray, "N 3 3"]
 Depth = Float32[np.ndarray, "size size"]
 NORMAL_NEIGHBORS, SHAPE_NEIGHBORS = 16, 10
-REACH = 1.9  # an ellipsoid's radius in standard deviations of its neighbourhood: closes most gaps
+REACH = 1.9  # an ellipsoid's radius in standard deviations of its neighborhood: closes most gaps
 SPREAD = 1.7  # lone points grow at most to this times the median variance
 SLIGHTEST = 1e-4  # variance no ellipsoid needs to be cut below: a hundredth of the unit sphere, squared
-BLUR = 0.3  # variance in pixels added to every ellipse, so that none falls between pixel centres
+BLUR = 0.3  # variance in pixels added to every ellipse, so that none falls between pixel centers
 FALLOFF = 4.0  # blending weight exp(-FALLOFF q), q = 1 at the ellipse's rim
 FOG = (1.12, 0.84)  # brightness of the nearest and the farthest point
-CREVICE = 0.75  # darkening behind nearer neighbour pixels
+CREVICE = 0.75  # darkening behind nearer neighbor pixels
 CREVICE_DEPTH = 0.12  # where it stops growing
 GAP = 0.08  # what lies this far behind its surroundings may be a gap between splats
 CLOSING = ((45, 7), (80, 6), (160, 5))  # passes: look size / 45 pixels around, 7 of 8 places must be in front
@@ -46,8 +46,8 @@ class _Coverage(NamedTuple):
 
     splat: Int[np.ndarray, " m"]
     pixel: Int[np.ndarray, " m"]
-    q: Float[np.ndarray, " m"]  # squared distance from the centre, 1 at the rim
-    depth: Float[np.ndarray, " m"]  # farther towards the rim, so that the nearest centre wins
+    q: Float[np.ndarray, " m"]  # squared distance from the center, 1 at the rim
+    depth: Float[np.ndarray, " m"]  # farther towards the rim, so that the nearest center wins
     reach: Float[np.ndarray, " m"]  # the splat's radius: how far behind the front it still blends
 
 
@@ -100,9 +100,9 @@ def local_frames(
 
 
 def _splats(cloud: PointCloud) -> _Splats:
-    """Turn points into ellipsoids with the neighbourhood's covariance, half way to its centre.
+    """Turn points into ellipsoids with the neighborhood's covariance, half way to its center.
 
-    At a border neighbours lie on one side only, so the ellipsoid ends about where the surface ends instead of
+    At a border neighbors lie on one side only, so the ellipsoid ends about where the surface ends instead of
     hanging over; going the whole way would widen the gaps between samples.
     """
     variances, axes, neighbors = local_frames(cloud.points, NORMAL_NEIGHBORS)
@@ -156,7 +156,7 @@ def _draw(splats: _Splats, camera: Camera, size: int) -> Float[np.ndarray, "size
 
 
 def _cover(splats: _Splats, chosen: Int[np.ndarray, " n"], camera: Camera, size: int) -> _Coverage:
-    """List the pixels whose centres lie inside each chosen splat's ellipse, with their depth there."""
+    """List the pixels whose centers lie inside each chosen splat's ellipse, with their depth there."""
     x, y, depth = camera.homogeneous(splats.centers[chosen], size).T
     x, y = x / depth, y / depth
     screen = _screen_covariances(splats.centers[chosen], splats.covariances[chosen], camera, size)
@@ -195,7 +195,7 @@ def _inside(
 
 
 def _screen_covariances(centers: Points, covariances: Matrices, camera: Camera, size: int) -> Matrices:
-    """Covariances in (column, row, depth): J S J^T with the projection's derivative J at each centre."""
+    """Covariances in (column, row, depth): J S J^T with the projection's derivative J at each center."""
     seen = camera.view(centers)
     right, up, backward = camera.rotation
     depth = -seen[:, 2:]

@@ -9,7 +9,7 @@ from adacross.data.shape import Mesh
 BLOCK = 4  # pixels along each side of what is worked on together
 BLOCKS = 250_000  # held at a time, about 400 bytes each
 LAST_FACE = 0xFFFFFFFF  # faces are counted down from here, so that of two at one depth the first wins
-TOUCH = 2e-4  # pixels: a centre this close is on a triangle, so that none slips through between two
+TOUCH = 2e-4  # pixels: a center this close is on a triangle, so that none slips through between two
 BESIDE = 1e-9  # depth, below which projecting says nothing
 
 Box = Int[np.ndarray, "4 F"]  # left, top, one past right, one past bottom
@@ -21,12 +21,11 @@ IntArray = Int[np.ndarray, " P"]
 def visible_faces(
     mesh: Mesh, camera: Camera, size: int, pixels: Int64[np.ndarray, " P"] | None = None
 ) -> Int64[np.ndarray, " P"]:
-    """Return the first face behind each pixel center of a `size` x `size` image, -1 for none.
+    """Return the first face behind each of some pixels, row * size + column (None for all), -1 for none.
 
     What a ray caster finds, by homogeneous rasterization (Olano and Greer, 1997): a triangle's three edge
     functions are linear in the pixel even where a vertex lies behind the camera, so nothing is clipped. Each
     triangle's box is cut into blocks of 4 x 4 pixels, and one pixel of all blocks is looked at at a time.
-    `pixels` are flat indices, row * size + column; None for all.
     """
     corners = np.ascontiguousarray(camera.homogeneous(mesh.vertices, size).T)
     faces = np.ascontiguousarray(mesh.faces.T)

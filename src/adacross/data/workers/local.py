@@ -2,10 +2,8 @@
 
 Parsers and ray casters are native code: a bad file can end the whole process, take all of the memory, or
 hang. Each worker here is a Python process of its own that holds one request at a time, so a death names its
-culprit; a fresh worker takes its place. Two limits hold for a request:
-
-* time, by the caller's clock, which also ends a process that is frozen, on every system;
-* memory, by the kernel (`RLIMIT_DATA`, Linux). macOS and Windows have no such limit.
+culprit; a fresh worker takes its place. Two limits hold for a request: time, by the caller's clock, which
+also ends a process that is frozen, and memory, by the kernel (`RLIMIT_DATA`; Linux only).
 
 A request that fails for lack of something that others may have held is tried a second time, alone and in a
 new process: memory, file handles, or a signal that ended its process. SIGKILL is sent by the kernel's
