@@ -63,8 +63,8 @@ class ShapeNet(Format):
     def find(self, folder: Path) -> DatasetIndex:
         """List the PLY files, in the order of their paths, and count their points and images.
 
-        A synset is a class, by its usual name (`SYNSETS`) or its own. There is no split: the published
-        pre-training takes all shapes. `points` and `images` are what at least half of them have, if any.
+        A synset is a class, by its usual name (`SYNSETS`) or its own. There is no split, as published.
+        `points` and `images` are what at least half of them have, if any.
         """
         root = _root(folder)
         items: list[SampleRef] = []

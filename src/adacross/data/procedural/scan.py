@@ -8,6 +8,7 @@ from adacross.data.sampling import sample_surface
 from adacross.data.shape import Mesh, PointCloud
 
 Points = Float64[np.ndarray, "N 3"]
+Samples = tuple[Float64[np.ndarray, "M 3"], Float64[np.ndarray, "M 3"]]
 CLUTTER = -1
 OVERSAMPLING = 6
 GRAZING = 0.12
@@ -86,7 +87,7 @@ def _missing(points: Points, rng: Rng) -> Bool[np.ndarray, " N"]:
     return gone
 
 
-def _clutter(points: Points, count: int, rng: Rng) -> tuple[Points, Points]:
+def _clutter(points: Points, count: int, rng: Rng) -> Samples:
     """Samples and normals of a patch of floor and of a rounded neighbor, either of which may be absent."""
     base = float(points[:, 1].min())
     solids, normals = [np.zeros((0, 3))], [np.zeros((0, 3))]

@@ -78,10 +78,9 @@ class Camera:
         return np.flatnonzero((columns >= left[:, None]) & (columns <= right[:, None]))
 
     def rays(self, size: int, pixels: np.ndarray | None = None) -> Float[np.ndarray, "R 3"]:
-        """Return the world directions `(R, 3)`, float32, through the centers of some pixels (None for all).
+        """Return world directions `(R, 3)` through the centers of pixels, row * size + column (None for all).
 
         A direction advances one unit along the camera's axis, so the ray's parameter at a hit is the depth.
-        Pixels are flat indices, row * size + column.
         """
         grid = _grid(size)
         chosen = grid if pixels is None else grid.take(pixels, axis=0)

@@ -10,8 +10,7 @@ SYMBOLS = ("circle", "square", "diamond", "triangle-up", "cross", "triangle-down
 def palette(size: int) -> list[str]:
     """Return `size` colors, neighbors far apart, that read on light and on dark ground.
 
-    Hues follow the golden angle, lightness and chroma three levels. Converted from OKLCH (Björn Ottosson, "A
-    perceptual color space for image processing", 2020).
+    Hues follow the golden angle, lightness and chroma three levels; from OKLCH (Björn Ottosson, 2020).
     """
     levels = ((0.66, 0.15), (0.56, 0.13), (0.74, 0.12))
     hues = (25.0 + 137.508 * index for index in range(size))
