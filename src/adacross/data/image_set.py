@@ -90,7 +90,7 @@ def read_image_set(folder: str | Path, size: int, split: str = "test") -> ImageS
 
 
 def holds_pictures(folder: Path) -> bool:
-    """Whether a folder looks like one that `read_image_set` reads, without reading it."""
+    """Return whether a folder looks like one that `read_image_set` reads, without reading it."""
     if any((folder / f"CIFAR_FS_{name}.pickle").is_file() for name in SPLITS) or (folder / "meta").is_file():
         return True
     deep = (path for pattern in ("*/*", "*/*/*") for path in folder.glob(pattern))
@@ -162,7 +162,7 @@ def _folders(root: Path, size: int, split: str) -> ImageSet:
 
 
 def _listed(folder: Path) -> list[Path]:
-    """What is in a folder, by name, without hidden files; nothing if it is none."""
+    """Return what is in a folder, by name, without hidden files; nothing if it is none."""
     children = folder.iterdir() if folder.is_dir() else ()
     return sorted(child for child in children if not child.name.startswith("."))
 

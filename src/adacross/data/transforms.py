@@ -117,7 +117,7 @@ def _luma(images: Float[Tensor, "B 3 S S"]) -> Float[Tensor, "B 1 S S"]:
 
 
 class _Jitter(NamedTuple):
-    """What is drawn for B pictures: in which order brightness 0, contrast 1, saturation 2, and how much."""
+    """Draws for B pictures: the order of brightness 0, contrast 1 and saturation 2, and their factors."""
 
     order: Tensor  # (B, 3)
     factors: Tensor  # (B, 3), by place in the order

@@ -1,4 +1,4 @@
-"""What is this folder, what is missing, what is broken."""
+"""Inspection of a folder: its kind, and what is missing or broken."""
 
 from collections import Counter
 from dataclasses import dataclass
@@ -32,7 +32,7 @@ CHECKED_ROWS = 25  # of HDF5 files, where a whole block has to be read for one
 
 @dataclass(frozen=True, eq=False)
 class Inspection:
-    """What a folder turned out to be."""
+    """Result of `inspect`."""
 
     path: Path
     kind: str  # "collection", "unfinished collection", "run", "pictures", or the name of a source's format

@@ -1,4 +1,4 @@
-"""Which triangle each pixel sees, in plain NumPy: for machines where embreex has no wheel."""
+"""The triangle that each pixel sees, in plain NumPy: for machines where embreex has no wheel."""
 
 import numpy as np
 from jaxtyping import Bool, Float32, Float64, Int, Int64
