@@ -11,7 +11,7 @@ from ranks import same_ratio
 from torch import Tensor, distributed, nn
 from toy import TOY_M2AE
 
-from adacross.data.transforms.batch import RawBatch
+from adacross.data.transforms import RawBatch
 from adacross.distributed.batch import (
     BatchSlice,
     all_gather,

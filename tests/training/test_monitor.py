@@ -7,7 +7,7 @@ import pytest
 from toy_runs import configured
 
 from adacross.data.collection.collection import Collection
-from adacross.data.collection.split import spread
+from adacross.data.sampling import spread
 from adacross.distributed.group import ProcessGroup
 from adacross.training import pretrain
 

@@ -13,7 +13,7 @@ from jaxtyping import Bool, Float, Float32, Float64, Int64
 from torch import Tensor, nn
 
 from adacross.console import progress_bar
-from adacross.data.transforms.augment import scale_and_shift
+from adacross.data.transforms import scale_and_shift
 from adacross.encoders import Encoder, PointM2AE, PointNetPartSeg
 from adacross.encoders.base import load_strict
 from adacross.encoders.frozen import frozen

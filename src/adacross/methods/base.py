@@ -9,14 +9,14 @@ import torch
 from jaxtyping import Float
 from torch import Generator, Tensor, nn
 
-from adacross.data.transforms.augment import (
+from adacross.data.transforms import (
+    RawBatch,
     augment_points,
     augment_views,
     draw_points,
     scale_and_shift,
     unit_sphere,
 )
-from adacross.data.transforms.batch import RawBatch
 from adacross.encoders import Encoder
 from adacross.errors import UserError
 from adacross.methods.image_tower import ImageTowerConfig

@@ -6,7 +6,7 @@ from typing import ClassVar
 from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
-from adacross.data.transforms.augment import plain_views
+from adacross.data.transforms import plain_views
 from adacross.encoders import Encoder
 from adacross.errors import UserError
 from adacross.methods.base import Batch, Method

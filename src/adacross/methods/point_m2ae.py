@@ -7,8 +7,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Generator, Tensor, nn
 
-from adacross.data.transforms.augment import draw_points
-from adacross.data.transforms.batch import RawBatch
+from adacross.data.transforms import RawBatch, draw_points
 from adacross.distributed.batch import mean_contribution
 from adacross.encoders import Encoder
 from adacross.encoders.point_m2ae import PointM2AE

@@ -12,7 +12,7 @@ from rich.progress import Progress, TaskID
 from torch import Tensor, nn
 
 from adacross.console import console, progress_bar
-from adacross.data.transforms.batch import RawBatch
+from adacross.data.transforms import RawBatch
 from adacross.distributed.group import ProcessGroup
 from adacross.errors import UserError, one_line
 from adacross.losses.weighting import Weighting

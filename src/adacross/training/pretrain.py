@@ -9,7 +9,7 @@ from typing import Any
 from adacross.console import console
 from adacross.data.collection.collection import Collection
 from adacross.data.collection.decoded import DecodedViews
-from adacross.data.collection.split import spread
+from adacross.data.sampling import spread
 from adacross.distributed.group import ProcessGroup
 from adacross.encoders.inputs import InputSpec
 from adacross.errors import UserError
