@@ -54,7 +54,7 @@ def test_two_pages_and_a_spreadsheet_keep_each_others_labels(tmp_path: Path) -> 
     second.assign(5, "jar")
     assert second.classes_by_id == dict.fromkeys(IDS[:5], "mug") | {IDS[5]: "jar"}
     path.write_text(path.read_text().replace(f"{IDS[0]},mug", f"{IDS[0]},cup") + f"{IDS[6]},cup\n")
-    assert first.remove(1) == {
+    assert first.assign(1, None) == {
         IDS[0]: "cup", IDS[2]: "mug", IDS[3]: "mug", IDS[4]: "mug", IDS[5]: "jar", IDS[6]: "cup",
     }  # fmt: skip
     second.propose(3)
@@ -80,7 +80,7 @@ def test_a_label_that_is_given_while_others_are_proposed(
 
         def __contains__(self, name: object) -> bool:
             if len(labels.classes_by_id) == 2:
-                labels.remove(1)
+                labels.assign(1, None)
             return super().__contains__(name)
 
     monkeypatch.setattr(label_file, "read_labels", lambda path, ids: Given(read(path, ids)))

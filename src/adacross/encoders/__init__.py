@@ -5,16 +5,14 @@ from pathlib import Path
 from typing import Any
 
 from adacross.encoders.base import Encoder, read_config, restored
-from adacross.encoders.dgcnn import DGCNN
-from adacross.encoders.dgcnn_segmentation import DGCNNPartSeg, DGCNNSemSeg
+from adacross.encoders.dgcnn import DGCNN, DGCNNPartSeg, DGCNNSemSeg
 from adacross.encoders.point_m2ae import PointM2AE
-from adacross.encoders.pointnet import PointNet
-from adacross.encoders.pointnet_partseg import PointNetPartSeg
+from adacross.encoders.pointnet import PointNet, PointNetPartSeg
 from adacross.encoders.pretrained import CONFIG_FILE, find_pretrained
 from adacross.encoders.released.load import load_official, load_official_image, load_official_segmentation
 from adacross.errors import UserError, check_options
+from adacross.nn.heads import PartSegHead, PointNetPartSegHead, SemSegHead
 from adacross.nn.resnet import ResNet
-from adacross.nn.segmentation_heads import PartSegHead, PointNetPartSegHead, SemSegHead
 from adacross.plugins import find
 
 ENCODERS: dict[str, type[Encoder]] = {

@@ -3,8 +3,6 @@
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
-from torch import Tensor
-
 from adacross.errors import UserError
 from adacross.io.files import fits
 
@@ -72,18 +70,6 @@ class InputSpec:
         if self.points in (None, points):
             return []
         return [f"the encoder was trained with {self.points:,} points a cloud, these have {points:,}."]
-
-
-def check_neighbors(points: Tensor, k: int) -> None:
-    """Refuse clouds `(B, N, 3)` that have no k neighbors beside the point itself.
-
-    Raises:
-        UserError: says how many points there are.
-    """
-    if k >= points.shape[1]:
-        raise UserError(
-            f"clouds have {points.shape[1]} points, this encoder looks at k = {k} neighbors; give more."
-        )
 
 
 def check_shape(shape: tuple[int, ...]) -> None:

@@ -14,8 +14,7 @@ from adacross.errors import UserError
 from adacross.nn.layers import set_fused
 from adacross.nn.point_tokens import GroupEmbedding, TokenGroups, TokenPacking, build_groups
 from adacross.nn.transformer import MOST_BLOCKS, PositionEmbedding, TransformerEncoder
-from adacross.ops.interpolate import interpolate
-from adacross.ops.neighbors import gather
+from adacross.ops.neighbors import gather, interpolate
 
 LEVELS = 3
 
@@ -56,8 +55,7 @@ class PointM2AE(Encoder):
         drop_path: of the last block; it rises linearly from 0.
         radii: attention of each level reaches only tokens within this distance (0.32, 0.64, 1.28 in
             Point-M2AE's fine-tuning; in its pre-training it has no effect). None: everywhere.
-        fused: compute layers together with the pooling after them, which is faster. False calls each module,
-            so that hooks, parametrizations and quantization see it; the numbers are the same to rounding.
+        fused: compute layers together with their pooling, which is faster; see `set_fused`.
 
     Raises:
         UserError: the options do not fit each other.

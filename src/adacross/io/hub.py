@@ -37,11 +37,7 @@ def is_hub_id(name: str) -> bool:
 
 
 def check_hub_id(name: str) -> str:
-    """Return the name, without `hf://`, if it is one that the hub could have.
-
-    Raises:
-        UserError: it is not.
-    """
+    """Return the name, without `hf://`, if it is one that the hub could have."""
     plain = name.removeprefix(SCHEME)
     if not is_hub_id(plain):
         raise UserError(
@@ -71,11 +67,11 @@ def check_login() -> None:
 def upload(
     folder: Path, name: str, kind: Kind, *, private: bool = False, replaces: Sequence[str] = ()
 ) -> str:
-    """Upload a folder as one commit, and return the repository's address. It is made if it is not there.
+    """Upload a folder as one commit to `owner/name`, and return the repository's address.
 
     Args:
         folder: whose files are uploaded.
-        name: `owner/name`.
+        name: of the repository, which is made if it is not there.
         kind: of the repository.
         private: whether nobody else may see it.
         replaces: patterns of files that are deleted there if the folder does not have them.
@@ -89,9 +85,9 @@ def upload(
     name = check_hub_id(name)
     api = HfApi()
     with _explained(f"cannot upload to {name} on the Hugging Face hub"):
-        # Without a wish the owner's usual setting holds. One that is there already does not hear it.
-        wish: dict[str, Any] = {"private": True} if private else {}
-        url = api.create_repo(name, repo_type=kind, exist_ok=True, **wish)
+        # Without `private` the owner's default holds; a repository that exists is not changed.
+        options: dict[str, Any] = {"private": True} if private else {}
+        url = api.create_repo(name, repo_type=kind, exist_ok=True, **options)
         if private and not api.repo_info(name, repo_type=kind).private:
             raise UserError(
                 f"{url} is there already and is public; nothing was uploaded. Make it private in its "

@@ -16,6 +16,7 @@ import csv
 import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 from pathlib import Path
 
 from adacross.console import cell, from_cell
@@ -41,18 +42,11 @@ class _Table:
 
     def records(self) -> list[dict[str, str]]:
         """Return the rows by column; missing cells are empty, cells beyond the header are dropped."""
-        width = len(self.header)
-        full = [row + [""] * (width - len(row)) for row in self.rows]
-        records = [dict(zip(self.header, row, strict=False)) for row in full]
-        return [
-            row
-            | {
-                name: from_cell(row[name].strip() if name == "class" else row[name])
-                for name in _NAMES
-                if name in row
-            }
-            for row in records
-        ]
+        records = [dict(zip_longest(self.header, row[: len(self.header)], fillvalue="")) for row in self.rows]
+        for record in records:
+            for name in record.keys() & set(_NAMES):
+                record[name] = from_cell(record[name].strip() if name == "class" else record[name])
+        return records
 
     def write(self, path: Path) -> None:
         """Write the file, whole or not at all."""
@@ -71,22 +65,14 @@ def read_labels(path: Path, ids: Sequence[str]) -> dict[str, str]:
     Columns other than id and class are ignored, so the output of `suggest` can be completed and read again.
     Commas or semicolons, with or without a byte order mark, as spreadsheets write them.
 
-    Args:
-        path: the CSV file.
-        ids: of all shapes.
-
     Raises:
-        UserError: no such file, no such columns, an unknown id, or an id with two classes.
+        UserError: no such file, no such columns, an id that is not among `ids`, or an id with two classes.
     """
     return _labels(path, _read(path), ids)
 
 
 def read_records(path: Path) -> dict[str, dict[str, str]]:
-    """Read all columns of a file of labels, by id.
-
-    Raises:
-        UserError: no such file, or no such columns.
-    """
+    """Read all columns of a file of labels, by id."""
     return {row["id"]: row for row in _read(path).records()}
 
 

@@ -1,13 +1,17 @@
-"""Masks of point tokens: drawn, checked and carried to groups."""
+"""Masks of point tokens, and the decoder of Point-M2AE: Zhang et al. 2022, arXiv 2205.14401, section 3.3."""
 
 import torch
-from jaxtyping import Bool
-from torch import Generator, Tensor
+from jaxtyping import Bool, Float
+from torch import Generator, Tensor, nn
 
 from adacross.distributed.batch import sample_for_batch
 from adacross.encoders import Encoder
 from adacross.encoders.point_m2ae import PointM2AE
 from adacross.errors import UserError
+from adacross.nn.layers import PointLayer
+from adacross.nn.point_tokens import TokenGroups
+from adacross.nn.transformer import PositionEmbedding, TransformerEncoder
+from adacross.ops.neighbors import interpolate
 
 
 def draw_visible(shapes: int, count: int, mask_ratio: float, generator: Generator) -> Bool[Tensor, "B G"]:
@@ -57,3 +61,100 @@ def need_point_m2ae(method: str, encoder: Encoder) -> PointM2AE:
             f"{method} needs an encoder with tokens; {encoder.kind!r} has none. Use --encoder point-m2ae."
         )
     return encoder
+
+
+class FeaturePropagation(nn.Module):
+    """Coarse tokens carried to finer places and joined with what the encoder knew there.
+
+    The three nearest coarse tokens, weighted by inverse squared distance, beside the skip connection; a
+    point-wise layer; two more with a shortcut; GELU after each. As in the released program.
+
+    Args:
+        coarse: channels of the coarse tokens.
+        fine: channels of the skip connection and of the result.
+    """
+
+    def __init__(self, coarse: int, fine: int) -> None:
+        super().__init__()
+        self.fuse, self.inner, self.outer = (
+            PointLayer(inputs, fine, negative_slope=1.0, bias=True) for inputs in (coarse + fine, fine, fine)
+        )
+
+    def forward(
+        self,
+        to: Float[Tensor, "B G 3"],
+        skip: Float[Tensor, "B G Cfine"],
+        at: Float[Tensor, "B H 3"],
+        tokens: Float[Tensor, "B H Ccoarse"],
+    ) -> Float[Tensor, "B G Cfine"]:
+        """Tokens at `at` `(B, H, 3)` to places `to` `(B, G, 3)` where the encoder left `skip`."""
+        gelu = nn.functional.gelu
+        x = gelu(self.fuse(torch.cat([skip, interpolate(to, at, tokens)], 2)))
+        return gelu(self.outer(gelu(self.inner(x))) + x)
+
+
+class CoarseReconstruction(nn.Module):
+    """From tokens of the coarsest level to points around their own centres: blocks, norm, a linear head.
+
+    Point-MAE's decoder (Pang et al. 2022, arXiv 2203.06604) at this hierarchy's top, without propagation.
+
+    Args:
+        dim: channels of the tokens.
+        points: points predicted for each token.
+        depth: transformer blocks.
+        heads: of their attention.
+    """
+
+    def __init__(self, dim: int, points: int, depth: int = 1, heads: int = 6) -> None:
+        super().__init__()
+        self.stack = TransformerEncoder(depth, dim, heads)
+        self.norm = nn.LayerNorm(dim)
+        self.head = nn.Linear(dim, 3 * points)
+
+    def forward(
+        self, tokens: Float[Tensor, "B H C"], position: Float[Tensor, "B H C"]
+    ) -> Float[Tensor, "B H m 3"]:
+        """Predicted offsets from each centre, `(B, H, m, 3)`, from tokens and their positions."""
+        return self.head(self.norm(self.stack(tokens, position))).unflatten(2, (-1, 3))
+
+
+class PointReconstruction(nn.Module):
+    """From tokens of the coarsest level to points around every centre of the middle one.
+
+    Propagation, transformer blocks, a linear head. The released head predicts as many points as a group of
+    the *first* level has (16), for groups of the second level (8); the Chamfer distance does not mind.
+
+    Args:
+        coarse: channels of the coarsest level.
+        fine: channels of the middle level.
+        points: points predicted for each group.
+        depth: transformer blocks.
+        heads: of their attention.
+    """
+
+    def __init__(self, coarse: int, fine: int, points: int, depth: int = 1, heads: int = 6) -> None:
+        super().__init__()
+        self.propagate = FeaturePropagation(coarse, fine)
+        self.position = PositionEmbedding(fine)
+        self.stack = TransformerEncoder(depth, fine, heads)
+        self.norm = nn.LayerNorm(fine)
+        self.head = nn.Linear(fine, 3 * points)
+
+    def forward(
+        self,
+        middle: TokenGroups,
+        skip: Float[Tensor, "B G Cfine"],
+        top: TokenGroups,
+        tokens: Float[Tensor, "B H Ccoarse"],
+    ) -> Float[Tensor, "B G m 3"]:
+        """Predicted offsets from each middle centre, `(B, G, m, 3)`.
+
+        Args:
+            middle: the level to reconstruct.
+            skip: what the encoder left there, 0 where masked.
+            top: the coarsest level.
+            tokens: decoded tokens of the coarsest level.
+        """
+        x = self.propagate(middle.centers, skip, top.centers, tokens)
+        x = self.stack(x, self.position(middle.centers))
+        return self.head(self.norm(x)).unflatten(2, (-1, 3))

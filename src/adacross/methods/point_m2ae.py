@@ -15,12 +15,12 @@ from adacross.encoders.point_m2ae import PointM2AE
 from adacross.errors import UserError
 from adacross.methods.base import Method
 from adacross.methods.masked_points import (
+    PointReconstruction,
     check_ratio,
     draw_visible,
     hidden_groups,
     need_point_m2ae,
 )
-from adacross.methods.point_decoder import PointReconstruction
 from adacross.nn.point_tokens import TokenGroups, visible_levels
 from adacross.nn.transformer import PositionEmbedding, TransformerEncoder, learnt_token
 from adacross.ops.chamfer import chamfer

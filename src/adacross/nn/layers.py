@@ -24,9 +24,7 @@ class NormalizedLinear(nn.Module):
         bias: whether the product has one, which the BatchNorm after it takes away again.
 
     Attributes:
-        fused: whether the layer and the pooling after it are computed as one function
-            (`adacross.ops.fused`), several times faster and with less memory, but without calling `linear`
-            and `norm`: hooks, parametrizations and quantization of theirs need the plain layers, False.
+        fused: whether the layer and the pooling after it are one function of `adacross.ops.fused`.
     """
 
     def __init__(self, inputs: int, outputs: int, negative_slope: float = 0.0, bias: bool = False) -> None:
@@ -61,7 +59,11 @@ class NormalizedLinear(nn.Module):
 
 
 def set_fused(network: nn.Module, fused: bool) -> None:
-    """Compute all fused layers of a network as one function each, or as their plain parts."""
+    """Compute a network's layers and the pooling after them as one function each, or as their plain parts.
+
+    The parts (False) give the same numbers to rounding, and call each module, so that hooks, parametrizations
+    and quantization see it. One function is several times faster and takes less memory.
+    """
     for module in network.modules():
         if isinstance(module, NormalizedLinear):
             module.fused = fused

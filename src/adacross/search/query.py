@@ -51,8 +51,6 @@ def read_query(
     """Read a mesh, a cloud or an image; the file's ending says which.
 
     Args:
-        path: the file.
-        points: points of a shape to sample.
         size: side of the image in pixels.
         up: the axis that points up in a mesh or a cloud; the file type's own by default.
         name: for messages, if the file is a temporary one.

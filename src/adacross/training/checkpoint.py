@@ -18,7 +18,7 @@ from adacross.console import console
 from adacross.data.collection.collection import Collection
 from adacross.errors import UserError
 from adacross.io.files import CACHED_FEATURES, read_json, read_yaml, remove_own, sweep, whole_file
-from adacross.io.torch_files import load_plain
+from adacross.io.weights import load_plain
 from adacross.training.config import PretrainConfig, current_names
 
 KEEP = 2  # checkpoints while training

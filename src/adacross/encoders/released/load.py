@@ -9,16 +9,17 @@ from torch import Tensor
 
 from adacross.console import console
 from adacross.encoders.base import Encoder, N, filled
-from adacross.encoders.released import point_m2ae as official_m2ae
+from adacross.encoders.released import names
 from adacross.encoders.released.names import Released, SegmentationHead, State, recognise, shape_of
 from adacross.errors import UserError
-from adacross.io.torch_files import load_plain
+from adacross.io.weights import load_plain
 from adacross.nn.heads import ImageProjection, PointProjection
 from adacross.nn.resnet import ResNet
 
 _PROJECTION = "inv_head."
 _COUNTER = "num_batches_tracked"
 _RESNET_MARK = "layer1.0.conv1.weight"
+_ENCODER = "released encoder"  # in messages
 
 
 def load_official(
@@ -56,10 +57,10 @@ def load_official(
     state = _read_state(Path(path))
     if any(name.endswith(_RESNET_MARK) for name in state):
         return load_official_image(path)
-    if official_m2ae.MARK in state:
-        own = {name for name in state if name.startswith(official_m2ae.ENCODER)}
+    if names.MARK in state:
         encoder = _point_m2ae(state, str(path), groups, neighbors, heads)
-        left = f"{len(state) - len(own)} tensors of its decoder left out" if len(state) > len(own) else ""
+        others = sum(not name.startswith(names.ENCODER) for name in state)
+        left = f"{others} tensors of its decoder left out" if others else ""
         _tell(path, encoder, left)
         return encoder, None
     released, projection, head = _load(state, str(path), k)
@@ -113,7 +114,7 @@ def load_official_image(path: Path | str) -> tuple[ResNet, ImageProjection | Non
     body = {
         name.removeprefix(prefix): tensor
         for name, tensor in state.items()
-        if (head is None or not name.startswith(head)) and not name.startswith(f"{prefix}fc.")
+        if not name.startswith((f"{prefix}fc.", *([head] if head else [])))
     }
     first = shape_of(state, f"{prefix}conv1.weight")
     channels = first[1] if len(first) > 1 else 3
@@ -122,7 +123,7 @@ def load_official_image(path: Path | str) -> tuple[ResNet, ImageProjection | Non
     _tell(path, encoder, "" if head is None else "with a projection head")
     if head is None:
         return encoder, None
-    tensors = {name.removeprefix(head): tensor for name, tensor in state.items() if name.startswith(head)}
+    tensors = _below(state, head)
     sizes = [len(tensors[f"{i}.weight"]) for i in (0, 3)]
     projection = _filled(
         lambda: ImageProjection(encoder.dim, *sizes), tensors, f"{source} ({head.rstrip('.')})"
@@ -141,15 +142,9 @@ def _point_m2ae(
     state: State, source: str, groups: tuple[int, ...], neighbors: tuple[int, ...], heads: int
 ) -> Encoder:
     """Point-M2AE's encoder; the decoder beside it is left out."""
-    prefix = official_m2ae.ENCODER
-    own = {name.removeprefix(prefix): tensor for name, tensor in state.items() if name.startswith(prefix)}
-    tensors = {official_m2ae.encoder_name(name): _flat(tensor) for name, tensor in own.items()}
-    return _filled(
-        lambda: official_m2ae.empty_encoder(own, groups, neighbors, heads),
-        tensors,
-        source,
-        "released encoder",
-    )
+    own = _below(state, names.ENCODER)
+    tensors = {names.encoder_name(name): _flat(tensor) for name, tensor in own.items()}
+    return _filled(lambda: names.empty_encoder(own, groups, neighbors, heads), tensors, source, _ENCODER)
 
 
 def _load(
@@ -163,13 +158,13 @@ def _load(
             f"it has {len(state)} tensors, among them {', '.join(sorted(state)[:4])}."
         )
     sizes = dict(state)
-    encoder = _empty(lambda: released.encoder(sizes, k), source, "released encoder")
+    encoder = _empty(lambda: released.encoder(sizes, k), source, _ENCODER)
     kind = type(encoder).__name__
     projection = {name: state.pop(name) for name in list(state) if name.startswith(_PROJECTION)}
     state = _without_repeated(state, released.twice, kind, source)
     head = _segmentation_head(state, released, encoder.dim, kind, source)
     tensors = {_rename(name, released.layers): _flat(tensor) for name, tensor in state.items()}
-    encoder = _filled(lambda: released.encoder(sizes, k), tensors, source, "released encoder")
+    encoder = _filled(lambda: released.encoder(sizes, k), tensors, source, _ENCODER)
     return encoder, _projection(projection, encoder.dim, source), head
 
 
@@ -200,11 +195,8 @@ def _read_state(path: Path) -> dict[str, Tensor]:
         raise UserError(f"{path} holds no plain tensors ({error}); expected a released state dict.") from None
     if isinstance(state, dict) and isinstance(state.get("base_model"), dict):
         state = state["base_model"]
-    if (
-        not isinstance(state, dict)
-        or not state
-        or not all(isinstance(tensor, Tensor) for tensor in state.values())
-    ):
+    plain = isinstance(state, dict) and all(isinstance(tensor, Tensor) for tensor in state.values())
+    if not (plain and state):
         raise UserError(f"{path} holds no plain tensors by name; expected a released state dict.")
     if hollow := [name for name, tensor in state.items() if not tensor.nbytes]:
         raise UserError(f"{path} has not all numbers of {hollow[0]}; expected a released state dict.")
@@ -228,6 +220,10 @@ def _is_projection(state: State, name: str) -> bool:
     """Whether `name` is the first product of a projection head."""
     last = name.removesuffix("0.weight") + "3.weight"
     return name.endswith(".0.weight") and len(shape_of(state, name)) == len(shape_of(state, last)) == 2
+
+
+def _below(state: State, prefix: str) -> State:
+    return {name.removeprefix(prefix): tensor for name, tensor in state.items() if name.startswith(prefix)}
 
 
 def _rename(name: str, layers: dict[str, str]) -> str:
@@ -261,7 +257,7 @@ def _filled(make: Callable[[], N], tensors: State, source: str, what: str = "net
 def _projection(tensors: State, inputs: int, source: str) -> PointProjection | None:
     if not tensors:
         return None
-    tensors = {name.removeprefix(_PROJECTION): tensor for name, tensor in tensors.items()}
+    tensors = _below(tensors, _PROJECTION)
     first, last = shape_of(tensors, "0.weight"), shape_of(tensors, "3.weight")
     if len(first) != 2 or len(last) != 2:
         raise UserError(f"{source} has a projection head of another form: {', '.join(sorted(tensors))}.")

@@ -5,9 +5,9 @@ from torch import Tensor, nn
 
 from adacross.encoders.base import Encoder, load_strict
 from adacross.encoders.point_m2ae import PointM2AE
-from adacross.encoders.pointnet_partseg import PointNetPartSeg
+from adacross.encoders.pointnet import PointNetPartSeg
 from adacross.errors import UserError
-from adacross.nn.segmentation_heads import PartSegHead, PointM2AEPartSegHead, PointNetPartSegHead, SemSegHead
+from adacross.nn.heads import PartSegHead, PointM2AEPartSegHead, PointNetPartSegHead, SemSegHead
 
 
 class Segmenter(nn.Module):

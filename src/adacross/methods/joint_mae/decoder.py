@@ -8,7 +8,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from adacross.methods.joint_mae.depth_tokens import PATCH
-from adacross.methods.point_decoder import CoarseReconstruction, PointReconstruction
+from adacross.methods.masked_points import CoarseReconstruction, PointReconstruction
 from adacross.nn.point_tokens import TokenGroups
 from adacross.nn.transformer import PositionEmbedding, TransformerEncoder, learnt_token
 

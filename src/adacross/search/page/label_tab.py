@@ -15,12 +15,7 @@ BATCH = 12  # shapes at a time
 
 
 class LabelTab:
-    """Shapes to label, a dozen at a time; every click is saved.
-
-    Args:
-        index: of the shapes.
-        labels: the file of labels; None without `--labels`.
-    """
+    """Shapes to label, a dozen at a time; every click is saved to `labels`, None without `--labels`."""
 
     def __init__(self, index: SearchIndex, labels: LabelFile | None) -> None:
         self.index = index
@@ -75,12 +70,9 @@ class LabelTab:
     def _card(self, i: int, proposed: str | None, confidence: float) -> None:
         """Show a shape, its suggested class to confirm, and a choice of others."""
         name = self.index.collection.ids[i]
-        title = proposed or "Which class?"
         value = f"{100 * confidence:.0f} %" if proposed else ""
-        with (
-            card(i, title, value, name, lambda: self.on_open(i)) as figure,
-            ui.element("div").classes("choice"),
-        ):
+        figure = card(i, proposed or "Which class?", value, name, lambda: self.on_open(i))
+        with figure, ui.element("div").classes("choice"):
             choice = ui.select(
                 self.labels.classes if self.labels else [],
                 label="other class" if proposed else "class",
@@ -104,17 +96,15 @@ class LabelTab:
         self.waiting.discard(i)
         figure.clear()
         figure.classes(add="done")
-        with figure:
-            labeled = card(i, f"✓ {name}", "", self.index.collection.ids[i], lambda: self.on_open(i))
-            with labeled:
-                button("undo", lambda: self._undo(i, figure), "similar", f"undo {name}")
+        with figure, card(i, f"✓ {name}", "", self.index.collection.ids[i], lambda: self.on_open(i)):
+            button("undo", lambda: self._undo(i, figure), "similar", f"undo {name}")
         self._update()
         if not self.waiting:
             await self.propose()
 
     async def _undo(self, i: int, figure: ui.element) -> None:
         labels = self.labels
-        if labels is None or await self._run(labels.remove, i) is None:
+        if labels is None or await self._run(labels.assign, i, None) is None:
             return
         self.waiting.add(i)
         figure.delete()

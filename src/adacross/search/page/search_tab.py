@@ -31,11 +31,7 @@ _AXES: dict[str, str] = {"": "default of the file type", "x": "x", "y": "y", "z"
 
 
 class SearchTab:
-    """The tab and its state: query, classes, order.
-
-    Args:
-        index: of the searched collection.
-    """
+    """The tab and its state: query, classes, order."""
 
     def __init__(self, index: SearchIndex) -> None:
         self.index = index

@@ -80,18 +80,7 @@ class Guard:
 
 
 def serve(index: SearchIndex, *, host: str, port: int, labels: Path | None, browser: bool) -> None:
-    """Serve the page until Ctrl-C.
-
-    Args:
-        index: of the searched collection.
-        host: address to listen at.
-        port: first port to try.
-        labels: the CSV file of the tab "Label".
-        browser: whether to open the page.
-
-    Raises:
-        UserError: the extra `app` is not installed, or no port is free.
-    """
+    """Serve the page until Ctrl-C."""
     if find_spec("nicegui") is None:
         raise UserError(
             f"the search page needs NiceGUI, which is not installed. {install('app')}. Without it: "
@@ -144,11 +133,7 @@ def serve(index: SearchIndex, *, host: str, port: int, labels: Path | None, brow
 
 
 def free_port(host: str, first: int) -> int:
-    """Return the first free port from `first` on.
-
-    Raises:
-        UserError: none is free, or the address is not of this machine.
-    """
+    """Return the first free port from `first` on."""
     reason: OSError | None = None
     for port in range(first, min(first + _PORTS, 65_536)):
         with socket.socket() as probe:
