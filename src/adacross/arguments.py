@@ -92,11 +92,7 @@ class Parser(ArgumentParser):
             self.add_argument(flag, dest=one.name, **options | {"help": SUPPRESS})
 
     def read(self, words: Sequence[str]) -> dict[str, Any]:
-        """Return the values of the arguments that were typed, by the parameter's name.
-
-        Raises:
-            UserError: an argument is missing, unknown, or not of its type.
-        """
+        """Return the values of the arguments that were typed, by the parameter's name."""
         given, unknown = self.parse_known_intermixed_args(list(words))
         if unknown:
             flag = unknown[0].partition("=")[0]

@@ -256,25 +256,12 @@ def overview(family: str = "") -> str:
         about = f"The tasks of adacross {family}:"
     name = f"{family} TASK" if family else "COMMAND"
     version = "" if family else "; adacross --version prints the version"
-    return "\n".join(
-        [
-            f"usage: adacross {name} ...",
-            "",
-            about,
-            "",
-            *lines,
-            "",
-            f"adacross {name} --help lists its options{version}.",
-        ]
-    )
+    end = f"adacross {name} --help lists its options{version}."
+    return "\n".join([f"usage: adacross {name} ...", "", about, "", *lines, "", end])
 
 
 def split_command(arguments: Sequence[str]) -> tuple[str, list[str]]:
-    """Separate the command's words from its arguments.
-
-    Raises:
-        UserError: there is no such command; lists those there are.
-    """
+    """Separate the command's words from its arguments."""
     words = [word for word in arguments[:2] if not word.startswith("-")]
     for count in (2, 1):
         name = " ".join(words[:count])

@@ -10,27 +10,18 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from adacross.errors import UserError
 
-_PLAIN: dict[Any, tuple[type, ...]] = {
-    bool: (bool,),
-    int: (int,),
-    float: (int, float),
-    str: (str,),
-    NoneType: (NoneType,),
-}
+_PLAIN: dict[Any, tuple[type, ...]] = {each: (each,) for each in (bool, int, str, NoneType)}
+_PLAIN[float] = (int, float)
 _WORDS = {int: "a whole number", float: "a number", str: "text", bool: "true or false", NoneType: "null"}
 _MANY = {int: "whole numbers", float: "numbers", str: "texts"}
 
 
 def check_values(owner: str, function: Callable[..., Any], values: Mapping[str, Any]) -> None:
-    """Raise a `UserError` if a value is not of its parameter's type.
+    """Raise a `UserError` if a value, by its name, is not of the type that a function's parameter has.
 
     Numbers must be Python's own, since a run's `config.yaml` holds them. A list serves as a tuple, which YAML
-    does not have, and a path as text. Types that YAML cannot express are not checked.
-
-    Args:
-        owner: whose options they are, for the message ("method crossnet").
-        function: what they will be given to; a class stands for its constructor.
-        values: by the parameter's name; names that the function does not have are left to others.
+    does not have, and a path as text. Types that YAML cannot express are not checked, nor are names that the
+    function (or a class's constructor) does not have. `owner` is for the message ("method crossnet").
     """
     hints = get_type_hints(function.__init__ if isclass(function) else function)
     for name, value in values.items():

@@ -43,11 +43,7 @@ class ProcessGroup:
 
     @classmethod
     def start(cls, device: Literal["auto", "cpu", "cuda"]) -> "ProcessGroup":
-        """Find the device, and join the other processes that torchrun or accelerate started.
-
-        Raises:
-            UserError: there is no such device, or not one for each process, or no other process is found.
-        """
+        """Find the device, and join the other processes that torchrun or accelerate started."""
         launched, here, local = (
             int(os.environ.get(name, default))
             for name, default in (("WORLD_SIZE", "1"), ("LOCAL_WORLD_SIZE", "1"), ("LOCAL_RANK", "0"))
@@ -107,9 +103,8 @@ class ProcessGroup:
         for bucket in _buckets(tensors):
             together = torch.cat([tensor.flatten() for tensor in bucket])
             distributed.all_reduce(together)
-            for tensor, total in zip(
-                bucket, together.split([tensor.numel() for tensor in bucket]), strict=True
-            ):
+            totals = together.split([tensor.numel() for tensor in bucket])
+            for tensor, total in zip(bucket, totals, strict=True):
                 tensor.copy_(total.view(tensor.shape))
 
     def add_gradients(self, network: nn.Module) -> None:

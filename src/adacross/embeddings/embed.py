@@ -101,11 +101,7 @@ class Files:
 
 
 def find_data(data: str, *, up: Axis | None, workers: int | None, timeout: float) -> Collection | Files:
-    """Open a collection or its URL, anything that `prepare` reads, a file, or files from standard input (-).
-
-    Raises:
-        UserError: no such data, no file of shapes, or an axis for a collection, which knows its own.
-    """
+    """Open a collection or its URL, anything that `prepare` reads, a file, or "-", files from standard input."""
     if data == LIST or Path(data).is_file():
         lines = [line.rstrip("\r\n") for line in sys.stdin if line.strip()] if data == LIST else [data]
         paths = list(map(Path, lines))

@@ -26,11 +26,7 @@ ENCODERS: dict[str, type[Encoder]] = {
 
 
 def encoder_class(name: str) -> Callable[..., Encoder]:
-    """Return the class of a built-in encoder, or what `package.module:Name` or an installed package names.
-
-    Raises:
-        UserError: there is none of that name.
-    """
+    """Return the class of a built-in encoder, or what `package.module:Name` or an installed package names."""
     return find("encoder", name, ENCODERS, Encoder)
 
 

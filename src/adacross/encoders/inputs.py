@@ -16,10 +16,7 @@ class InputSpec:
     Attributes:
         up: the axis that points up.
         scale: where the points lie.
-        points: points a cloud while it was trained; None where that is not known.
-
-    Raises:
-        UserError: fewer points than an encoder can read, or more than it can be given.
+        points: points a cloud while it was trained, 32 to 2^20; None where that is not known.
     """
 
     up: str = "y"
@@ -35,11 +32,12 @@ class InputSpec:
 
     @classmethod
     def read(cls, stored: Any, source: str) -> "InputSpec":
-        """What `config.json` says; files that older versions wrote say nothing.
+        """Return what `config.json` says; files that older versions wrote say nothing.
 
         Raises:
-            UserError: no `InputSpec`, an impossible number of points, or another axis or scale than
-                clouds have here; nothing is guessed.
+            UserError: no `InputSpec`, an impossible number of points, or another axis or scale than clouds
+            have
+                here; nothing is guessed.
         """
         kinds = {field.name: field.type for field in fields(cls)}
         if not (isinstance(stored, dict) and stored.keys() <= kinds.keys()):
@@ -62,30 +60,19 @@ class InputSpec:
         return asdict(self)
 
     def differences(self, *, points: int) -> list[str]:
-        """What is not as in training, a sentence each: results are still right, but less good.
-
-        Args:
-            points: points a cloud that is to be encoded.
-        """
+        """Return a sentence for each difference from training, which makes results less good, not wrong."""
         if self.points in (None, points):
             return []
         return [f"the encoder was trained with {self.points:,} points a cloud, these have {points:,}."]
 
 
 def check_shape(shape: tuple[int, ...]) -> None:
-    """Refuse what is no batch of clouds.
-
-    Raises:
-        UserError: not `(B, N, 3)`, or no cloud.
-    """
+    """Refuse what is no batch of clouds, `(B, N, 3)`."""
     if len(shape) != 3 or shape[2] != 3:
-        hint = (
-            " Coordinates come last: use points.transpose(1, 2)."
-            if len(shape) == 3 and shape[1] == 3
-            else " Of a single cloud use points[None]."
-            if len(shape) == 2 and shape[1] == 3
-            else ""
-        )
+        hint = ""
+        if len(shape) in (2, 3) and shape[1] == 3:
+            single = " Of a single cloud use points[None]."
+            hint = single if len(shape) == 2 else " Coordinates come last: use points.transpose(1, 2)."
         raise UserError(f"points have shape {shape}; expected (clouds, points, 3).{hint}")
     if shape[0] < 1:
         raise UserError(f"points have shape {shape}; expected at least 1 cloud.")

@@ -132,11 +132,7 @@ class PointM2AE(Encoder):
         return torch.cat(carried, 2), _pooled(tokens)
 
     def group(self, points: Float[Tensor, "B N 3"]) -> list[TokenGroups]:
-        """The levels of a cloud, from fine to coarse.
-
-        Raises:
-            UserError: as `forward`.
-        """
+        """Return the levels of a cloud, from fine to coarse; errors are as of `forward`."""
         count = self.check(points).shape[1]
         needed = max(self.groups[0], self.neighbors[0])
         if count < needed:
@@ -152,7 +148,7 @@ class PointM2AE(Encoder):
         visible: Sequence[Bool[Tensor, "B _"]] | None = None,
         embed_masked: bool = False,
     ) -> list[Float[Tensor, "B _ _"]]:
-        """Normalised tokens of every level, from fine to coarse; masked ones are 0.
+        """Return the normalized tokens of every level, from fine to coarse; masked ones are 0.
 
         Args:
             levels: from `group`.

@@ -69,11 +69,7 @@ def _system_error(error: BaseException) -> int | None:
 
 
 def check_free(path: Path, overwrite: bool) -> None:
-    """Refuse to write over an existing file unless told to.
-
-    Raises:
-        UserError: `path` exists and `overwrite` is false, or `path` is a folder.
-    """
+    """Refuse to write over an existing file unless told to."""
     if path.is_dir():
         raise UserError(f"{path} is a folder; expected the name of a file to write.")
     if path.exists() and not overwrite:

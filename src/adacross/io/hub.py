@@ -48,11 +48,7 @@ def check_hub_id(name: str) -> str:
 
 
 def check_login() -> None:
-    """Ask the hub who is logged in, before work is done that only a login makes useful.
-
-    Raises:
-        UserError: nobody is, or the hub does not answer.
-    """
+    """Ask the hub who is logged in, before work is done that only a login makes useful."""
     from huggingface_hub import HfApi, get_token
 
     if get_token() is None:
@@ -107,9 +103,6 @@ def download(name: str, kind: Kind, patterns: Sequence[str]) -> Path:
     """Return the local copy of a repository's files of some patterns; what is there is not downloaded again.
 
     The console names the repository and the revision that it had.
-
-    Raises:
-        UserError: a wrong name, no such repository, no permission, no network, no space.
     """
     name = check_hub_id(name)
     with _explained(f"the Hugging Face hub did not give {name}"):

@@ -53,11 +53,7 @@ def is_address(place: str | Path) -> bool:
 
 
 def local_path(place: str, source: Path) -> Path:
-    """Return the path that the file `source` names, if it is one of this machine.
-
-    Raises:
-        UserError: it is an address, which only the user may give.
-    """
+    """Return the path that the file `source` names, if it is one of this machine."""
     if is_address(place):
         raise UserError(f"{source} names {place}; an address that is read in a file is not opened.")
     return Path(place)

@@ -211,11 +211,7 @@ LARGEST_HEADER = 2**20  # bytes of a safetensors file's header: about 10,000 ten
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:
-    """The tensors of a safetensors file, by name.
-
-    Raises:
-        UserError: the file is missing or damaged.
-    """
+    """The tensors of a safetensors file, by name."""
     from safetensors import SafetensorError
     from safetensors.torch import load
 

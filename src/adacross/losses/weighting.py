@@ -137,16 +137,9 @@ class AdaCrossNetWeighting(Weighting):
         change = loss - previous loss
         weight = beta * weight + (1 - beta) * sigmoid(alpha * change).
 
-    Its effect: weights tend to 0.5, whatever the losses are. A sigmoid is 1/2 at 0 and nowhere steeper than
-    1/4, so |sigmoid(alpha * change) - 1/2| <= alpha * |change| / 4, and by induction
-
-        |weight_t - 1/2| <= beta^t / 2 + alpha / 4 * largest average change of the last steps,
-
-    where the average has weights (1 - beta) * beta^s, s steps back. The first part halves every 13.5 steps at
-    beta 0.95. The second is below 0.0125 for changes of 1 from step to step, and its sign alternates with the
-    noise of the loss: to first order it is alpha / 4 * (1 - beta) = 0.000625 times (current loss - running
-    mean of past losses). So after some hundred steps the sum is half of CrossNet's, which Adam does not
-    see. `ConvergenceRate` is a rule that does what the paper's abstract says.
+    Weights tend to 0.5, whatever the losses are (docs/weighting.md has the proof): after some hundred steps
+    the sum is half of CrossNet's, which Adam does not see. `ConvergenceRate` does what the paper's abstract
+    says.
 
     Args:
         alpha: how much a change of the loss matters.
@@ -285,19 +278,16 @@ class Uncertainty(Weighting):
                                     = L / sigma^2 + log [ sum exp(f / sigma^2) / (sum exp f)^(1 / sigma^2) ],
 
     and the paper takes the last logarithm for log sigma = s / 2: exact at sigma = 1, rough far from it. The
-    form for regression, from a Gaussian, is exp(-s) * L / 2 + s / 2 with L a squared error. It is the same
-    objective with s moved by log 2, so it differs in where weights start (1/2) and not in where they go.
+    form for regression, exp(-s) * L / 2 + s / 2, is the same objective with s moved by log 2.
 
     The network's gradient sees exp(-s) only; that is the weight. The gradient for s is 1/2 - exp(-s) * L, so
     it rests at
 
         weight = 1 / (2 L):
 
-    each term then contributes 1/2, whatever its size. This equalises contributions; it does not ask which
-    term learns more slowly. A term that becomes small gains weight without bound (s is held within 20 of 0,
-    weights within 2e-9 and 5e8, lest it overflow). The weights do not sum to the number of terms: the network
-    receives the gradient of sum (log L) / 2, without L's units. Adam does not see the common factor; SGD and
-    weight decay do.
+    each term then contributes 1/2, whatever its size, and a term that becomes small gains weight without
+    bound (s is held within 20 of 0). The weights do not sum to the number of terms. Adam does not see their
+    common factor; SGD and weight decay do.
 
     s is learned by Adam with the closed-form gradient. As in joint training, a step's weights are those from
     before the step of s, so they start at 1.
@@ -309,8 +299,7 @@ class Uncertainty(Weighting):
             It does not follow the network's schedule.
 
     Raises:
-        UserError: the learning rate is not positive; from `update`, a loss is negative, whose weight would
-            grow for ever.
+        UserError: the learning rate is not positive; from `update`, a loss is negative.
     """
 
     def __init__(self, learning_rate: float = 0.01) -> None:
@@ -363,21 +352,16 @@ class GradNorm(Weighting):
           w <- w * exp(-learning_rate * sign(w * g - target)),
 
       so that w stays positive, the unit of g drops out, and a weight moves by `learning_rate` of itself; near
-      w = 1 this is the paper's step without the factor g. w is held at 1e-3 or more before it is normalised,
-      for a term without gradient.
+      w = 1 this is the paper's step without the factor g. w is at least 1e-3, for a term without gradient.
     - L_0. One batch's loss is noisy, and the error would stay in r for ever. It is the mean of the first
-      `first_steps` losses, and until then of those there have been; 1 is the paper's.
-    - L is this batch's loss, as in the paper: a single sign moves a weight so little that it averages.
+      `first_steps` losses; 1 is the paper's.
     - The target. Unless alpha is 0 or 1, the r^alpha do not average 1, and no weights meet all targets. With
-      alpha above 1 all terms may be below theirs; then all step alike, normalising undoes it and the weights
-      stand still, short of the targets by (mean of r^alpha - 1) * G on average.
+      alpha above 1 all terms may be below theirs; then all step alike and the weights stand still.
     - Where L_0 is 0, L / L_0 is taken as 1, and r as 1 where all losses are 0.
-
-    Near the target weights go back and forth by a step, as with any sign.
 
     Args:
         alpha: how strongly rates matter: 0 for equal gradient norms, 1.5 in the paper for tasks that differ.
-        learning_rate: relative change of a weight at a step, before weights are normalised; 0.025 is the
+        learning_rate: relative change of a weight at a step, before weights are normalized; 0.025 is the
             paper's, for its own step.
         first_steps: steps whose mean loss is the first loss.
 
@@ -457,9 +441,5 @@ WEIGHTINGS: dict[str, type[Weighting]] = {
 
 
 def weighting_class(name: str) -> Callable[..., Weighting]:
-    """Return a built-in weighting, or the one that `package.module:Name` or an installed package names.
-
-    Raises:
-        UserError: there is none of that name.
-    """
+    """Return a built-in weighting, or the one that `package.module:Name` or an installed package names."""
     return find("weighting", name, WEIGHTINGS, Weighting)

@@ -27,9 +27,6 @@ class CrossModal(Method):
         points: points drawn at random for each augmented cloud; None: all there are, as released.
         image_size: side of the pictures, in pixels; 224 in the papers.
         frozen: whether the image encoders stay as they are.
-
-    Raises:
-        UserError: a temperature that is not positive.
     """
 
     uses_images: ClassVar[bool] = True

@@ -1,6 +1,6 @@
 """CrossNet: Wu et al., IEEE Transactions on Multimedia 26, 2024, doi 10.1109/TMM.2023.3284591."""
 
-from typing import Any, ClassVar, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import torch
 from jaxtyping import Float
@@ -18,7 +18,7 @@ Variant = Literal["con", "joint", "color", "gray"]
 
 
 class _Released(NamedTuple):
-    """One of the four released training scripts: the pictures it looks at, and its temperature."""
+    """One of the four released training scripts: the images it looks at, and its temperature."""
 
     towers: tuple[str, ...]
     temperature: float
@@ -76,25 +76,21 @@ def averaged_terms(
 
 
 class CrossNet(CrossModal):
-    """Clouds agree with each other, and with pictures of the shape in colour and in grey.
+    """Clouds agree with each other, and with images of the shape in color and in gray.
 
     Args:
         encoder: point encoder, kept after pre-training.
         image_encoder: of RGB, thrown away (ResNet-50 in the paper); None for the variant "gray".
         gray_encoder: of one channel, thrown away; None for the variant "color".
-        variant: con (cloud 1 with the colour picture, cloud 2 with the grey one: the paper's main method), or
-            the mean of the clouds with both pictures (joint), the colour one (color) or the grey one (gray).
+        variant: con (cloud 1 with the color image, cloud 2 with the gray one: the paper's main method), or
+            the mean of the clouds with both images (joint), the color one (color) or the gray one (gray).
         temperature: 0.2 for con and 0.1 for the others, as in the released scripts, if not given.
         negatives: of con's cross term; see `stacked_terms`.
-        points: see `CrossModal`.
-        image_size: see `CrossModal`.
-        frozen: see `CrossModal`.
+        points, image_size, frozen: see `CrossModal`.
 
     Raises:
         UserError: an unknown variant, one without its image encoder, or a temperature that is not positive.
     """
-
-    weighting: ClassVar[str] = "fixed"
 
     def __init__(
         self,
@@ -141,7 +137,6 @@ class CrossNet(CrossModal):
         seen = {"rgb": batch.rgb, "gray": batch.gray}
         pictures = {name: tower(seen[name]) for name, tower in self.towers.items()}
         if self.variant == "con":
-            return stacked_terms(
-                cloud_1, cloud_2, pictures["rgb"], pictures["gray"], self.temperature, self.negatives
-            )
+            rgb, gray = pictures["rgb"], pictures["gray"]
+            return stacked_terms(cloud_1, cloud_2, rgb, gray, self.temperature, self.negatives)
         return averaged_terms(cloud_1, cloud_2, pictures, self.temperature)

@@ -15,18 +15,14 @@ from adacross.ops.neighbors import interpolate
 
 
 def draw_visible(shapes: int, count: int, mask_ratio: float, generator: Generator) -> Bool[Tensor, "B G"]:
-    """Which of `count` tokens stay visible, for each shape by itself: all but int(mask_ratio * count)."""
+    """Draw which of `count` tokens stay visible, for each shape: all but int(mask_ratio * count)."""
     noise = sample_for_batch(torch.rand, (shapes, count), device=generator.device, generator=generator)
     masked = noise.argsort(1)[:, : int(mask_ratio * count)]
     return torch.ones(shapes, count, dtype=torch.bool, device=noise.device).scatter_(1, masked, False)
 
 
 def check_ratio(name: str, mask_ratio: float, count: int) -> None:
-    """Refuse a mask that hides nothing or everything.
-
-    Raises:
-        UserError: says how many of `count` tokens would be left.
-    """
+    """Refuse a mask that hides nothing or everything of `count` tokens."""
     hidden = int(mask_ratio * count)
     if not 0 < hidden < count:
         raise UserError(
@@ -36,11 +32,7 @@ def check_ratio(name: str, mask_ratio: float, count: int) -> None:
 
 
 def hidden_groups(visible: Bool[Tensor, "B G"]) -> Bool[Tensor, "B G"]:
-    """The groups to reconstruct.
-
-    Raises:
-        UserError: there is none: visible coarser tokens are made of every one.
-    """
+    """Return the groups to reconstruct; refuse none, where visible coarser tokens are made of every one."""
     hidden = ~visible
     if not hidden.any():
         raise UserError(
@@ -51,11 +43,7 @@ def hidden_groups(visible: Bool[Tensor, "B G"]) -> Bool[Tensor, "B G"]:
 
 
 def need_point_m2ae(method: str, encoder: Encoder) -> PointM2AE:
-    """The encoder, if it is one that can leave tokens out.
-
-    Raises:
-        UserError: another kind of encoder.
-    """
+    """Return the encoder, if it is one that can leave tokens out."""
     if not isinstance(encoder, PointM2AE):
         raise UserError(
             f"{method} needs an encoder with tokens; {encoder.kind!r} has none. Use --encoder point-m2ae."
@@ -68,10 +56,6 @@ class FeaturePropagation(nn.Module):
 
     The three nearest coarse tokens, weighted by inverse squared distance, beside the skip connection; a
     point-wise layer; two more with a shortcut; GELU after each. As in the released program.
-
-    Args:
-        coarse: channels of the coarse tokens.
-        fine: channels of the skip connection and of the result.
     """
 
     def __init__(self, coarse: int, fine: int) -> None:
@@ -94,15 +78,9 @@ class FeaturePropagation(nn.Module):
 
 
 class CoarseReconstruction(nn.Module):
-    """From tokens of the coarsest level to points around their own centres: blocks, norm, a linear head.
+    """From tokens of the coarsest level to points around their own centers: blocks, norm, a linear head.
 
     Point-MAE's decoder (Pang et al. 2022, arXiv 2203.06604) at this hierarchy's top, without propagation.
-
-    Args:
-        dim: channels of the tokens.
-        points: points predicted for each token.
-        depth: transformer blocks.
-        heads: of their attention.
     """
 
     def __init__(self, dim: int, points: int, depth: int = 1, heads: int = 6) -> None:
@@ -114,22 +92,15 @@ class CoarseReconstruction(nn.Module):
     def forward(
         self, tokens: Float[Tensor, "B H C"], position: Float[Tensor, "B H C"]
     ) -> Float[Tensor, "B H m 3"]:
-        """Predicted offsets from each centre, `(B, H, m, 3)`, from tokens and their positions."""
+        """Predict offsets from each center, `(B, H, m, 3)`, from tokens and their positions."""
         return self.head(self.norm(self.stack(tokens, position))).unflatten(2, (-1, 3))
 
 
 class PointReconstruction(nn.Module):
-    """From tokens of the coarsest level to points around every centre of the middle one.
+    """From tokens of the coarsest level to points around every center of the middle one.
 
     Propagation, transformer blocks, a linear head. The released head predicts as many points as a group of
     the *first* level has (16), for groups of the second level (8); the Chamfer distance does not mind.
-
-    Args:
-        coarse: channels of the coarsest level.
-        fine: channels of the middle level.
-        points: points predicted for each group.
-        depth: transformer blocks.
-        heads: of their attention.
     """
 
     def __init__(self, coarse: int, fine: int, points: int, depth: int = 1, heads: int = 6) -> None:
@@ -147,7 +118,7 @@ class PointReconstruction(nn.Module):
         top: TokenGroups,
         tokens: Float[Tensor, "B H Ccoarse"],
     ) -> Float[Tensor, "B G m 3"]:
-        """Predicted offsets from each middle centre, `(B, G, m, 3)`.
+        """Predict offsets from each middle center, `(B, G, m, 3)`.
 
         Args:
             middle: the level to reconstruct.

@@ -98,15 +98,13 @@ class PointM2AEMethod(Method):
 
     def batch(self, raw: RawBatch, generator: Generator) -> MaskedClouds:
         """Augmented clouds, masked; see `masked`."""
-        return self.masked(
-            self.augment(draw_points(raw.points, self.points, generator), generator), generator
-        )
+        points = draw_points(raw.points, self.points, generator)
+        return self.masked(self.augment(points, generator), generator)
 
     def masked(self, points: Float[Tensor, "B N 3"], generator: Generator) -> MaskedClouds:
         """Clouds as they are, each with a mask of its own."""
-        return MaskedClouds(
-            points, draw_visible(len(points), self.encoder.groups[2], self.mask_ratio, generator)
-        )
+        visible = draw_visible(len(points), self.encoder.groups[2], self.mask_ratio, generator)
+        return MaskedClouds(points, visible)
 
     def losses(self, batch: MaskedClouds) -> dict[str, Tensor]:
         """The term `points`: Chamfer distance of hidden groups, a mean over them."""

@@ -24,11 +24,7 @@ class _Projection(nn.Sequential):
         )
 
     def forward(self, features: Float[Tensor, "B D"]) -> Float[Tensor, "B E"]:
-        """`(B, inputs)` to `(B, outputs)`, not normalized.
-
-        Raises:
-            UserError: a single row while training, which BatchNorm cannot normalize.
-        """
+        """`(B, inputs)` to `(B, outputs)`, not normalized."""
         check_batch(self, features)
         return super().forward(features)
 
@@ -84,9 +80,6 @@ class _PartSegHead(nn.Module):
             point_features: `(B, N, C)`, first of the encoder's `both_features`.
             feature: `(B, D)`, second of it.
             category: `(B,)`, 0 to `categories` - 1.
-
-        Raises:
-            UserError: a category out of range, or a single cloud while training a `label` layer.
         """
         lowest, highest = int(category.min()), int(category.max())
         if lowest < 0 or highest >= self.categories:

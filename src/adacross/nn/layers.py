@@ -116,11 +116,9 @@ class PointLayer(NormalizedLinear):
 
 
 class EdgeLayer(NormalizedLinear):
-    """DGCNN's edge convolution with BatchNorm, LeakyReLU(0.2) and maximum over neighbours.
+    """DGCNN's edge convolution with BatchNorm, LeakyReLU(0.2) and maximum over neighbors.
 
-    Args:
-        inputs: channels of a point; an edge `[x_j - x_i ; x_i]` has twice as many.
-        outputs: channels out.
+    A point has `inputs` channels, its edges `[x_j - x_i ; x_i]` twice as many.
     """
 
     def __init__(self, inputs: int, outputs: int) -> None:
@@ -136,12 +134,9 @@ class EdgeLayer(NormalizedLinear):
 
 
 class EdgePairLayer(nn.Module):
-    """Two layers on the edges, each with BatchNorm and LeakyReLU(0.2), and the maximum over neighbours.
+    """Two layers on the edges, each with BatchNorm and LeakyReLU(0.2), and the maximum over neighbors.
 
-    Args:
-        inputs: channels of a point; an edge `[x_j - x_i ; x_i]` has twice as many.
-        hidden: channels between the two.
-        outputs: channels out.
+    A point has `inputs` channels, its edges `[x_j - x_i ; x_i]` twice as many.
     """
 
     def __init__(self, inputs: int, hidden: int, outputs: int) -> None:

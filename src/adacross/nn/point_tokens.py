@@ -35,12 +35,8 @@ def build_groups(
     below (the points themselves, at first); each takes its nearest neighbours there.
 
     Args:
-        points: `(B, N, 3)`.
         counts: centres of each level, from fine to coarse (512, 256, 64 in the paper).
         neighbors: k of each level (16, 8, 8 in the paper).
-
-    Raises:
-        UserError: a level has fewer points below it than centres or neighbours.
     """
     levels = []
     below = points
@@ -105,15 +101,11 @@ class TokenPacking:
 
 
 class GroupEmbedding(nn.Module):
-    """A small PointNet from what a group holds to one token: layers, maximum, layers, maximum.
+    """A small PointNet from `inputs` channels of a group's members to one token of `dim` channels.
 
     Each member goes through Linear, BatchNorm, ReLU, Linear; beside each goes the maximum over its group;
-    then the same again and the maximum over the group. Widths are those of Point-M2AE's released program.
-
-    Args:
-        inputs: channels of a member: 3 coordinates, or the level below's C.
-        dim: channels of the token.
-        widths: of the three layers between.
+    then the same again and the maximum over the group. The `widths` of the three layers between are those of
+    Point-M2AE's released program.
     """
 
     def __init__(self, inputs: int, dim: int, widths: tuple[int, int, int]) -> None:

@@ -53,8 +53,7 @@ def knn(
         rows, clouds = _block(keys, M)
         parts = [
             torch.cat(
-                [_search(a, p, k, i * rows if own else None) for i, a in enumerate(q.split(rows, 1))],
-                1,
+                [_search(a, p, k, i * rows if own else None) for i, a in enumerate(q.split(rows, 1))], 1
             )
             for q, p in zip(asking.split(clouds), keys.split(clouds), strict=True)
         ]
@@ -192,17 +191,10 @@ def gather(
 def interpolate(
     targets: Float[Tensor, "B M 3"], sources: Float[Tensor, "B N 3"], features: Float[Tensor, "B N C"]
 ) -> Float[Tensor, "B M C"]:
-    """Features at `targets`: the mean of the three nearest sources', weighted by 1 / squared distance.
+    """Interpolate features at `targets`: the mean of the three nearest sources', by 1 / squared distance.
 
-    A target on a source takes that source's features. With fewer than three sources all are used.
-
-    Args:
-        targets: `(B, M, 3)`.
-        sources: `(B, N, 3)`.
-        features: `(B, N, C)` of the sources; gradient flows to them alone.
-
-    Returns:
-        `(B, M, C)`.
+    PointNet++, Qi et al. 2017, arXiv 1706.02413, eq. 2. A target on a source takes that source's features.
+    With fewer than three sources all are used. Gradient flows to the features alone.
     """
     k = min(3, sources.shape[1])
     nearest = knn(sources, k, queries=targets)

@@ -53,11 +53,11 @@ class Projection:
     size: int
 
     def cells(self, points: Float[Tensor, "B M 3"]) -> Int64[Tensor, "B M 2"]:
-        """Row and column of the pixel each point falls on: `(B, M, 3)` gives `(B, M, 2)`; no gradient.
+        """Return row and column of the pixel that each point falls on, `(B, M, 2)`; no gradient.
 
-        Rows count from the top, columns from the left, both 0..S-1. These are steps 2 and 4 of the recipe,
-        for reading a feature map where a point lies. Points beyond the map are clamped to its border, however
-        far they are (the released code moves them by one cell and asserts that it was enough).
+        Rows count from the top, columns from the left, both 0..S-1. Points beyond the map are clamped to its
+        border, however far they are (the released code moves them by one cell and asserts that it was
+        enough).
         """
         with torch.no_grad():
             cell, _, _ = _locate(points, self)
@@ -65,11 +65,7 @@ class Projection:
             return torch.stack([self.size - 1 - up, right], 2)
 
     def patches(self, points: Float[Tensor, "B M 3"], patch: int = 16) -> Int64[Tensor, "B M"]:
-        """Index of the patch each point falls on: `(B, M, 3)` gives `(B, M)`, in the order of `patchify`.
-
-        Raises:
-            UserError: `patch` does not divide the map's side.
-        """
+        """Return the index of the patch that each point falls on, in the order of `patchify`: `(B, M)`."""
         along = _patches_along(self.size, patch)
         row, column = (self.cells(points) // patch).unbind(2)
         return row * along + column
@@ -177,18 +173,12 @@ def depth_map(
         return _hard(value[..., None].expand(pixels.shape), pixels, projection.size, reduction)
     away = (fraction[..., None] - 0.5 - steps) / (radius + 0.5)
     side = (1 - away.square()).square() * ((block >= 0) & (block < projection.size))
-    weight = (side[:, :, 1, :, None] * side[:, :, 0, None, :]).flatten(
-        2
-    )  # a row of the block after the other
+    weight = (side[:, :, 1, :, None] * side[:, :, 0, None, :]).flatten(2)  # row by row of the block
     return _soft(value[..., None], weight, pixels, projection.size, reduction)
 
 
 def check_drawing(reduction: str, splat: str, radius: int) -> None:
-    """Refuse what `depth_map` cannot draw.
-
-    Raises:
-        UserError: an unknown reduction or splat, "released" with soft splatting, or a radius out of range.
-    """
+    """Refuse what `depth_map` cannot draw."""
     one_of("reduction", reduction, get_args(Reduction))
     one_of("splat", splat, get_args(Splat))
     if not 0 <= radius <= MOST_RADIUS:
@@ -203,22 +193,14 @@ def check_drawing(reduction: str, splat: str, radius: int) -> None:
 
 
 def patchify(maps: Float[Tensor, "B 1 S S"], patch: int = 16) -> Float[Tensor, "B P area"]:
-    """Cut maps into square patches: `(B, 1, S, S)` gives `(B, (S / patch)^2, patch^2)`, row by row.
-
-    Raises:
-        UserError: `patch` does not divide the map's side.
-    """
+    """Cut maps into square patches: `(B, 1, S, S)` gives `(B, (S / patch)^2, patch^2)`, row by row."""
     along = _patches_along(maps.shape[3], patch)
     tiles = maps.reshape(len(maps), along, patch, along, patch).transpose(2, 3)
     return tiles.flatten(3).flatten(1, 2)
 
 
 def unpatchify(patches: Float[Tensor, "B P area"]) -> Float[Tensor, "B 1 S S"]:
-    """Put the patches of `patchify` together again: `(B, P, area)` gives `(B, 1, S, S)`, S^2 = P * area.
-
-    Raises:
-        UserError: the number of patches or of a patch's pixels is not a square.
-    """
+    """Put the patches of `patchify` together again: `(B, P, area)` gives `(B, 1, S, S)`, S^2 = P * area."""
     B, P, area = patches.shape
     along, patch = math.isqrt(P), math.isqrt(area)
     if along**2 != P or patch**2 != area:
@@ -230,7 +212,7 @@ def unpatchify(patches: Float[Tensor, "B P area"]) -> Float[Tensor, "B 1 S S"]:
 
 
 def _patches_along(size: int, patch: int) -> int:
-    """How many patches a map has along its side."""
+    """Return how many patches a map has along its side."""
     if patch < 1 or size % patch:
         raise UserError(
             f"patches of {patch} pixels do not tile a map of side {size}; choose a side that {patch} divides."

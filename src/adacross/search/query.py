@@ -55,9 +55,6 @@ def read_query(
         up: the axis that points up in a mesh or a cloud; the file type's own by default.
         name: for messages, if the file is a temporary one.
         timeout: seconds for reading it, in a separate process that may crash.
-
-    Raises:
-        UserError: no such file, of another kind, or damaged.
     """
     name = name or path.name
     suffix = path.suffix.lower()

@@ -35,9 +35,6 @@ def freeze_image_towers(network: nn.Module) -> None:
     """Leave the image towers as they were drawn.
 
     With `--use_sgd` the released programs give the optimizer the point network and its projection alone.
-
-    Raises:
-        UserError: the method has no image towers.
     """
     if not isinstance(network, CrossModal):
         raise UserError(
@@ -53,14 +50,11 @@ class BestOnTest:
     The figure that it leads to is a maximum over the test set, not an estimate.
 
     Attributes:
-        collection: with classes and a test split.
+        collection: with classes and a test split; others are refused.
         points: points of each cloud.
         device: of the encoder.
         run: the run's folder, which holds the best weights so far beside the checkpoints.
         best: the best accuracy so far.
-
-    Raises:
-        UserError: the collection has no test split or no classes.
     """
 
     collection: Collection

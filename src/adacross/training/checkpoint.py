@@ -43,11 +43,7 @@ def checkpoints(run: Path) -> list[Path]:
 
 
 def save_checkpoint(run: Path, step: int, state: dict[str, Any], keep: int | None = None) -> Path:
-    """Write `state` as the run's newest checkpoint, then remove all but the newest `keep` (2).
-
-    Raises:
-        UserError: the disk is full or the folder read-only; older checkpoints are still there.
-    """
+    """Write `state` as the run's newest checkpoint, then remove all but the newest `keep` (2)."""
     path = Path(run) / "checkpoints" / f"step-{step:08d}.pt"
     save_state(path, state)
     remove_checkpoints(run, keep or KEEP)
@@ -61,11 +57,7 @@ def remove_checkpoints(run: Path, keep: int) -> None:
 
 
 def save_state(path: Path, state: dict[str, Any]) -> None:
-    """Write tensors and plain values, whole or not at all.
-
-    Raises:
-        UserError: the disk is full or the folder read-only.
-    """
+    """Write tensors and plain values, whole or not at all."""
     content = BytesIO()  # torch's own writer hides a full disk behind a RuntimeError
     torch.save(state, content)
     with whole_file(path) as temporary:
@@ -73,11 +65,7 @@ def save_state(path: Path, state: dict[str, Any]) -> None:
 
 
 def load_checkpoint(path: Path) -> dict[str, Any]:
-    """Read a checkpoint's tensors and plain values; code in it is refused, not run.
-
-    Raises:
-        UserError: the file is missing, damaged, or holds anything but tensors and plain values.
-    """
+    """Read a checkpoint's tensors and plain values; code in it is refused, not run."""
     try:
         state = load_plain(path)
         if not isinstance(state, dict):
@@ -86,21 +74,16 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
     except FileNotFoundError:
         raise UserError(f"there is no checkpoint {path}. Start afresh without --resume.") from None
     except OSError as error:
-        raise UserError(
-            f"checkpoint {path} cannot be read ({error.strerror or error}); "
-            "expected a file of a run's checkpoints."
-        ) from None
+        reason, advice = str(error.strerror or error), "; expected a file of a run's checkpoints."
     except ValueError as error:
-        raise UserError(
-            f"checkpoint {path} cannot be read ({error}). Delete it and resume from the one before."
-        ) from None
+        reason, advice = str(error), ". Delete it and resume from the one before."
+    raise UserError(f"checkpoint {path} cannot be read ({reason}){advice}")
 
 
 def newest_checkpoint(run: Path) -> dict[str, Any] | None:
-    """The newest checkpoint that can be read; damaged ones are said, and set aside as `*.pt.damaged`.
+    """Return the newest checkpoint that can be read, None of a run that has none.
 
-    Returns:
-        Its content, or None if the run has no checkpoint.
+    Damaged ones are named, and renamed to `*.pt.damaged` once an older one can be read.
 
     Raises:
         UserError: the run has checkpoints, and none can be read.
@@ -130,8 +113,8 @@ def newest_checkpoint(run: Path) -> dict[str, Any] | None:
 def rollback(run: Path, step: int) -> None:
     """Roll a run folder back to `step`: no later checkpoint, nothing half written.
 
-    Later checkpoints are there if the run is continued from an older one by its name. Were they kept, the
-    next resumption would find them, with a log that does not reach so far.
+    If the run is continued from an older checkpoint by its name, the next resumption would find the later
+    ones, with a log that does not reach so far.
     """
     folder = Path(run)
     for path in checkpoints(folder):
@@ -150,9 +133,8 @@ def is_run(folder: Path) -> bool:
         options = read_yaml(Path(folder) / "config.yaml", "options of pre-training")
     except UserError:
         return False
-    return (
-        isinstance(options, dict) and {"collection", "method", "encoder", "weighting_args"} <= options.keys()
-    )
+    own = {"collection", "method", "encoder", "weighting_args"}
+    return isinstance(options, dict) and own <= options.keys()
 
 
 def remove_run(run: Path) -> None:
@@ -180,15 +162,11 @@ class Identity:
         folder: Path,
         config: PretrainConfig,
         collection: Collection,
-        checkpoint: Mapping[str, Any] | None = None,
+        checkpoint: Mapping[str, Any] | None,
     ) -> "Identity":
         """Return the identity of the run in `folder`, or a new one if there is none yet.
 
-        Args:
-            folder: of the run.
-            config: its options.
-            collection: what it trains on.
-            checkpoint: the one to continue from. It names the run where `environment.json` is lost.
+        The `checkpoint` to continue from names the run where `environment.json` is lost.
         """
         path = folder / "environment.json"
         try:
@@ -207,11 +185,7 @@ class Identity:
         return {"run": self.run, "options": self.config.compared(), "data": self.data}
 
     def check(self, checkpoint: Mapping[str, Any]) -> None:
-        """Refuse a checkpoint of another run, other options or other shapes.
-
-        Raises:
-            UserError: says which of them differs.
-        """
+        """Refuse a checkpoint of another run, other options or other shapes."""
         kept = checkpoint.get("identity")
         if kept is None:
             console.print("the checkpoint is from adacross 0.1: whether it saw the same shapes is not known.")

@@ -117,11 +117,7 @@ class Training:
         }
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Continue from a `state`.
-
-        Raises:
-            UserError: it does not fit the networks and the optimizer.
-        """
+        """Continue from a `state`; one that does not fit the networks and the optimizer is refused."""
         try:
             self.method.load_state_dict(state["method"])
             self.optimizer.load_state_dict(state["optimizer"])
@@ -265,17 +261,11 @@ class Training:
             losses = (f"{name} {value:.3f}" for name, value in self.record["terms"].items())
             console.print(f"epoch {epoch}/{config.epochs} ", *losses, *figures)
         if self.best is not None:
-            accuracy = self.best.evaluate(self.method)
-            log.write(
-                {"kind": "selection", "step": self.step, "epoch": float(epoch), "test_accuracy": accuracy}
-            )
+            record = {"kind": "selection", "step": self.step, "epoch": float(epoch)}
+            log.write(record | {"test_accuracy": self.best.evaluate(self.method)})
 
     def _save(self, log: Log) -> None:
-        """Write a checkpoint, once the log up to it is on the disk.
-
-        Raises:
-            UserError: the disk is full, or has become read-only; says which checkpoint there is.
-        """
+        """Write a checkpoint, once the log up to it is on the disk; an error says which one there is."""
         log.settle()
         try:
             save_checkpoint(self.folder, self.step, self.state(), self.config.keep_checkpoints)
@@ -299,8 +289,7 @@ def loss_terms(
         batch: number of the batch, from 0 over the whole run.
         group: the processes that share the batch.
     """
-    device = group.device
-    seed = step_seed(config.seed, batch)
+    device, seed = group.device, step_seed(config.seed, batch)
     method.train()
     with group.batch(config.batch_size, config.sync_batchnorm):
         made = method.batch(raw, torch.Generator(device).manual_seed(seed))

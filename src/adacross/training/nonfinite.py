@@ -46,11 +46,7 @@ class NotFiniteError(UserError):
 
 
 def finite_values(terms: Mapping[str, Tensor], batch: int) -> dict[str, float]:
-    """Return the terms as numbers.
-
-    Raises:
-        NotFiniteError: a term is not finite.
-    """
+    """Return the terms as numbers; raise a `NotFiniteError` if one is not finite."""
     values = {name: float(term.detach()) for name, term in terms.items()}
     if strange := [name for name, value in values.items() if not math.isfinite(value)]:
         told = " and ".join(f"{name!r} became {values[name]}" for name in strange)
@@ -59,11 +55,7 @@ def finite_values(terms: Mapping[str, Tensor], batch: int) -> dict[str, float]:
 
 
 def finite_norms(norms: Terms, values: Terms, batch: int) -> None:
-    """Check the norms of the terms' gradients, for a weighting that uses them.
-
-    Raises:
-        NotFiniteError: a norm is not finite.
-    """
+    """Check the norms of the terms' gradients, for a weighting that uses them."""
     if strange := [name for name, norm in norms.items() if not math.isfinite(norm)]:
         raise NotFiniteError(_of_gradient(strange, batch), batch, "gradient", strange, values)
 
@@ -107,9 +99,6 @@ def dump_step(
     """Write the weights from before the step, the batch of all processes, the options, and the error.
 
     BatchNorm's running statistics, which no step reads, are those from after it.
-
-    Raises:
-        UserError: it cannot be written; also says what `error` says.
     """
     whole = copy(loader)
     whole.share = BatchSlice(0, loader.batch_size, loader.batch_size)

@@ -81,11 +81,7 @@ def _resumes(config: PretrainConfig, run: Path) -> bool:
 
 
 def _starting_state(config: PretrainConfig, run: Path) -> dict[str, Any] | None:
-    """Return the checkpoint to continue from, or None to begin at the beginning.
-
-    Raises:
-        UserError: the folder holds something else, or a run that may not be replaced or continued.
-    """
+    """Return the checkpoint to continue from, or None to begin at the beginning, in a cleared folder."""
     if not is_run(run) and strangers(run):
         raise UserError(
             f"{run} holds files and is not a run: it has no config.yaml that adacross pretrain wrote. Give a "
@@ -113,15 +109,7 @@ def pretrain(config: PretrainConfig) -> Path:
     """Pre-train an encoder on a collection; the last step's networks are the result.
 
     The Python function of this name, `adacross.pretrain`, takes options one by one and returns a `Run`.
-
-    Args:
-        config: the options.
-
-    Returns:
-        The run folder.
-
-    Raises:
-        UserError, Interrupted, SystemExit: as `train`.
+    Results and errors are as of `train`.
     """
     return train(config)
 
@@ -203,11 +191,7 @@ def _train(
 
 
 def _finish(training: Training) -> None:
-    """Save the networks, then remove checkpoints that only an interruption would have needed.
-
-    Raises:
-        UserError: they cannot be written; says what there is to continue from.
-    """
+    """Save the networks, then remove checkpoints that only an interruption would have needed."""
     try:
         save_method(training.method, training.folder)
     except UserError as error:

@@ -70,14 +70,10 @@ def load_official(
 
 
 def load_official_segmentation(path: Path | str, k: int = 20) -> tuple[Encoder, SegmentationHead]:
-    """A released encoder and its part segmentation head, in evaluation mode.
+    """Return a released encoder and its part segmentation head, in evaluation mode.
 
-    Args:
-        path: a `.pth` file with a state dict.
-        k: as for `load_official`; CrossPoint fine-tunes with 40.
-
-    Raises:
-        UserError: as `load_official`, or the file has no segmentation head.
+    Arguments and errors are as of `load_official`; CrossPoint fine-tunes with k = 40. A file without a
+    segmentation head is refused.
     """
     encoder, _, head = _load(_read_state(Path(path)), str(path), k)
     if head is None:
@@ -204,7 +200,7 @@ def _read_state(path: Path) -> dict[str, Tensor]:
 
 
 def _without_repeated(state: State, twice: dict[str, str], kind: str, source: str) -> State:
-    """BatchNorms listed twice, as bn1 and inside conv1, once; they must be the same twice."""
+    """Return BatchNorms listed twice, as bn1 and inside conv1, once; they must be the same twice."""
     once = {}
     for name, tensor in state.items():
         layer, _, part = name.rpartition(".")

@@ -173,17 +173,16 @@ _BLOCK = {"attn.qkv": "qkv", "attn.proj": "project", "mlp.fc1": "enter", "mlp.fc
 
 
 def block_name(released: str) -> str:
-    """A layer inside a stack of blocks: `blocks.0.attn.qkv.weight` -> `blocks.0.qkv.weight`."""
+    """Translate a layer inside a stack of blocks: `blocks.0.attn.qkv.weight` -> `blocks.0.qkv.weight`."""
     for theirs, ours in _BLOCK.items():
         released = released.replace(theirs, ours)
     return released
 
 
 def encoder_name(released: str) -> str:
-    """A name in the released program's `h_encoder`, without that prefix -> in `PointM2AE`.
+    """Translate a name in the released program's `h_encoder`, without that prefix, to one of `PointM2AE`.
 
-    Returns:
-        The name, or the released one if it is of none of the known parts, which then fits nowhere.
+    A name of none of the known parts, which then fits nowhere, is returned as it is.
     """
     part, _, rest = released.partition(".")
     level, _, layer = rest.partition(".")
@@ -201,16 +200,9 @@ def encoder_name(released: str) -> str:
 
 
 def empty_encoder(state: State, groups: tuple[int, ...], neighbors: tuple[int, ...], heads: int) -> PointM2AE:
-    """An encoder of the size that the tensors tell, and of the options that they do not.
+    """Return an encoder of the size that the tensors (without `h_encoder.`) tell, and of these options.
 
-    Args:
-        state: names and tensors as released, without `h_encoder.`.
-        groups: tokens of each level.
-        neighbors: members of each token.
-        heads: of every attention.
-
-    Raises:
-        KeyError: a tensor that tells a size is missing.
+    A `KeyError` says which tensor is missing that tells a size.
     """
     dims = [len(state[f"encoder_norms.{level}.weight"]) for level in range(3)]
     pattern = re.compile(r"encoder_blocks\.(\d)\.blocks\.(\d+)\.")

@@ -28,14 +28,14 @@ class Reconstructed(NamedTuple):
 class JointDecoder(nn.Module):
     """Mask tokens fill both modalities up; shared blocks see all tokens; then each goes its own way.
 
-    Clouds: carried to the middle level and reconstructed there, as by Point-M2AE, or reconstructed where the
-    coarsest tokens are. Pictures: blocks, a norm and a linear layer to 16 x 16 pixels. Depths are ours by
-    fallback: Point-M2AE has 1 + 1, PiMAE 3.
+    Clouds: carried to the middle level and reconstructed there, as by Point-M2AE, or (`coarse`) reconstructed
+    where the coarsest tokens are. Depth maps: blocks, a norm and a linear layer to 16 x 16 pixels. Depths are
+    ours by fallback: Point-M2AE has 1 + 1, PiMAE 3.
 
     Args:
         dims: channels of the point encoder's levels.
         heads: of every attention.
-        coarse: whether to reconstruct around the coarsest centres instead of the middle ones.
+        coarse: whether to reconstruct around the coarsest centers instead of the middle ones.
         group_points: points predicted for each group.
         shared_depth: blocks that both modalities share.
         own_depth: blocks that each has to itself.
@@ -74,15 +74,15 @@ class JointDecoder(nn.Module):
         visible_patches: Bool[Tensor, "B P"],
         grid: Float[Tensor, "P C"],
     ) -> Reconstructed:
-        """Complete both modalities.
+        """Complete both modalities; masked tokens do not matter.
 
         Args:
             levels: of the cloud.
             skip: the encoder's tokens of the middle level, 0 where masked.
-            points: its tokens of the coarsest level; masked ones do not matter.
-            visible_points: which those are.
-            patches: its tokens of the patches; masked ones do not matter.
-            visible_patches: which those are.
+            points: its tokens of the coarsest level.
+            visible_points: which of those are visible.
+            patches: its tokens of the patches.
+            visible_patches: which of those are visible.
             grid: positions of the patches.
         """
         filled = [

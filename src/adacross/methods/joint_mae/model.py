@@ -183,9 +183,8 @@ class JointMAE(Method):
 
     def batch(self, raw: RawBatch, generator: Generator) -> MaskedPairs:
         """Augmented clouds, masked; see `masked`."""
-        return self.masked(
-            self.augment(draw_points(raw.points, self.points, generator), generator), generator
-        )
+        points = draw_points(raw.points, self.points, generator)
+        return self.masked(self.augment(points, generator), generator)
 
     def masked(self, points: Float[Tensor, "B N 3"], generator: Generator) -> MaskedPairs:
         """Clouds as they are, their maps from a random side each, and two independent masks a shape."""
@@ -210,10 +209,9 @@ class JointMAE(Method):
         hidden, hidden_patches = hidden_groups(visible[self.level]), ~batch.visible_patches
         truth = patchify(batch.depth)[hidden_patches]
         redrawn = patchify(self.redraw(batch, levels, visible, decoded.offsets))[hidden_patches]
+        offsets = self.true_offsets(batch, levels)[hidden]
         return {
-            "points": mean_contribution(
-                chamfer(decoded.offsets[hidden], self.true_offsets(batch, levels)[hidden])
-            ),
+            "points": mean_contribution(chamfer(decoded.offsets[hidden], offsets)),
             "depth": mean_contribution((decoded.patches[hidden_patches].to(truth.dtype) - truth).square()),
             "cross": mean_contribution((redrawn - truth).square()),
         }

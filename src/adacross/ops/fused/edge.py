@@ -32,16 +32,14 @@ def edge_convolution(
     neighbors: Int64[Tensor, "B N k"],
     layer: NormalizedLayer,
 ) -> Float[Tensor, "B N C"]:
-    """1x1 convolution of the edges, BatchNorm, LeakyReLU and maximum over neighbours, as published.
+    """1x1 convolution of the edges, BatchNorm, LeakyReLU and maximum over neighbors, as published.
 
-    While training, the running statistics are updated in place as `torch.nn.BatchNorm2d` does (unbiased
-    variance over B * N * k edges). Half precision is computed in float32 and rounded once. Where several
-    neighbours share the maximum, one of them receives the gradient: the one with the largest index; with a
-    gain of 0, where all do, the point itself (the published layer's first neighbour).
+    Where several neighbors share the maximum, one of them receives the gradient: the one with the largest
+    index; with a gain of 0, where all do, the point itself (the published layer's first neighbor).
 
     Args:
         x: `(B, N, Cin)` features of the points.
-        neighbors: `(B, N, k)` indices of each point's neighbours, usually with the point itself.
+        neighbors: `(B, N, k)` indices of each point's neighbors, usually with the point itself.
         layer: of the edges `[x_j - x_i ; x_i]`; weight `(C, 2 * Cin)`.
 
     Returns:

@@ -31,15 +31,14 @@ def edge_pair_convolution(
     first: NormalizedLayer,
     second: NormalizedLayer,
 ) -> Float[Tensor, "B N C"]:
-    """Two 1x1 convolutions of the edges, each with BatchNorm and LeakyReLU, and the maximum over neighbours.
+    """Two 1x1 convolutions of the edges, each with BatchNorm and LeakyReLU, and the maximum over neighbors.
 
-    While training, the running statistics are updated in place as `torch.nn.BatchNorm2d` does. Half precision
-    is computed in float32 and rounded once. Where several neighbours share the maximum, the last of them
-    receives the gradient; with a second gain of 0, where all do, the one with the largest product.
+    Where several neighbors share the maximum, the last of them receives the gradient; with a second gain of
+    0, where all do, the one with the largest product.
 
     Args:
         x: `(B, N, Cin)` features of the points.
-        neighbors: `(B, N, k)` indices of each point's neighbours, usually with the point itself.
+        neighbors: `(B, N, k)` indices of each point's neighbors, usually with the point itself.
         first: of the edges `[x_j - x_i ; x_i]`; weight `(H, 2 * Cin)`.
         second: of the first's result; weight `(C, H)`.
 

@@ -30,22 +30,11 @@ def pooled_groups(
     last: Float[Tensor, "D S"],
     last_shift: Float[Tensor, " D"],
 ) -> Float[Tensor, "n D"]:
-    """`(n, k, L)` members to `(n, D)` tokens.
+    """`(n, k, L)` members of n groups to `(n, D)` tokens.
 
-    While training, the running statistics are updated in place as `torch.nn.BatchNorm1d` does (unbiased
-    variance over n * k members). Half precision is computed in float32 and rounded once. Members that equal
-    their group's maximum share its gradient; of products with the same maximum one receives it (in evaluation
-    mode they share it).
-
-    Args:
-        members: x, n groups of k.
-        layer: weight `(S, 2 * L)`, A and B side by side.
-        shift: c.
-        last: V.
-        last_shift: v.
-
-    Returns:
-        `(n, D)` in the type of `members`.
+    c, V and v of the equations are `shift`, `last` and `last_shift`; the layer's weight is `(S, 2 * L)`, A
+    and B side by side. Members that equal their group's maximum share its gradient; of products with the same
+    maximum one receives it (in evaluation mode they share it).
     """
     dtype = torch.promote_types(members.dtype, torch.float32)
     with torch.autocast(members.device.type, enabled=False):

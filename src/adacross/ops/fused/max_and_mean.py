@@ -21,24 +21,15 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from adacross.distributed.batch import batch_reducer, mean_point, unbiased
-from adacross.ops.fused.blocks import block_size
+from adacross.ops.fused.blocks import block_by_block, block_size
 from adacross.ops.fused.layer import NormalizedLayer
 
 
 def max_and_mean_layer(x: Float[Tensor, "B N Cin"], layer: NormalizedLayer) -> Float[Tensor, "B twice_C"]:
-    """Matrix product, BatchNorm and LeakyReLU; maximum and mean over points side by side.
+    """Matrix product, BatchNorm and LeakyReLU; maxima over points, then means: `(B, N, Cin)` to `(B, 2 * C)`.
 
-    While training, the running statistics are updated in place as `torch.nn.BatchNorm1d` does (unbiased
-    variance over B * N points). Half precision is computed in float32 and rounded once. Of several points
-    with the same maximum the first receives its gradient (in evaluation mode they share it); with a gain of
-    0 that is point 0.
-
-    Args:
-        x: `(B, N, Cin)` features of the points.
-        layer: weight `(C, Cin)`.
-
-    Returns:
-        `(B, 2 * C)`, the maxima before the means, in the type of `x`.
+    Of several points with the same maximum the first receives its gradient (in evaluation mode they share
+    it); with a gain of 0 that is point 0.
     """
     dtype = torch.promote_types(x.dtype, torch.float32)
     with torch.autocast(x.device.type, enabled=False):
@@ -60,18 +51,13 @@ def max_and_mean_layer(x: Float[Tensor, "B N Cin"], layer: NormalizedLayer) -> F
 def _evaluated(
     x: Float[Tensor, "B N Cin"], weight: Float[Tensor, "C Cin"], offset: Float[Tensor, " C"], slope: float
 ) -> Float[Tensor, "B twice_C"]:
-    """The layer with BatchNorm folded into its product, block by block where no gradient is asked for."""
+    """The layer with BatchNorm folded into its product."""
 
     def pooled(clouds: Tensor) -> Tensor:
         active = nn.functional.leaky_relu(nn.functional.linear(clouds, weight, offset), slope)
         return torch.cat([active.amax(1), active.mean(1)], 1)
 
-    needs_grad = torch.is_grad_enabled() and (x.requires_grad or weight.requires_grad)
-    if (
-        needs_grad or torch.compiler.is_compiling()
-    ):  # an exported graph must not depend on the number of clouds
-        return pooled(x)
-    return torch.cat([pooled(clouds) for clouds in x.split(_block(x, len(weight)))])
+    return block_by_block(pooled, x, weight, _block(x, len(weight)))
 
 
 def _block(x: Float[Tensor, "B N Cin"], C: int) -> int:
