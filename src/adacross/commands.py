@@ -12,7 +12,7 @@ LAPTOP = "adacrossnet_pointnet_laptop"  # the recipe that is suggested first
 
 @dataclass(frozen=True)
 class Command:
-    """Where a command's function lives, what it is for, and how it is typed.
+    """A command: its function, what it is for, and how it is typed.
 
     Attributes:
         function: `module:name`.

@@ -42,7 +42,7 @@ def plain(value: Any) -> Any:
 
 
 def fits(value: Any, hint: Any) -> bool:
-    """Whether a value is of the type `hint`. What YAML cannot express fits every value."""
+    """Return whether a value is of the type `hint`; what YAML cannot express fits every value."""
     origin, inner = get_origin(hint), get_args(hint)
     if origin is Literal:
         return value in inner
@@ -109,7 +109,7 @@ def described(hint: Any) -> str:
 
 
 def _items_fit(values: Sequence[Any], hint: Any) -> bool:
-    """Whether the items are of the types in the brackets of `hint`: one for each (tuple), or one for all."""
+    """Return whether the items are of the types in the brackets of `hint`: one for each (tuple), or for all."""
     inner = get_args(hint)
     each = inner if get_origin(hint) is tuple and Ellipsis not in inner else inner[:1] * len(values)
     return len(values) == len(each) and all(map(fits, values, each))
@@ -121,7 +121,7 @@ def _either(words: list[str]) -> str:
 
 
 def _yaml(value: Any) -> str:
-    """What to do about a number that arrived as text, as 1e-3 does from YAML 1.1."""
+    """Return what to do about a number that arrived as text, as 1e-3 does from YAML 1.1."""
     try:
         float(value if isinstance(value, str) else "")
     except ValueError:

@@ -14,7 +14,7 @@ from waiting import HANGS
 import adacross
 from adacross.data.procedural import CATEGORIES, make_mesh
 from adacross.data.sampling import sample_surface, unit_sphere
-from adacross.encoders.pretrained import SHIPPED, shipped_names
+from adacross.encoders.base import SHIPPED, shipped_names
 from adacross.features.sources import find_encoders, untrained_like
 from adacross.search.index import Whitening, unit_rows
 

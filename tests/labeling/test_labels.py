@@ -18,8 +18,8 @@ from adacross.labeling import suggest as suggest_module
 from adacross.labeling.labels import change_label, read_labels, write_labels
 from adacross.labeling.suggest import suggest
 from adacross.search.index import SearchIndex
-from adacross.search.page import label_file
-from adacross.search.page.label_file import LabelFile
+from adacross.search.page import label_tab
+from adacross.search.page.label_tab import LabelFile
 
 IDS = [f"parts/{i}.stl" for i in range(60)]
 INDEX = object.__new__(SearchIndex)  # as far as labels go
@@ -73,7 +73,7 @@ def test_a_label_that_is_given_while_others_are_proposed(
     labels = LabelFile.read(tmp_path / "labels.csv", INDEX)
     labels.assign(0, "mug")
     labels.assign(1, "jar")
-    read = label_file.read_labels
+    read = label_tab.read_labels
 
     class Given(dict[str, str]):
         """Labels, one of which another tab takes back as soon as they are looked at."""
@@ -83,7 +83,7 @@ def test_a_label_that_is_given_while_others_are_proposed(
                 labels.assign(1, None)
             return super().__contains__(name)
 
-    monkeypatch.setattr(label_file, "read_labels", lambda path, ids: Given(read(path, ids)))
+    monkeypatch.setattr(label_tab, "read_labels", lambda path, ids: Given(read(path, ids)))
     found, names = labels.propose(3)
     assert names == ["jar", "mug"]
     assert found.label[:2].tolist() == [1, 0]

@@ -43,7 +43,7 @@ class BatchSlice:
 
     @property
     def rows(self) -> slice:
-        """Where the share lies in the batch."""
+        """The share's place in the batch."""
         return slice(self.start, self.stop)
 
 
@@ -59,7 +59,7 @@ def distributed_batch(share: BatchSlice, statistics: bool = True) -> Iterator[No
 
     Args:
         share: this process's shapes.
-        statistics: whether BatchNorm normalises by the whole batch, or by each process's share alone.
+        statistics: whether BatchNorm normalizes by the whole batch, or by each process's share alone.
     """
     token = _sharing.set((share, statistics))
     try:

@@ -17,7 +17,7 @@ from adacross.data.collection.description import DESCRIPTION
 from adacross.data.collection.sample import SERVE, SampleOptions, read_row
 from adacross.data.collection.work_folder import digest_of
 from adacross.data.formats import MESHES
-from adacross.data.formats.base import DatasetIndex
+from adacross.data.formats.base import DatasetIndex, SampleRef
 from adacross.data.formats.files import file_ref
 from adacross.data.isolated import find_apart
 from adacross.data.shape import Axis
@@ -42,17 +42,8 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
 LIST = "-"  # paths from standard input
-
-
-@dataclass(frozen=True, eq=False)
-class Block:
-    """Clouds with their ids, classes and splits; `skipped` names unreadable files, with reasons."""
-
-    ids: list[str]
-    classes: list[str | None]
-    splits: list[str | None]
-    clouds: Float32[np.ndarray, "n N 3"]
-    skipped: list[dict[str, str]]
+Skipped = list[dict[str, str]]  # {"name": of a shape, "reason": why it was left out}
+Parts = dict[int, Skipped]
 
 
 class Files:
@@ -75,8 +66,10 @@ class Files:
     def __len__(self) -> int:
         return len(self.source.items)
 
-    def read(self, start: int, stop: int, points: int) -> Block:
-        """Read items `start` to `stop`, each in a process that may crash without harm."""
+    def read(
+        self, start: int, stop: int, points: int
+    ) -> tuple[list[SampleRef], Float32[np.ndarray, "n N 3"], Skipped]:
+        """Read items `start` to `stop`, each in a process that may crash; return those that could be read."""
         items = self.source.items[start:stop]
         options = asdict(SampleOptions(self.source.format, points))
         requests = [{"item": asdict(item), "options": options} for item in items]
@@ -91,17 +84,12 @@ class Files:
                 else:
                     skipped[place] = {"name": items[place].id, "reason": row.note}
         kept = sorted(rows)
-        return Block(
-            [items[place].id for place in kept],
-            [self.source.class_of(items[place]) for place in kept],
-            [items[place].split for place in kept],
-            np.stack([rows[place] for place in kept]) if kept else np.zeros((0, points, 3), np.float32),
-            [skipped[place] for place in sorted(skipped)],
-        )
+        clouds = np.stack([rows[place] for place in kept]) if kept else np.zeros((0, points, 3), np.float32)
+        return [items[place] for place in kept], clouds, [skipped[place] for place in sorted(skipped)]
 
 
 def find_data(data: str, *, up: Axis | None, workers: int | None, timeout: float) -> Collection | Files:
-    """Open a collection or its URL, anything that `prepare` reads, a file, or "-", files from standard input."""
+    """Open a collection or its URL, anything that `prepare` reads, a file, or files from standard input."""
     if data == LIST or Path(data).is_file():
         lines = [line.rstrip("\r\n") for line in sys.stdin if line.strip()] if data == LIST else [data]
         paths = list(map(Path, lines))
@@ -125,8 +113,6 @@ def find_data(data: str, *, up: Axis | None, workers: int | None, timeout: float
 
 _OWN = re.compile(r"plan\.json|part-\d{6,}\.(parquet|json)")  # files of unfinished work
 BLOCK = 256  # shapes a part; an interruption costs at most one
-Skipped = list[dict[str, str]]  # {"name": of a shape, "reason": why it was left out}
-Parts = dict[int, Skipped]
 
 
 @dataclass(frozen=True)
@@ -275,12 +261,15 @@ def _encode_all(
         for number, start in enumerate(range(0, len(files), BLOCK)):
             stop = min(start + BLOCK, len(files))
             if number not in done:
-                block = files.read(start, stop, about["points"])
+                items, clouds, skipped = files.read(start, stop, about["points"])
                 features = np.zeros((0, encoder.dim), np.float32)
-                if len(block.clouds):
-                    features = encode(encoder, block.clouds, batch_size=batch_size, device=device)
-                _save(work, number, block, features, about)
-                done[number] = block.skipped
+                if items:
+                    features = encode(encoder, clouds, batch_size=batch_size, device=device)
+                classes, splits = [files.source.class_of(one) for one in items], [one.split for one in items]
+                part = Embeddings([one.id for one in items], classes, splits, features, about)
+                part.write(work / f"part-{number:06d}.parquet")
+                write_json(work / f"part-{number:06d}.json", skipped)  # marks the part as finished
+                done[number] = skipped
             progress.update(bar, completed=stop)
 
 
@@ -307,13 +296,6 @@ def _continued(work: Path, about: dict[str, Any], overwrite: bool) -> Parts:
     remove_own(work, _OWN)
     write_json(plan, about)
     return {}
-
-
-def _save(work: Path, number: int, block: Block, features: np.ndarray, about: dict[str, Any]) -> None:
-    """Write a block, then its note, which marks it as finished."""
-    part = Embeddings(block.ids, block.classes, block.splits, features, about)
-    part.write(work / f"part-{number:06d}.parquet")
-    write_json(work / f"part-{number:06d}.json", block.skipped)
 
 
 def _finish(work: Path, target: Path, parts: Parts, about: dict[str, Any]) -> Embedded:

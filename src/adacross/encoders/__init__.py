@@ -4,11 +4,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from adacross.encoders.base import Encoder, read_config, restored
+from adacross.encoders.base import CONFIG_FILE, Encoder, find_pretrained, read_config, restored
 from adacross.encoders.dgcnn import DGCNN, DGCNNPartSeg, DGCNNSemSeg
 from adacross.encoders.point_m2ae import PointM2AE
 from adacross.encoders.pointnet import PointNet, PointNetPartSeg
-from adacross.encoders.pretrained import CONFIG_FILE, find_pretrained
 from adacross.encoders.released.load import load_official, load_official_image, load_official_segmentation
 from adacross.errors import UserError, check_options
 from adacross.nn.heads import PartSegHead, PointNetPartSegHead, SemSegHead

@@ -15,12 +15,45 @@ from jaxtyping import Float, Float32
 from torch import Tensor, nn
 
 from adacross.encoders.inputs import MIN_POINTS, InputSpec, check_shape
-from adacross.encoders.pretrained import CONFIG_FILE, WEIGHTS_FILE, find_pretrained
 from adacross.errors import UserError, one_line
 from adacross.io.files import READER_ERRORS, read_json, whole_file, whole_folder
-from adacross.io.hub import check_hub_id, upload
+from adacross.io.hub import SCHEME, check_hub_id, download, is_hub_id, upload
 from adacross.io.weights import read_tensors
 from adacross.plugins import is_plugin
+
+CONFIG_FILE = "config.json"
+WEIGHTS_FILE = "model.safetensors"
+SHIPPED = Path(__file__).parent / "shipped"  # encoders that the package carries, a folder each
+
+
+def shipped_names() -> list[str]:
+    """Names of the encoders that the package carries."""
+    return sorted(config.parent.name for config in SHIPPED.glob(f"*/{CONFIG_FILE}"))
+
+
+def find_pretrained(folder_or_hub_id: Path | str) -> Path:
+    """Return a saved encoder's folder: itself, a run's, a shipped one's, or the copy of a hub repository.
+
+    A shipped encoder's name means that encoder, whatever lies here; `./builtin-small` is a folder. Only names
+    such as `hf://owner/name` are asked of the hub: `runs/parts` typed in the wrong folder must not load an
+    encoder that somebody has put there under that name.
+    """
+    if str(folder_or_hub_id) in (names := shipped_names()):
+        return SHIPPED / folder_or_hub_id
+    if str(folder_or_hub_id).startswith(SCHEME):
+        return download(str(folder_or_hub_id), "model", [CONFIG_FILE, WEIGHTS_FILE])
+    path = Path(folder_or_hub_id)
+    if path.is_dir():
+        run = (path / "config.yaml").is_file() and not (path / CONFIG_FILE).is_file()
+        return path / "encoder" if run else path
+    if path.exists():
+        raise UserError(f"{path} is a file; expected the folder that holds {CONFIG_FILE} and {WEIGHTS_FILE}.")
+    hint = f" For the encoder of that name on the Hugging Face hub write {SCHEME}{path}."
+    raise UserError(
+        f"{path} does not exist here. Expected a saved encoder's folder, {SCHEME}owner/name on the hub, or "
+        f"one that adacross carries ({', '.join(names)}).{hint if is_hub_id(str(folder_or_hub_id)) else ''}"
+    )
+
 
 _FLOATS = {torch.float16, torch.bfloat16, torch.float32, torch.float64}  # weights may be any of them
 
@@ -181,10 +214,9 @@ class Encoder(nn.Module, ABC):
 
     @classmethod
     def from_pretrained(cls: type[E], folder_or_hub_id: Path | str) -> E:
-        """Load an encoder saved by `save_pretrained`, in evaluation mode, on the CPU.
+        """Load an encoder saved by `save_pretrained` (a folder, `hf://owner/name`, or a shipped one's name).
 
-        Args:
-            folder_or_hub_id: a folder, `hf://owner/name` for one on the hub, or a shipped encoder's name.
+        It is in evaluation mode, on the CPU.
 
         Raises:
             UserError: nothing there, another kind of encoder, or files that are incomplete or damaged.
@@ -280,17 +312,11 @@ def filled(
     *,
     trusted: bool = False,
 ) -> N:
-    """Return the network that `make` makes, called `what`, with these tensors, in evaluation mode.
+    """Return the network that `make` makes with these tensors, in evaluation mode; messages call it `what`.
 
     It is made without memory first, and again only if the tensors fit: a damaged file may describe a network
-    of any size. Networks of other packages may need memory to be made, and are `trusted`.
-
-    Args:
-        make: returns a network with fresh weights.
-        tensors: its weights, by name.
-        source: the files that name both, for messages.
-        what: what the network is called in them.
-        trusted: make the network at once.
+    of any size. Networks of other packages may need memory to be made, and are `trusted`. `source` is the
+    files that name both.
     """
     if not trusted:
         with torch.device("meta"):

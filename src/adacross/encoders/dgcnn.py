@@ -15,14 +15,7 @@ from adacross.ops.neighbors import knn
 
 
 class _DGCNN(Encoder):
-    """Edge convolutions, each with neighbors found in its input; a point layer; pooling. Abstract.
-
-    Args:
-        k: neighbors, the point itself among them.
-        width: channels of the point layer.
-        edges: the edge convolutions.
-        point_dim: channels of all of them together.
-    """
+    """Edge convolutions, each with neighbors found in its input, then a point layer and pooling. Abstract."""
 
     def __init__(self, k: int, width: int, edges: Iterable[nn.Module], point_dim: int) -> None:
         if k < 1 or width < 1:

@@ -11,7 +11,7 @@ MIN_POINTS, MOST_POINTS = 32, 2**20  # of a cloud
 
 @dataclass(frozen=True)
 class InputSpec:
-    """What an encoder expects of a cloud.
+    """Description of the clouds that an encoder expects.
 
     Attributes:
         up: the axis that points up.

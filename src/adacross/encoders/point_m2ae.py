@@ -25,7 +25,7 @@ class Tokens:
 
     Attributes:
         x: `(B, V, C)`.
-        position: `(B, V, C)`, their centres embedded.
+        position: `(B, V, C)`, their centers embedded.
         sees: `(B, 1 or V, V)` which tokens each may look at; None: all.
         packing: where they belong among the level's tokens; None: all are there, in order.
         masked: `(B, G, C)` what stands at masked places afterwards; None: 0.
@@ -148,13 +148,7 @@ class PointM2AE(Encoder):
         visible: Sequence[Bool[Tensor, "B _"]] | None = None,
         embed_masked: bool = False,
     ) -> list[Float[Tensor, "B _ _"]]:
-        """Return the normalized tokens of every level, from fine to coarse; masked ones are 0.
-
-        Args:
-            levels: from `group`.
-            visible: which tokens of each level are there (`visible_levels`); None: all.
-            embed_masked: as for `embed`.
-        """
+        """Return the normalized tokens of every level, fine to coarse; masked ones are 0. See `embed`."""
         below: list[Tensor] = []
         for level in range(LEVELS):
             below.append(self.run(level, self.embed(level, levels, below, visible, embed_masked)))
@@ -168,13 +162,13 @@ class PointM2AE(Encoder):
         visible: Sequence[Bool[Tensor, "B _"]] | None = None,
         embed_masked: bool = False,
     ) -> Tokens:
-        """Tokens of one level from what the level below gave (the last of `below`), before its blocks.
+        """Return the tokens of one level (0 to 2) before its blocks.
 
         Args:
-            level: 0 to 2.
+            level: which.
             levels: from `group`.
-            below: outputs of `run` for the levels below.
-            visible: as for `features`.
+            below: outputs of `run` for the levels below, of which the last is embedded.
+            visible: which tokens of each level are there (`visible_levels`); None: all.
             embed_masked: embed masked groups, too, as Point-M2AE's released program does: they enter
                 BatchNorm's statistics while training. Otherwise nothing is made of them.
         """
@@ -213,7 +207,7 @@ class PointM2AE(Encoder):
         return x if visible is None else torch.where(visible[level][:, :, None], x, 0)
 
     def _near(self, level: int, centers: Tensor) -> Tensor | None:
-        """Which centres are within the level's radius of each other."""
+        """Return which centers are within the level's radius of each other."""
         if self.radii is None:
             return None
         if torch.compiler.is_compiling():  # ONNX has no cdist

@@ -384,7 +384,7 @@ def read_yaml(path: Path, what: str) -> Any:
 
 
 def fits(value: Any, hint: Any) -> bool:
-    """Whether a value read from JSON is of a type made of plain ones, as `dict[str, list[int]]`."""
+    """Return whether a value read from JSON is of a type made of plain ones, as `dict[str, list[int]]`."""
     origin, inner = get_origin(hint), get_args(hint)
     if origin is list:
         return isinstance(value, list) and all(fits(item, inner[0]) for item in value)

@@ -32,7 +32,7 @@ _ANSWERS = {  # what the hub's refusals mean
 
 
 def is_hub_id(name: str) -> bool:
-    """Whether a name could be one on the hub, `owner/name`."""
+    """Return whether a name could be one on the hub, `owner/name`."""
     return len(name) <= _LONGEST and _ID.fullmatch(name) is not None
 
 

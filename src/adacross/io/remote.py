@@ -43,7 +43,7 @@ _MIB = 2**20
 
 
 def is_url(place: str | Path) -> bool:
-    """Whether a place is a URL such as `s3://bucket/collection`, and no path."""
+    """Return whether a place is a URL such as `s3://bucket/collection`, and no path."""
     return isinstance(place, str) and "://" in place
 
 

@@ -50,10 +50,7 @@ class _Table:
 
     def write(self, path: Path) -> None:
         """Write the file, whole or not at all."""
-        with (
-            whole_file(path) as temporary,
-            temporary.open("w", newline="", encoding=self.encoding) as file,
-        ):
+        with whole_file(path) as temporary, temporary.open("w", newline="", encoding=self.encoding) as file:
             writer = csv.writer(file, delimiter=self.delimiter, lineterminator=self.ending)
             writer.writerow(self.header)
             writer.writerows(self.rows)
@@ -89,24 +86,18 @@ def write_labels(path: Path, rows: Sequence[Mapping[str, str]], like: Path | Non
 def change_label(
     path: Path, ids: Sequence[str], name: str, kind: str | None, *, create: bool = True
 ) -> dict[str, str]:
-    """Set or remove the class of one shape in a file of labels; everything else in the file stays.
+    """Set the class of the shape `name` in a file of labels, or remove it (None); all else stays.
 
     The file is read, changed and written under its lock, so changes of other programs that use the lock are
-    kept. A row without a class and without other values is dropped.
-
-    Args:
-        path: the CSV file.
-        ids: of all shapes.
-        name: the shape's id.
-        kind: its class; None removes it.
-        create: whether to make the file if it is missing.
+    kept. A row without a class and without other values is dropped. A missing file is made if `create`.
 
     Returns:
         All classes in the file, by id, as `read_labels` reads them.
 
     Raises:
-        UserError: the file is not a table of labels, cannot be written, is missing without `create`, or is
-            locked by another program; it is unchanged.
+        UserError: the file is not a table of labels of the shapes `ids`, cannot be written, is missing
+        without
+            `create`, or is locked by another program; it is unchanged.
     """
     with locked(path, "label", wait=LOCK_TIMEOUT):
         if not (path.exists() or create):

@@ -267,7 +267,7 @@ class DynamicWeightAverage(Weighting):
 class Uncertainty(Weighting):
     """Homoscedastic uncertainty: Kendall, Gal & Cipolla 2018, arXiv 1705.07115, eqs. 5 to 10.
 
-    Each term has one number s = log sigma^2, and network and s together minimise
+    Each term has one number s = log sigma^2, and network and s together minimize
 
         total = sum exp(-s) * L + s / 2.
 

@@ -42,13 +42,7 @@ def build_method(
 ) -> Method:
     """Build the method called `name` around a point encoder, with fresh networks beside it.
 
-    Args:
-        name: one of `METHODS`, or `package.module:Name`.
-        encoder: the point encoder to train.
-        images: the image tower.
-        points: points drawn at random for each cloud; None: all there are.
-        augmentation: of point clouds, by name; None: the method's own.
-        options: the method's own, such as `temperature`.
+    `points` and `augmentation` (a name) are the method's own where None; `options` are its constructor's.
     """
     found = method_class(name)
     check_options(f"method {name}", found, options, hidden=RESERVED)

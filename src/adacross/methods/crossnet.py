@@ -44,8 +44,8 @@ def stacked_terms(
 
         intra = NT-Xent(x1, x2)        cross = NT-Xent([x1; x2], [rgb; gray])
 
-    In the cross term cloud 1 is paired with the colour picture and cloud 2 with the grey one. With negatives
-    "released", the other cloud and the other picture of the same object count among the negatives, which
+    In the cross term cloud 1 is paired with the color image and cloud 2 with the gray one. With negatives
+    "released", the other cloud and the other image of the same object count among the negatives, which
     pushes apart what the intra term pulls together; with "others" (our correction) only other objects do.
     """
     one_of("negatives", negatives, ("others", "released"))
@@ -65,7 +65,7 @@ def averaged_terms(
 ) -> dict[str, Tensor]:
     """The terms of the variants "joint", "color" and "gray", from projections.
 
-        intra = NT-Xent(x1, x2)        cross_p = NT-Xent((x1 + x2) / 2, p)   for each kind of picture p
+        intra = NT-Xent(x1, x2)        cross_p = NT-Xent((x1 + x2) / 2, p)   for each kind of image p
 
     The mean is taken of the raw projections. The released program multiplies the sum of the cross terms by
     one factor, 1 by default: that is the weighting "fixed" here.
@@ -132,7 +132,7 @@ class CrossNet(CrossModal):
         return cls(encoder, rgb, gray, image_size=images.size, frozen=images.frozen, **options)
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
-        """`intra`, and `cross` (con) or one of `cross_rgb` and `cross_gray` for each kind of picture."""
+        """`intra`, and `cross` (con) or one of `cross_rgb` and `cross_gray` for each kind of image."""
         cloud_1, cloud_2 = self.embed_both_clouds(batch)
         seen = {"rgb": batch.rgb, "gray": batch.gray}
         pictures = {name: tower(seen[name]) for name, tower in self.towers.items()}

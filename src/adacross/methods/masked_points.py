@@ -118,13 +118,9 @@ class PointReconstruction(nn.Module):
         top: TokenGroups,
         tokens: Float[Tensor, "B H Ccoarse"],
     ) -> Float[Tensor, "B G m 3"]:
-        """Predict offsets from each middle center, `(B, G, m, 3)`.
+        """Predict offsets from each center of the `middle` level, `(B, G, m, 3)`, from tokens of the `top`.
 
-        Args:
-            middle: the level to reconstruct.
-            skip: what the encoder left there, 0 where masked.
-            top: the coarsest level.
-            tokens: decoded tokens of the coarsest level.
+        `skip` is what the encoder left at the middle level, 0 where masked.
         """
         x = self.propagate(middle.centers, skip, top.centers, tokens)
         x = self.stack(x, self.position(middle.centers))

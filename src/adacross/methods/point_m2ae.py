@@ -1,4 +1,4 @@
-"""Point-M2AE's pre-training: Zhang et al. 2022, arXiv 2205.14401. Joint-MAE's ancestor, without pictures."""
+"""Point-M2AE's pre-training: Zhang et al. 2022, arXiv 2205.14401. Joint-MAE's ancestor, without images."""
 
 from dataclasses import dataclass
 from typing import ClassVar, NamedTuple
@@ -45,7 +45,7 @@ class CompletedClouds(NamedTuple):
     Attributes:
         levels: of the clouds.
         visible: tokens of every level that are visible.
-        offsets: `(B, G, m, 3)` points around the centres of the middle level, masked or not.
+        offsets: `(B, G, m, 3)` points around the centers of the middle level, masked or not.
     """
 
     levels: list[TokenGroups]

@@ -23,7 +23,7 @@ class BatchNorm1d(nn.BatchNorm1d):
     """BatchNorm of rows `(n, C)`."""
 
     def forward(self, x: Float[Tensor, "n C"]) -> Float[Tensor, "n C"]:
-        """Normalised by the batch while training, by the running statistics otherwise."""
+        """Normalized by the batch while training, by the running statistics otherwise."""
         return _over_processes(self, x) if self.training and statistics_are_shared() else super().forward(x)
 
 
@@ -31,7 +31,7 @@ class BatchNorm2d(nn.BatchNorm2d):
     """BatchNorm of images `(n, C, H, W)`."""
 
     def forward(self, x: Float[Tensor, "n C H W"]) -> Float[Tensor, "n C H W"]:
-        """Normalised by the batch while training, by the running statistics otherwise."""
+        """Normalized by the batch while training, by the running statistics otherwise."""
         return _over_processes(self, x) if self.training and statistics_are_shared() else super().forward(x)
 
 
@@ -64,7 +64,7 @@ def _over_processes(norm: nn.BatchNorm1d | nn.BatchNorm2d, x: Tensor) -> Tensor:
 
 
 class _SyncBatchNorm(torch.autograd.Function):
-    """The normalised rows, the mean and the unbiased variance."""
+    """The normalized rows, the mean and the unbiased variance."""
 
     @staticmethod
     def forward(

@@ -49,10 +49,9 @@ class _PartSegHead(nn.Module):
     The category (one-hot, through `label` if there is one) beside the cloud's and the point's features goes
     through `join`, `layers` and `last`. A subclass makes `label`, if it has one, then calls `_add_layers`.
 
-    Args:
-        categories: of objects, 16 in ShapeNetPart.
-        dropout: probability.
-        dropped: layers, `join` first, that dropout follows.
+    Subclasses take `width` and `local`, channels of the encoder's `forward` and `point_features`, and the
+    numbers of `categories` of objects and of `parts` of all of them together (16 and 50 in ShapeNetPart).
+    Dropout follows as many layers as `dropped`, `join` first.
     """
 
     def __init__(self, categories: int, dropout: float = 0.0, dropped: int = 0) -> None:
@@ -74,12 +73,9 @@ class _PartSegHead(nn.Module):
         feature: Float[Tensor, "B D"],
         category: Int64[Tensor, " B"],
     ) -> Float[Tensor, "B N parts"]:
-        """Scores before softmax `(B, N, parts)`.
+        """Return scores before softmax `(B, N, parts)` from the encoder's `both_features` and categories.
 
-        Args:
-            point_features: `(B, N, C)`, first of the encoder's `both_features`.
-            feature: `(B, D)`, second of it.
-            category: `(B,)`, 0 to `categories` - 1.
+        A category out of range is refused, and a single cloud while training a `label` layer.
         """
         lowest, highest = int(category.min()), int(category.max())
         if lowest < 0 or highest >= self.categories:
@@ -108,14 +104,7 @@ class PartSegHead(_PartSegHead):
     """DGCNN's part segmentation head.
 
     The category to 64; beside the features to 256, 256, 128 and `parts`, each but the last with BatchNorm and
-    LeakyReLU(0.2); dropout after the two layers of 256; no biases.
-
-    Args:
-        width: the encoder's `dim`.
-        local: channels of the encoder's `point_features`.
-        categories: 16 in ShapeNetPart.
-        parts: of all categories together, 50 in ShapeNetPart.
-        dropout: 0.5 in the papers.
+    LeakyReLU(0.2); dropout (0.5 in the papers) after the two layers of 256; no biases.
     """
 
     def __init__(
@@ -127,16 +116,10 @@ class PartSegHead(_PartSegHead):
 
 
 class PointNetPartSegHead(_PartSegHead):
-    """PointNet's part segmentation head.
+    """PointNet's part segmentation head; `local` is `width` + 832 by default, as `PointNetPartSeg` has.
 
     The one-hot category beside the features to 256, 256, 128 and `parts`, each but the last with BatchNorm
     and ReLU; the last has a bias. (The released program ends in a log-softmax.)
-
-    Args:
-        width: the encoder's `dim`.
-        local: channels of the encoder's `point_features`; None for `width` + 832, as `PointNetPartSeg` has.
-        categories: 16 in ShapeNetPart.
-        parts: of all categories together, 50 in ShapeNetPart.
     """
 
     def __init__(
@@ -151,18 +134,11 @@ class PointNetPartSegHead(_PartSegHead):
 class PointM2AEPartSegHead(_PartSegHead):
     """Point-M2AE's part segmentation head, which makes the cloud's feature itself, of the points.
 
-    Each level's features, carried to the points, to `width` (three times 1024 in the papers); beside them
-    maximum + mean over points of the same (3072) and the category to 64: 6208 channels to 1024, 512, 256 and
-    `parts`. Widths are the released program's. That maximum and mean are added (only so are they 6208), that
-    one layer leads from a level to `width`, LeakyReLU(0.2) on the category, ReLU elsewhere and dropout of 0.5
-    after the first layer are ours, for want of a source.
-
-    Args:
-        dims: channels of the encoder's levels, which stand side by side in its `point_features`.
-        categories: 16 in ShapeNetPart.
-        parts: of all categories together, 50 in ShapeNetPart.
-        width: 1024 in the papers; the layers behind it have `width`, a half and a quarter of it.
-        dropout: after the first of them.
+    Each level's features (`dims`), carried to the points, to `width` (three times 1024 in the papers); beside
+    them maximum + mean over points of the same (3072) and the category to 64: 6208 channels to 1024, 512,
+    256 and `parts`. Widths are the released program's. That maximum and mean are added (only so are they
+    6208), that one layer leads from a level to `width`, LeakyReLU(0.2) on the category, ReLU elsewhere and
+    dropout of 0.5 after the first layer are ours, for want of a source.
     """
 
     def __init__(
@@ -188,16 +164,10 @@ class PointM2AEPartSegHead(_PartSegHead):
 
 
 class SemSegHead(nn.Module):
-    """DGCNN's semantic segmentation head.
+    """DGCNN's semantic segmentation head; 13 `classes` in S3DIS.
 
-    The cloud's and the point's features to 512, 256 and `classes`, each but the last with BatchNorm and
-    LeakyReLU(0.2); dropout before the last; no biases.
-
-    Args:
-        width: the encoder's `dim`.
-        local: channels of the encoder's `point_features`.
-        classes: 13 in S3DIS.
-        dropout: 0.5 in CrossNet.
+    The cloud's (`width`) and the point's (`local`) features to 512, 256 and `classes`, each but the last with
+    BatchNorm and LeakyReLU(0.2); dropout (0.5 in CrossNet) before the last; no biases.
     """
 
     def __init__(self, width: int = 1024, local: int = 192, classes: int = 13, dropout: float = 0.5) -> None:

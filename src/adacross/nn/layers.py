@@ -127,7 +127,7 @@ class EdgeLayer(NormalizedLinear):
     def forward(  # type: ignore[override]
         self, x: Float[Tensor, "B N Cin"], neighbors: Int64[Tensor, "B N k"]
     ) -> Float[Tensor, "B N C"]:
-        """`(B, N, Cin)` and `(B, N, k)` neighbours to `(B, N, C)`."""
+        """`(B, N, Cin)` and `(B, N, k)` neighbors to `(B, N, C)`."""
         if not self.fused:
             return super().forward(edges(x, neighbors)).amax(2)
         return edge_convolution(x, neighbors, self._layer())
@@ -147,7 +147,7 @@ class EdgePairLayer(nn.Module):
     def forward(
         self, x: Float[Tensor, "B N Cin"], neighbors: Int64[Tensor, "B N k"]
     ) -> Float[Tensor, "B N C"]:
-        """`(B, N, Cin)` and `(B, N, k)` neighbours to `(B, N, C)`."""
+        """`(B, N, Cin)` and `(B, N, k)` neighbors to `(B, N, C)`."""
         if not self.first.fused:
             return self.second(self.first(edges(x, neighbors))).amax(2)
         return edge_pair_convolution(x, neighbors, self.first._layer(), self.second._layer())

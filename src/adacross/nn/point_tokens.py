@@ -13,12 +13,12 @@ from adacross.ops.neighbors import farthest_point_sample, gather, knn
 
 @dataclass(frozen=True)
 class TokenGroups:
-    """One level of tokens: G centres, and for each its k nearest among the P points of the level below.
+    """One level of tokens: G centers, and for each its k nearest among the P points of the level below.
 
     Attributes:
         centers: `(B, G, 3)`.
-        neighbors: `(B, G, k)` indices into the level below: the cloud's points, or the finer centres.
-        offsets: `(B, G, k, 3)` the neighbours relative to their centre.
+        neighbors: `(B, G, k)` indices into the level below: the cloud's points, or the finer centers.
+        offsets: `(B, G, k, 3)` the neighbors relative to their center.
     """
 
     centers: Float[Tensor, "B G 3"]
@@ -31,11 +31,11 @@ def build_groups(
 ) -> list[TokenGroups]:
     """Levels of groups from fine to coarse: Zhang et al. 2022, arXiv 2205.14401, section 3.1.
 
-    The centres of a level are chosen by farthest-point sampling, from index 0 on, among those of the level
-    below (the points themselves, at first); each takes its nearest neighbours there.
+    The centers of a level are chosen by farthest-point sampling, from index 0 on, among those of the level
+    below (the points themselves, at first); each takes its nearest neighbors there.
 
     Args:
-        counts: centres of each level, from fine to coarse (512, 256, 64 in the paper).
+        counts: centers of each level, from fine to coarse (512, 256, 64 in the paper).
         neighbors: k of each level (16, 8, 8 in the paper).
     """
     levels = []
@@ -49,9 +49,9 @@ def build_groups(
 
 
 def visible_levels(levels: Sequence[TokenGroups], top: Bool[Tensor, "B G"]) -> list[Bool[Tensor, "B _"]]:
-    """Which tokens are visible at each level, from fine to coarse, if `top` are at the coarsest.
+    """Return the tokens visible at each level, from fine to coarse, if `top` are at the coarsest.
 
-    A finer token is visible if it is among the neighbours of a visible coarser one (arXiv 2205.14401,
+    A finer token is visible if it is among the neighbors of a visible coarser one (arXiv 2205.14401,
     multi-scale masking), so no visible token is made of a masked one.
     """
     visible = [top]
@@ -65,7 +65,7 @@ def visible_levels(levels: Sequence[TokenGroups], top: Bool[Tensor, "B G"]) -> l
 
 @dataclass(frozen=True)
 class TokenPacking:
-    """Where the visible ones of G tokens go when only they are kept: rows of V, the most that a shape has.
+    """Places of the visible ones of G tokens when only they are kept: rows of V, the most that a shape has.
 
     Attributes:
         visible: `(B, G)` the marks.

@@ -96,7 +96,7 @@ class ResNet(nn.Module):
 
     Args:
         depth: 18 (dim 512) or 50 (dim 2,048).
-        channels: 3 for RGB, 1 for grey.
+        channels: 3 for RGB, 1 for gray.
         width: channels of the first stage, 64 in the paper; every later stage has twice as many.
 
     Raises:
@@ -126,7 +126,7 @@ class ResNet(nn.Module):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
 
     def forward(self, images: Float[Tensor, "B C H W"]) -> Float[Tensor, "B D"]:
-        """Pooled features `(B, dim)` of pictures `(B, channels, H, W)`, any size from 32 pixels."""
+        """Pooled features `(B, dim)` of images `(B, channels, H, W)`, any size from 32 pixels."""
         shape = tuple(images.shape)
         if len(shape) != 4 or shape[1] != self.channels or min(shape[2:]) < 32:
             raise UserError(

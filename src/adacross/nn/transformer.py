@@ -66,7 +66,7 @@ class Block(nn.Module):
 
 
 def learnt_token(dim: int) -> nn.Parameter:
-    """One row `(1, dim)`, learnt, drawn from N(0, 0.02^2)."""
+    """One row `(1, dim)`, learned, drawn from N(0, 0.02^2)."""
     return nn.Parameter(torch.empty(1, dim).normal_(std=0.02))
 
 

@@ -1,4 +1,4 @@
-"""How far two point clouds are apart: the Chamfer distance of masked point modelling."""
+"""How far two point clouds are apart: the Chamfer distance of masked point modeling."""
 
 import torch
 from jaxtyping import Float

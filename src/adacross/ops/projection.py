@@ -1,6 +1,6 @@
 """Depth maps of point clouds: parallel projection along an axis, the same again for further points.
 
-Provenance. The geometry (cell size, densifying, centring, cyclic views) and the reduction "released" are
+Provenance. The geometry (cell size, densifying, centering, cyclic views) and the reduction "released" are
 those of I2P-MAE's released code (Zhang et al. 2022, arXiv 2212.06785), known to us by description. It comes
 from the group of Joint-MAE (Guo et al. 2023, arXiv 2302.14007), whose own code was not released. Our
 substitute: which way a map is turned, "nearest" and "mean" over background 0, and soft splatting.
@@ -34,14 +34,14 @@ _TINY = 1e-6  # soft: weight below which a pixel counts as empty
 
 @dataclass(frozen=True, eq=False)
 class Projection:
-    """How B clouds were laid on maps, made by `fit_projection`; lays further points the same way.
+    """Projection of B clouds to maps, made by `fit_projection`; lays further points the same way.
 
     Attributes:
         order: `(B, 3)` which coordinates go right, up and to the viewer.
         low: `(B, 3)` where the map's first cell and the depth range begin, in that order of coordinates.
         cell: `(B,)` side of a cell, in the points' unit: g of the recipe.
         depth: `(B,)` length of the depth range: the cloud's own, at least one cell.
-        offset: `(B, 2)` cells added to the right and upwards to centre the cloud, the recipe's +1 included.
+        offset: `(B, 2)` cells added to the right and upwards to center the cloud, the recipe's +1 included.
         size: S, pixels along each side.
     """
 
@@ -72,7 +72,7 @@ class Projection:
 
 
 def fit_projection(points: Float[Tensor, "B N 3"], view: Int64[Tensor, " B"], size: int = 224) -> Projection:
-    """Choose cells and offsets so that each cloud, seen along its view, fills its map and is centred.
+    """Choose cells and offsets so that each cloud, seen along its view, fills its map and is centered.
 
     Steps 1, 2, 4 and 7 of the released recipe: the view takes the coordinates in cyclic order; a cell's side
     is g = max(range_right, range_up) / (S - 3); a point falls on the cell floor((p - min) / g); per axis
@@ -228,7 +228,7 @@ def _reorder(points: Float[Tensor, "B M 3"], order: Int64[Tensor, "B 3"]) -> Flo
 def _locate(
     points: Float[Tensor, "B M 3"], projection: Projection
 ) -> tuple[Int64[Tensor, "B M 2"], Float[Tensor, "B M 2"], Float[Tensor, "B M"]]:
-    """Each point's cell to the right and upwards, not clamped; where in the cell, 0 to 1; its depth."""
+    """Return each point's cell to the right and upwards, not clamped; its place in the cell, 0 to 1; its depth."""
     seen = _reorder(points.to(torch.promote_types(points.dtype, projection.low.dtype)), projection.order)
     place = (seen[..., :2] - projection.low[:, None, :2]) / projection.cell[:, None, None]
     place = place.clamp(-2 * projection.size, 2 * projection.size)  # beyond any map, yet an integer
@@ -245,7 +245,7 @@ def _pixels(block: Int64[Tensor, "B M 2 K"], size: int) -> Int64[Tensor, "B M KK
 def _sums(
     values: Float[Tensor, "B M KK"], pixels: Int64[Tensor, "B M KK"], size: int
 ) -> Float[Tensor, "B 1 S S"]:
-    """What the points write to each pixel, added up."""
+    """Return the sum of what the points write to each pixel."""
     empty = values.new_zeros(len(values), size * size)
     return empty.scatter_add(1, pixels.flatten(1), values.flatten(1)).view(-1, 1, size, size)
 

@@ -27,7 +27,7 @@ def search(
 ) -> Neighbors | None:
     """Find the shapes nearest to an image, a mesh, a cloud or a shape; without a query, open a search page.
 
-    Pictures can be queries with a run of crosspoint, crossnet or adacrossnet, which has an image tower. The
+    Images can be queries with a run of crosspoint, crossnet or adacrossnet, which has an image tower. The
     features are computed once and cached in `features/` of the run, or of the collection for an encoder.
 
     Args:
@@ -47,7 +47,7 @@ def search(
         overwrite: replace an existing output file.
 
     Raises:
-        UserError: no such collection, encoder or query, a damaged file, or a picture without an image tower.
+        UserError: no such collection, encoder or query, a damaged file, or an image without an image tower.
     """
     one_of("up axis", up or "y", ("x", "y", "z"))
     target = check_ending(output, ENDINGS, WRITES) if output else None

@@ -47,14 +47,8 @@ def freeze_image_towers(network: nn.Module) -> None:
 class BestOnTest:
     """The epoch whose encoder scores best on the TEST split, which the three released programs keep.
 
-    The figure that it leads to is a maximum over the test set, not an estimate.
-
-    Attributes:
-        collection: with classes and a test split; others are refused.
-        points: points of each cloud.
-        device: of the encoder.
-        run: the run's folder, which holds the best weights so far beside the checkpoints.
-        best: the best accuracy so far.
+    The figure that it leads to, `best`, is a maximum over the test set, not an estimate. The best weights so
+    far lie beside the run's checkpoints. A collection without classes or a test split is refused.
     """
 
     collection: Collection

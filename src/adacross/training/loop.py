@@ -18,7 +18,7 @@ from adacross.errors import UserError, one_line
 from adacross.losses.weighting import Weighting
 from adacross.methods import Method
 from adacross.training.as_released import BestOnTest
-from adacross.training.checkpoint import Identity, checkpoints, save_checkpoint
+from adacross.training.checkpoint import checkpoints, save_checkpoint
 from adacross.training.config import PretrainConfig
 from adacross.training.interrupt import Interrupted, stop_request
 from adacross.training.loader import BatchLoader, step_seed
@@ -79,7 +79,7 @@ class Training:
         monitor: of the encoder.
         callbacks: called in this order.
         best: the epoch that is kept, for `selection: released`.
-        identity: of the run; in the first process only.
+        identity: what checkpoints say of the run; in the first process only.
         step: optimizer steps taken.
         record: the log's record of the last step: loss, terms, weights, lr, ...
         metrics: the monitor's latest figures; in the first process only.
@@ -95,7 +95,7 @@ class Training:
     monitor: Monitor
     callbacks: Sequence[Callback] = ()
     best: BestOnTest | None = None
-    identity: Identity | None = None
+    identity: dict[str, Any] | None = None
     step: int = 0
     record: dict[str, Any] = field(default_factory=dict)
     metrics: dict[str, float] = field(default_factory=dict)
@@ -113,7 +113,7 @@ class Training:
             "optimizer": self.optimizer.state_dict(),
             "weighting": self.weighting.state_dict(),
             "best": None if self.best is None else self.best.best,
-            "identity": None if self.identity is None else self.identity.state(),
+            "identity": self.identity,
         }
 
     def restore(self, state: dict[str, Any]) -> None:
@@ -280,14 +280,8 @@ def loss_terms(
 ) -> dict[str, Tensor]:
     """Return a batch's loss terms with gradient, a function of weights, shapes, seed and batch number.
 
-    Seeds torch's global generators. BatchNorm's running statistics move; no result depends on them.
-
-    Args:
-        method: on the group's device.
-        raw: this process's shapes, on that device.
-        config: for seed, precision and batch size.
-        batch: number of the batch, from 0 over the whole run.
-        group: the processes that share the batch.
+    `raw` is this process's part of the batch, on the group's device. Seeds torch's global generators.
+    BatchNorm's running statistics move; no result depends on them.
     """
     device, seed = group.device, step_seed(config.seed, batch)
     method.train()

@@ -69,12 +69,8 @@ def finite_gradients(
 ) -> None:
     """Check every gradient of a step, summed over processes: all of them see the same.
 
-    Args:
-        method: after the backward passes.
-        again: computes the terms of the step's i-th batch once more, to find the term at fault.
-        group: the processes that share the batches.
-        passes: values and weights of each batch's terms.
-        first: number of the step's first batch.
+    `passes` are values and weights of the terms of each batch from `first` on; `again` computes the terms of
+    the i-th once more, to find the one at fault.
 
     Raises:
         NotFiniteError: a gradient is not finite; names the term and the parameters.

@@ -19,8 +19,9 @@ from adacross.methods import method_class
 from adacross.plugins import find
 from adacross.training.as_released import BestOnTest
 from adacross.training.checkpoint import (
-    Identity,
+    check_identity,
     checkpoints,
+    identity_of,
     is_run,
     load_checkpoint,
     newest_checkpoint,
@@ -169,13 +170,13 @@ def _train(
     if group.first:
         held.enter_context(locked(run, "pretrain", inside=True))
         state = _starting_state(config, run)  # may clear the run folder: after everything that can be refused
-        training.identity = Identity.of(run, config, loader.collection, state)
+        training.identity = identity_of(run, config, loader.collection, state)
         if state is not None:
-            training.identity.check(state)
+            check_identity(state, training.identity, config)
             training.restore(state)
         rollback(run, training.step)
         config.save(run)
-        about = environment(group.device) | {"processes": group.count, "run": training.identity.run}
+        about = environment(group.device) | {"processes": group.count, "run": training.identity["run"]}
         write_json(run / "environment.json", about)
     state = group.from_first(training.state())
     if not group.first:

@@ -78,7 +78,7 @@ def _tensorboard(training: Training) -> Open:
 def _wandb(training: Training) -> Open:
     import wandb
 
-    identity, config = training.identity.run if training.identity else None, asdict(training.config)
+    identity, config = training.identity["run"] if training.identity else None, asdict(training.config)
     run = wandb.init(project=PROJECT, id=identity, name=training.folder.name, config=config, resume="allow")
     return lambda values, step: run.log(dict(values), step=step), run.finish
 

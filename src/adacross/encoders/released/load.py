@@ -43,7 +43,7 @@ def load_official(
 
     Args:
         path: a `.pth` file with a state dict.
-        k: DGCNN's neighbours, which no file tells: 20 for CrossNet and AdaCrossNet, 15 for CrossPoint.
+        k: DGCNN's neighbors, which no file tells: 20 for CrossNet and AdaCrossNet, 15 for CrossPoint.
         groups: Point-M2AE's tokens of each level, which no file tells, either.
         neighbors: members of each of them.
         heads: of its attention.
@@ -91,7 +91,7 @@ def load_official_image(path: Path | str) -> tuple[ResNet, ImageProjection | Non
     A projection head is what stands beside the network: four layers of which 0 and 3 are products.
 
     Args:
-        path: a `.pth` file with a state dict: RGB or grey, ResNet-18 or ResNet-50.
+        path: a `.pth` file with a state dict: RGB or gray, ResNet-18 or ResNet-50.
 
     Raises:
         UserError: no such file, no state dict of plain tensors, another network, or tensors that do not fit.
@@ -213,7 +213,7 @@ def _without_repeated(state: State, twice: dict[str, str], kind: str, source: st
 
 
 def _is_projection(state: State, name: str) -> bool:
-    """Whether `name` is the first product of a projection head."""
+    """Return whether `name` is the first product of a projection head."""
     last = name.removesuffix("0.weight") + "3.weight"
     return name.endswith(".0.weight") and len(shape_of(state, name)) == len(shape_of(state, last)) == 2
 

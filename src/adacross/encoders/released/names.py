@@ -23,7 +23,7 @@ class Released(NamedTuple):
     """One of the released networks.
 
     Attributes:
-        encoder: an empty one of the size that the tensors tell, for `k` neighbours.
+        encoder: an empty one of the size that the tensors tell, for `k` neighbors.
         layers: released name -> ours.
         twice: a BatchNorm's second name -> its first.
         head: an empty segmentation head of the size that its tensors tell, for an encoder of some width; None

@@ -14,10 +14,10 @@ from adacross.nn.transformer import PositionEmbedding, TransformerEncoder, learn
 
 
 class Reconstructed(NamedTuple):
-    """What the decoder says of every group and every patch, masked or not.
+    """Predictions of every group and every patch, masked or not.
 
     Attributes:
-        offsets: `(B, G, m, 3)` points around the centres of the middle or the coarsest level.
+        offsets: `(B, G, m, 3)` points around the centers of the middle or the coarsest level.
         patches: `(B, P, 256)` pixels.
     """
 
@@ -31,14 +31,6 @@ class JointDecoder(nn.Module):
     Clouds: carried to the middle level and reconstructed there, as by Point-M2AE, or (`coarse`) reconstructed
     where the coarsest tokens are. Depth maps: blocks, a norm and a linear layer to 16 x 16 pixels. Depths are
     ours by fallback: Point-M2AE has 1 + 1, PiMAE 3.
-
-    Args:
-        dims: channels of the point encoder's levels.
-        heads: of every attention.
-        coarse: whether to reconstruct around the coarsest centers instead of the middle ones.
-        group_points: points predicted for each group.
-        shared_depth: blocks that both modalities share.
-        own_depth: blocks that each has to itself.
     """
 
     def __init__(
@@ -74,16 +66,10 @@ class JointDecoder(nn.Module):
         visible_patches: Bool[Tensor, "B P"],
         grid: Float[Tensor, "P C"],
     ) -> Reconstructed:
-        """Complete both modalities; masked tokens do not matter.
+        """Complete both modalities from their tokens, of which masked ones do not matter.
 
-        Args:
-            levels: of the cloud.
-            skip: the encoder's tokens of the middle level, 0 where masked.
-            points: its tokens of the coarsest level.
-            visible_points: which of those are visible.
-            patches: its tokens of the patches.
-            visible_patches: which of those are visible.
-            grid: positions of the patches.
+        `skip` are the encoder's tokens of the middle level, 0 where masked; `grid` the positions of the
+        patches.
         """
         filled = [
             torch.where(visible_points[:, :, None], points, self.point_token),

@@ -24,12 +24,7 @@ from adacross.methods.image_tower import ImageTowerConfig
 from adacross.methods.joint_mae.alignment import Alignment, aligned_patches, joint_attention
 from adacross.methods.joint_mae.decoder import JointDecoder, Reconstructed
 from adacross.methods.joint_mae.depth_tokens import PATCH, DepthEmbedding, sine_positions
-from adacross.methods.masked_points import (
-    check_ratio,
-    draw_visible,
-    hidden_groups,
-    need_point_m2ae,
-)
+from adacross.methods.masked_points import check_ratio, draw_visible, hidden_groups, need_point_m2ae
 from adacross.nn.point_tokens import TokenGroups, TokenPacking, visible_levels
 from adacross.nn.transformer import learnt_token
 from adacross.ops.chamfer import chamfer
@@ -87,7 +82,7 @@ class JointMAE(Method):
     Visible tokens of both go through the encoder's last stage together. There a token of the cloud sees only
     those patches that one of its points falls on, and the other way round (local-aligned attention); within
     a modality all see all. A joint decoder reconstructs hidden points, hidden patches, and by projecting the
-    points once more the hidden patches again. What remains is the point encoder, as it is without pictures.
+    points once more the hidden patches again. What remains is the point encoder, as it is without images.
 
     Terms, unweighted: `points`, Chamfer distance of hidden groups; `depth`, mean squared error of hidden
     patches; `cross`, the same for the map drawn from reconstructed and visible points.
@@ -97,8 +92,8 @@ class JointMAE(Method):
         mask_ratio: of the cloud's coarsest tokens.
         patch_mask_ratio: of the map's patches, drawn independently.
         target: the groups to reconstruct: "middle", those of the middle level, as Point-M2AE; "coarse", the
-            points nearest to each centre of the coarsest level, of which there are fewer: a decoder that
-            knows the centres has less to go by.
+            points nearest to each center of the coarsest level, of which there are fewer: a decoder that
+            knows the centers has less to go by.
         group_points: points of a group of target "coarse"; 32 by default. Groups of target "middle" are the
             encoder's, and have as many points as its second level has neighbors.
         reduction: of the depth map; see `adacross.ops.projection.depth_map`.
@@ -106,7 +101,7 @@ class JointMAE(Method):
             term move points across the view, "hard" has a gradient in depth alone.
         radius: pixels around its own that a point writes to, too; 2 as released, for maps of 224 pixels.
         view: the side, 0 to 2, or None for a random one a shape.
-        alignment: "exact"; "radius", patches within one of that of the token's centre; "none", all see all.
+        alignment: "exact"; "radius", patches within one of that of the token's center; "none", all see all.
         conv_depths: blocks after the first two stages of the map's embedding.
         shared_depth: decoder blocks that both modalities share.
         own_depth: decoder blocks of each.
@@ -229,7 +224,7 @@ class JointMAE(Method):
     def encode(
         self, batch: MaskedPairs, levels: list[TokenGroups], visible: list[Bool[Tensor, "B _"]]
     ) -> tuple[Float[Tensor, "B G1 C1"], Float[Tensor, "B G2 C"], Float[Tensor, "B P C"]]:
-        """Normalised tokens of the middle level, the coarsest level and the patches; masked ones are 0."""
+        """Normalized tokens of the middle level, the coarsest level and the patches; masked ones are 0."""
         encoder = self.encoder
         below: list[Tensor] = []
         for level in range(2):
@@ -266,7 +261,7 @@ class JointMAE(Method):
         return depth_map(cloud, batch.projection, self.reduction, self.splat, self.radius)
 
     def true_offsets(self, batch: MaskedPairs, levels: list[TokenGroups]) -> Float[Tensor, "B G m 3"]:
-        """What the reconstruction of every group should be, relative to its centre."""
+        """Return the points that the reconstruction of every group should have, relative to its center."""
         if self.level == 1:
             return levels[1].offsets
         centers = levels[2].centers

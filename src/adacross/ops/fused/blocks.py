@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 _MIB = 2**20
@@ -22,12 +23,22 @@ def block_size(layer: str, row_bytes: int, device: torch.device) -> int:
     return max(1, (CPU[layer] if device.type == "cpu" else GPU) // row_bytes)
 
 
-def block_by_block(function: Callable[[Tensor], Tensor], x: Tensor, weight: Tensor, size: int) -> Tensor:
-    """Apply a function of x and a weight to `size` clouds at a time where no gradient is asked for.
+def outputs_at_a_time(layer: str, x: Float[Tensor, "B N Cin"], C: int) -> int:
+    """Return of how many of the B clouds (or groups) a layer makes the outputs `(N, C)` at a time."""
+    return block_size(layer, x.shape[1] * C * x.element_size(), x.device)
+
+
+def block_by_block(
+    layer: str,
+    function: Callable[[Tensor], Tensor],
+    x: Float[Tensor, "B N Cin"],
+    weight: Float[Tensor, "C Cin"],
+) -> Tensor:
+    """Apply a function of x and a weight to some clouds at a time where no gradient is asked for.
 
     An exported graph, too, gets all of them at once: it must not depend on their number.
     """
     needs_grad = torch.is_grad_enabled() and (x.requires_grad or weight.requires_grad)
     if needs_grad or torch.compiler.is_compiling():
         return function(x)
-    return torch.cat([function(clouds) for clouds in x.split(size)])
+    return torch.cat([function(clouds) for clouds in x.split(outputs_at_a_time(layer, x, len(weight)))])

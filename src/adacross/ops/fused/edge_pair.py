@@ -1,6 +1,6 @@
 """Edge convolutions with two layers before the maximum, as DGCNN's segmentation networks have them.
 
-The published layer (Wang et al. 2019, arXiv 1801.07829, figure 3) computes for every point i and neighbour j
+The published layer (Wang et al. 2019, arXiv 1801.07829, figure 3) computes for every point i and neighbor j
 
     h_ij = LeakyReLU(BN(W [x_j - x_i ; x_i])),     y_i = max_j LeakyReLU(BN(W' h_ij)).
 

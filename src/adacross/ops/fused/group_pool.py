@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from adacross.distributed.batch import batch_reducer, unbiased
-from adacross.ops.fused.blocks import block_size
+from adacross.ops.fused.blocks import outputs_at_a_time
 from adacross.ops.fused.layer import NormalizedLayer
 
 
@@ -146,7 +146,7 @@ class _NormalizedPool(torch.autograd.Function):
 
 def _blocks(x: Float[Tensor, "n k L"], S: int) -> list[slice]:
     """Groups that are worked on at a time."""
-    size = block_size("group pool", x.shape[1] * S * x.element_size(), x.device)
+    size = outputs_at_a_time("group pool", x, S)
     return [slice(first, first + size) for first in range(0, len(x), size)]
 
 

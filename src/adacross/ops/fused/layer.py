@@ -19,7 +19,7 @@ class NormalizedLayer(NamedTuple):
         bias: `(C,)` BatchNorm's bias.
         running_mean: `(C,)`, updated in place while training.
         running_var: `(C,)`, the same.
-        training: normalise by the batch, or by the running statistics.
+        training: normalize by the batch, or by the running statistics.
         momentum: of the running statistics.
         eps: added to the variance.
         negative_slope: of LeakyReLU; 0 for ReLU.

@@ -1,4 +1,4 @@
-"""A point-wise layer with its maximum and its mean over points, without the layer's normalised output.
+"""A point-wise layer with its maximum and its mean over points, without the layer's normalized output.
 
 DGCNN ends in (Wang et al. 2019, arXiv 1801.07829, figure 3; the released programs pool both ways)
 
@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from adacross.distributed.batch import batch_reducer, mean_point, unbiased
-from adacross.ops.fused.blocks import block_by_block, block_size
+from adacross.ops.fused.blocks import block_by_block, outputs_at_a_time
 from adacross.ops.fused.layer import NormalizedLayer
 
 
@@ -57,12 +57,7 @@ def _evaluated(
         active = nn.functional.leaky_relu(nn.functional.linear(clouds, weight, offset), slope)
         return torch.cat([active.amax(1), active.mean(1)], 1)
 
-    return block_by_block(pooled, x, weight, _block(x, len(weight)))
-
-
-def _block(x: Float[Tensor, "B N Cin"], C: int) -> int:
-    """How many clouds' products `(N, C)` are worked on at a time."""
-    return block_size("max and mean", x.shape[1] * C * x.element_size(), x.device)
+    return block_by_block("max and mean", pooled, x, weight)
 
 
 class _MaxAndMean(torch.autograd.Function):
@@ -83,7 +78,7 @@ class _MaxAndMean(torch.autograd.Function):
         ctx: Any, x: Tensor, weight: Tensor, gain: Tensor, bias: Tensor, eps: float, slope: float
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         B, N, _ = x.shape
-        C, size = len(weight), _block(x, len(weight))
+        C, size = len(weight), outputs_at_a_time("max and mean", x, len(weight))
         blocks = [slice(start, start + size) for start in range(0, B, size)]
         z, best = x.new_empty(B, N, C), x.new_empty(B, C)
         squares = torch.zeros(C, device=x.device, dtype=torch.float64)
@@ -135,7 +130,7 @@ class _MaxAndMean(torch.autograd.Function):
         to_best = scale * to_max
         labels = torch.arange(N - 1, -1, -1, device=x.device, dtype=torch.float32)[:, None]
         to_x, to_weight = torch.empty_like(x), torch.zeros_like(weight)
-        size = _block(x, C)
+        size = outputs_at_a_time("max and mean", x, C)
         for start in range(0, B, size):
             block = slice(start, start + size)
             clouds = z[block]

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from adacross.distributed.batch import batch_reducer, mean_point, unbiased
-from adacross.ops.fused.blocks import block_by_block, block_size
+from adacross.ops.fused.blocks import block_by_block, outputs_at_a_time
 from adacross.ops.fused.layer import NormalizedLayer
 
 
@@ -35,9 +35,8 @@ def pooled_layer(x: Float[Tensor, "B N Cin"], layer: NormalizedLayer) -> Float[T
             scale, offset = layer.evaluated()
             weight = layer.weight * scale[:, None]
             best = block_by_block(
-                lambda clouds: nn.functional.linear(clouds, weight).amax(1),
-                points, weight, _block(points, len(weight)),
-            )  # fmt: skip
+                "pool", lambda clouds: nn.functional.linear(clouds, weight).amax(1), points, weight
+            )
             return nn.functional.leaky_relu(best + offset, layer.negative_slope).to(x.dtype)
 
         # BatchNorm does not see a shift of all points; around their mean, squares lose no digits.
@@ -48,11 +47,6 @@ def pooled_layer(x: Float[Tensor, "B N Cin"], layer: NormalizedLayer) -> Float[T
         layer.update(sign * mean + layer.weight @ shift, var)
         best = torch.addcmul(layer.bias, normal, layer.gain * sign)
         return nn.functional.leaky_relu(best, layer.negative_slope).to(x.dtype)
-
-
-def _block(x: Float[Tensor, "B N Cin"], C: int) -> int:
-    """How many clouds' products `(N, C)` are made at a time."""
-    return block_size("pool", x.shape[1] * C * x.element_size(), x.device)
 
 
 class _NormalizedMax(torch.autograd.Function):
@@ -76,7 +70,7 @@ class _NormalizedMax(torch.autograd.Function):
         labels = torch.arange(N - 1, -1, -1, device=x.device, dtype=x.dtype)[:, None]
         squares = torch.zeros(C, device=x.device, dtype=torch.float64)
         best, chosen = [], []
-        for clouds in x.split(_block(x, C)):
+        for clouds in x.split(outputs_at_a_time("pool", x, C)):
             product = nn.functional.linear(clouds, weight)
             largest = torch.where(zero_gain, product[:, 0], product.amax(1))
             squares += product.square().sum(1).sum(0, dtype=torch.float64)

@@ -8,8 +8,7 @@ import numpy as np
 from nicegui import ui
 
 from adacross.search.index import SearchIndex
-from adacross.search.page.label_file import LabelFile
-from adacross.search.page.label_tab import LabelTab
+from adacross.search.page.label_tab import LabelFile, LabelTab
 from adacross.search.page.map_tab import MapTab
 from adacross.search.page.search_tab import SearchTab
 from adacross.search.page.widgets import LARGE, button, card, cloud, cloud_figure, text

@@ -90,7 +90,7 @@ def serve(index: SearchIndex, *, host: str, port: int, labels: Path | None, brow
     from starlette.middleware.trustedhost import TrustedHostMiddleware
     from starlette.responses import PlainTextResponse, Response
 
-    from adacross.search.page.label_file import LabelFile
+    from adacross.search.page.label_tab import LabelFile
     from adacross.search.page.layout import build_page
     from adacross.search.page.widgets import LARGEST
 
