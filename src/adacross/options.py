@@ -109,7 +109,7 @@ def described(hint: Any) -> str:
 
 
 def _items_fit(values: Sequence[Any], hint: Any) -> bool:
-    """Return whether the items are of the types in the brackets of `hint`: one for each (tuple), or for all."""
+    """Return whether items are of the types in the brackets of `hint`: one for each (tuple), or for all."""
     inner = get_args(hint)
     each = inner if get_origin(hint) is tuple and Ellipsis not in inner else inner[:1] * len(values)
     return len(values) == len(each) and all(map(fits, values, each))

@@ -195,6 +195,7 @@ def embed(
     entry = find_encoder(encoder)
     network = entry.encoder
     source = find_data(data, up=up, workers=workers, timeout=timeout)
+    stored: int | None
     if isinstance(source, Collection):
         stored, axis, digest = source.info.points, source.info.source_up, source.digest()
     else:
@@ -265,7 +266,8 @@ def _encode_all(
                 features = np.zeros((0, encoder.dim), np.float32)
                 if items:
                     features = encode(encoder, clouds, batch_size=batch_size, device=device)
-                classes, splits = [files.source.class_of(one) for one in items], [one.split for one in items]
+                classes = [files.source.class_of(one) for one in items]
+                splits: list[str | None] = [one.split for one in items]
                 part = Embeddings([one.id for one in items], classes, splits, features, about)
                 part.write(work / f"part-{number:06d}.parquet")
                 write_json(work / f"part-{number:06d}.json", skipped)  # marks the part as finished

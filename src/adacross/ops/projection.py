@@ -228,7 +228,7 @@ def _reorder(points: Float[Tensor, "B M 3"], order: Int64[Tensor, "B 3"]) -> Flo
 def _locate(
     points: Float[Tensor, "B M 3"], projection: Projection
 ) -> tuple[Int64[Tensor, "B M 2"], Float[Tensor, "B M 2"], Float[Tensor, "B M"]]:
-    """Return each point's cell to the right and upwards, not clamped; its place in the cell, 0 to 1; its depth."""
+    """Return each point's cell to the right and upwards, not clamped, its place in the cell, its depth."""
     seen = _reorder(points.to(torch.promote_types(points.dtype, projection.low.dtype)), projection.order)
     place = (seen[..., :2] - projection.low[:, None, :2]) / projection.cell[:, None, None]
     place = place.clamp(-2 * projection.size, 2 * projection.size)  # beyond any map, yet an integer

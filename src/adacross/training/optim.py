@@ -1,6 +1,7 @@
 """Optimizers and learning-rate schedules."""
 
 from math import cos, pi
+from typing import Any
 
 import torch
 from torch import nn
@@ -36,7 +37,7 @@ def make_optimizer(
             ]
             chosen = set(map(id, decaying))
             rest = [parameter for parameter in trained if id(parameter) not in chosen]
-            groups = [{"params": decaying}, {"params": rest, "weight_decay": 0.0}]
+            groups: list[dict[str, Any]] = [{"params": decaying}, {"params": rest, "weight_decay": 0.0}]
             return torch.optim.AdamW(groups, rate, weight_decay=weight_decay, fused=True)
     return torch.optim.SGD(trained, rate, momentum=MOMENTUM, weight_decay=weight_decay)
 

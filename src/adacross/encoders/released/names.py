@@ -157,7 +157,6 @@ _POINTNET_PARTSEG = Released(
 )
 
 
-State = dict[str, Tensor]
 ENCODER = "h_encoder."
 MARK = f"{ENCODER}token_embed.0.first_conv.0.weight"
 
