@@ -25,21 +25,14 @@ _runs = itertools.count()
 
 @dataclass(frozen=True)
 class ProcessGroup:
-    """The processes of a run, of which this is one; a single one without a launcher.
+    """The processes of a run, of which this is one; a single one without a launcher."""
 
-    Attributes:
-        device: this process's device.
-        process: its rank; rank 0 reads checkpoints, evaluates, writes and prints.
-        count: number of processes.
-        control: gloo group for control messages (CPU tensors, no timeout).
-        run: number of runs that these processes began before.
-    """
-
-    device: torch.device
-    process: int = 0
-    count: int = 1
+    device: torch.device  # this process's
+    process: int = 0  # its rank; rank 0 reads checkpoints, evaluates, writes and prints
+    count: int = 1  # number of processes
+    # gloo group for control messages (CPU tensors, no timeout)
     control: distributed.ProcessGroup | None = None
-    run: int = 0
+    run: int = 0  # number of runs that these processes began before
 
     @classmethod
     def start(cls, device: Literal["auto", "cpu", "cuda"]) -> "ProcessGroup":

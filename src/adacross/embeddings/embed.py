@@ -117,20 +117,13 @@ BLOCK = 256  # shapes a part; an interruption costs at most one
 
 @dataclass(frozen=True)
 class Embedded:
-    """Result of `embed`.
+    """Result of `embed`."""
 
-    Attributes:
-        path: the Parquet file.
-        count: number of shapes.
-        dim: features a shape.
-        points: points a cloud.
-        skipped: files that could not be read: `{"name": ..., "reason": ...}`.
-    """
-
-    path: Path
-    count: int
-    dim: int
-    points: int
+    path: Path  # the Parquet file
+    count: int  # number of shapes
+    dim: int  # features a shape
+    points: int  # points a cloud
+    # files that could not be read: `{"name": ..., "reason": ...}`
     skipped: Skipped = field(default_factory=list)
 
     def table(self) -> "RenderableType":

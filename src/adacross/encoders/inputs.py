@@ -11,17 +11,11 @@ MIN_POINTS, MOST_POINTS = 32, 2**20  # of a cloud
 
 @dataclass(frozen=True)
 class InputSpec:
-    """Description of the clouds that an encoder expects.
+    """Description of the clouds that an encoder expects."""
 
-    Attributes:
-        up: the axis that points up.
-        scale: where the points lie.
-        points: points a cloud while it was trained, 32 to 2^20; None where that is not known.
-    """
-
-    up: str = "y"
-    scale: str = "unit sphere"
-    points: int | None = None
+    up: str = "y"  # the axis that points up
+    scale: str = "unit sphere"  # where the points lie
+    points: int | None = None  # points a cloud while it was trained, 32 to 2^20; None where that is not known
 
     def __post_init__(self) -> None:
         if self.points is not None and not MIN_POINTS <= self.points <= MOST_POINTS:

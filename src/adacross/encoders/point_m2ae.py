@@ -21,21 +21,13 @@ LEVELS = 3
 
 @dataclass(frozen=True)
 class Tokens:
-    """The visible tokens of one level, ready for attention.
-
-    Attributes:
-        x: `(B, V, C)`.
-        position: `(B, V, C)`, their centers embedded.
-        sees: `(B, 1 or V, V)` which tokens each may look at; None: all.
-        packing: where they belong among the level's tokens; None: all are there, in order.
-        masked: `(B, G, C)` what stands at masked places afterwards; None: 0.
-    """
+    """The visible tokens of one level, ready for attention."""
 
     x: Float[Tensor, "B V C"]
-    position: Float[Tensor, "B V C"]
-    sees: Bool[Tensor, "B #V V"] | None
-    packing: TokenPacking | None
-    masked: Float[Tensor, "B G C"] | None
+    position: Float[Tensor, "B V C"]  # their centers embedded
+    sees: Bool[Tensor, "B #V V"] | None  # which tokens each may look at; None: all
+    packing: TokenPacking | None  # where they belong among the level's tokens; None: all are there, in order
+    masked: Float[Tensor, "B G C"] | None  # what stands at masked places afterwards; None: 0
 
 
 class PointM2AE(Encoder):

@@ -28,29 +28,18 @@ from adacross.ops.chamfer import chamfer
 
 @dataclass(frozen=True)
 class MaskedClouds:
-    """B augmented clouds and what is visible of them.
-
-    Attributes:
-        points: `(B, N, 3)`.
-        visible: `(B, G)` tokens of the coarsest level that are not masked.
-    """
+    """B augmented clouds and what is visible of them."""
 
     points: Float[Tensor, "B N 3"]
-    visible: Bool[Tensor, "B G"]
+    visible: Bool[Tensor, "B G"]  # tokens of the coarsest level that are not masked
 
 
 class CompletedClouds(NamedTuple):
-    """A batch encoded and decoded.
+    """A batch encoded and decoded."""
 
-    Attributes:
-        levels: of the clouds.
-        visible: tokens of every level that are visible.
-        offsets: `(B, G, m, 3)` points around the centers of the middle level, masked or not.
-    """
-
-    levels: list[TokenGroups]
-    visible: list[Bool[Tensor, "B _"]]
-    offsets: Float[Tensor, "B G m 3"]
+    levels: list[TokenGroups]  # of the clouds
+    visible: list[Bool[Tensor, "B _"]]  # tokens of every level that are visible
+    offsets: Float[Tensor, "B G m 3"]  # points around the centers of the middle level, masked or not
 
 
 class PointM2AEMethod(Method):

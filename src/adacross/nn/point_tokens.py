@@ -13,17 +13,12 @@ from adacross.ops.neighbors import farthest_point_sample, gather, knn
 
 @dataclass(frozen=True)
 class TokenGroups:
-    """One level of tokens: G centers, and for each its k nearest among the P points of the level below.
-
-    Attributes:
-        centers: `(B, G, 3)`.
-        neighbors: `(B, G, k)` indices into the level below: the cloud's points, or the finer centers.
-        offsets: `(B, G, k, 3)` the neighbors relative to their center.
-    """
+    """One level of tokens: G centers, and for each its k nearest among the P points of the level below."""
 
     centers: Float[Tensor, "B G 3"]
+    # indices into the level below: the cloud's points, or the finer centers
     neighbors: Int64[Tensor, "B G k"]
-    offsets: Float[Tensor, "B G k 3"]
+    offsets: Float[Tensor, "B G k 3"]  # the neighbors relative to their center
 
 
 def build_groups(
@@ -65,17 +60,11 @@ def visible_levels(levels: Sequence[TokenGroups], top: Bool[Tensor, "B G"]) -> l
 
 @dataclass(frozen=True)
 class TokenPacking:
-    """Places of the visible ones of G tokens when only they are kept: rows of V, the most that a shape has.
+    """Places of the visible ones of G tokens when only they are kept: rows of V, the most of a shape."""
 
-    Attributes:
-        visible: `(B, G)` the marks.
-        indices: `(B, V)` which token each place holds, in order.
-        valid: `(B, V)` False for places that a shape with fewer visible tokens leaves empty.
-    """
-
-    visible: Bool[Tensor, "B G"]
-    indices: Int64[Tensor, "B V"]
-    valid: Bool[Tensor, "B V"]
+    visible: Bool[Tensor, "B G"]  # the marks
+    indices: Int64[Tensor, "B V"]  # which token each place holds, in order
+    valid: Bool[Tensor, "B V"]  # False for places that a shape with fewer visible tokens leaves empty
 
     @classmethod
     def of(cls, visible: Bool[Tensor, "B G"]) -> "TokenPacking":

@@ -33,40 +33,24 @@ MIN_TORCH = (2, 9)  # the first whose exporter writes this opset
 
 @dataclass(frozen=True)
 class Difference:
-    """Difference of onnxruntime's features from the encoder's.
+    """Difference of onnxruntime's features from the encoder's."""
 
-    Attributes:
-        clouds: in the batch.
-        points: of each cloud.
-        largest: largest absolute difference, relative to the largest feature.
-        norm: norm of the difference, relative to that of the features.
-    """
-
-    clouds: int
-    points: int
-    largest: float
-    norm: float
+    clouds: int  # in the batch
+    points: int  # of each cloud
+    largest: float  # largest absolute difference, relative to the largest feature
+    norm: float  # norm of the difference, relative to that of the features
 
 
 @dataclass(frozen=True)
 class Exported:
-    """Result of `export`.
+    """Result of `export`."""
 
-    Attributes:
-        path: the ONNX file.
-        kind: of the encoder.
-        dim: of its features.
-        size: of the file in bytes.
-        seconds: of writing and checking.
-        differences: of onnxruntime's features from the encoder's, for several batch sizes.
-    """
-
-    path: Path
-    kind: str
-    dim: int
-    size: int
-    seconds: float
-    differences: list[Difference]
+    path: Path  # the ONNX file
+    kind: str  # of the encoder
+    dim: int  # of its features
+    size: int  # of the file in bytes
+    seconds: float  # of writing and checking
+    differences: list[Difference]  # of onnxruntime's features from the encoder's, for several batch sizes
 
     def table(self) -> Table:
         """Render as a rich table."""

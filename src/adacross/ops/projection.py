@@ -34,23 +34,16 @@ _TINY = 1e-6  # soft: weight below which a pixel counts as empty
 
 @dataclass(frozen=True, eq=False)
 class Projection:
-    """Projection of B clouds to maps, made by `fit_projection`; lays further points the same way.
+    """Projection of B clouds to maps, made by `fit_projection`; lays further points the same way."""
 
-    Attributes:
-        order: `(B, 3)` which coordinates go right, up and to the viewer.
-        low: `(B, 3)` where the map's first cell and the depth range begin, in that order of coordinates.
-        cell: `(B,)` side of a cell, in the points' unit: g of the recipe.
-        depth: `(B,)` length of the depth range: the cloud's own, at least one cell.
-        offset: `(B, 2)` cells added to the right and upwards to center the cloud, the recipe's +1 included.
-        size: S, pixels along each side.
-    """
-
-    order: Int64[Tensor, "B 3"]
+    order: Int64[Tensor, "B 3"]  # which coordinates go right, up and to the viewer
+    # where the map's first cell and the depth range begin, in that order of coordinates
     low: Float[Tensor, "B 3"]
-    cell: Float[Tensor, " B"]
-    depth: Float[Tensor, " B"]
+    cell: Float[Tensor, " B"]  # side of a cell, in the points' unit: g of the recipe
+    depth: Float[Tensor, " B"]  # length of the depth range: the cloud's own, at least one cell
+    # cells added to the right and upwards to center the cloud, the recipe's +1 included
     offset: Int64[Tensor, "B 2"]
-    size: int
+    size: int  # S, pixels along each side
 
     def cells(self, points: Float[Tensor, "B M 3"]) -> Int64[Tensor, "B M 2"]:
         """Return row and column of the pixel that each point falls on, `(B, M, 2)`; no gradient.

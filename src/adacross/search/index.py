@@ -35,14 +35,10 @@ class Whitening:
     Features of one encoder lie in a narrow cone, and a few of its directions (size, slenderness) dominate the
     cosine. Jégou and Chum (Negative evidences and co-occurences in image retrieval: the benefit of PCA and
     whitening, ECCV 2012) found the same for images.
-
-    Attributes:
-        mean: `(D,)`.
-        axes: `(D, K)`, K at most `DIM`.
     """
 
     mean: Float32[np.ndarray, " D"]
-    axes: Float32[np.ndarray, "D K"]
+    axes: Float32[np.ndarray, "D K"]  # K at most `DIM`
 
     @classmethod
     def fit(cls, features: Float32[np.ndarray, "n D"]) -> "Whitening":

@@ -26,21 +26,13 @@ body { margin: 0 auto; max-width: 1080px; padding: 1.5rem 1.25rem 3rem; backgrou
 
 @dataclass(frozen=True, eq=False)
 class Neighbors:
-    """The shapes nearest to a query, the most similar first.
-
-    Attributes:
-        query: the query.
-        collection: the searched collection.
-        space: "shapes" (the encoder's features) or "images" (the joint space of clouds and images).
-        indices: `(k,)` indices into the collection.
-        similarities: `(k,)` cosine similarities, at most 1.
-    """
+    """The shapes nearest to a query, the most similar first."""
 
     query: Query
-    collection: Collection
-    space: str
-    indices: Int64[np.ndarray, " k"]
-    similarities: Float32[np.ndarray, " k"]
+    collection: Collection  # that was searched
+    space: str  # "shapes" (the encoder's features) or "images" (the joint space of clouds and images)
+    indices: Int64[np.ndarray, " k"]  # into the collection
+    similarities: Float32[np.ndarray, " k"]  # cosine similarities, at most 1
 
     def __len__(self) -> int:
         return len(self.indices)

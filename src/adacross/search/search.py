@@ -55,20 +55,14 @@ def search(
         check_free(target, overwrite)
     if labels:
         check_ending(labels, ".csv", "labels are kept as CSV")
+    if query is None and target:
+        raise UserError("--output needs a query; give one: --query photo.png")
+    index = SearchIndex(collection, encoder, points=points, device=device)
     if query is None:
-        if target:
-            raise UserError("--output needs a query; give one: --query photo.png")
         from adacross.search.page import serve
 
-        serve(
-            SearchIndex(collection, encoder, points=points, device=device),
-            host=host,
-            port=port,
-            labels=Path(labels) if labels else None,
-            browser=not no_browser,
-        )
+        serve(index, host, port, Path(labels) if labels else None, browser=not no_browser)
         return None
-    index = SearchIndex(collection, encoder, points=points, device=device)
     neighbors = index.search(query, top, classes=classes, up=up)
     if target:
         write_results(neighbors, target)

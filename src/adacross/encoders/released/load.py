@@ -1,6 +1,6 @@
 """Weights that CrossPoint, CrossNet, AdaCrossNet and Point-M2AE released, read into our encoders."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Literal
 
@@ -171,7 +171,7 @@ def _segmentation_head(
 
     Pre-training saves the BatchNorms of a head it does not have: they say nothing and are left out.
     """
-    own = [name for name in state if name.rpartition(".")[0] in released.head_layers | released.head_twice]
+    own = [name for name in state if name.rpartition(".")[0] in {*released.head_layers, *released.head_twice}]
     tensors = {name: state.pop(name) for name in own}
     make = released.head
     if make is None or all(name.rpartition(".")[0] in released.head_twice for name in own):
@@ -199,7 +199,7 @@ def _read_state(path: Path) -> dict[str, Tensor]:
     return {str(name).removeprefix("module."): tensor for name, tensor in state.items()}
 
 
-def _without_repeated(state: State, twice: dict[str, str], kind: str, source: str) -> State:
+def _without_repeated(state: State, twice: Mapping[str, str], kind: str, source: str) -> State:
     """Return BatchNorms listed twice, as bn1 and inside conv1, once; they must be the same twice."""
     once = {}
     for name, tensor in state.items():
@@ -222,7 +222,7 @@ def _below(state: State, prefix: str) -> State:
     return {name.removeprefix(prefix): tensor for name, tensor in state.items() if name.startswith(prefix)}
 
 
-def _rename(name: str, layers: dict[str, str]) -> str:
+def _rename(name: str, layers: Mapping[str, str]) -> str:
     layer, _, tensor = name.rpartition(".")
     return f"{layers.get(layer, layer)}.{tensor}"
 

@@ -4,7 +4,7 @@ A product (convolution) and its BatchNorm have names of their own on both sides.
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from torch import Tensor
@@ -20,24 +20,14 @@ SegmentationHead = PartSegHead | PointNetPartSegHead
 
 
 class Released(NamedTuple):
-    """One of the released networks.
+    """One of the released networks: its names in terms of ours, and an empty network of its tensors' sizes."""
 
-    Attributes:
-        encoder: an empty one of the size that the tensors tell, for `k` neighbors.
-        layers: released name -> ours.
-        twice: a BatchNorm's second name -> its first.
-        head: an empty segmentation head of the size that its tensors tell, for an encoder of some width; None
-            where no file has one.
-        head_layers: released name -> ours, in the head.
-        head_twice: as `twice`, in the head. A file without the head's products has these nevertheless.
-    """
-
-    encoder: Callable[[State, int], Encoder]
-    layers: dict[str, str]
-    twice: dict[str, str] = {}  # noqa: RUF012  nobody changes it
-    head: Callable[[State, int], SegmentationHead] | None = None
-    head_layers: dict[str, str] = {}  # noqa: RUF012
-    head_twice: dict[str, str] = {}  # noqa: RUF012
+    encoder: Callable[[State, int], Encoder]  # of the size that the tensors tell, for k neighbors
+    layers: dict[str, str]  # released name -> ours
+    twice: Mapping[str, str] = {}  # a BatchNorm's second name -> its first
+    head: Callable[[State, int], SegmentationHead] | None = None  # for an encoder of some width
+    head_layers: Mapping[str, str] = {}  # released name -> ours, in the head
+    head_twice: Mapping[str, str] = {}  # also in files without the head's products
 
 
 def shape_of(state: State, name: str) -> tuple[int, ...]:

@@ -14,15 +14,10 @@ from adacross.nn.transformer import PositionEmbedding, TransformerEncoder, learn
 
 
 class Reconstructed(NamedTuple):
-    """Predictions of every group and every patch, masked or not.
+    """Predictions of every group and every patch, masked or not."""
 
-    Attributes:
-        offsets: `(B, G, m, 3)` points around the centers of the middle or the coarsest level.
-        patches: `(B, P, 256)` pixels.
-    """
-
-    offsets: Float[Tensor, "B G m 3"]
-    patches: Float[Tensor, "B P area"]
+    offsets: Float[Tensor, "B G m 3"]  # points around the centers of the middle or the coarsest level
+    patches: Float[Tensor, "B P area"]  # pixels
 
 
 class JointDecoder(nn.Module):

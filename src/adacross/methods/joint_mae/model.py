@@ -45,35 +45,21 @@ Target = Literal["middle", "coarse"]
 
 @dataclass(frozen=True)
 class MaskedPairs:
-    """B clouds, their depth maps from a random side, and what is visible of both.
+    """B clouds, their depth maps from a random side, and what is visible of both."""
 
-    Attributes:
-        points: `(B, N, 3)`, augmented.
-        projection: of each cloud to its map.
-        depth: `(B, 1, S, S)`.
-        visible_points: `(B, G)` tokens of the cloud's coarsest level that are not masked.
-        visible_patches: `(B, P)` patches of the map that are not masked.
-    """
-
-    points: Float[Tensor, "B N 3"]
-    projection: Projection
+    points: Float[Tensor, "B N 3"]  # augmented
+    projection: Projection  # of each cloud to its map
     depth: Float[Tensor, "B 1 S S"]
-    visible_points: Bool[Tensor, "B G"]
-    visible_patches: Bool[Tensor, "B P"]
+    visible_points: Bool[Tensor, "B G"]  # tokens of the cloud's coarsest level that are not masked
+    visible_patches: Bool[Tensor, "B P"]  # patches of the map that are not masked
 
 
 class Completed(NamedTuple):
-    """A batch encoded and decoded.
+    """A batch encoded and decoded."""
 
-    Attributes:
-        levels: of the clouds.
-        visible: tokens of every level that are visible.
-        decoded: what the decoder says.
-    """
-
-    levels: list[TokenGroups]
-    visible: list[Bool[Tensor, "B _"]]
-    decoded: Reconstructed
+    levels: list[TokenGroups]  # of the clouds
+    visible: list[Bool[Tensor, "B _"]]  # tokens of every level that are visible
+    decoded: Reconstructed  # what the decoder says
 
 
 class JointMAE(Method):

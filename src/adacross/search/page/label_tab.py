@@ -17,16 +17,11 @@ from adacross.search.page.widgets import button, card, text
 
 @dataclass(eq=False)
 class LabelFile:
-    """Classes by shape's id, and their file, which other pages and programs may change, too.
+    """Classes by shape's id, and their file, which other pages and programs may change, too."""
 
-    Attributes:
-        path: the CSV file; every change reads it, changes one label, and writes it.
-        index: of the shapes.
-        classes_by_id: its content when last read or written; replaced as a whole, for other threads.
-    """
-
-    path: Path
-    index: SearchIndex
+    path: Path  # the CSV file; every change reads it, changes one label, and writes it
+    index: SearchIndex  # of the shapes
+    # its content when last read or written; replaced as a whole, for other threads
     classes_by_id: dict[str, str]
 
     @classmethod

@@ -79,7 +79,7 @@ class Guard:
         return None
 
 
-def serve(index: SearchIndex, *, host: str, port: int, labels: Path | None, browser: bool) -> None:
+def serve(index: SearchIndex, host: str, port: int, labels: Path | None, *, browser: bool) -> None:
     """Serve the page until Ctrl-C."""
     if find_spec("nicegui") is None:
         raise UserError(
