@@ -44,6 +44,8 @@ if TYPE_CHECKING:
 LIST = "-"  # paths from standard input
 Skipped = list[dict[str, str]]  # {"name": of a shape, "reason": why it was left out}
 Parts = dict[int, Skipped]
+_OWN = re.compile(r"plan\.json|part-\d{6,}\.(parquet|json)")  # files of unfinished work
+BLOCK = 256  # shapes a part; an interruption costs at most one
 
 
 class Files:
@@ -109,10 +111,6 @@ def find_data(data: str, *, up: Axis | None, workers: int | None, timeout: float
     if index.note:
         console.print(index.note)
     return Files(index, workers, timeout)
-
-
-_OWN = re.compile(r"plan\.json|part-\d{6,}\.(parquet|json)")  # files of unfinished work
-BLOCK = 256  # shapes a part; an interruption costs at most one
 
 
 @dataclass(frozen=True)

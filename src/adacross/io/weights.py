@@ -35,6 +35,7 @@ _BESIDE = (  # what makes the values that training programs keep beside the weig
     "numpy.dtype", "_codecs.encode", "collections.Counter", "torch.device",
 )  # fmt: skip
 _MAGIC, _PROTOCOL = 0x1950A86A20F9469CFC6C, 1001  # what a file of the old form begins with
+LARGEST_HEADER = 2**20  # bytes of a safetensors file's header: about 10,000 tensors
 
 
 class _Storage(NamedTuple):
@@ -205,9 +206,6 @@ def _check_tensors(value: Any, size: int) -> None:
             seen.add(id(found))
             items = found.items() if isinstance(found, dict) else enumerate(found)
             waiting += [(str(key)[:100], item) for key, item in items]
-
-
-LARGEST_HEADER = 2**20  # bytes of a safetensors file's header: about 10,000 tensors
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:

@@ -1,13 +1,19 @@
 """Masks of point tokens, and the decoder of Point-M2AE: Zhang et al. 2022, arXiv 2205.14401, section 3.3."""
 
+from abc import abstractmethod
+from typing import Any, ClassVar
+
 import torch
 from jaxtyping import Bool, Float
 from torch import Generator, Tensor, nn
 
+from adacross.data.transforms.augment import draw_points
+from adacross.data.transforms.batch import RawBatch
 from adacross.distributed.batch import sample_for_batch
 from adacross.encoders import Encoder
 from adacross.encoders.point_m2ae import PointM2AE
 from adacross.errors import UserError
+from adacross.methods.base import Method
 from adacross.nn.layers import PointLayer
 from adacross.nn.point_tokens import TokenGroups
 from adacross.nn.transformer import PositionEmbedding, TransformerEncoder
@@ -42,13 +48,34 @@ def hidden_groups(visible: Bool[Tensor, "B G"]) -> Bool[Tensor, "B G"]:
     return hidden
 
 
-def need_point_m2ae(method: str, encoder: Encoder) -> PointM2AE:
-    """Return the encoder, if it is one that can leave tokens out."""
-    if not isinstance(encoder, PointM2AE):
-        raise UserError(
-            f"{method} needs an encoder with tokens; {encoder.kind!r} has none. Use --encoder point-m2ae."
-        )
-    return encoder
+class MaskedPointMethod(Method):
+    """A method that masks part of a cloud's coarsest tokens and completes them with a `PointM2AE`. Abstract.
+
+    `name` is the method's, for messages; `points` are drawn at random for each cloud (None: all there are).
+    """
+
+    encoder: PointM2AE
+    default_encoder: ClassVar[str] = "point-m2ae"
+    default_augmentation: ClassVar[str] = "point-m2ae"
+
+    def __init__(self, name: str, encoder: Encoder, mask_ratio: float, points: int | None) -> None:
+        super().__init__(encoder)
+        if not isinstance(encoder, PointM2AE):
+            raise UserError(
+                f"{name} needs an encoder with tokens; {encoder.kind!r} has none. Use --encoder point-m2ae."
+            )
+        check_ratio("mask_ratio", mask_ratio, encoder.groups[2])
+        self.mask_ratio = mask_ratio
+        self.points = points
+
+    def batch(self, raw: RawBatch, generator: Generator) -> Any:
+        """Augmented clouds, masked; see `masked`."""
+        points = draw_points(raw.points, self.points, generator)
+        return self.masked(self.augment(points, generator), generator)
+
+    @abstractmethod
+    def masked(self, points: Float[Tensor, "B N 3"], generator: Generator) -> Any:
+        """Clouds as they are, each with a mask of its own."""
 
 
 class FeaturePropagation(nn.Module):

@@ -29,6 +29,10 @@ from adacross.version import __version__
 PACKAGES = ("onnx", "onnxscript", "onnxruntime")
 OPSET = 18
 MIN_TORCH = (2, 9)  # the first whose exporter writes this opset
+# Relative to the features' norm. Rounding alone gives 1e-7. Where two points are equally far up to rounding,
+# the programs may choose different neighbors, which changes some features of one point by some thousandths. A
+# wrongly computed point, even one of a thousand, is far above this.
+TOLERANCE = 5e-3
 
 
 @dataclass(frozen=True)
@@ -205,12 +209,6 @@ def _quiet() -> Iterator[None]:
         finally:
             for logger, level in zip(loggers, levels, strict=True):
                 logger.setLevel(level)
-
-
-# Relative to the features' norm. Rounding alone gives 1e-7. Where two points are equally far up to rounding,
-# the programs may choose different neighbors, which changes some features of one point by some thousandths. A
-# wrongly computed point, even one of a thousand, is far above this.
-TOLERANCE = 5e-3
 
 
 def sizes_to_compare(least: int, trained_with: int | None) -> list[tuple[int, int]]:

@@ -26,6 +26,7 @@ from adacross.training.networks import load_towers
 DIM = 128  # axes of a whitening
 FEWEST = 8 * DIM  # shapes below which the axes are not known well enough
 _FLAT = 1e-9  # variance, relative to the largest, below which an axis is rounding noise
+NO_CLASS = "(none)"  # listed for shapes without a class
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,8 +56,6 @@ class Whitening:
         """Transform features to `(k, K)`."""
         return ((features - self.mean) @ self.axes).astype(np.float32)
 
-
-NO_CLASS = "(none)"  # listed for shapes without a class
 
 QueryLike = Union[int, str, Path, Query, np.ndarray]  # noqa: UP007  the tests' type checker evaluates it
 

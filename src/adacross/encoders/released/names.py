@@ -17,10 +17,21 @@ from adacross.nn.heads import PartSegHead, PointNetPartSegHead
 
 State = dict[str, Tensor]
 SegmentationHead = PartSegHead | PointNetPartSegHead
+ENCODER = "h_encoder."
+MARK = f"{ENCODER}token_embed.0.first_conv.0.weight"
+_EMBEDDING = {
+    "first_conv.0": "first.linear",
+    "first_conv.1": "first.norm",
+    "first_conv.3": "local",
+    "second_conv.0": "second.linear",
+    "second_conv.1": "second.norm",
+    "second_conv.3": "last",
+}
+_BLOCK = {"attn.qkv": "qkv", "attn.proj": "project", "mlp.fc1": "enter", "mlp.fc2": "leave"}
 
 
 class Released(NamedTuple):
-    """One of the released networks: its names in terms of ours, and an empty network of its tensors' sizes."""
+    """One of the released networks: its names in terms of ours, and empty networks of its tensors' sizes."""
 
     encoder: Callable[[State, int], Encoder]  # of the size that the tensors tell, for k neighbors
     layers: dict[str, str]  # released name -> ours
@@ -145,20 +156,6 @@ _POINTNET_PARTSEG = Released(
     )
     | {"convs4": "last"},
 )
-
-
-ENCODER = "h_encoder."
-MARK = f"{ENCODER}token_embed.0.first_conv.0.weight"
-
-_EMBEDDING = {
-    "first_conv.0": "first.linear",
-    "first_conv.1": "first.norm",
-    "first_conv.3": "local",
-    "second_conv.0": "second.linear",
-    "second_conv.1": "second.norm",
-    "second_conv.3": "last",
-}
-_BLOCK = {"attn.qkv": "qkv", "attn.proj": "project", "mlp.fc1": "enter", "mlp.fc2": "leave"}
 
 
 def block_name(released: str) -> str:

@@ -7,24 +7,20 @@ what is a substitute from the group's other programs (Point-M2AE, I2P-MAE) is li
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, ClassVar, Literal, NamedTuple, get_args
+from typing import Any, Literal, NamedTuple, get_args
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Generator, Tensor, nn
 
-from adacross.data.transforms.augment import draw_points
-from adacross.data.transforms.batch import RawBatch
 from adacross.distributed.batch import mean_contribution, sample_for_batch
 from adacross.encoders import Encoder
-from adacross.encoders.point_m2ae import PointM2AE
 from adacross.errors import UserError, one_of
-from adacross.methods.base import Method
 from adacross.methods.image_tower import ImageTowerConfig
 from adacross.methods.joint_mae.alignment import Alignment, aligned_patches, joint_attention
 from adacross.methods.joint_mae.decoder import JointDecoder, Reconstructed
 from adacross.methods.joint_mae.depth_tokens import PATCH, DepthEmbedding, sine_positions
-from adacross.methods.masked_points import check_ratio, draw_visible, hidden_groups, need_point_m2ae
+from adacross.methods.masked_points import MaskedPointMethod, check_ratio, draw_visible, hidden_groups
 from adacross.nn.point_tokens import TokenGroups, TokenPacking, visible_levels
 from adacross.nn.transformer import learnt_token
 from adacross.ops.chamfer import chamfer
@@ -62,7 +58,7 @@ class Completed(NamedTuple):
     decoded: Reconstructed  # what the decoder says
 
 
-class JointMAE(Method):
+class JointMAE(MaskedPointMethod):
     """Clouds and their own depth maps, both masked, complete each other.
 
     Visible tokens of both go through the encoder's last stage together. There a token of the cloud sees only
@@ -98,8 +94,6 @@ class JointMAE(Method):
         UserError: another encoder, or options that do not fit.
     """
 
-    default_encoder: ClassVar[str] = "point-m2ae"
-    default_augmentation: ClassVar[str] = "point-m2ae"
     grid: Float[Tensor, "P C"]
 
     def __init__(
@@ -120,16 +114,14 @@ class JointMAE(Method):
         points: int | None = None,
         image_size: int = 224,
     ) -> None:
-        super().__init__(encoder)
-        self.encoder: PointM2AE = need_point_m2ae("joint-mae", encoder)
+        super().__init__("joint-mae", encoder, mask_ratio, points)
         if image_size % PATCH:
             raise UserError(f"image_size is {image_size}; joint-mae needs a multiple of {PATCH} (224).")
         if view is not None and not 0 <= view < len(VIEWS):
             raise UserError(f"view is {view}; expected 0, 1 or 2, or nothing for a random one.")
         side = image_size // PATCH
-        check_ratio("mask_ratio", mask_ratio, self.encoder.groups[2])
         check_ratio("patch_mask_ratio", patch_mask_ratio, side * side)
-        self.mask_ratio, self.patch_mask_ratio = mask_ratio, patch_mask_ratio
+        self.patch_mask_ratio = patch_mask_ratio
         check_drawing(reduction, splat, radius)
         self.level = {"middle": 1, "coarse": 2}[one_of("target", target, get_args(Target))]
         middle = self.encoder.neighbors[1]
@@ -147,7 +139,6 @@ class JointMAE(Method):
         self.view = view
         one_of("alignment", alignment, get_args(Alignment))
         self.alignment: Alignment = alignment
-        self.points = points
         self.image_size = image_size
         dims, heads = self.encoder.dims, self.encoder.heads
         self.embed_depth = DepthEmbedding(dims, conv_depths)
@@ -161,11 +152,6 @@ class JointMAE(Method):
     def build(cls, encoder: Encoder, images: ImageTowerConfig, **options: Any) -> "JointMAE":
         """Build for depth maps of the images' size; `options` are this class's."""
         return cls(encoder, image_size=images.size, **options)
-
-    def batch(self, raw: RawBatch, generator: Generator) -> MaskedPairs:
-        """Augmented clouds, masked; see `masked`."""
-        points = draw_points(raw.points, self.points, generator)
-        return self.masked(self.augment(points, generator), generator)
 
     def masked(self, points: Float[Tensor, "B N 3"], generator: Generator) -> MaskedPairs:
         """Clouds as they are, their maps from a random side each, and two independent masks a shape."""

@@ -12,7 +12,10 @@ from adacross.errors import UserError
 from adacross.labeling.labels import change_label, read_labels
 from adacross.labeling.propose import Proposal, propose
 from adacross.search.index import SearchIndex
-from adacross.search.page.widgets import button, card, text
+from adacross.search.page.widgets import Alert, button, card, text
+
+T = TypeVar("T")
+BATCH = 12  # shapes at a time
 
 
 @dataclass(eq=False)
@@ -57,10 +60,6 @@ class LabelFile:
         return propose(self.index.features, np.array(known, dtype=np.int64), ask=ask), names
 
 
-T = TypeVar("T")
-BATCH = 12  # shapes at a time
-
-
 class LabelTab:
     """Shapes to label, a dozen at a time; every click is saved to `labels`, None without `--labels`."""
 
@@ -74,9 +73,7 @@ class LabelTab:
             with ui.element("div").classes("above"):
                 self.heading = text("h2", "")
                 self.note = text("small", "")
-            self.error = text("p", "", "error")
-            self.error.props["role"] = "alert"
-            self.error.set_visibility(False)
+            self.error = Alert()
             self.grid = ui.element("div").classes("grid roomy")
             self.more = button("Suggest more", self.propose, "main")
         if labels is None:
@@ -168,8 +165,7 @@ class LabelTab:
             message = str(error)
             return None
         finally:
-            self.error.set_text(message)
-            self.error.set_visibility(bool(message))
+            self.error.show(message)
 
     def _update(self) -> None:
         if self.labels is None:

@@ -14,6 +14,7 @@ from adacross.search.page.search_tab import SearchTab
 from adacross.search.page.widgets import LARGE, button, card, cloud, cloud_figure, text
 
 NEAR = 6
+_HERE = Path(__file__).parent
 
 
 class Viewer:
@@ -53,9 +54,6 @@ class Viewer:
     def _search(self) -> None:
         self.dialog.close()
         self.on_search(self.shown)
-
-
-_HERE = Path(__file__).parent
 
 
 def build_page(index: SearchIndex, labels: LabelFile | None) -> None:

@@ -43,6 +43,20 @@ def button(words: str, on_click: Callable[[], Any], classes: str = "", label: st
     return element.on("click", on_click)
 
 
+class Alert:
+    """A line for an error, which is hidden while there is none."""
+
+    def __init__(self) -> None:
+        self.label = text("p", "", "error")
+        self.label.props["role"] = "alert"
+        self.show("")
+
+    def show(self, message: str) -> None:
+        """Show a message; an empty one hides the line."""
+        self.label.set_text(message)
+        self.label.set_visibility(bool(message))
+
+
 def card(i: int, title: str, value: str, name: str, on_open: Callable[[], Any]) -> ui.element:
     """Add a shape's image to click with two lines below it; return the element, to add to."""
     figure = ui.element("figure").classes("card")
