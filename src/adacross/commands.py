@@ -12,19 +12,13 @@ LAPTOP = "adacrossnet_pointnet_laptop"  # the recipe that is suggested first
 
 @dataclass(frozen=True)
 class Command:
-    """A command: its function, what it is for, and how it is typed.
+    """A command: its function, what it is for, and how it is typed."""
 
-    Attributes:
-        function: `module:name`.
-        summary: what `adacross --help` says.
-        examples: command lines.
-        next: the commands to type next, without `adacross`, from the command's arguments (attributes by the
-            parameter's name, or its dataclass of options) and its result.
-    """
-
-    function: str
-    summary: str
-    examples: tuple[str, ...]
+    function: str  # `module:name`
+    summary: str  # what `adacross --help` says
+    examples: tuple[str, ...]  # command lines
+    # the commands to type next, without `adacross`, from the command's arguments (attributes by the
+    # parameter's name, or its dataclass of options) and its result
     next: Next = lambda given, result: ()
 
 

@@ -66,38 +66,23 @@ class Callback:
 
 @dataclass
 class Training:
-    """A run in progress, which callbacks are given.
+    """A run in progress, which callbacks are given."""
 
-    Attributes:
-        config: the options.
-        folder: the run folder.
-        group: the processes; `group.first` is true in the one that writes.
-        method: the networks being trained, `method.encoder` among them.
-        optimizer: of the method.
-        weighting: of the loss terms.
-        loader: of the batches.
-        monitor: of the encoder.
-        callbacks: called in this order.
-        best: the epoch that is kept, for `selection: released`.
-        identity: what checkpoints say of the run; in the first process only.
-        step: optimizer steps taken.
-        record: the log's record of the last step: loss, terms, weights, lr, ...
-        metrics: the monitor's latest figures; in the first process only.
-    """
-
-    config: PretrainConfig
-    folder: Path
-    group: ProcessGroup
-    method: Method
-    optimizer: torch.optim.Optimizer
-    weighting: Weighting
-    loader: BatchLoader
-    monitor: Monitor
-    callbacks: Sequence[Callback] = ()
-    best: BestOnTest | None = None
-    identity: dict[str, Any] | None = None
-    step: int = 0
+    config: PretrainConfig  # the options
+    folder: Path  # the run folder
+    group: ProcessGroup  # the processes; `group.first` is true in the one that writes
+    method: Method  # the networks being trained, `method.encoder` among them
+    optimizer: torch.optim.Optimizer  # of the method
+    weighting: Weighting  # of the loss terms
+    loader: BatchLoader  # of the batches
+    monitor: Monitor  # of the encoder
+    callbacks: Sequence[Callback] = ()  # called in this order
+    best: BestOnTest | None = None  # the epoch that is kept, for `selection: released`
+    identity: dict[str, Any] | None = None  # what checkpoints say of the run; in the first process only
+    step: int = 0  # optimizer steps taken
+    # the log's record of the last step: loss, terms, weights, lr and so on
     record: dict[str, Any] = field(default_factory=dict)
+    # the monitor's latest figures; in the first process only
     metrics: dict[str, float] = field(default_factory=dict)
 
     @property

@@ -109,14 +109,13 @@ def _starting_state(config: PretrainConfig, run: Path) -> dict[str, Any] | None:
 def pretrain(config: PretrainConfig) -> Path:
     """Pre-train an encoder on a collection; the last step's networks are the result.
 
-    The Python function of this name, `adacross.pretrain`, takes options one by one and returns a `Run`.
-    Results and errors are as of `train`.
+    `adacross.pretrain` takes options one by one and returns a `Run`. Results and errors are as of `train`.
     """
     return train(config)
 
 
 def train(config: PretrainConfig, callbacks: Sequence[Callback] = ()) -> Path:
-    """Pre-train an encoder on a collection.
+    """Pre-train an encoder, with callbacks after those that the options name; return the run folder.
 
     Reads the collection's training split only (but for `selection: released`, which says so). Writes into the
     run folder: `config.yaml`, `environment.json`, `log.jsonl` and `log.csv`, `checkpoints/`, `encoder/` and
@@ -124,13 +123,6 @@ def train(config: PretrainConfig, callbacks: Sequence[Callback] = ()) -> Path:
 
     Started by torchrun or accelerate as several processes, on one machine or many, they train one encoder
     together, and the first of them alone reads and writes the run folder (docs/scaling.md).
-
-    Args:
-        config: the options.
-        callbacks: called after those that the options name.
-
-    Returns:
-        The run folder.
 
     Raises:
         UserError: options that do not fit the collection or the run folder, a loss that is not finite, a disk
