@@ -148,7 +148,8 @@ class ProcessGroup:
             if not self._first_to_fail():
                 raise SystemExit(130 if isinstance(error, KeyboardInterrupt) else 2) from None
             console.quiet = False
-            if isinstance(error, RuntimeError) and _is_comm_error(error):
+            collective = isinstance(error, distributed.DistError) or "gloo" in str(error).lower()
+            if isinstance(error, RuntimeError) and collective:
                 raise UserError(
                     f"process {self.process} lost contact with another one, which ended or cannot be reached "
                     f"({one_line(error)}). Continue with the same command and --resume auto."
@@ -176,11 +177,6 @@ def _buckets(tensors: Iterable[Tensor]) -> Iterator[list[Tensor]]:
         bucket.append(tensor)
     if bucket:
         yield bucket
-
-
-def _is_comm_error(error: RuntimeError) -> bool:
-    """Return whether a collective operation failed, rather than anything else."""
-    return isinstance(error, distributed.DistError) or "gloo" in str(error).lower()
 
 
 def _leave() -> None:

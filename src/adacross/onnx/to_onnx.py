@@ -128,9 +128,9 @@ def export(
         whole_file(path) as temporary,
     ):
         _write(_Outputs(network, point_features).eval(), temporary, least, metadata(encoder))
-        differences = compare(
-            network, temporary, sizes_to_compare(least, encoder.inputs.points), point_features
-        )
+        training = max(least, encoder.inputs.points or 1024)
+        sizes = [(1, least), (3, least + 37), (2, training), (1, training + 301)]  # smallest, odd, as trained
+        differences = compare(network, temporary, sizes, point_features)
         size = temporary.stat().st_size
     return Exported(path, encoder.kind, encoder.dim, size, time.monotonic() - start, differences)
 
@@ -209,12 +209,6 @@ def _quiet() -> Iterator[None]:
         finally:
             for logger, level in zip(loggers, levels, strict=True):
                 logger.setLevel(level)
-
-
-def sizes_to_compare(least: int, trained_with: int | None) -> list[tuple[int, int]]:
-    """Return clouds and points of each comparison: the smallest cloud, odd sizes, and the training size."""
-    training = max(least, trained_with or 1024)
-    return [(1, least), (3, least + 37), (2, training), (1, training + 301)]
 
 
 def compare(
