@@ -22,7 +22,7 @@ from adacross.evaluation.driver import Bench
 from adacross.evaluation.fine_tune import fraction_of
 from adacross.evaluation.result import PRETRAINED, SCRATCH, Paper
 from adacross.evaluation.supervised import Schedule, fit
-from adacross.nn.segmentation_heads import PartSegHead, PointM2AEPartSegHead, PointNetPartSegHead, SemSegHead
+from adacross.nn.heads import PartSegHead, PointM2AEPartSegHead, PointNetPartSegHead, SemSegHead
 
 SHOWN_POINTS = 1024  # of an example
 

@@ -125,13 +125,7 @@ class Method(nn.Module, ABC):
 
     @classmethod
     def build(cls, encoder: Encoder, images: ImageTowerConfig, **options: Any) -> "Method":
-        """Build the method around a point encoder, with fresh networks beside it.
-
-        Args:
-            encoder: the point encoder to train.
-            images: the image tower, for methods that have one.
-            options: the method's own.
-        """
+        """Build the method around a point encoder, with fresh networks beside it; `options` are its own."""
         return cls(encoder, **options)
 
     def batch(self, raw: RawBatch, generator: Generator) -> Any:

@@ -45,14 +45,9 @@ def probe_accuracy(
 
 @dataclass(frozen=True)
 class Monitor:
-    """Evaluation of a method while it trains.
+    """Evaluation of a method while it trains, on clouds of `points` points.
 
-    Attributes:
-        collection: the data.
-        reference: indices of training shapes that the probe is fitted on.
-        validation: indices of held-out shapes that it is scored on.
-        points: points of each cloud.
-        device: of the method.
+    A probe is fitted on the training shapes `reference` and scored on the held-out shapes `validation`.
     """
 
     collection: Collection
