@@ -20,7 +20,10 @@ def slow_soft_adapt(
         return dict.fromkeys(losses[0], 1.0)
     terms = list(losses[0])
     means = [
-        [sum(each[name] for each in losses[number * period : (number + 1) * period]) / period for name in terms]
+        [
+            sum(each[name] for each in losses[number * period : (number + 1) * period]) / period
+            for name in terms
+        ]
         for number in (done - 2, done - 1)
     ]
     rates = [now - past for past, now in zip(*means, strict=True)]

@@ -41,8 +41,9 @@ class SoftAdapt(Periodic):
 
     Example:
         >>> weighting = SoftAdapt(period=1, normalized=True)
-        >>> _ = weighting.update({"intra": 5.0, "cross": 6.0}), weighting.update({"intra": 4.0, "cross": 6.0})
-        >>> {name: round(weight, 2) for name, weight in weighting.update({"intra": 4.0, "cross": 6.0}).items()}
+        >>> for loss in (5.0, 4.0, 4.0):
+        ...     weights = weighting.update({"intra": loss, "cross": 6.0})
+        >>> {name: round(weight, 2) for name, weight in weights.items()}
         {'intra': 0.95, 'cross': 1.05}
     """
 
@@ -50,7 +51,9 @@ class SoftAdapt(Periodic):
         self, beta: float = 0.1, period: int = 100, normalized: bool = False, loss_weighted: bool = False
     ) -> None:
         if not math.isfinite(beta) or period < 1:
-            raise UserError(f"beta {beta}, period {period}; expected a finite beta and a period of at least 1.")
+            raise UserError(
+                f"beta {beta}, period {period}; expected a finite beta and a period of at least 1."
+            )
         super().__init__(period)
         self.beta = beta
         self.normalized = normalized
