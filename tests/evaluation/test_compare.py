@@ -194,6 +194,14 @@ def test_equal_encoders_are_seldom_called_different(toy_collection: Collection):
     assert all("McNemar" in each.test for each in single)
     assert np.mean([each.significant for each in single]) <= 0.05
     rng = np.random.default_rng(0)
+    swapped = []  # as good on other shapes, too: which of the two is right where one is wrong is a coin's
+    for one, other in combinations(right[:16], 2):
+        coin = rng.random(len(one)) < 0.5
+        pair = np.where(coin, one, other), np.where(coin, other, one)
+        swapped.append(
+            Score.of(PRETRAINED, "accuracy", pair[0]).minus(Score.of(PRETRAINED, "accuracy", pair[1]))
+        )
+    assert np.mean([each.significant for each in swapped]) <= 0.05
     groups = [rng.permutation(len(right))[:10].reshape(2, 5) for _ in range(120)]
     several = [
         Score.of(PRETRAINED, "accuracy", np.array(right)[one]).minus(
@@ -290,7 +298,7 @@ def test_the_entries_are_tested_on_equal_terms(runs: Path, monkeypatch: pytest.M
 @pytest.mark.parametrize(
     ("words", "options", "message"),
     [
-        (["x-seed0", "x-seed0"], {}, "an encoder was given twice: x-seed0, x-seed0"),
+        (["x-seed0", "x-seed0"], {}, "an entry was given twice: x-seed0, x-seed0"),
         (["x-seed0", "nothing*"], {}, "nothing matches"),
         (["x-seed0", "x-seed1"], {"baseline": "z"}, "unknown baseline 'z'. Valid: x-seed0, x-seed1"),
         (["x-seed0"], {"task": "lineer"}, "unknown protocol 'lineer'"),

@@ -8,7 +8,7 @@ from typing import Any
 
 from adacross.errors import UserError, check_ending, check_options, one_of
 from adacross.evaluation import find_protocol
-from adacross.evaluation.driver import file_name, place
+from adacross.evaluation.driver import file_name, named_entries, place
 from adacross.evaluation.result import BASELINES, PRETRAINED, Data, Result, Score, read_as
 from adacross.evaluation.tabular import Tabular, check_output, write
 from adacross.features.sources import find_runs
@@ -128,8 +128,9 @@ def compare(
     Each entry is measured by the protocol itself; what was measured before is not measured again. The
     untrained encoder of each architecture and the other baselines come from the same results. Differences
     from the baseline have a 95 % interval and a p-value, corrected for their number (Holm). With one
-    pre-training an entry the test is over test shapes and tells of these encoders; for a claim about methods
-    give several pre-trainings an entry, as quoted patterns: the test is then over pre-trainings.
+    pre-training an entry the test is over test shapes and about these encoders: two that differ in their seed
+    alone are different networks, and of such pairs 11 to 15 % had p below 0.05 on 400 shapes. For a claim
+    about methods give several pre-trainings an entry, as quoted patterns: the test then is over these.
 
     Args:
         encoders: runs, encoder folders, hf://owner/name or builtin-small; a quoted pattern ('runs/a-seed*')
@@ -158,10 +159,7 @@ def compare(
     check_options(f"task {task}", protocol, given)
     if output is not None:
         check_output(check_ending(output, ".json", "a comparison is JSON"), overwrite)
-    if len(set(encoders)) < len(encoders):
-        raise UserError(f"an encoder was given twice: {', '.join(encoders)}. Give each once.")
-    short = [Path(word).name for word in encoders]
-    named = {(s if short.count(s) == 1 else word): word for s, word in zip(short, encoders, strict=True)}
+    named = named_entries(encoders)
     if baseline is not None and baseline not in encoders:
         one_of("baseline", baseline, named)
     chosen = next((name for name, word in named.items() if baseline in (name, word)), None)

@@ -180,6 +180,18 @@ def named_encoders(given: Any) -> list[NamedEncoder]:
     return [NamedEncoder(type(one).__name__, one, None) for one in each]
 
 
+def named_entries(words: Sequence[str]) -> dict[str, str]:
+    """Return what was typed by a short name: the last part of each path, or all of it if others share that.
+
+    Raises:
+        UserError: one was given twice.
+    """
+    if len(set(words)) < len(words):
+        raise UserError(f"an entry was given twice: {', '.join(words)}. Give each once.")
+    short = [Path(word).name for word in words]
+    return {(name if short.count(name) == 1 else word): word for name, word in zip(short, words, strict=True)}
+
+
 def _run(
     protocol: Protocol,
     encoder: Any,
