@@ -9,8 +9,8 @@ from typing import Any
 from adacross.errors import UserError, check_ending, check_options, one_of
 from adacross.evaluation import find_protocol
 from adacross.evaluation.driver import file_name, named_entries, place
-from adacross.evaluation.result import BASELINES, PRETRAINED, Data, Result, Score, read_as
-from adacross.evaluation.tabular import Tabular, check_output, write
+from adacross.evaluation.result import BASELINES, PRETRAINED, Data, Result, Score, read_as, save
+from adacross.evaluation.tabular import Tabular, check_output, write_tables
 from adacross.features.sources import find_runs
 from adacross.features.statistics import Difference, Estimate, holm
 from adacross.version import __version__
@@ -170,7 +170,8 @@ def compare(
         folder = runs[0] / "evaluation" / file_name(comparison.data.name)
         path, _ = place(folder, file_name(f"compare-{task}"), comparison.identity, load)
     if path is not None:
-        write(comparison, path)
+        save(comparison, path)
+        write_tables(comparison, path)
     return comparison
 
 

@@ -10,8 +10,8 @@ import numpy as np
 
 from adacross.errors import UserError, check_ending
 from adacross.evaluation.driver import named_entries, place
-from adacross.evaluation.result import read_as
-from adacross.evaluation.tabular import Tabular, check_output, write
+from adacross.evaluation.result import read_as, save
+from adacross.evaluation.tabular import Tabular, check_output, write_tables
 from adacross.features.sources import find_runs
 from adacross.features.statistics import CONFIDENCE
 from adacross.io.files import read_json
@@ -188,7 +188,8 @@ def efficiency(
     result = Efficiency(chosen, entries, unfinished, __version__, now)
     first = next(iter(found.values()))[0] / "evaluation"
     path = Path(output) if output else place(first, "efficiency", result.identity, load)[0]
-    write(result, path)
+    save(result, path)
+    write_tables(result, path)
     return result
 
 

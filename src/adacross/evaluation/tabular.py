@@ -4,14 +4,13 @@ import csv
 import io
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import asdict
 from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from adacross.console import Table, cell, markdown_table
 from adacross.errors import UserError, install
-from adacross.io.files import check_free, whole_file, write_json
+from adacross.io.files import check_free, whole_file
 
 if TYPE_CHECKING:
     import pandas
@@ -125,9 +124,8 @@ def check_output(path: Path, overwrite: bool) -> None:
         check_free(each, overwrite)
 
 
-def write(result: Any, path: Path) -> None:
-    """Write a result, a dataclass of plain values, as JSON, and its table as Markdown, CSV and LaTeX."""
-    write_json(path, asdict(result))
+def write_tables(result: Tabular, path: Path) -> None:
+    """Write a result's table as Markdown, CSV and LaTeX beside its JSON file."""
     markdown = f"{result.title}\n\n{result.to_markdown()}\n\n{result.caption}\n"
     for ending, text in zip(BESIDE, (markdown, result.to_csv(), result.to_latex()), strict=True):
         with whole_file(path.with_suffix(ending)) as temporary:

@@ -8,8 +8,10 @@ found becomes a weight vector a pair of classes, so that predicting is one matri
 """
 
 import os
+import warnings
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import combinations
 from typing import Any, Literal
@@ -76,6 +78,15 @@ def svm(
     return fitted.predict(test), fitted.C
 
 
+@contextmanager
+def _few_rows_a_class() -> Iterator[None]:
+    """Silence scikit-learn's guess that labels of many small classes might be a regression's target."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "The number of unique classes is greater than 50%", UserWarning)
+        yield
+
+
+@_few_rows_a_class()
 def fit_svm(
     train: Float[np.ndarray, "n D"], train_labels: Int64[np.ndarray, " n"], folds: int, seed: int
 ) -> Machines:
@@ -215,6 +226,7 @@ def _machine(
     return -(machine.dual_coef_[0] @ features[rows[machine.support_]]), -float(machine.intercept_[0])
 
 
+@_few_rows_a_class()
 def fixed_svm(
     train: Float[np.ndarray, "n D"],
     train_labels: Int64[np.ndarray, " n"],
