@@ -128,7 +128,7 @@ def test_settings_and_metrics_are_compared_with_their_like_and_corrected_togethe
         ("1 %", "accuracy"), ("1 %", "mAP"), ("10 %", "accuracy"), ("10 %", "mAP"),
     ]  # fmt: skip
     assert [each.p_holm for each in tested] == holm([each.difference.p for each in tested])
-    assert "4 comparisons" in found.caption
+    assert "number of comparisons: 4" in found.caption
 
 
 def test_episodes_are_never_tested():
@@ -269,6 +269,11 @@ def test_each_pretraining_is_measured_once_and_files_are_written(
     assert load(place / "compare-linear.json") == found
     alone = evaluate("linear", str(aside), str(runs / "parts"), **given)
     assert row(found, "x-seed3").figure == alone.score().estimate
+    few = compare(words[:2], str(runs / "parts"), "few-shot", ways=[3], shots=[1], device="cpu")
+    assert {each.metric for each in few.rows} == {"accuracy by shape"}
+    tested = row(few, "x-seed3").difference
+    assert tested is not None
+    assert tested.p is not None
     shutil.move(aside, runs / "x-seed3")
 
 

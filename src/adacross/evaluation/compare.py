@@ -271,7 +271,7 @@ def _notes(results: Mapping[str, Result], baseline: str, rows: list[ComparedRow]
     if over:
         notes.append(f"p of {', '.join(over)} is over pre-trainings: it is about the methods")
     if tested := sum(row.p_holm is not None for row in rows):
-        notes.append(f"p is corrected for the table's {tested} comparisons (Holm); intervals are not")
+        notes.append(f"p is corrected by Holm (number of comparisons: {tested}), intervals are not")
     differences = [(row.encoder, row.difference) for row in rows if row.difference]
     notes += dict.fromkeys(f"{name}: {each.test}" for name, each in differences if each.p is None)
     return [*notes, *dict.fromkeys(note for result in results.values() for note in result.notes)]

@@ -52,7 +52,8 @@ class Figure:
 
         error = np.std(self.known, ddof=1) / np.sqrt(len(self.known))
         half = stats.t.ppf((1 + CONFIDENCE) / 2, len(self.known) - 1) * error
-        return max(0.0, float(np.mean(self.known) - half)), float(np.mean(self.known) + half)
+        low, high = float(np.mean(self.known) - half), float(np.mean(self.known) + half)
+        return max(0.0, low), min(1.0, high) if self.name.endswith("accuracy") else high
 
     def __str__(self) -> str:
         """Return "1,200 [1,010, 1,390]", "never", or "1 of 3 runs, at 1,200" if the others never did."""
