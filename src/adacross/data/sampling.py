@@ -78,3 +78,24 @@ def to_y_up(points: Float[np.ndarray, "N 3"], up: Axis) -> Float[np.ndarray, "N 
     if up == "y":
         return points
     return points @ np.array(_TO_Y_UP[up], dtype=points.dtype).T
+
+
+def stratified(labels: Int64[np.ndarray, " n"], most: int) -> Int64[np.ndarray, " m"]:
+    """Choose at most `most` positions, each class in proportion to its size and none without a shape.
+
+    A fixed draw, whatever the order of the shapes. Only with more classes than `most` are classes left out.
+
+    Args:
+        labels: `(n,)` a class each; shapes without one (-1) are a class, too.
+        most: number of positions.
+
+    Returns:
+        Positions `(m,)`, m = min(n, most), ascending.
+    """
+    rng = np.random.default_rng(0)
+    share = np.empty(len(labels))  # of its class that is chosen before a shape
+    for label in np.unique(labels):
+        members = rng.permutation(np.flatnonzero(labels == label))
+        share[members] = np.arange(len(members)) / len(members)
+    order = np.lexsort((rng.permutation(len(labels)), share))
+    return np.sort(order[:most])

@@ -11,6 +11,7 @@ import numpy as np
 from jaxtyping import Float32, Float64, Int64
 
 from adacross.console import progress_bar
+from adacross.data.sampling import stratified
 from adacross.encoders import Encoder
 from adacross.encoders.frozen import encode
 from adacross.encoders.inputs import MIN_POINTS
@@ -282,17 +283,6 @@ def _over_severities(scores: Sequence[Score], counting: Sequence[str]) -> list[S
         for (kind, network), each in by_kind.items()
         if kind in counting
     ]
-
-
-def stratified(labels: Int64[np.ndarray, " n"], count: int) -> Int64[np.ndarray, " m"]:
-    """Return positions of at most `count` shapes, ascending, of each class in proportion, always the same."""
-    rng = np.random.default_rng(0)
-    place = np.empty(len(labels))  # of each shape in its class, 0 to 1
-    for label in np.unique(labels):
-        members = np.flatnonzero(labels == label)
-        place[members] = (rng.permutation(len(members)) + 0.5) / len(members)
-    order = np.lexsort((rng.permutation(len(labels)), place))
-    return np.sort(order[:count]).astype(np.int64)
 
 
 def _outcomes(

@@ -223,7 +223,39 @@ class ConvergenceRate(Weighting):
         return means[name]
 
 
-class DynamicWeightAverage(Weighting):
+class Periodic(Weighting):
+    """A rule whose weights change when a period of steps ends. Abstract.
+
+    Weights are 1 for the first two periods. One batch's luck averages out over a period; a period of one step
+    compares each loss with the one before it.
+
+    Args:
+        period: steps whose losses are averaged, at least 1.
+    """
+
+    def __init__(self, period: int) -> None:
+        super().__init__("sum", "steps", "last", "before")
+        self.period = period
+
+    @abstractmethod
+    def compare(self, last: dict[str, float], before: dict[str, float]) -> dict[str, float]:
+        """Return the weights of the next period from the mean losses of the last one and the one before."""
+
+    def weigh(self, losses: dict[str, float], gradient_norms: dict[str, float]) -> dict[str, float]:
+        last, before = self.state["last"], self.state["before"]
+        weights = self.compare(last, before) if before else dict.fromkeys(losses, 1.0)
+        sums, steps = self.state["sum"], self.state["steps"]
+        for name, loss in losses.items():
+            sums[name] = sums.get(name, 0.0) + loss
+            steps[name] = steps.get(name, 0.0) + 1
+        if all(count >= self.period for count in steps.values()):
+            self.state["before"] = dict(last)
+            self.state["last"] = {name: sums[name] / steps[name] for name in losses}
+            self.state["sum"], self.state["steps"] = {}, {}
+        return weights
+
+
+class DynamicWeightAverage(Periodic):
     """Dynamic weight average: Liu et al. 2019, arXiv 1803.10704, eq. 7.
 
         weight = K * exp(w / T) / sum exp(w / T),     w = mean loss of the last period / of the one before
@@ -243,25 +275,78 @@ class DynamicWeightAverage(Weighting):
     def __init__(self, period: int = 100, temperature: float = 2.0) -> None:
         if period < 1 or not temperature > 0:
             raise UserError(f"period {period}, temperature {temperature}; expected at least 1 and above 0.")
-        super().__init__("sum", "steps", "last", "before")
-        self.period = period
+        super().__init__(period)
         self.temperature = temperature
 
+    def compare(self, last: dict[str, float], before: dict[str, float]) -> dict[str, float]:
+        ratios = {name: last[name] / before[name] if before[name] else 1.0 for name in last}
+        return softmax({name: ratio / self.temperature for name, ratio in ratios.items()})
+
+
+class SoftAdapt(Periodic):
+    """SoftAdapt: Heydari, Thompson & Mehmood 2019, arXiv 1912.12355.
+
+    Each of K terms has a scalar loss f, its mean over the last period, and a rate of change s, which is f
+    minus the mean over the period before: a finite difference in units of the loss per period. Then
+
+        weight = K * exp(beta * s) / sum exp(beta * s),
+
+    and in the paper's two variants, which can be combined,
+
+        normalized:       s / sum |s| in place of s, in no unit and between -1 and 1;
+        loss-weighted:    weight = K * f * exp(beta * s) / sum f * exp(beta * s).
+
+    With beta above 0 the term that falls most slowly, or rises, weighs more; with beta below 0 the one that
+    falls fastest. `normalized` alone decides by how rates compare, `loss_weighted` also favors large losses.
+
+    Open in the paper or changed, by us: the paper's weights sum to 1 and here to K, as those of the other
+    rules do, so that the sum of the terms and with it the step is as large as without weights. The paper
+    takes the difference over a few iterations; one batch's loss is noisier than it falls in a few steps, so
+    periods are longer by default. At beta 0.1, the paper's, weights leave 1 little: terms whose normalized
+    rates are -1 and 0 have weights 0.95 and 1.05.
+
+    Args:
+        beta: sharpness of the softmax.
+        period: steps whose losses are averaged before they are compared; 1 is the plain difference.
+        normalized: divide rates by the sum of their absolute values.
+        loss_weighted: multiply by the loss.
+
+    Raises:
+        UserError: beta is not finite or the period below 1; from `update`, a negative loss with
+            `loss_weighted`.
+
+    Example:
+        >>> weighting = SoftAdapt(period=1, normalized=True)
+        >>> for loss in (5.0, 4.0, 4.0):
+        ...     weights = weighting.update({"intra": loss, "cross": 6.0})
+        >>> {name: round(weight, 2) for name, weight in weights.items()}
+        {'intra': 0.95, 'cross': 1.05}
+    """
+
+    def __init__(
+        self, beta: float = 0.1, period: int = 100, normalized: bool = False, loss_weighted: bool = False
+    ) -> None:
+        if not math.isfinite(beta) or period < 1:
+            raise UserError(
+                f"beta {beta}, period {period}; expected a finite beta and a period of at least 1."
+            )
+        super().__init__(period)
+        self.beta = beta
+        self.normalized = normalized
+        self.loss_weighted = loss_weighted
+
     def weigh(self, losses: dict[str, float], gradient_norms: dict[str, float]) -> dict[str, float]:
-        sums, steps, last, before = (self.state[name] for name in ("sum", "steps", "last", "before"))
-        ratios = dict.fromkeys(losses, 1.0)
-        if last and before:
-            ratios = {name: last[name] / before[name] if before[name] else 1.0 for name in losses}
-        top = max(ratios.values())  # exp cannot overflow below it
-        shares = {name: math.exp((ratio - top) / self.temperature) for name, ratio in ratios.items()}
-        for name, loss in losses.items():
-            sums[name] = sums.get(name, 0.0) + loss
-            steps[name] = steps.get(name, 0.0) + 1
-        if all(steps[name] >= self.period for name in losses):
-            self.state["before"] = dict(last)
-            self.state["last"] = {name: sums[name] / steps[name] for name in losses}
-            self.state["sum"], self.state["steps"] = {}, {}
-        return _summing_to_count(shares)
+        if self.loss_weighted:
+            _refuse_negative(losses, "loss-weighted SoftAdapt")
+        return super().weigh(losses, gradient_norms)
+
+    def compare(self, last: dict[str, float], before: dict[str, float]) -> dict[str, float]:
+        rates = {name: last[name] - before[name] for name in last}
+        if self.normalized:
+            total = sum(map(abs, rates.values())) or 1.0
+            rates = {name: rate / total for name, rate in rates.items()}
+        exponents = {name: self.beta * rate for name, rate in rates.items()}
+        return softmax(exponents, last if self.loss_weighted else None)
 
 
 class Uncertainty(Weighting):
@@ -417,6 +502,26 @@ def _summing_to_count(shares: dict[str, float]) -> dict[str, float]:
     return {name: len(shares) * share / total for name, share in shares.items()}
 
 
+def softmax(exponents: Mapping[str, float], factors: Mapping[str, float] | None = None) -> dict[str, float]:
+    """Return K * factor * exp(exponent) / sum of factor * exp(exponent), which sum to K for K terms.
+
+    Args:
+        exponents: a finite number a term.
+        factors: 0 or more a term; 1 by default. If all are 0, so that nothing is left to divide, weights
+            are 1.
+
+    Example:
+        >>> softmax({"intra": 0.0, "cross": 0.0})
+        {'intra': 1.0, 'cross': 1.0}
+    """
+    top = max(exponents.values())  # exp cannot overflow below it
+    shares = {name: math.exp(exponent - top) for name, exponent in exponents.items()}
+    if factors is not None:
+        shares = {name: factors[name] * share for name, share in shares.items()}
+    total = sum(shares.values())
+    return {name: len(shares) * share / total if total else 1.0 for name, share in shares.items()}
+
+
 def _refuse_negative(losses: Mapping[str, float], what: str) -> None:
     if any(loss < 0 for loss in losses.values()):
         raise UserError(
@@ -437,6 +542,7 @@ WEIGHTINGS: dict[str, type[Weighting]] = {
     "dwa": DynamicWeightAverage,
     "uncertainty": Uncertainty,
     "gradnorm": GradNorm,
+    "softadapt": SoftAdapt,
 }
 
 
