@@ -146,9 +146,9 @@ def difference(
 
 def _over_seeds(
     mean: float,
-    sides: Sequence[Float[np.ndarray, "n u"]],
-    spread: Sequence[Float[np.ndarray, "k v"]],
-    groups: Int64[np.ndarray, " u"] | None,
+    sides: Sequence[Float[np.ndarray, "_ _"]],
+    spread: Sequence[Float[np.ndarray, "_ _"]],
+    groups: Int64[np.ndarray, "..."] | None,
 ) -> list[Difference]:
     """Test a difference against the variance of both sides over seeds (Welch); not where there is none."""
     from scipy import stats
