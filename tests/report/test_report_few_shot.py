@@ -8,11 +8,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-
 from adacross.evaluation.compare.comparison import ComparedRow, Comparison
 from adacross.evaluation.few_shot.measure import FewShotResult, SettingResult
-from adacross.evaluation.linear import LinearResult, Score
 from adacross.evaluation.results import Figure, load, save
+
+from adacross.evaluation.linear import LinearResult, Score
 from adacross.report import RunData, render
 from adacross.report.comparison import comparison
 from adacross.report.few_shot import few_shot

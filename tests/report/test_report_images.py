@@ -9,16 +9,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from adacross.evaluation.images.measure import ImageFewShotResult
+from adacross.evaluation.images.result import EpisodeScore, Example, Query, Setting
+from adacross.evaluation.results import Figure, save
+from adacross.evaluation.retrieval.measure import evaluate_retrieval
 from PIL import Image
 from test_sections import EVIL, Reader, said
 from toy import TOY_RETRIEVAL
 
 from adacross.data.collection.collection import Collection
 from adacross.data.collection.schema import encode_view
-from adacross.evaluation.images.measure import ImageFewShotResult
-from adacross.evaluation.images.result import EpisodeScore, Example, Query, Setting
-from adacross.evaluation.results import Figure, save
-from adacross.evaluation.retrieval.measure import evaluate_retrieval
 from adacross.report import RunData, reading, render
 from adacross.report.gather import read_run
 from adacross.report.image_few_shot import image_few_shot, verdict

@@ -5,14 +5,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from made_up import make_cloud
-from test_sections import EVIL, Reader, said
-
 from adacross.evaluation.results import save
 from adacross.evaluation.robustness.corruptions import FAMILIES, KINDS
 from adacross.evaluation.robustness.damage import Recognised
 from adacross.evaluation.robustness.errors import summarise
 from adacross.evaluation.robustness.measure import Example, RobustnessResult
+from made_up import make_cloud
+from test_sections import EVIL, Reader, said
+
 from adacross.report import RunData, render
 from adacross.report.html import Section
 from adacross.report.robustness import NAMES, robustness

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-
 from adacross.evaluation.results import Figure, save
 from adacross.evaluation.segmentation.parts import PartLabels, PartScores, PartSegResult
 from adacross.evaluation.segmentation.scenes import Fold, SceneScores, SemSegResult
 from adacross.evaluation.segmentation.training import Example
+
 from adacross.report import RunData, render
 from adacross.report.segmentation import part_segmentation, semantic_segmentation
 from adacross.report.segmented_clouds import segmented_clouds
