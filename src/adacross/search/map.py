@@ -24,7 +24,8 @@ class Layout:
 def compute_map(index: SearchIndex, landmarks: int = LANDMARKS) -> Layout:
     """Embed a collection by t-SNE of at most `landmarks` shapes; the result is cached.
 
-    Similarity is that of `search`. Every other shape is placed among the `NEAREST` landmarks most similar to it, weighted by similarity.
+    Similarity is that of `search`. Every other shape is placed among the `NEAREST` landmarks most similar to
+    it, weighted by similarity.
     """
     count = len(index)
     xy = index.cache.load_or_compute("map2", lambda: {"xy": _embed(index.vectors, landmarks)}, count)["xy"]
