@@ -1,11 +1,11 @@
-"""Images of masked and completed shapes: clouds as balls, depth maps in color."""
+"""Images of clouds as balls, and of depth maps in color, as WebP files."""
 
 import io
 import math
 from typing import TYPE_CHECKING
 
 import numpy as np
-from jaxtyping import Bool, Float, Float32, UInt8
+from jaxtyping import Bool, Float, Float32, Int, UInt8
 
 from adacross.data.rendering.render import orbit, render_cloud
 from adacross.data.shape import PointCloud
@@ -71,11 +71,34 @@ def hide(image: UInt8[np.ndarray, "H W 3"], hidden: Bool[np.ndarray, "H W"]) -> 
 def _cloud(
     points: Float[np.ndarray, "N 3"], predicted: Bool[np.ndarray, " N"], ball: float
 ) -> UInt8[np.ndarray, "S S 3"]:
-    colors = (np.array([GIVEN, PREDICTED]) / LIGHT).round().astype(np.uint8)[predicted.astype(int)]
+    return draw_cloud(points, np.array([GIVEN, PREDICTED])[predicted.astype(int)], ball)
+
+
+def draw_cloud(
+    points: Float[np.ndarray, "N 3"],
+    colors: Int[np.ndarray, "N 3"] | None = None,
+    ball: float | None = None,
+) -> UInt8[np.ndarray, "S S 3"]:
+    """Return the image of a cloud in the unit sphere as balls.
+
+    Args:
+        points: `(N, 3)`, y up.
+        colors: `(N, 3)`, 0 to 255, as they shall look; by height by default.
+        ball: radius; by default a surface is about covered.
+    """
+    if colors is not None:
+        colors = (colors / LIGHT).clip(0, 255).round().astype(np.uint8)
+    cloud = PointCloud((ROOM * points).astype(np.float32), colors=colors)
     image: UInt8[np.ndarray, "S S 3"] = render_cloud(
-        PointCloud((ROOM * points).astype(np.float32), colors=colors), orbit(1), SIDE, ball
+        cloud, orbit(1), SIDE, ball or BALL * ROOM / math.sqrt(len(points))
     )[0]
     return image
+
+
+def rgb(color: str) -> Color:
+    """Return "#rrggbb" as numbers."""
+    red, green, blue = (int(color[i : i + 2], 16) for i in (1, 3, 5))
+    return red, green, blue
 
 
 def webp(image: UInt8[np.ndarray, "H W 3"], size: int) -> bytes:
