@@ -84,7 +84,8 @@ def _drawn(collection: Collection, index: int, shape: CompletedShape) -> Complet
         ("shown", f"visible: {seen:.0%} of the points"),
         ("completed", f"completed cloud of {name}, predicted points in orange"),
     )
-    maps, view = (), ""
+    view = ""
+    maps: tuple[tuple[str, str], ...] = ()
     images = [webp(image, IMAGE) for image in draw_clouds(shape)]
     if shape.depth:
         view = VIEWS[shape.depth.view]

@@ -1,13 +1,14 @@
-"""Figures as plain values: curves, dots with intervals, scatter plots.
+"""Figures as plain values, which `templates/figures.html.j2` draws as SVG.
 
-Pure functions from data to what `templates/figures.html.j2` draws as SVG. Positions are shares of the plot's
-width or height in per cent, or thousandths in paths, so that a figure stretches with the page while its text
-keeps its size. Colors are classes (`c1` to `c6`) that follow the page's theme.
+Pure functions from data to positions: in per cent of a plot's width or height, or in thousandths in paths
+(y down), so that a figure stretches with the page while its text keeps its size. Colors are numbers of the
+page's classes `c1` to `c6`, which follow its theme; `c0` is gray.
 """
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Int64
@@ -18,127 +19,24 @@ from adacross.report.page import percent
 COLORS = 6  # of lines, in style.css
 MARKS = 8  # shapes of dots on a map, in templates/figures.html.j2
 _MOST = 400  # points a curve; more are averaged in bins
+_MARKED = 40  # points of a curve whose points are marked, at most
 _SPAN = 10  # curves whose largest value is so many times the smallest may have a logarithmic axis
 _CHARACTERS = 18  # of a name inside a figure
 
 Values = Float[np.ndarray, " n"]
-
-
-@dataclass(frozen=True)
-class Tick:
-    """A labeled position on an axis, in per cent of its length."""
-
-    at: float
-    text: str
+Tick = tuple[float, str]  # position in per cent, and text
+Figure = dict[str, Any]
 
 
 @dataclass(frozen=True, eq=False)
 class Series:
-    """Values to draw as a line.
-
-    Attributes:
-        name: for the legend.
-        x: `(n,)`, rising.
-        y: `(n,)`; NaN where there is none.
-        low: `(n,)` lower ends of intervals, or None.
-        high: `(n,)` upper ends.
-    """
+    """A named line: x rising, y NaN where there is no value, ends of intervals or None; all `(n,)`."""
 
     name: str
     x: Values
     y: Values
     low: Values | None = None
     high: Values | None = None
-
-
-@dataclass(frozen=True)
-class Line:
-    """A line as drawn: paths in thousandths of the plot, y down.
-
-    Attributes:
-        name: for the legend.
-        color: its number, from 1; even ones are dashed where lines have marks.
-        path: through all points.
-        smooth: the same, smoothed; empty if it is not.
-        marks: of the points, if they are few.
-        bars: of the intervals.
-    """
-
-    name: str
-    color: int
-    path: str
-    smooth: str
-    marks: str
-    bars: str
-
-
-@dataclass(frozen=True)
-class LineChart:
-    """Lines over a common axis.
-
-    Attributes:
-        title: above the plot.
-        description: read aloud instead of the plot.
-        lines: in the order of the legend.
-        x_ticks: of the horizontal axis.
-        y_ticks: of the vertical axis.
-        x_title: name of the horizontal axis.
-        window: smallest and largest x, smallest and largest y (their logarithms on a logarithmic axis).
-        logarithmic: True for a logarithmic vertical axis.
-        share: True if values are shares, shown in per cent.
-        legend: True if lines are named.
-    """
-
-    title: str
-    description: str
-    lines: list[Line]
-    x_ticks: list[Tick]
-    y_ticks: list[Tick]
-    x_title: str
-    window: tuple[float, float, float, float]
-    logarithmic: bool
-    share: bool
-    legend: bool
-
-
-@dataclass(frozen=True)
-class Dot:
-    """A figure with its interval, in per cent of the plot's width."""
-
-    group: str
-    name: str
-    color: int
-    at: float
-    low: float | None
-    high: float | None
-    text: str
-
-
-@dataclass(frozen=True)
-class DotChart:
-    """Figures with intervals below each other."""
-
-    title: str
-    description: str
-    dots: list[Dot]
-    ticks: list[Tick]
-
-
-@dataclass(frozen=True)
-class Scatter:
-    """Dots on a plane.
-
-    Attributes:
-        description: read aloud instead of the plot.
-        aspect: width over height.
-        groups: name, color, mark (below `MARKS`), and dots as (number, x, y) in per cent, y down.
-        labels: name and position of each group.
-    """
-
-    description: str
-    aspect: float
-    groups: list[tuple[str, str, int, list[tuple[int, float, float]]]]
-    labels: list[tuple[str, float, float]]
 
 
 def line_chart(
@@ -150,31 +48,28 @@ def line_chart(
     y_range: tuple[float, float] | None = None,
     share: bool = False,
     smooth: bool = False,
-) -> LineChart | None:
+) -> Figure | None:
     """Draw series as lines; None if no series has a value.
 
     Args:
         title: above the plot.
         series: in the order of the legend.
         x_title: name of the horizontal axis.
-        x_ticks: positions and texts; round numbers by default.
-        y_range: of the vertical axis; from 0 to the largest value by default, or the values' own range for
-            lines that are smoothed.
+        x_ticks: values and texts; round numbers by default.
+        y_range: of the vertical axis; by default from 0, or as far as the values go if they are smoothed.
         share: True if values are shares.
         smooth: True for losses, which are smoothed, and have a logarithmic axis if they span orders of
             magnitude.
     """
-    known = [_thinned(one) for one in series if np.isfinite(one.y).any()]
+    known = [one if one.low is not None else thin(one) for one in series if np.isfinite(one.y).any()]
     if not known:
         return None
     every = np.concatenate([part for one in known for part in (one.y, one.low, one.high) if part is not None])
-    logarithmic = smooth and bool(every.min() > 0 and every.max() > _SPAN * every.min())
+    smallest, largest = float(every.min()), float(every.max())
+    logarithmic = smooth and smallest > 0 and largest > _SPAN * smallest
     if logarithmic:
-        title, low, high = f"{title}, logarithmic", math.log10(every.min()), math.log10(every.max())
-    else:
-        low, high = float(every.min()), float(every.max())
-        low = low if smooth else min(0.0, low)
-    low, high = y_range or _widened(low, high)
+        title, smallest, largest = f"{title}, logarithmic", math.log10(smallest), math.log10(largest)
+    low, high = y_range or _widened(smallest if smooth else min(0.0, smallest), largest)
     left, right = min(float(one.x.min()) for one in known), max(float(one.x.max()) for one in known)
     if left == right:
         x_ticks, left, right = x_ticks or [(left, f"{left:g}")], left - 0.5, right + 0.5
@@ -183,73 +78,54 @@ def line_chart(
         return 1000 * (x - left) / (right - left)
 
     def down(y: Values) -> Values:
-        scaled = np.log10(y) if logarithmic else y
-        return 1000 * (1 - (scaled - low) / (high - low))
+        return 1000 * (1 - ((np.log10(y) if logarithmic else y) - low) / (high - low))
 
     lines = []
-    for color, one in enumerate(known):
-        x, y = across(one.x), down(one.y)
-        bars = ""
+    for number, one in enumerate(known):
+        x, y, bars, marks = across(one.x), down(one.y), "", ""
         if one.low is not None and one.high is not None:
             ends = zip(x, down(one.low), down(one.high), strict=True)
             bars = "".join(f"M{at:.0f} {a:.0f}V{b:.0f}" for at, a, b in ends if a != b)
-        lines.append(
-            Line(
-                name=one.name,
-                color=color % COLORS + 1,
-                path=_path(x, y),
-                smooth=_path(x, down(smoothed(one.y))) if smooth else "",
-                marks="".join(f"M{a:.0f} {b:.0f}h0" for a, b in zip(x, y, strict=True))
-                if len(x) < 40
-                else "",
-                bars=bars,
-            )
-        )
-    ticks = [Tick(float(across(np.array([at]))[0]) / 10, text) for at, text in x_ticks]
-    said = "; ".join(f"{one.name} from {_say(one.y[0], share)} to {_say(one.y[-1], share)}" for one in known)
-    return LineChart(
-        title=title,
-        description=f"{title}, over {x_title}: {said}.",
-        lines=lines,
-        x_ticks=ticks or axis_ticks(left, right),
-        y_ticks=log_ticks(low, high) if logarithmic else axis_ticks(low, high, share=share),
-        x_title=x_title,
-        window=(left, right, low, high),
-        logarithmic=logarithmic,
-        share=share,
-        legend=len(lines) > 1 or lines[0].name.lower() not in title.lower(),
-    )
+        if len(x) < _MARKED and not smooth:
+            marks = "".join(f"M{a:.0f} {b:.0f}h0" for a, b in zip(x, y, strict=True))
+        smoothed = _path(x, down(moving_average(one.y))) if smooth else ""
+        line = {"path": _path(x, y), "smooth": smoothed, "marks": marks, "bars": bars}
+        lines.append(line | {"name": one.name, "color": number % COLORS + 1})
+    say = percent if share else "{:.3g}".format
+    said = "; ".join(f"{one.name} from {say(one.y[0])} to {say(one.y[-1])}" for one in known)
+    return {
+        "title": title,
+        "description": f"{title}, over {x_title}: {said}.",
+        "lines": lines,
+        "x_title": x_title,
+        "x_ticks": [(float(across(np.array([at]))[0]) / 10, text) for at, text in x_ticks]
+        or axis_ticks(left, right),
+        "y_ticks": log_ticks(low, high) if logarithmic else axis_ticks(low, high, share=share),
+        "window": (left, right, low, high),
+        "logarithmic": logarithmic,
+        "share": share,
+        "legend": len(lines) > 1 or known[0].name.lower() not in title.lower(),
+    }
 
 
-def dot_chart(title: str, rows: Sequence[tuple[str, str, int, Estimate]]) -> DotChart:
+def dot_chart(title: str, rows: Sequence[tuple[str, str, int, Estimate]]) -> Figure:
     """Draw figures with their intervals, or with ± a standard deviation.
 
     Args:
         title: above the plot.
-        rows: group, name, number of the color (0 for gray), and the figure of each.
+        rows: group, name, number of the color, and the figure of each dot.
     """
-    ends = [_ends(figure) for *_, figure in rows]
-    low = min(min(figure.mean, a) for (*_, figure), (a, _) in zip(rows, ends, strict=True))
-    high = max(max(figure.mean, b) for (*_, figure), (_, b) in zip(rows, ends, strict=True))
-    low, high = _widened(low, high)
-
-    def place(value: float) -> float:
-        return round(100 * (value - low) / (high - low), 2)
-
-    dots = [
-        Dot(
-            group=group,
-            name=name,
-            color=color,
-            at=place(figure.mean),
-            low=place(a) if a < b else None,
-            high=place(b) if a < b else None,
-            text=str(figure).replace(" %", "\u00a0%"),
-        )
-        for (group, name, color, figure), (a, b) in zip(rows, ends, strict=True)
-    ]
-    said = "; ".join(" ".join(filter(None, (dot.group, dot.name, dot.text))) for dot in dots)
-    return DotChart(title, f"{title}: {said}.", dots, axis_ticks(low, high, share=True))
+    each = [(figure.mean, *ends(figure)) for *_, figure in rows]
+    low, high = _widened(min(map(min, each)), max(map(max, each)))
+    dots: list[Figure] = []
+    for (group, name, color, figure), values in zip(rows, each, strict=True):
+        at, left, right = (round(100 * (value - low) / (high - low), 2) for value in values)
+        text = str(figure).replace(" %", "\u00a0%")
+        dots.append({"group": group, "name": name, "color": color, "text": text, "at": at})
+        dots[-1]["bar"] = (left, right) if left < right else None
+    said = "; ".join(" ".join(filter(None, (dot["group"], dot["name"], dot["text"]))) for dot in dots)
+    ticks = axis_ticks(low, high, share=True)
+    return {"title": title, "description": f"{title}: {said}.", "dots": dots, "ticks": ticks}
 
 
 def scatter(
@@ -258,7 +134,7 @@ def scatter(
     names: Sequence[str],
     members: Int64[np.ndarray, " n"],
     colors: Sequence[str],
-) -> Scatter:
+) -> Figure:
     """Draw points of several groups; a group's name stands at its point nearest to the middle of the others.
 
     Args:
@@ -268,9 +144,7 @@ def scatter(
         members: `(n,)` group of each point; -1 for none.
         colors: of the groups, then of points without one.
     """
-    low, high = xy.min(axis=0), xy.max(axis=0)
-    extent = np.maximum(high - low, 1e-9)
-    aspect = float(np.clip(extent[0] / extent[1], 0.6, 2.0))
+    low, extent = xy.min(axis=0), np.maximum(np.ptp(xy, axis=0), 1e-9)
     places = 3 + 94 * (xy - low) / extent  # room for dots at the edge
     places[:, 1] = 100 - places[:, 1]
     groups, labels = [], []
@@ -278,58 +152,65 @@ def scatter(
         inside = np.flatnonzero(members == number)
         if not len(inside):
             continue
-        dots = [(int(i), round(float(places[i, 0]), 2), round(float(places[i, 1]), 2)) for i in inside]
-        name = names[number] if number >= 0 else ""
-        groups.append((name, colors[number], number % MARKS if number >= 0 else 0, dots))
-        if name:
-            own = places[inside]
-            middle = own[np.linalg.norm(own - np.median(own, axis=0), axis=1).argmin()]
-            labels.append((shortened(name), float(middle[0]), float(middle[1])))
-    return Scatter(description, aspect, groups, labels)
+        name, own = (names[number] if number >= 0 else ""), places[inside].round(2)
+        dots = [(int(i), *point) for i, point in zip(inside, own.tolist(), strict=True)]
+        groups.append((name, colors[number], max(number, 0) % MARKS, dots))
+        middle = own[np.linalg.norm(own - np.median(own, axis=0), axis=1).argmin()].tolist()
+        labels += [(shortened(name), *middle)] if name else []
+    aspect = float(np.clip(extent[0] / extent[1], 0.6, 2.0))
+    return {"description": description, "aspect": aspect, "groups": groups, "labels": labels}
+
+
+def ends(figure: Estimate) -> tuple[float, float]:
+    """Return the ends of a figure's interval, or one standard deviation away; the figure without either."""
+    if figure.std is not None:
+        return figure.mean - figure.std, figure.mean + figure.std
+    return (
+        figure.mean if figure.low is None else figure.low,
+        figure.mean if figure.high is None else figure.high,
+    )
 
 
 def axis_ticks(low: float, high: float, *, share: bool = False, most: int = 5) -> list[Tick]:
     """Return round numbers within a range, at most `most` and one.
 
     Example:
-        >>> [tick.text for tick in axis_ticks(0.0, 0.83, share=True)]
-        ['0 %', '20 %', '40 %', '60 %', '80 %']
+        >>> [text for _, text in axis_ticks(0, 4)]
+        ['0', '1', '2', '3', '4']
     """
     rough = (high - low) / most
     scale = 10.0 ** math.floor(math.log10(rough))
     step = next(size * scale for size in (1, 2, 5, 10) if size * scale >= rough * 0.999)
     values = step * np.arange(math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9) + 1)
     digits = max(0, -math.floor(math.log10(100 * step if share else step)))
-
-    def text(value: float) -> str:
-        if share:
-            return percent(value + 0.0, digits)
-        return f"{value + 0.0:,.{digits}f}" if digits < 4 else f"{value + 0.0:.3g}"
-
-    return [Tick(100 * (float(value) - low) / (high - low), text(float(value))) for value in values]
+    exact = "{:,." + str(digits) + "f}" if digits < 4 else "{:.3g}"
+    texts = [percent(value, digits) if share else exact.format(value) for value in values + 0.0]
+    return [
+        (100 * (float(value) - low) / (high - low), text) for value, text in zip(values, texts, strict=True)
+    ]
 
 
 def log_ticks(low: float, high: float) -> list[Tick]:
     """Return ticks of a logarithmic axis, given its ends as logarithms: 1, 2 and 5 times powers of 10."""
     factors = (1, 2, 5) if high - low < 2.5 else (1,)
     values = [size * 10.0**power for power in range(math.floor(low), math.ceil(high) + 1) for size in factors]
-    places = [(100 * (math.log10(value) - low) / (high - low), value) for value in values]
-    return [Tick(at, f"{value:g}") for at, value in places if -0.1 <= at <= 100.1]
+    places = [(100 * (math.log10(value) - low) / (high - low), f"{value:g}") for value in values]
+    return [(at, text) for at, text in places if -0.1 <= at <= 100.1]
 
 
-def thin(x: Values, y: Values, most: int = _MOST) -> tuple[Values, Values]:
+def thin(one: Series, most: int = _MOST) -> Series:
     """Return a curve of at most `most` points: means over bins of equally many values, ignoring NaN."""
-    known = np.isfinite(y)
-    x, y = x[known].astype(np.float64), y[known].astype(np.float64)
+    known = np.isfinite(one.y)
+    x, y = one.x[known].astype(np.float64), one.y[known].astype(np.float64)
     if len(y) <= most:
-        return x, y
+        return Series(one.name, x, y)
     starts = np.linspace(0, len(y), most, endpoint=False).astype(np.int64)
     sizes = np.diff(np.append(starts, len(y)))
-    return np.add.reduceat(x, starts) / sizes, np.add.reduceat(y, starts) / sizes
+    return Series(one.name, np.add.reduceat(x, starts) / sizes, np.add.reduceat(y, starts) / sizes)
 
 
-def smoothed(values: Values) -> Values:
-    """Return an exponential moving average over a fortieth of the values, without a bias to the start."""
+def moving_average(values: Values) -> Values:
+    """Return an exponential moving average over a fortieth of the values, without a bias to 0."""
     keep = 1 - 1 / max(2.0, len(values) / 40)
     mean, weight, result = 0.0, 0.0, []
     for value in values:
@@ -343,29 +224,11 @@ def shortened(name: str) -> str:
     return name if len(name) <= _CHARACTERS else f"{name[: _CHARACTERS - 1]}…"
 
 
-def _thinned(one: Series) -> Series:
-    if one.low is not None:
-        return one
-    return Series(one.name, *thin(one.x, one.y))
-
-
 def _path(x: Values, y: Values) -> str:
     return "M" + "L".join(f"{a:.0f} {b:.0f}" for a, b in zip(x, y, strict=True))
-
-
-def _ends(figure: Estimate) -> tuple[float, float]:
-    if figure.std is not None:
-        return figure.mean - figure.std, figure.mean + figure.std
-    if figure.low is None or figure.high is None:
-        return figure.mean, figure.mean
-    return figure.low, figure.high
 
 
 def _widened(low: float, high: float) -> tuple[float, float]:
     """Return a range with some room above and, unless it begins at 0, below."""
     room = 0.05 * (high - low) or 0.05 * abs(high) or 0.5
     return low if low == 0 else low - room, high + room
-
-
-def _say(value: float, share: bool) -> str:
-    return percent(float(value)) if share else f"{value:.3g}"

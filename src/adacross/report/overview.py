@@ -6,7 +6,7 @@ import numpy as np
 
 from adacross.report.names import encoder_name, learns_from, method_name
 from adacross.report.page import Section, duration, percent, plural, section
-from adacross.report.results import Headline, headlines, verdicts
+from adacross.report.results import headlines
 from adacross.report.run import RunData
 from adacross.report.shapes import THUMBNAIL, Card, card
 
@@ -16,7 +16,8 @@ _STRIP = 12  # images
 def overview(run: RunData) -> Section:
     """Return one sentence, tiles, images of the data, and a table of all results."""
     found = headlines(run)
-    main = next((one for one in found if one.own), None)
+    main = next((one for one in found if one["own"]), None)
+    search = next((one for one in found if one["own"] and one["name"] == "Retrieval"), None)
     trained_on, data, learned = _trained_on(run)
     return section(
         "overview",
@@ -28,20 +29,13 @@ def overview(run: RunData) -> Section:
         learned=learned,
         training=_training(run),
         main=main,
-        verdict=_verdict(run, main, found),
+        search=None if search is main else search,
         headlines=found,
-        several=len({one.data for one in found}) > 1,
+        several=len({one["data"] for one in found}) > 1,
         strip=_strip(run),
         unreadable=run.unreadable,
         missing=_missing(run),
     )
-
-
-def _verdict(run: RunData, main: Headline | None, found: list[Headline]) -> str:
-    if main is None or not main.gain.mean:
-        return ""
-    sentences = verdicts(run.results[int(main.anchor.rpartition("-")[2])])
-    return sentences[0] if sentences else ""
 
 
 def _trained_on(run: RunData) -> tuple[str, str, str]:
@@ -84,11 +78,10 @@ def _strip(run: RunData) -> list[Card]:
     _, first = np.unique(labels, return_index=True)
     first = first[labels[first] >= 0]
     # classes are in the collection's order, by name: its end is as good as its beginning
-    chosen = (
-        [int(first[i * len(first) // _STRIP]) for i in range(_STRIP)] if len(first) > _STRIP else [*first]
-    )
+    count = min(_STRIP, len(first))
+    chosen = first[np.arange(count) * len(first) // max(count, 1)]
     rest = np.setdiff1d(np.arange(len(indices)), chosen)
-    chosen = [*chosen, *rest][:_STRIP]
+    chosen = np.concatenate([chosen, rest])[:_STRIP]
     return [card(collection, int(indices[place]), THUMBNAIL) for place in chosen]
 
 

@@ -44,14 +44,9 @@ def section(
     script: dict[str, Any] | None = None,
     **context: Any,
 ) -> Section:
-    """Return a section rendered from `templates/<template>.html.j2`.
+    """Return a section rendered from a template, whose name is also the anchor by default.
 
-    Args:
-        template: its name; also the anchor by default.
-        title: the heading.
-        anchor: id of the section.
-        script: values for `report.js`.
-        context: of the template.
+    `script` are plain values that `report.js` reads; `context` are the template's.
     """
     anchor = anchor or template
     return Section(anchor, title, render(template, anchor=anchor, **context), script or {})
@@ -64,19 +59,13 @@ def missing(anchor: str, title: str, reason: str, command: str | None = None) ->
 
 def render(template: str, **context: Any) -> Markup:
     """Return a template as markup."""
-    return Markup(_environment().get_template(f"{template}.html.j2").render(**context))  # noqa: S704  escaped
+    return Markup(_environment().get_template(f"{template}.html.j2").render(**context))
 
 
 def page(title: str, kicker: str, sections: Sequence[Section], footer: str) -> str:
-    """Return the whole HTML document.
+    """Return the whole HTML document; `kicker` is the small line above the title.
 
     A content security policy allows exactly our script, by hash, and no connection at all.
-
-    Args:
-        title: of the run; any text.
-        kicker: the small line above the title.
-        sections: in the order of the page.
-        footer: the last line.
     """
     script = _resource("report.js").replace("\r\n", "\n")  # browsers hash text with normalized line ends
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
@@ -88,8 +77,8 @@ def page(title: str, kicker: str, sections: Sequence[Section], footer: str) -> s
         sections=sections,
         footer=footer,
         policy=f"default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'sha256-{digest}'",
-        style=Markup(_resource("style.css")),  # noqa: S704  our own file
-        script=Markup(script),  # noqa: S704
+        style=Markup(_resource("style.css")),
+        script=Markup(script),
         data=embed_json(data),
     )
 
@@ -104,7 +93,7 @@ def embed_json(value: Any) -> Markup:
     """
     text = json.dumps(value, ensure_ascii=True, allow_nan=False, separators=(",", ":"))
     text = text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
-    return Markup(text)  # noqa: S704
+    return Markup(text)
 
 
 def data_uri(webp: bytes) -> str:

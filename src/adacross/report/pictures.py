@@ -15,7 +15,7 @@ from markupsafe import Markup
 from adacross.data.rendering.palette import part_colors
 from adacross.evaluation.result import PRETRAINED, Result, Score
 from adacross.report.drawing import GIVEN, PREDICTED, draw_cloud, rgb, webp
-from adacross.report.page import percent, plural, render
+from adacross.report.page import percent, render
 from adacross.report.run import RunData
 from adacross.report.shapes import IMAGE, ROWS, match
 
@@ -24,16 +24,14 @@ _CLASSES = 100  # of a confusion matrix; with more it is a page of its own
 _WAYS = 10  # classes of an episode that are drawn
 _EXAMPLES = 12
 _OTHER, _NONE = "#2f3033", "#b9bbbd"  # another category's part, and none
-_SEARCHES = {  # details of retrieval: captions, and True if the query itself may be found
+_SEARCHES = {  # details of retrieval: titles and texts
     "image_to_shape": (
         "Image → shape",
         "An image and the five shapes nearest to it in the joint space.",
-        True,
     ),
     "shape_to_image": (
         "Shape → image",
         "A shape and the five images nearest to it in the joint space, among one of each test shape.",
-        True,
     ),
 }
 
@@ -42,11 +40,9 @@ def pictures(run: RunData, result: Result) -> list[Markup]:
     """Return the pictures of a result.
 
     Raises:
-        ArithmeticError, AttributeError, LookupError, TypeError, ValueError: the result's values contradict each
-            other.
+        LookupError, TypeError, ValueError: values of the result contradict each other.
     """
-    found = [drawn for draw in _PICTURES if (drawn := draw(run, result))]
-    return found
+    return [drawn for draw in _PICTURES if (drawn := draw(run, result))]
 
 
 @dataclass(frozen=True, eq=False)
@@ -128,16 +124,16 @@ def _predicting(result: Result) -> Score | None:
 
 def _searches(run: RunData, result: Result) -> Markup | None:
     """Draw queries with what was found: `details[...]` are lists of query, view, results and views."""
-    collection = run.measured_on(result)
     examples = {name: result.details.get(name) for name in _SEARCHES}
-    if result.task != "retrieval" or not any(isinstance(each, list) and each for each in examples.values()):
+    if result.task != "retrieval" or not any(examples.values()):
         return None
+    collection = run.measured_on(result)
     if collection is None:
         return Markup('<p class="note">The examples are of another collection, and are not drawn.</p>')
     shown = [
-        (title, text, [match(collection, example, objects=objects) for example in examples[name][:ROWS]])
-        for name, (title, text, objects) in _SEARCHES.items()
-        if examples[name]
+        (title, text, [match(collection, example, objects=True) for example in found[:ROWS]])
+        for name, (title, text) in _SEARCHES.items()
+        if (found := examples[name])
     ]
     return render("matches", searches=shown, labeled=run.labeled)
 
@@ -145,8 +141,8 @@ def _searches(run: RunData, result: Result) -> Markup | None:
 def _segmented(_: RunData, result: Result) -> Markup | None:
     """Draw test clouds colored by part: truth, predictions, and where they are wrong.
 
-    `details["examples"]` are dictionaries of `id`, `category`, `points` `(N, 3)` in thousandths, `truth` `(N,)`
-    (-1 for none) and `predicted`, `(N,)` by kind of network; `details["parts"]` are the parts' names.
+    `details["examples"]` are dictionaries of `id`, `category`, `points` `(N, 3)` in thousandths, `truth`
+    `(N,)` (-1 for none) and `predicted`, `(N,)` by kind of network; `details["parts"]` are the parts' names.
     """
     examples = result.details.get("examples")
     if result.task not in ("part-seg", "sem-seg") or not examples:

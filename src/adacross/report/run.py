@@ -3,21 +3,21 @@
 import shlex
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 from jaxtyping import Float32, Int64
 
 from adacross.console import console
+from adacross.data.collection.collection import Collection
+from adacross.encoders import load as load_encoder
 from adacross.errors import UserError
 from adacross.evaluation.result import Result, load
+from adacross.features.collection import FeatureCache, collection_features, points_for, weights_digest
 from adacross.io.files import read_json, read_yaml
 from adacross.io.remote import is_address, local_path
 from adacross.report.log import Log, read_log
 from adacross.report.names import TASKS
-
-if TYPE_CHECKING:
-    from adacross.data.collection.collection import Collection
 
 MAP_SHAPES = 1000  # t-SNE stays in seconds and the file in megabytes
 
@@ -65,7 +65,7 @@ class RunData:
     log: Log
     results: tuple[Result, ...] = ()
     unreadable: dict[str, str] = field(default_factory=dict)
-    collection: "Collection | None" = None
+    collection: Collection | None = None
     features: Features | None = None
     weights: str | None = None
     absent: dict[str, str] = field(default_factory=dict)
@@ -94,7 +94,7 @@ class RunData:
         """Return True if a result is of this run's weights, as far as they are known."""
         return self.weights is None or self.weights in result.weights
 
-    def measured_on(self, result: Result) -> "Collection | None":
+    def measured_on(self, result: Result) -> Collection | None:
         """Return the collection if a result was measured on it."""
         known = self.collection is not None and self.collection.digest() == result.data.digest
         return self.collection if known else None
@@ -111,32 +111,45 @@ def read_run(run: Path, *, collection: str | None = None, seed: int = 0) -> RunD
     Raises:
         UserError: `run` is not a run, one of its files cannot be read, or `collection` cannot.
     """
-    folder = _run_folder(run)
+    folder = Path(run)
     config, config_text = _read_config(folder)
-    absent: dict[str, str] = {}
+    written, absent = str(config["collection"]), {}
     opened, features, weights = None, None, None
-    written = str(config["collection"])
     try:
-        opened = _open(folder, written, collection)
+        opened = Collection.open(collection or find_collection(folder, written))
     except UserError as error:
         if collection:
             raise
         reason = f"The collection cannot be read: {error} {_remedy(folder, written)}"
         console.print(reason, soft_wrap=True)  # with a command to copy
-        absent |= dict.fromkeys(("collection", "features"), reason)
+        absent = dict.fromkeys(("collection", "features"), reason)
     try:
         features, weights = _read_encoder(folder, opened, seed)
     except UserError as error:
         absent.setdefault("features", f"The encoder cannot be read: {error}")
     results, unreadable = read_results(folder)
     digest = opened.digest() if opened else ""
+
+    def order(result: Result) -> tuple[Any, ...]:
+        """Sort by weights, protocol, data and name: the run's own first, few options first."""
+        stale = weights is not None and weights not in result.weights
+        data, name = result.data, result.name
+        return (
+            stale,
+            [*TASKS, result.task].index(result.task),
+            data.digest != digest,
+            data.name,
+            len(name),
+            name,
+        )
+
     return RunData(
         folder=folder,
         config=config,
         config_text=config_text,
         environment=_read_environment(folder),
         log=read_log(folder),
-        results=tuple(sorted(results, key=lambda each: _order(each, digest, weights))),
+        results=tuple(sorted(results, key=order)),
         unreadable=unreadable,
         collection=opened,
         features=features,
@@ -176,12 +189,6 @@ def find_collection(folder: Path, written: str, source: str = "config.yaml") -> 
     return beside if not given.is_dir() and beside.is_dir() else given
 
 
-def _open(folder: Path, written: str, typed: str | None) -> "Collection":
-    from adacross.data.collection.collection import Collection
-
-    return Collection.open(typed or find_collection(folder, written))
-
-
 def _remedy(folder: Path, written: str) -> str:
     """Return the advice for a collection that cannot be read."""
     if is_address(written):
@@ -191,16 +198,8 @@ def _remedy(folder: Path, written: str) -> str:
     return f"Put it there or beside the run, or give its folder or URL: {command} --collection COLLECTION"
 
 
-def _order(result: Result, digest: str, weights: str | None) -> tuple[Any, ...]:
-    """Sort results: the encoder's own first, then by protocol; the run's data first, few options first."""
-    tasks = [*TASKS, result.task]
-    stale = weights is not None and weights not in result.weights
-    other = result.data.digest != digest
-    return stale, tasks.index(result.task), other, result.data.name, len(result.name), result.name
-
-
 def _read_encoder(
-    folder: Path, collection: "Collection | None", seed: int
+    folder: Path, collection: Collection | None, seed: int
 ) -> tuple[Features | None, str | None]:
     """Return features of at most `MAP_SHAPES` test shapes (of any where none is a test shape), and a digest.
 
@@ -209,9 +208,6 @@ def _read_encoder(
     Raises:
         UserError: there is no encoder yet, or it cannot be read.
     """
-    from adacross.encoders import load as load_encoder
-    from adacross.features.collection import FeatureCache, collection_features, points_for, weights_digest
-
     if not (folder / "encoder").is_dir():
         raise UserError(
             f"{folder} has none yet; finish the training with `adacross pretrain ... --resume auto`."
@@ -231,26 +227,20 @@ def _read_encoder(
     return Features(chosen, values, split, len(available)), weights
 
 
-def _run_folder(run: Path) -> Path:
-    folder = Path(run)
-    if not folder.is_dir():
-        raise UserError(f"{run} is not a folder; expected a run's folder, as `adacross pretrain` writes it.")
-    if not (folder / "config.yaml").is_file():
-        raise UserError(
-            f"{run} is not a run: it has no config.yaml. Make one with `adacross pretrain COLLECTION`."
-        )
-    return folder
-
-
 def _read_config(folder: Path) -> tuple[dict[str, Any], str]:
-    """Return `config.yaml` as a dictionary and as text."""
+    """Return a run's `config.yaml` as a dictionary and as text."""
     path = folder / "config.yaml"
+    if not folder.is_dir():
+        raise UserError(f"{folder} is not a folder; expected a run, as `adacross pretrain` writes it.")
+    if not path.is_file():
+        raise UserError(
+            f"{folder} is not a run: it has no config.yaml. Make one with `adacross pretrain COLLECTION`."
+        )
     config = read_yaml(path, "the options of a training")
-    text = path.read_text(encoding="utf-8")
     wanted = ("collection", "method", "encoder")
     if not isinstance(config, dict) or not all(isinstance(config.get(key), str) for key in wanted):
         raise UserError(f"{path} is not a run's configuration; expected at least {', '.join(wanted)}.")
-    return {str(key): value for key, value in config.items()}, text
+    return {str(key): value for key, value in config.items()}, path.read_text(encoding="utf-8")
 
 
 def _read_environment(folder: Path) -> dict[str, Any]:

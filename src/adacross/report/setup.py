@@ -60,8 +60,8 @@ def _notes(run: RunData) -> list[str]:
             "Nothing was chosen on a test split.",
             "The untrained encoder has the same architecture, random weights and the same protocol. Random "
             "features are strong on point clouds: only the difference is due to pre-training.",
-            "An interval of one encoder is about other test shapes. The pre-training was done once, with seed "
-            f"{_value(run.config.get('seed'))}: how much another seed changes a figure is not in its interval.",
+            "An interval of one encoder is about other test shapes. The pre-training was done once, with "
+            f"seed {_value(run.config.get('seed'))}: what another seed changes is not in the interval.",
         ]
     return notes
 

@@ -29,8 +29,8 @@ class Card:
         id: of the shape.
         class_name: None without a label.
         image: a WebP file.
-        kind: "right" or "wrong" for a result of the query's class or of another, "object" for the query itself,
-            "" otherwise.
+        kind: "right" or "wrong" for a result of the query's class or of another, "object" for the query
+            itself, "" otherwise.
     """
 
     id: str
