@@ -32,16 +32,18 @@ ROOM = 0.9  # clouds are drawn this much smaller: predicted points may lie outsi
 
 def draw_clouds(shape: "CompletedShape") -> list[UInt8[np.ndarray, "S S 3"]]:
     """Return the cloud, its visible points and the completed cloud, seen by one camera."""
-    ball = BALL * ROOM / math.sqrt(len(shape.points))
-    given = np.zeros(len(shape.points), dtype=bool)
+    size, given = ball(len(shape.points)), np.zeros(len(shape.points), dtype=np.int64)
+    colors = np.array([GIVEN, PREDICTED])
     return [
-        _cloud(points, predicted, ball)
-        for points, predicted in (
-            (shape.points, given),
-            (shape.points[shape.visible], given[shape.visible]),
-            (shape.completed, shape.predicted),
-        )
+        draw_cloud(shape.points, colors[given], size),
+        draw_cloud(shape.points[shape.visible], colors[given[shape.visible]], size),
+        draw_cloud(shape.completed, colors[shape.predicted.astype(int)], size),
     ]
+
+
+def ball(count: int) -> float:
+    """Return the radius of balls of which so many about cover a surface."""
+    return BALL * ROOM / math.sqrt(count)
 
 
 def draw_maps(depth: "CompletedMap") -> list[UInt8[np.ndarray, "S S 3"]]:
@@ -68,30 +70,16 @@ def hide(image: UInt8[np.ndarray, "H W 3"], hidden: Bool[np.ndarray, "H W"]) -> 
     image[rows, columns] = np.array(HIDDEN, dtype=np.uint8)[((rows + columns) % PERIOD < STRIPE).astype(int)]
 
 
-def _cloud(
-    points: Float[np.ndarray, "N 3"], predicted: Bool[np.ndarray, " N"], ball: float
-) -> UInt8[np.ndarray, "S S 3"]:
-    return draw_cloud(points, np.array([GIVEN, PREDICTED])[predicted.astype(int)], ball)
-
-
 def draw_cloud(
     points: Float[np.ndarray, "N 3"],
     colors: Int[np.ndarray, "N 3"] | None = None,
-    ball: float | None = None,
+    radius: float | None = None,
 ) -> UInt8[np.ndarray, "S S 3"]:
-    """Return the image of a cloud in the unit sphere as balls.
-
-    Args:
-        points: `(N, 3)`, y up.
-        colors: `(N, 3)`, 0 to 255, as they shall look; by height by default.
-        ball: radius; by default a surface is about covered.
-    """
+    """Return the image of a cloud in the unit sphere as balls, in colors from 0 to 255, as they shall look."""
     if colors is not None:
         colors = (colors / LIGHT).clip(0, 255).round().astype(np.uint8)
     cloud = PointCloud((ROOM * points).astype(np.float32), colors=colors)
-    image: UInt8[np.ndarray, "S S 3"] = render_cloud(
-        cloud, orbit(1), SIDE, ball or BALL * ROOM / math.sqrt(len(points))
-    )[0]
+    image: UInt8[np.ndarray, "S S 3"] = render_cloud(cloud, orbit(1), SIDE, radius or ball(len(points)))[0]
     return image
 
 

@@ -181,7 +181,7 @@ def axis_ticks(low: float, high: float, *, share: bool = False, most: int = 5) -
     rough = (high - low) / most
     scale = 10.0 ** math.floor(math.log10(rough))
     step = next(size * scale for size in (1, 2, 5, 10) if size * scale >= rough * 0.999)
-    values = step * np.arange(math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9) + 1)
+    values = step * np.arange(math.ceil(low / step - 1e-6), math.floor(high / step + 1e-6) + 1)
     digits = max(0, -math.floor(math.log10(100 * step if share else step)))
     exact = "{:,." + str(digits) + "f}" if digits < 4 else "{:.3g}"
     texts = [percent(value, digits) if share else exact.format(value) for value in values + 0.0]

@@ -35,7 +35,7 @@ class Log:
     terms: Columns
     weights: Columns
     monitor_steps: Int64[np.ndarray, " M"]
-    monitor: Columns
+    monitor: dict[str, Float64[np.ndarray, " M"]]
 
 
 def read_log(folder: Path) -> Log:

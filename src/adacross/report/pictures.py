@@ -14,7 +14,8 @@ from markupsafe import Markup
 
 from adacross.data.rendering.palette import part_colors
 from adacross.evaluation.result import PRETRAINED, Result, Score
-from adacross.report.drawing import GIVEN, PREDICTED, draw_cloud, rgb, webp
+from adacross.evaluation.robustness.corruptions import KINDS, corrupt
+from adacross.report.drawing import GIVEN, PREDICTED, ball, draw_cloud, rgb, webp
 from adacross.report.page import percent, render
 from adacross.report.run import RunData
 from adacross.report.shapes import IMAGE, ROWS, match
@@ -23,13 +24,14 @@ _CHARACTERS = 100  # of a class's name, which stands in every cell of its row an
 _CLASSES = 100  # of a confusion matrix; with more it is a page of its own
 _WAYS = 10  # classes of an episode that are drawn
 _EXAMPLES = 12
+_SEVERITY = 3  # of the corruptions that are drawn
 _OTHER, _NONE = "#2f3033", "#b9bbbd"  # another category's part, and none
 _SEARCHES = {  # details of retrieval: titles and texts
-    "image_to_shape": (
+    "examples": (
         "Image → shape",
         "An image and the five shapes nearest to it in the joint space.",
     ),
-    "shape_to_image": (
+    "shape_examples": (
         "Shape → image",
         "A shape and the five images nearest to it in the joint space, among one of each test shape.",
     ),
@@ -123,7 +125,7 @@ def _predicting(result: Result) -> Score | None:
 
 
 def _searches(run: RunData, result: Result) -> Markup | None:
-    """Draw queries with what was found: `details[...]` are lists of query, view, results and views."""
+    """Draw queries with what was found: `details` has lists of `query`, `view`, `results` and `views`."""
     examples = {name: result.details.get(name) for name in _SEARCHES}
     if result.task != "retrieval" or not any(examples.values()):
         return None
@@ -194,7 +196,7 @@ def _episode(_: RunData, result: Result) -> Markup | None:
     """Draw the first episode of few-shot images.
 
     `details["example"]` has `setting`, `accuracy`, `classes`, `support` (images of each class) and `queries`
-    (`picture`, `truth`, `predicted`); images are WebP in base64.
+    (`image`, `truth`, `predicted`); images are WebP in base64.
     """
     example = result.details.get("example")
     if result.task != "images" or not example:
@@ -204,7 +206,7 @@ def _episode(_: RunData, result: Result) -> Markup | None:
     queries = {name: [one for one in example["queries"] if one["truth"] == name] for name in classes}
     count = min(map(len, queries.values()), default=0)
     asked = [
-        (name, queries[name][place]["predicted"], _decoded(queries[name][place]["picture"]))
+        (name, queries[name][place]["predicted"], _decoded(queries[name][place]["image"]))
         for place in range(count)
         for name in classes
     ]
@@ -218,6 +220,19 @@ def _episode(_: RunData, result: Result) -> Markup | None:
     )
 
 
+def _corrupted(_: RunData, result: Result) -> Markup | None:
+    """Draw a shape under each corruption: `details["example"]` has `index`, `id`, `class` and `points`."""
+    example = result.details.get("example")
+    if result.task != "robustness" or not example:
+        return None
+    points, index = np.array(example["points"], dtype=np.float32)[None], np.array([example["index"]])
+    images = [("clean", webp(draw_cloud(points[0]), IMAGE))]
+    for kind in KINDS:
+        damaged = corrupt(kind, points, _SEVERITY, 0, index)[0]
+        images.append((kind.replace("_", " "), webp(draw_cloud(damaged, radius=ball(len(points[0]))), IMAGE)))
+    return render("corrupted", example=example, images=images, severity=_SEVERITY)
+
+
 def _decoded(image: str) -> bytes:
     return base64.b64decode(image, validate=True)
 
@@ -226,5 +241,6 @@ _PICTURES: tuple[Callable[[RunData, Result], Markup | None], ...] = (
     _confusion,
     _searches,
     _segmented,
+    _corrupted,
     _episode,
 )

@@ -157,7 +157,7 @@ def chart(result: Result) -> tuple[Figure | None, list[Figure]]:
     settings = dict.fromkeys(name for one in scores for name in one.setting)
     along = next((name for name in settings if _is_axis(scores, name)), None)
     if along:
-        return None, _lines(scores, along, metric)
+        return None, _lines(scores, along, first(result))
     networks = [one for one in dict.fromkeys(one.network for one in result.scores) if one != CHANCE]
     colors = {network: number % COLORS + 1 for number, network in enumerate(networks)}
     rows = [(_words(one), one.network, colors.get(one.network, 0), one.estimate) for one in scores]
@@ -219,36 +219,35 @@ def _is_axis(scores: Sequence[Score], name: str) -> bool:
     return len(values) >= _FEWEST and all(_number(value) is not None for value in values)
 
 
-def _lines(scores: Sequence[Score], along: str, metric: str) -> list[Figure]:
-    """Return a chart for each value of the other settings, with a line for each network."""
+def _lines(scores: Sequence[Score], along: str, head: Score) -> list[Figure]:
+    """Return a chart for each value of the other settings, with a line for each network.
+
+    A headline without a number, such as the accuracy on clean clouds, is where lines begin.
+    """
     groups: dict[str, dict[str, list[Score]]] = {}
+    origin = [one for one in scores if one.setting == head.setting and along not in one.setting]
     for one in scores:
         if along in one.setting:
             rest = ", ".join(value for name, value in one.setting.items() if name != along)
-            groups.setdefault(rest, {}).setdefault(one.network, []).append(one)
-    charts = [
-        line_chart(
-            name or metric,
-            [_line(network, members, along) for network, members in networks.items()],
-            x_title=along,
-            x_ticks=sorted(
-                {(_at(one, along), one.setting[along]) for each in networks.values() for one in each}
-            ),
-            y_range=(0.0, 1.0) if len(groups) > 1 else None,
-            share=True,
+            begun = [each for each in origin if each.network == one.network]
+            groups.setdefault(rest, {}).setdefault(one.network, begun).append(one)
+    window = (0.0, 1.0) if len(groups) > 1 else None
+    charts = []
+    for name, networks in groups.items():
+        lines, ticks = [], {}
+        for network, members in networks.items():
+            points = sorted((_at(one, along), one.estimate.mean, *ends(one.estimate)) for one in members)
+            lines.append(Series(network, *(np.array(column) for column in zip(*points, strict=True))))
+            ticks |= {_at(one, along): one.setting.get(along, _words(one).split()[-1]) for one in members}
+        at = sorted(ticks.items())
+        charts.append(
+            line_chart(name or head.metric, lines, x_title=along, x_ticks=at, y_range=window, share=True)
         )
-        for name, networks in groups.items()
-    ]
     return [one for one in charts if one]
 
 
-def _line(network: str, scores: Sequence[Score], along: str) -> Series:
-    points = sorted((_at(one, along), one.estimate.mean, *ends(one.estimate)) for one in scores)
-    return Series(network, *(np.array(column) for column in zip(*points, strict=True)))
-
-
 def _at(score: Score, along: str) -> float:
-    return _number(score.setting[along]) or 0.0
+    return _number(score.setting.get(along, "")) or 0.0
 
 
 def _range(low: float | None, high: float | None, style: str) -> str:
