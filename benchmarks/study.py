@@ -21,7 +21,7 @@ import yaml
 
 from adacross.console import markdown_table, progress_bar
 from adacross.errors import UserError
-from adacross.evaluation.linear import evaluate_linear
+from adacross.evaluation import evaluate
 from adacross.io.files import read_json, write_json
 from adacross.training.config import PretrainConfig
 from adacross.training.environment import environment
@@ -82,7 +82,7 @@ def study(
         "environment": environment(torch.device("cpu")),
         "commits_of_runs": sorted({_commit(config) for each in configs.values() for config in each}),
         "variants": {
-            name: asdict(variants[name]) | _measure(collection, configs[name], folder, folds, points)
+            name: asdict(variants[name]) | _measure(collection, configs[name], folds, points)
             for name in variants
         },
     }
@@ -154,38 +154,25 @@ def _commit(config: PretrainConfig) -> str:
 
 
 def _measure(
-    collection: str, configs: Sequence[PretrainConfig], folder: Path, folds: int, points: int | None
+    collection: str, configs: Sequence[PretrainConfig], folds: int, points: int | None
 ) -> dict[str, Any]:
     """The probe of a variant's runs, and how its training ended."""
     runs = [config.run_folder for config in configs]
-    protocol_of = f"{points or 'usual'}-points-{folds}-folds"  # another protocol is another file
-    output = folder / "probes" / f"{runs[0].name.rpartition('-')[0]}-{protocol_of}.json"
-    linear = _probe(runs, collection, output, folds, points)
+    linear = evaluate("linear", list(runs), collection, points=points, folds=folds, seeds=len(runs))
     logs = [read_log(run / "log.jsonl") for run in runs]
     return {
         "steps": logs[0][-1]["step"],
         "seconds": spread(log[-1]["seconds"] for log in logs),
-        "linear": linear,
+        "linear": {
+            "encoders": linear.encoders,
+            "table": dict(zip(("columns", "rows"), (linear.columns, linear.text_rows()), strict=True)),
+            "values": linear.score().values,
+            "figures": linear.records(),
+            "protocol": f"{linear.title}; {linear.caption}",
+        },
         "weights": _at_the_end(logs, "weights"),
         "terms": _at_the_end(logs, "terms"),
     }
-
-
-def _probe(
-    runs: Sequence[Path], collection: str, output: Path, folds: int, points: int | None
-) -> dict[str, Any]:
-    """The linear probe of several runs; taken from `output` if it is of these runs as they are now."""
-    newest = max((run / "method.safetensors").stat().st_mtime for run in runs)
-    if output.exists() and output.stat().st_mtime >= newest:
-        known: dict[str, Any] = read_json(output, "a probe's result")
-        if known["encoders"] == [run.name for run in runs]:
-            return known
-    given = [str(run) for run in runs]
-    return asdict(
-        evaluate_linear(
-            given, collection, points, seeds=len(runs), folds=folds, output=str(output), overwrite=True
-        )
-    )
 
 
 def steps_of(log: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -211,33 +198,24 @@ def spread(values: Iterable[float]) -> dict[str, Any]:
     return {"each": each, "mean": float(np.mean(each)), "std": std}
 
 
-def percent(score: Mapping[str, Any]) -> str:
-    """Mean and standard deviation of accuracies."""
-    return f"{100 * score['mean']:.1f} ± {100 * score['std']:.1f} %"
-
-
 def probe_table(record: Mapping[str, Any]) -> str:
-    """Every variant's accuracy beside its untrained encoder's, as Markdown, with the protocol."""
+    """Return every variant's accuracy beside its untrained encoder's, as Markdown, with the protocol."""
     rows = []
     for name, variant in record["variants"].items():
-        trained, untrained = variant["linear"]["pretrained"], variant["linear"]["untrained"]
-        each = " ".join(f"{100 * value:.1f}" for value in trained["accuracy"])
-        gain = f"{100 * variant['linear']['gain']:+.1f}"
-        rows.append((name, percent(trained), each, percent(untrained), gain))
+        linear = variant["linear"]
+        columns = linear["table"]["columns"]
+        accuracy = {row[0]: row[columns.index("accuracy")] for row in linear["table"]["rows"]}
+        each = " ".join(f"{100 * value:.1f}" for value in linear["values"])
+        rows.append((name, accuracy["pre-trained"], each, accuracy["untrained"], accuracy["gain"]))
     return (
         markdown_table(("", "accuracy", "each seed", "untrained", "gain"), rows) + "\n\n" + protocol(record)
     )
 
 
 def protocol(record: Mapping[str, Any]) -> str:
-    """What the figures of a study stand on, in words."""
+    """Return the protocol behind a study's figures, in words."""
     first = next(iter(record["variants"].values()))
-    linear = first["linear"]
-    deviation = linear["spread"].partition(" ± ")[2]
-    return (
-        f"{linear['data']}: {linear['train']:,} train / {linear['test']:,} test, {first['steps']} steps, "
-        f"{linear['classifier']}, {linear['points']:,} points. ± is the {deviation}."
-    )
+    return f"{first['linear']['protocol']}; {first['steps']} steps."
 
 
 def options(description: str) -> argparse.ArgumentParser:

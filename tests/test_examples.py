@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from waiting import HANGS
 from adacross.data.collection.collection import Collection
 from adacross.data.collection.prepare import prepare
 from adacross.data.procedural import CATEGORIES, make_mesh
+from adacross.evaluation import evaluate
 
 pytestmark = pytest.mark.slow
 
@@ -54,9 +56,13 @@ def test_pretrain_on_meshes(meshes: Path, tmp_path: Path):
     assert (tmp_path / "work" / "run" / "report.html").is_file()
 
 
-def test_linear_probe(toy_collection: Collection, toy_run: Path):
-    said = run("linear_probe.py", toy_run / "encoder", toy_collection.folder)
-    assert [line.split()[0] for line in said.splitlines()] == ["pre-trained", "untrained"]
+def test_linear_probe(toy_collection: Collection, toy_run: Path, tmp_path: Path):
+    """The figures are those of the library: the first edition's example scaled C otherwise, and was wrong."""
+    own = shutil.copytree(toy_run, tmp_path / "run")
+    said = run("linear_probe.py", own, toy_collection.folder)
+    result = evaluate("linear", own, toy_collection.folder)
+    assert result.to_markdown() in said
+    assert len(re.findall(r": \d+ % right", said)) == 3
 
 
 def test_custom_weighting(tmp_path: Path):

@@ -28,19 +28,10 @@ if TYPE_CHECKING:
     from adacross.encoders import load_official as load_official
     from adacross.encoders.encode import encode as encode
     from adacross.errors import UserError as UserError
-    from adacross.evaluation.compare.measure import evaluate_compare as evaluate_compare
-    from adacross.evaluation.few_shot.measure import evaluate_few_shot as evaluate_few_shot
-    from adacross.evaluation.fine_tune import evaluate_fine_tune as evaluate_fine_tune
-    from adacross.evaluation.images.measure import evaluate_images as evaluate_images
-    from adacross.evaluation.linear import evaluate_linear as evaluate_linear
-    from adacross.evaluation.retrieval.measure import evaluate_retrieval as evaluate_retrieval
-    from adacross.evaluation.robustness.measure import evaluate_robustness as evaluate_robustness
-    from adacross.evaluation.segmentation.parts import (
-        evaluate_part_seg as evaluate_part_seg,
-    )
-    from adacross.evaluation.segmentation.scenes import (
-        evaluate_sem_seg as evaluate_sem_seg,
-    )
+    from adacross.evaluation import evaluate as evaluate
+    from adacross.evaluation.compare import compare as compare
+    from adacross.evaluation.efficiency import efficiency as efficiency
+    from adacross.evaluation.result import Result as Result
     from adacross.hub.share import fetch as fetch
     from adacross.hub.share import share as share
     from adacross.labeling.propose import propose as propose
@@ -84,17 +75,12 @@ _HOMES = {
     "SearchIndex": "adacross.search.index",
     "Run": "adacross.run",
     "UserError": "adacross.errors",
+    "Result": "adacross.evaluation.result",
+    "compare": "adacross.evaluation.compare",
+    "efficiency": "adacross.evaluation.efficiency",
     "embed": "adacross.embeddings.embed",
     "encode": "adacross.encoders.encode",
-    "evaluate_compare": "adacross.evaluation.compare.measure",
-    "evaluate_few_shot": "adacross.evaluation.few_shot.measure",
-    "evaluate_fine_tune": "adacross.evaluation.fine_tune",
-    "evaluate_images": "adacross.evaluation.images.measure",
-    "evaluate_part_seg": "adacross.evaluation.segmentation.parts",
-    "evaluate_robustness": "adacross.evaluation.robustness.measure",
-    "evaluate_sem_seg": "adacross.evaluation.segmentation.scenes",
-    "evaluate_linear": "adacross.evaluation.linear",
-    "evaluate_retrieval": "adacross.evaluation.retrieval.measure",
+    "evaluate": "adacross.evaluation",
     "export": "adacross.onnx.to_onnx",
     "fetch": "adacross.hub.share",
     "inspect": "adacross.data.collection.inspect",

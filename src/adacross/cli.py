@@ -6,14 +6,14 @@ import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import is_dataclass
-from importlib import import_module
 from inspect import signature
 from io import TextIOWrapper
 from pathlib import Path
+from pkgutil import resolve_name
 from types import SimpleNamespace
 from typing import Any, get_type_hints
 
-from adacross.commands import COMMANDS, ENCODER_FIRST, overview, split_command, tasks
+from adacross.commands import COMMANDS, command_named, encoder_first, overview, split_command, tasks
 from adacross.errors import UserError, shortened
 from adacross.plugins import allow_working_folder
 
@@ -36,9 +36,13 @@ def run(name: str, words: Sequence[str]) -> None:
     """
     from adacross.arguments import Parser
 
-    command = COMMANDS[name]
-    module, _, attribute = command.function.partition(":")
-    function: Callable[..., Any] = getattr(import_module(module), attribute)
+    command = command_named(name)
+    if name in COMMANDS:
+        function: Callable[..., Any] = resolve_name(command.function)
+    else:
+        from adacross.evaluation import find_protocol
+
+        function = find_protocol(command.function)
     hints = get_type_hints(function)
     parameters = [hints[parameter] for parameter in signature(function).parameters]
     options: Any = parameters[0] if len(parameters) == 1 and is_dataclass(parameters[0]) else None
@@ -71,7 +75,7 @@ def _check_order(name: str, words: Sequence[str], given: Sequence[str | list[str
     Raises:
         UserError: names the mistake and, where there is one, the command with the two in their places.
     """
-    if len(given) < 2 or name not in ENCODER_FIRST:
+    if len(given) < 2 or not encoder_first(name):
         return
     from adacross.features.sources import kind_of
 
@@ -204,5 +208,5 @@ def _answer(given: list[str]) -> None:
             Path.cwd()
         except OSError:
             raise UserError("the working folder does not exist any more. Change to one that does.") from None
-        allow_working_folder(rest)
+        allow_working_folder(given)
         run(name, rest)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from adacross.errors import UserError, one_of
+from adacross.plugins import is_plugin
 
 Next = Callable[[Any, Any], Iterable[Sequence[object]]]
 LAPTOP = "adacrossnet_pointnet_laptop"  # the recipe that is suggested first
@@ -97,8 +98,8 @@ COMMANDS = {
         ),
     ),
     "evaluate linear": Command(
-        "adacross.evaluation.linear:evaluate_linear",
-        "linear SVM on frozen features, beside the untrained encoder",
+        "adacross.evaluation.linear:linear",
+        "linear SVM and nearest neighbors on frozen features, beside the untrained encoder",
         (
             "adacross evaluate linear runs/parts collections/parts",
             "adacross evaluate linear runs/parts-seed* collections/parts",
@@ -107,7 +108,7 @@ COMMANDS = {
         next=_report,
     ),
     "evaluate few-shot": Command(
-        "adacross.evaluation.few_shot.measure:evaluate_few_shot",
+        "adacross.evaluation.few_shot:few_shot",
         "few-shot classification over many episodes",
         (
             "adacross evaluate few-shot runs/parts collections/parts",
@@ -117,7 +118,7 @@ COMMANDS = {
         next=_report,
     ),
     "evaluate fine-tune": Command(
-        "adacross.evaluation.fine_tune:evaluate_fine_tune",
+        "adacross.evaluation.fine_tune:fine_tune",
         "fine-tuning with 1 %, 10 % and 100 % of the labels, beside training from scratch",
         (
             "adacross evaluate fine-tune runs/parts collections/parts",
@@ -127,7 +128,7 @@ COMMANDS = {
         next=_report,
     ),
     "evaluate part-seg": Command(
-        "adacross.evaluation.segmentation.parts:evaluate_part_seg",
+        "adacross.evaluation.part_seg:part_seg",
         "part segmentation: instance and class mIoU, beside training from scratch",
         (
             "adacross evaluate part-seg runs/shapenet collections/shapenetpart",
@@ -136,7 +137,7 @@ COMMANDS = {
         next=_report,
     ),
     "evaluate sem-seg": Command(
-        "adacross.evaluation.segmentation.scenes:evaluate_sem_seg",
+        "adacross.evaluation.sem_seg:sem_seg",
         "semantic segmentation of rooms: overall accuracy and mIoU by held-out area",
         (
             "adacross evaluate sem-seg runs/shapenet collections/s3dis",
@@ -145,7 +146,7 @@ COMMANDS = {
         next=_report,
     ),
     "evaluate retrieval": Command(
-        "adacross.evaluation.retrieval.measure:evaluate_retrieval",
+        "adacross.evaluation.retrieval:retrieval",
         "image to shape, shape to image, shape to shape: recall@k, mAP",
         (
             "adacross evaluate retrieval runs/parts collections/parts",
@@ -154,23 +155,32 @@ COMMANDS = {
         next=_report,
     ),
     "evaluate robustness": Command(
-        "adacross.evaluation.robustness.measure:evaluate_robustness",
+        "adacross.evaluation.robustness:robustness",
         "accuracy under 15 corruptions at 5 severities, any rotation, and fewer points",
         ("adacross evaluate robustness runs/parts collections/parts",),
         next=_report,
     ),
     "evaluate images": Command(
-        "adacross.evaluation.images.measure:evaluate_images",
+        "adacross.evaluation.images:images",
         "few-shot classification of images with the pre-trained image tower",
         ("adacross evaluate images runs/parts CIFAR-FS/",),
         next=_report,
     ),
     "evaluate compare": Command(
-        "adacross.evaluation.compare.measure:evaluate_compare",
-        "several encoders on the same seeds: one table with significance",
+        "adacross.evaluation.compare:compare",
+        "several encoders on the same test shapes: one table with intervals and p-values",
         (
             "adacross evaluate compare runs/crosspoint runs/adacrossnet collections/parts",
             "adacross evaluate compare runs/a runs/b collections/parts --task few-shot --output a-and-b.json",
+        ),
+        next=_report,
+    ),
+    "evaluate efficiency": Command(
+        "adacross.evaluation.efficiency:efficiency",
+        "steps, core-seconds and shapes until runs reach an accuracy; how steady their loss is",
+        (
+            "adacross evaluate efficiency runs/crosspoint runs/adacrossnet",
+            "adacross evaluate efficiency 'runs/static-seed*' 'runs/adaptive-seed*' --reach 0.4 0.5",
         ),
         next=_report,
     ),
@@ -243,7 +253,17 @@ COMMANDS = {
     ),
 }
 
-ENCODER_FIRST = {name for name in COMMANDS if name.startswith("evaluate ")} | {"search", "embed"}
+
+def encoder_first(name: str) -> bool:
+    """Return whether a command takes an encoder, then data."""
+    return name.startswith("evaluate ") or name in ("search", "embed")
+
+
+def command_named(name: str) -> Command:
+    """Return a command by its words; `evaluate package.module:name` is a protocol of somebody else's."""
+    if name in COMMANDS:
+        return COMMANDS[name]
+    return Command(name.removeprefix("evaluate "), "", (f"adacross {name} RUN COLLECTION",), next=_report)
 
 
 def overview(family: str = "") -> str:
@@ -281,6 +301,8 @@ def split_command(arguments: Sequence[str]) -> tuple[str, list[str]]:
         if name in COMMANDS:
             return name, list(arguments[len(name.split()) :])
     first = words[0] if words else arguments[0]
+    if words[0:1] == ["evaluate"] and len(words) == 2 and is_plugin(words[1]):
+        return " ".join(words), list(arguments[2:])
     if known := tasks(first):
         if len(words) < 2:
             raise UserError(f"{first} needs a task. Valid: {', '.join(known)}. See: adacross {first} --help")

@@ -1,7 +1,6 @@
 """The whole job on built-in shapes."""
 
-from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,17 +11,9 @@ from adacross.console import Table, console, words
 from adacross.data.collection.collection import Collection
 from adacross.data.collection.prepare import prepare
 from adacross.errors import UserError
-from adacross.evaluation.compare.comparison import Comparison
-from adacross.evaluation.compare.measure import evaluate_compare
-from adacross.evaluation.few_shot.measure import FewShotResult, evaluate_few_shot
-from adacross.evaluation.fine_tune import FineTuneResult, evaluate_fine_tune
-from adacross.evaluation.images.measure import ImageFewShotResult, evaluate_images
-from adacross.evaluation.linear import LinearResult, evaluate_linear
-from adacross.evaluation.results import load
-from adacross.evaluation.retrieval.measure import RetrievalResult, evaluate_retrieval
-from adacross.evaluation.robustness.measure import RobustnessResult, evaluate_robustness
-from adacross.evaluation.segmentation.parts import PartSegResult, evaluate_part_seg
-from adacross.evaluation.segmentation.scenes import SemSegResult, evaluate_sem_seg
+from adacross.evaluation import evaluate
+from adacross.evaluation.compare import Comparison, compare
+from adacross.evaluation.result import CHANCE, PRETRAINED, Result
 from adacross.io.files import whole_folder
 from adacross.report import write_report
 from adacross.training.config import PretrainConfig
@@ -36,27 +27,25 @@ SMALL, EPOCHS = 256, 30  # points and epochs of what `--full` fine-tunes, encode
 
 @dataclass(frozen=True)
 class DemoResult:
-    """The demo's headline figures and where its page is."""
+    """Results of the demo and the path of its report."""
 
-    linear: LinearResult
-    retrieval: RetrievalResult
+    linear: Result
+    retrieval: Result
     report: Path
-    further: list[Any] = field(default_factory=list)
+    further: tuple[Result | Comparison, ...] = ()
 
     def table(self) -> Group:
-        """Render as rich tables."""
-        table = Table(title="adacross demo", show_header=False)
-        table.add_row("linear SVM, pre-trained", str(self.linear.pretrained))
-        table.add_row("linear SVM, untrained", str(self.linear.untrained))
-        table.add_row("gain", f"{100 * self.linear.gain:+.1f} points")
-        for name, figures in (
-            ("image → shape", self.retrieval.image_to_shape),
-            ("shape → image", self.retrieval.shape_to_image),
-        ):
-            text = ", ".join(f"{key} {100 * value:.1f} %" for key, value in figures.items())
-            table.add_row(f"{name} (chance {100 * self.retrieval.chance_recall_at_1:.2f} %)", text)
-        table.add_row("data", f"{self.linear.train} train / {self.linear.test} test built-in shapes")
-        table.add_row("protocol", f"{self.linear.classifier}; {self.linear.spread}")
+        """Render as rich tables; the headline comes last."""
+        table = Table(title="adacross demo", show_header=False, caption=self.linear.caption)
+        for row in self.linear.rows():
+            table.add_row(f"linear SVM, {row['encoder']}", str(row["accuracy"]))
+        for score in self.retrieval.scores:
+            if score.network == PRETRAINED and score.metric == "recall@1":
+                chance = self.retrieval.score(CHANCE, score.metric, **score.setting).estimate
+                name = f"{score.setting['search']}, recall@1"
+                table.add_row(name, f"{score.estimate}, chance {chance}")
+        data = self.linear.data
+        table.add_row("data", f"{data.train:,} train / {data.test:,} test built-in shapes")
         return Group(*(result.table() for result in self.further), table, words(f"report: {self.report}"))
 
 
@@ -93,9 +82,9 @@ def demo(folder: str = "demo", seeds: int = 1, encoder: str | None = None, full:
         _say("2/4", f"pre-training {config.method} on {config.encoder}, seed {config.seed}")
         pretrain(config)
     _say("3/4", "linear probe and retrieval on held-out shapes")
-    linear = evaluate_linear([str(run) for run in runs], str(shapes))
-    retrieval = evaluate_retrieval(str(runs[0]), str(shapes))
-    further = everything(root, shapes, runs[0], configs[0]) if full else []
+    linear = evaluate("linear", list(runs), shapes)
+    retrieval = evaluate("retrieval", runs[0], shapes)
+    further = everything(root, shapes, runs[0], configs[0]) if full else ()
     _say("4/4", "report")
     return DemoResult(linear, retrieval, write_report(runs[0]), further)
 
@@ -104,54 +93,29 @@ def _say(step: str, text: str) -> None:
     console.print(Text.assemble((step, "bold"), " ", text))
 
 
-def everything(root: Path, shapes: Path, run: Path, config: PretrainConfig) -> list[Any]:
-    """Every protocol beyond the linear probe and retrieval, on the first run; what is measured is kept."""
-    who, where = str(run), str(shapes)
-    steps: dict[str, tuple[type, Callable[[], Any]]] = {
-        "few-shot": (FewShotResult, lambda: evaluate_few_shot(who, where)),
-        "fine-tune": (
-            FineTuneResult,
-            lambda: evaluate_fine_tune(
-                who, where, fractions=[0.03, 0.1, 0.3], epochs=EPOCHS, points=SMALL, seeds=2
-            ),
-        ),
-        "part-seg": (
-            PartSegResult,
-            lambda: evaluate_part_seg(who, where, fractions=[0.1], epochs=EPOCHS, points=SMALL, seeds=2),
-        ),
-        "sem-seg": (
-            SemSegResult,
-            lambda: evaluate_sem_seg(who, where, epochs=max(1, EPOCHS // 8), points=SMALL, seeds=1),
-        ),
-        "robustness": (
-            RobustnessResult,
-            lambda: evaluate_robustness(who, where, points=SMALL, seeds=2, test_shapes=200),
-        ),
-        "images": (
-            ImageFewShotResult,
-            lambda: evaluate_images(
-                who, str(pictures(shapes, root / "pictures")), episodes=200, queries=4, seeds=1
-            ),
-        ),
-        "linear-scanned": (
-            LinearResult,
-            lambda: evaluate_linear(
-                who,
-                str(scanned(root / "scanned")),
-                output=str(run / "evaluation" / "linear-scanned.json"),
-            ),
-        ),
-        "compare": (
-            Comparison,
-            lambda: evaluate_compare([who, str(rival(root / "crosspoint", config))], where),
-        ),
+def everything(
+    root: Path, shapes: Path, run: Path, config: PretrainConfig
+) -> tuple[Result | Comparison, ...]:
+    """Measure the first run by every other protocol; what was measured before is kept."""
+    small: dict[str, Any] = {"points": SMALL, "epochs": EPOCHS}
+    steps: dict[str, dict[str, Any]] = {
+        "few-shot": {},
+        "fine-tune": small | {"fractions": [0.03, 0.1, 0.3], "seeds": 2},
+        "part-seg": small | {"fractions": [0.1], "seeds": 2},
+        "sem-seg": small | {"epochs": max(1, EPOCHS // 8), "seeds": 1},
+        "robustness": {"points": SMALL, "seeds": 2, "test_shapes": 200},
+        "images": {"episodes": 200, "queries": 4, "seeds": 1},
     }
-    results = []
-    for number, (task, (kind, measure)) in enumerate(steps.items(), start=1):
-        kept = run / "evaluation" / f"{task}.json"
-        _say(f"3.{number}/4", f"{task}{' (kept)' if kept.is_file() else ''}")
-        results.append(load(kind, kept) if kept.is_file() else measure())
-    return results
+    data = {"images": pictures(shapes, root / "pictures")}
+    results: list[Result | Comparison] = []
+    for number, (task, options) in enumerate(steps.items(), start=1):
+        _say(f"3.{number}/4", task)
+        results.append(evaluate(task, run, data.get(task, shapes), **options))
+    _say(f"3.{len(steps) + 1}/4", "linear probe on scanned shapes")
+    results.append(evaluate("linear", run, scanned(root / "scanned")))
+    _say(f"3.{len(steps) + 2}/4", "comparison with CrossPoint")
+    results.append(compare([str(run), str(rival(root / "crosspoint", config))], str(shapes)))
+    return tuple(results)
 
 
 def pictures(shapes: Path, folder: Path) -> Path:

@@ -1,19 +1,19 @@
 """A run: what pre-training returns, and what opens its folder again."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from html import escape
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from jaxtyping import Float
 
-from adacross.commands import COMMANDS, tasks
 from adacross.data.collection.collection import Collection
 from adacross.encoders import Encoder, load
-from adacross.errors import UserError, one_of
+from adacross.errors import UserError
+from adacross.evaluation import evaluate
+from adacross.evaluation.result import Result
 from adacross.io.remote import is_address
 from adacross.methods import Method
 from adacross.report import write_report
@@ -77,23 +77,23 @@ class Run:
         """All networks of the pre-training method, in evaluation mode, on the CPU."""
         return load_method(self.folder)[0]
 
-    def evaluate(self, task: str, collection: str | Path | Collection | None = None, **options: Any) -> Any:
-        """Run `adacross evaluate <task>` on the run.
+    def evaluate(
+        self, task: str, collection: str | Path | Collection | None = None, **options: Any
+    ) -> Result:
+        """Measure the run's encoder by a protocol; see `adacross.evaluate`.
 
         Args:
             task: such as "linear", "few-shot" or "retrieval".
             collection: to evaluate on; the run's own by default.
-            options: of the task.
+            options: of the protocol.
 
         Returns:
-            The task's result, which is also written into the run's folder `evaluation`.
+            The result, which is also written into the run's folder `evaluation`.
 
         Raises:
-            UserError: there is no such task, the run's own collection is behind an address, or as the task.
+            UserError: there is no such protocol, the run's own collection is behind an address, or as the
+                protocol.
         """
-        one_of("task", task, [each for each in tasks("evaluate") if each != "compare"])
-        module, _, name = COMMANDS[f"evaluate {task}"].function.partition(":")
-        function: Callable[..., Any] = getattr(import_module(module), name)
         if collection is None:
             collection = self.config.collection
             if is_address(collection):
@@ -101,7 +101,7 @@ class Run:
                     f"{self.folder} was trained on {collection}; an address that is read in a file is not "
                     "opened. Give it as `collection`, if you know and trust it."
                 )
-        return function(str(self.folder), _place(collection), **options)
+        return evaluate(task, self.folder, collection, **options)
 
     def report(self, **options: Any) -> Path:
         """Write the run's report; return its path. Options are those of `adacross.write_report`."""

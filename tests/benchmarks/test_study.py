@@ -41,7 +41,7 @@ def test_every_variant_and_seed_is_trained_and_probed(finished: tuple[dict[str, 
             assert (config.weighting, config.seed, config.points) == (rule, seed, TOY["points"])
         found = record["variants"][rule]
         assert found["linear"]["encoders"] == [f"{rule}-seed0", f"{rule}-seed1"]
-        assert len(found["linear"]["pretrained"]["accuracy"]) == 2
+        assert len(found["linear"]["values"]) == 2
         assert len(found["terms"]["cross"]["each"]) == 2
     assert record["variants"]["fixed"]["weights"]["intra"]["each"] == [1.0, 1.0]
     assert record["environment"]["torch"]
@@ -54,13 +54,14 @@ def test_tables_hold_the_figures_of_the_record(finished: tuple[dict[str, Any], P
     for rule in VARIANTS:
         linear = record["variants"][rule]["linear"]
         (row,) = [line for line in table.splitlines() if line.startswith(f"| {rule} |")]
-        assert f"{100 * linear['pretrained']['mean']:.1f} ± {100 * linear['pretrained']['std']:.1f} %" in row
-        assert f"{100 * linear['gain']:+.1f}" in row
+        shown = [spread(linear["values"]), *(f for f in linear["figures"] if f["encoder"] == "gain")]
+        assert f"{100 * shown[0]['mean']:.1f} ± {100 * shown[0]['std']:.1f} %" in row
+        assert f"{100 * shown[1]['value']:+.1f}" in row
         (row,) = [
             line for line in weightings.end_table(record).splitlines() if line.startswith(f"| {rule} |")
         ]
         assert f"{record['variants'][rule]['terms']['cross']['mean']:.3f}" in row
-    assert "2 pre-training seeds" in table
+    assert "over 2 pre-trainings" in table
     assert f"{record['variants']['dwa']['steps']} steps" in table
 
 

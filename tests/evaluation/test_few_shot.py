@@ -1,27 +1,28 @@
-"""Few-shot episodes: drawn, kept, read; learnt as plain scikit-learn does, and as a user types it."""
+"""Few-shot episodes: drawn, kept, read; learned as plain scikit-learn does; what their figures are about."""
 
 import json
-import re
+import shutil
+from collections.abc import Callable
 from dataclasses import asdict, replace
+from functools import partial
 from itertools import combinations
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from sklearn.svm import SVC
 
-from adacross.cli import main
 from adacross.data.collection.collection import Collection
 from adacross.encoders import Encoder, PointNet
 from adacross.encoders.frozen import encode
 from adacross.errors import UserError
 from adacross.evaluation import classification
-from adacross.evaluation.few_shot.episodes import Episode, EpisodeSet, Rule, draw_episodes, read_episodes
-from adacross.evaluation.few_shot.learners import episode_accuracy
-from adacross.evaluation.few_shot.measure import FewShotResult, measure_few_shot
-from adacross.evaluation.few_shot.protocol import OURS, PRESETS
-from adacross.evaluation.results import load
+from adacross.evaluation.episodes import Episode, EpisodeSet, Rule, Setting, draw_episodes, read_episodes
+from adacross.evaluation.few_shot import PRESETS, few_shot, svm_answers
+from adacross.evaluation.result import CHANCE, HISTOGRAM, PRETRAINED, SCRATCH, UNTRAINED, Result, load
+from adacross.features.histogram import shape_histogram
 from adacross.features.sources import untrained_like
 from adacross.training.interrupt import Interrupted
 
@@ -38,6 +39,18 @@ def drawn(toy_collection: Collection) -> EpisodeSet:
     return draw_episodes(toy_collection, [3, 5], [1, 2], Rule(episodes=4), seed=0)
 
 
+@pytest.fixture(scope="module")
+def collection(toy_collection: Collection, tmp_path_factory: pytest.TempPathFactory) -> Collection:
+    """A copy, in which features may be cached."""
+    folder = tmp_path_factory.mktemp("few-shot") / "toy"
+    shutil.copytree(toy_collection.folder, folder)
+    return Collection.open(folder)
+
+
+def rows(collection: Collection, shapes: list[str]) -> np.ndarray:
+    return np.array([collection.ids.index(shape) for shape in shapes])
+
+
 def split_of(collection: Collection, shape: str) -> str:
     return collection[collection.ids.index(shape)].split
 
@@ -52,7 +65,7 @@ def test_episodes_are_what_they_say(toy_collection: Collection, drawn: EpisodeSe
         for episode in setting.episodes:
             assert len(set(episode.classes)) == setting.ways
             assert [len(group) for group in episode.support] == [setting.shots] * setting.ways
-            assert {split_of(toy_collection, shape) for shape in episode.learnt} == {"train"}
+            assert {split_of(toy_collection, shape) for shape in episode.learned} == {"train"}
             assert {split_of(toy_collection, shape) for shape in episode.asked} == {"test"}
             for name, support, query in zip(episode.classes, episode.support, episode.query, strict=True):
                 label = toy_collection.info.classes.index(name)
@@ -69,17 +82,17 @@ def test_an_episode_is_a_function_of_seed_setting_and_number(toy_collection: Col
     assert other.episodes != more.episodes
 
 
-def test_crosspoint_asks_training_shapes_that_were_not_learnt(toy_collection: Collection):
+def test_crosspoint_asks_training_shapes_that_were_not_learned(toy_collection: Collection):
     rule = replace(PRESETS["crosspoint"].rule, queries=1, episodes=20)
     (setting,) = draw_episodes(toy_collection, [5], [2], rule).settings
     for episode in setting.episodes:
         assert {split_of(toy_collection, shape) for shape in episode.asked} == {"train"}
-        assert not set(episode.learnt) & set(episode.asked)
+        assert not set(episode.learned) & set(episode.asked)
         assert len(episode.asked) == 5
 
 
 def test_what_the_data_cannot_fill_is_left_out_and_named(toy_collection: Collection):
-    given = draw_episodes(toy_collection, [5, 60], [1, 9])
+    given = draw_episodes(toy_collection, [5, 60], [1, 9, 1])
     assert [setting.name for setting in given.settings] == ["5-way 1-shot"]
     assert given.left_out["60-way 1-shot"] == "only 44 classes have 1 training and 1 test shape"
     assert given.left_out["5-way 9-shot"] == "only 0 classes have 9 training and 1 test shape"
@@ -106,8 +119,10 @@ def test_classes_with_too_few_shapes_are_never_drawn(toy_collection: Collection)
 
 
 def test_saved_episodes_are_read_as_they_were(toy_collection: Collection, drawn: EpisodeSet, tmp_path: Path):
-    drawn.save(tmp_path / "e.json")
-    assert read_episodes(tmp_path / "e.json", toy_collection) == drawn
+    """From a file of their own, and from one with the layout of a result."""
+    for content in (asdict(drawn), {"layout": 2, "details": {"points": 64, "episodes": asdict(drawn)}}):
+        (tmp_path / "e.json").write_text(json.dumps(content))
+        assert read_episodes(tmp_path / "e.json", toy_collection) == drawn
 
 
 def damaged(episodes: EpisodeSet, collection: Collection, how: str) -> dict:
@@ -171,98 +186,125 @@ def test_what_is_no_file_of_episodes(toy_collection: Collection, tmp_path: Path)
         read_episodes(Path("many"), toy_collection)
     with pytest.raises(UserError, match="does not exist"):
         read_episodes(tmp_path / "e.json", toy_collection)
+    (tmp_path / "linear.json").write_text('{"details": {"points": 64}}')
+    with pytest.raises(UserError, match="'episodes' is missing"):
+        read_episodes(tmp_path / "linear.json", toy_collection)
 
 
 def test_accuracy_is_that_of_a_plain_svm_on_scaled_features():
     """Scaled by hand with the support set's mean and deviation; classes count alike."""
     rng = np.random.default_rng(0)
-    learnt, asked = (rng.normal(size=(12, 8)) * np.arange(1, 9), rng.normal(size=(20, 8)) * np.arange(1, 9))
+    learned, asked = (rng.normal(size=(12, 8)) * np.arange(1, 9), rng.normal(size=(20, 8)) * np.arange(1, 9))
     groups = [[f"{i}" for i in range(n)] for n in (4, 4, 4)]
     uneven = [["q"] * n for n in (2, 3, 15)]
     episode = Episode(["a", "b", "c"], groups, uneven)
     known, truth = episode.targets
-    learnt += 3 * known[:, None]
+    learned += 3 * known[:, None]
     asked += 3 * truth[:, None]
-    mean, std = learnt.mean(axis=0), learnt.std(axis=0)
-    machine = SVC(kernel="linear", C=1).fit((learnt - mean) / std, known)
-    right = machine.predict((asked - mean) / std) == truth
+    mean, std = learned.mean(axis=0), learned.std(axis=0)
+    machine = SVC(kernel="linear", C=1).fit((learned - mean) / std, known)
+    answers = machine.predict((asked - mean) / std)
+    assert np.array_equal(svm_answers(learned, known, asked), answers)
+    right = answers == truth
     by_class = [right[:2].mean(), right[2:5].mean(), right[5:].mean()]
-    assert episode_accuracy(learnt, asked, episode) == pytest.approx(np.mean(by_class))
+    assert episode.accuracy(right) == pytest.approx(np.mean(by_class))
     assert np.mean(by_class) != pytest.approx(right.mean())
 
 
+def test_a_shape_counts_once_however_often_it_is_asked():
+    episodes = [Episode(["x"], [["s"]], [asked]) for asked in (["a", "b"], ["c", "a"], ["a"])]
+    setting = Setting(1, 1, [], episodes)
+    assert setting.shapes == ["a", "b", "c"]
+    right = [np.array([True, False]), np.array([True, False]), np.array([False])]
+    assert setting.by_shape(right).tolist() == pytest.approx([1 / 3, 0, 1])
+
+
 @pytest.mark.slow
+@pytest.mark.parametrize("points", [None, 40])
 def test_frozen_episodes_match_a_slow_direct_computation(
-    toy_collection: Collection, drawn: EpisodeSet, encoder: Encoder
+    collection: Collection, encoder: Encoder, points: int | None
 ):
-    """Each episode encoded by itself, by the encoder whose turn it is, whatever its state."""
+    """Every episode encoded by itself, of the first stored points, by every encoder, whatever its state."""
     other = untrained_like(encoder, 99)
-    result = measure_few_shot([encoder.train(), other.train()], toy_collection, drawn, names=["a", "b"])
+    result = few_shot(
+        [encoder.train(), other.train()], collection, ways=[3], shots=[2], episodes=3, points=points
+    )
     assert encoder.training
     assert other.training
-    for setting, row in zip(drawn.settings, result.settings, strict=True):
-        for number, episode in enumerate(setting.episodes):
-            groups = [
-                np.array([toy_collection.ids.index(shape) for shape in shapes])
-                for shapes in (episode.learnt, episode.asked)
-            ]
-            for network, found in (
-                ((encoder, other)[number % 2], row.pretrained),
-                (untrained_like(encoder, number), row.untrained),
-            ):
-                learnt, asked = (encode(network.eval(), toy_collection.points(group)) for group in groups)
-                assert found.values[number] == pytest.approx(episode_accuracy(learnt, asked, episode))
-        assert row.gain.values == pytest.approx(np.subtract(row.pretrained.values, row.untrained.values))
-    assert "2 pre-training seeds take turns" in result.spread
-    assert "4 initialisations take turns" in result.spread
-    assert result.settings[0].chance == pytest.approx(1 / 3)
+    episodes = draw_episodes(collection, [3], [2], Rule(episodes=3)).settings[0].episodes
+    fresh = [untrained_like(encoder, seed) for seed in range(3)]
+
+    def encoded(network: Encoder) -> Callable[[np.ndarray], np.ndarray]:
+        return lambda clouds: encode(network.eval(), clouds)
+
+    learners = {PRETRAINED: [encoded(encoder), encoded(other)], UNTRAINED: list(map(encoded, fresh))}
+    for network, each in (learners | {HISTOGRAM: [shape_histogram]}).items():
+        accuracies, by_shape = [], []
+        for features in each:
+            right: dict[str, list[bool]] = {}
+            accuracies.append([])
+            for episode in episodes:
+                learned, asked = (
+                    features(collection.points(rows(collection, shapes))[:, :points])
+                    for shapes in (episode.learned, episode.asked)
+                )
+                known, truth = episode.targets
+                correct = svm_answers(learned, known, asked) == truth
+                accuracies[-1].append(np.mean([correct[truth == label].mean() for label in range(3)]))
+                for shape, value in zip(episode.asked, correct, strict=True):
+                    right.setdefault(shape, []).append(bool(value))
+            shapes = result.details["shapes"]["3-way 2-shot"]
+            by_shape.append([np.mean(right.pop(shape)) for shape in shapes])
+            assert not right
+        assert result.score(network, "accuracy").outcomes == pytest.approx(np.array(accuracies))
+        assert result.score(network, "accuracy by shape").outcomes == pytest.approx(np.array(by_shape))
 
 
-def test_fewer_points_are_drawn_the_same_for_all_clouds(
-    toy_collection: Collection, encoder: Encoder, monkeypatch: pytest.MonkeyPatch
+def test_intervals_of_one_encoder_are_over_episodes_and_over_the_shapes_that_they_asked(
+    collection: Collection, encoder: Encoder
 ):
-    """Three draws take turns; as a paper measures, the first stored points are taken."""
-    seen: list[np.ndarray] = []
+    result = few_shot(encoder, collection, ways=[3], shots=[1], episodes=4)
+    accuracy, by_shape = (result.score(metric=metric) for metric in ("accuracy", "accuracy by shape"))
+    assert (accuracy.units, len(accuracy.outcomes[0])) == ("episodes", 4)
+    assert by_shape.units == "test shapes"
+    assert len(by_shape.outcomes[0]) == len(set(result.details["shapes"]["3-way 1-shot"]))
+    assert accuracy.setting == by_shape.setting == {"episode": "3-way 1-shot"}
+    assert accuracy.estimate.low is not None
+    assert "interval over episodes is about other episodes of these shapes" in result.caption
+    assert [each.estimate.mean for each in result.scores if each.network == CHANCE] == [1 / 3, 1 / 3]
+    assert result.score(UNTRAINED).estimate.count == 3
 
-    def spy(network: Encoder, clouds: np.ndarray, device: str) -> np.ndarray:
-        seen.append(clouds)
-        return np.random.default_rng(0).normal(size=(len(clouds), network.dim)).astype(np.float32)
 
-    monkeypatch.setattr("adacross.evaluation.few_shot.learners.encode", spy)
-    episodes = draw_episodes(toy_collection, [3], [1], Rule(episodes=5))
-    drawing = measure_few_shot([encoder], toy_collection, episodes, replace(OURS, points=40))
-    assert "3 draws of points take turns" in drawing.spread
-    everything = toy_collection.points(np.arange(len(toy_collection)))
-    draws = set()
-    for clouds in seen:
-        places = [
-            tuple(int(np.flatnonzero((cloud == point).all(axis=1))[0]) for point in clouds[0])
-            for cloud in everything
-            if (cloud == clouds[0][0]).all(axis=1).any()
-        ]
-        draws.add(places[0])
-        owners = [i for i, cloud in enumerate(everything) if (cloud[list(places[0])] == clouds[0]).all()]
-        assert len(owners) == 1
-    assert len(draws) == 3
-    assert {len(places) for places in draws} == {40}
-    seen.clear()
-    first = replace(OURS, points=40, first=True)
-    assert "points" not in measure_few_shot([encoder], toy_collection, episodes, first).spread
-    assert all((everything[:, :40] == clouds[0]).all(axis=(1, 2)).any() for clouds in seen)
+def test_the_spread_of_several_pretrainings_is_over_them(collection: Collection, encoder: Encoder):
+    result = few_shot([encoder, untrained_like(encoder, 5)], collection, ways=[3], shots=[1], episodes=2)
+    estimate = result.scores[0].estimate
+    assert (estimate.count, estimate.low) == (2, None)
+    assert estimate.std is not None
+
+
+def test_what_is_left_out_is_in_the_result(collection: Collection, encoder: Encoder):
+    fewer = Collection.open(collection.folder)
+    fewer.labels = fewer.labels.copy()
+    train = fewer.indices("train")
+    fewer.labels[train[fewer.labels[train] == 4][0]] = -1
+    result = few_shot(encoder, fewer, ways=[5, 99], shots=[3], episodes=2)
+    assert result.data.left_out == {
+        "99-way 3-shot": "only 43 classes have 3 training and 1 test shape",
+        f"{fewer.info.classes[4]} of 5-way 3-shot": "too few shapes",
+    }
 
 
 def test_the_presets_are_the_published_settings():
     """As read from the programs."""
     crosspoint = PRESETS["crosspoint"]
     assert asdict(crosspoint.rule) == {"episodes": 10, "queries": 20, "queries_from": "train", "exact": True}
-    assert (crosspoint.points, crosspoint.fine_tune) == (None, None)
-    assert "linear SVM (SVC, C = 1)" in crosspoint.words
+    assert (crosspoint.points, crosspoint.training) == (None, None)
     for name in ("point-m2ae", "joint-mae"):
-        protocol = PRESETS[name]
-        training = protocol.fine_tune
+        preset = PRESETS[name]
+        training = preset.training
         assert training is not None
-        assert asdict(protocol.rule) == {"episodes": 10, "queries": 20, "queries_from": "test", "exact": True}
-        assert (protocol.points, protocol.first) == (1024, True)
+        assert asdict(preset.rule) == {"episodes": 10, "queries": 20, "queries_from": "test", "exact": True}
+        assert preset.points == 1024
         assert (training.hidden, training.negative_slope) == ((256, 256), 0.0)
         schedule = training.schedule
         assert (schedule.epochs, schedule.optimizer, schedule.learning_rate) == (150, "adamw", 5e-4)
@@ -271,139 +313,123 @@ def test_the_presets_are_the_published_settings():
 
 @pytest.mark.slow
 def test_fine_tuning_goes_on_where_it_was_interrupted(
-    toy_collection: Collection, encoder: Encoder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    collection: Collection, encoder: Encoder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     """Finished episodes are kept; the result is that of an uninterrupted measurement; the encoder stays."""
     before = {name: tensor.clone() for name, tensor in encoder.state_dict().items()}
-    episodes = draw_episodes(toy_collection, [3], [2], Rule(episodes=2))
-    protocol = PRESETS["point-m2ae"].with_epochs(3)
-    whole = measure_few_shot([encoder], toy_collection, episodes, protocol)
+    options = {"ways": [3], "shots": [2], "episodes": 2, "queries": 2, "as_": "point-m2ae", "epochs": 3}
+    whole = few_shot(encoder, collection, **options)
     trained: list[int] = []
-    measure = classification.Task.measure
+    fit = classification.fit
 
-    def stops(self: classification.Task, *given: object) -> list[float]:
+    def stops(*given: Any, **named: Any) -> list[float]:
         trained.append(1)
         if len(trained) == 3:
             raise Interrupted("stopped")
-        return measure(self, *given)
+        return fit(*given, **named)
 
-    monkeypatch.setattr(classification.Task, "measure", stops)
-    path = tmp_path / "few-shot.json"
+    monkeypatch.setattr(classification, "fit", stops)
+    measure = partial(few_shot, encoder, collection, **options, output=str(tmp_path / "few-shot.json"))
     with pytest.raises(Interrupted):
-        measure_few_shot([encoder], toy_collection, episodes, protocol, result=path)
-    again = measure_few_shot([encoder], toy_collection, episodes, protocol, result=path)
+        measure()
+    again = measure()
     assert len(trained) == 3 + 2
-    assert again.settings == whole.settings
-    assert "fresh one in each" in whole.spread
-    assert "3 epochs" in whole.classifier
+    assert again.scores == whole.scores
+    assert "3 epochs" in whole.protocol
+    assert [path.name for path in tmp_path.iterdir()] == ["few-shot.json"]
     assert all(torch.equal(tensor, before[name]) for name, tensor in encoder.state_dict().items())
 
 
 def test_fine_tuning_starts_from_the_encoder_or_afresh_on_the_support_set(
-    toy_collection: Collection, encoder: Encoder, monkeypatch: pytest.MonkeyPatch
+    collection: Collection, encoder: Encoder, monkeypatch: pytest.MonkeyPatch
 ):
-    seen: list[tuple[classification.Task, Encoder, np.ndarray, int]] = []
+    seen: list[tuple[Any, ...]] = []
 
-    def spy(self: classification.Task, network: Encoder, chosen: np.ndarray, seed: int, *_: object) -> list:
-        seen.append((self, network, chosen, seed))
-        return [0.5, 0.25]
+    def spy(bench: object, note: str, *given: Any, seed: int, **named: object) -> np.ndarray:
+        seen.append((note, *given, seed))
+        return np.array([[0, 0, 0, 0, 2, 1]])
 
-    monkeypatch.setattr(classification.Task, "measure", spy)
-    episodes = draw_episodes(toy_collection, [3], [2], Rule(episodes=2))
-    result = measure_few_shot([encoder], toy_collection, episodes, PRESETS["joint-mae"])
-    assert result.settings[0].pretrained.values == [0.25, 0.25]
-    assert result.protocol == "joint-mae"
-    first, second, fresh, other = seen
-    assert first[1] is second[1] is encoder
-    weights = [next(network.parameters()) for network in (encoder, fresh[1], other[1])]
+    monkeypatch.setattr("adacross.evaluation.few_shot.fine_tuned_predictions", spy)
+    result = few_shot(encoder, collection, ways=[3], shots=[2], episodes=2, queries=2, as_="joint-mae")
+    accuracy = result.score(PRETRAINED, "accuracy", episode="3-way 2-shot")
+    assert accuracy.outcomes == [pytest.approx([0.5, 0.5])]
+    assert result.score(SCRATCH).networks == [0]
+    networks = [call[1] for call in seen]
+    assert networks[0] is networks[1] is encoder
+    weights = [next(network.parameters()) for network in networks[1:]]
     assert all(not torch.equal(a, b) for a, b in combinations(weights, 2))
-    assert [call[3] for call in seen[:2]] == [call[3] for call in seen[2:]]
-    for task, _, chosen, _ in seen:
-        assert task.classes == 3
-        assert list(chosen) == list(range(6))
-    learnt = [toy_collection.ids.index(shape) for shape in episodes.settings[0].episodes[0].learnt]
-    assert np.array_equal(first[0].clouds[0], toy_collection.points(np.array(learnt)))
-    assert first[0].labels[0].tolist() == [0, 0, 1, 1, 2, 2]
+    assert [call[-1] for call in seen[:2]] == [call[-1] for call in seen[2:]]
+    assert len({call[0] for call in seen}) == 4, "pieces of the ledger have different names"
+    episodes = draw_episodes(collection, [3], [2], Rule(episodes=2, queries=2)).settings[0].episodes
+    for (_, _, train, test, classes, training, _), episode in zip(seen, 2 * episodes, strict=True):
+        assert (classes, training.points) == (3, 64)
+        assert np.array_equal(train[0], collection.points(rows(collection, episode.learned)))
+        assert np.array_equal(test, collection.points(rows(collection, episode.asked)))
+        assert train[1].tolist() == [0, 0, 1, 1, 2, 2]
 
 
-def typed(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, str, str]:
-    code = main(["evaluate", "few-shot", *words])
-    out, err = capsys.readouterr()
-    return code, re.sub(r"\s+", " ", out), re.sub(r"\s+", " ", err)
+@pytest.fixture
+def run(toy_run: Path, tmp_path: Path) -> Path:
+    shutil.copytree(toy_run, tmp_path / "toy")
+    return tmp_path / "toy"
 
 
 @pytest.mark.slow
-def test_as_typed_and_measured_again_from_its_own_episodes(
-    capsys: pytest.CaptureFixture[str], toy_run: Path, toy_collection: Collection, tmp_path: Path
+def test_a_result_gives_its_episodes_to_another_measurement(
+    run: Path, collection: Collection, tmp_path: Path
 ):
-    data, path = str(toy_collection.folder), tmp_path / "few.json"
-    small = ["--ways", "5", "99", "--shots", "1", "2", "--episodes", "3", "--seed", "4", "--device", "cpu"]
-    code, out, err = typed(capsys, str(toy_run), data, *small, "--output", str(path))
-    assert code == 0, err
-    assert "5-way 2-shot" in out
-    assert "StandardScaler and linear SVM (SVC, C = 1)" in out
-    assert "99-way 1-shot is left out: only 44 classes" in err
-    result = load(FewShotResult, path)
-    assert [len(row.pretrained.values) for row in result.settings] == [3, 3]
-    assert (result.encoders, result.seed, result.episodes) == (["toy"], 4, "few-episodes.json")
-    assert set(result.left_out) == {"99-way 1-shot", "99-way 2-shot"}
-    kept = tmp_path / "few-episodes.json"
-    again = tmp_path / "again.json"
-    code, _, err = typed(
-        capsys, str(toy_run), data, "--episodes", str(kept), "--output", str(again), "--device", "cpu"
-    )
-    assert code == 0, err
-    assert load(FewShotResult, again).settings == result.settings
-    assert (tmp_path / "again-episodes.json").read_text() == kept.read_text()
-    assert sorted(file.name for file in tmp_path.iterdir()) == [
-        "again-episodes.json", "again.json", "few-episodes.json", "few.json",
-    ]  # fmt: skip
-    code, _, err = typed(capsys, str(toy_run), data, "--episodes", str(kept), "--as", "crosspoint")
-    assert code == 2
-    assert "'test'. Valid: train" in err
+    first = few_shot(str(run), collection, ways=[5], shots=[1, 2], episodes=3, seed=4)
+    path = run / "evaluation" / "toy" / f"{first.name}.json"
+    kept = load(path)
+    assert kept == first
+    again = few_shot(str(run), collection, episodes=str(path))
+    assert again.scores == first.scores
+    assert again.details == first.details
+    assert str(tmp_path) not in json.dumps(asdict(again)), "a path of this machine"
+    assert few_shot(str(run), collection, episodes=str(path)) == again
+    with pytest.raises(UserError, match=r"'test'\. Valid: train"):
+        few_shot(str(run), collection, episodes=str(path), as_="crosspoint")
+    episodes = tmp_path / "episodes.json"
+    measured: list[Result] = []
+    for count in (2, 3):
+        drawn = draw_episodes(collection, [4], [1], Rule(episodes=count))
+        episodes.write_text(json.dumps(asdict(drawn)))
+        measured.append(few_shot(str(run), collection, episodes=str(episodes)))
+    assert [len(each.scores[0].outcomes[0]) for each in measured] == [2, 3], "other episodes in the same file"
+    assert measured[0].name != measured[1].name
 
 
-def test_as_papers_as_typed(
-    capsys: pytest.CaptureFixture[str], toy_run: Path, toy_collection: Collection, tmp_path: Path
-):
-    given = [str(toy_run), str(toy_collection.folder), "--ways", "3", "--shots", "2", "--queries", "1"]
-    given += ["--episodes", "2", "--device", "cpu"]
-    for paper, extra in (("crosspoint", []), ("point-m2ae", ["--epochs", "2"])):
-        path = tmp_path / f"{paper}.json"
-        code, out, err = typed(capsys, *given, *extra, "--as", paper, "--output", str(path))
-        assert code == 0, err
-        assert f"few-shot as {paper}" in out
-        result = load(FewShotResult, path)
-        assert result.protocol == paper
-        assert result.settings[0].queries == [1, 1]
-        assert result.queries_from == ("train" if paper == "crosspoint" else "test")
+@pytest.mark.slow
+def test_as_papers(collection: Collection, encoder: Encoder):
+    measure = partial(few_shot, encoder, collection, ways=[3], shots=[2], queries=1, episodes=2)
+    crosspoint = measure(as_="crosspoint")
+    assert "queries: 1 training shapes of each class" in crosspoint.protocol
+    assert "pre-training may have seen them" in crosspoint.caption
+    assert crosspoint.score(metric="accuracy by shape").units == "training shapes"
+    point_m2ae = measure(as_="point-m2ae", epochs=1)
+    assert "queries: 1 test shapes of each class" in point_m2ae.protocol
+    assert "whole network fine-tuned: adamw 0.0005" in point_m2ae.protocol
+    assert {score.network for score in point_m2ae.scores} == {PRETRAINED, SCRATCH, CHANCE}
 
 
 @pytest.mark.parametrize(
-    ("words", "message"),
+    ("options", "message"),
     [
-        (["--as", "crossnet"], "no few-shot figures of crossnet are known"),
-        (["--as", "adacrossnet"], "--as knows crosspoint, point-m2ae, joint-mae"),
-        (["--epochs", "3"], "features are frozen"),
-        (["--as", "point-m2ae", "--epochs", "0"], "epochs is 0"),
-        (["--points", "0"], "points is 0"),
-        (["--episodes", "few.json", "--shots", "1"], "shots given beside --episodes FILE"),
-        (["--episodes", "0"], "0 episodes"),
-        ([], "cannot fill any setting"),
+        ({"as_": "crossnet"}, "no few-shot figures of crossnet are known"),
+        ({"as_": "adacrossnet"}, "--as knows crosspoint, point-m2ae, joint-mae"),
+        ({"epochs": 3}, "features are frozen"),
+        ({"as_": "point-m2ae", "epochs": 0}, "epochs is 0"),
+        ({"points": 0}, "points is 0; expected 1 to 64"),
+        ({"as_": "crosspoint", "points": 65}, "points is 65; expected 1 to 64"),
+        ({"episodes": "few.json", "shots": [1]}, "shots given beside --episodes FILE"),
+        ({"episodes": 0}, "0 episodes"),
+        ({}, "cannot fill any setting"),
     ],
-    ids=" ".join,
+    ids=str,
 )
-def test_mistakes_are_one_line(
-    capsys: pytest.CaptureFixture[str],
-    toy_run: Path,
-    toy_collection: Collection,
-    tmp_path: Path,
-    words: list[str],
-    message: str,
+def test_mistakes(
+    toy_collection: Collection, encoder: Encoder, tmp_path: Path, options: dict[str, Any], message: str
 ):
-    code, _, err = typed(
-        capsys, str(toy_run), str(toy_collection.folder), *words, "--output", str(tmp_path / "x.json")
-    )
-    assert code == 2
-    assert message in err
+    with pytest.raises(UserError, match=message):
+        few_shot(encoder, toy_collection, **options, output=str(tmp_path / "x.json"))
     assert list(tmp_path.iterdir()) == []

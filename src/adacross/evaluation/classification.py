@@ -1,38 +1,46 @@
-"""Fine-tuned classifiers: the papers' heads and schedules, one training and its score."""
+"""Fine-tuned classifiers: heads and trainings of the papers, one training, predictions."""
 
 import copy
+import math
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from itertools import pairwise
 from typing import Literal
 
 import numpy as np
 import torch
-from jaxtyping import Float32, Int64
+from jaxtyping import Float, Float32, Int64
 from rich.progress import Progress
-from torch import Tensor, nn
+from torch import Generator, Tensor, nn
 
-from adacross.data.transforms.augment import draw_points, scale_and_shift
+from adacross.data.transforms.augment import draw_points, rotate_y, scale_and_shift
 from adacross.distributed.device import find_device
 from adacross.encoders import Encoder, PointM2AE
 from adacross.encoders.frozen import frozen, in_batches
-from adacross.evaluation.classifier import ClassificationHead, Classifier
-from adacross.evaluation.results import Paper
+from adacross.evaluation.driver import Bench
+from adacross.evaluation.result import Paper
 from adacross.evaluation.supervised import Schedule, fit
+from adacross.nn.batch_norm import check_batch
 from adacross.ops.neighbors import farthest_point_sample, gather
+
+BATCH = 32  # clouds at a time in testing
 
 
 @dataclass(frozen=True)
-class Protocol:
-    """How a classifier is fine-tuned.
+class Training:
+    """Settings of fine-tuning a classifier.
 
     Attributes:
-        schedule: of the training.
+        schedule: optimizer, learning rates, epochs.
         hidden: widths of the head's layers.
         negative_slope: of their LeakyReLU.
-        points: points of each cloud; the first ones are tested on.
-        draw: the points trained on: "first", those; "random", drawn at every step; "farthest", drawn at every
-            step from 1.17 times as many that farthest point sampling chose (Point-M2AE's: 1,024 of 1,200).
-        radii: of a Point-M2AE's attention while fine-tuning.
+        points: points per cloud; the first ones are tested on.
+        draw: points that a step trains on: "first", the same; "random", drawn at every step; "farthest",
+            drawn at every step from 1.17 times as many that farthest point sampling chose (Point-M2AE: 1,024
+            of 1,200).
+        radii: of a Point-M2AE's local attention while fine-tuning.
+        rotate_y: rotate each cloud by a random angle about the up axis.
     """
 
     schedule: Schedule
@@ -41,35 +49,55 @@ class Protocol:
     points: int = 1024
     draw: Literal["first", "random", "farthest"] = "first"
     radii: tuple[float, ...] | None = None
+    rotate_y: bool = False
 
-    @property
-    def words(self) -> str:
-        """The protocol in a line."""
+    def __str__(self) -> str:
+        """Return the settings in a line."""
         schedule = self.schedule
         least = f" (at least {schedule.least_steps} steps)" if schedule.least_steps else ""
-        head = "-".join(map(str, self.hidden))
+        rotated = "random rotations about the up axis, " if self.rotate_y else ""
         return (
             f"{schedule.optimizer} {schedule.learning_rate:g} to {schedule.last_rate:g}, "
             f"{schedule.epochs} epochs{least}, batch {schedule.batch_size}, label smoothing "
-            f"{schedule.label_smoothing:g}, head {head}, {self.draw} points, last step"
+            f"{schedule.label_smoothing:g}, head {'-'.join(map(str, self.hidden))}, {self.draw} "
+            f"{self.points:,} points, {rotated}scale and shift, last step"
         )
 
+    def augment(self, clouds: Float[Tensor, "B N 3"], generator: Generator) -> Float[Tensor, "B M 3"]:
+        """Draw the points of a step, rotate them if asked for, scale and shift them."""
+        points = draw_points(clouds, self.points, generator)
+        if self.rotate_y:
+            angles = torch.rand(len(points), generator=generator, device=points.device)
+            points = rotate_y(points, 2 * math.pi * angles)
+        return scale_and_shift(points, generator)
 
-_CROSSNET = Protocol(Schedule(epochs=200))
-_POINT_M2AE = Protocol(
+    def candidates(self, clouds: Float32[np.ndarray, "n N 3"]) -> Float32[np.ndarray, "n M 3"]:
+        """Return the points of each cloud from which a step may draw."""
+        match self.draw:
+            case "first":
+                return clouds[:, : self.points]
+            case "random":
+                return clouds
+        more = min(round(self.points * 1200 / 1024), clouds.shape[1])
+        parts = torch.from_numpy(clouds).split(64)
+        return torch.cat([gather(part, farthest_point_sample(part, more)) for part in parts]).numpy()
+
+
+_CROSSNET = Training(Schedule(epochs=200))
+_POINT_M2AE = Training(
     Schedule(
         epochs=300, optimizer="adamw", learning_rate=5e-4, last_rate=1e-6, weight_decay=0.05, warmup=10,
         label_smoothing=0.3, clip=10.0,
     ),
     hidden=(256, 256), negative_slope=0.0, draw="farthest", radii=(0.32, 0.64, 1.28),
 )  # fmt: skip
-OURS = Protocol(
+OURS = Training(
     Schedule(epochs=20, least_steps=200, optimizer="adam", learning_rate=1e-3, last_rate=1e-5), draw="random"
 )
-# CrossNet, AdaCrossNet: their `downstream/classification` (SGD, for its flag is always on; it looks at 16
-# neighbours, ours at as many as the encoder was made with). Point-M2AE: its program. Joint-MAE published
-# none; Point-M2AE's by fallback. CrossPoint fine-tuned no classifier.
-PRESETS: dict[Paper, Protocol] = {
+# CrossNet, AdaCrossNet: `downstream/classification` of their programs (SGD, because its flag is always on; 16
+# neighbors there, here as many as the encoder was made with). Point-M2AE: its program. Joint-MAE published
+# none: Point-M2AE's by fallback. CrossPoint fine-tuned no classifier.
+PRESETS: dict[Paper, Training] = {
     "crossnet": _CROSSNET,
     "adacrossnet": _CROSSNET,
     "point-m2ae": _POINT_M2AE,
@@ -77,80 +105,130 @@ PRESETS: dict[Paper, Protocol] = {
 }
 
 
-@dataclass(frozen=True)
-class Task:
-    """Labelled clouds and how to learn them."""
+class ClassificationHead(nn.Sequential):
+    """Layers with BatchNorm, (Leaky)ReLU and dropout of 0.5, then one score per class.
 
-    clouds: tuple[Float32[np.ndarray, "n N 3"], Float32[np.ndarray, "m N 3"]]
-    labels: tuple[Int64[np.ndarray, " n"], Int64[np.ndarray, " m"]]
-    classes: int
-    protocol: Protocol
-    votes: int
-    device: str
+    Args:
+        inputs: the encoder's `dim`.
+        classes: number of classes.
+        hidden: 512, 256 in CrossNet's and AdaCrossNet's programs (and DGCNN's); 256, 256 in Point-M2AE's.
+        negative_slope: of LeakyReLU; 0.2 in DGCNN's head (recalled), 0 (ReLU) in Point-M2AE's.
+    """
 
-    def measure(
-        self,
-        encoder: Encoder,
-        chosen: np.ndarray,
-        seed: int,
-        progress: Progress,
-        note: str,
-        kept: Path | None,
-    ) -> list[float]:
-        """Train on the chosen shapes; what `score` says."""
-        network = self.network(encoder, seed)
-        clouds = torch.from_numpy(self.candidates(self.clouds[0][chosen]))
-        labels = torch.from_numpy(self.labels[0][chosen]).to(self.device)
-        smoothing = self.protocol.schedule.label_smoothing
+    def __init__(
+        self, inputs: int, classes: int, hidden: Sequence[int] = (512, 256), negative_slope: float = 0.2
+    ) -> None:
+        layers: list[nn.Module] = []
+        for before, after in pairwise((inputs, *hidden)):
+            norm, activation = nn.BatchNorm1d(after), nn.LeakyReLU(negative_slope)
+            layers += [nn.Linear(before, after), norm, activation, nn.Dropout(0.5)]
+        super().__init__(*layers, nn.Linear((inputs, *hidden)[-1], classes))
 
-        def loss(batch: Int64[Tensor, " b"], generator: torch.Generator) -> Tensor:
-            points = draw_points(clouds[batch].to(self.device), self.protocol.points, generator)
-            scores = network(scale_and_shift(points, generator))
-            return torch.nn.functional.cross_entropy(scores, labels[batch], label_smoothing=smoothing)
+    def forward(self, features: Float[Tensor, "B D"]) -> Float[Tensor, "B classes"]:
+        """Return scores before softmax.
+
+        Raises:
+            UserError: a single row in training mode, which BatchNorm cannot normalize.
+        """
+        check_batch(self, features)
+        return super().forward(features)
+
+
+def new_classifier(encoder: Encoder, classes: int, training: Training, seed: int) -> nn.Sequential:
+    """Return a copy of an encoder and a head: clouds `(B, N, 3)` to scores `(B, classes)`.
+
+    The head is a function of the seed, whatever the encoder.
+    """
+    copied = copy.deepcopy(encoder).requires_grad_(True)
+    if isinstance(copied, PointM2AE) and training.radii:
+        copied.radii = training.radii
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        head = ClassificationHead(encoder.dim, classes, training.hidden, training.negative_slope)
+    return nn.Sequential(copied, head)
+
+
+def fine_tuned_predictions(
+    bench: Bench,
+    note: str,
+    encoder: Encoder,
+    train: tuple[Float32[np.ndarray, "n N 3"], Int64[np.ndarray, " n"]],
+    test: Float32[np.ndarray, "m N 3"],
+    classes: int,
+    training: Training,
+    *,
+    seed: int,
+    progress: Progress,
+    votes: int = 0,
+) -> Int64[np.ndarray, "k m"]:
+    """Train a copy of an encoder and a new head, and predict; a piece of the bench's ledger.
+
+    Args:
+        bench: device and ledger.
+        note: name of the piece, and its description in the progress bar.
+        encoder: stays as it is.
+        train: clouds `(n, N, 3)` and their labels `(n,)` from 0.
+        test: clouds `(m, N, 3)`.
+        classes: number of classes.
+        training: settings.
+        seed: of head, order, augmentation, dropout and votes.
+        progress: a bar to which the steps are added.
+        votes: see `classify`, whose predictions are returned.
+
+    Raises:
+        UserError: fewer than 2 clouds to train on, or a loss that is not finite.
+        Interrupted: Ctrl-C or SIGTERM; the same call continues.
+    """
+    name, device = re.sub(r"[^\w.]+", "-", note), bench.device
+
+    def measure() -> list[list[int]]:
+        network = new_classifier(encoder, classes, training, seed)
+        clouds = torch.from_numpy(training.candidates(train[0]))
+        labels = torch.from_numpy(train[1]).to(device)
+
+        def loss(batch: Int64[Tensor, " b"], generator: Generator) -> Float[Tensor, ""]:
+            scores = network(training.augment(clouds[batch].to(device), generator))
+            smoothing = training.schedule.label_smoothing
+            return nn.functional.cross_entropy(scores, labels[batch], label_smoothing=smoothing)
 
         fit(
-            network, len(chosen), loss, self.protocol.schedule, seed=seed, device=self.device,
-            progress=progress, note=note, checkpoint=kept,
+            network, len(clouds), loss, training.schedule, seed=seed, device=device, progress=progress,
+            note=note, checkpoint=bench.ledger.checkpoint(name),
         )  # fmt: skip
-        return self.score(network, seed)
+        predicted: list[list[int]] = classify(
+            network, test[:, : training.points], votes=votes, seed=seed, device=device
+        ).tolist()
+        return predicted
 
-    def score(self, network: nn.Module, seed: int) -> list[float]:
-        """Overall and per-class accuracy on the test shapes, and voted if there are votes."""
-        test = torch.from_numpy(self.clouds[1][:, : self.protocol.points])
-        truth = self.labels[1]
-        target = find_device(self.device)
-        with frozen(network):
-            right = in_batches(network, test, 32, target).argmax(1) == truth
-            votes = np.zeros((len(test), self.classes), np.float32)
-            generator = torch.Generator().manual_seed(seed)
-            for _ in range(self.votes):
-                scores = in_batches(network, scale_and_shift(test, generator), 32, target)
-                votes += torch.from_numpy(scores).softmax(1).numpy()
-        per_class = [float(right[truth == label].mean()) for label in np.unique(truth)]
-        voted = [float((votes.argmax(1) == truth).mean())] if self.votes else []
-        return [float(right.mean()), float(np.mean(per_class)), *voted]
+    return np.array(bench.ledger.once(name, measure), dtype=np.int64)
 
-    def network(self, encoder: Encoder, seed: int) -> Classifier:
-        with torch.random.fork_rng():
-            torch.manual_seed(seed)  # both starts get the same head
-            head = ClassificationHead(
-                encoder.dim, self.classes, self.protocol.hidden, self.protocol.negative_slope
-            )
-        copied = copy.deepcopy(encoder).requires_grad_(True)
-        if isinstance(copied, PointM2AE) and self.protocol.radii:
-            copied.radii = self.protocol.radii
-        return Classifier(copied, head).to(self.device)
 
-    def candidates(self, clouds: Float32[np.ndarray, "k N 3"]) -> Float32[np.ndarray, "k M 3"]:
-        """The points of each cloud that a step may draw from."""
-        points = self.protocol.points
-        match self.protocol.draw:
-            case "first":
-                return clouds[:, :points]
-            case "random":
-                return clouds
-        more = min(round(points * 1200 / 1024), clouds.shape[1])
-        parts = [
-            gather(part, farthest_point_sample(part, more)) for part in torch.from_numpy(clouds).split(64)
-        ]
-        return torch.cat(parts).numpy()
+def classify(
+    network: nn.Module,
+    clouds: Float32[np.ndarray, "n N 3"],
+    *,
+    votes: int = 0,
+    seed: int = 0,
+    device: str = "cpu",
+) -> Int64[np.ndarray, "k n"]:
+    """Predict classes in evaluation mode; state and weights of the network stay as they are.
+
+    Args:
+        network: `(B, N, 3)` to scores `(B, classes)`.
+        clouds: `(n, N, 3)`.
+        votes: scaled and shifted copies of each cloud whose class probabilities are added.
+        seed: of those copies.
+        device: where to compute.
+
+    Returns:
+        `(1, n)` classes; with votes `(2, n)`, whose second row is voted.
+    """
+    target, test = find_device(device), torch.from_numpy(clouds)
+    generator = Generator().manual_seed(seed)
+    with frozen(network):
+        predicted = [in_batches(network, test, BATCH, target).argmax(axis=1)]
+        if votes:
+            copies = (scale_and_shift(test, generator) for _ in range(votes))
+            scores = [torch.from_numpy(in_batches(network, each, BATCH, target)) for each in copies]
+            predicted.append(torch.stack(scores).softmax(2).sum(0).argmax(1).numpy())
+    return np.stack(predicted).astype(np.int64)

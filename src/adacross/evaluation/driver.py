@@ -14,8 +14,8 @@ import json
 import re
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
-from datetime import datetime, timezone
+from dataclasses import dataclass, fields
+from datetime import UTC, datetime
 from inspect import Parameter, Signature, cleandoc, signature
 from pathlib import Path
 from typing import Any, get_type_hints
@@ -29,11 +29,11 @@ from adacross.encoders import Encoder
 from adacross.errors import UserError, check_ending
 from adacross.evaluation.labelled import data_name
 from adacross.evaluation.ledger import Ledger
-from adacross.evaluation.result import Measured, Result, load
+from adacross.evaluation.result import Measured, Result, load, save
 from adacross.features.collection import FeatureCache, collection_features, points_for, weights_digest
 from adacross.features.histogram import shape_histogram
-from adacross.features.sources import NamedEncoder, find_encoders, untrained_like, usual_device
-from adacross.io.files import check_free, write_json
+from adacross.features.sources import NamedEncoder, check_alike, find_encoders, untrained_like, usual_device
+from adacross.io.files import check_free
 from adacross.version import __version__
 
 _LONGEST = 80  # letters of a result's name
@@ -175,7 +175,7 @@ def named_encoders(given: Any) -> list[NamedEncoder]:
         return find_encoders([str(getattr(one, "folder", one)) for one in each])
     if not all(isinstance(one, Encoder) for one in each):
         raise UserError("encoders were given both as names and as modules; expected one of the two.")
-    return [NamedEncoder(type(one).__name__, one, None) for one in each]
+    return check_alike([NamedEncoder(type(one).__name__, one, None) for one in each])
 
 
 def _run(
@@ -194,15 +194,15 @@ def _run(
     found = named_encoders(encoder)
     opened = data if hasattr(data, "digest") else protocol.open_data(str(data))
     defaults = {name: one.default for name, one in protocol.__signature__.parameters.items()}
-    given = {name: value for name, value in options.items() if value != defaults[name]}
+    given = {name: _plain(value) for name, value in options.items() if value != defaults[name]}
     name = _name(protocol.task, given, len(found))
-    head = {
+    head: dict[str, Any] = {
         "task": protocol.task,
         "name": name,
         "encoders": [one.name for one in found],
         "kind": found[0].encoder.kind,
         "weights": [weights_digest(one.encoder) for one in found],
-        "options": json.loads(json.dumps(given)),
+        "options": given,
         "version": __version__,
     }
     identity = {key: head[key] for key in ("task", "weights", "options")} | {"data": opened.digest()}
@@ -215,7 +215,8 @@ def _run(
         if kept and not overwrite:
             console.print(
                 f"{path} was measured on {kept.date[:10]} with these weights, data and options; "
-                "--overwrite measures again."
+                "--overwrite measures again.",
+                soft_wrap=True,
             )
             return kept
     bench = Bench(
@@ -229,18 +230,13 @@ def _run(
     result = Result(
         **{item.name: getattr(measured, item.name) for item in fields(measured)},
         **head,
-        date=datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        date=datetime.now(UTC).isoformat(timespec="seconds"),
         seconds=round(time.monotonic() - started, 1),
     )
     if path:
         save(result, path)
         bench.ledger.remove()
     return result
-
-
-def save(result: Result, path: Path) -> None:
-    """Write a result as JSON, whole or not at all."""
-    write_json(path, asdict(result))
 
 
 def _place(folder: Path, name: str, identity: Mapping[str, Any]) -> tuple[Path, Result | None]:
@@ -276,6 +272,13 @@ def _name(task: str, options: Mapping[str, Any], encoders: int) -> str:
         digest = hashlib.blake2b(name.encode(), digest_size=3).hexdigest()
         name = f"{name[: _LONGEST - 7]}-{digest}"
     return name
+
+
+def _plain(value: Any) -> Any:
+    """Return an option as JSON keeps it; a file as its name and a digest of its content."""
+    if isinstance(value, str) and (path := Path(value)).suffix and path.is_file():
+        return f"{path.name} {hashlib.blake2b(path.read_bytes(), digest_size=3).hexdigest()}"
+    return json.loads(json.dumps(value))
 
 
 def _data_name(data: Any) -> str:

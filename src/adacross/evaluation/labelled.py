@@ -40,7 +40,7 @@ class Labelled:
         )
         if not classes:
             raise UserError(
-                f"{where} has no classes, which a classifier needs. Prepare a folder with a subfolder a class."
+                f"{where} has no classes, which a classifier needs. Prepare one subfolder a class."
             )
         if not len(test):
             raise UserError(f"{where} has no test shapes. Prepare it again with --test-fraction 0.2.")

@@ -85,7 +85,7 @@ def linear(
         result = linear("runs/parts", "collections/parts")
         print(result.score("pre-trained").estimate)
     """
-    if C is not None and C <= 0 or seeds < 1 or folds < 2:
+    if (C is not None and C <= 0) or seeds < 1 or folds < 2:
         raise UserError(
             f"C is {C}, seeds {seeds}, folds {folds}; expected C above 0, at least 1 seed and 2 folds."
         )
@@ -122,7 +122,9 @@ def linear(
                 else:
                     answers, penalty = fixed_svm(fit, train_labels, test, C), C
                 penalties.setdefault(network, []).append(penalty)
-                for rows, new in zip(predicted.values(), (answers, knn(fit, train_labels, test)), strict=True):
+                for rows, new in zip(
+                    predicted.values(), (answers, knn(fit, train_labels, test)), strict=True
+                ):
                     rows.append(new)
                 progress.update(bar, advance=1, note=network)
             scores += [

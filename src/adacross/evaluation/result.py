@@ -1,9 +1,11 @@
 """Results of all protocols: outcomes per test shape, and every table and figure computed from them."""
 
 import builtins
+import json
+import re
 import types
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, fields, is_dataclass
+from dataclasses import asdict, dataclass, field, fields, is_dataclass
 from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args, get_origin, get_type_hints
@@ -15,7 +17,7 @@ from numpy.typing import ArrayLike
 from adacross.console import Table, cell, markdown_table
 from adacross.errors import UserError, install
 from adacross.features.statistics import Difference, Estimate, difference, estimate, grouped_mean
-from adacross.io.files import read_json
+from adacross.io.files import read_json, whole_file
 
 if TYPE_CHECKING:
     import pandas
@@ -26,6 +28,8 @@ BASELINES = (UNTRAINED, SCRATCH)  # networks that a gain is over
 LAYOUT = 2  # of result files; 0.1 wrote files without a number, which are not read
 
 Paper = Literal["crosspoint", "crossnet", "adacrossnet", "point-m2ae", "joint-mae"]
+_NUMBERS = re.compile(r"\[[\d\s.,e+-]+\]")  # a JSON list of numbers
+_ONES = re.compile(r"\b([01])\.0\b")
 T = TypeVar("T")
 Row = dict[str, str | Estimate | Difference]
 
@@ -218,16 +222,18 @@ class Result(Measured):
             UserError: there is none.
         """
         for one in self.scores:
-            if one.network == network and metric in (None, one.metric) and setting.items() <= one.setting.items():
+            if (
+                one.network == network
+                and metric in (None, one.metric)
+                and setting.items() <= one.setting.items()
+            ):
                 return one
         wanted = ", ".join(filter(None, (network, metric, *(f"{k} {v}" for k, v in setting.items()))))
         raise UserError(f"result {self.name} has no score of {wanted}; see its rows().")
 
     def gains(self) -> Iterator[tuple[Score, Difference]]:
         """Yield each pre-trained score that has an untrained counterpart, with the difference."""
-        others = {
-            (one.metric, *one.setting.items()): one for one in self.scores if one.network in BASELINES
-        }
+        others = {(one.metric, *one.setting.items()): one for one in self.scores if one.network in BASELINES}
         for one in self.scores:
             if one.network == PRETRAINED and (other := others.get((one.metric, *one.setting.items()))):
                 yield one, one.minus(other)
@@ -310,7 +316,9 @@ class Result(Measured):
         marks = {"%": r"\%", "±": r"$\pm$", "&": r"\&", "_": r"\_", "#": r"\#", "–": "--"}
 
         def written(texts: Sequence[str]) -> str:
-            return " & ".join("".join(marks.get(letter, letter) for letter in text) for text in texts) + r" \\"
+            return (
+                " & ".join("".join(marks.get(letter, letter) for letter in text) for text in texts) + r" \\"
+            )
 
         lines = [
             rf"\begin{{tabular}}{{{'l' * len(self.columns)}}}",
@@ -377,6 +385,15 @@ class Result(Measured):
         return f"{head}{body}</table><small>{escape(self.caption)}</small>"
 
 
+def save(result: Any, path: Path) -> None:
+    """Write a dataclass of plain values as JSON, whole or not at all; a list of numbers takes one line."""
+    text = json.dumps(asdict(result), indent=2, ensure_ascii=False)
+    text = _NUMBERS.sub(lambda found: _ONES.sub(r"\1", " ".join(found[0].split())), text)
+    with whole_file(path) as temporary:
+        # Names of files may be no text at all; their bytes become \udcff, which is JSON.
+        temporary.write_text(text + "\n", encoding="utf-8", errors="backslashreplace")
+
+
 def load(path: Path) -> Result:
     """Read a result file.
 
@@ -386,19 +403,22 @@ def load(path: Path) -> Result:
     return read_as(Result, path, "a measurement's result")
 
 
-def read_as(kind: type[T], path: Path, what: str) -> T:
+def read_as(kind: type[T], path: Path, what: str, *within: str) -> T:
     """Read JSON as a dataclass of plain values, lists, dictionaries and dataclasses.
 
     Args:
         kind: the dataclass.
         path: the file.
         what: what it holds, for errors.
+        within: keys of the part to read; the whole file by default.
 
     Raises:
         UserError: the file is missing, or holds something else.
     """
     value = read_json(path, what)
     try:
+        for key in within:
+            value = value[key]
         if kind is Result and isinstance(value, Mapping) and "layout" not in value:
             raise ValueError("it was written by adacross 0.1, without outcomes per test shape")
         return _rebuilt(kind, value)

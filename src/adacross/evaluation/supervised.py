@@ -1,11 +1,10 @@
-"""Supervised training, for every protocol that fine-tunes: one loop, deterministic, to be interrupted."""
+"""Supervised training, shared by all protocols that fine-tune: deterministic, and it can be interrupted."""
 
 import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -21,26 +20,26 @@ from adacross.training.interrupt import Interrupted, stop_request
 from adacross.training.loader import step_seed
 from adacross.training.optim import make_optimizer
 
-KEPT_EVERY = 120  # seconds between the states that are kept
+KEPT_EVERY = 120  # seconds between two checkpoints
 
 Loss = Callable[[Int64[Tensor, " b"], Generator], Float[Tensor, ""]]
 
 
 @dataclass(frozen=True)
 class Schedule:
-    """How a network is fine-tuned.
+    """Optimizer, learning rates and epochs of a training.
 
     Attributes:
         epochs: passes over the training samples.
-        least_steps: optimiser steps at the least; with few samples the epochs grow until there are as many.
-        batch_size: samples a step; batches of an epoch differ by one at most, so none is a single sample.
+        least_steps: minimum of optimizer steps; with few samples there are more epochs.
+        batch_size: samples per step; batches of an epoch differ by one at most, so none is a single sample.
         optimizer: "sgd" (momentum 0.9), "adam" or "adamw".
-        learning_rate: the largest.
-        last_rate: where half a cosine over all steps ends.
-        weight_decay: as the optimiser means it.
-        warmup: epochs of linear rise.
+        learning_rate: peak learning rate.
+        last_rate: learning rate at which a cosine decay over all steps ends.
+        weight_decay: of the optimizer.
+        warmup: epochs of linear warm-up.
         label_smoothing: of the cross-entropy.
-        clip: largest norm of all gradients together; None: any.
+        clip: largest norm of the gradients; None for any.
     """
 
     epochs: int
@@ -55,19 +54,19 @@ class Schedule:
     clip: float | None = None
 
     def steps_per_epoch(self, count: int) -> int:
-        """Optimiser steps of one pass over `count` samples."""
+        """Return the optimizer steps of one pass over `count` samples."""
         return max(1, math.ceil(count / self.batch_size))
 
     def all_epochs(self, count: int) -> int:
-        """Passes over `count` samples: `epochs`, or as many as `least_steps` asks for."""
+        """Return the passes over `count` samples: `epochs`, or as many as `least_steps` needs."""
         return max(self.epochs, math.ceil(self.least_steps / self.steps_per_epoch(count)))
 
     def changed(
         self, epochs: int | None = None, batch_size: int | None = None, learning_rate: float | None = None
     ) -> "Schedule":
-        """This schedule with what is given put in its place.
+        """Return this schedule with the values that are given.
 
-        With `epochs` there are exactly as many; the last rate keeps its share of the largest.
+        With `epochs` there are exactly as many; the last rate keeps its share of the peak.
 
         Raises:
             UserError: a number that is not above 0.
@@ -87,7 +86,7 @@ class Schedule:
         )
 
     def rate(self, step: int, count: int) -> float:
-        """The learning rate of a step, from 0."""
+        """Return the learning rate of a step, counted from 0."""
         per_epoch = self.steps_per_epoch(count)
         rising, total = self.warmup * per_epoch, self.all_epochs(count) * per_epoch
         if step < rising:
@@ -108,28 +107,29 @@ def fit(
     note: str = "training",
     checkpoint: Path | None = None,
 ) -> list[float]:
-    """Train a network on `count` samples; its last step is the result, nothing is selected.
+    """Train a network on `count` samples; the last step is the result, nothing is selected.
 
     Order, augmentation and dropout are functions of (seed, step). Ctrl-C or SIGTERM stops after a step; with
-    a `checkpoint` the same call then goes on, to the same weights.
+    a `checkpoint` the same call then continues, to the same weights.
 
     Args:
         network: moved to `device`, in training mode afterwards.
-        count: of the training samples.
-        loss: of the samples with the given indices `(b,)` (on the CPU); randomness comes from the generator.
-        schedule: optimiser, rates, epochs.
-        seed: of everything.
-        device: where to train; the generator is there, too.
-        progress: a bar to add this training to.
-        note: what the bar says.
-        checkpoint: where to keep the state every two minutes and on interruption; deleted at the end.
+        count: number of training samples.
+        loss: loss of the samples with the given indices `(b,)` (on the CPU); the generator on `device` is
+            its only source of randomness besides dropout.
+        schedule: optimizer, rates, epochs.
+        seed: random seed.
+        device: where to train.
+        progress: a bar to which this training is added.
+        note: description in the bar.
+        checkpoint: file of the state, written every two minutes and on interruption; deleted at the end.
 
     Returns:
         The mean loss of every epoch.
 
     Raises:
         UserError: fewer than 2 samples, or a loss that is not finite.
-        Interrupted: asked to stop.
+        Interrupted: Ctrl-C or SIGTERM.
     """
     if count < 2:
         raise UserError(f"{count} training samples; expected at least 2. Give more labels.")
@@ -137,24 +137,35 @@ def fit(
     network.to(target).train()
     optimizer = make_optimizer(schedule.optimizer, network, schedule.learning_rate, schedule.weight_decay)
     per_epoch, epochs = schedule.steps_per_epoch(count), schedule.all_epochs(count)
-    step, losses = _restore(checkpoint, network, optimizer)
-    bar = progress.add_task(note, total=epochs * per_epoch, completed=step, note="") if progress else None
-    kept = time.monotonic()
+    losses = _restore(checkpoint, network, optimizer)
+    total, kept = epochs * per_epoch, time.monotonic()
+    bar = progress.add_task(note, total=total, completed=len(losses), note="") if progress else None
     with torch.random.fork_rng([target] if target.type == "cuda" else []), stop_request() as stop:
-        while step < epochs * per_epoch:
+        for step in range(len(losses), total):
+            for group in optimizer.param_groups:
+                group["lr"] = schedule.rate(step, count)
             epoch, place = divmod(step, per_epoch)
             order = np.random.default_rng([seed, 3, epoch]).permutation(count)
             batch = torch.from_numpy(np.array_split(order, per_epoch)[place])
-            losses.append(_step(network, optimizer, loss, batch, schedule, seed, step, count, target))
-            step += 1
+            drawn = step_seed(seed, step)
+            torch.manual_seed(drawn)  # of dropout
+            value = loss(batch, Generator(target).manual_seed(drawn))
+            optimizer.zero_grad(set_to_none=True)
+            value.backward()
+            if schedule.clip is not None:
+                nn.utils.clip_grad_norm_(network.parameters(), schedule.clip)
+            optimizer.step()
+            losses.append(value.item())
+            if not math.isfinite(losses[-1]):
+                raise UserError(f"the loss became {losses[-1]} at step {step}. Lower the learning rate.")
             if progress is not None and bar is not None:
-                progress.update(bar, completed=step, note=f"loss {losses[-1]:.3f}")
+                progress.update(bar, completed=step + 1, note=f"loss {losses[-1]:.3f}")
             if checkpoint and (stop or time.monotonic() - kept > KEPT_EVERY):
                 state = {"network": network.state_dict(), "optimizer": optimizer.state_dict()}
-                save_state(checkpoint, state | {"step": step, "losses": losses})
+                save_state(checkpoint, state | {"losses": losses})
                 kept = time.monotonic()
-            if stop and step < epochs * per_epoch:
-                done = f"stopped in {note}, at step {step} of {epochs * per_epoch}."
+            if stop and step + 1 < total:
+                done = f"stopped in {note}, at step {step + 1} of {total}."
                 raise Interrupted(f"{done} Run the same command again to go on." if checkpoint else done)
     if progress is not None and bar is not None:
         progress.remove_task(bar)
@@ -163,43 +174,15 @@ def fit(
     return [float(np.mean(part)) for part in np.split(np.array(losses), epochs)]
 
 
-def _step(
-    network: nn.Module,
-    optimizer: torch.optim.Optimizer,
-    loss: Loss,
-    batch: Tensor,
-    schedule: Schedule,
-    seed: int,
-    step: int,
-    count: int,
-    device: torch.device,
-) -> float:
-    for group in optimizer.param_groups:
-        group["lr"] = schedule.rate(step, count)
-    drawn = step_seed(seed, step)
-    torch.manual_seed(drawn)  # of dropout
-    value = loss(batch, torch.Generator(device).manual_seed(drawn))
-    optimizer.zero_grad(set_to_none=True)
-    value.backward()
-    if schedule.clip is not None:
-        nn.utils.clip_grad_norm_(network.parameters(), schedule.clip)
-    optimizer.step()
-    if not math.isfinite(value.item()):
-        raise UserError(f"the loss became {value.item()} at step {step}. Lower the learning rate.")
-    return value.item()
-
-
-def _restore(
-    checkpoint: Path | None, network: nn.Module, optimizer: torch.optim.Optimizer
-) -> tuple[int, list[float]]:
-    """Fill the network and the optimiser with what was kept, if anything was; the steps done, and losses."""
+def _restore(checkpoint: Path | None, network: nn.Module, optimizer: torch.optim.Optimizer) -> list[float]:
+    """Load network and optimizer from a checkpoint if there is one; return the losses of the steps done."""
     if checkpoint is None or not checkpoint.is_file():
-        return 0, []
-    state: dict[str, Any] = load_checkpoint(checkpoint)
+        return []
+    state = load_checkpoint(checkpoint)
     try:
         network.load_state_dict(state["network"])
         optimizer.load_state_dict(state["optimizer"])
-        return int(state["step"]), [float(loss) for loss in state["losses"]]
+        return [float(loss) for loss in state["losses"]]
     except (AttributeError, IndexError, KeyError, RuntimeError, TypeError, ValueError) as error:
         reason = one_line(error, 200)
         raise UserError(f"{checkpoint} does not fit ({reason}). Delete it to train anew.") from error

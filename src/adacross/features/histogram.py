@@ -10,8 +10,8 @@ BINS = 64, 32, 32
 def shape_histogram(clouds: Float32[np.ndarray, "n N 3"]) -> Float32[np.ndarray, "n 128"]:
     """Describe clouds by three distributions: pair distances, distances to the center, and heights.
 
-    The first two are D2 and D1 of Osada et al., Shape Distributions (ACM TOG 2002); 64, 32 and 32 bins. Square
-    roots of the shares are returned, so that a dot product compares distributions (Hellinger).
+    The first two are D2 and D1 of Osada et al., Shape Distributions (ACM TOG 2002); 64, 32 and 32 bins.
+    Square roots of the shares are returned, so that a dot product compares distributions (Hellinger).
 
     Args:
         clouds: `(n, N, 3)`, y up, in the unit sphere.

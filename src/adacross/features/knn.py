@@ -28,9 +28,7 @@ def knn(
         >>> knn(train, np.array([0, 0, 1]), np.array([[1.0, 0.2], [0.1, 1.0]]), k=1)
         array([0, 1])
     """
-    unit = [
-        rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12) for rows in (train, test)
-    ]
+    unit = [rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12) for rows in (train, test)]
     classes, codes = np.unique(train_labels, return_inverse=True)
     one_hot, count = np.eye(len(classes)), min(k, len(train))
     predicted = []

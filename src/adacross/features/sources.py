@@ -55,7 +55,7 @@ def untrained_like(encoder: Encoder, seed: int) -> Encoder:
 
 
 def find_encoders(names: str | list[str]) -> list[NamedEncoder]:
-    """Load the encoders of a run, an encoder folder, hf://owner/name, a pattern of runs, or several of these.
+    """Load the encoders of a run, a folder, hf://owner/name, a pattern of runs, or several of these.
 
     Raises:
         UserError: no such encoder, an unfinished run, or encoders of several kinds.
@@ -64,10 +64,22 @@ def find_encoders(names: str | list[str]) -> list[NamedEncoder]:
     entries = [_find(match) for pattern in patterns for match in _matches(pattern)]
     if not entries:
         raise UserError(f"nothing matches {names}; expected a run, an encoder folder or a pattern of runs.")
+    return check_alike(entries)
+
+
+def check_alike(entries: list[NamedEncoder]) -> list[NamedEncoder]:
+    """Return encoders that differ in nothing but their weights.
+
+    Raises:
+        UserError: they differ in kind or options.
+    """
     kinds = {f"{entry.encoder.kind} {entry.encoder.options}": entry.name for entry in entries}
     if len(kinds) > 1:
         each = "; ".join(f"{name}: {kind}" for kind, name in kinds.items())
-        raise UserError(f"{names} matches encoders of several architectures ({each}); expected one.")
+        raise UserError(
+            f"these encoders differ in more than their seed ({each}); expected one architecture. Compare "
+            "them with `adacross evaluate compare`."
+        )
     return entries
 
 

@@ -124,11 +124,14 @@ def difference(
         one, two = ([grouped_mean(row, groups) for row in side] for side in (first, second))
         mean = float(np.mean(one) - np.mean(two))
         test = f"Welch's t-test over {len(one)} and {len(two)} networks"
-        if max(np.ptp(one), np.ptp(two)) <= 1e-12:  # no spread to compare with
+        parts = [float(np.var(side, ddof=1)) / len(side) for side in (one, two)]
+        if sum(parts) <= 1e-24:
             return Difference(mean, None, None, None, "no test: all networks of a side reach the same figure")
-        found = stats.ttest_ind(one, two, equal_var=False)
-        interval = found.confidence_interval(CONFIDENCE)
-        return Difference(mean, float(interval.low), float(interval.high), float(found.pvalue), test)
+        freedom = sum(parts) ** 2 / (parts[0] ** 2 / (len(one) - 1) + parts[1] ** 2 / (len(two) - 1))
+        error = float(np.sqrt(sum(parts)))
+        half = float(stats.t.ppf((1 + CONFIDENCE) / 2, freedom)) * error
+        p = float(2 * stats.t.sf(abs(mean) / error, freedom))
+        return Difference(mean, mean - half, mean + half, p, test)
     apart = first.mean(axis=0) - second.mean(axis=0)
     mean = grouped_mean(apart, groups)
     if len(apart) < 2:
@@ -217,11 +220,17 @@ def _standard_error(
 ) -> tuple[float, int]:
     """Return the standard error of `grouped_mean` and its degrees of freedom.
 
-    A class with a single unit has the variance of all units.
+    Of right and wrong answers a class's variance is that of its smoothed share, (right + 1) / (units + 2): a
+    class of a few units that are all right is not known exactly. A class with a single unit has the variance
+    of all units.
     """
     if groups is None:
         return float(values.std(ddof=1) / np.sqrt(len(values))), len(values) - 1
     strata = [values[groups == group] for group in np.unique(groups)]
-    overall = float(values.var(ddof=1))
-    variances = [(s.var(ddof=1) if len(s) > 1 else overall) / len(s) for s in strata]
+    if np.isin(values, (0.0, 1.0)).all():
+        smoothed = [(s.sum() + 1) / (len(s) + 2) for s in strata]
+        variances = [share * (1 - share) / len(s) for share, s in zip(smoothed, strata, strict=True)]
+    else:
+        overall = float(values.var(ddof=1))
+        variances = [(s.var(ddof=1) if len(s) > 1 else overall) / len(s) for s in strata]
     return float(np.sqrt(np.sum(variances)) / len(strata)), max(1, len(values) - len(strata))

@@ -8,13 +8,16 @@ found becomes a weight vector a pair of classes, so that predicting is one matri
 """
 
 import os
+import warnings
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import combinations
 from typing import Any, Literal
 
 import numpy as np
-from jaxtyping import Float, Float64, Int64
+from jaxtyping import Bool, Float, Float64, Int64
 
 from adacross.errors import UserError
 
@@ -22,7 +25,9 @@ from adacross.errors import UserError
 # than a trained one's, and a grid of bare numbers would suit one of them only.
 C_GRID = (0.001, 0.01, 0.1, 1.0, 10.0)
 
-LARGEST_GRAM = 20_000  # rows, 3 GB; of more rows libsvm makes the products itself where C is fixed
+# Rows of one Gram matrix of all classes, 1.2 GB. Of more rows each pair of classes has its own: the same
+# machines, in the memory of the largest pair, but with more calls of libsvm, which few rows would feel.
+LARGEST_GRAM = 12_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,6 +78,15 @@ def svm(
     return fitted.predict(test), fitted.C
 
 
+@contextmanager
+def _few_rows_a_class() -> Iterator[None]:
+    """Silence scikit-learn's guess that labels of many small classes might be a regression's target."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "The number of unique classes is greater than 50%", UserWarning)
+        yield
+
+
+@_few_rows_a_class()
 def fit_svm(
     train: Float[np.ndarray, "n D"], train_labels: Int64[np.ndarray, " n"], folds: int, seed: int
 ) -> Machines:
@@ -93,8 +107,12 @@ def fit_svm(
     """
     features, labels, order = _by_class(train, train_labels)
     candidates = [float(c / max(features.var(axis=0).mean(), 1e-300)) for c in C_GRID]
-    gram = features @ features.T
     splits = _folds(train_labels, folds, seed, np.argsort(order))
+    if len(features) > LARGEST_GRAM:
+        means = _accuracies_by_pairs(features, labels, splits, candidates)
+        best = candidates[int(means.argmax())]
+        return _by_pairs(features, labels, best)
+    gram = features @ features.T
 
     def accuracies(fold: tuple[np.ndarray, np.ndarray]) -> list[float]:
         return _accuracies(gram, labels, *fold, candidates)
@@ -134,6 +152,81 @@ def _accuracies(
     return found
 
 
+def _accuracies_by_pairs(
+    features: Float64[np.ndarray, "n D"],
+    labels: Int64[np.ndarray, " n"],
+    splits: list[tuple[np.ndarray, np.ndarray]],
+    candidates: list[float],
+) -> Float64[np.ndarray, " c"]:
+    """Return the accuracy of cross-validation for each C, a pair of classes at a time."""
+    classes, codes = np.unique(labels, return_inverse=True)
+    votes = np.zeros((len(candidates), len(labels), len(classes)), dtype=np.uint16)
+    for pair, rows in _pairs(codes):
+        gram = _gram(features[rows])
+        for fit, check in splits:
+            chosen = np.isin(rows, fit, assume_unique=True)
+            known = rows[chosen]
+            if len(np.unique(codes[known])) < 2:  # a class of one row, which is in no other fold
+                votes[:, check, pair[int(codes[known[0]] == pair[1])]] += 1
+                continue
+            for place, penalty in enumerate(candidates):
+                weights, intercept = _machine(features, codes, known, gram, chosen, penalty)
+                first = features[check] @ weights + intercept > 0
+                votes[place, check[first], pair[0]] += 1
+                votes[place, check[~first], pair[1]] += 1
+    return np.array([(each.argmax(axis=1) == codes).mean() for each in votes]).round(9)
+
+
+def _by_pairs(
+    features: Float64[np.ndarray, "n D"], labels: Int64[np.ndarray, " n"], penalty: float
+) -> Machines:
+    """Fit the machines on a Gram matrix a pair of classes."""
+    classes, codes = np.unique(labels, return_inverse=True)
+    fitted = [
+        _machine(features, codes, rows, _gram(features[rows]), np.ones(len(rows), dtype=bool), penalty)
+        for _, rows in _pairs(codes)
+    ]
+    weights, intercepts = zip(*fitted, strict=True)
+    return Machines(classes, np.stack(weights), np.array(intercepts), penalty)
+
+
+def _pairs(codes: Int64[np.ndarray, " n"]) -> Iterator[tuple[tuple[int, int], Int64[np.ndarray, " p"]]]:
+    """Yield every pair of classes with its rows; rows are sorted by class."""
+    members = [np.flatnonzero(codes == code) for code in range(codes.max() + 1)]
+    for pair in combinations(range(len(members)), 2):
+        yield pair, np.concatenate([members[code] for code in pair])
+
+
+def _gram(rows: Float64[np.ndarray, "p D"]) -> Float64[np.ndarray, "p p"] | None:
+    return rows @ rows.T if len(rows) <= LARGEST_GRAM else None
+
+
+def _machine(
+    features: Float64[np.ndarray, "n D"],
+    codes: Int64[np.ndarray, " n"],
+    rows: Int64[np.ndarray, " f"],
+    gram: Float64[np.ndarray, "p p"] | None,
+    chosen: Bool[np.ndarray, " p"],
+    penalty: float,
+) -> tuple[Float64[np.ndarray, " D"], float]:
+    """Fit the machine of two classes; its weights and intercept are positive for the first class.
+
+    Args:
+        features: `(n, D)` of all classes.
+        codes: `(n,)` classes from 0.
+        rows: `(f,)` which to fit on.
+        gram: of the pair's rows; None if they are too many, and libsvm makes the products itself.
+        chosen: `(p,)` which of the pair's rows are `rows`.
+        penalty: C.
+    """
+    if gram is None:
+        machine = _solve(features[rows], codes[rows], penalty, kernel="linear")
+    else:
+        machine = _solve(gram[np.ix_(chosen, chosen)], codes[rows], penalty)
+    return -(machine.dual_coef_[0] @ features[rows[machine.support_]]), -float(machine.intercept_[0])
+
+
+@_few_rows_a_class()
 def fixed_svm(
     train: Float[np.ndarray, "n D"],
     train_labels: Int64[np.ndarray, " n"],
@@ -155,10 +248,9 @@ def fixed_svm(
         UserError: features that are not finite.
     """
     features, labels, _ = _by_class(train, train_labels)
-    if len(features) <= LARGEST_GRAM:
-        machine = _solve(features @ features.T, labels, C)
-    else:
-        machine = _solve(features, labels, C, kernel="linear")
+    if len(features) > LARGEST_GRAM:
+        return _by_pairs(features, labels, C).predict(test)
+    machine = _solve(features @ features.T, labels, C)
     return Machines(machine.classes_, *_over_pairs(machine, features), C).predict(test)
 
 

@@ -1,48 +1,38 @@
-"""README.md of an encoder or a collection on the hub: Markdown behind a YAML head, without unknown facts."""
+"""README.md of an encoder or a collection on the hub: Markdown behind YAML metadata."""
 
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
+from functools import cache
 from pathlib import Path
-from pkgutil import resolve_name
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import yaml
+from huggingface_hub import DatasetCardData, EvalResult, ModelCardData
 
-from adacross.console import markdown_table, markdown_text
+from adacross.console import console, markdown_table, markdown_text
 from adacross.data.collection.description import DESCRIPTION, CollectionInfo
 from adacross.data.collection.summary import LISTED
 from adacross.encoders import Encoder
 from adacross.errors import UserError
-from adacross.evaluation.results import load
+from adacross.evaluation.result import PRETRAINED, Result, load
+from adacross.features.collection import weights_digest
 from adacross.hub.parquet import SPLITS
 from adacross.io.files import read_json
 from adacross.io.remote import is_address
 from adacross.onnx.to_onnx import least_points
 from adacross.report.gather import find_collection
 from adacross.report.names import ENCODERS, MASKED, METHODS
-from adacross.report.tasks import PRESETS
 from adacross.training.config import PretrainConfig
 from adacross.training.log import read_log
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
 
 _LICENSE = re.compile(r"[a-z0-9][a-z0-9.+-]*")
 _TAGS = ["adacross", "point-cloud", "3d"]
 _CLASSES = 60  # names of classes that a card lists
 _SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))
-_COLUMNS = """## Columns
-
-| column | type | content |
-|---|---|---|
-| id | string | unique within the collection |
-| split | string | train, test |
-| label | class label | index into the classes, -1 for none |
-| points | float32 (N, 3) | y up, centroid 0, largest norm 1 |
-| center, scale | float32 (3,), float32 | points \\* scale + center: the source's coordinates, turned y up |
-| views | images | rendered images of the shape, lossless WebP |{part}
-| index | int64 | the shape's place in the collection |"""
-_PART = "\n| part | int16 (N,) | index into the parts (in collection.json), -1 for none |"
-_RESULTS = {task: kind for task, (kind, _) in PRESETS.items()}  # result types by task
-_RESULTS["retrieval"] = "adacross.evaluation.retrieval.result:RetrievalResult"
+_TASK_TYPES = {"part-seg": "point-cloud-segmentation", "sem-seg": "point-cloud-segmentation"}
 
 
 def check_license(license: str | None) -> None:  # noqa: A002  the hub's word
@@ -84,35 +74,8 @@ def dataset_card(info: CollectionInfo, name: str, license: str | None) -> str:  
         name: `owner/name` on the hub.
         license: the hub's identifier of one; None if none was stated.
     """
-    own = name.partition("/")[2]
-    sections = [
-        f"{info.count:,} 3-D shapes as points and images: a collection of adacross, ready to train on.",
-        _facts(_collection_facts(info)),
-        f"""## Use
-
-The same collection, for training and evaluation:
-
-    adacross fetch {name} collections/{own}
-
-Or the table alone, without adacross:
-
-```python
-import datasets
-
-shapes = datasets.load_dataset("{name}", split="train")
-```""",
-        _COLUMNS.format(part=_PART if info.parts else ""),
-    ]
-    for title, entries in (("Included with warnings", info.warnings), ("Left out", info.skipped)):
-        if entries:
-            rows = [(entry.get("name"), entry.get("reason")) for entry in entries[:LISTED]]
-            if len(entries) > LISTED:
-                rows.append((f"... and {len(entries) - LISTED} more", "all are in collection.json"))
-            sections.append(f"## {title}: {len(entries)}\n\n{markdown_table(('shape', 'reason'), rows)}")
-    return _card(
-        own,
-        [*sections, _license(license, "this collection was") + " The shapes' source may have its own terms."],
-        license,
+    data = DatasetCardData(
+        license=license,
         pretty_name=info.name,
         tags=_TAGS,
         size_categories=[next((size for bound, size in _SIZES if info.count < bound), "1M<n<10M")],
@@ -127,10 +90,23 @@ shapes = datasets.load_dataset("{name}", split="train")
             }
         ],
     )
+    text = _templates().get_template("dataset.md.j2")
+    body = text.render(
+        name=name,
+        title=name.partition("/")[2],
+        info=info,
+        license=license,
+        data_facts=_facts(_collection_facts(info)),
+        notices=(("Included with warnings", info.warnings), ("Left out", info.skipped)),
+        shapes=_shapes,
+    )
+    return f"---\n{data.to_yaml()}\n---\n\n{body}"
 
 
 def model_card(encoder: Encoder, name: str, run: Path | None, license: str | None) -> str:  # noqa: A002
     """Return the card of an encoder.
+
+    Results of the encoder alone count: those over several pre-trainings, or of other weights, do not.
 
     Args:
         encoder: the encoder.
@@ -141,63 +117,108 @@ def model_card(encoder: Encoder, name: str, run: Path | None, license: str | Non
     Raises:
         UserError: files of the run are damaged.
     """
-    own = name.partition("/")[2]
     config = PretrainConfig.load(run) if run else None
-    kind = ENCODERS.get(encoder.kind, encoder.kind)
-    about = f"An encoder of 3-D point clouds ({kind}): clouds `(B, N, 3)` to features `(B, {encoder.dim})`"
-    if config is None:
-        about += ". How it was trained is unknown."
-    else:
-        method = METHODS.get(config.method, config.method)
-        about += f", pre-trained without labels by {method} with adacross."
+    title = name.partition("/")[2]
+    results = list(_results(run, encoder)) if run else []
+    data = ModelCardData(
+        license=license,
+        library_name="adacross",
+        tags=[*_TAGS, "self-supervised"],
+        model_name=title if results else None,
+        eval_results=[each for result in results for each in _eval_results(result)] or None,
+    )
     points = encoder.inputs.points
     trained = "unknown" if points is None else f"{points:,} in training; others work, perhaps less well"
-    clouds = {
-        "up": f"{encoder.inputs.up} points up",
-        "place and size": f"{encoder.inputs.scale}: the centroid at 0, the largest norm 1",
-        "points a cloud": f"{trained}; at least {least_points(encoder)}",
-    }
-    sections = [
-        about,
-        f"""## Use
-
-```python
-import adacross
-
-encoder = adacross.load("hf://{name}")
-features = encoder(points)  # (B, N, 3) float32 to (B, {encoder.dim})
-```
-
-Or for a folder of meshes or clouds, which the command orients (`--up`) and scales:
-
-    adacross embed hf://{name} shapes/ shapes.parquet""",
-        f"## Input\n\n{_facts(clouds)}",
-    ]
-    if run and config:
-        sections += [
-            f"## Data\n\n{_data(run, config)}",
-            f"## Training\n\n{_facts(_training(run, config))}",
-            f"## Results\n\n{_measured(run, config)}",
-        ]
-    sections.append(_license(license, "these weights were"))
-    return _card(own, sections, license, library_name="adacross", tags=[*_TAGS, "self-supervised"])
-
-
-def _card(title: str, sections: list[str], license: str | None, **head: Any) -> str:  # noqa: A002
-    """Return a card: the YAML head, a title and sections."""
-    values = ({"license": license} if license else {}) | head
-    front = f"---\n{yaml.safe_dump(values, sort_keys=False, allow_unicode=True)}---\n"
-    return "\n\n".join([f"{front}\n# {title}", *sections]) + "\n"
-
-
-def _license(license: str | None, subject: str) -> str:  # noqa: A002
-    """Return the section on the license; `subject` is such as "these weights were"."""
-    if license:
-        return f"## License\n\n{subject[0].upper()}{subject[1:]} shared under `{license}`."
-    return (
-        f"## License\n\nNo license was stated when {subject} shared. Ask the owner of this repository before "
-        "you use its content for anything but a look."
+    body = (
+        _templates()
+        .get_template("model.md.j2")
+        .render(
+            name=name,
+            title=title,
+            encoder=encoder,
+            kind=ENCODERS.get(encoder.kind, encoder.kind),
+            config=config,
+            method=METHODS.get(config.method, config.method) if config else None,
+            clouds={
+                "up": f"{encoder.inputs.up} points up",
+                "place and size": f"{encoder.inputs.scale}: the centroid at 0, the largest norm 1",
+                "points a cloud": f"{trained}; at least {least_points(encoder)}",
+            },
+            facts=_facts,
+            data_facts=_data(run, config) if run and config else None,
+            training=_training(run, config) if run and config else None,
+            results=results,
+            license=license,
+            citation=_citation(config.method) if config else None,
+        )
     )
+    return f"---\n{data.to_yaml()}\n---\n\n{body}"
+
+
+@cache
+def _templates() -> "Environment":
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    # Markdown, not HTML: names go through `text`, which shows them literally.
+    environment = Environment(
+        loader=PackageLoader("adacross.hub"),
+        undefined=StrictUndefined,
+        autoescape=False,
+        keep_trailing_newline=True,
+    )
+    environment.filters["text"] = markdown_text
+    return environment
+
+
+def _citation(method: str) -> str | None:
+    """Return the BibTeX entry of a built-in method's paper."""
+    entries = (Path(__file__).parent / "templates" / "methods.bib").read_text(encoding="utf-8")
+    found = re.search(rf"^% {re.escape(method)}\n(.*?\n}})\n", entries, re.MULTILINE | re.DOTALL)
+    return found[1] if found else None
+
+
+def _eval_results(result: Result) -> Iterator[EvalResult]:
+    """Yield the pre-trained figures as the hub's `model-index`."""
+    for score in result.scores:
+        if score.network != PRETRAINED:
+            continue
+        figure = score.estimate
+        setting = ", ".join(f"{name} {value}" for name, value in score.setting.items())
+        args = {"protocol": result.protocol, "interval": [figure.low, figure.high], **score.setting}
+        yield EvalResult(
+            task_type=_TASK_TYPES.get(result.task, "point-cloud-classification"),
+            task_name=result.name,
+            dataset_type="point-cloud",
+            dataset_name=result.data.name,
+            dataset_split="test",
+            metric_type=score.metric,
+            metric_name=f"{score.metric} ({setting})" if setting else score.metric,
+            metric_value=round(100 * figure.mean, 2),
+            metric_args=args,
+        )
+
+
+def _results(run: Path, encoder: Encoder) -> Iterator[Result]:
+    """Yield the results of this encoder alone, by file name; others are named on the console."""
+    digest = weights_digest(encoder)
+    for path in sorted((run / "evaluation").glob("*/*.json")):
+        raw = read_json(path, "a measurement's result")
+        if not (isinstance(raw, dict) and "scores" in raw):
+            continue
+        result = load(path)
+        if result.weights == [digest]:
+            yield result
+        elif len(result.weights) == 1:
+            console.print(
+                f"{path} is of other weights; it is not on the card. Measure again.", style="yellow"
+            )
+
+
+def _shapes(entries: list[dict[str, Any]]) -> str:
+    rows = [(entry.get("name"), entry.get("reason")) for entry in entries[:LISTED]]
+    if len(entries) > LISTED:
+        rows.append((f"... and {len(entries) - LISTED} more", "all are in collection.json"))
+    return markdown_table(("shape", "reason"), rows)
 
 
 def _facts(rows: Mapping[str, Any]) -> str:
@@ -226,15 +247,11 @@ def _collection_facts(info: CollectionInfo) -> dict[str, Any]:
 
 
 def _data(run: Path, config: PretrainConfig) -> str:
-    held_out = f"{100 * config.validation_fraction:g} %"
-    used = (
-        f"Training used the split `train` alone, and no label; {held_out} of it was held out to monitor it."
-    )
     place = None if is_address(config.collection) else find_collection(run, config.collection)
     if place is None or not (place / DESCRIPTION).is_file():
         name = Path(config.collection).name
-        return f"The collection `{name}`, which was not available when this card was written.\n\n{used}"
-    return f"{_facts(_collection_facts(without_path(CollectionInfo.read(place))))}\n\n{used}"
+        return f"The collection `{name}`, which was not available when this card was written."
+    return _facts(_collection_facts(without_path(CollectionInfo.read(place))))
 
 
 def _training(run: Path, config: PretrainConfig) -> dict[str, Any]:
@@ -274,41 +291,3 @@ def _training(run: Path, config: PretrainConfig) -> dict[str, Any]:
         "device": environment.get("device"),
         "date": environment.get("date"),
     }
-
-
-def _measured(run: Path, config: PretrainConfig) -> str:
-    sections = [_result(name, result) for name, result in _results(run)]
-    if not sections:
-        return "Not evaluated."
-    about = (
-        "Train and test shapes are those of the splits `train` and `test` of the data that is named. "
-        "Untrained and from scratch: the same network without pre-training."
-    )
-    if config.selection == "released":
-        about += (
-            "\n\nThe weights were chosen on the test split: figures on it are better than on unseen shapes."
-        )
-    return "\n\n".join([about, *sections])
-
-
-def _results(run: Path) -> Iterator[tuple[str, Any]]:
-    """Yield the name and content of the results in a run's `evaluation/`, by file name."""
-    for path in sorted((run / "evaluation").glob("*.json")):
-        raw = read_json(path, "a measurement's result")
-        task = raw.get("task") if isinstance(raw, dict) else None
-        if isinstance(task, str) and task in _RESULTS:
-            yield path.stem, load(resolve_name(_RESULTS[task]), path)
-
-
-def _result(name: str, result: Any) -> str:
-    """Return a result's own table as a section."""
-    table = result.table()
-    rows = zip(*(map(str, column.cells) for column in table.columns), strict=True)
-    lines = [
-        f"### {name}",
-        f"{markdown_text(str(table.title))}.",
-        markdown_table([str(column.header) for column in table.columns], list(rows)),
-        f"{markdown_text(str(table.caption))}." if table.caption else "",
-        f"Seeds: {markdown_text(getattr(result, 'seeds', None) or [result.seed])}.",
-    ]
-    return "\n\n".join(filter(None, lines))

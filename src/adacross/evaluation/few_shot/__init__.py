@@ -1,1 +1,0 @@
-"""Few-shot classification: the published protocols and ours."""
