@@ -9,16 +9,9 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 from adacross.errors import UserError
-from adacross.evaluation.robustness.corruptions import (
-    FAMILIES,
-    KINDS,
-    SEVERITIES,
-    corrupt,
-    rotate,
-    visibility,
-)
-from adacross.evaluation.robustness.corruptions.draws import Draws
-from adacross.evaluation.robustness.corruptions.transformation import lattice
+from adacross.evaluation.corruptions import FAMILIES, KINDS, SEVERITIES, corrupt, density, rotate
+from adacross.evaluation.corruptions.draws import Draws
+from adacross.evaluation.corruptions.transformation import lattice
 
 N = 256
 
@@ -229,9 +222,9 @@ def test_radial_basis_functions_move_control_points_as_drawn(
 
 def test_of_a_sphere_the_near_cap_is_visible():
     given = spheres()
-    sensors = visibility.station(np.array([20.0, 200.0]), np.array([10.0, 40.0]))
+    sensors = density.station(np.array([20.0, 200.0]), np.array([10.0, 40.0]))
     np.testing.assert_allclose(np.linalg.norm(sensors, axis=1), 2.5, rtol=1e-6)
-    seen = visibility.visible(given, sensors)
+    seen = density.visible(given, sensors)
     facing = np.einsum("nij,nj->ni", given, sensors)  # above 1: the sphere does not hide itself
     assert seen[facing > 1.1].mean() > 0.99
     assert seen[facing < 0.4].mean() < 0.01
@@ -251,7 +244,7 @@ def test_lidar_sees_one_side_on_scan_lines():
     given = spheres()
     for severity, rings in zip(SEVERITIES, (32, 24, 16, 12, 8), strict=True):
         draws = Draws(0, "lidar", shapes(2))
-        sensors = visibility.station(draws.uniform(0.0, 360.0), draws.uniform(0.0, 45.0))
+        sensors = density.station(draws.uniform(0.0, 360.0), draws.uniform(0.0, 45.0))
         made = raw("lidar", given, severity)
         for cloud, sensor, original in zip(made, sensors, given, strict=True):
             ahead = -sensor / np.linalg.norm(sensor)

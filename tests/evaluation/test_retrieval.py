@@ -1,6 +1,5 @@
-"""Retrieval: every direction against a direct count, what it needs, what it keeps, the command."""
+"""Retrieval: every search against a direct count, what it needs, and what it keeps."""
 
-import json
 import shutil
 from pathlib import Path
 
@@ -8,266 +7,223 @@ import numpy as np
 import pytest
 import torch
 
-from adacross.cli import main
 from adacross.data.collection.collection import Collection
 from adacross.data.collection.prepare import prepare
 from adacross.encoders import Encoder, PointNet
 from adacross.encoders.frozen import encode
 from adacross.errors import UserError
-from adacross.evaluation.results import load
-from adacross.evaluation.retrieval import measure
-from adacross.evaluation.retrieval.measure import RetrievalResult, evaluate_retrieval, measure_retrieval
+from adacross.evaluation import retrieval as module
+from adacross.evaluation.result import CHANCE, HISTOGRAM, PRETRAINED, UNTRAINED, Result, load
+from adacross.evaluation.retrieval import IMAGE_TO_SHAPE, OTHER_POINTS, SHAPE_TO_IMAGE, TO_CLASS, retrieval
+from adacross.features.histogram import shape_histogram
 from adacross.features.sources import untrained_like
 from adacross.methods import CrossModal
 from adacross.training.networks import load_method
 
+RECALL = ["recall@1", "recall@5", "recall@10"]
+
 
 @pytest.fixture(scope="module")
-def method(toy_run: Path) -> CrossModal:
-    loaded, _ = load_method(toy_run)
+def run(toy_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return Path(shutil.copytree(toy_run, tmp_path_factory.mktemp("runs") / "toy"))
+
+
+@pytest.fixture(scope="module")
+def collection(toy_collection: Collection, tmp_path_factory: pytest.TempPathFactory) -> Collection:
+    """A copy, beside which features may be cached."""
+    copied = shutil.copytree(toy_collection.folder, tmp_path_factory.mktemp("collections") / "toy")
+    return Collection.open(copied)
+
+
+@pytest.fixture(scope="module")
+def method(run: Path) -> CrossModal:
+    loaded, _ = load_method(run)
     assert isinstance(loaded, CrossModal)
     return loaded
 
 
 @pytest.fixture(scope="module")
-def result(method: CrossModal, toy_collection: Collection) -> RetrievalResult:
-    """All stored points: shapes do not search themselves."""
-    return measure_retrieval([method], toy_collection, seeds=2)
+def result(run: Path, collection: Collection) -> Result:
+    return retrieval(str(run), collection, points=64, seeds=2)
 
 
 def unit(rows: np.ndarray) -> np.ndarray:
     return rows / np.linalg.norm(rows, axis=1, keepdims=True)
 
 
-def direct(scores: np.ndarray, relevant: np.ndarray) -> dict[str, float]:
-    """Hits and mAP by plain loops; scores and relevance `(queries, gallery)`, NaN where not allowed."""
-    hits: dict[int, list[bool]] = {1: [], 5: [], 10: []}
-    precisions = []
+def direct(scores: np.ndarray, relevant: np.ndarray) -> dict[str, list[float]]:
+    """Hits and average precision by plain loops; scores `(queries, gallery)`, NaN where not allowed."""
+    found: dict[str, list[float]] = {name: [] for name in (*RECALL, "mAP")}
     for row, right in zip(scores, relevant, strict=True):
         order = [item for item in np.argsort(-row, kind="stable") if not np.isnan(row[item])]
-        found = [bool(right[item]) for item in order]
-        if not any(found):
-            continue
-        for k, kept in hits.items():
-            kept.append(any(found[:k]))
-        ranks = [place + 1 for place, good in enumerate(found) if good]
-        precisions.append(np.mean([(place + 1) / rank for place, rank in enumerate(ranks)]))
-    return {f"recall@{k}": float(np.mean(kept)) for k, kept in hits.items()} | {
-        "mAP": float(np.mean(precisions))
-    }
+        hits = [bool(right[item]) for item in order]
+        for name in RECALL:
+            found[name].append(float(any(hits[: int(name.split("@")[1])])))
+        ranks = [place + 1 for place, good in enumerate(hits) if good]
+        found["mAP"].append(float(np.mean([(place + 1) / rank for place, rank in enumerate(ranks)])))
+    return found
 
 
-def test_shapes_find_their_class(method: CrossModal, toy_collection: Collection, result: RetrievalResult):
-    test = toy_collection.indices("test")
-    labels = toy_collection.labels[test]
-    found = result.shape_to_shape
-    assert found
-    encoders: tuple[tuple[dict, Encoder], ...] = (
-        (found.pretrained, method.encoder),
-        (found.untrained, untrained_like(method.encoder, 0)),
-    )
-    for figures, encoder in encoders:
-        features = unit(encode(encoder, toy_collection.points(test)))
-        scores = features @ features.T
+def test_shapes_find_their_class(method: CrossModal, collection: Collection, result: Result):
+    test = collection.indices("test")
+    labels, clouds = collection.labels[test], collection.points(test)
+    for network, row, features in (
+        (PRETRAINED, 0, encode(method.encoder, clouds)),
+        (UNTRAINED, 1, encode(untrained_like(method.encoder, 1), clouds)),
+        (HISTOGRAM, 0, shape_histogram(clouds)),
+    ):
+        scores = unit(features) @ unit(features).T
         np.fill_diagonal(scores, np.nan)  # not itself
-        expected = direct(scores, labels[:, None] == labels)
-        assert {name: figure.values[0] for name, figure in figures.items()} == pytest.approx(expected)
-    assert found.pretrained["mAP"].std == 0  # nothing is drawn
-    assert found.untrained["mAP"].std > 0
-    size = len(test) - 1
+        for metric, expected in direct(scores, labels[:, None] == labels).items():
+            found = result.score(network, metric, search=TO_CLASS)
+            assert found.outcomes[row] == pytest.approx(expected)
+    assert len(result.score(UNTRAINED, "mAP", search=TO_CLASS).outcomes) == 2
     relevant = np.bincount(labels)[labels] - 1
-    assert found.chance["recall@1"] == pytest.approx((relevant[relevant > 0] / size).mean())
-    assert found.points == 64
-    assert result.same_object is None
+    chance = result.score(CHANCE, "recall@1", search=TO_CLASS)
+    assert chance.values == pytest.approx([(relevant / (len(test) - 1)).mean()])
+    assert result.data.left_out == {}
+    assert result.details["counted"] == list(range(len(test)))
+    assert result.ids == [collection.ids[i] for i in test]
 
 
-def test_pictures_find_shapes_and_shapes_pictures(
-    method: CrossModal, toy_collection: Collection, result: RetrievalResult
-):
-    """One picture of every shape; the collection has one."""
-    test = toy_collection.indices("test")
-    labels = toy_collection.labels[test]
-    views = np.stack([toy_collection.view(int(index), 0) for index in test])
+def test_images_find_shapes_and_shapes_images(method: CrossModal, collection: Collection, result: Result):
+    """One image of every shape; the collection has one, so that nothing is drawn."""
+    test = collection.indices("test")
+    labels = collection.labels[test]
+    views = np.stack([collection.view(int(index), 0) for index in test])
     with torch.inference_mode():
-        shapes = unit(method.embed_clouds(torch.from_numpy(toy_collection.points(test))).numpy())
-        pictures = unit(method.embed_pictures(torch.from_numpy(views)).numpy())
-    scores = pictures @ shapes.T
-    for figures, found in ((result.image_to_shape, scores), (result.shape_to_image, scores.T)):
-        recall = direct(found, np.eye(len(test), dtype=bool))
-        precision = direct(found, labels[:, None] == labels)
-        assert figures == pytest.approx(recall | {"mAP": precision["mAP"]})
-    assert result.chance["recall@5"] == pytest.approx(5 / len(test))
-    assert result.chance_recall_at_1 == 1 / len(test)
-    assert result.std["image_to_shape"]["recall@1"] == 0
+        shapes = unit(method.embed_clouds(torch.from_numpy(collection.points(test))).numpy())
+        images = unit(method.embed_pictures(torch.from_numpy(views)).numpy())
+    for search, scores in ((IMAGE_TO_SHAPE, images @ shapes.T), (SHAPE_TO_IMAGE, shapes @ images.T)):
+        own = direct(scores, np.eye(len(test), dtype=bool))
+        expected = own | {"mAP": direct(scores, labels[:, None] == labels)["mAP"]}
+        for metric, values in expected.items():
+            found = result.score(PRETRAINED, metric, search=search)
+            assert found.outcomes == [pytest.approx(values)]
+        assert result.score(CHANCE, "recall@5", search=search).values == pytest.approx([5 / len(test)])
 
 
-def test_examples_are_the_first_results(
-    method: CrossModal, toy_collection: Collection, result: RetrievalResult
-):
-    test = toy_collection.indices("test").tolist()
-    assert len(result.examples) == len(result.shape_examples) == len(result.neighbours) == 8
-    queries = [example.query for example in result.examples]
-    assert queries == [example.query for example in result.shape_examples]
-    assert queries == [example.query for example in result.neighbours]
-    assert set(queries) <= set(test)
-    features = unit(encode(method.encoder, toy_collection.points(np.array(test))))
-    for example in result.neighbours:
-        assert example.query not in example.results
-        similar = features @ features[test.index(example.query)]
-        order = [test[item] for item in np.argsort(-similar, kind="stable") if test[item] != example.query]
-        assert example.results == order[:5]
-        assert example.views == []
-    for example in result.shape_examples:
-        assert len(example.views) == len(example.results) == 5
+def test_shapes_find_themselves_by_other_points(method: CrossModal, collection: Collection, result: Result):
+    clouds = collection.points(collection.indices("test"))
+    one, other = (unit(encode(method.encoder, clouds[:, start::2])) for start in (0, 1))
+    expected = direct(one @ other.T, np.eye(len(clouds), dtype=bool))
+    for metric in RECALL:
+        found = result.score(PRETRAINED, metric, search=OTHER_POINTS)
+        assert found.outcomes == [expected[metric]]
+    with pytest.raises(UserError, match="no score of pre-trained, mAP"):
+        result.score(PRETRAINED, "mAP", search=OTHER_POINTS)
+    chance = result.score(CHANCE, "recall@1", search=OTHER_POINTS).values[0]
+    assert result.score(PRETRAINED, "recall@1", search=OTHER_POINTS).values[0] > 10 * chance
 
 
-def test_shapes_find_themselves_by_other_points(method: CrossModal, toy_collection: Collection):
-    found = measure_retrieval([method], toy_collection, points=32, seeds=2)
-    itself = found.same_object
-    assert itself
-    assert itself.points == 32
-    assert set(itself.pretrained) == {"recall@1", "recall@5", "recall@10"}
-    test = toy_collection.indices("test")
-    order = np.random.default_rng([1, 3]).permutation(64)
-    assert not set(order[:32]) & set(order[32:])
-    one, other = (
-        unit(encode(method.encoder, toy_collection.points(test)[:, part]))
-        for part in (order[:32], order[32:])
-    )
-    expected = direct(one @ other.T, np.eye(len(test), dtype=bool))
-    for name, figure in itself.pretrained.items():
-        assert figure.values[1] == pytest.approx(expected[name])
-    assert itself.pretrained["recall@1"].mean > 10 * itself.chance["recall@1"]
-    assert "the points drawn" in found.spread
+def test_examples_are_the_first_results(method: CrossModal, collection: Collection, result: Result):
+    test = collection.indices("test").tolist()
+    each = [result.details[name] for name in ("examples", "shape_examples", "neighbors")]
+    queries = [[example["query"] for example in several] for several in each]
+    assert queries[0] == queries[1] == queries[2]
+    assert len(queries[0]) == 8
+    assert set(queries[0]) <= set(test)
+    features = unit(encode(method.encoder, collection.points(np.array(test))))
+    for example in result.details["neighbors"]:
+        similar = features @ features[test.index(example["query"])]
+        order = [test[i] for i in np.argsort(-similar, kind="stable") if test[i] != example["query"]]
+        assert example["results"] == order[:5]
+        assert example["result_ids"] == [collection.ids[i] for i in order[:5]]
+        assert example["query_id"] == collection.ids[example["query"]]
+        assert example["views"] == []
+    assert all(len(example["views"]) == 5 for example in result.details["shape_examples"])
 
 
-def test_too_few_other_points_are_not_compared(method: CrossModal, toy_collection: Collection):
-    gallery = measure.Gallery(
-        toy_collection, np.arange(12), toy_collection.points(np.arange(12)), 60, torch.device("cpu")
-    )
-    assert gallery.pair_points == 32  # half of what is stored
-    assert (
-        measure.Gallery(gallery.collection, gallery.test, gallery.clouds, 31, gallery.device).pair_points == 0
-    )
-    assert (
-        measure.Gallery(gallery.collection, gallery.test, gallery.clouds, 64, gallery.device).pair_points == 0
-    )
+@pytest.mark.slow
+def test_several_images_are_repetitions_on_one_network(run: Path, tmp_path: Path):
+    folder = tmp_path / "views"
+    prepare(
+        "builtin", str(folder), count=160, points=64, views=3, size=32, workers=1, test_fraction=0.4
+    )  # of some classes one test shape
+    found = retrieval(str(run), str(folder), seeds=2, output=str(tmp_path / "r.json"))
+    score = found.score(PRETRAINED, "recall@10", search=IMAGE_TO_SHAPE)
+    assert score.networks == [0, 0]
+    assert score.outcomes[0] != score.outcomes[1]
+    assert "one of 3" in found.protocol
+    counted = np.bincount(found.truth)[found.truth] > 1
+    assert found.details["counted"] == np.flatnonzero(counted).tolist()
+    assert len(found.score(search=TO_CLASS).outcomes[0]) == counted.sum() < len(found.ids)
+    assert len(found.data.left_out) == (~counted).sum()
 
 
-def test_encoders_without_pictures_find_shapes_by_shapes(toy_collection: Collection):
-    found = measure_retrieval(
-        [PointNet(width=32), PointNet(width=32)], toy_collection, seeds=1, names=["a", "b"]
-    )
-    assert found.image_to_shape == found.shape_to_image == {}
-    assert found.examples == found.shape_examples == []
-    assert found.shape_to_shape
-    assert len(found.shape_to_shape.pretrained["mAP"].values) == 2
-    assert found.seeds == [0, 1]
-    assert "2 pre-training seeds" in found.spread
-    assert "pictures" not in found.spread
+@pytest.mark.slow
+def test_encoders_without_images_find_shapes_by_shapes(collection: Collection):
+    encoders: list[Encoder] = [PointNet(width=32), PointNet(width=32)]
+    found = retrieval(encoders, collection, points=48, seeds=1)
+    assert {one.setting["search"] for one in found.scores} == {TO_CLASS, OTHER_POINTS}
+    score = found.score(PRETRAINED, "mAP")
+    assert score.networks == [0, 1]
+    assert "2 pre-trainings" in found.uncertainty
+    assert "examples" not in found.details
+    assert len(found.details["neighbors"]) == 8
 
 
-def test_the_state_an_encoder_was_left_in_does_not_matter(method: CrossModal, toy_collection: Collection):
-    method.train()
-    again = measure_retrieval([method], toy_collection, seeds=1)
-    assert method.training
-    method.eval()
-    assert again == measure_retrieval([method], toy_collection, seeds=1)
+@pytest.mark.slow
+def test_a_masking_run_has_shapes_only(run: Path, collection: Collection, tmp_path: Path):
+    masking = tmp_path / "masking"  # a run of a method without images, as far as this goes
+    shutil.copytree(run / "encoder", masking / "encoder")
+    config = (run / "config.yaml").read_text().replace("method: adacrossnet", "method: point-m2ae")
+    (masking / "config.yaml").write_text(config)
+    found = retrieval(str(masking), collection, seeds=1)
+    assert {one.setting["search"] for one in found.scores} == {TO_CLASS, OTHER_POINTS}
+    assert load(masking / "evaluation" / "toy" / "retrieval-seeds-1.json") == found
+    with pytest.raises(UserError, match="expected one kind"):
+        retrieval([str(run), str(masking)], collection)
 
 
+@pytest.mark.slow
 def test_without_classes_there_is_no_class_to_find(tmp_path: Path):
     meshes = tmp_path / "meshes"
     meshes.mkdir()
     for index in range(12):
         text = f"OFF\n4 4 0\n0 0 0\n1 0 0\n0 {1 + index} 0\n0 0 1\n3 0 1 2\n3 0 1 3\n3 0 2 3\n3 1 2 3\n"
         (meshes / f"{index}.off").write_text(text)
-    prepare(str(meshes), str(tmp_path / "plain"), points=64, views=1, size=32, workers=1, test_fraction=0.9)
-    found = measure_retrieval([PointNet(width=32)], Collection.open(tmp_path / "plain"), points=32, seeds=1)
-    assert found.shape_to_shape is None
-    assert found.same_object
-    assert "mAP" not in found.chance
+    for points in (64, 62):
+        folder = tmp_path / f"plain{points}"
+        prepare(str(meshes), str(folder), points=points, views=1, size=32, workers=1, test_fraction=0.9)
+    found = retrieval(PointNet(width=32), str(tmp_path / "plain64"), seeds=1)
+    assert {one.setting["search"] for one in found.scores} == {OTHER_POINTS}
+    assert list(found.data.left_out.values()) == ["no class to find"]
     found.table()
+    with pytest.raises(UserError, match="there is nothing to find"):
+        retrieval(PointNet(width=32), str(folder), seeds=1)  # 31 points are too few
 
 
-def test_what_cannot_be_measured_is_refused(method: CrossModal, toy_collection: Collection, tmp_path: Path):
-    with pytest.raises(UserError, match="expected one kind"):
-        measure_retrieval([method, method.encoder], toy_collection)
-    for wrong in ({"points": 0}, {"seeds": 0}):
-        with pytest.raises(UserError, match=r"expected (at least )?1"):
-            measure_retrieval([method], toy_collection, **wrong)  # type: ignore[arg-type]
+@pytest.mark.slow
+def test_mistakes(run: Path, collection: Collection, tmp_path: Path):
+    with pytest.raises(UserError, match="seeds is 0; expected at least 1"):
+        retrieval(str(run), collection, seeds=0)
     prepare(
         "builtin", str(tmp_path / "few"), count=44, points=64, views=1, size=32, workers=1, test_fraction=0.0
     )
     with pytest.raises(UserError, match="0 test shapes; retrieval needs at least 10"):
-        measure_retrieval([method], Collection.open(tmp_path / "few"))
+        retrieval(str(run), str(tmp_path / "few"))
 
 
+@pytest.mark.slow
 def test_an_interrupted_measurement_goes_on(
-    method: CrossModal, toy_collection: Collection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    run: Path, collection: Collection, tmp_path: Path, result: Result, monkeypatch: pytest.MonkeyPatch
 ):
-    done: list[int] = []
-    real = measure._repetition
+    done: list[str] = []
 
-    def stopping(gallery: object, trained: object, which: int, seed: int, examples: int) -> object:
-        if seed == 1 and len(done) == 1:
-            raise KeyboardInterrupt
-        done.append(seed)
-        return real(gallery, trained, which, seed, examples)  # type: ignore[arg-type]
+    def stopping(*halves: np.ndarray) -> np.ndarray:
+        raise KeyboardInterrupt
 
-    monkeypatch.setattr(measure, "_repetition", stopping)
+    real = module._one_draw
+    monkeypatch.setattr(module, "_one_draw", lambda *given: done.append("images") or real(*given))
+    monkeypatch.setattr(module, "shape_histogram", stopping)
+    output = tmp_path / "r.json"
     with pytest.raises(KeyboardInterrupt):
-        measure_retrieval([method], toy_collection, seeds=2, result=tmp_path / "r.json")
-    done.append(-1)
-    again = measure_retrieval([method], toy_collection, seeds=2, result=tmp_path / "r.json")
-    assert done == [0, -1, 1]
-    monkeypatch.setattr(measure, "_repetition", real)
-    assert again == measure_retrieval([method], toy_collection, seeds=2)
-
-
-def test_the_command_as_typed(
-    toy_run: Path,
-    toy_collection: Collection,
-    tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
-):
-    output = tmp_path / "retrieval.json"
-    words = [str(toy_collection.folder), "--points", "32", "--seeds", "2", "--output", str(output)]
-    assert main(["evaluate", "retrieval", str(toy_run), *words]) == 0
-    out = capsys.readouterr().out
-    for text in (
-        "image to shape",
-        "shape to image",
-        "shape to its class",
-        "untrained",
-        "chance",
-        "recall@10",
-    ):
-        assert text in out
-    found = load(RetrievalResult, output)
-    assert found.task == "retrieval"
-    assert found.points == 32
+        retrieval(str(run), collection, points=64, seeds=2, output=str(output))
+    assert output.with_suffix(".pieces").is_dir()
+    monkeypatch.setattr(module, "shape_histogram", shape_histogram)
+    again = retrieval(str(run), collection, points=64, seeds=2, output=str(output))
+    assert done == ["images"]
     assert not output.with_suffix(".pieces").exists()
-    assert found == evaluate_retrieval(
-        str(toy_run), str(toy_collection.folder), 32, 2, "cpu", str(tmp_path / "again.json")
-    )
-
-
-def test_an_encoder_folder_and_a_masking_run_have_shapes_only(
-    toy_run: Path, toy_collection: Collection, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-):
-    output = tmp_path / "retrieval.json"
-    words = [str(toy_collection.folder), "--seeds", "1", "--output", str(output)]
-    assert main(["evaluate", "retrieval", str(toy_run / "encoder"), *words]) == 0
-    assert "image to shape" not in capsys.readouterr().out
-    assert json.loads(output.read_text())["image_to_shape"] == {}
-    masking = (
-        tmp_path / "masking"
-    )  # what a run of a method without pictures leaves behind, as far as this goes
-    shutil.copytree(toy_run / "encoder", masking / "encoder")
-    config = (toy_run / "config.yaml").read_text().replace("method: adacrossnet", "method: point-m2ae")
-    (masking / "config.yaml").write_text(config)
-    assert main(["evaluate", "retrieval", str(masking), str(toy_collection.folder), "--seeds", "1"]) == 0
-    found = load(RetrievalResult, masking / "evaluation" / "retrieval.json")
-    assert found.image_to_shape == {}
-    assert found.shape_to_shape
+    assert again.scores == result.scores
+    assert load(output) == again

@@ -185,7 +185,8 @@ def mean_interval(
 ) -> tuple[float | None, float | None]:
     """Return the 95 % interval of a mean of shares over units; None for a single unit.
 
-    Wilson's where all values are 0 or 1, Student's t otherwise, within 0 and 1.
+    Wilson's where all values are 0 or 1, Student's t otherwise, within 0 and 1; of differences, which may be
+    negative, down to the smallest.
 
     Args:
         values: `(u,)`.
@@ -199,7 +200,7 @@ def mean_interval(
         return wilson(float(values.mean()), len(values))
     error, freedom = _standard_error(values, groups)
     mean, half = grouped_mean(values, groups), float(stats.t.ppf((1 + CONFIDENCE) / 2, freedom)) * error
-    return max(0.0, mean - half), min(1.0, mean + half)
+    return max(min(0.0, float(values.min())), mean - half), min(1.0, mean + half)
 
 
 def grouped_mean(values: ArrayLike, groups: Int64[np.ndarray, " u"] | None = None) -> float:

@@ -11,7 +11,7 @@ from jaxtyping import Float, Int64
 
 from adacross.data.collection.collection import Collection
 from adacross.encoders.frozen import encode, frozen, in_batches
-from adacross.features.metrics import recall_at
+from adacross.features.metrics import cosine_ranking, recall_at
 from adacross.features.svm import fixed_svm
 from adacross.methods import CrossModal, Method
 
@@ -83,4 +83,4 @@ class Monitor:
         with frozen(method):
             shapes = in_batches(method.embed_clouds, clouds, 32, self.device)
             pictures = in_batches(method.embed_pictures, views, 32, self.device)
-        return recall_at(pictures, shapes, (1,))[1]
+        return float(recall_at(cosine_ranking(pictures, shapes), (1,))[1].mean())

@@ -1,4 +1,4 @@
-"""Clouds as sensors, software and accidents leave them: the 15 corruptions of ModelNet40-C, at 5 severities.
+"""Corruptions of clouds: the 15 kinds of ModelNet40-C, at 5 severities.
 
 Which kinds there are is ModelNet40-C's (Sun et al., "Benchmarking robustness of 3D point cloud recognition
 against common corruptions", 2022, arXiv 2201.12296). Everything is computed here, from clouds alone, by our
@@ -15,50 +15,30 @@ from collections.abc import Callable
 from typing import Literal
 
 import numpy as np
-from jaxtyping import Float32, Int64
+from jaxtyping import Int64
 
 from adacross.errors import UserError, one_of
-from adacross.evaluation.robustness.corruptions.density import cutout, density, density_inc
-from adacross.evaluation.robustness.corruptions.draws import Draws
-from adacross.evaluation.robustness.corruptions.noise import (
-    background,
-    gaussian,
-    impulse,
-    uniform,
-    upsampling,
-)
-from adacross.evaluation.robustness.corruptions.transformation import (
-    distortion,
-    distortion_rbf,
-    distortion_rbf_inv,
-    rotation,
-    shear,
-    turn,
-)
-from adacross.evaluation.robustness.corruptions.visibility import lidar, occlusion
-
-__all__ = ["FAMILIES", "KINDS", "LEAST_POINTS", "SEVERITIES", "corrupt", "rotate"]
-
-Corruption = Callable[[Float32[np.ndarray, "n N 3"], int, Draws], Float32[np.ndarray, "n M 3"]]
+from adacross.evaluation.corruptions import density, noise, transformation
+from adacross.evaluation.corruptions.draws import Changed, Clouds, Draws
 
 SEVERITIES = (1, 2, 3, 4, 5)
 LEAST_POINTS = 64  # with fewer, shares of the points are no shares any more
-KINDS: dict[str, Corruption] = {
-    "occlusion": occlusion,
-    "lidar": lidar,
-    "density_inc": density_inc,
-    "density": density,
-    "cutout": cutout,
-    "uniform": uniform,
-    "gaussian": gaussian,
-    "impulse": impulse,
-    "upsampling": upsampling,
-    "background": background,
-    "rotation": rotation,
-    "shear": shear,
-    "distortion": distortion,
-    "distortion_rbf": distortion_rbf,
-    "distortion_rbf_inv": distortion_rbf_inv,
+KINDS: dict[str, Callable[[Clouds, int, Draws], Changed]] = {
+    "occlusion": density.occlusion,
+    "lidar": density.lidar,
+    "density_inc": density.density_inc,
+    "density": density.density,
+    "cutout": density.cutout,
+    "uniform": noise.uniform,
+    "gaussian": noise.gaussian,
+    "impulse": noise.impulse,
+    "upsampling": noise.upsampling,
+    "background": noise.background,
+    "rotation": transformation.rotation,
+    "shear": transformation.shear,
+    "distortion": transformation.distortion,
+    "distortion_rbf": transformation.distortion_rbf,
+    "distortion_rbf_inv": transformation.distortion_rbf_inv,
 }
 FAMILIES: dict[str, tuple[str, ...]] = {
     "density": tuple(KINDS)[:5],
@@ -68,13 +48,7 @@ FAMILIES: dict[str, tuple[str, ...]] = {
 _BLOCK = 64  # clouds at a time: what is computed for each then fits a processor's cache
 
 
-def corrupt(
-    kind: str,
-    clouds: Float32[np.ndarray, "n N 3"],
-    severity: int,
-    seed: int,
-    shapes: Int64[np.ndarray, " n"],
-) -> Float32[np.ndarray, "n M 3"]:
+def corrupt(kind: str, clouds: Clouds, severity: int, seed: int, shapes: Int64[np.ndarray, " n"]) -> Changed:
     """Corrupt clouds, then bring each to the unit sphere as `prepare` would: centroid 0, largest norm 1.
 
     Args:
@@ -94,20 +68,12 @@ def corrupt(
     if severity not in SEVERITIES:
         raise UserError(f"severity {severity} was given; expected 1 (mild) to 5 (severe).")
     _check(clouds, seed, shapes)
-    return np.concatenate(
-        [
-            _unit_sphere(function(clouds[block], severity, Draws(seed, kind, shapes[block])))
-            for block in _blocks(len(clouds))
-        ]
-    )
+    blocks = [slice(start, start + _BLOCK) for start in range(0, len(clouds), _BLOCK)]
+    changed = [function(clouds[block], severity, Draws(seed, kind, shapes[block])) for block in blocks]
+    return np.concatenate([_unit_sphere(block) for block in changed])
 
 
-def rotate(
-    about: Literal["y", "any"],
-    clouds: Float32[np.ndarray, "n N 3"],
-    seed: int,
-    shapes: Int64[np.ndarray, " n"],
-) -> Float32[np.ndarray, "n N 3"]:
+def rotate(about: Literal["y", "any"], clouds: Clouds, seed: int, shapes: Int64[np.ndarray, " n"]) -> Clouds:
     """Turn each cloud, by any angle about the up axis ("y") or by any rotation ("any"), drawn uniformly.
 
     Args:
@@ -120,10 +86,11 @@ def rotate(
         UserError: shapes that do not fit.
     """
     _check(clouds, seed, shapes)
-    return turn(clouds, about, Draws(seed, f"turn about {about}", shapes))
+    return transformation.turn(clouds, about, Draws(seed, f"turn about {about}", shapes))
 
 
-def _check(clouds: np.ndarray, seed: int, shapes: np.ndarray) -> None:
+def _check(clouds: Clouds, seed: int, shapes: np.ndarray) -> None:
+    """Refuse clouds, a seed or shape numbers that do not suit."""
     if len(clouds) < 1 or clouds.shape[1] < LEAST_POINTS:
         raise UserError(
             f"clouds of shape {clouds.shape} were given to be corrupted; expected at least one, of at least "
@@ -136,11 +103,7 @@ def _check(clouds: np.ndarray, seed: int, shapes: np.ndarray) -> None:
         )
 
 
-def _blocks(count: int) -> list[slice]:
-    return [slice(start, start + _BLOCK) for start in range(0, count, _BLOCK)]
-
-
-def _unit_sphere(clouds: Float32[np.ndarray, "n M 3"]) -> Float32[np.ndarray, "n M 3"]:
+def _unit_sphere(clouds: Changed) -> Changed:
     centered = clouds - clouds.mean(axis=1, keepdims=True)
     radius = np.linalg.norm(centered, axis=2).max(axis=1)[:, None, None]
     return centered / np.maximum(radius, np.finfo(np.float32).tiny)

@@ -7,7 +7,7 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Float, Float32
 
-from adacross.evaluation.robustness.corruptions.draws import Draws
+from adacross.evaluation.corruptions.draws import Clouds, Draws
 
 ANGLES = (2.5, 5.0, 7.5, 10.0, 15.0)  # degrees
 ANGLE_WIDTH = 2.5
@@ -16,19 +16,17 @@ SHEAR_WIDTH = 0.05
 BENDS = (0.1, 0.2, 0.3, 0.4, 0.5)  # of a free-form deformation, whose control points pull weakly
 WARPS = (0.025, 0.05, 0.075, 0.1, 0.125)  # of radial basis functions, which follow their control points
 LATTICE = 5  # control points along each axis of the cube from -1 to 1
-REACH = 0.5  # of a radial basis function: the distance between neighbouring control points
+REACH = 0.5  # of a radial basis function: the distance between neighboring control points
 
 
-def rotation(
-    clouds: Float32[np.ndarray, "n N 3"], severity: int, draws: Draws
-) -> Float32[np.ndarray, "n N 3"]:
+def rotation(clouds: Clouds, severity: int, draws: Draws) -> Clouds:
     """Turn about x, y, z by a - 2.5 to a + 2.5 degrees either way, a = 2.5, 5, 7.5, 10, 15 (recalled)."""
     angle = ANGLES[severity - 1] + draws.uniform(-ANGLE_WIDTH, ANGLE_WIDTH, 3)
     x, y, z = np.radians(angle * draws.signs(3)).T
     return _mapped(_mapped(_mapped(clouds, _about(0, x)), _about(1, y)), _about(2, z))
 
 
-def shear(clouds: Float32[np.ndarray, "n N 3"], severity: int, draws: Draws) -> Float32[np.ndarray, "n N 3"]:
+def shear(clouds: Clouds, severity: int, draws: Draws) -> Clouds:
     """Add to each coordinate ± (c - 0.05 to c + 0.05) times each other one, c = 0.05, 0.1, 0.15, 0.2, 0.25.
 
     The range is recalled; that all six pairs of coordinates take part is ours.
@@ -38,9 +36,7 @@ def shear(clouds: Float32[np.ndarray, "n N 3"], severity: int, draws: Draws) -> 
     return _mapped(clouds, slant)
 
 
-def distortion(
-    clouds: Float32[np.ndarray, "n N 3"], severity: int, draws: Draws
-) -> Float32[np.ndarray, "n N 3"]:
+def distortion(clouds: Clouds, severity: int, draws: Draws) -> Clouds:
     """Bend space by a free-form deformation (Sederberg and Parry, SIGGRAPH 1986).
 
     Each of 5 x 5 x 5 control points moves by 0.1, 0.2, 0.3, 0.4, 0.5 in a direction drawn for it; a point
@@ -57,9 +53,7 @@ def distortion(
     return clouds + np.einsum("niad,nia->nid", bent, weights[:, :, 0], optimize=True)
 
 
-def distortion_rbf(
-    clouds: Float32[np.ndarray, "n N 3"], severity: int, draws: Draws
-) -> Float32[np.ndarray, "n N 3"]:
+def distortion_rbf(clouds: Clouds, severity: int, draws: Draws) -> Clouds:
     """Bend space by Gaussian radial basis functions exp(-r² / 0.5²).
 
     Each of 5 x 5 x 5 control points moves by 0.025, 0.05, 0.075, 0.1, 0.125 in a direction drawn for it;
@@ -69,9 +63,7 @@ def distortion_rbf(
     return _warped(clouds, WARPS[severity - 1], draws, lambda squared: np.exp(-squared / REACH**2))
 
 
-def distortion_rbf_inv(
-    clouds: Float32[np.ndarray, "n N 3"], severity: int, draws: Draws
-) -> Float32[np.ndarray, "n N 3"]:
+def distortion_rbf_inv(clouds: Clouds, severity: int, draws: Draws) -> Clouds:
     """Bend space as `distortion_rbf` does, by inverse multi-quadrics 1 / √(r² + 0.5²), which reach farther.
 
     Control points move by 0.025, 0.05, 0.075, 0.1, 0.125 (recalled, the rest is ours).
@@ -79,9 +71,7 @@ def distortion_rbf_inv(
     return _warped(clouds, WARPS[severity - 1], draws, lambda squared: 1 / np.sqrt(squared + REACH**2))
 
 
-def turn(
-    clouds: Float32[np.ndarray, "n N 3"], about: Literal["y", "any"], draws: Draws
-) -> Float32[np.ndarray, "n N 3"]:
+def turn(clouds: Clouds, about: Literal["y", "any"], draws: Draws) -> Clouds:
     """Turn each cloud by any angle about the up axis ("y"), or by any rotation at all ("any"), uniformly.
 
     For the latter a quaternion of four normal numbers, which prefer no direction, is scaled to length 1.
@@ -97,13 +87,13 @@ def turn(
 
 
 def lattice() -> Float[np.ndarray, "K 3"]:
-    """The control points, `(125, 3)`."""
+    """Return the control points, `(125, 3)`."""
     ticks = np.linspace(-1, 1, LATTICE)
     return np.stack(np.meshgrid(ticks, ticks, ticks, indexing="ij"), axis=-1).reshape(-1, 3)
 
 
 def _about(axis: int, angle: Float[np.ndarray, " n"]) -> Float32[np.ndarray, "n 3 3"]:
-    """Rotations about one axis, `(n, 3, 3)`."""
+    """Return rotations about one axis, `(n, 3, 3)`."""
     matrices = np.zeros((len(angle), 3, 3), dtype=np.float32)
     first, second = (axis + 1) % 3, (axis + 2) % 3
     matrices[:, axis, axis] = 1
@@ -113,19 +103,12 @@ def _about(axis: int, angle: Float[np.ndarray, " n"]) -> Float32[np.ndarray, "n 
     return matrices
 
 
-def _mapped(
-    clouds: Float32[np.ndarray, "n N 3"], matrices: Float32[np.ndarray, "n 3 3"]
-) -> Float32[np.ndarray, "n N 3"]:
-    """Every point of a cloud times the cloud's matrix; numpy 1 has no `.mT`."""
+def _mapped(clouds: Clouds, matrices: Float32[np.ndarray, "n 3 3"]) -> Clouds:
+    """Multiply every point of a cloud by the cloud's matrix; numpy 1 has no `.mT`."""
     return clouds @ matrices.swapaxes(1, 2)
 
 
-def _warped(
-    clouds: Float32[np.ndarray, "n N 3"],
-    amount: float,
-    draws: Draws,
-    basis: Callable[[Float[np.ndarray, "*shape"]], Float[np.ndarray, "*shape"]],
-) -> Float32[np.ndarray, "n N 3"]:
+def _warped(clouds: Clouds, amount: float, draws: Draws, basis: Callable[[np.ndarray], np.ndarray]) -> Clouds:
     """Move every point by Σ w_k φ(|x - p_k|²), where w makes control point p_k move as drawn."""
     control = lattice()
     between = ((control[:, None] - control) ** 2).sum(2)

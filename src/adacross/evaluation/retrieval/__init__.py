@@ -1,1 +1,0 @@
-"""Finding shapes by picture, pictures by shape, shapes by shape."""

@@ -1,1 +1,0 @@
-"""Accuracy under corruptions, rotations and fewer points."""
