@@ -172,8 +172,11 @@ def test_pointing_at_a_curve_shows_its_values(desktop: Opened, full_run: RunData
     plot.scroll_into_view_if_needed()
     box = plot.bounding_box()
     assert box
-    page.mouse.move(box["x"] + box["width"] - 1, box["y"] + 10)
-    card.wait_for(state="visible")
+    for y in range(10, 60):  # scrolling hides the card, and may end late
+        page.mouse.move(box["x"] + box["width"] - 1, box["y"] + y)
+        page.wait_for_timeout(100)
+        if card.is_visible():
+            break
     name, value = card.locator("div").inner_text().split(": ")
     assert name == "learning rate"
     assert float(value) == pytest.approx(full_run.log.values["lr"][-1], abs=2e-6)

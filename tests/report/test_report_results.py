@@ -3,6 +3,7 @@
 import re
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -47,12 +48,25 @@ def test_every_figure_stands_with_its_interval(bare_run: RunData) -> None:
 @pytest.mark.parametrize(
     ("gain", "words"),
     [
-        (Difference(0.098, 0.06, 0.135, 0.001, "t"), "Pre-training gains 9.8 points (95 % interval 6.0 to 13.5)."),
-        (Difference(-0.05, -0.08, -0.02, 0.001, "t"), "Pre-training loses 5.0 points (95 % interval 2.0 to 8.0)."),
-        (Difference(0.01, -0.02, 0.04, 0.4, "t"), "No difference from the untrained encoder can be told from chance: +1.0 points (95 % interval −2.0 to 4.0)."),
-        (Difference(0.01, None, None, None, "no test: a single unit"), "+1.0 points against the untrained encoder; no test: a single unit."),
+        (
+            Difference(0.098, 0.06, 0.135, 0.001, "t"),
+            "Pre-training gains 9.8 points (95 % interval 6.0 to 13.5).",
+        ),
+        (
+            Difference(-0.05, -0.08, -0.02, 0.001, "t"),
+            "Pre-training loses 5.0 points (95 % interval 2.0 to 8.0).",
+        ),
+        (
+            Difference(0.01, -0.02, 0.04, 0.4, "t"),
+            "No difference from the untrained encoder can be told from chance: +1.0 points "
+            "(95 % interval −2.0 to 4.0).",
+        ),
+        (
+            Difference(0.01, None, None, None, "no test: a single unit"),
+            "+1.0 points against the untrained encoder; no test: a single unit.",
+        ),
     ],
-)  # fmt: skip
+)
 def test_there_is_one_verdict(gain: Difference, words: str) -> None:
     assert verdict(gain, UNTRAINED).replace("\u00a0", " ") == words
     assert verdict(gain, UNTRAINED, "labels 10 %").startswith("labels 10 %: ")
@@ -81,7 +95,10 @@ def test_a_setting_that_is_a_number_makes_lines(bare_run: RunData) -> None:
 
 
 def test_severities_are_small_multiples_that_begin_at_the_clean_figure(bare_run: RunData) -> None:
-    clean = [Score.of(PRETRAINED, "accuracy", share(90), corruption="clean"), Score.of(UNTRAINED, "accuracy", share(80), corruption="clean")]  # fmt: skip
+    clean = [
+        Score.of(network, "accuracy", share(right), corruption="clean")
+        for network, right in ((PRETRAINED, 90), (UNTRAINED, 80))
+    ]
     rest = [
         Score.of(network, "accuracy", share(80 - 5 * severity), corruption=kind, severity=str(severity))
         for kind in ("cutout", "shear")
@@ -228,30 +245,14 @@ def test_hostile_names_stay_text(bare_run: RunData) -> None:
         Score.of(CHANCE, EVIL, [0.5], **{EVIL: "1"}),
     ]
     data = Data(EVIL, EVIL, 1, 4, [EVIL, EVIL * 900], {EVIL: EVIL})
-    changes = {
-        "name": EVIL,
-        "encoders": [EVIL],
-        "version": EVIL,
-        "date": EVIL,
-        "protocol": EVIL,
-        "notes": [EVIL],
-    }
+    changes: dict[str, Any] = dict.fromkeys(("name", "version", "date", "protocol"), EVIL)
+    changes |= {"encoders": [EVIL], "notes": [EVIL], "data": data}
+    shown = {"example": episode(EVIL, "b") | {"setting": EVIL}}
+    parts = {"examples": [segmented(EVIL)], "parts": [EVIL, EVIL]}
     results = [
-        made(EVIL, scores, data=data, truth=truth, options={EVIL: EVIL}, **changes),
-        made(
-            "images",
-            scores,
-            data=data,
-            details={"example": episode(EVIL, "b") | {"setting": EVIL}},
-            **changes,
-        ),
-        made(
-            "part-seg",
-            scores,
-            data=data,
-            details={"examples": [segmented(EVIL)], "parts": [EVIL, EVIL]},
-            **changes,
-        ),
+        made(EVIL, scores, truth=truth, options={EVIL: EVIL}, **changes),
+        made("images", scores, details=shown, **changes),
+        made("part-seg", scores, details=parts, **changes),
     ]
     run = replace(bare_run, results=tuple(results), unreadable={EVIL: EVIL})
     reader = Reader(render(run))

@@ -57,8 +57,8 @@ def test_the_headline_has_every_figure(bare_run: RunData) -> None:
     run = replace(bare_run, results=results, weights="weights", log=LOG, environment=environment)
     text = said(overview(run).body)
     for words in (
-        "The point encoder PointNet was pre-trained with CrossPoint on gone : 480 steps (24 epochs) in 4 min 10 s "
-        "on 2 CPU cores.",
+        "The point encoder PointNet was pre-trained with CrossPoint on gone : 480 steps (24 epochs) in "
+        "4 min 10 s on 2 CPU cores.",
         "Linear probe, accuracy 70.0 % pre-trained, 60.4 to 78.1",
         "Same encoder, untrained 60.0 % ± 2.0",
         "Retrieval, accuracy 70.0 % pre-trained, untrained 60.0 %",

@@ -75,7 +75,7 @@ def draw_cloud(
     colors: Int[np.ndarray, "N 3"] | None = None,
     radius: float | None = None,
 ) -> UInt8[np.ndarray, "S S 3"]:
-    """Return the image of a cloud in the unit sphere as balls, in colors from 0 to 255, as they shall look."""
+    """Return the image of a cloud in the unit sphere as balls; colors are 0 to 255, as they shall look."""
     if colors is not None:
         colors = (colors / LIGHT).clip(0, 255).round().astype(np.uint8)
     cloud = PointCloud((ROOM * points).astype(np.float32), colors=colors)

@@ -13,8 +13,8 @@ from jaxtyping import Int64
 from markupsafe import Markup
 
 from adacross.data.rendering.palette import part_colors
+from adacross.evaluation.corruptions import KINDS, corrupt
 from adacross.evaluation.result import PRETRAINED, Result, Score
-from adacross.evaluation.robustness.corruptions import KINDS, corrupt
 from adacross.report.drawing import GIVEN, PREDICTED, ball, draw_cloud, rgb, webp
 from adacross.report.page import percent, render
 from adacross.report.run import RunData
