@@ -101,12 +101,12 @@ def test_a_picture_shrinks_but_never_grows() -> None:
 
 def test_a_match_shows_the_images_that_were_asked_with(toy_collection: Collection) -> None:
     query, other = (int(index) for index in toy_collection.indices("test")[:2])
-    found = match(toy_collection, {"query": query, "view": 0, "results": [other, query]}, objects=True)
-    assert [one.kind for one in found.results][1] == "object"
-    drawn = np.asarray(Image.open(io.BytesIO(found.query.image)).convert("RGB")).astype(int)
+    asked, found = match(toy_collection, {"query": query, "view": 0, "results": [other, query]})
+    assert [one.kind for one in found][1] == "object"
+    drawn = np.asarray(Image.open(io.BytesIO(asked.image)).convert("RGB")).astype(int)
     assert np.abs(drawn - toy_collection.view(query, 0)).mean() < 6
     with pytest.raises(IndexError, match="shape 9999 of"):
-        match(toy_collection, {"query": query, "results": [9999]}, objects=True)
+        match(toy_collection, {"query": query, "results": [9999]})
 
 
 def test_small_words() -> None:

@@ -1,7 +1,7 @@
 """Masked shapes and their completion by a run's method."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import Any
 
 from adacross.data.collection.collection import Collection
 from adacross.errors import UserError
@@ -16,28 +16,6 @@ from adacross.report.shapes import IMAGE, class_of, varied
 from adacross.training.networks import load_method
 
 VIEWS = ("the front", "above", "the side, lying down")  # of adacross.ops.projection.VIEWS
-
-
-@dataclass(frozen=True)
-class Completion:
-    """A shape that a method masked and completed; images are WebP.
-
-    Attributes:
-        id: of the shape.
-        class_name: None without a label.
-        visible: share of the points that are visible.
-        clouds: caption, description and image of the cloud, its visible points, and the completed cloud.
-        maps: the same of the depth map, its visible patches, the completed map, and the map drawn from the
-            completed cloud; empty for a method that has none.
-        view: the side that the map is seen from.
-    """
-
-    id: str
-    class_name: str | None
-    visible: float
-    clouds: list[tuple[str, str, bytes]]
-    maps: list[tuple[str, str, bytes]]
-    view: str
 
 
 def completions(run: RunData) -> Section | None:
@@ -58,46 +36,31 @@ def completions(run: RunData) -> Section | None:
     except UserError as error:
         reason = f"The method cannot be read: {error}"
         return missing("completed", title, reason, run.train("--resume", "auto"))
-    shapes = [_drawn(collection, int(index), one) for index, one in zip(chosen, made, strict=True)]
     first, area = made[0], PATCH * PATCH  # of each shape the same number is hidden
-    patches = (
-        (int((~first.depth.visible).sum()) // area, first.depth.visible.size // area) if first.depth else None
-    )
+    depth = first.depth
     return section(
         "completed",
         title,
-        shapes=shapes,
+        shapes=[_drawn(collection, int(index), one) for index, one in zip(chosen, made, strict=True)],
         split=split,
         seed=run.seed,
         groups=(int((~first.groups).sum()), len(first.groups)),
-        patches=patches,
-        visible=sorted(one.visible for one in shapes),
-        legend=_legend(maps=patches is not None),
+        patches=(int((~depth.visible).sum()) // area, depth.visible.size // area) if depth else None,
+        visible=sorted(float(one.visible.mean()) for one in made),
+        legend=_legend(maps=depth is not None),
     )
 
 
-def _drawn(collection: Collection, index: int, shape: CompletedShape) -> Completion:
-    class_name = class_of(collection, index)
-    name, seen = class_name or collection.ids[index], float(shape.visible.mean())
-    clouds = (
-        ("cloud", f"cloud of {name}"),
-        ("shown", f"visible: {seen:.0%} of the points"),
-        ("completed", f"completed cloud of {name}, predicted points in orange"),
-    )
-    view = ""
-    maps: tuple[tuple[str, str], ...] = ()
-    images = [webp(image, IMAGE) for image in draw_clouds(shape)]
-    if shape.depth:
-        view = VIEWS[shape.depth.view]
-        maps = (
-            ("depth map", f"depth map of {name} from {view}"),
-            ("shown", "visible: the patches that are not striped"),
-            ("completed", f"completed depth map of {name}"),
-            ("redrawn", f"depth map drawn from the completed cloud of {name}"),
-        )
-        images += [webp(image, IMAGE) for image in draw_maps(shape.depth)]
-    named = [(*words, image) for words, image in zip((*clouds, *maps), images, strict=True)]
-    return Completion(collection.ids[index], class_name, seen, named[:3], named[3:], view)
+def _drawn(collection: Collection, index: int, shape: CompletedShape) -> dict[str, Any]:
+    """Return the names of a shape, its share of visible points, and its images as WebP."""
+    return {
+        "id": collection.ids[index],
+        "class_name": class_of(collection, index),
+        "visible": float(shape.visible.mean()),
+        "clouds": [webp(image, IMAGE) for image in draw_clouds(shape)],
+        "maps": [webp(image, IMAGE) for image in draw_maps(shape.depth)] if shape.depth else [],
+        "view": VIEWS[shape.depth.view] if shape.depth else "",
+    }
 
 
 def _legend(*, maps: bool) -> list[tuple[str, str]]:

@@ -109,12 +109,7 @@ def line_chart(
 
 
 def dot_chart(title: str, rows: Sequence[tuple[str, str, int, Estimate]]) -> Figure:
-    """Draw figures with their intervals, or with ± a standard deviation.
-
-    Args:
-        title: above the plot.
-        rows: group, name, number of the color, and the figure of each dot.
-    """
+    """Draw figures with their intervals; rows are group, name, number of the color, and the figure."""
     each = [(figure.mean, *ends(figure)) for *_, figure in rows]
     low, high = _widened(min(map(min, each)), max(map(max, each)))
     dots: list[Figure] = []
@@ -135,14 +130,9 @@ def scatter(
     members: Int64[np.ndarray, " n"],
     colors: Sequence[str],
 ) -> Figure:
-    """Draw points of several groups; a group's name stands at its point nearest to the middle of the others.
+    """Draw points of groups; a group's name stands at its point nearest to the middle of the others.
 
-    Args:
-        description: read aloud instead of the plot.
-        xy: `(n, 2)` positions.
-        names: of the groups.
-        members: `(n,)` group of each point; -1 for none.
-        colors: of the groups, then of points without one.
+    `members` number each point's group, -1 for none; the last color is of points without a group.
     """
     low, extent = xy.min(axis=0), np.maximum(np.ptp(xy, axis=0), 1e-9)
     places = 3 + 94 * (xy - low) / extent  # room for dots at the edge

@@ -5,7 +5,7 @@ import math
 import numpy as np
 
 from adacross.report.names import encoder_name, learns_from, method_name
-from adacross.report.page import Section, duration, percent, plural, section
+from adacross.report.page import Section, duration, plural, section
 from adacross.report.results import headlines
 from adacross.report.run import RunData
 from adacross.report.shapes import THUMBNAIL, Card, card
@@ -16,40 +16,23 @@ _STRIP = 12  # images
 def overview(run: RunData) -> Section:
     """Return one sentence, tiles, images of the data, and a table of all results."""
     found = headlines(run)
-    main = next((one for one in found if one["own"]), None)
-    search = next((one for one in found if one["own"] and one["name"] == "Retrieval"), None)
-    trained_on, data, learned = _trained_on(run)
+    own = [one for one in found if one["own"]]
+    kept = run.config.get("validation_fraction")
     return section(
         "overview",
         "Overview",
+        run=run,
         encoder=encoder_name(str(run.config["encoder"])),
         method=method_name(run.method),
-        trained_on=trained_on,
-        data=data,
-        learned=learned,
+        learned=learns_from(run.method),
+        held_out=kept if isinstance(kept, float) else 0.0,
         training=_training(run),
-        main=main,
-        search=None if search is main else search,
+        tiles=own[:1] + [one for one in own[1:] if one["name"] == "Retrieval"],
         headlines=found,
         several=len({one["data"] for one in found}) > 1,
         strip=_strip(run),
-        unreadable=run.unreadable,
-        missing=_missing(run),
+        done={one.task for one in run.results if run.own(one)},
     )
-
-
-def _trained_on(run: RunData) -> tuple[str, str, str]:
-    """Return what the encoder was trained on: shapes, the collection's name, and what was learned from."""
-    collection = run.collection
-    if collection is None:
-        return "", str(run.config["collection"]), ""
-    shapes = plural(collection.info.splits.get("train", len(collection)), "training shape")
-    kept = run.config.get("validation_fraction")
-    held_out = (
-        f" ({percent(kept, 0)} of them kept for the monitor)" if isinstance(kept, float) and kept else ""
-    )
-    learned = f", {learns_from(run.method)}, no labels"
-    return f"the {shapes}{held_out} of the collection ", collection.info.name, learned
 
 
 def _training(run: RunData) -> str:
@@ -73,7 +56,7 @@ def _strip(run: RunData) -> list[Card]:
     collection = run.collection
     if collection is None or not len(collection):
         return []
-    indices = collection.indices("test") if len(collection.indices("test")) else collection.indices("all")
+    indices = collection.indices("test" if len(collection.indices("test")) else "all")
     labels = collection.labels[indices]
     _, first = np.unique(labels, return_index=True)
     first = first[labels[first] >= 0]
@@ -81,18 +64,4 @@ def _strip(run: RunData) -> list[Card]:
     count = min(_STRIP, len(first))
     chosen = first[np.arange(count) * len(first) // max(count, 1)]
     rest = np.setdiff1d(np.arange(len(indices)), chosen)
-    chosen = np.concatenate([chosen, rest])[:_STRIP]
-    return [card(collection, int(indices[place]), THUMBNAIL) for place in chosen]
-
-
-def _missing(run: RunData) -> list[tuple[str, str | None]]:
-    """Return what has not been measured yet, with its commands."""
-    done = {one.task for one in run.results if run.own(one)}
-    lacking: list[tuple[str, str | None]] = []
-    if not run.labeled:
-        lacking.append(("The shapes have no classes, so there is no linear probe.", None))
-    elif "linear" not in done:
-        lacking.append(("The linear probe has not been evaluated yet.", run.evaluate("linear")))
-    if "retrieval" not in done:
-        lacking.append(("Retrieval has not been evaluated yet.", run.evaluate("retrieval")))
-    return lacking
+    return [card(collection, int(indices[at]), THUMBNAIL) for at in np.concatenate([chosen, rest])[:_STRIP]]

@@ -6,7 +6,6 @@ Every text of a run (names of classes, files and options) is escaped by the temp
 import base64
 import hashlib
 import json
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cache
@@ -21,14 +20,7 @@ SPACE = "\u00a0"  # between a number and its unit
 
 @dataclass(frozen=True)
 class Section:
-    """A section of the page.
-
-    Attributes:
-        anchor: id that the navigation links to.
-        title: the heading.
-        body: markup below the heading.
-        data: plain values that `report.js` reads, by name.
-    """
+    """A section: its id, its heading, the markup below it, and plain values that `report.js` reads."""
 
     anchor: str
     title: str
@@ -37,12 +29,7 @@ class Section:
 
 
 def section(
-    template: str,
-    title: str,
-    anchor: str | None = None,
-    *,
-    script: dict[str, Any] | None = None,
-    **context: Any,
+    template: str, title: str, anchor: str | None = None, *, script: Any = None, **context: Any
 ) -> Section:
     """Return a section rendered from a template, whose name is also the anchor by default.
 
@@ -125,9 +112,7 @@ def sentence(text: str) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Return a time: 9284 -> "2 h 34 min", 252 -> "4 min 12 s"; "an unknown time" if it is not finite."""
-    if not math.isfinite(seconds):
-        return "an unknown time"
+    """Return a time: 9284 -> "2 h 34 min", 252 -> "4 min 12 s"."""
     whole = round(seconds)
     if whole < 60:
         return f"{whole}{SPACE}s"

@@ -14,7 +14,7 @@ from markupsafe import Markup
 
 from adacross.data.rendering.palette import part_colors
 from adacross.evaluation.corruptions import KINDS, corrupt
-from adacross.evaluation.result import PRETRAINED, Result, Score
+from adacross.evaluation.result import PRETRAINED, Result
 from adacross.report.drawing import GIVEN, PREDICTED, ball, draw_cloud, rgb, webp
 from adacross.report.page import percent, render
 from adacross.report.run import RunData
@@ -74,16 +74,6 @@ class Confusion:
         np.add.at(counts, (codes[0], codes[1]), 1)
         return cls([names[label][:_CHARACTERS] for label in present], counts)
 
-    @property
-    def rows(self) -> list[tuple[str, int, float | None, list[tuple[int, float]]]]:
-        """Class, number of shapes, accuracy (None without shapes), and count and share of each cell."""
-        rows = []
-        for number, (name, row) in enumerate(zip(self.names, self.counts.tolist(), strict=True)):
-            total = sum(row)
-            cells = [(count, round(count / max(total, 1), 3)) for count in row]
-            rows.append((name, total, row[number] / total if total else None, cells))
-        return rows
-
     def worst(self, most: int = 3) -> str:
         """Return one sentence on the most frequent confusions."""
         wrong = self.counts.copy()
@@ -103,24 +93,11 @@ class Confusion:
 
 def _confusion(_: RunData, result: Result) -> Markup | None:
     """Draw the first predictions of the pre-trained encoder."""
-    score = _predicting(result)
-    if score is None or not result.data.classes:
-        return None
-    matrix = Confusion.of(result.data.classes, result.truth, score.predictions[0])
-    many = len(score.predictions) > 1
-    return render(
-        "confusion",
-        matrix=matrix,
-        drawn=len(matrix.names) <= _CLASSES,
-        setting=", ".join(f"{name} {value}" for name, value in score.setting.items()),
-        which=" (first repetition)" if many else "",
-    )
-
-
-def _predicting(result: Result) -> Score | None:
-    for one in result.scores:
-        if one.network == PRETRAINED and one.predictions and len(one.predictions[0]) == len(result.truth):
-            return one
+    for score in result.scores:
+        predicted = score.predictions[0] if score.predictions else []
+        if score.network == PRETRAINED and 0 < len(predicted) == len(result.truth) and result.data.classes:
+            matrix = Confusion.of(result.data.classes, result.truth, predicted)
+            return render("confusion", matrix=matrix, score=score, most=_CLASSES)
     return None
 
 
@@ -133,7 +110,7 @@ def _searches(run: RunData, result: Result) -> Markup | None:
     if collection is None:
         return Markup('<p class="note">The examples are of another collection, and are not drawn.</p>')
     shown = [
-        (title, text, [match(collection, example, objects=True) for example in found[:ROWS]])
+        (title, text, [match(collection, example) for example in found[:ROWS]])
         for name, (title, text) in _SEARCHES.items()
         if (found := examples[name])
     ]

@@ -20,6 +20,8 @@ THUMBNAIL, IMAGE = 112, 160  # pixels
 _POINTS = 2048  # of an interactive cloud; more add bytes and hide nothing
 _CHARACTERS = 100  # of a class's name
 
+Kind = Literal["", "right", "wrong", "object"]
+
 
 @dataclass(frozen=True)
 class Card:
@@ -36,7 +38,7 @@ class Card:
     id: str
     class_name: str | None
     image: bytes
-    kind: Literal["", "right", "wrong", "object"] = ""
+    kind: Kind = ""
 
     @property
     def name(self) -> str:
@@ -49,21 +51,7 @@ class Card:
         return {"right": "✓", "wrong": "✗", "object": "★"}.get(self.kind, "")
 
 
-@dataclass(frozen=True)
-class Match:
-    """A query with its results."""
-
-    query: Card
-    results: list[Card]
-
-
-def card(
-    collection: Collection,
-    index: int,
-    size: int,
-    view: int = 0,
-    kind: Literal["", "right", "wrong", "object"] = "",
-) -> Card:
+def card(collection: Collection, index: int, size: int, view: int = 0, kind: Kind = "") -> Card:
     """Return one of a shape's images, at most `size` pixels wide, with its names."""
     image = webp(collection.view(index, view % collection.info.views), size)
     return Card(collection.ids[index], class_of(collection, index), image, kind)
@@ -75,13 +63,12 @@ def class_of(collection: Collection, index: int) -> str | None:
     return collection.info.classes[label][:_CHARACTERS] if label >= 0 else None
 
 
-def match(collection: Collection, example: Mapping[str, Any], *, objects: bool) -> Match:
+def match(collection: Collection, example: Mapping[str, Any]) -> tuple[Card, list[Card]]:
     """Return a query with its first results as images.
 
     Args:
         collection: of the shapes.
         example: "query" and "results", indices; "view" and "views" say which images.
-        objects: True if the query itself may be among the results.
 
     Raises:
         IndexError: an index is outside the collection.
@@ -92,20 +79,14 @@ def match(collection: Collection, example: Mapping[str, Any], *, objects: bool) 
         raise IndexError(f"shape {max(query, *results)} of {len(collection)}")
     label = collection.labels[query]
 
-    def kind(index: int) -> Literal["", "right", "wrong", "object"]:
-        if objects and index == query:
+    def kind(index: int) -> Kind:
+        if index == query:
             return "object"
-        if label < 0:
-            return ""
-        return "right" if collection.labels[index] == label else "wrong"
+        return "" if label < 0 else "right" if collection.labels[index] == label else "wrong"
 
-    return Match(
-        card(collection, query, IMAGE, int(example.get("view", 0))),
-        [
-            card(collection, index, IMAGE, view, kind(index))
-            for index, view in zip(results, views, strict=False)
-        ],
-    )
+    asked, found = int(example.get("view", 0)), zip(results, views, strict=False)
+    shown = [card(collection, index, IMAGE, view, kind(index)) for index, view in found]
+    return card(collection, query, IMAGE, asked), shown
 
 
 def neighbors(run: RunData) -> Section:
@@ -122,12 +103,9 @@ def neighbors(run: RunData) -> Section:
     cosines = unit[queries] @ unit.T
     cosines[np.arange(len(queries)), queries] = -np.inf
     nearest = np.argsort(-cosines, axis=1, kind="stable")[:, : min(FOUND, len(unit) - 1)]
+    places = features.indices
     matches = [
-        match(
-            run.collection,
-            {"query": features.indices[query], "results": features.indices[found]},
-            objects=False,
-        )
+        match(run.collection, {"query": places[query], "results": places[found]})
         for query, found in zip(queries, nearest, strict=True)
     ]
     which = "test shapes" if features.split == "test" else "shapes"
