@@ -16,7 +16,7 @@ from adacross.data.collection.collection import Collection
 from adacross.data.transforms.batch import RawBatch
 from adacross.encoders import build_encoder, load
 from adacross.errors import UserError
-from adacross.evaluation.segmentation.segmenter import part_segmenter
+from adacross.evaluation.segmentation import segmenter
 from adacross.methods import CrossPoint, ImageTowerConfig, build_method
 from adacross.training.config import PretrainConfig
 from adacross.training.networks import load_method
@@ -150,7 +150,7 @@ def test_an_augmentation_by_name_replaces_the_methods_own(importable: None):
 def test_an_encoder_without_features_of_points_is_refused_by_segmentation(importable: None):
     encoder = build_encoder(ENCODER)
     with pytest.raises(UserError, match="has no features of points"):
-        part_segmenter(encoder, 2, 4)
+        segmenter(encoder, 4, categories=2)
 
 
 @pytest.mark.parametrize(

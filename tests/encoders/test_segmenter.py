@@ -16,7 +16,7 @@ from adacross.encoders import (
     PointNetPartSegHead,
 )
 from adacross.errors import UserError
-from adacross.evaluation.segmentation.segmenter import part_segmenter, scene_segmenter, with_neighbors
+from adacross.evaluation.segmentation import segmenter, with_neighbors
 from adacross.nn.segmentation_heads import PointM2AEPartSegHead
 
 ENCODERS = {
@@ -60,7 +60,7 @@ def test_a_pass_while_training_moves_batchnorm_once(points):
 
 @pytest.mark.parametrize("kind", ["parts", "scene"])
 def test_scores_for_every_point_and_gradients_everywhere(encoder, points, kind):
-    network = part_segmenter(encoder, 3, 7) if kind == "parts" else scene_segmenter(encoder, 7)
+    network = segmenter(encoder, 7, categories=3 if kind == "parts" else None)
     network.train()
     scores = network(points, CATEGORY)
     assert scores.shape == (3, 40, 7)
@@ -69,7 +69,7 @@ def test_scores_for_every_point_and_gradients_everywhere(encoder, points, kind):
 
 
 def test_points_keep_their_scores_in_another_order_and_batch(encoder, points):
-    network = part_segmenter(encoder, 3, 7).eval()
+    network = segmenter(encoder, 7, categories=3).eval()
     if isinstance(encoder, PointM2AE):  # its farthest points begin with the first
         order = torch.cat([torch.zeros(1, dtype=torch.long), 1 + torch.randperm(39)])
     else:
@@ -85,13 +85,13 @@ def test_points_keep_their_scores_in_another_order_and_batch(encoder, points):
 def test_the_category_matters_to_a_head_that_is_told_it(encoder, points):
     other = (CATEGORY + 1) % 3
     with torch.no_grad():
-        told, untold = part_segmenter(encoder, 3, 7).eval(), scene_segmenter(encoder, 7).eval()
+        told, untold = segmenter(encoder, 7, categories=3).eval(), segmenter(encoder, 7).eval()
         assert not torch.allclose(told(points, CATEGORY), told(points, other))
         assert torch.equal(untold(points, CATEGORY), untold(points, other))
 
 
 def test_every_encoder_gets_the_head_of_its_paper():
-    heads = {name: part_segmenter(make(), 16, 50).head for name, make in ENCODERS.items()}
+    heads = {name: segmenter(make(), 50, categories=16).head for name, make in ENCODERS.items()}
     assert {name for name, head in heads.items() if type(head) is PartSegHead} == {
         "pointnet", "dgcnn", "dgcnn-partseg", "dgcnn-semseg"
     }  # fmt: skip
@@ -104,7 +104,7 @@ def test_point_m2aes_head_has_the_papers_widths():
     shapes = [tuple(tensor.shape) for tensor in head.parameters() if tensor.ndim == 2]
     levels = [(1024, 96), (1024, 192), (1024, 384)]
     assert shapes == [*levels, (64, 16), (1024, 6208), (512, 1024), (256, 512), (50, 256)]
-    small = part_segmenter(PointM2AE(**TOY_M2AE), 3, 7).head
+    small = segmenter(PointM2AE(**TOY_M2AE), 7, categories=3).head
     assert small.join.linear.out_features == round(1024 * 48 / 384)
 
 
@@ -135,7 +135,7 @@ def test_point_m2aes_head_refuses_a_single_cloud_while_training():
         head(torch.randn(1, 40, 10), torch.randn(1, 2), CATEGORY[:1])
 
 
-def test_neighbours_change_and_weights_stay(points):
+def test_neighbors_change_and_weights_stay(points):
     given = DGCNNPartSeg(k=4, width=24)
     changed = with_neighbors(given, 9)
     assert (given.k, changed.k, changed.options["k"]) == (4, 9, 9)
@@ -144,6 +144,6 @@ def test_neighbours_change_and_weights_stay(points):
     assert torch.equal(given.eval()(points), with_neighbors(changed, 4)(points))
 
 
-def test_neighbours_of_an_encoder_without():
-    with pytest.raises(UserError, match="PointNet has no neighbours"):
+def test_neighbors_of_an_encoder_without():
+    with pytest.raises(UserError, match="PointNet has no neighbors"):
         with_neighbors(PointNet(width=8), 9)

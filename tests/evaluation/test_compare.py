@@ -1,12 +1,11 @@
-"""Comparisons: t-test against scipy, Holm by hand, equal seeds for all, and the command as typed."""
+"""Comparisons: what is tested and over what, how often equal encoders are called different, and the files."""
 
 import csv
-import io
 import json
-import re
 import shutil
+from collections.abc import Sequence
 from dataclasses import replace
-from itertools import permutations
+from itertools import combinations, permutations
 from pathlib import Path
 
 import numpy as np
@@ -14,56 +13,148 @@ import pytest
 import torch
 from scipy import stats
 
-from adacross.cli import main
 from adacross.data.collection.collection import Collection
-from adacross.encoders import DGCNN, Encoder, PointNet
-from adacross.encoders.frozen import encode
+from adacross.encoders import DGCNN, PointNet
 from adacross.errors import UserError
-from adacross.evaluation.compare import tasks
-from adacross.evaluation.compare.comparison import Comparison, as_csv, as_markdown, points
-from adacross.evaluation.compare.measure import measure_compare
-from adacross.evaluation.compare.significance import holm, independent, paired_test
-from adacross.evaluation.few_shot.episodes import draw_episodes
-from adacross.evaluation.few_shot.measure import measure_few_shot
-from adacross.evaluation.linear import measure_linear
-from adacross.evaluation.results import load
-from adacross.features.sources import untrained_like
+from adacross.evaluation import driver, evaluate
+from adacross.evaluation.compare import Comparison, compare, compare_results, load
+from adacross.evaluation.labelled import Labelled
+from adacross.evaluation.linear import linear
+from adacross.evaluation.result import CHANCE, PRETRAINED, UNTRAINED, Data, Result, Score
+from adacross.features.knn import knn
+from adacross.features.statistics import holm
 
-SMALL = {"seeds": 4, "points": 40, "folds": 3}
-QUICK = {"task": "retrieval-shape", "seeds": 4, "points": 40}
+DATA = Data("parts", "digest", 100, 40)
 
 
-@pytest.fixture(scope="module")
-def encoders() -> dict[str, Encoder]:
-    torch.manual_seed(5)
-    return {name: PointNet(width=32).eval() for name in ("a", "b", "c", "d", "e")}
+def made_up(name: str, accuracies: Sequence[float], *, seed: int = 0, kind: str = "pointnet") -> Result:
+    """A result of encoders that are right on given shares of 40 test shapes."""
+    rng = np.random.default_rng([seed, len(name), *map(ord, name)])
+    right = rng.random((len(accuracies), 40)) < np.array(accuracies)[:, None]
+    fresh = np.random.default_rng(0).random((2, 40)) < 0.3
+    return Result(
+        data=DATA,
+        scores=[
+            Score.of(PRETRAINED, "accuracy", right),
+            Score.of(UNTRAINED, "accuracy", fresh),
+            Score.of(CHANCE, "accuracy", [0.1]),
+        ],
+        protocol="a made-up protocol",
+        ids=[f"shape{i}" for i in range(40)],
+        task="linear",
+        encoders=[f"{name}{i}" for i in range(len(accuracies))],
+        kind=kind,
+        weights=[f"{name}{i}" for i in range(len(accuracies))],
+    )
 
 
-@pytest.mark.parametrize("count", [3, 5, 12])
-def test_the_t_test_is_scipys(count: int):
-    rng = np.random.default_rng(count)
-    first, second = rng.normal(0.7, 0.02, count), rng.normal(0.68, 0.02, count)
-    found = paired_test((first - second).tolist())
-    expected = stats.ttest_rel(first, second)
+def row(comparison: Comparison, encoder: str):
+    return next(each for each in comparison.rows if each.encoder == encoder)
+
+
+def test_one_pretraining_a_side_is_mcnemar_over_test_shapes():
+    results = {"a": made_up("a", [0.5]), "b": made_up("b", [0.8]), "c": made_up("c", [0.6])}
+    found = compare_results(results)
+    base = np.array(results["a"].scores[0].outcomes[0])
+    p_values = []
+    for name in ("b", "c"):
+        other = np.array(results[name].scores[0].outcomes[0])
+        better, worse = int((other > base).sum()), int((other < base).sum())
+        difference = row(found, name).difference
+        assert difference is not None
+        assert difference.mean == pytest.approx(other.mean() - base.mean())
+        assert difference.p == pytest.approx(stats.binomtest(better, better + worse).pvalue)
+        p_values.append(difference.p)
+    assert [row(found, name).p_holm for name in ("b", "c")] == holm(p_values)
+    assert "about these encoders on other test shapes, not about methods" in found.caption
+    assert "once: a, b, c" in found.caption
+    assert found.baseline == "a"
+    assert row(found, "a").difference is None
+
+
+def test_several_pretrainings_a_side_are_welch_over_pretrainings():
+    """Five against seven."""
+    one, two = [0.5, 0.52, 0.6, 0.55, 0.5], [0.7, 0.8, 0.75, 0.6, 0.7, 0.8, 0.9]
+    results = {"a": made_up("a", one), "b": made_up("b", two)}
+    found = row(compare_results(results, "b"), "a").difference
+    means = [[np.mean(each) for each in results[name].scores[0].outcomes] for name in ("a", "b")]
     assert found is not None
-    assert found.p == pytest.approx(expected.pvalue, rel=1e-9)
-    interval = expected.confidence_interval(0.95)
-    assert (found.low, found.high) == (pytest.approx(interval.low), pytest.approx(interval.high))
+    assert found.p == pytest.approx(stats.ttest_ind(*means, equal_var=False).pvalue)
+    caption = compare_results(results).caption
+    assert "p of b is over pre-trainings: it is about the methods" in caption
+    assert "not about methods" not in caption
 
 
-def test_the_t_test_by_hand():
-    """Differences 1, 2, 3: t = 2 / (1 / sqrt(3)); with 2 degrees of freedom p has a closed form."""
-    found = paired_test([1.0, 2.0, 3.0])
-    t = 2 * np.sqrt(3)
-    assert found is not None
-    assert found.p == pytest.approx(1 - t / np.sqrt(t**2 + 2))
-    assert found.high - 2 == pytest.approx(4.302653 / np.sqrt(3), rel=1e-6)
+def test_several_against_one_are_paired_over_test_shapes():
+    found = compare_results(
+        {"a": made_up("a", [0.5, 0.6]), "b": made_up("b", [0.7]), "c": made_up("c", [0.4, 0.5])}
+    )
+    assert "paired t-test over 40 units" in str(row(found, "b").difference.test)
+    assert "Welch" in row(found, "c").difference.test
+    assert "p of b is paired over test shapes" in found.caption
+    assert "p of c is over pre-trainings" in found.caption
 
 
-def test_a_test_that_says_nothing_is_none():
-    assert paired_test([0.1, 0.2]) is None
-    assert paired_test([]) is None
-    assert paired_test([0.05, 0.05, 0.05, 0.05 + 1e-15]) is None
+def test_what_stands_beside_the_entries_is_there_once_and_not_tested():
+    results = {
+        "a": made_up("a", [0.5]),
+        "edge": made_up("e", [0.5], kind="dgcnn"),
+        "wide": replace(made_up("w", [0.5]), scores=[
+            made_up("w", [0.5]).scores[0], Score.of(UNTRAINED, "accuracy", np.eye(2, 40))
+        ]),
+    }  # fmt: skip
+    found = compare_results(results)
+    names = [each.encoder for each in found.rows]
+    untrained = ["untrained pointnet, like a", "untrained dgcnn", "untrained pointnet, like wide"]
+    assert names[:3] == ["a", "edge", "wide"]
+    assert sorted(names[3:]) == sorted([*untrained, "chance"])
+    assert [each.encoder for each in found.rows if each.difference] == ["edge", "wide"]
+
+
+def test_settings_and_metrics_are_compared_with_their_like_and_corrected_together():
+    def settings(name: str) -> Result:
+        plain = made_up(name, [0.5])
+        rng = np.random.default_rng(len(name))
+        scores = [
+            Score.of(PRETRAINED, metric, rng.random(40), labels=labels)
+            for labels in ("1 %", "10 %") for metric in ("accuracy", "mAP")
+        ]  # fmt: skip
+        return replace(plain, scores=scores)
+
+    found = compare_results({"a": settings("a"), "long": settings("long")})
+    assert found.columns == ["labels", "metric", "encoder", "figure", "difference from a", "p (Holm)"]
+    tested = [each for each in found.rows if each.difference]
+    assert [(each.setting["labels"], each.metric) for each in tested] == [
+        ("1 %", "accuracy"), ("1 %", "mAP"), ("10 %", "accuracy"), ("10 %", "mAP"),
+    ]  # fmt: skip
+    assert [each.p_holm for each in tested] == holm([each.difference.p for each in tested])
+    assert "number of comparisons: 4" in found.caption
+
+
+def test_episodes_are_never_tested():
+    """They share shapes: the few-shot protocol also has its accuracy by query shape."""
+    result = made_up("a", [0.5])
+    episodes = Score.of(PRETRAINED, "accuracy", [0.5, 0.6], units="episodes")
+    by_shape = Score.of(PRETRAINED, "accuracy by shape", result.scores[0].outcomes)
+    results = {
+        "a": replace(result, scores=[episodes, by_shape]),
+        "b": replace(result, scores=[episodes, by_shape], weights=["b"]),
+    }
+    assert {each.metric for each in compare_results(results).rows} == {"accuracy by shape"}
+    with pytest.raises(UserError, match="over episodes only"):
+        compare_results({name: replace(one, scores=[episodes]) for name, one in results.items()})
+
+
+def test_other_units_or_the_same_encoder_twice_are_refused():
+    a, b = made_up("a", [0.5]), made_up("b", [0.6])
+    with pytest.raises(UserError, match="b and a were not tested on the same shapes"):
+        compare_results({"a": a, "b": replace(b, ids=b.ids[::-1])})
+    with pytest.raises(UserError, match="with the same task and options"):
+        compare_results({"a": a, "b": replace(b, options={"points": 3})})
+    with pytest.raises(UserError, match="two of a, b hold the same encoder"):
+        compare_results({"a": a, "b": replace(made_up("b", [0.5, 0.6]), weights=["c", "a0"])})
+    with pytest.raises(UserError, match="unknown baseline 'z'"):
+        compare_results({"a": a, "b": b}, "z")
 
 
 def slow_holm(p_values: list[float]) -> list[float]:
@@ -79,310 +170,162 @@ def slow_holm(p_values: list[float]) -> list[float]:
 def test_holm_by_hand():
     assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
     assert holm([0.5, 0.9]) == [1.0, 1.0]
-    assert holm([0.2]) == [0.2]
     assert holm([]) == []
     for given in permutations([0.001, 0.02, 0.02, 0.3]):
         assert holm(given) == pytest.approx(slow_holm(list(given)))
 
 
-def test_holm_is_between_nothing_and_bonferroni():
+@pytest.mark.slow
+def test_equal_encoders_are_seldom_called_different(toy_collection: Collection):
+    """PointNets with fresh weights differ by chance alone; at most 5 % of pairs may have p below 0.05."""
+    shapes = Labelled.of(toy_collection)
+    train_labels, test_labels = shapes.labels
+    clouds = torch.from_numpy(toy_collection.points(np.arange(len(toy_collection))))
+    right = []
+    for seed in range(40):
+        torch.manual_seed(seed)
+        encoder = PointNet(width=32).eval()
+        with torch.no_grad():
+            features = encoder(clouds).numpy()
+        right.append(knn(features[shapes.train], train_labels, features[shapes.test]) == test_labels)
+    scores = [Score.of(PRETRAINED, "accuracy", each) for each in right]
+    single = [one.minus(other) for one, other in combinations(scores[:16], 2)]
+    assert len(single) == 120
+    assert all("McNemar" in each.test for each in single)
+    assert np.mean([each.significant for each in single]) <= 0.05
     rng = np.random.default_rng(0)
-    for _ in range(50):
-        given = rng.uniform(size=rng.integers(1, 8)).tolist()
-        corrected = holm(given)
-        assert corrected == pytest.approx(slow_holm(given))
-        assert all(p <= c <= min(1.0, len(given) * p) + 1e-12 for p, c in zip(given, corrected, strict=True))
-
-
-def slow_groups(counts: tuple[int, int], seeds: int) -> int:
-    """How many groups of seeds share no pre-training: connected components, found by merging."""
-    group = list(range(seeds))
-    for count in counts:
-        for a in range(seeds):
-            for b in range(a):
-                if count > 1 and a % count == b % count:
-                    group = [group[b] if g == group[a] else g for g in group]
-    return len(set(group))
-
-
-@pytest.mark.parametrize("counts", [(1, 1), (3, 1), (1, 3), (3, 3), (2, 3), (4, 2), (4, 6), (12, 3)])
-def test_seeds_that_share_a_pretraining_are_one(counts: tuple[int, int]):
-    differences = np.random.default_rng(0).normal(size=12).tolist()
-    found = independent(differences, counts)
-    assert len(found) == slow_groups(counts, 12)
-    assert np.mean(found) == pytest.approx(np.mean(differences))
-    if counts == (3, 1):
-        assert found[1] == pytest.approx(np.mean([differences[i] for i in (1, 4, 7, 10)]))
-
-
-@pytest.mark.slow
-def test_all_are_measured_under_the_same_seeds_as_alone(
-    toy_collection: Collection, encoders: dict[str, Encoder]
-):
-    """Each value is what `evaluate linear` finds for that seed; untrained encoders are those of that seed."""
-    small = SMALL | {"seeds": 3}
-    result = measure_compare({"a": [encoders["a"]], "b": [encoders["b"]]}, toy_collection, **small)
-    assert [row.name for row in result.rows] == ["a", "b", "untrained pointnet"]
-    assert result.baseline == "a"
-    for row in result.rows[:2]:
-        alone = measure_linear([encoders[row.name]], toy_collection, points=40, folds=3, seeds=3)
-        assert row.accuracy.values == alone.pretrained.accuracy
-    assert result.rows[2].accuracy.values == alone.untrained.accuracy
-    first = np.array(result.rows[0].accuracy.values)
-    tested = []
-    for row in result.rows[1:]:
-        assert row.difference is not None
-        assert row.difference.values == pytest.approx(np.array(row.accuracy.values) - first)
-        assert row.units == 3
-        if np.ptp(row.difference.values) > 1e-9:
-            tested.append(row)
-            assert row.p == pytest.approx(stats.ttest_rel(row.accuracy.values, first).pvalue)
-    assert tested
-    assert [row.p_holm for row in tested] == pytest.approx(slow_holm([row.p or 0.0 for row in tested]))
-    assert result.rows[0].difference is result.rows[0].p is None
-    assert any("about other seeds, not about other shapes" in note for note in result.notes)
-    assert any("how repeats differ: a, b" in note for note in result.notes)
-
-
-@pytest.mark.slow
-def test_pretrainings_take_turns_and_are_averaged(toy_collection: Collection, encoders: dict[str, Encoder]):
-    """Three of an entry and seeds 4: raised to 6, so that each is measured twice; the test is over 3."""
-    three = [encoders[name] for name in ("a", "b", "c")]
-    result = measure_compare({"many": three, "one": [encoders["d"]]}, toy_collection, **QUICK)
-    many, one, untrained = result.rows
-    assert len(result.seeds) == 6
-    for turn, encoder in enumerate(three):
-        alone = measure_compare({"x": [encoder]}, toy_collection, **QUICK | {"seeds": 6}).rows[0]
-        assert many.accuracy.values[turn::3] == alone.accuracy.values[turn::3]
-    for row in (one, untrained):
-        differences = np.subtract(row.accuracy.values, many.accuracy.values).reshape(2, 3).mean(axis=0)
-        assert row.units == 3
-        assert row.p == pytest.approx(stats.ttest_1samp(differences, 0).pvalue)
-    assert any("over pre-trainings" in note for note in result.notes)
-
-
-def test_too_few_or_no_differences_have_no_p_value_and_it_is_said(
-    toy_collection: Collection, encoders: dict[str, Encoder]
-):
-    pair = [encoders["a"], encoders["b"]]
-    result = measure_compare(
-        {"x": pair, "y": [encoders["c"], encoders["d"]]}, toy_collection, **QUICK | {"seeds": 2}
-    )
-    assert [row.p for row in result.rows] == [None, None, None]
-    assert any("fewer than 3 independent differences: y, untrained pointnet" in note for note in result.notes)
-    same = measure_compare({"x": [encoders["a"]], "twin": [encoders["a"]]}, toy_collection, **QUICK)
-    assert same.rows[1].difference is not None
-    assert same.rows[1].difference.mean == 0
-    assert same.rows[1].p is None
-    assert any("same under every seed: twin" in note for note in same.notes)
-    assert as_markdown(same).count("| – | – |") == 2
-
-
-def test_every_kind_has_its_untrained_row(toy_collection: Collection, encoders: dict[str, Encoder]):
-    given = {
-        "a": [encoders["a"]], "wide": [PointNet(width=48)], "again": [encoders["b"]],
-        "edge": [DGCNN(k=4, width=32)],
-    }  # fmt: skip
-    result = measure_compare(given, toy_collection, baseline="untrained dgcnn", **QUICK | {"seeds": 1})
-    names = ["untrained pointnet, like a", "untrained pointnet, like wide", "untrained dgcnn"]
-    assert [row.name for row in result.rows if not row.pretrained] == names
-    assert result.rows[-1].difference is None
-    with pytest.raises(UserError, match=r"unknown baseline 'z'\. Valid: a, wide"):
-        measure_compare(given, toy_collection, baseline="z")
-
-
-def test_few_shot_values_are_those_of_the_episodes_of_the_seed(
-    toy_collection: Collection, encoders: dict[str, Encoder], monkeypatch: pytest.MonkeyPatch
-):
-    result = measure_compare({"a": [encoders["a"]]}, toy_collection, "few-shot", seeds=2, ways=3, shots=2)
-    for seed, value in enumerate(result.rows[0].accuracy.values):
-        episodes = draw_episodes(toy_collection, [3], [2], seed=seed)
-        alone = measure_few_shot([encoders["a"].train()], toy_collection, episodes)
-        assert value == pytest.approx(alone.settings[0].pretrained.mean)
-    assert "10 episodes of 3-way 2-shot" in result.protocol
-    assert result.spread.startswith("mean ± standard deviation over 2 seeds: episodes,")
-    with pytest.raises(UserError, match="cannot fill any setting"):
-        measure_compare({"a": [encoders["a"]]}, toy_collection, "few-shot")
-
-
-def test_shape_retrieval_is_mean_average_precision_of_the_class(
-    toy_collection: Collection, encoders: dict[str, Encoder]
-):
-    """Query by query, without the query itself."""
-    result = measure_compare({"a": [encoders["a"]]}, toy_collection, "retrieval-shape", seeds=3)
-    test = toy_collection.indices("test")
-    features, labels = encode(encoders["a"], toy_collection.points(test)), toy_collection.labels[test]
-    precisions = []
-    for query in range(len(test)):
-        cosine = [
-            float(np.dot(features[query], other) / np.linalg.norm(other))
-            for i, other in enumerate(features)
-            if i != query
-        ]
-        right = np.delete(labels == labels[query], query)[np.argsort(-np.array(cosine), kind="stable")]
-        ranks = np.flatnonzero(right)
-        precisions.append(np.mean([(i + 1) / (rank + 1) for i, rank in enumerate(ranks)]))
-    assert result.rows[0].accuracy.values == pytest.approx([np.mean(precisions)] * 3, abs=1e-4)
-    assert "nothing else" in result.spread
-    assert result.figure == "mAP"
-
-
-@pytest.mark.slow
-def test_an_interrupted_comparison_goes_on(
-    toy_collection: Collection, encoders: dict[str, Encoder], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
-    given = {"a": [encoders["a"]], "b": [encoders["b"]]}
-    whole = measure_compare(given, toy_collection, **QUICK)
-    measured: list[Encoder] = []
-
-    features = tasks.Gallery.features
-
-    def stops(self: tasks.Gallery, encoder: Encoder, seed: int) -> np.ndarray:
-        measured.append(encoder)
-        if len(measured) == 6:
-            raise KeyboardInterrupt
-        return features(self, encoder, seed)
-
-    monkeypatch.setattr(tasks.Gallery, "features", stops)
-    path = tmp_path / "compare.json"
-    with pytest.raises(KeyboardInterrupt):
-        measure_compare(given, toy_collection, **QUICK, result=path)
-    assert measure_compare(given, toy_collection, **QUICK, result=path) == whole
-    assert len(measured) == 6 + 4 + 4  # b's four and the untrained four; a's were kept
-
-
-@pytest.mark.slow
-def test_encoders_in_training_mode_change_nothing(toy_collection: Collection, encoders: dict[str, Encoder]):
-    given = {"a": [encoders["a"]], "b": [encoders["b"]]}
-    expected = measure_compare(given, toy_collection, **QUICK)
-    for encoder in encoders.values():
-        encoder.train()
-    assert measure_compare(given, toy_collection, **QUICK) == expected
-    for encoder in encoders.values():
-        encoder.eval()
+    swapped = []  # as good on other shapes, too: which of the two is right where one is wrong is a coin's
+    for one, other in combinations(right[:16], 2):
+        coin = rng.random(len(one)) < 0.5
+        pair = np.where(coin, one, other), np.where(coin, other, one)
+        swapped.append(
+            Score.of(PRETRAINED, "accuracy", pair[0]).minus(Score.of(PRETRAINED, "accuracy", pair[1]))
+        )
+    assert np.mean([each.significant for each in swapped]) <= 0.05
+    groups = [rng.permutation(len(right))[:10].reshape(2, 5) for _ in range(120)]
+    several = [
+        Score.of(PRETRAINED, "accuracy", np.array(right)[one]).minus(
+            Score.of(PRETRAINED, "accuracy", np.array(right)[other])
+        )
+        for one, other in groups
+    ]
+    assert all("Welch" in each.test for each in several)
+    assert np.mean([each.significant for each in several]) <= 0.05
 
 
 @pytest.fixture(scope="module")
-def runs(toy_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Three copies of the toy run, two of them with other weights, and one lone encoder."""
+def runs(toy_run: Path, toy_collection: Collection, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Copies of the toy run with other weights, a lone encoder of each kind, and the toy collection."""
     folder = tmp_path_factory.mktemp("compared")
-    for name in ("x-seed0", "x-seed1", "x-seed2"):
-        shutil.copytree(toy_run, folder / name)
-        if name != "x-seed0":
-            torch.manual_seed(int(name[-1]))
-            shutil.rmtree(folder / name / "encoder")
-            PointNet(width=32).save_pretrained(folder / name / "encoder")
+    for number in range(4):
+        torch.manual_seed(number)
+        run = folder / f"x-seed{number}"
+        shutil.copytree(toy_run, run)
+        shutil.rmtree(run / "encoder")
+        PointNet(width=32).save_pretrained(run / "encoder")
+    DGCNN(k=4, width=32).save_pretrained(folder / "dgcnn")
+    shutil.copytree(toy_collection.folder, folder / "parts")
     return folder
 
 
-def typed(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, str, str]:
-    code = main(["evaluate", "compare", *words])
-    out, err = capsys.readouterr()
-    return code, out, re.sub(r"\s+", " ", err)
-
-
 @pytest.mark.slow
-def test_as_typed_with_markdown_and_csv_beside_it(
-    capsys: pytest.CaptureFixture[str], runs: Path, toy_collection: Collection, tmp_path: Path
+def test_each_pretraining_is_measured_once_and_files_are_written(
+    runs: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ):
-    words = [str(runs / "x-seed*"), str(runs / "x-seed1" / "encoder"), str(toy_collection.folder)]
-    small = ["--seeds", "3", "--points", "40", "--folds", "3", "--device", "cpu"]
-    path = tmp_path / "a.json"
-    code, out, err = typed(capsys, *words, *small, "--baseline", "encoder", "--output", str(path))
-    assert code == 0, err
-    assert "x-seed*" in out
-    result = load(Comparison, path)
-    assert sorted(file.name for file in tmp_path.iterdir()) == ["a.csv", "a.json", "a.md"]
-    assert [row.name for row in result.rows] == ["x-seed*", "encoder", "untrained pointnet"]
-    assert result.rows[0].encoders == ["x-seed0", "x-seed1", "x-seed2"]
-    assert result.rows[0].units == 3
-    rows = list(csv.DictReader((tmp_path / "a.csv").read_text().splitlines()))
-    assert [row["encoder"] for row in rows] == ["x-seed*", "encoder", "untrained pointnet"]
-    for row, line in zip(result.rows, rows, strict=True):
-        assert float(line["mean"]) == row.accuracy.mean
-        assert [float(line[f"seed_{seed}"]) for seed in range(3)] == row.accuracy.values
-        assert line["p_holm"] == ("" if row.p_holm is None else str(row.p_holm))
-    text = (tmp_path / "a.md").read_text()
-    assert text == as_markdown(result)
-    assert "| encoder | accuracy | each | difference to encoder | 95 % interval | p (Holm) |" in text
-    assert f"| x-seed\\* | {result.rows[0].accuracy} |" in text
-    assert as_csv(result) == (tmp_path / "a.csv").read_text()
-    hostile = replace(result, data="=1+1", baseline="@x", rows=[replace(result.rows[0], name="-1")])
-    (line,) = csv.DictReader(io.StringIO(as_csv(hostile)))
-    assert (line["data"], line["baseline"], line["encoder"]) == ("'=1+1", "'@x", "'-1")
+    """A pattern of three against one run and an encoder folder; then the same again."""
+    aside = tmp_path / "x-seed3"
+    shutil.move(runs / "x-seed3", aside)
+    words = [str(runs / "x-seed*"), str(aside), str(runs / "dgcnn")]
+    encoded: list[str] = []
+    features = driver.Bench.features
+
+    def counted(self: driver.Bench, encoder, points: int):
+        encoded.append(encoder.kind)
+        return features(self, encoder, points)
+
+    monkeypatch.setattr(driver.Bench, "features", counted)
+    given = {"points": 40, "seeds": 1, "folds": 3, "device": "cpu"}
+    found = compare(words, str(runs / "parts"), **given)
+    assert encoded.count("pointnet") == 3 + 1 + 2  # and an untrained one for each entry
+    names = [each.encoder for each in found.rows if each.metric == "accuracy"]
+    assert names[:3] == ["x-seed*", "x-seed3", "dgcnn"]
+    assert set(names[3:]) == {"untrained pointnet", "untrained dgcnn", "shape histogram", "chance"}
+    place = runs / "x-seed0" / "evaluation" / "parts"
+    assert sorted(path.name for path in place.glob("compare-*")) == [
+        f"compare-linear.{ending}" for ending in ("csv", "json", "md", "tex")
+    ]
+    assert load(place / "compare-linear.json") == found
+    assert (place / "compare-linear.md").read_text().count("| accuracy |") == len(names)
+    assert (place / "compare-linear.tex").read_text().startswith(r"\begin{tabular}{lllll}")
+    lines = list(csv.DictReader((place / "compare-linear.csv").read_text().splitlines()))
+    for line, each in zip(lines, found.rows, strict=True):
+        assert float(line["mean"]) == each.figure.mean
+        assert line["p_holm"] == ("" if each.p_holm is None else str(each.p_holm))
+    encoded.clear()
+    again = compare(words[:2], str(runs / "parts"), baseline="x-seed3", **given)
+    assert encoded == []  # both were measured before
+    assert row(again, "x-seed*").figure == row(found, "x-seed*").figure
+    assert len(list(place.glob("compare-linear*.json"))) == 2  # the first comparison is kept
+    assert load(place / "compare-linear.json") == found
+    alone = evaluate("linear", str(aside), str(runs / "parts"), **given)
+    assert row(found, "x-seed3").figure == alone.score().estimate
+    few = compare(words[:2], str(runs / "parts"), "few-shot", ways=[3], shots=[1], device="cpu")
+    assert {each.metric for each in few.rows} == {"accuracy by shape"}
+    tested = row(few, "x-seed3").difference
+    assert tested is not None
+    assert tested.p is not None
+    shutil.move(aside, runs / "x-seed3")
 
 
-@pytest.mark.slow
-def test_without_an_output_it_goes_into_the_first_run(
-    capsys: pytest.CaptureFixture[str], runs: Path, toy_collection: Collection
-):
-    words = [str(runs / "x-seed1" / "encoder"), str(runs / "x-seed2"), str(runs / "x-seed0")]
-    small = ["--task", "few-shot", "--ways", "3", "--shots", "1", "--seeds", "2", "--device", "cpu"]
-    code, _, err = typed(capsys, *words, str(toy_collection.folder), *small)
-    assert code == 0, err
-    folder = runs / "x-seed2" / "evaluation"
-    assert sorted(file.name for file in folder.iterdir()) == ["compare.csv", "compare.json", "compare.md"]
-    assert json.loads((folder / "compare.json").read_text())["measured"] == "few-shot"
+def test_the_entries_are_tested_on_equal_terms(runs: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    """Options reach the protocol; baselines go by name or as typed, folders of one name by their paths."""
+    asked = []
 
+    def measured(word: str, data: str, **options) -> Result:
+        asked.append((word, data, options))
+        return made_up(word, [0.5])
 
-@pytest.mark.slow
-def test_two_encoder_folders_are_told_apart_by_their_paths(
-    capsys: pytest.CaptureFixture[str], runs: Path, toy_collection: Collection, tmp_path: Path
-):
+    monkeypatch.setattr(linear.__class__, "__call__", lambda self, *given, **named: measured(*given, **named))
     words = [str(runs / name / "encoder") for name in ("x-seed1", "x-seed2")]
-    small = ["--seeds", "1", "--folds", "3", "--points", "40", "--device", "cpu"]
-    path = tmp_path / "x.json"
-    code, _, err = typed(
-        capsys, *words, str(toy_collection.folder), *small, "--baseline", words[1], "--output", str(path)
-    )
-    assert code == 0, err
-    result = load(Comparison, path)
-    assert [row.name for row in result.rows[:2]] == words
-    assert result.baseline == words[1]
+    path = tmp_path / "a.json"
+    found = compare(words, "data", points=7, baseline=words[1], output=str(path))
+    assert asked == [(word, "data", {"points": 7, "device": None}) for word in words]
+    assert list(found.entries) == words
+    assert found.baseline == words[1]
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["a.csv", "a.json", "a.md", "a.tex"]
+    (tmp_path / "a.json").unlink()
+    with pytest.raises(UserError, match=r"a.md exists"):
+        compare(words, "data", output=str(path))
+    compare(words, "data", output=str(path), overwrite=True)
+    assert json.loads(path.read_text())["task"] == "linear"
 
 
 @pytest.mark.parametrize(
-    ("words", "message"),
+    ("words", "options", "message"),
     [
-        (["x-seed0", "x-seed0"], "an encoder was given twice"),
-        (["x-seed0", "nothing*"], "nothing matches"),
-        (["x-seed0", "--baseline", "z"], "unknown baseline 'z'. Valid: x-seed0, untrained pointnet"),
-        (["x-seed0", "--seeds", "0"], "expected at least 1 of each"),
-        (["x-seed0", "--folds", "1"], "folds is 1; expected at least 2"),
-        (["x-seed0", "--device", "gpu"], "device is 'gpu', which cannot be used here"),
-        (["x-seed0", "--output", "a.md"], "expected a name that ends in .json"),
+        (["x-seed0", "x-seed0"], {}, "an entry was given twice: x-seed0, x-seed0"),
+        (["x-seed0", "nothing*"], {}, "nothing matches"),
+        (["x-seed0", "x-seed1"], {"baseline": "z"}, "unknown baseline 'z'. Valid: x-seed0, x-seed1"),
+        (["x-seed0"], {"task": "lineer"}, "unknown protocol 'lineer'"),
+        (["x-seed0"], {"ways": [5]}, "unknown option of task linear 'ways'. Valid: points"),
+        (["x-seed0"], {"output": "a.md"}, "a comparison is JSON"),
+        ([], {}, "unknown baseline ''"),
     ],
-    ids=" ".join,
+    ids=str,
 )
-def test_mistakes_are_one_line(
-    capsys: pytest.CaptureFixture[str],
-    runs: Path,
-    toy_collection: Collection,
-    monkeypatch: pytest.MonkeyPatch,
-    words: list[str],
-    message: str,
+def test_mistakes_are_said_before_anything_is_measured(
+    runs: Path, monkeypatch: pytest.MonkeyPatch, words: list[str], options: dict, message: str
 ):
     monkeypatch.chdir(runs)
-    flags = next((i for i, word in enumerate(words) if word.startswith("--")), len(words))
-    given = [*words[:flags], str(toy_collection.folder), *words[flags:]]
-    if "--output" not in words:
-        given += ["--output", "never.json"]
-    if "--folds" not in words:
-        given += ["--folds", "3"]
-    code, _, err = typed(capsys, *given, "--points", "40")
-    assert code == 2
-    assert message in err
-    assert not (runs / "never.json").exists()
+    monkeypatch.setattr(linear, "measure", lambda *given, **named: pytest.fail("measured"))
+    if words[-1:] == ["nothing*"]:
+        words = words[::-1]
+    with pytest.raises(UserError, match=message):
+        compare(words, "parts", **options)
 
 
-def test_untrained_rows_are_drawn_by_the_seed(toy_collection: Collection, encoders: dict[str, Encoder]):
-    """The untrained encoder of seed 2 is `untrained_like(encoder, 2)`."""
-    result = measure_compare({"a": [encoders["a"]]}, toy_collection, "retrieval-shape", seeds=3)
-    fresh = untrained_like(encoders["e"], 2)
-    again = measure_compare({"fresh": [fresh]}, toy_collection, "retrieval-shape", seeds=1)
-    assert result.rows[1].accuracy.values[2] == pytest.approx(again.rows[0].accuracy.values[0])
-
-
-@pytest.mark.parametrize(("difference", "said"), [(0.021, "+2.1"), (-0.0001, "+0.0"), (-0.3, "-30.0")])
-def test_a_difference_in_points(difference: float, said: str):
-    assert points(difference) == said
+def test_text_of_others_is_harmless_in_the_files():
+    found = compare_results({"-1": made_up("a", [0.5]), "$x_1 & {y}": made_up("b", [0.6])})
+    lines = list(csv.DictReader(found.to_csv().splitlines()))
+    assert lines[0]["encoder"] == "'-1"
+    assert r"\$x\_1 \& \{y\}" in found.to_latex()

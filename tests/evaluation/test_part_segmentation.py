@@ -1,125 +1,210 @@
-"""Part segmentation: what is learnt from, what is counted, and that it can be interrupted."""
+"""Part segmentation: what is learned from, what is counted, and that it can be interrupted."""
 
-import json
+import shutil
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from adacross.cli import main
 from adacross.data.collection.collection import Collection
 from adacross.data.collection.description import CollectionInfo
-from adacross.encoders import DGCNNPartSeg, PointNet
+from adacross.data.collection.schema import to_batch, to_bytes
+from adacross.data.shape import Shape
+from adacross.encoders import DGCNNPartSeg, Encoder, PointNet
 from adacross.errors import UserError
-from adacross.evaluation.results import load, save
-from adacross.evaluation.segmentation import training
-from adacross.evaluation.segmentation.metrics import shape_ious
-from adacross.evaluation.segmentation.part_task import category_parts, part_task
-from adacross.evaluation.segmentation.parts import PartSegResult, measure_part_segmentation
-from adacross.evaluation.segmentation.presets import PART_PRESETS, PARTS, chosen
-from adacross.evaluation.segmentation.segmenter import Segmenter
-from adacross.evaluation.segmentation.training import Clouds, Protocol, draw, new_segmenter, predict, train
+from adacross.evaluation import segmentation
+from adacross.evaluation.driver import Bench
+from adacross.evaluation.ledger import Ledger
+from adacross.evaluation.part_seg import AMONG, PRESETS, PartShapes, category_parts, part_seg
+from adacross.evaluation.result import CHANCE, PRETRAINED, SCRATCH, Result, load
+from adacross.evaluation.segmentation import (
+    OURS,
+    Clouds,
+    Segmenter,
+    Training,
+    draw,
+    predict,
+    segmenter,
+    shape_ious,
+    train,
+)
 from adacross.evaluation.supervised import Schedule
 from adacross.features.sources import untrained_like
 from adacross.training.interrupt import Interrupted
 
-BRIEF = Protocol(Schedule(epochs=1, batch_size=16, optimizer="adam", learning_rate=1e-3), points=32)
-NONE = dict.fromkeys(("epochs", "batch_size", "learning_rate", "points", "neighbors"))
+BRIEF = {"epochs": 1, "learning_rate": 1e-3, "points": 32, "device": "cpu"}
+METRICS = ("instance mIoU", "class mIoU", "point accuracy")
 
 
 @pytest.fixture(scope="module")
-def encoder():
+def encoder() -> Encoder:
     torch.manual_seed(3)
     return PointNet(width=16).eval()
 
 
 @pytest.fixture(scope="module")
-def result(toy_collection: Collection, encoder) -> PartSegResult:
-    return measure_part_segmentation([encoder], toy_collection, BRIEF, fractions=(0.5, 0.3), seeds=2)
+def result(toy_collection: Collection, encoder: Encoder) -> Result:
+    return part_seg(encoder, toy_collection, fractions=[0.5, 0.3], seeds=2, **BRIEF)
 
 
-def test_the_result_says_what_was_measured(result: PartSegResult, toy_collection: Collection):
-    assert [row.fraction for row in result.labels] == [0.3, 0.5]
-    assert result.labels[0].shapes < result.labels[1].shapes < result.train
-    assert result.seeds == [0, 1]
-    assert sum(result.tested) == result.test == len(toy_collection.indices("test"))
+def bench_of(encoder: Encoder, collection: Collection) -> Bench:
+    return Bench([encoder], [None], collection, "cpu", Ledger(None, {}))
+
+
+def test_scores_of_both_networks_for_all_labels_and_ways_to_choose(result: Result):
+    settings = [{"labels": labels, "parts among": among} for labels in ("30 %", "50 %") for among in AMONG]
+    for setting in settings:
+        for network in (PRETRAINED, SCRATCH):
+            for metric in METRICS:
+                score = result.score(network, metric, **setting)
+                assert np.shape(score.outcomes) == (2, result.data.test)
+                assert all(0 <= value <= 1 for value in score.values)
+                assert score.networks == ([0, 0] if network == PRETRAINED else [0, 1])
+        own = result.score(PRETRAINED, "point accuracy", **setting | {"parts among": "its own"})
+        assert own.estimate.mean >= result.score(PRETRAINED, "point accuracy", **setting).estimate.mean
+    assert len(result.scores) == len(settings) * 2 * 3 + 3
     assert "1 epochs" in result.protocol
-    for row in result.labels:
-        for scores in (row.pretrained, row.scratch, row.pretrained_known, row.scratch_known):
-            assert all(0 <= value <= 1 for value in [*scores.instance.values, *scores.accuracy.values])
-            tested = [value for value in scores.categories if value is not None]
-            assert np.mean(tested) == pytest.approx(scores.by_class.mean)
-        differences = np.subtract(row.pretrained.instance.values, row.scratch.instance.values)
-        assert row.gain.values == pytest.approx(differences)
-        assert row.pretrained_known.accuracy.mean >= row.pretrained.accuracy.mean
+    assert result.details["labeled"]["30 %"] < result.details["labeled"]["50 %"] < result.data.train
+    assert (result.columns, len(result.text_rows())) == (
+        ["labels", "parts among", "encoder", *METRICS], len(settings) * 3 + 1
+    )  # fmt: skip
 
 
-def test_it_is_saved_and_read_back(result: PartSegResult, tmp_path: Path):
-    path = tmp_path / "part-seg.json"
-    save(result, str(path), None, "part-seg")
-    assert load(PartSegResult, path) == result
+def test_class_miou_is_the_mean_over_categories_of_the_instances(result: Result):
+    instance, by_class = (result.score(PRETRAINED, metric) for metric in METRICS[:2])
+    assert by_class.outcomes == instance.outcomes
+    assert by_class.groups == result.truth
+    means = {}
+    for value, category in zip(instance.outcomes[0], result.truth, strict=True):
+        means.setdefault(category, []).append(value)
+    assert by_class.values[0] == pytest.approx(np.mean([np.mean(values) for values in means.values()]))
+
+
+def test_chance_is_the_largest_part_of_the_category(result: Result, toy_collection: Collection):
+    """By loops over the collection."""
+    train, test = toy_collection.indices("train"), toy_collection.indices("test")
+    parts, labels = toy_collection.part_labels(np.arange(len(toy_collection))), toy_collection.labels
+    right = []
+    for i in test:
+        taught = np.concatenate([parts[j] for j in train if labels[j] == labels[i]])
+        largest = np.bincount(taught[taught >= 0]).argmax()
+        known = parts[i, :32][parts[i, :32] >= 0]
+        right.append(np.mean(known == largest))
+    assert result.score(CHANCE, "point accuracy").outcomes == [[pytest.approx(np.mean(right), abs=1e-6)]]
+    assert result.score(CHANCE, "instance mIoU").estimate.mean < 0.6
+
+
+def test_no_option_changes_which_shapes_are_tested(
+    result: Result, toy_collection: Collection, encoder: Encoder
+):
+    other = part_seg(encoder, toy_collection, fractions=[0.02], seeds=1, **BRIEF | {"points": 40})
+    assert other.ids == result.ids == [toy_collection.ids[i] for i in toy_collection.indices("test")]
+    assert other.truth == result.truth == toy_collection.labels[toy_collection.indices("test")].tolist()
+    assert (result.data.left_out, other.data.left_out) == ({}, {})
+
+
+def test_what_is_left_out_is_named(tmp_path: Path):
+    """A test shape of a category that nobody taught, and two without parts or category."""
+    names, classes = ["cup/x", "cup/y", "jar/x"], ["cup", "jar"]
+    rng = np.random.default_rng(0)
+    for number, (split, label, part) in enumerate(
+        [
+            ("train", 0, 0), ("train", 0, 1), ("train", None, 0), ("test", 0, 0),
+            ("test", 1, 2), ("test", 0, -1), ("test", None, 1),
+        ]
+    ):  # fmt: skip
+        points = rng.normal(size=(4, 3)).astype(np.float32)
+        views = np.zeros((0, 1, 1, 3), np.uint8)
+        shape = Shape(str(number), points, split, label, np.full(4, part), views)
+        data = to_bytes(to_batch(shape, np.zeros(3), 1.0))
+        (tmp_path / f"data-{number:05d}-of-00007.arrow").write_bytes(data)
+    CollectionInfo(1, "few", "x", "builtin", "y", 7, 4, 0, 0, classes, names, {"train": 3, "test": 4}).write(
+        tmp_path
+    )
+    shapes = PartShapes.of(Collection.open(tmp_path), 4)
+    assert (len(shapes.train), shapes.tested.tolist()) == (2, [3])
+    assert shapes.left_out == {
+        "jar (1 test shape)": "no training shape",
+        "2 test shapes": "no category, or no point with a part",
+    }
+    assert shapes.largest_parts().tolist() == [[0] * 4]
+    assert shapes.outcomes(np.ones((1, 4), dtype=np.int64)) == {"iou": [0.0], "accuracy": [0.0]}
 
 
 def test_the_same_seeds_give_the_same_result_and_the_encoder_stays(
-    result: PartSegResult, toy_collection: Collection, encoder
+    result: Result, toy_collection: Collection, encoder: Encoder
 ):
     before = {name: tensor.clone() for name, tensor in encoder.state_dict().items()}
-    again = measure_part_segmentation([encoder.train()], toy_collection, BRIEF, fractions=(0.3,), seeds=2)
-    assert again.labels[0] == result.labels[0]
+    again = part_seg(encoder.train(), toy_collection, fractions=[0.3], seeds=2, **BRIEF)
+    assert again.scores[:12] == result.scores[:12]
     assert all(torch.equal(before[name], tensor) for name, tensor in encoder.state_dict().items())
+    encoder.eval()
 
 
-def test_shown_predictions_are_those_that_were_scored(toy_collection: Collection, encoder):
-    """The first seed's, on the points it was tested on."""
-    found = measure_part_segmentation([encoder], toy_collection, BRIEF, fractions=(0.1,), seeds=1)
-    assert len({example.category for example in found.examples}) == len(found.examples) == 6
-    index = {name: i for i, name in enumerate(toy_collection.ids)}
-    drawn = np.random.default_rng(0).permutation(64)[:32]
-    for example in found.examples:
-        i = np.array([index[example.id]])
-        assert toy_collection.info.classes[toy_collection.labels[i[0]]] == example.category
-        assert example.truth == toy_collection.part_labels(i)[0, drawn].tolist()
-        assert np.allclose(np.array(example.points) / 1000, toy_collection.points(i)[0, drawn], atol=6e-4)
-        assert len(example.pretrained) == len(example.scratch) == 32
+def test_shown_predictions_are_those_that_were_scored(result: Result, toy_collection: Collection):
+    """The first seed's with most labels, on the first points."""
+    examples = result.details["examples"]
+    assert len({example["category"] for example in examples}) == len(examples) == 6
+    counted = category_parts(
+        toy_collection.info, toy_collection.part_labels(toy_collection.indices("all")), toy_collection.labels
+    )
+    for example in examples:
+        i = np.array([toy_collection.ids.index(example["id"])])
+        label = toy_collection.labels[i]
+        assert toy_collection.info.classes[label[0]] == example["category"]
+        assert example["truth"] == toy_collection.part_labels(i)[0, :32].tolist()
+        assert np.allclose(np.array(example["points"]) / 1000, toy_collection.points(i)[0, :32], atol=6e-4)
+        for network, predicted in example["predicted"].items():
+            found = shape_ious(np.array([predicted]), np.array([example["truth"]]), counted[label])
+            outcomes = result.score(network, labels="50 %").outcomes[0]
+            assert outcomes[result.ids.index(example["id"])] == pytest.approx(found[0], abs=1e-6)
 
 
-def test_several_encoders_take_turns(result: PartSegResult, toy_collection: Collection, encoder):
+def test_several_encoders_take_turns(result: Result, toy_collection: Collection, encoder: Encoder):
     fresh = untrained_like(encoder, 1)  # what seed 1 starts from scratch with
-    row = measure_part_segmentation(
-        [encoder, fresh], toy_collection, BRIEF, fractions=(0.3,), seeds=1
-    ).labels[0]
-    assert row.scratch == result.labels[0].scratch
-    assert row.pretrained.instance.values[0] == result.labels[0].pretrained.instance.values[0]
-    assert row.gain.values[1] == 0
+    found = part_seg([encoder, fresh], toy_collection, fractions=[0.3], seeds=1, **BRIEF)
+    assert found.score(SCRATCH) == result.score(SCRATCH)
+    given = found.score(PRETRAINED)
+    assert given.networks == [0, 1]
+    assert given.outcomes == [result.score(PRETRAINED).outcomes[0], found.score(SCRATCH).outcomes[1]]
 
 
 def test_ctrl_c_keeps_what_is_done(
-    result: PartSegResult,
+    toy_run: Path,
     toy_collection: Collection,
-    encoder,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ):
+    """The same command goes on, and measures what is left."""
+    run = tmp_path / "run"
+    shutil.copytree(toy_run, run)
     calls = []
-    real = training.fit
+    real = segmentation.fit
 
     def stopping(*args, **kwargs):
         calls.append(kwargs["note"])
-        if len(calls) == 3:
+        if len(calls) == 2:
             raise Interrupted("stopped")
         return real(*args, **kwargs)
 
-    monkeypatch.setattr(training, "fit", stopping)
-    path = tmp_path / "part-seg.json"
-    with pytest.raises(Interrupted):
-        measure_part_segmentation([encoder], toy_collection, BRIEF, fractions=(0.3,), seeds=2, result=path)
-    assert len(list((tmp_path / "part-seg.pieces").glob("*-seed*.json"))) == 2
-    found = measure_part_segmentation(
-        [encoder], toy_collection, BRIEF, fractions=(0.3,), seeds=2, result=path
+    monkeypatch.setattr(segmentation, "fit", stopping)
+    measure: Callable[[], Result] = partial(
+        part_seg, str(run), str(toy_collection.folder), fractions=[0.3], seeds=1, **BRIEF
     )
-    assert len(calls) == 5
-    assert found.labels[0] == result.labels[0]
+    with pytest.raises(Interrupted):
+        measure()
+    assert len(list(run.glob("evaluation/*/*.pieces/*seed-*.json"))) == 1
+    found = measure()
+    assert len(calls) == 3
+    assert calls[2] == calls[1] == "30 % of labels, from scratch, seed 0"
+    assert not list(run.glob("evaluation/*/*.pieces"))
+    again = part_seg(
+        str(run), toy_collection, fractions=[0.3], seeds=1, output=str(tmp_path / "x.json"), **BRIEF
+    )
+    assert again.scores == found.scores
 
 
 def small(names, classes, parts, labels):
@@ -146,9 +231,11 @@ def test_points_without_a_part_teach_nothing(encoder):
     labels = np.zeros(6, dtype=np.int64)
     losses = []
     for count in (40, 25):
-        protocol = Protocol(Schedule(epochs=1, batch_size=6), points=count)
-        network = new_segmenter(Pointwise, encoder, 0)
-        losses.append(_losses(network, Clouds(points[:, :count], part[:, :count], labels), protocol))
+        torch.manual_seed(0)
+        clouds = Clouds(points, part, labels)[:, :count]
+        losses.append(
+            _loss(Pointwise(encoder), clouds, Training(Schedule(epochs=1, batch_size=6), points=count))
+        )
     assert losses[0] == pytest.approx(losses[1])
 
 
@@ -162,18 +249,18 @@ class Pointwise(Segmenter):
         return self.head(points)
 
 
-def _losses(network, clouds, protocol):
+def _loss(network: Segmenter, clouds: Clouds, plan: Training) -> float:
     found = []
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(
-            training,
+            segmentation,
             "fit",
             lambda net, count, loss, *_, **__: found.append(
                 loss(torch.arange(count), torch.Generator().manual_seed(0)).item()
             ),
         )
-        train(network, clouds, protocol, seed=0, device="cpu")
-    return found
+        train(network, clouds, plan, device="cpu", seed=0)
+    return found[0]
 
 
 def test_drawn_points_keep_their_parts_and_none_is_drawn_twice():
@@ -189,8 +276,8 @@ def test_drawn_points_keep_their_parts_and_none_is_drawn_twice():
 
 
 def test_predictions_are_of_eval_mode_whatever_the_batch(toy_collection: Collection, encoder):
-    task = part_task(toy_collection, BRIEF, "cpu")
-    network = new_segmenter(task._with_head, encoder, 0).train()
+    task = PartShapes.of(toy_collection, 64)
+    network = segmenter(encoder, task.counted.shape[1], len(task.counted)).train()
     counted = task.counted[task.test.labels]
     every, known = predict(network, task.test, allowed=counted, device="cpu", batch_size=50)
     again = predict(network, task.test, allowed=counted, device="cpu", batch_size=7)
@@ -205,72 +292,63 @@ def test_predictions_are_of_eval_mode_whatever_the_batch(toy_collection: Collect
     )
 
 
+@pytest.mark.slow
 def test_it_learns(toy_collection: Collection):
     """With its own training shapes as test it must come far above what it starts from."""
-    protocol = Protocol(
-        Schedule(epochs=30, batch_size=16, optimizer="adam", learning_rate=3e-3, label_smoothing=0.0),
-        points=64,
-    )
-    task = part_task(toy_collection, protocol, "cpu")
-    some = task.train.shapes(np.flatnonzero(task.train.labels < 4))
-    encoder = untrained_like(PointNet(width=64), 0)
-    network = new_segmenter(task._with_head, encoder, 0)
+    schedule = Schedule(epochs=30, batch_size=16, optimizer="adam", learning_rate=3e-3, label_smoothing=0.0)
+    task = PartShapes.of(toy_collection, 64)
+    some = task.train[np.flatnonzero(task.train.labels < 4)]
+    network = segmenter(untrained_like(PointNet(width=64), 0), task.counted.shape[1], len(task.counted))
     counted = task.counted[some.labels]
     before = shape_ious(predict(network, some, device="cpu")[0], some.part, counted).mean()
-    train(network, some, protocol, seed=0, device="cpu")
+    train(network, some, Training(schedule, points=64), device="cpu", seed=0)
     after = shape_ious(predict(network, some, device="cpu")[0], some.part, counted).mean()
     assert before < 0.25
     assert after > 0.35
 
 
-def test_presets_and_what_is_given_beside_them():
+def test_presets_and_what_is_given_beside_them(toy_collection: Collection):
     dgcnn = DGCNNPartSeg(k=15, width=8)
-    paper = chosen(PART_PRESETS, PARTS, "crosspoint", dgcnn, **NONE)
+    choose = partial(Training.chosen, bench_of(dgcnn, toy_collection), OURS, PRESETS)
+    paper = choose("crosspoint")
     plan = paper.schedule
     assert (plan.optimizer, plan.learning_rate, plan.last_rate, plan.epochs) == ("sgd", 0.1, 1e-3, 300)
-    assert (plan.batch_size, plan.label_smoothing, paper.points, paper.neighbors) == (8, 0.2, 2048, 40)
+    assert (plan.batch_size, plan.label_smoothing, paper.neighbors) == (8, 0.2, 40)
+    assert (PRESETS["crosspoint"].points, paper.points) == (2048, 64)
     assert paper.prepared(dgcnn).k == 40
     assert dgcnn.k == 15
-    given = chosen(PART_PRESETS, PARTS, "crosspoint", dgcnn, **NONE | {"epochs": 2, "neighbors": 7})
+    given = choose("crosspoint", epochs=2, neighbors=7)
     assert (given.schedule.epochs, given.neighbors, given.schedule.batch_size) == (2, 7, 8)
-    assert chosen(PART_PRESETS, PARTS, "crosspoint", PointNet(width=8), **NONE).neighbors is None
-    constant = chosen(PART_PRESETS, PARTS, "crossnet", dgcnn, **NONE | {"learning_rate": 0.01}).schedule
+    pointnet = bench_of(PointNet(width=8), toy_collection)
+    assert Training.chosen(pointnet, OURS, PRESETS, "crosspoint").neighbors is None
+    constant = choose("crossnet", learning_rate=0.01).schedule
     assert constant.rate(0, 100) == constant.rate(900, 100) == pytest.approx(0.01)
-    assert chosen(PART_PRESETS, PARTS, None, dgcnn, **NONE | {"epochs": 3}).schedule.least_steps == 0
+    assert choose(None, epochs=3).schedule.least_steps == 0
 
 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"fractions": (0.0,)}, "fractions are"),
-        ({"fractions": ()}, "fractions are"),
-        ({"fractions": (1.5,)}, "up to 1"),
+        ({"fractions": [0.0]}, "fractions are"),
+        ({"fractions": []}, "fractions are"),
+        ({"fractions": [1.5]}, "up to 1"),
         ({"seeds": 0}, "seeds is 0"),
+        ({"neighbors": 5}, "neighbors is 5; PointNet has none"),
+        ({"epochs": 0}, "epochs is 0"),
+        ({"points": 65}, "points is 65; expected 1 to 64"),
     ],
 )
-def test_mistakes(toy_collection: Collection, encoder, options, message):
+def test_mistakes(toy_collection: Collection, encoder: Encoder, options: dict[str, object], message: str):
     with pytest.raises(UserError, match=message):
-        measure_part_segmentation([encoder], toy_collection, BRIEF, **options)
+        part_seg(encoder, toy_collection, **BRIEF | options)
 
 
-def test_neighbours_for_an_encoder_without(encoder):
-    with pytest.raises(UserError, match="PointNet has none"):
-        chosen(PART_PRESETS, PARTS, None, encoder, **NONE | {"neighbors": 5})
-    with pytest.raises(UserError, match="epochs is 0"):
-        chosen(PART_PRESETS, PARTS, None, encoder, **NONE | {"epochs": 0})
-
-
-def test_as_typed(
-    toy_run: Path, toy_collection: Collection, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-):
-    output = tmp_path / "part-seg.json"
-    words = ["evaluate", "part-seg", str(toy_run), str(toy_collection.folder), "--output", str(output)]
-    small = ["--epochs", "1", "--seeds", "1", "--points", "48", "--device", "cpu", "--fractions", "0.2"]
-    assert main([*words, *small]) == 0
-    assert "from scratch" in capsys.readouterr().out
-    assert load(PartSegResult, output).encoders == ["toy"]
-    assert json.loads(output.read_text())["labels"][0]["fraction"] == 0.2
-    assert not (tmp_path / "part-seg.pieces").exists()
-    assert main([*words, "--as", "nobody"]) == 2
-    assert main([*words, "--as", "crossnet", *small, "--overwrite"]) == 0
-    assert "adam 0.001, constant, 1 epochs, batch 32" in load(PartSegResult, output).protocol
+@pytest.mark.slow
+def test_a_preset_is_in_the_files_name(toy_run: Path, toy_collection: Collection, tmp_path: Path):
+    run = tmp_path / "run"
+    shutil.copytree(toy_run, run)
+    found = part_seg(str(run), toy_collection, as_="crossnet", epochs=1, seeds=1, points=48, device="cpu")
+    path = run / "evaluation" / "toy" / "part-seg-as-crossnet-epochs-1-points-48-seeds-1.json"
+    assert load(path) == found
+    assert "adam 0.001, constant, 1 epochs, batch 32" in found.protocol
+    assert list(found.details["labeled"]) == ["100 %"]

@@ -68,7 +68,7 @@ def test_one_table_in_every_language():
 def test_the_caption_says_what_the_uncertainty_is_over_and_what_was_left_out():
     caption = result().caption
     assert "[95 % interval over test shapes]" in caption
-    assert "± over 3 initializations" in caption
+    assert "from scratch: ± over 3 initializations" in caption
     assert "Left out: c (2 test shapes): no training shape" in caption
     assert "a note" in caption
     several = Score.of("pre-trained", "accuracy", np.ones((2, 5)))

@@ -97,3 +97,12 @@ def test_one_sample_and_a_loss_that_is_not_finite_are_refused():
     net = network()
     with pytest.raises(UserError, match="the loss became nan at step 0"):
         fit(net, 8, lambda batch, generator: net(SAMPLES[batch]).sum() * math.nan, SCHEDULE, seed=0)
+
+
+def test_the_rate_falls_in_steps_at_shares_of_all_epochs():
+    schedule = Schedule(epochs=90, batch_size=8, learning_rate=0.05, drops=(60 / 90, 80 / 90))
+    for shown in (schedule, schedule.changed(epochs=9)):
+        unit = shown.epochs // 9 * 3  # steps in a ninth of the epochs
+        rates = [shown.rate(step, 23) for step in range(9 * unit)]
+        expected = [0.05] * 6 * unit + [0.005] * 2 * unit + [0.0005] * unit
+        assert rates == pytest.approx(expected)

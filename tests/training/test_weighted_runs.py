@@ -5,11 +5,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
+from safetensors.torch import load_file
 from toy_runs import PowerCutError, configured, cut_power, logged, same
 
 from adacross.data.collection.collection import Collection
 from adacross.losses.weighting import WEIGHTINGS
 from adacross.methods import METHODS
+from adacross.training.config import PretrainConfig
 from adacross.training.pretrain import pretrain
 
 
@@ -38,6 +41,7 @@ def test_every_method_trains_with_every_weighting(
         ("adacrossnet", {}),
         ("convergence", {"short": 2.0, "long": 5.0}),
         ("dwa", {"period": 3}),
+        ("softadapt", {"period": 3, "beta": 2.0}),
     ],
 )
 def test_a_resumed_run_weighs_as_if_nothing_had_happened(
@@ -57,3 +61,23 @@ def test_a_resumed_run_weighs_as_if_nothing_had_happened(
     weights = logged(run, "step", "weights")
     assert weights[7] != weights[0]  # it had something to remember
     assert same(run, whole)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("term", ["intra", "cross"])
+def test_an_ablation_trains_as_if_the_other_term_did_not_exist(
+    toy_collection: Collection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, term: str
+):
+    """The recipes with one term alone give the other the weight 0."""
+    recipe = PretrainConfig.recipe(f"adacrossnet_{term}_only", str(toy_collection.folder))
+    assert recipe.method == "adacrossnet"
+    options = {"weighting": "fixed", "epochs": 1, "monitor_every": 0}
+    weights = {"weighting_args": recipe.weighting_args}
+    run = pretrain(configured(toy_collection, tmp_path / "run", **options, **weights))
+    assert logged(run, "step", "weights")[-1] == {"intra": 0.0, "cross": 0.0} | {term: 1.0}
+    both = METHODS["adacrossnet"].losses
+    monkeypatch.setattr(METHODS["adacrossnet"], "losses", lambda self, batch: {term: both(self, batch)[term]})
+    alone = pretrain(configured(toy_collection, tmp_path / "alone", **options))
+    first, second = (load_file(each / "encoder" / "model.safetensors") for each in (run, alone))
+    assert first.keys() == second.keys()
+    assert all(torch.equal(first[name], second[name]) for name in first)

@@ -28,11 +28,16 @@ def same(first: Path, second: Path) -> bool:
 
 
 def logged(run: Path, kind: str, *names: str) -> list[Any]:
-    """The records of one kind: these of their entries, or one entry alone."""
+    """The records of one kind: whole, these of their entries, or one entry alone."""
     records = [record for record in read_log(run / "log.jsonl") if record["kind"] == kind]
-    return [
-        record[names[0]] if len(names) == 1 else {name: record[name] for name in names} for record in records
-    ]
+    return (
+        records
+        if not names
+        else [
+            record[names[0]] if len(names) == 1 else {name: record[name] for name in names}
+            for record in records
+        ]
+    )
 
 
 class PowerCutError(Exception):

@@ -18,7 +18,7 @@ from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from inspect import Parameter, Signature, cleandoc, signature
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Any, TypeVar, get_type_hints
 
 import numpy as np
 from jaxtyping import Float32
@@ -30,12 +30,14 @@ from adacross.errors import UserError, check_ending
 from adacross.evaluation.labelled import data_name
 from adacross.evaluation.ledger import Ledger
 from adacross.evaluation.result import Measured, Result, load, save
+from adacross.evaluation.tabular import Tabular
 from adacross.features.collection import FeatureCache, collection_features, points_for, weights_digest
 from adacross.features.histogram import shape_histogram
 from adacross.features.sources import NamedEncoder, check_alike, find_encoders, untrained_like, usual_device
 from adacross.io.files import check_free
 from adacross.version import __version__
 
+Kept = TypeVar("Kept", bound=Tabular)
 _LONGEST = 80  # letters of a result's name
 _FIRST = """\
     encoder: a run, an encoder folder, hf://owner/name or builtin-small; several runs that differ in their
@@ -178,6 +180,18 @@ def named_encoders(given: Any) -> list[NamedEncoder]:
     return check_alike([NamedEncoder(type(one).__name__, one, None) for one in each])
 
 
+def named_entries(words: Sequence[str]) -> dict[str, str]:
+    """Return what was typed by a short name: the last part of each path, or all of it if others share that.
+
+    Raises:
+        UserError: one was given twice.
+    """
+    if len(set(words)) < len(words):
+        raise UserError(f"an entry was given twice: {', '.join(words)}. Give each once.")
+    short = [Path(word).name for word in words]
+    return {(name if short.count(name) == 1 else word): word for name, word in zip(short, words, strict=True)}
+
+
 def _run(
     protocol: Protocol,
     encoder: Any,
@@ -211,7 +225,7 @@ def _run(
     elif (run := found[0].run) is None:
         path = None
     else:
-        path, kept = _place(run / "evaluation" / _data_name(opened), name, identity)
+        path, kept = place(run / "evaluation" / _data_name(opened), name, identity, load)
         if kept and not overwrite:
             console.print(
                 f"{path} was measured on {kept.date[:10]} with these weights, data and options; "
@@ -239,16 +253,24 @@ def _run(
     return result
 
 
-def _place(folder: Path, name: str, identity: Mapping[str, Any]) -> tuple[Path, Result | None]:
+def place(
+    folder: Path, name: str, identity: Mapping[str, Any], read: Callable[[Path], Kept]
+) -> tuple[Path, Kept | None]:
     """Return a result's file, and what it holds if that was measured in the same way.
 
     A file that holds another measurement is left as it is; then the name has a digest.
+
+    Args:
+        folder: of the file.
+        name: of the file, without its ending.
+        identity: what makes two measurements the same, as plain values.
+        read: reads a result.
     """
     digest = hashlib.blake2b(json.dumps(identity, sort_keys=True).encode(), digest_size=3).hexdigest()
     for path in (folder / f"{name}.json", folder / f"{name}-{digest}.json"):
         if not path.exists():
             return path, None
-        kept = load(path)
+        kept = read(path)
         if kept.identity == identity:
             return path, kept
     raise UserError(f"{path} holds another measurement. Move it away, or give --output.")
@@ -267,7 +289,7 @@ def _name(task: str, options: Mapping[str, Any], encoders: int) -> str:
         words += [name.strip("_"), *(f"{one:g}" if isinstance(one, float) else str(one) for one in each)]
     if encoders > 1:
         words.append(f"of-{encoders}-runs")
-    name = re.sub(r"[^\w.+-]+", "-", "-".join(words)).strip("-.")
+    name = file_name("-".join(words))
     if len(name) > _LONGEST:
         digest = hashlib.blake2b(name.encode(), digest_size=3).hexdigest()
         name = f"{name[: _LONGEST - 7]}-{digest}"
@@ -283,7 +305,17 @@ def _plain(value: Any) -> Any:
 
 def _data_name(data: Any) -> str:
     name = data_name(data) if isinstance(data, Collection) else Path(data.folder).resolve().name
-    return re.sub(r"[^\w.+-]+", "-", name).strip("-.") or "data"
+    return file_name(name) or "data"
+
+
+def file_name(text: str) -> str:
+    """Return text without what no file's name should have.
+
+    Example:
+        >>> file_name("my shapes/v2")
+        'my-shapes-v2'
+    """
+    return re.sub(r"[^\w.+-]+", "-", text).strip("-.")
 
 
 def _documented(text: str, task: str, data: str) -> str:

@@ -59,8 +59,12 @@ class Ledger:
         return value
 
     def checkpoint(self, name: str) -> Path | None:
-        """Return the file for the state of a piece that takes long."""
-        return self.folder / f"{name}.pt" if self.folder else None
+        """Return the file for the state of a piece that takes long; the folder is marked for it."""
+        if self.folder is None:
+            return None
+        if not self._started():
+            write_json(self.folder / _IDENTITY, self._written)
+        return self.folder / f"{name}.pt"
 
     def remove(self) -> None:
         """Delete the pieces; files of others stay."""

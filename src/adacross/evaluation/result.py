@@ -6,21 +6,17 @@ import re
 import types
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, is_dataclass
-from html import escape
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args, get_origin, get_type_hints
+from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 import numpy as np
 from jaxtyping import Float64, Int64
 from numpy.typing import ArrayLike
 
-from adacross.console import Table, cell, markdown_table
-from adacross.errors import UserError, install
+from adacross.errors import UserError
+from adacross.evaluation.tabular import Tabular
 from adacross.features.statistics import Difference, Estimate, difference, estimate, grouped_mean
 from adacross.io.files import read_json, whole_file
-
-if TYPE_CHECKING:
-    import pandas
 
 PRETRAINED, UNTRAINED, SCRATCH = "pre-trained", "untrained", "from scratch"
 HISTOGRAM, CHANCE, GAIN = "shape histogram", "chance", "gain"
@@ -178,7 +174,7 @@ class Measured:
 
 
 @dataclass(frozen=True)
-class Result(Measured):
+class Result(Measured, Tabular):
     """What a protocol measured, of which encoders, with which options, and when.
 
     Attributes:
@@ -269,8 +265,10 @@ class Result(Measured):
             if count > 1
             else f"[95 % interval over {units}]"
         )
-        fresh = {len(set(one.networks)) for one in self.scores if one.network in BASELINES}
-        several = f"; untrained: ± over {max(fresh)} initializations" if fresh and max(fresh) > 1 else ""
+        fresh = {one.network: len(set(one.networks)) for one in self.scores if one.network in BASELINES}
+        several = "".join(
+            f"; {network}: ± over {number} initializations" for network, number in fresh.items() if number > 1
+        )
         return own + several
 
     @property
@@ -298,39 +296,6 @@ class Result(Measured):
         """Return `rows` as text, a cell a column; empty where there is no figure."""
         return [[str(row.get(column, "")) for column in self.columns] for row in self.rows()]
 
-    def table(self) -> Table:
-        """Render as a rich table."""
-        table = Table(title=self.title, caption=self.caption)
-        for column in self.columns:
-            table.add_column(column, no_wrap=column == "encoder")
-        for row in self.text_rows():
-            table.add_row(*row)
-        return table
-
-    def to_markdown(self) -> str:
-        """Return the rows as a Markdown table."""
-        return markdown_table(self.columns, self.text_rows())
-
-    def to_latex(self) -> str:
-        """Return the rows as a LaTeX `tabular` of package booktabs."""
-        marks = {"%": r"\%", "±": r"$\pm$", "&": r"\&", "_": r"\_", "#": r"\#", "–": "--"}
-
-        def written(texts: Sequence[str]) -> str:
-            return (
-                " & ".join("".join(marks.get(letter, letter) for letter in text) for text in texts) + r" \\"
-            )
-
-        lines = [
-            rf"\begin{{tabular}}{{{'l' * len(self.columns)}}}",
-            r"\toprule",
-            written(self.columns),
-            r"\midrule",
-            *map(written, self.text_rows()),
-            r"\bottomrule",
-            r"\end{tabular}",
-        ]
-        return "\n".join(lines) + "\n"
-
     def records(self) -> list[dict[str, Any]]:
         """Return a flat record for every figure: setting, encoder, metric, value, low, high, std, n, p."""
         return [
@@ -349,40 +314,9 @@ class Result(Measured):
             if not isinstance(figure, str)
         ]
 
-    def to_csv(self) -> str:
-        """Return `records` as CSV."""
-        import csv
-        import io
-
-        records, text = self.records(), io.StringIO()
-        writer = csv.DictWriter(text, list(dict.fromkeys(name for each in records for name in each)))
-        writer.writeheader()
-        writer.writerows({name: cell(value) for name, value in each.items()} for each in records)
-        return text.getvalue()
-
-    def to_dataframe(self) -> "pandas.DataFrame":
-        """Return `records` as a pandas data frame.
-
-        Raises:
-            UserError: pandas is not installed.
-        """
-        try:
-            import pandas
-        except ImportError:
-            raise UserError(f"to_dataframe needs pandas. {install('all')}, or use records().") from None
-        return pandas.DataFrame(self.records())
-
     def __repr__(self) -> str:
         """Return task, data and the headline."""
         return f"Result({self.name} on {self.data.name}: {self.scores[0].estimate})"
-
-    def _repr_html_(self) -> str:
-        def line(tag: str, texts: Sequence[str]) -> str:
-            return f"<tr>{''.join(f'<{tag}>{escape(text)}</{tag}>' for text in texts)}</tr>"
-
-        body = "".join(line("td", row) for row in self.text_rows())
-        head = f"<b>{escape(self.title)}</b><table>{line('th', self.columns)}"
-        return f"{head}{body}</table><small>{escape(self.caption)}</small>"
 
 
 def save(result: Any, path: Path) -> None:

@@ -36,6 +36,7 @@ class Schedule:
         optimizer: "sgd" (momentum 0.9), "adam" or "adamw".
         learning_rate: peak learning rate.
         last_rate: learning rate at which a cosine decay over all steps ends.
+        drops: shares of all steps after which the rate falls to a tenth, instead of decay and warm-up.
         weight_decay: of the optimizer.
         warmup: epochs of linear warm-up.
         label_smoothing: of the cross-entropy.
@@ -48,6 +49,7 @@ class Schedule:
     optimizer: Optimizer = "sgd"
     learning_rate: float = 0.1
     last_rate: float = 0.001
+    drops: tuple[float, ...] = ()
     weight_decay: float = 1e-4
     warmup: int = 0
     label_smoothing: float = 0.2
@@ -89,6 +91,8 @@ class Schedule:
         """Return the learning rate of a step, counted from 0."""
         per_epoch = self.steps_per_epoch(count)
         rising, total = self.warmup * per_epoch, self.all_epochs(count) * per_epoch
+        if self.drops:
+            return self.learning_rate * 0.1 ** sum(step / total >= drop for drop in self.drops)
         if step < rising:
             return self.learning_rate * (step + 1) / (rising + 1)
         done = (step - rising) / max(1, total - rising)

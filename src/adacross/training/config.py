@@ -76,8 +76,8 @@ class PretrainConfig:
         schedule: learning-rate schedule: cosine (over the whole run), epoch (CrossPoint's), released
             (CrossNet's and AdaCrossNet's programs, swinging), or constant.
         warmup: epochs of linear warmup, for cosine and constant.
-        weighting: rule that weights the loss terms: fixed, adacrossnet, convergence, dwa, uncertainty or
-            gradnorm; the method's own by default.
+        weighting: rule that weights the loss terms: fixed, adacrossnet, convergence, dwa, uncertainty,
+            gradnorm or softadapt; the method's own by default.
         weighting_args: options of the weighting, such as alpha=5 for adacrossnet.
         selection: weights that are kept: last, the last step's; or released, the epoch's whose linear SVM is
             best on the TEST split, as in the released programs (to check their numbers).

@@ -204,10 +204,11 @@ class Training:
             return self._terms(batches[place], first + place)
 
         finite_gradients(method, again, group, passes, first)
-        clipped = {}
-        if config.clip_norm is not None:
-            trained = [each for each in method.parameters() if each.grad is not None]
-            clipped["gradient_norm"] = float(nn.utils.clip_grad_norm_(trained, config.clip_norm))
+        trained = [each for each in method.parameters() if each.grad is not None]
+        if config.clip_norm is None:
+            norm = _norm([each.grad for each in trained])
+        else:
+            norm = float(nn.utils.clip_grad_norm_(trained, config.clip_norm))
         self.optimizer.step()
         self.step += 1
         values, weights = (_mean([each[kind] for each in passes]) for kind in (0, 1))
@@ -220,7 +221,7 @@ class Training:
             "terms": values,
             "weights": weights,
             "lr": rate,
-            **clipped,
+            "gradient_norm": norm,
         }
 
     def _terms(self, raw: RawBatch, batch: int) -> dict[str, Tensor]:
@@ -258,7 +259,8 @@ class Training:
     def _evaluate(self, log: Log, epoch: int) -> None:
         config = self.config
         if config.monitor_every and (epoch == config.epochs or epoch % config.monitor_every == 0):
-            self.metrics = self.monitor.evaluate(self.method)
+            first = epoch == min(config.monitor_every, config.epochs)
+            self.metrics = self.monitor.evaluate(self.method, untrained=first)
             if self.metrics:
                 log.write({"kind": "monitor", "step": self.step, "epoch": float(epoch), **self.metrics})
             figures = (f"{name.replace('_', ' ')} {100 * v:.1f} %" for name, v in self.metrics.items())
@@ -318,13 +320,18 @@ def gradient_norms(
     for name, term in terms.items():
         gradients = torch.autograd.grad(term, parameters, retain_graph=True)
         group.add(gradients)
-        norms[name] = float(torch.stack([gradient.norm() for gradient in gradients]).norm())
+        norms[name] = _norm(gradients)
     return norms
 
 
 def to_device(raw: RawBatch, device: torch.device) -> RawBatch:
     """Return a raw batch on another device."""
     return RawBatch(raw.points.to(device), None if raw.views is None else raw.views.to(device))
+
+
+def _norm(gradients: Sequence[Tensor | None]) -> float:
+    """Return the Euclidean norm of all gradients together."""
+    return float(torch.stack([gradient.norm() for gradient in gradients if gradient is not None]).norm())
 
 
 def _mean(each: list[dict[str, float]]) -> dict[str, float]:

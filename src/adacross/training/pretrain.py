@@ -9,7 +9,6 @@ from typing import Any
 from adacross.console import console
 from adacross.data.collection.collection import Collection
 from adacross.data.collection.decoded import DecodedViews
-from adacross.data.collection.split import spread
 from adacross.distributed.group import ProcessGroup
 from adacross.encoders.inputs import InputSpec
 from adacross.errors import UserError
@@ -32,7 +31,7 @@ from adacross.training.config import PretrainConfig
 from adacross.training.environment import environment
 from adacross.training.loader import BatchLoader
 from adacross.training.loop import Callback, Training
-from adacross.training.monitor import LARGEST, REFERENCE, Monitor, split_validation
+from adacross.training.monitor import Monitor, split_validation
 from adacross.training.networks import new_method, save_method, warm_start
 from adacross.training.optim import make_optimizer
 from adacross.training.trackers import Tracker
@@ -66,13 +65,8 @@ def _data(config: PretrainConfig, group: ProcessGroup) -> tuple[BatchLoader, Mon
         images = DecodedViews(collection, config.run_folder, limit)
     share = group.share(config.batch_size)
     loader = BatchLoader(collection, train, config.batch_size, config.seed, images, share, config.accumulate)
-    monitor = Monitor(
-        collection,
-        reference=train[spread(len(train), REFERENCE)],
-        validation=validation[spread(len(validation), LARGEST)],
-        points=min(config.points or 1024, info.points),
-        device=group.device,
-    )
+    points = min(config.points or 1024, info.points)
+    monitor = Monitor.of(collection, train, validation, points, group.device)
     return loader, monitor
 
 

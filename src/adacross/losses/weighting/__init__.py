@@ -8,6 +8,7 @@ from adacross.losses.weighting.convergence import ConvergenceRate
 from adacross.losses.weighting.dwa import DynamicWeightAverage
 from adacross.losses.weighting.fixed import Fixed
 from adacross.losses.weighting.gradnorm import GradNorm
+from adacross.losses.weighting.soft_adapt import SoftAdapt
 from adacross.losses.weighting.uncertainty import Uncertainty
 from adacross.plugins import find
 
@@ -18,6 +19,7 @@ WEIGHTINGS: dict[str, type[Weighting]] = {
     "dwa": DynamicWeightAverage,
     "uncertainty": Uncertainty,
     "gradnorm": GradNorm,
+    "softadapt": SoftAdapt,
 }
 
 
@@ -37,6 +39,7 @@ __all__ = [
     "DynamicWeightAverage",
     "Fixed",
     "GradNorm",
+    "SoftAdapt",
     "Uncertainty",
     "Weighting",
     "weighting_class",

@@ -1,12 +1,10 @@
 """Dynamic weight average: a softmax of how each loss moved over a period."""
 
-import math
-
 from adacross.errors import UserError
-from adacross.losses.weighting.base import Weighting
+from adacross.losses.weighting.periods import Periodic, softmax
 
 
-class DynamicWeightAverage(Weighting):
+class DynamicWeightAverage(Periodic):
     """Dynamic weight average: Liu et al. 2019, arXiv 1803.10704, eq. 7.
 
         weight = K * exp(w / T) / sum exp(w / T),     w = mean loss of the last period / of the one before
@@ -26,24 +24,9 @@ class DynamicWeightAverage(Weighting):
     def __init__(self, period: int = 100, temperature: float = 2.0) -> None:
         if period < 1 or not temperature > 0:
             raise UserError(f"period {period}, temperature {temperature}; expected at least 1 and above 0.")
-        super().__init__("sum", "steps", "last", "before")
-        self.period = period
+        super().__init__(period)
         self.temperature = temperature
 
-    def weigh(self, losses: dict[str, float], gradient_norms: dict[str, float]) -> dict[str, float]:
-        sums, steps, last, before = (self.state[name] for name in ("sum", "steps", "last", "before"))
-        if last and before:
-            ratios = {name: last[name] / before[name] if before[name] else 1.0 for name in losses}
-        else:
-            ratios = dict.fromkeys(losses, 1.0)
-        top = max(ratios.values())  # exp cannot overflow below it
-        shares = {name: math.exp((ratio - top) / self.temperature) for name, ratio in ratios.items()}
-        total = sum(shares.values())
-        for name, loss in losses.items():
-            sums[name] = sums.get(name, 0.0) + loss
-            steps[name] = steps.get(name, 0.0) + 1
-        if all(steps[name] >= self.period for name in losses):
-            self.state["before"] = dict(last)
-            self.state["last"] = {name: sums[name] / steps[name] for name in losses}
-            self.state["sum"], self.state["steps"] = {}, {}
-        return {name: len(shares) * share / total for name, share in shares.items()}
+    def compare(self, last: dict[str, float], before: dict[str, float]) -> dict[str, float]:
+        ratios = {name: last[name] / before[name] if before[name] else 1.0 for name in last}
+        return softmax({name: ratio / self.temperature for name, ratio in ratios.items()})

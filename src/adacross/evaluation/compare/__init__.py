@@ -1,1 +1,0 @@
-"""Several encoders on the same seeds."""

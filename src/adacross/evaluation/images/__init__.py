@@ -1,1 +1,0 @@
-"""Few-shot classification of pictures with an image tower."""

@@ -1,0 +1,417 @@
+"""Metrics, networks and training that part and semantic segmentation share."""
+
+import copy
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Float32, Float64, Int64
+from torch import Tensor, nn
+
+from adacross.console import progress_bar
+from adacross.data.transforms.augment import scale_and_shift
+from adacross.encoders import Encoder, PointM2AE, PointNetPartSeg
+from adacross.encoders.base import load_strict
+from adacross.encoders.frozen import frozen
+from adacross.errors import UserError
+from adacross.evaluation.driver import Bench
+from adacross.evaluation.fine_tune import fraction_of
+from adacross.evaluation.result import PRETRAINED, SCRATCH, Paper
+from adacross.evaluation.supervised import Schedule, fit
+from adacross.nn.segmentation_heads import PartSegHead, PointM2AEPartSegHead, PointNetPartSegHead, SemSegHead
+
+SHOWN_POINTS = 1024  # of an example
+
+
+def overlaps(
+    predicted: Int64[np.ndarray, "n N"], truth: Int64[np.ndarray, "n N"], parts: int
+) -> tuple[Int64[np.ndarray, "n parts"], Int64[np.ndarray, "n parts"]]:
+    """Count the points of every shape in the intersection and in the union of each part.
+
+    Args:
+        predicted: `(n, N)` parts, 0 to `parts` - 1.
+        truth: `(n, N)` parts; points of -1 do not count, whatever was predicted there.
+        parts: number of parts.
+
+    Returns:
+        Intersections and unions, `(n, parts)` each.
+    """
+    shape, point = np.nonzero(truth >= 0)
+    cell = (shape * parts + truth[shape, point]) * parts + predicted[shape, point]
+    confusion = np.bincount(cell, minlength=len(truth) * parts * parts).reshape(-1, parts, parts)
+    intersection = confusion.diagonal(axis1=1, axis2=2)
+    return intersection, confusion.sum(1) + confusion.sum(2) - intersection
+
+
+def shape_ious(
+    predicted: Int64[np.ndarray, "n N"], truth: Int64[np.ndarray, "n N"], counted: Bool[np.ndarray, "n parts"]
+) -> Float64[np.ndarray, " n"]:
+    """Return the mean IoU of every shape over the parts that count for it.
+
+    A part absent in truth and in prediction counts 1 (the contrastive programs and Point-M2AE's).
+
+    Args:
+        predicted: `(n, N)` parts, also such as do not count for the shape: those are errors.
+        truth: `(n, N)` parts, -1 for points that do not count.
+        counted: `(n, parts)` the parts of each shape's category, one at least.
+    """
+    intersection, union = overlaps(predicted, truth, counted.shape[1])
+    iou = np.where(union > 0, intersection / np.maximum(union, 1), 1.0)
+    return (iou * counted).sum(1) / counted.sum(1)
+
+
+def ratio_outcomes(
+    parts: Int64[np.ndarray, "u K"], wholes: Int64[np.ndarray, "u K"]
+) -> Float64[np.ndarray, " u"]:
+    """Return an outcome a unit for a figure that is a mean of ratios of sums, such as an mIoU over rooms.
+
+    The figure is `m`, the mean over columns of `parts.sum(0) / wholes.sum(0)`; columns whose wholes are all 0
+    do not count. The outcomes are jackknifed: `m + (u - 1) * (mean of the m_i - m_i)`, where `m_i` is the
+    figure without unit i (Tukey 1958). Their mean is exactly `m` and their standard error the jackknife's, so
+    that intervals and paired tests are those of any mean. An outcome may lie outside 0 and 1.
+
+    Args:
+        parts: `(u, K)`, such as the points of each unit in each class's intersection.
+        wholes: `(u, K)`, such as those in its union.
+
+    Example:
+        >>> float(ratio_outcomes(np.array([[1], [4]]), np.array([[2], [6]])).mean())  # 5 of 8
+        0.625
+    """
+
+    def figure(part: Int64[np.ndarray, "*u K"], whole: Int64[np.ndarray, "*u K"]) -> Any:
+        return (part / np.maximum(whole, 1)).sum(-1) / np.maximum((whole > 0).sum(-1), 1)
+
+    whole = figure(parts.sum(0), wholes.sum(0))
+    without = figure(parts.sum(0) - parts, wholes.sum(0) - wholes)
+    return whole + (len(parts) - 1) * (without.mean() - without)
+
+
+class Segmenter(nn.Module):
+    """An encoder, then a segmentation head: clouds `(B, N, 3)` to scores `(B, N, labels)`.
+
+    Args:
+        encoder: of any kind with features of points.
+        head: takes the encoder's features of points and of the cloud.
+        uses_category: whether the head also takes the category of the object.
+    """
+
+    def __init__(self, encoder: Encoder, head: nn.Module, uses_category: bool) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.head = head
+        self.uses_category = uses_category
+
+    def forward(
+        self, points: Float[Tensor, "B N 3"], category: Int64[Tensor, " B"]
+    ) -> Float[Tensor, "B N labels"]:
+        """Return scores before softmax.
+
+        Args:
+            points: `(B, N, 3)`.
+            category: `(B,)` of the objects; ignored by a head without categories.
+        """
+        features = self.encoder.both_features(points)
+        return self.head(*features, category) if self.uses_category else self.head(*features)
+
+
+def segmenter(encoder: Encoder, labels: int, categories: int | None = None) -> Segmenter:
+    """Return the encoder with a new head.
+
+    With categories it is the part segmentation head of the encoder's paper, `PartSegHead` where there is none
+    (`DGCNN`, `PointNet`); Point-M2AE's is as wide in proportion to the encoder as the papers'. Without, it is
+    DGCNN's for semantic segmentation.
+
+    Args:
+        encoder: the part of the network that is pre-trained.
+        labels: number of parts, or of classes of points.
+        categories: number of categories of objects, if the head takes the object's.
+
+    Raises:
+        UserError: the encoder has no features of points.
+    """
+    if not encoder.has_point_features:
+        raise UserError(
+            f"encoder {encoder.kind} has no features of points (`point_features`), which segmentation needs. "
+            "Choose another encoder."
+        )
+    match encoder:
+        case _ if categories is None:
+            head: nn.Module = SemSegHead(encoder.dim, encoder.point_dim, labels)
+        case PointNetPartSeg():
+            head = PointNetPartSegHead(encoder.dim, encoder.point_dim, categories, labels)
+        case PointM2AE():
+            width = max(8, round(1024 * encoder.dim / 384))
+            head = PointM2AEPartSegHead(encoder.dims, categories, labels, width)
+        case _:
+            head = PartSegHead(encoder.dim, encoder.point_dim, categories, labels)
+    return Segmenter(encoder, head, uses_category=categories is not None)
+
+
+def with_neighbors(encoder: Encoder, k: int) -> Encoder:
+    """Return a copy of a DGCNN, of any kind, with k neighbors: its weights do not depend on k.
+
+    Raises:
+        UserError: another kind of encoder, which has no k.
+    """
+    if "k" not in encoder.options:
+        raise UserError(f"{type(encoder).__name__} has no neighbors k to change; leave neighbors out.")
+    copied = type(encoder)(**(encoder.options | {"k": k}))
+    load_strict(copied, encoder.state_dict(), f"the encoder with k {encoder.options['k']}")
+    return copied.eval()
+
+
+@dataclass(frozen=True)
+class Training:
+    """Settings of fine-tuning a segmentation network.
+
+    Attributes:
+        schedule: optimizer, learning rates, epochs.
+        points: points per cloud, drawn at every step, in random order; the first ones are tested on.
+        neighbors: k of a DGCNN while it is fine-tuned; None: as it was pre-trained.
+        augment: a scale and a shift for each axis, as Point-M2AE does.
+        radii: of a Point-M2AE's attention while fine-tuning; None: as it was pre-trained.
+    """
+
+    schedule: Schedule
+    points: int = 1024
+    neighbors: int | None = None
+    augment: bool = False
+    radii: tuple[float, ...] | None = None
+
+    @classmethod
+    def chosen(
+        cls,
+        bench: Bench,
+        default: "Training",
+        presets: Mapping[Paper, "Training"],
+        paper: Paper | None,
+        points: int | None = None,
+        neighbors: int | None = None,
+        **schedule: Any,
+    ) -> "Training":
+        """Return a paper's settings, or the default, with what else was given put over them.
+
+        What only other encoders have, k or radii, is left out. `schedule` is for `Schedule.changed`.
+
+        Raises:
+            UserError: the paper has no such experiment, a number that is not above 0, more points than are
+                stored, or neighbors for an encoder that has none.
+        """
+        if paper and paper not in presets:
+            raise UserError(f"{paper} has no preset for this experiment; --as knows {', '.join(presets)}.")
+        usual, encoder = presets[paper] if paper else default, bench.encoders[0]
+        if neighbors is not None and ("k" not in encoder.options or neighbors <= 0):
+            has = "expected above 0" if "k" in encoder.options else f"{type(encoder).__name__} has none"
+            raise UserError(f"neighbors is {neighbors}; {has}. Leave it out, or give another number.")
+        stored = bench.collection.info.points
+        return replace(
+            usual,
+            schedule=usual.schedule.changed(**schedule),
+            points=bench.points(min(usual.points, stored) if points is None else points),
+            neighbors=(neighbors or usual.neighbors) if "k" in encoder.options else None,
+            radii=usual.radii if isinstance(encoder, PointM2AE) else None,
+        )
+
+    def __str__(self) -> str:
+        """Return the settings in a line."""
+        schedule = self.schedule
+        least = f" (at least {schedule.least_steps} steps)" if schedule.least_steps else ""
+        constant = schedule.last_rate == schedule.learning_rate
+        end = ", constant" if constant else f" to {schedule.last_rate:g}"
+        near = f", k {self.neighbors}" if self.neighbors else ""
+        near += f", attention within {' '.join(map(str, self.radii))}" if self.radii else ""
+        return (
+            f"{schedule.optimizer} {schedule.learning_rate:g}{end}, {schedule.epochs} epochs{least}, "
+            f"batch {schedule.batch_size}, label smoothing {schedule.label_smoothing:g}{near}, "
+            f"{'scale and shift' if self.augment else 'no augmentation'}, last step; {self.points:,} points"
+        )
+
+    def prepared(self, encoder: Encoder) -> Encoder:
+        """Return a copy of an encoder to fine-tune, with these neighbors and radii."""
+        copied = with_neighbors(encoder, self.neighbors) if self.neighbors else copy.deepcopy(encoder)
+        if isinstance(copied, PointM2AE) and self.radii:
+            copied.radii = self.radii
+        return copied.requires_grad_(True)
+
+
+# Settled on a held-out fifth of the built-in shapes' training split: of the rates 0.0003, 0.001 and 0.003 the
+# last is best with either start, and more than some 400 steps bring nothing with a tenth of the labels.
+OURS = Training(
+    Schedule(epochs=20, least_steps=400, batch_size=16, optimizer="adam", learning_rate=3e-3, last_rate=1e-5)
+)
+# CrossNet's program, for parts and for rooms. The rate is constant: its cosine ends where it starts.
+CROSSNET = Schedule(
+    epochs=200, batch_size=32, optimizer="adam", learning_rate=1e-3, last_rate=1e-3, weight_decay=1e-4
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Clouds:
+    """Clouds with a part for every point.
+
+    Attributes:
+        points: `(n, N, 3)`.
+        part: `(n, N)`, -1 for none.
+        labels: `(n,)` the objects' categories; 0 where there is none.
+    """
+
+    points: Float32[np.ndarray, "n N 3"]
+    part: Int64[np.ndarray, "n N"]
+    labels: Int64[np.ndarray, " n"]
+
+    def __len__(self) -> int:
+        return len(self.points)
+
+    def __getitem__(self, chosen: Any) -> "Clouds":
+        """Return some clouds, by index, or some points of all, such as `clouds[:, :1024]`."""
+        clouds = chosen[0] if isinstance(chosen, tuple) else chosen
+        return Clouds(self.points[chosen], self.part[chosen], self.labels[clouds])
+
+
+def train(network: Segmenter, clouds: Clouds, training: Training, *, device: str, **how: Any) -> None:
+    """Fine-tune encoder and head together: cross-entropy over all parts, points without a part left out.
+
+    Args:
+        network: encoder and head.
+        clouds: to learn from.
+        training: settings.
+        device: where to train.
+        how: seed, progress, note and checkpoint of `supervised.fit`.
+    """
+    points, part, labels = map(torch.from_numpy, (clouds.points, clouds.part, clouds.labels))
+    smoothing = training.schedule.label_smoothing
+
+    def loss(batch: Int64[Tensor, " b"], generator: torch.Generator) -> Tensor:
+        given, wanted = draw(points[batch].to(device), part[batch].to(device), training.points, generator)
+        if training.augment:
+            given = scale_and_shift(given, generator)
+        scores = network(given, labels[batch].to(device)).flatten(0, 1)
+        wanted = wanted.flatten()
+        total = nn.functional.cross_entropy(
+            scores, wanted, ignore_index=-1, label_smoothing=smoothing, reduction="sum"
+        )
+        return total / (wanted >= 0).sum().clamp_min(1)
+
+    fit(network, len(clouds), loss, training.schedule, device=device, **how)
+
+
+def draw(points: Tensor, part: Tensor, count: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Draw `count` points of every cloud in random order `(B, count, 3)`, with their parts `(B, count)`."""
+    order = torch.rand(part.shape, generator=generator, device=part.device).argsort(1)[:, :count]
+    return points.gather(1, order[:, :, None].expand(-1, -1, 3)), part.gather(1, order)
+
+
+def predict(
+    network: Segmenter,
+    clouds: Clouds,
+    *,
+    allowed: Bool[np.ndarray, "n parts"] | None = None,
+    device: str,
+    batch_size: int = 16,
+) -> list[Int64[np.ndarray, "n N"]]:
+    """Return the best part of every point: among all, and then, with `allowed`, among its shape's.
+
+    The network is in eval mode; the size of a batch does not matter.
+    """
+    said: list[list[Tensor]] = [[], []]
+    network.to(device)
+    with frozen(network):
+        for rows in np.array_split(np.arange(len(clouds)), max(1, -(-len(clouds) // batch_size))):
+            points = torch.from_numpy(clouds.points[rows]).to(device)
+            scores = network(points, torch.from_numpy(clouds.labels[rows]).to(device))
+            said[0].append(scores.argmax(2).cpu())
+            if allowed is not None:
+                closed = ~torch.from_numpy(allowed[rows]).to(device)
+                said[1].append(scores.masked_fill(closed[:, None], -torch.inf).argmax(2).cpu())
+    return [torch.cat(parts).numpy() for parts in said if parts]
+
+
+def fine_tune_both(
+    bench: Bench,
+    training: Training,
+    seeds: int,
+    what: str,
+    make: Callable[[Encoder], Segmenter],
+    score: Callable[[Segmenter], Any],
+    clouds: Clouds,
+    share: float = 1.0,
+) -> Iterator[tuple[str, list[int], list[Any]]]:
+    """Fine-tune the pre-trained network and one from scratch, seed by seed, and score each.
+
+    Both learn the same clouds in the same order with the same head. Several encoders take turns, one a seed.
+    Finished pieces are kept by the bench's ledger.
+
+    Args:
+        bench: what to measure with.
+        training: settings.
+        seeds: repetitions, at least one for each encoder.
+        what: what is learned, for the names of pieces and the progress bar.
+        make: puts a new head on an encoder.
+        score: returns plain values.
+        clouds: to learn from.
+        share: of the clouds of each category, others for every seed.
+
+    Yields:
+        Kind of network, which network each repetition measured (see `Score`), and the score of each.
+
+    Raises:
+        UserError: fewer than 1 seed.
+        Interrupted: Ctrl-C or SIGTERM; the same call continues.
+    """
+    if seeds < 1:
+        raise UserError(f"seeds is {seeds}; expected at least 1.")
+    repetitions = range(max(seeds, len(bench.encoders)))
+
+    def measure(network: str, seed: int, note: str, piece: str) -> Any:
+        given = bench.encoders[seed % len(bench.encoders)]
+        encoder = given if network == PRETRAINED else bench.untrained(seed)
+        with torch.random.fork_rng():
+            torch.manual_seed(seed)  # of the head
+            trained = make(training.prepared(encoder))
+        chosen = clouds if share == 1 else clouds[fraction_of(clouds.labels, share, seed)]
+        train(
+            trained, chosen, training, device=bench.device, seed=seed, progress=progress,
+            note=note, checkpoint=bench.ledger.checkpoint(piece),
+        )  # fmt: skip
+        return score(trained)
+
+    with progress_bar("steps") as progress:
+        for network, different in ((PRETRAINED, len(bench.encoders)), (SCRATCH, len(repetitions))):
+            pieces = []
+            for seed in repetitions:
+                note = f"{what}, {network}, seed {seed}"
+                piece = re.sub(r"[^\w.]+", "-", note)
+                pieces.append(bench.ledger.once(piece, partial(measure, network, seed, note, piece)))
+            yield network, [seed % different for seed in repetitions], pieces
+
+
+def examples(
+    names: Sequence[tuple[str, str]], clouds: Clouds, said: Mapping[str, Int64[np.ndarray, "n N"]]
+) -> list[dict[str, Any]]:
+    """Return test clouds beside what the first seed's networks predicted, as plain values.
+
+    Args:
+        names: id and category of each; the category is empty where there is none.
+        clouds: in the unit sphere.
+        said: predictions by kind of network.
+
+    Returns:
+        A dictionary a cloud: `id`, `category`, `points` `(N, 3)` in thousandths of the unit sphere's radius,
+        `truth` `(N,)` parts, -1 for none, and `predicted`, `(N,)` parts by kind of network.
+    """
+    first = slice(SHOWN_POINTS)
+    return [
+        {
+            "id": name,
+            "category": category,
+            "points": np.round(1000 * clouds.points[i, first]).astype(int).tolist(),
+            "truth": clouds.part[i, first].tolist(),
+            "predicted": {network: parts[i, first].tolist() for network, parts in said.items()},
+        }
+        for i, (name, category) in enumerate(names)
+    ]

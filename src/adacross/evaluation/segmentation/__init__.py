@@ -1,1 +1,0 @@
-"""A part or a class for every point."""

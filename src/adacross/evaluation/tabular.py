@@ -1,0 +1,132 @@
+"""Tables of results: on the console, in a notebook, as Markdown, CSV, LaTeX and a data frame."""
+
+import csv
+import io
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from html import escape
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from adacross.console import Table, cell, markdown_table
+from adacross.errors import UserError, install
+from adacross.io.files import check_free, whole_file
+
+if TYPE_CHECKING:
+    import pandas
+
+_LATEX = {
+    "\\": r"\textbackslash{}", "%": r"\%", "&": r"\&", "_": r"\_", "#": r"\#", "$": r"\$", "{": r"\{",
+    "}": r"\}", "±": r"$\pm$", "≥": r"$\geq$", "<": "$<$", ">": "$>$", "–": "--",
+}  # fmt: skip
+BESIDE = (".md", ".csv", ".tex")  # written beside the JSON of a comparison
+
+
+class Tabular(ABC):
+    """A result with a table. Abstract."""
+
+    @property
+    @abstractmethod
+    def title(self) -> str:
+        """Line above the table."""
+
+    @property
+    @abstractmethod
+    def caption(self) -> str:
+        """Text below the table."""
+
+    @property
+    @abstractmethod
+    def columns(self) -> list[str]:
+        """Names of the columns."""
+
+    @property
+    @abstractmethod
+    def identity(self) -> dict[str, Any]:
+        """Plain values that are equal for two results of the same thing."""
+
+    @abstractmethod
+    def text_rows(self) -> list[list[str]]:
+        """Return the rows as text, a cell a column."""
+
+    @abstractmethod
+    def records(self) -> list[dict[str, Any]]:
+        """Return a flat record of plain values for every figure."""
+
+    def table(self) -> Table:
+        """Render as a rich table."""
+        table = Table(title=self.title, caption=self.caption)
+        for column in self.columns:
+            table.add_column(column, no_wrap=column == "encoder")
+        for row in self.text_rows():
+            table.add_row(*row)
+        return table
+
+    def to_markdown(self) -> str:
+        """Return the rows as a Markdown table."""
+        return markdown_table(self.columns, self.text_rows())
+
+    def to_latex(self) -> str:
+        """Return the rows as a LaTeX `tabular` of package booktabs."""
+
+        def written(texts: Sequence[str]) -> str:
+            return (
+                " & ".join("".join(_LATEX.get(letter, letter) for letter in text) for text in texts) + r" \\"
+            )
+
+        lines = [
+            rf"\begin{{tabular}}{{{'l' * len(self.columns)}}}",
+            r"\toprule",
+            written(self.columns),
+            r"\midrule",
+            *map(written, self.text_rows()),
+            r"\bottomrule",
+            r"\end{tabular}",
+        ]
+        return "\n".join(lines) + "\n"
+
+    def to_csv(self) -> str:
+        """Return `records` as CSV."""
+        records, text = self.records(), io.StringIO()
+        writer = csv.DictWriter(text, list(dict.fromkeys(name for each in records for name in each)))
+        writer.writeheader()
+        writer.writerows({name: cell(value) for name, value in each.items()} for each in records)
+        return text.getvalue()
+
+    def to_dataframe(self) -> "pandas.DataFrame":
+        """Return `records` as a pandas data frame.
+
+        Raises:
+            UserError: pandas is not installed.
+        """
+        try:
+            import pandas
+        except ImportError:
+            raise UserError(f"to_dataframe needs pandas. {install('all')}, or use records().") from None
+        return pandas.DataFrame(self.records())
+
+    def _repr_html_(self) -> str:
+        def line(tag: str, texts: Sequence[str]) -> str:
+            return f"<tr>{''.join(f'<{tag}>{escape(text)}</{tag}>' for text in texts)}</tr>"
+
+        body = "".join(line("td", row) for row in self.text_rows())
+        head = f"<b>{escape(self.title)}</b><table>{line('th', self.columns)}"
+        return f"{head}{body}</table><small>{escape(self.caption)}</small>"
+
+
+def check_output(path: Path, overwrite: bool) -> None:
+    """Refuse to replace a result's JSON or one of the files beside it.
+
+    Raises:
+        UserError: one of them exists, and `overwrite` is not given.
+    """
+    for each in (path, *map(path.with_suffix, BESIDE)):
+        check_free(each, overwrite)
+
+
+def write_tables(result: Tabular, path: Path) -> None:
+    """Write a result's table as Markdown, CSV and LaTeX beside its JSON file."""
+    markdown = f"{result.title}\n\n{result.to_markdown()}\n\n{result.caption}\n"
+    for ending, text in zip(BESIDE, (markdown, result.to_csv(), result.to_latex()), strict=True):
+        with whole_file(path.with_suffix(ending)) as temporary:
+            temporary.write_text(text, encoding="utf-8", errors="backslashreplace", newline="")
