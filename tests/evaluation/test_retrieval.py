@@ -2,6 +2,7 @@
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -215,7 +216,12 @@ def test_an_interrupted_measurement_goes_on(
         raise KeyboardInterrupt
 
     real = module._one_draw
-    monkeypatch.setattr(module, "_one_draw", lambda *given: done.append("images") or real(*given))
+
+    def counting(*given: Any) -> dict[str, Any]:
+        done.append("images")
+        return real(*given)
+
+    monkeypatch.setattr(module, "_one_draw", counting)
     monkeypatch.setattr(module, "shape_histogram", stopping)
     output = tmp_path / "r.json"
     with pytest.raises(KeyboardInterrupt):

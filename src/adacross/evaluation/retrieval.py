@@ -150,23 +150,27 @@ class Gallery:
         reasons = {f"{name} (1 test shape)": "no other of its class to find" for name in names}
         return reasons | ({f"{unlabeled} test shapes": "no class to find"} if unlabeled else {})
 
-    def to_class(self, features: Float[np.ndarray, "n D"]) -> Outcomes:
-        """Let shapes find others of their class."""
-        if not self.counted.any():
-            return {}
-        known, labels = self.labels >= 0, self.labels[self.labels >= 0]
-        ranking = without_self(cosine_ranking(features[known], features[known]))
-        found = _named(hit_at(ranking, labels, labels, RANKS))
-        found["mAP"] = average_precision(ranking, labels, labels)
-        return {metric: values[self.counted[known]] for metric, values in found.items()}
+    def outcomes(
+        self, queries: Float[np.ndarray, "n D"], gallery: Float[np.ndarray, "n D"], *, others: bool = False
+    ) -> Outcomes:
+        """Let queries search a gallery of the same shapes.
 
-    def to_itself(self, queries: Float[np.ndarray, "n D"], gallery: Float[np.ndarray, "n D"]) -> Outcomes:
-        """Let queries find their very shape (recall) and all of its class (mAP)."""
-        found = _named(recall_at(cosine_ranking(queries, gallery), RANKS))
-        if self.counted.any():
-            known, labels = self.labels >= 0, self.labels[self.labels >= 0]
-            ranking = cosine_ranking(queries[known], gallery[known])
-            found["mAP"] = average_precision(ranking, labels, labels)[self.counted[known]]
+        Args:
+            queries: of each shape.
+            gallery: of each shape.
+            others: True: leave itself out, recall is of its class; False: recall is of the very shape.
+
+        Returns:
+            Recall, and mAP of the class; nothing that needs classes where no class has two shapes.
+        """
+        known, counted = self.labels >= 0, self.counted[self.labels >= 0]
+        found = {} if others else _named(recall_at(cosine_ranking(queries, gallery), RANKS))
+        if counted.any():
+            labels, ranking = self.labels[known], cosine_ranking(queries[known], gallery[known])
+            ranking = without_self(ranking) if others else ranking
+            hits = _named(hit_at(ranking, labels, labels, RANKS)) if others else {}
+            of_class = hits | {"mAP": average_precision(ranking, labels, labels)}
+            found |= {metric: values[counted] for metric, values in of_class.items()}
         return found
 
     def scores(
@@ -276,8 +280,8 @@ def _one_draw(
         for queries, searched in ((by_image, by_shape), (by_shape, by_image))
     )
     return {
-        IMAGE_TO_SHAPE: _plain(gallery.to_itself(by_image, by_shape)),
-        SHAPE_TO_IMAGE: _plain(gallery.to_itself(by_shape, by_image)),
+        IMAGE_TO_SHAPE: _plain(gallery.outcomes(by_image, by_shape)),
+        SHAPE_TO_IMAGE: _plain(gallery.outcomes(by_shape, by_image)),
         "shown": {
             "examples": [gallery.example(row, shapes[i], int(drawn[row])) for i, row in enumerate(rows)],
             "shape_examples": [gallery.example(row, pictures[i], views=drawn) for i, row in enumerate(rows)],
@@ -308,8 +312,10 @@ def _by_shape(bench: Bench, gallery: Gallery, count: int, half: int, seeds: int)
         bar = progress.add_task("shapes", total=sum(map(len, networks.values())), note="")
         for network, encoders in networks.items():
             for number, encoder in enumerate(encoders):
-                features = bench.features(encoder, count) if encoder else bench.histograms(count)
-                to_class[network].append(gallery.to_class(features[gallery.test]))
+                features = (bench.features(encoder, count) if encoder else bench.histograms(count))[
+                    gallery.test
+                ]
+                to_class[network].append(gallery.outcomes(features, features, others=True))
                 if half >= MIN_POINTS:
                     name = f"other-points-{network.replace(' ', '-')}{number}"
                     other_points[network].append(bench.ledger.once(name, partial(find_itself, encoder)))

@@ -58,7 +58,7 @@ def robustness(
         seeds: draws of the corruptions, and untrained encoders.
         folds: cross-validation folds that choose C; as many as the smallest class has shapes if that is less.
         test_shapes: maximum number of test shapes, drawn by class; all by default. Each is encoded 80 times
-            or more per draw, by both encoders.
+            or more per draw, by each encoder.
         corrupted: a folder of clean.h5 and NAME_SEVERITY.h5 (scale_0.h5 to add_local_4.h5 in ModelNet-C).
 
     Raises:
@@ -95,36 +95,38 @@ def robustness(
         for number, encoder in enumerate(encoders)
     ]
     repetitions = range(max(seeds, len(bench.encoders)))
-    rows: dict[tuple[str, str, str], list[list[int]]] = {}
-    numbers: dict[tuple[str, str, str], list[int]] = {}
+    penalties: dict[str, list[float]] = {}
+    edges: set[str] = set()
+    outcomes: dict[tuple[str, str, str], list[tuple[int, list[int]]]] = {}
     with progress_bar("corruptions") as progress:
         bar = progress.add_task("robustness", total=len(repetitions) * len(tested.conditions), note="fitting")
-        penalties = [bench.ledger.once(f"C-{one.name}", one.penalty) for one in classifiers]
+        for one in classifiers:
+            C, edge = bench.ledger.once(f"C-{one.name}", one.penalty)
+            penalties.setdefault(one.network, []).append(C)
+            edges |= {one.network} if edge else set()
         for seed, condition in ((seed, condition) for seed in repetitions for condition in tested.conditions):
             progress.update(bar, note=f"{condition.name}, draw {seed + 1}")
             several = [one for one in classifiers if one.measured(seed, len(bench.encoders), condition.drawn)]
             piece = partial(_outcomes, several, condition, seed, tested.labels)
             found = bench.ledger.once(re.sub(r"\W+", "-", f"{condition.name}-seed{seed}"), piece)
-            for one, outcomes in zip(several, found, strict=True):
-                for severity, row in zip(condition.changes, outcomes, strict=True):
+            for one, rows in zip(several, found, strict=True):
+                for severity, row in zip(condition.changes, rows, strict=True):
                     key = (condition.name, severity, one.network)
-                    rows.setdefault(key, []).append(row)
-                    numbers.setdefault(key, []).append(one.number)
+                    outcomes.setdefault(key, []).append((one.number, row))
             progress.advance(bar)
-    scores = [
-        Score.of(
-            network, ACCURACY, each, networks=numbers[name, severity, network], **_setting(name, severity)
-        )
-        for (name, severity, network), each in rows.items()
-    ]
+    scores = []
+    for (name, severity, network), each in outcomes.items():
+        numbers, rows = zip(*each, strict=True)
+        setting = {"corruption": name} | ({"severity": severity} if severity else {})
+        scores.append(Score.of(network, ACCURACY, np.array(rows), networks=list(numbers), **setting))
     counting = [condition.name for condition in tested.conditions if condition.counts]
     chance = np.mean(tested.labels == np.bincount(shapes.labels[0]).argmax())
     clean = [*scores[:3], Score.of(CHANCE, ACCURACY, [chance], corruption=CLEAN)]
     notes = [*tested.notes]
     if used != folds:
         notes.append(f"{used} folds instead of {folds}: the smallest class has {smallest} training shapes")
-    if edges := sorted({one.network for one, (_, edge) in zip(classifiers, penalties, strict=True) if edge}):
-        notes.append(f"C lies at an edge of its grid for {', '.join(edges)}: a better one may exist")
+    if edges:
+        notes.append(f"C lies at an edge of its grid for {', '.join(sorted(edges))}: a better one may exist")
     data = shapes.data()
     return Measured(
         data=replace(data, test=len(tested.labels), left_out=data.left_out | tested.left_out),
@@ -135,17 +137,7 @@ def robustness(
         notes=notes,
         ids=tested.ids,
         truth=tested.labels.tolist(),
-        details={
-            "points": count,
-            "C": {
-                network: [
-                    C for one, (C, _) in zip(classifiers, penalties, strict=True) if one.network == network
-                ]
-                for network in (PRETRAINED, UNTRAINED, HISTOGRAM)
-            },
-            "corruptions": counting,
-            **tested.details,
-        },
+        details={"points": count, "C": penalties, "corruptions": counting} | tested.details,
     )
 
 
@@ -232,12 +224,10 @@ class Classifier:
 
     def predict(self, clouds: Changed) -> Int64[np.ndarray, " n"]:
         """Return the classes of clouds."""
-        described = (
-            encode(self.encoder, clouds, device=self.bench.device)
-            if self.encoder
-            else shape_histogram(clouds)
+        encoder, device = self.encoder, self.bench.device
+        return self.fitted[0].predict(
+            encode(encoder, clouds, device=device) if encoder else shape_histogram(clouds)
         )
-        return self.fitted[0].predict(described)
 
     def measured(self, seed: int, encoders: int, drawn: bool) -> bool:
         """Return whether a repetition measures it: pre-trained encoders take turns, others have a seed each.
@@ -300,10 +290,6 @@ def _outcomes(
     return [list(each) for each in zip(*found, strict=True)]
 
 
-def _setting(corruption: str, severity: str) -> dict[str, str]:
-    return {"corruption": corruption} | ({"severity": severity} if severity else {})
-
-
 def _own(bench: Bench, shapes: Labelled, count: int, most: int | None) -> Tested:
     """Take the collection's test clouds, and our corruptions.
 
@@ -311,7 +297,10 @@ def _own(bench: Bench, shapes: Labelled, count: int, most: int | None) -> Tested
         UserError: too few points.
     """
     if count < LEAST_POINTS:
-        raise UserError(f"robustness was to use {count} points; expected at least {LEAST_POINTS} a cloud.")
+        raise UserError(
+            f"robustness was to use {count} points; expected at least {LEAST_POINTS} a cloud. "
+            f"Give --points {LEAST_POINTS} or more."
+        )
     collection = shapes.collection
     test = shapes.test[stratified(shapes.labels[1], most or len(shapes.test))]
     clouds = collection.points(test)[:, :count]
