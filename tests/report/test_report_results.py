@@ -127,7 +127,8 @@ def test_all_results_have_sections_under_their_own_names(bare_run: RunData, tmp_
     pieces = tmp_path / "evaluation" / "shapes" / "few-shot.pieces"
     pieces.mkdir()
     (pieces / "one.json").write_text("{}")
-    results, unreadable = read_results(tmp_path)
+    results, tables, unreadable = read_results(tmp_path)
+    assert tables == []
     assert len(results) == 8
     assert [*unreadable] == ["evaluation/linear.json"]
     run = replace(bare_run, results=tuple(results), unreadable=unreadable, weights="weights")

@@ -61,11 +61,12 @@ def render(run: "RunData") -> str:
     from adacross.report.results import result_sections
     from adacross.report.setup import setup
     from adacross.report.shapes import neighbors, point_clouds
+    from adacross.report.tables import table_sections
     from adacross.report.training import training
 
     first = (overview, training, completions, feature_map, neighbors)
     sections = [section for make in first if (section := make(run)) is not None]
-    sections += [*result_sections(run), point_clouds(run), setup(run)]
+    sections += [*result_sections(run), *table_sections(run), point_clouds(run), setup(run)]
     method, encoder = method_name(run.method), encoder_name(str(run.config["encoder"]))
     data = run.collection.info.name if run.collection else run.folder.name
     version, date = run.environment.get("adacross"), run.environment.get("date")

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Int64
 
-from adacross.features.statistics import Estimate
+from adacross.features.statistics import Difference, Estimate
 from adacross.report.page import percent
 
 COLORS = 6  # of lines, in style.css
@@ -108,7 +108,7 @@ def line_chart(
     }
 
 
-def dot_chart(title: str, rows: Sequence[tuple[str, str, int, Estimate]]) -> Figure:
+def dot_chart(title: str, rows: Sequence[tuple[str, str, int, Estimate | Difference]]) -> Figure:
     """Draw figures with their intervals; rows are group, name, number of the color, and the figure."""
     each = [(figure.mean, *ends(figure)) for *_, figure in rows]
     low, high = _widened(min(map(min, each)), max(map(max, each)))
@@ -151,9 +151,9 @@ def scatter(
     return {"description": description, "aspect": aspect, "groups": groups, "labels": labels}
 
 
-def ends(figure: Estimate) -> tuple[float, float]:
+def ends(figure: Estimate | Difference) -> tuple[float, float]:
     """Return the ends of a figure's interval, or one standard deviation away; the figure without either."""
-    if figure.std is not None:
+    if isinstance(figure, Estimate) and figure.std is not None:
         return figure.mean - figure.std, figure.mean + figure.std
     return (
         figure.mean if figure.low is None else figure.low,

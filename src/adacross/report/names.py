@@ -28,8 +28,6 @@ TASKS = {  # in the order of the page
     "sem-seg": "Semantic segmentation",
     "robustness": "Robustness",
     "images": "Few-shot images",
-    "compare": "Comparison",
-    "efficiency": "Label efficiency",
 }
 
 

@@ -12,6 +12,9 @@ from adacross.console import console
 from adacross.data.collection.collection import Collection
 from adacross.encoders import load as load_encoder
 from adacross.errors import UserError
+from adacross.evaluation import compare, efficiency
+from adacross.evaluation.compare import Comparison
+from adacross.evaluation.efficiency import Efficiency
 from adacross.evaluation.result import Result, load
 from adacross.features.collection import FeatureCache, collection_features, points_for, weights_digest
 from adacross.io.files import read_json, read_yaml
@@ -50,7 +53,8 @@ class RunData:
         environment: `environment.json`, empty where there is none.
         log: the curves of `log.jsonl`.
         results: every result that can be read, in the order of the page.
-        unreadable: reasons by the files of the others.
+        tables: comparisons of encoders, and efficiency.
+        unreadable: reasons by the files that cannot be read.
         collection: None where it cannot be read.
         features: None where the encoder or the collection cannot be read.
         weights: digest of the encoder's weights; None without an encoder.
@@ -64,6 +68,7 @@ class RunData:
     environment: dict[str, Any]
     log: Log
     results: tuple[Result, ...] = ()
+    tables: tuple[Comparison | Efficiency, ...] = ()
     unreadable: dict[str, str] = field(default_factory=dict)
     collection: Collection | None = None
     features: Features | None = None
@@ -127,7 +132,7 @@ def read_run(run: Path, *, collection: str | None = None, seed: int = 0) -> RunD
         features, weights = _read_encoder(folder, opened, seed)
     except UserError as error:
         absent.setdefault("features", f"The encoder cannot be read: {error}")
-    results, unreadable = read_results(folder)
+    results, tables, unreadable = read_results(folder)
     digest = opened.digest() if opened else ""
 
     def order(result: Result) -> tuple[Any, ...]:
@@ -150,6 +155,7 @@ def read_run(run: Path, *, collection: str | None = None, seed: int = 0) -> RunD
         environment=_read_environment(folder),
         log=read_log(folder),
         results=tuple(sorted(results, key=order)),
+        tables=tuple(tables),
         unreadable=unreadable,
         collection=opened,
         features=features,
@@ -159,18 +165,25 @@ def read_run(run: Path, *, collection: str | None = None, seed: int = 0) -> RunD
     )
 
 
-def read_results(folder: Path) -> tuple[list[Result], dict[str, str]]:
-    """Return the results in a run's `evaluation/`, and reasons by files that are none."""
-    results, unreadable = [], {}
-    place = folder / "evaluation"  # 0.1 wrote into it, without a folder for the data
+def read_results(folder: Path) -> tuple[list[Result], list[Comparison | Efficiency], dict[str, str]]:
+    """Return a run's results, tables of several runs, and reasons by files that cannot be read."""
+    results: list[Result] = []
+    tables: list[Comparison | Efficiency] = []
+    unreadable: dict[str, str] = {}
+    place = folder / "evaluation"
     for path in [*sorted(place.glob("*.json")), *sorted(place.glob("*/*.json"))]:
         if path.parent.suffix == ".pieces":  # of an unfinished measurement
             continue
         try:
-            results.append(load(path))
+            if path.stem.startswith("compare-"):
+                tables.append(compare.load(path))
+            elif path.stem.startswith("efficiency"):
+                tables.append(efficiency.load(path))
+            else:
+                results.append(load(path))
         except UserError as error:
             unreadable[str(path.relative_to(folder))] = str(error)
-    return results, unreadable
+    return results, tables, unreadable
 
 
 def find_collection(folder: Path, written: str, source: str = "config.yaml") -> Path:
