@@ -128,4 +128,4 @@ def test_dots_of_a_map_keep_their_places() -> None:
     (mug, color, mark, dots), *_, (none, gray, _, rest) = drawn["groups"]
     assert (mug, color, mark, dots) == ("mug", "#1", 0, [(0, 3.0, 97.0), (1, 97.0, 3.0)])
     assert (none, gray, rest) == ("", "#3", [(3, 50.0, 50.0)])
-    assert [name for name, _, _ in drawn["labels"]] == ["mug", "a name that is fa…"]
+    assert [name for name, _, _ in drawn["labels"]] == ["mug", "a name th…too long"]

@@ -1,6 +1,5 @@
 """Masked shapes and their completion by a run's method."""
 
-from collections.abc import Sequence
 from typing import Any
 
 from adacross.data.collection.collection import Collection
@@ -8,7 +7,7 @@ from adacross.errors import UserError
 from adacross.evaluation.reconstruction import CompletedShape, complete_shapes
 from adacross.methods import JointMAE, PointM2AEMethod
 from adacross.methods.joint_mae.depth_tokens import PATCH
-from adacross.report.drawing import DEPTHS, GIVEN, HIDDEN, PREDICTED, Color, draw_clouds, draw_maps, webp
+from adacross.report.drawing import DEPTHS, GIVEN, HIDDEN, PREDICTED, draw_clouds, draw_maps, webp
 from adacross.report.names import MASKED
 from adacross.report.page import Section, missing, section
 from adacross.report.run import RunData
@@ -47,7 +46,8 @@ def completions(run: RunData) -> Section | None:
         groups=(int((~first.groups).sum()), len(first.groups)),
         patches=(int((~depth.visible).sum()) // area, depth.visible.size // area) if depth else None,
         visible=sorted(float(one.visible.mean()) for one in made),
-        legend=_legend(maps=depth is not None),
+        colors={"given": GIVEN, "predicted": PREDICTED, "ground": HIDDEN[0], "stripe": HIDDEN[1]},
+        depths=[color for _, color in DEPTHS],
     )
 
 
@@ -61,21 +61,3 @@ def _drawn(collection: Collection, index: int, shape: CompletedShape) -> dict[st
         "maps": [webp(image, IMAGE) for image in draw_maps(shape.depth)] if shape.depth else [],
         "view": VIEWS[shape.depth.view] if shape.depth else "",
     }
-
-
-def _legend(*, maps: bool) -> list[tuple[str, str]]:
-    """Return backgrounds and their meanings."""
-    items = [(_rgb(GIVEN), "given"), (_rgb(PREDICTED), "predicted")]
-    if maps:
-        ground, stripe = map(_rgb, HIDDEN)
-        (_, nothing), *shades = DEPTHS
-        items += [
-            (f"repeating-linear-gradient(135deg, {stripe} 0 2px, {ground} 2px 6px)", "hidden"),
-            (_rgb(nothing), "nothing there"),
-            (f"linear-gradient(90deg, {', '.join(_rgb(color) for _, color in shades)})", "far to near"),
-        ]
-    return items
-
-
-def _rgb(color: Sequence[int] | Color) -> str:
-    return f"rgb({', '.join(map(str, color))})"

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Int64
 
+from adacross.errors import shortened
 from adacross.features.statistics import Difference, Estimate
 from adacross.report.page import percent
 
@@ -21,7 +22,7 @@ MARKS = 8  # shapes of dots on a map, in templates/figures.html.j2
 _MOST = 400  # points a curve; more are averaged in bins
 _MARKED = 40  # points of a curve whose points are marked, at most
 _SPAN = 10  # curves whose largest value is so many times the smallest may have a logarithmic axis
-_CHARACTERS = 18  # of a name inside a figure
+_CHARACTERS = 18  # of a name on a map
 
 Values = Float[np.ndarray, " n"]
 Tick = tuple[float, str]  # position in per cent, and text
@@ -146,7 +147,7 @@ def scatter(
         dots = [(int(i), *point) for i, point in zip(inside, own.tolist(), strict=True)]
         groups.append((name, colors[number], max(number, 0) % MARKS, dots))
         middle = own[np.linalg.norm(own - np.median(own, axis=0), axis=1).argmin()].tolist()
-        labels += [(shortened(name), *middle)] if name else []
+        labels += [(shortened(name, _CHARACTERS), *middle)] if name else []
     aspect = float(np.clip(extent[0] / extent[1], 0.6, 2.0))
     return {"description": description, "aspect": aspect, "groups": groups, "labels": labels}
 
@@ -175,6 +176,7 @@ def axis_ticks(low: float, high: float, *, share: bool = False, most: int = 5) -
     digits = max(0, -math.floor(math.log10(100 * step if share else step)))
     exact = "{:,." + str(digits) + "f}" if digits < 4 else "{:.3g}"
     texts = [percent(value, digits) if share else exact.format(value) for value in values + 0.0]
+    texts = [text.replace("-", "−") for text in texts]
     return [
         (100 * (float(value) - low) / (high - low), text) for value, text in zip(values, texts, strict=True)
     ]
@@ -207,11 +209,6 @@ def moving_average(values: Values) -> Values:
         mean, weight = keep * mean + (1 - keep) * float(value), keep * weight + (1 - keep)
         result.append(mean / weight)
     return np.array(result)
-
-
-def shortened(name: str) -> str:
-    """Return a name short enough for a figure."""
-    return name if len(name) <= _CHARACTERS else f"{name[: _CHARACTERS - 1]}…"
 
 
 def _path(x: Values, y: Values) -> str:

@@ -26,25 +26,20 @@ _WAYS = 10  # classes of an episode that are drawn
 _EXAMPLES = 12
 _SEVERITY = 3  # of the corruptions that are drawn
 _OTHER, _NONE = "#2f3033", "#b9bbbd"  # another category's part, and none
-_SEARCHES = {  # details of retrieval: titles and texts
-    "examples": (
-        "Image → shape",
-        "An image and the five shapes nearest to it in the joint space.",
-    ),
-    "shape_examples": (
-        "Shape → image",
-        "A shape and the five images nearest to it in the joint space, among one of each test shape.",
-    ),
-}
+_SEARCHES = ("examples", "shape_examples")  # image to shape, and shape to image
+FAILURES = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)  # of a file that was changed
 
 
 def pictures(run: RunData, result: Result) -> list[Markup]:
-    """Return the pictures of a result.
-
-    Raises:
-        LookupError, TypeError, ValueError: values of the result contradict each other.
-    """
-    return [drawn for draw in _PICTURES if (drawn := draw(run, result))]
+    """Return the pictures of a result; one whose values contradict each other is a note."""
+    found = []
+    for draw in _PICTURES:
+        try:
+            found.append(draw(run, result))
+        except FAILURES as error:
+            note = Markup('<p class="note">Its pictures cannot be drawn ({}: {}).</p>')
+            found.append(note.format(type(error).__name__, error))
+    return [one for one in found if one]
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,11 +104,11 @@ def _searches(run: RunData, result: Result) -> Markup | None:
     collection = run.measured_on(result)
     if collection is None:
         return Markup('<p class="note">The examples are of another collection, and are not drawn.</p>')
-    shown = [
-        (title, text, [match(collection, example) for example in found[:ROWS]])
-        for name, (title, text) in _SEARCHES.items()
-        if (found := examples[name])
-    ]
+    shown = {
+        name: [match(collection, example) for example in found[:ROWS]]
+        for name, found in examples.items()
+        if found
+    }
     return render("matches", searches=shown, labeled=run.labeled)
 
 

@@ -5,17 +5,15 @@ from itertools import islice
 from typing import Any
 
 import numpy as np
-from markupsafe import Markup
 
 from adacross.evaluation.result import BASELINES, CHANCE, GAIN, PRETRAINED, SCRATCH, Result, Score
 from adacross.features.statistics import Difference, Estimate
 from adacross.report.figures import COLORS, Figure, Series, dot_chart, ends, line_chart
 from adacross.report.names import result_name
 from adacross.report.page import SPACE, Section, missing, percent, section, sentence, signed
-from adacross.report.pictures import pictures
+from adacross.report.pictures import FAILURES, pictures
 from adacross.report.run import RunData
 
-FAILURES = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)  # of a file that was changed
 _SENTENCES = 6  # verdicts; of more settings the number is given
 _ROWS = 30  # of a table or a chart; longer tables are folded
 _FEWEST = 3  # values of a setting that make a line
@@ -61,7 +59,7 @@ def _section(run: RunData, result: Result, anchor: str, title: str) -> Section:
         lines=lines,
         notes=_notes(result),
         stale=not run.own(result),
-        pictures=_pictures(run, result),
+        pictures=pictures(run, result),
     )
 
 
@@ -167,14 +165,6 @@ def chart(result: Result) -> tuple[Figure | None, list[Figure]]:
 def first(result: Result) -> Score:
     """Return the headline: the first score of the pre-trained encoder, or the first of all."""
     return next((one for one in result.scores if one.network == PRETRAINED), result.scores[0])
-
-
-def _pictures(run: RunData, result: Result) -> list[Markup]:
-    try:
-        return pictures(run, result)
-    except FAILURES as error:
-        note = Markup('<p class="note">Its pictures cannot be drawn ({}: {}).</p>')
-        return [note.format(type(error).__name__, error)]
 
 
 def _notes(result: Result) -> str:
