@@ -1,6 +1,7 @@
 """Sections of results, whatever the protocol."""
 
 import re
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,8 +10,12 @@ import numpy as np
 import pytest
 from made_up import EVIL, Reader, episode, made, said, segmented, share
 
-from adacross.evaluation.driver import save
-from adacross.evaluation.result import CHANCE, PRETRAINED, SCRATCH, UNTRAINED, Data, Result, Score
+from adacross.data.collection.collection import Collection
+from adacross.evaluation.compare import Comparison, compare, compare_results
+from adacross.evaluation.efficiency import Efficiency, efficiency
+from adacross.evaluation.result import CHANCE, PRETRAINED, SCRATCH, UNTRAINED, Data, Result, Score, save
+from adacross.evaluation.retrieval import retrieval
+from adacross.evaluation.robustness import robustness
 from adacross.features.statistics import Difference
 from adacross.report import render
 from adacross.report.names import TASKS, result_name
@@ -18,7 +23,8 @@ from adacross.report.overview import overview
 from adacross.report.page import Section
 from adacross.report.pictures import Confusion
 from adacross.report.results import chart, headlines, result_sections, verdict
-from adacross.report.run import RunData, read_results
+from adacross.report.run import RunData, read_results, read_run
+from adacross.report.tables import table_sections
 
 
 def drawn(run: RunData, *results: Result) -> list[Section]:
@@ -73,9 +79,9 @@ def test_there_is_one_verdict(gain: Difference, words: str) -> None:
     assert "untrained" not in verdict(gain, SCRATCH)
 
 
-def settings(name: str, values: list[str], **more: str) -> list[Score]:
+def settings(name: str, values: list[str]) -> list[Score]:
     return [
-        Score.of(network, "accuracy", share(right + 5 * place), **more, **{name: value})
+        replace(Score.of(network, "accuracy", share(right + 5 * place)), setting={name: value})
         for place, value in enumerate(values)
         for network, right in ((PRETRAINED, 60), (SCRATCH, 40))
     ]
@@ -89,9 +95,7 @@ def test_a_setting_that_is_a_number_makes_lines(bare_run: RunData) -> None:
     assert [line["name"] for line in lines["lines"]] == [PRETRAINED, SCRATCH]
     text = said(drawn(bare_run, result)[0].body)
     assert "labels 1 %: Pre-training gains 20.0 points" in text
-    dots, lines = chart(made("few-shot", settings("setting", ["5-way 10-shot", "10-way 10-shot"])))
-    assert dots
-    assert not lines
+    assert chart(made("few-shot", settings("setting", ["5-way 10-shot", "10-way 10-shot"])))[1] == []
 
 
 def test_severities_are_small_multiples_that_begin_at_the_clean_figure(bare_run: RunData) -> None:
@@ -240,10 +244,10 @@ def test_a_shape_is_drawn_under_each_corruption(bare_run: RunData) -> None:
 def test_hostile_names_stay_text(bare_run: RunData) -> None:
     truth = [0, 1, 0, 1]
     scores = [
-        Score.of(EVIL, EVIL, [1, 0, 1, 0], **{EVIL: EVIL}),
-        Score.of(PRETRAINED, EVIL, [1, 0, 1, 0], predictions=[[0, 1, 1, 0]], units=EVIL, **{EVIL: "1"}),
-        Score.of(UNTRAINED, EVIL, [1, 0, 1, 0], **{EVIL: "1"}),
-        Score.of(CHANCE, EVIL, [0.5], **{EVIL: "1"}),
+        replace(Score.of(EVIL, EVIL, [1, 0, 1, 0]), setting={EVIL: EVIL}),
+        Score.of(PRETRAINED, EVIL, [1, 0, 1, 0], predictions=[[0, 1, 1, 0]], units=EVIL, a=EVIL),
+        Score.of(UNTRAINED, EVIL, [1, 0, 1, 0], a=EVIL),
+        Score.of(CHANCE, EVIL, [0.5], a=EVIL),
     ]
     data = Data(EVIL, EVIL, 1, 4, [EVIL, EVIL * 900], {EVIL: EVIL})
     changes: dict[str, Any] = dict.fromkeys(("name", "version", "date", "protocol"), EVIL)
@@ -255,11 +259,48 @@ def test_hostile_names_stay_text(bare_run: RunData) -> None:
         made("images", scores, details=shown, **changes),
         made("part-seg", scores, details=parts, **changes),
     ]
-    run = replace(bare_run, results=tuple(results), unreadable={EVIL: EVIL})
+    other = replace(results[0], weights=["other"])
+    tables = (compare_results({EVIL: results[0], EVIL * 2: other}),)
+    run = replace(bare_run, results=tuple(results), tables=tables, unreadable={EVIL: EVIL})
     reader = Reader(render(run))
     assert not [found for found in reader.elements if found[1].get("src") == "x" or "onerror" in found[1]]
     assert len(reader.all("script")) == 2
     assert max(len(str(one.get("title"))) for one in reader.all("td")) < 300  # names in cells are short
+
+
+def test_a_comparison_shows_figures_and_differences(bare_run: RunData) -> None:
+    other = [Score.of(PRETRAINED, "accuracy", share(50)), *made().scores[1:]]
+    compared = compare_results({"ours": made(), "theirs": made(scores=other, weights=["other"])})
+    (section,) = table_sections(replace(bare_run, tables=(compared,)))
+    reader = Reader(section.body)
+    text = reader.text
+    assert section.title == "Comparison, linear"
+    assert "Difference from ours" in text
+    assert "-20.0 [" in text
+    assert len(reader.all("circle")) == len(compared.rows) + 1
+    (broken,) = table_sections(replace(bare_run, tables=(replace(compared, rows=[]),)))
+    assert "cannot be shown (IndexError" in said(broken.body)
+
+
+@pytest.mark.slow
+def test_what_the_commands_write_is_read(
+    measured_run: Path, toy_collection: Collection, tmp_path: Path
+) -> None:
+    shutil.copytree(measured_run, tmp_path / "run")
+    shutil.copytree(toy_collection.folder, tmp_path / "toy")  # the built-in encoder caches features in it
+    run, data = str(tmp_path / "run"), str(tmp_path / "toy")
+    compare([run, "builtin-small"], data, seeds=1, folds=3, device="cpu")
+    efficiency([run])
+    retrieval(run, data, seeds=1, device="cpu")
+    robustness(run, data, points=64, seeds=1, device="cpu")
+    found = read_run(tmp_path / "run")
+    assert found.unreadable == {}
+    assert [one.task for one in found.results] == ["linear", "linear", "retrieval", "robustness"]
+    assert {type(one) for one in found.tables} == {Comparison, Efficiency}
+    text = said(render(found))
+    for words in ("Image → shape", "Comparison, linear", "Efficiency", "One shape under each corruption"):
+        assert words in text
+    assert "cannot be" not in text
 
 
 def test_every_protocol_has_a_title() -> None:

@@ -20,7 +20,7 @@ from adacross.report.log import Log
 from adacross.report.overview import overview
 from adacross.report.page import Section, duration, embed_json, plural, section, sentence
 from adacross.report.run import RunData
-from adacross.report.setup import flatten, setup
+from adacross.report.setup import rows, setup
 from adacross.report.shapes import match, neighbors, point_clouds, spread
 from adacross.report.training import training
 
@@ -117,7 +117,7 @@ def test_small_words() -> None:
     ]
     assert [duration(8.0), duration(9284.0)] == ["8\u00a0s", "2\u00a0h 34\u00a0min"]
     assert [sentence("a b"), sentence("Done!"), sentence("")] == ["A b.", "Done!", ""]
-    assert flatten({"a": {"b": 1e-3, "c": {}}, "d": None}) == [("a.b", "0.001"), ("a.c", "–"), ("d", "–")]
+    assert rows({"a": {"b": 1e-3, "c": 0}, "d": None}) == [("a.b", "0.001"), ("a.c", "0"), ("d", "–")]
 
 
 def test_markup_is_escaped() -> None:

@@ -2,16 +2,13 @@
 
 import io
 import math
-from typing import TYPE_CHECKING
 
 import numpy as np
 from jaxtyping import Bool, Float, Float32, Int, UInt8
 
 from adacross.data.rendering.render import orbit, render_cloud
 from adacross.data.shape import PointCloud
-
-if TYPE_CHECKING:
-    from adacross.evaluation.reconstruction import CompletedMap, CompletedShape
+from adacross.evaluation.reconstruction import CompletedMap, CompletedShape
 
 Color = tuple[int, int, int]
 
@@ -30,7 +27,7 @@ BALL = 0.9  # radius times the root of the number of points: a surface is about 
 ROOM = 0.9  # clouds are drawn this much smaller: predicted points may lie outside the unit sphere
 
 
-def draw_clouds(shape: "CompletedShape") -> list[UInt8[np.ndarray, "S S 3"]]:
+def draw_clouds(shape: CompletedShape) -> list[UInt8[np.ndarray, "S S 3"]]:
     """Return the cloud, its visible points and the completed cloud, seen by one camera."""
     size, given = ball(len(shape.points)), np.zeros(len(shape.points), dtype=np.int64)
     colors = np.array([GIVEN, PREDICTED])
@@ -46,7 +43,7 @@ def ball(count: int) -> float:
     return BALL * ROOM / math.sqrt(count)
 
 
-def draw_maps(depth: "CompletedMap") -> list[UInt8[np.ndarray, "S S 3"]]:
+def draw_maps(depth: CompletedMap) -> list[UInt8[np.ndarray, "S S 3"]]:
     """Return the map, its visible patches, the completed and the redrawn map, each `SIDE` wide or wider."""
     times = max(1, -(-SIDE // len(depth.given)))
     images = [

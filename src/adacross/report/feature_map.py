@@ -19,7 +19,7 @@ def feature_map(run: RunData) -> Section:
     labels = collection.labels[features.indices]
     cards = [card(collection, int(index), THUMBNAIL) for index in features.indices]
     near, chance = nearest_same_class(features.values, labels) if (labels >= 0).all() else (None, None)
-    present = sorted(np.unique(labels[labels >= 0]), key=lambda label: collection.info.classes[label])
+    present = np.unique(labels[labels >= 0])  # classes are in the order of their names
     classes = [collection.info.classes[label] for label in present]
     members = np.full(len(labels), -1)
     for number, label in enumerate(present):

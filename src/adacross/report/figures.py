@@ -26,6 +26,7 @@ _CHARACTERS = 18  # of a name on a map
 
 Values = Float[np.ndarray, " n"]
 Tick = tuple[float, str]  # position in per cent, and text
+Dot = tuple[str, str, int, Estimate | Difference]  # group, name, number of the color, figure
 Figure = dict[str, Any]
 
 
@@ -109,8 +110,8 @@ def line_chart(
     }
 
 
-def dot_chart(title: str, rows: Sequence[tuple[str, str, int, Estimate | Difference]]) -> Figure:
-    """Draw figures with their intervals; rows are group, name, number of the color, and the figure."""
+def dot_chart(title: str, rows: Sequence[Dot]) -> Figure:
+    """Draw figures with their intervals below each other."""
     each = [(figure.mean, *ends(figure)) for *_, figure in rows]
     low, high = _widened(min(map(min, each)), max(map(max, each)))
     dots: list[Figure] = []

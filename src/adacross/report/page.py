@@ -31,10 +31,7 @@ class Section:
 def section(
     template: str, title: str, anchor: str | None = None, *, script: Any = None, **context: Any
 ) -> Section:
-    """Return a section rendered from a template, whose name is also the anchor by default.
-
-    `script` are plain values that `report.js` reads; `context` are the template's.
-    """
+    """Return a section rendered from a template; `script` are plain values that `report.js` reads."""
     anchor = anchor or template
     return Section(anchor, title, render(template, anchor=anchor, **context), script or {})
 

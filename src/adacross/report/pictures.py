@@ -44,12 +44,7 @@ def pictures(run: RunData, result: Result) -> list[Markup]:
 
 @dataclass(frozen=True, eq=False)
 class Confusion:
-    """A confusion matrix.
-
-    Attributes:
-        names: of the classes.
-        counts: `(C, C)`, rows truth, columns prediction.
-    """
+    """A confusion matrix `(C, C)` of named classes: rows truth, columns prediction."""
 
     names: list[str]
     counts: Int64[np.ndarray, "C C"]

@@ -8,7 +8,7 @@ import numpy as np
 
 from adacross.evaluation.result import BASELINES, CHANCE, GAIN, PRETRAINED, SCRATCH, Result, Score
 from adacross.features.statistics import Difference, Estimate
-from adacross.report.figures import COLORS, Figure, Series, dot_chart, ends, line_chart
+from adacross.report.figures import COLORS, Dot, Figure, Series, dot_chart, ends, line_chart
 from adacross.report.names import result_name
 from adacross.report.page import SPACE, Section, missing, percent, section, sentence, signed
 from adacross.report.pictures import FAILURES, pictures
@@ -106,13 +106,7 @@ def cell(figure: Any) -> Cell:
 
 
 def verdict(gain: Difference, baseline: str, where: str = "") -> str:
-    """Return one sentence on the difference that pre-training makes.
-
-    Args:
-        gain: pre-trained minus untrained, or minus trained from scratch.
-        baseline: "untrained" or "from scratch".
-        where: the setting, if there are several.
-    """
+    """Return one sentence on the difference from a baseline, in a setting if there are several."""
     prefix = f"{where}: " if where else ""
     other = "training from scratch" if baseline == SCRATCH else "the untrained encoder"
     if gain.p is None:
@@ -145,11 +139,7 @@ def verdicts(result: Result) -> list[str]:
 
 
 def chart(result: Result) -> tuple[Figure | None, list[Figure]]:
-    """Draw the first figure of a result: lines over a setting that is a number, dots otherwise.
-
-    Returns:
-        Dots with intervals, or a line chart for each value of the other settings.
-    """
+    """Draw the first figure: dots, or a chart of lines over a setting that is a number for each other one."""
     metric = first(result).metric
     scores = [one for one in result.scores if one.metric == metric]
     settings = dict.fromkeys(name for one in scores for name in one.setting)
@@ -158,7 +148,7 @@ def chart(result: Result) -> tuple[Figure | None, list[Figure]]:
         return None, _lines(scores, along, first(result))
     networks = [one for one in dict.fromkeys(one.network for one in result.scores) if one != CHANCE]
     colors = {network: number % COLORS + 1 for number, network in enumerate(networks)}
-    rows = [(_words(one), one.network, colors.get(one.network, 0), one.estimate) for one in scores]
+    rows: list[Dot] = [(_words(one), one.network, colors.get(one.network, 0), one.estimate) for one in scores]
     return (dot_chart(metric, rows) if 1 < len(rows) <= _ROWS else None), []
 
 
@@ -224,15 +214,14 @@ def _lines(scores: Sequence[Score], along: str, head: Score) -> list[Figure]:
     window = (0.0, 1.0) if len(groups) > 1 else None
     charts = []
     for name, networks in groups.items():
-        lines, ticks = [], {}
+        lines: list[Series] = []
+        ticks: dict[float, str] = {}
         for network, members in networks.items():
             points = sorted((_at(one, along), one.estimate.mean, *ends(one.estimate)) for one in members)
             lines.append(Series(network, *(np.array(column) for column in zip(*points, strict=True))))
             ticks |= {_at(one, along): one.setting.get(along, _words(one).split()[-1]) for one in members}
-        at = sorted(ticks.items())
-        charts.append(
-            line_chart(name or head.metric, lines, x_title=along, x_ticks=at, y_range=window, share=True)
-        )
+        at, title = sorted(ticks.items()), name or head.metric
+        charts.append(line_chart(title, lines, x_title=along, x_ticks=at, y_range=window, share=True))
     return [one for one in charts if one]
 
 

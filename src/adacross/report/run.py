@@ -204,11 +204,10 @@ def find_collection(folder: Path, written: str, source: str = "config.yaml") -> 
 
 def _remedy(folder: Path, written: str) -> str:
     """Return the advice for a collection that cannot be read."""
+    command = shlex.join(["adacross", "report", str(folder), "--collection"])
     if is_address(written):
-        command = shlex.join(["adacross", "report", str(folder), "--collection", written])
-        return f"If you know and trust that address, run: {command}"
-    command = shlex.join(["adacross", "report", str(folder)])
-    return f"Put it there or beside the run, or give its folder or URL: {command} --collection COLLECTION"
+        return f"If you know and trust that address, run: {command} {shlex.quote(written)}"
+    return f"Put it there or beside the run, or give its folder or URL: {command} COLLECTION"
 
 
 def _read_encoder(

@@ -7,12 +7,13 @@ from typing import Any
 from adacross.evaluation.result import Result
 from adacross.report.page import Section, section
 from adacross.report.run import RunData
+from adacross.training.log import flatten
 
 
 def setup(run: RunData) -> Section:
     """Return protocol, commands, data, options and environment."""
     info = run.collection.info if run.collection else None
-    made = flatten(dict(info.made).get("options", {})) if info else []
+    made = rows(dict(info.made).get("options", {})) if info else []
     measured = [_measure(run, result) for result in run.results if run.own(result)]
     return section(
         "setup",
@@ -21,26 +22,25 @@ def setup(run: RunData) -> Section:
         info=info,
         made=[f"{name} {value}" for name, value in made if name not in ("source", "points", "views", "size")],
         commands=[run.train(), *dict.fromkeys(measured), shlex.join(["adacross", "report", str(run.folder)])],
-        options=flatten(run.config),
-        environment=flatten(run.environment),
+        options=rows(run.config),
+        environment=rows(run.environment),
     )
 
 
-def flatten(options: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
+def rows(options: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Return nested options as dotted names and values, in order.
 
     Example:
-        >>> flatten({"encoder": {"k": 20}, "seed": None})
+        >>> rows({"encoder": {"k": 20}, "seed": None})
         [('encoder.k', '20'), ('seed', '–')]
     """
-    rows: list[tuple[str, str]] = []
-    for key, value in options.items():
-        if isinstance(value, Mapping) and value:
-            rows += flatten(value, f"{prefix}{key}.")
-        else:
-            text = f"{value:g}" if isinstance(value, float) else str(value)
-            rows.append((f"{prefix}{key}", "–" if value is None or value in ("", {}, []) else text))
-    return rows
+    return [(name, _text(value)) for name, value in flatten(options).items()]
+
+
+def _text(value: object) -> str:
+    if value is None or value in ("", []):
+        return "–"
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def _measure(run: RunData, result: Result) -> str:

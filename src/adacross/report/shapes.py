@@ -66,9 +66,7 @@ def class_of(collection: Collection, index: int) -> str | None:
 def match(collection: Collection, example: Mapping[str, Any]) -> tuple[Card, list[Card]]:
     """Return a query with its first results as images.
 
-    Args:
-        collection: of the shapes.
-        example: "query" and "results", indices; "view" and "views" say which images.
+    `query` and `results` of an example are indices; `view` and `views` say which images.
 
     Raises:
         IndexError: an index is outside the collection.
