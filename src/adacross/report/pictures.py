@@ -23,7 +23,6 @@ from adacross.report.shapes import IMAGE, ROWS, match
 _CHARACTERS = 100  # of a class's name, which stands in every cell of its row and column
 _CLASSES = 100  # of a confusion matrix; with more it is a page of its own
 _WAYS = 10  # classes of an episode that are drawn
-_EXAMPLES = 12
 _SEVERITY = 3  # of the corruptions that are drawn
 _OTHER, _NONE = "#2f3033", "#b9bbbd"  # another category's part, and none
 _SEARCHES = ("examples", "shape_examples")  # image to shape, and shape to image
@@ -119,7 +118,7 @@ def _segmented(_: RunData, result: Result) -> Markup | None:
     names = result.details.get("parts") or result.data.classes
     return render(
         "segmented",
-        examples=[_painted(example, names) for example in examples[:_EXAMPLES]],
+        examples=[_painted(example, names) for example in examples[:ROWS]],
         right=f"rgb{GIVEN}",
         wrong=f"rgb{PREDICTED}",
     )
