@@ -104,7 +104,7 @@
       seen.forEach((point, i) => { depth[i] = point[2]; });
       const sorted = order.slice().sort((a, b) => depth[a] - depth[b]), radius = 0.0085 * size * Math.sqrt(1024 / Math.max(count, 256));
       sorted.forEach((i) => {
-        const scale = view.zoom * 0.46 * size * 3 / (3 - depth[i]); // a mild perspective
+        const scale = view.zoom * 0.41 * size * 3 / (3 - depth[i]); // a mild perspective
         pen.fillStyle = byPart ? colors[part[i]] ?? none : heights[i];
         pen.beginPath();
         pen.arc(size / 2 + scale * seen[i][0], size / 2 - scale * seen[i][1], radius * Math.sqrt(view.zoom), 0, 7);
