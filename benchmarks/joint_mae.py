@@ -20,7 +20,7 @@ from study import Variant, probe_table, steps_of, study
 
 from adacross.console import markdown_table
 from adacross.data.collection.collection import Collection
-from adacross.data.transforms.batch import RawBatch
+from adacross.data.transforms import RawBatch
 from adacross.encoders.frozen import frozen
 from adacross.errors import UserError
 from adacross.methods import JointMAE

@@ -1,6 +1,6 @@
 """The released programs' transforms, one sample at a time, written plainly with NumPy and Pillow.
 
-Order and ranges are those of `adacross.data.transforms.augment`, whose docstrings say where they come from.
+Order and ranges are those of `adacross.data.transforms`, whose docstrings say where they come from.
 """
 
 import numpy as np

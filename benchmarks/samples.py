@@ -27,7 +27,7 @@ from published_samples import plain_batch, plain_cloud
 from adacross.data.collection.collection import Collection
 from adacross.data.collection.decoded import DecodedViews
 from adacross.data.collection.prepare import prepare
-from adacross.data.transforms.augment import augment_points, augment_views
+from adacross.data.transforms import augment_points, augment_views
 from adacross.training.loader import BatchLoader
 
 DEVICE = "cpu, 1 thread"

@@ -23,7 +23,7 @@ from published import PLAIN
 from published_samples import plain_batch
 from torch import Tensor, nn
 
-from adacross.data.transforms.batch import RawBatch
+from adacross.data.transforms import RawBatch
 from adacross.encoders import DGCNN, Encoder, PointNet, ResNet
 from adacross.losses.nt_xent import nt_xent
 from adacross.losses.weighting import WEIGHTINGS

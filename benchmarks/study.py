@@ -165,7 +165,7 @@ def _measure(
         "seconds": spread(log[-1]["seconds"] for log in logs),
         "linear": {
             "encoders": linear.encoders,
-            "table": dict(zip(("columns", "rows"), (linear.columns, linear.text_rows()), strict=True)),
+            "accuracy": {name: str(figure) for name, figure in linear.rows()[0].items()},
             "values": linear.score().values,
             "figures": linear.records(),
             "protocol": f"{linear.title}; {linear.caption}",
@@ -203,8 +203,7 @@ def probe_table(record: Mapping[str, Any]) -> str:
     rows = []
     for name, variant in record["variants"].items():
         linear = variant["linear"]
-        columns = linear["table"]["columns"]
-        accuracy = {row[0]: row[columns.index("accuracy")] for row in linear["table"]["rows"]}
+        accuracy = linear["accuracy"]
         each = " ".join(f"{100 * value:.1f}" for value in linear["values"])
         rows.append((name, accuracy["pre-trained"], each, accuracy["untrained"], accuracy["gain"]))
     return (

@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from adacross.encoders import load_official, load_official_segmentation
-from adacross.encoders.released.point_m2ae import block_name, encoder_name
+from adacross.encoders.released.names import block_name, encoder_name
 from adacross.losses.nt_xent import nt_xent
 from adacross.losses.weighting import AdaCrossNetWeighting
 from adacross.methods import PointM2AEMethod

@@ -13,7 +13,7 @@ import torch
 from toy import TOY
 
 from adacross.data.collection.collection import Collection
-from adacross.data.transforms.batch import RawBatch
+from adacross.data.transforms import RawBatch
 from adacross.encoders import build_encoder, load
 from adacross.errors import UserError
 from adacross.evaluation.segmentation import segmenter

@@ -28,14 +28,9 @@ RECIPE = "a recipe: a built-in name (see adacross recipes) or a YAML file; optio
 class Parser(ArgumentParser):
     """A parser whose errors are `UserError`s, and which returns only what was typed.
 
-    Args:
-        command: the words of the command ("evaluate linear").
-        owner: a function, or a dataclass of options; parameters without a default are positional.
-        summary: the first line of the help text.
-        examples: command lines for the help text.
-
-    Attributes:
-        needed: names of the positional parameters.
+    Its options are the parameters of `owner`, a function or a dataclass of options; those without a default
+    are positional, and in `needed`. `command` is its words ("evaluate linear"); summary and examples are for
+    the help.
 
     Example:
         >>> def few_shot(encoder: str, data: str, ways: list[int] | None = None) -> None:
@@ -92,11 +87,7 @@ class Parser(ArgumentParser):
             self.add_argument(flag, dest=one.name, **options | {"help": SUPPRESS})
 
     def read(self, words: Sequence[str]) -> dict[str, Any]:
-        """Return the values of the arguments that were typed, by the parameter's name.
-
-        Raises:
-            UserError: an argument is missing, unknown, or not of its type.
-        """
+        """Return the values of the arguments that were typed, by the parameter's name."""
         given, unknown = self.parse_known_intermixed_args(list(words))
         if unknown:
             flag = unknown[0].partition("=")[0]

@@ -26,13 +26,6 @@ def run(name: str, words: Sequence[str]) -> None:
 
     A function whose one parameter is a dataclass takes that dataclass's fields as options, and with
     `--config RECIPE` any of them from its constructor `recipe(name, **typed)`.
-
-    Args:
-        name: the command.
-        words: the arguments typed behind it.
-
-    Raises:
-        UserError: an argument is missing, unknown or not of its type; or as the command.
     """
     from adacross.arguments import Parser
 
@@ -65,16 +58,7 @@ def run(name: str, words: Sequence[str]) -> None:
 
 
 def _check_order(name: str, words: Sequence[str], given: Sequence[str | list[str]]) -> None:
-    """Refuse a collection in the place of an encoder, and an encoder in the place of a collection.
-
-    Args:
-        name: the command.
-        words: its arguments, as they were typed.
-        given: the values of its positional arguments; of fewer than two nothing is checked.
-
-    Raises:
-        UserError: names the mistake and, where there is one, the command with the two in their places.
-    """
+    """Refuse a collection in the place of an encoder, and an encoder in the place of a collection."""
     if len(given) < 2 or not encoder_first(name):
         return
     from adacross.features.sources import kind_of
@@ -99,12 +83,7 @@ def _check_order(name: str, words: Sequence[str], given: Sequence[str | list[str
 
 
 def show(result: Any, following: Sequence[Sequence[object]] = ()) -> None:
-    """Print what a command returned, and what can be typed next.
-
-    Args:
-        result: a table if it has one, a path, or nothing; goes to standard output.
-        following: commands without the word `adacross`; go to standard error.
-    """
+    """Print a result (a table if it has one, or a path) and, to standard error, what can be typed next."""
     from adacross.console import console, results, words
 
     if hasattr(result, "table"):
@@ -118,11 +97,9 @@ def show(result: Any, following: Sequence[Sequence[object]] = ()) -> None:
 
 
 def _open_streams() -> None:
-    """Give the process standard streams that can be written to, whatever it was started with.
-
-    A closed one leads nowhere from now on: else the next file that is opened takes its number, and receives
-    what libraries print. Characters that a stream's encoding lacks are spelled out.
-    """
+    """Give the process standard streams that can be written to, whatever it was started with."""
+    # A closed one leads nowhere from now on: else the next file that is opened takes its number, and receives
+    # what libraries print. Characters that a stream's encoding lacks are spelled out.
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):  # in the order of their numbers
         if getattr(sys, name) is None:
             setattr(sys, name, Path(os.devnull).open(mode, encoding="utf-8"))  # noqa: SIM115  stays open
@@ -149,11 +126,6 @@ def _give_up_output() -> None:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def _out_of_memory(error: BaseException) -> bool:
-    signs = ("out of memory", "can't allocate", "can't start new thread")
-    return isinstance(error, MemoryError) or any(sign in str(error) for sign in signs)
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command.
 
@@ -176,7 +148,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _give_up_output()
         return 2
     except (MemoryError, RuntimeError) as error:
-        if not _out_of_memory(error):
+        signs = ("out of memory", "can't allocate", "can't start new thread")
+        if not isinstance(error, MemoryError) and not any(sign in str(error) for sign in signs):
             raise
         _say("not enough memory. Give fewer points or a smaller batch, or use a machine with more.")
         return 2
@@ -187,11 +160,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _answer(given: list[str]) -> None:
-    """Print help, or run a command.
-
-    Raises:
-        UserError: as the command; or the working folder was deleted, without which torch cannot be loaded.
-    """
+    """Print help, or run a command, in a working folder that is there: torch cannot be loaded without."""
     if given[:1] == ["help"]:
         given = [*given[1:], "--help"]
     if not given or given[0] in _HELP:

@@ -13,19 +13,13 @@ LAPTOP = "adacrossnet_pointnet_laptop"  # the recipe that is suggested first
 
 @dataclass(frozen=True)
 class Command:
-    """Where a command's function lives, what it is for, and how it is typed.
+    """A command: its function, what it is for, and how it is typed."""
 
-    Attributes:
-        function: `module:name`.
-        summary: what `adacross --help` says.
-        examples: command lines.
-        next: the commands to type next, without `adacross`, from the command's arguments (attributes by the
-            parameter's name, or its dataclass of options) and its result.
-    """
-
-    function: str
-    summary: str
-    examples: tuple[str, ...]
+    function: str  # `module:name`
+    summary: str  # what `adacross --help` says
+    examples: tuple[str, ...]  # command lines
+    # the commands to type next, without `adacross`, from the command's arguments (attributes by the
+    # parameter's name, or its dataclass of options) and its result
     next: Next = lambda given, result: ()
 
 
@@ -276,25 +270,12 @@ def overview(family: str = "") -> str:
         about = f"The tasks of adacross {family}:"
     name = f"{family} TASK" if family else "COMMAND"
     version = "" if family else "; adacross --version prints the version"
-    return "\n".join(
-        [
-            f"usage: adacross {name} ...",
-            "",
-            about,
-            "",
-            *lines,
-            "",
-            f"adacross {name} --help lists its options{version}.",
-        ]
-    )
+    end = f"adacross {name} --help lists its options{version}."
+    return "\n".join([f"usage: adacross {name} ...", "", about, "", *lines, "", end])
 
 
 def split_command(arguments: Sequence[str]) -> tuple[str, list[str]]:
-    """Separate the command's words from its arguments.
-
-    Raises:
-        UserError: there is no such command; lists those there are.
-    """
+    """Separate the command's words from its arguments."""
     words = [word for word in arguments[:2] if not word.startswith("-")]
     for count in (2, 1):
         name = " ".join(words[:count])

@@ -13,7 +13,7 @@ from adacross.data.collection.prepare import prepare
 from adacross.errors import UserError
 from adacross.evaluation import evaluate
 from adacross.evaluation.compare import Comparison, compare
-from adacross.evaluation.result import CHANCE, PRETRAINED, Result
+from adacross.evaluation.result import CHANCE, METRIC, PRETRAINED, Result
 from adacross.io.files import whole_folder
 from adacross.report import write_report
 from adacross.training.config import PretrainConfig
@@ -37,8 +37,9 @@ class DemoResult:
     def table(self) -> Group:
         """Render as rich tables; the headline comes last."""
         table = Table(title="adacross demo", show_header=False, caption=self.linear.caption)
-        for row in self.linear.rows():
-            table.add_row(f"linear SVM, {row['encoder']}", str(row["accuracy"]))
+        for name, figure in self.linear.rows()[0].items():
+            if name != METRIC:
+                table.add_row(f"linear SVM, {name}", str(figure))
         for score in self.retrieval.scores:
             if score.network == PRETRAINED and score.metric == "recall@1":
                 chance = self.retrieval.score(CHANCE, score.metric, **score.setting).estimate

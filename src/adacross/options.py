@@ -10,27 +10,18 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from adacross.errors import UserError
 
-_PLAIN: dict[Any, tuple[type, ...]] = {
-    bool: (bool,),
-    int: (int,),
-    float: (int, float),
-    str: (str,),
-    NoneType: (NoneType,),
-}
+_PLAIN: dict[Any, tuple[type, ...]] = {each: (each,) for each in (bool, int, str, NoneType)}
+_PLAIN[float] = (int, float)
 _WORDS = {int: "a whole number", float: "a number", str: "text", bool: "true or false", NoneType: "null"}
 _MANY = {int: "whole numbers", float: "numbers", str: "texts"}
 
 
 def check_values(owner: str, function: Callable[..., Any], values: Mapping[str, Any]) -> None:
-    """Raise a `UserError` if a value is not of its parameter's type.
+    """Raise a `UserError` if a value, by its name, is not of the type that a function's parameter has.
 
     Numbers must be Python's own, since a run's `config.yaml` holds them. A list serves as a tuple, which YAML
-    does not have, and a path as text. Types that YAML cannot express are not checked.
-
-    Args:
-        owner: whose options they are, for the message ("method crossnet").
-        function: what they will be given to; a class stands for its constructor.
-        values: by the parameter's name; names that the function does not have are left to others.
+    does not have, and a path as text. Types that YAML cannot express are not checked, nor are names that the
+    function (or a class's constructor) does not have. `owner` is for the message ("method crossnet").
     """
     hints = get_type_hints(function.__init__ if isclass(function) else function)
     for name, value in values.items():
@@ -51,7 +42,7 @@ def plain(value: Any) -> Any:
 
 
 def fits(value: Any, hint: Any) -> bool:
-    """Whether a value is of the type `hint`. What YAML cannot express fits every value."""
+    """Return whether a value is of the type `hint`; what YAML cannot express fits every value."""
     origin, inner = get_origin(hint), get_args(hint)
     if origin is Literal:
         return value in inner
@@ -118,7 +109,7 @@ def described(hint: Any) -> str:
 
 
 def _items_fit(values: Sequence[Any], hint: Any) -> bool:
-    """Whether the items are of the types in the brackets of `hint`: one for each (tuple), or one for all."""
+    """Return whether items are of the types in the brackets of `hint`: one for each (tuple), or for all."""
     inner = get_args(hint)
     each = inner if get_origin(hint) is tuple and Ellipsis not in inner else inner[:1] * len(values)
     return len(values) == len(each) and all(map(fits, values, each))
@@ -130,7 +121,7 @@ def _either(words: list[str]) -> str:
 
 
 def _yaml(value: Any) -> str:
-    """What to do about a number that arrived as text, as 1e-3 does from YAML 1.1."""
+    """Return what to do about a number that arrived as text, as 1e-3 does from YAML 1.1."""
     try:
         float(value if isinstance(value, str) else "")
     except ValueError:

@@ -12,17 +12,21 @@ import torch
 from PIL import Image, ImageEnhance
 from scipy.stats import kstest
 
-from adacross.data.transforms import augment
-from adacross.data.transforms.augment import (
+from adacross.data import transforms as augment
+from adacross.data.transforms import (
     augment_points,
     augment_views,
     draw_points,
-    jitter_colors,
     plain_views,
     rotate_y,
     scale_and_shift,
     unit_sphere,
 )
+
+
+def jitter_colors(images: torch.Tensor, source: torch.Generator) -> torch.Tensor:
+    jitter = augment._Jitter.draw(len(images), images, source)
+    return jitter.apply_(images.clone(), slice(None))
 
 
 def generator(seed: int = 0) -> torch.Generator:

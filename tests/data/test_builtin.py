@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from adacross.data.procedural import CATEGORIES, make_mesh
+from adacross.data.procedural.kit import Solid, rotation, volume
 from adacross.data.procedural.parts import palette, vary
-from adacross.data.procedural.solid import Solid, rotation, volume
 from adacross.data.sampling import face_areas
 from adacross.data.shape import Mesh
 from adacross.errors import UserError

@@ -6,26 +6,26 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from adacross.data.procedural import kit
+from adacross.data.procedural import kit, solids
 from adacross.data.procedural.curves import arc, circle, regular, smooth
-from adacross.data.procedural.solid import Solid, join, rotation, volume
+from adacross.data.procedural.kit import Solid, join, rotation, volume
 
 HELIX = [(np.cos(t), 0.2 * t, np.sin(t)) for t in np.linspace(0, 9, 60)]
 SOLIDS: dict[str, Callable[[], Solid]] = {
-    "box": lambda: kit.box(1.0, 2.0, 3.0),
-    "tapered_box": lambda: kit.tapered_box((2.0, 1.0), (1.0, 0.2), 1.5, 0.3),
-    "cylinder": lambda: kit.cylinder(0.5, 2.0),
-    "frustum": lambda: kit.frustum(1.0, 0.2, 2.0),
+    "box": lambda: solids.box(1.0, 2.0, 3.0),
+    "tapered_box": lambda: solids.tapered_box((2.0, 1.0), (1.0, 0.2), 1.5, 0.3),
+    "cylinder": lambda: solids.cylinder(0.5, 2.0),
+    "frustum": lambda: solids.frustum(1.0, 0.2, 2.0),
     "lathe_cup": lambda: kit.lathe([(0.5, 0), (1, 1), (0.9, 1), (0.4, 0.1)]),
     "lathe_downward": lambda: kit.lathe([(0.0, 1.0), (1.0, 0.5), (0.0, 0.0)]),
-    "torus": lambda: kit.torus(1.0, 0.3),
-    "ellipsoid": lambda: kit.ellipsoid(1.0, 2.0, 0.5),
+    "torus": lambda: solids.torus(1.0, 0.3),
+    "ellipsoid": lambda: solids.ellipsoid(1.0, 2.0, 0.5),
     "sweep": lambda: kit.sweep(HELIX, 0.1),
     "tube": lambda: kit.tube([(0, 0, 0), (0, 1, 0), (0.5, 2, 0)], 0.3, 0.2),
     "extrude": lambda: kit.extrude(regular(5, 1.0, 5), 0.4),
     "ribbon": lambda: kit.ribbon([(0, 0), (0, 1), (0.3, 2)], [(1, 0), (1, 1), (0.5, 2)], 0.1),
     "ribbon_ring": lambda: kit.ribbon(regular(6, 1.0, 24), 0.5 * circle(24), 0.2, wrap=True),
-    "rounded_box": lambda: kit.rounded_box(1.0, 2.0, 3.0, 0.2),
+    "rounded_box": lambda: solids.rounded_box(1.0, 2.0, 3.0, 0.2),
 }
 
 
@@ -46,7 +46,7 @@ def test_every_edge_is_met_once_in_each_direction_and_the_inside_is_inside(name:
 
 
 def test_box_has_the_size_it_was_asked_for() -> None:
-    solid = kit.box(1.0, 2.0, 3.0)
+    solid = solids.box(1.0, 2.0, 3.0)
     assert volume(solid) == pytest.approx(6.0)
     assert area(solid) == pytest.approx(22.0)
     assert np.allclose((solid.vertices.min(0), solid.vertices.max(0)), ((-0.5, 0, -1.5), (0.5, 2, 1.5)))
@@ -55,19 +55,21 @@ def test_box_has_the_size_it_was_asked_for() -> None:
 def test_tapered_box_is_a_prismatoid() -> None:
     # Simpson's rule over height is exact here; the shift shears the box and keeps its volume.
     bottom, top, middle = 2.0 * 1.0, 1.0 * 0.2, 1.5 * 0.6
-    solid = kit.tapered_box((2.0, 1.0), (1.0, 0.2), 1.5, 0.3)
+    solid = solids.tapered_box((2.0, 1.0), (1.0, 0.2), 1.5, 0.3)
     assert volume(solid) == pytest.approx(1.5 / 6 * (bottom + 4 * middle + top), rel=0.03)
 
 
 def test_round_solids_approach_their_closed_forms() -> None:
     fine = 256
     pi = np.pi
-    assert volume(kit.cylinder(0.5, 2.0, fine)) == pytest.approx(pi * 0.25 * 2, rel=1e-3)
-    assert area(kit.cylinder(0.5, 2.0, fine)) == pytest.approx(2 * pi * 0.25 + 2 * pi * 0.5 * 2, rel=1e-3)
-    assert volume(kit.frustum(1.0, 0.2, 2.0, fine)) == pytest.approx(pi * 2 / 3 * (1 + 0.2 + 0.04), rel=1e-3)
-    assert volume(kit.ellipsoid(1.0, 2.0, 0.5, fine)) == pytest.approx(4 / 3 * pi, rel=1e-3)
-    assert volume(kit.torus(1.0, 0.3, fine, fine)) == pytest.approx(2 * pi**2 * 0.09, rel=1e-3)
-    assert area(kit.torus(1.0, 0.3, fine, fine)) == pytest.approx(4 * pi**2 * 0.3, rel=1e-3)
+    assert volume(solids.cylinder(0.5, 2.0, fine)) == pytest.approx(pi * 0.25 * 2, rel=1e-3)
+    assert area(solids.cylinder(0.5, 2.0, fine)) == pytest.approx(2 * pi * 0.25 + 2 * pi * 0.5 * 2, rel=1e-3)
+    assert volume(solids.frustum(1.0, 0.2, 2.0, fine)) == pytest.approx(
+        pi * 2 / 3 * (1 + 0.2 + 0.04), rel=1e-3
+    )
+    assert volume(solids.ellipsoid(1.0, 2.0, 0.5, fine)) == pytest.approx(4 / 3 * pi, rel=1e-3)
+    assert volume(solids.torus(1.0, 0.3, fine, fine)) == pytest.approx(2 * pi**2 * 0.09, rel=1e-3)
+    assert area(solids.torus(1.0, 0.3, fine, fine)) == pytest.approx(4 * pi**2 * 0.3, rel=1e-3)
 
 
 def test_a_hollow_lathe_and_a_tube_hold_only_their_walls() -> None:
@@ -100,13 +102,13 @@ def test_rounded_box_is_a_box_swept_by_a_ball() -> None:
     x, y, z, r = 1.0, 2.0, 3.0, 0.2
     a, b, c = x - 2 * r, y - 2 * r, z - 2 * r
     exact = a * b * c + 2 * r * (a * b + b * c + c * a) + np.pi * r**2 * (a + b + c) + 4 / 3 * np.pi * r**3
-    solid = kit.rounded_box(x, y, z, r, steps=24)
+    solid = solids.rounded_box(x, y, z, r, steps=24)
     assert volume(solid) == pytest.approx(exact, rel=1e-3)
     assert np.allclose((solid.vertices.min(0), solid.vertices.max(0)), ((-0.5, 0, -1.5), (0.5, 2, 1.5)))
 
 
 def test_a_mirror_keeps_the_winding_outward() -> None:
-    solid = kit.tapered_box((1.0, 1.0), (0.5, 0.2), 1.0)
+    solid = solids.tapered_box((1.0, 1.0), (0.5, 0.2), 1.0)
     assert volume(solid.scale(x=-2.0)) == pytest.approx(2 * volume(solid))
     assert volume(solid.scale(x=-1.0, z=-1.0)) == pytest.approx(volume(solid))
 
@@ -118,8 +120,10 @@ def test_turns_follow_the_right_hand() -> None:
 
 
 def test_joining_adds_volumes_and_shifts_indices() -> None:
-    both = join(kit.box(1.0, 1.0, 1.0), kit.cylinder(0.5, 1.0).at(x=3.0))
-    assert volume(both) == pytest.approx(volume(kit.box(1.0, 1.0, 1.0)) + volume(kit.cylinder(0.5, 1.0)))
+    both = join(solids.box(1.0, 1.0, 1.0), solids.cylinder(0.5, 1.0).at(x=3.0))
+    assert volume(both) == pytest.approx(
+        volume(solids.box(1.0, 1.0, 1.0)) + volume(solids.cylinder(0.5, 1.0))
+    )
     assert both.faces.max() == len(both.vertices) - 1
 
 

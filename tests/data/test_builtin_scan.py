@@ -5,8 +5,8 @@ import pytest
 from scipy.spatial import cKDTree
 
 from adacross.data.procedural import CATEGORIES, make_mesh, scan
-from adacross.data.procedural.kit import ellipsoid
 from adacross.data.procedural.scan import CLUTTER, _visible
+from adacross.data.procedural.solids import ellipsoid
 from adacross.data.sampling import sample_surface
 from adacross.data.shape import Mesh
 

@@ -8,11 +8,11 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from adacross.data.collection.build import SHARD, Plan, WorkFolder
 from adacross.data.collection.collection import Collection
 from adacross.data.collection.description import VERSION, CollectionInfo
 from adacross.data.collection.sample import Row
 from adacross.data.collection.schema import arrow_schema, dataset_features, decode_view, encode_view, to_batch
-from adacross.data.collection.work_folder import SHARD, Plan, WorkFolder
 from adacross.data.shape import Shape
 from adacross.errors import UserError
 

@@ -11,9 +11,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from adacross.data import array_pickle
-from adacross.data.array_pickle import read_pickled_table
-from adacross.data.image_set import read_image_set
+from adacross.data import image_set as array_pickle
+from adacross.data.image_set import read_image_set, read_pickled_table
 from adacross.errors import UserError
 
 

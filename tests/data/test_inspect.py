@@ -10,11 +10,11 @@ from rich.console import Console, Group, RenderableType
 
 from adacross.data.collection import contact_sheet
 from adacross.data.collection import inspect as inspect_module
+from adacross.data.collection.build import Plan, WorkFolder
 from adacross.data.collection.collection import Collection
 from adacross.data.collection.contact_sheet import CAPTION, CELL, CLOUDS, ROWS, choose, write_contact_sheet
+from adacross.data.collection.description import LISTED, notes
 from adacross.data.collection.inspect import inspect
-from adacross.data.collection.summary import LISTED, notes
-from adacross.data.collection.work_folder import Plan, WorkFolder
 from adacross.errors import UserError
 
 OFF = "OFF\n3 1 0\n0 0 0\n1 0 0\n0 1 0\n3 0 1 2\n"

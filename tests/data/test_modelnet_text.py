@@ -8,7 +8,7 @@ import pytest
 from layout_files import POINTS, clouds, inspected, lines, look, prepared, reasons, unit, write, write_hdf5
 
 from adacross.data.formats import format_of
-from adacross.data.formats.modelnet40 import TEN
+from adacross.data.formats.modelnet import TEN
 from adacross.data.shape import BrokenShapeError
 from adacross.errors import UserError
 

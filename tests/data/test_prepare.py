@@ -12,13 +12,12 @@ import numpy as np
 import pytest
 import trimesh
 
+from adacross.data.collection import build
 from adacross.data.collection import prepare as prepare_module
-from adacross.data.collection import work_folder
+from adacross.data.collection.build import WorkFolder, splits_of
 from adacross.data.collection.collection import Collection
 from adacross.data.collection.prepare import prepare
 from adacross.data.collection.sample import serve_sample
-from adacross.data.collection.split import splits_of
-from adacross.data.collection.work_folder import WorkFolder
 from adacross.data.formats.base import SampleRef
 from adacross.data.workers.local import WorkerCrash
 from adacross.errors import UserError
@@ -46,7 +45,7 @@ def by_processes(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The same meshes, prepared by two worker processes, in shards of 4."""
     folder = tmp_path_factory.mktemp("processes")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(work_folder, "SHARD", 4)
+        patch.setattr(build, "SHARD", 4)
         prepare(str(write_meshes(folder / "meshes")), str(folder / "c"), workers=2, **SMALL)
     return folder / "c"
 
@@ -94,7 +93,7 @@ def in_process(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[str]]:
         monkeypatch.setattr(prepare_module, "each", each)
         return asked
 
-    monkeypatch.setattr(work_folder, "SHARD", 4)
+    monkeypatch.setattr(build, "SHARD", 4)
     return install
 
 

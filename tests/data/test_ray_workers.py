@@ -16,9 +16,9 @@ import trimesh
 from ray.cluster_utils import Cluster
 from waiting import HANGS, wait_until
 
-from adacross.data.collection import work_folder
+from adacross.data.collection import build
+from adacross.data.collection.build import WorkFolder
 from adacross.data.collection.prepare import prepare
-from adacross.data.collection.work_folder import WorkFolder
 from adacross.data.workers import ray as ray_workers
 from adacross.data.workers.local import WorkerCrash
 from adacross.data.workers.ray import each
@@ -52,7 +52,7 @@ def cluster() -> Iterator[Cluster]:
 
 @pytest.fixture
 def small_shards(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(work_folder, "SHARD", 4)
+    monkeypatch.setattr(build, "SHARD", 4)
 
 
 @pytest.fixture(scope="module")
@@ -70,7 +70,7 @@ def meshes(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def by_processes(meshes: Path) -> Path:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(work_folder, "SHARD", 4)
+        patch.setattr(build, "SHARD", 4)
         prepare(str(meshes), str(meshes.parent / "c"), workers=2, **SMALL)
     return meshes.parent / "c"
 
@@ -99,8 +99,8 @@ ALONE = """
 import json, os, sys
 import psutil, ray
 from adacross.cli import main
-from adacross.data.collection import work_folder
-work_folder.SHARD = 4
+from adacross.data.collection import build
+build.SHARD = 4
 listening, shutdown, before = set(), ray.shutdown, dict(os.environ)
 def note_and_shut_down():
     for process in [psutil.Process(), *psutil.Process().children(recursive=True)]:

@@ -23,7 +23,7 @@ from adacross.data.collection.sample import serve_sample
 from adacross.data.formats import format_of, index_source
 from adacross.data.formats.base import DatasetIndex
 from adacross.data.formats.mesh_files import ply_counts, read_ply
-from adacross.data.formats.synsets import SYNSETS
+from adacross.data.formats.shapenet import SYNSETS
 from adacross.data.shape import BrokenShapeError, PointCloud
 
 PLANE, CHAIR, UNKNOWN = "02691156", "03001627", "09999999"

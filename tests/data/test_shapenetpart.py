@@ -11,8 +11,8 @@ from scipy.spatial import cKDTree
 
 from adacross.data.collection.collection import Collection
 from adacross.data.formats import format_of
+from adacross.data.formats.shapenet import SYNSETS
 from adacross.data.formats.shapenetpart import CATEGORIES, published_parts
-from adacross.data.formats.synsets import SYNSETS
 from adacross.errors import UserError
 
 SYNSET = {name: synset for synset, name in SYNSETS.items() if name in CATEGORIES}

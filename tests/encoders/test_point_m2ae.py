@@ -9,7 +9,7 @@ from adacross.encoders import PointM2AE, load, load_official
 from adacross.errors import UserError
 from adacross.methods.joint_mae.alignment import covered_patches
 from adacross.nn.point_tokens import GroupEmbedding, TokenPacking, build_groups, visible_levels
-from adacross.ops.interpolate import interpolate
+from adacross.ops.neighbors import interpolate
 
 SMALL = {
     "groups": (24, 12, 6),

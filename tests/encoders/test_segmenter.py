@@ -17,7 +17,7 @@ from adacross.encoders import (
 )
 from adacross.errors import UserError
 from adacross.evaluation.segmentation import segmenter, with_neighbors
-from adacross.nn.segmentation_heads import PointM2AEPartSegHead
+from adacross.nn.heads import PointM2AEPartSegHead
 
 ENCODERS = {
     "pointnet": lambda: PointNet(width=24),

@@ -14,10 +14,9 @@ from waiting import HANGS
 import adacross
 from adacross.data.procedural import CATEGORIES, make_mesh
 from adacross.data.sampling import sample_surface, unit_sphere
-from adacross.encoders.pretrained import SHIPPED, shipped_names
+from adacross.encoders.base import SHIPPED, shipped_names
 from adacross.features.sources import find_encoders, untrained_like
-from adacross.search.index import unit_rows
-from adacross.search.whitening import Whitening
+from adacross.search.index import Whitening, unit_rows
 
 UNSEEN = 10_000_000  # seeds of shapes that no collection's count reaches
 EACH = 12  # shapes of a category

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from adacross.data.collection.collection import Collection
-from adacross.data.transforms.augment import draw_points, scale_and_shift
+from adacross.data.transforms import draw_points, scale_and_shift
 from adacross.encoders import DGCNN, PointM2AE, PointNet
 from adacross.errors import UserError
 from adacross.evaluation.classification import (

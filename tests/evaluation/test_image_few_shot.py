@@ -21,7 +21,7 @@ from toy import TOY, TOY_MASKED
 
 from adacross.console import progress_bar
 from adacross.data.image_set import ImageSet, read_image_set
-from adacross.data.transforms.augment import plain_views
+from adacross.data.transforms import plain_views
 from adacross.encoders import PointNet, ResNet
 from adacross.errors import UserError
 from adacross.evaluation import images as module

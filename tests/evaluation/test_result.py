@@ -38,15 +38,25 @@ def result(**changes: object) -> Result:
     return replace(made, **changes)
 
 
-def test_rows_stand_together_by_setting_and_end_with_the_gain():
+def test_a_row_has_a_setting_and_a_metric_and_a_figure_a_network():
     rows = result().rows()
-    assert [(row["labels"], row["encoder"]) for row in rows] == [
-        ("10 %", "pre-trained"), ("10 %", "from scratch"), ("10 %", "chance"), ("10 %", "gain"),
-        ("100 %", "pre-trained"), ("100 %", "from scratch"), ("100 %", "gain"),
-    ]  # fmt: skip
+    assert [row["labels"] for row in rows] == ["10 %", "100 %"]
+    assert list(rows[0]) == ["labels", "metric", "pre-trained", "from scratch", "chance", "gain"]
     first, scratch = result().scores[:2]
-    assert rows[3]["accuracy"] == first.minus(scratch)
-    assert result().columns == ["labels", "encoder", "accuracy"]
+    assert rows[0]["gain"] == first.minus(scratch)
+    assert rows[0]["from scratch"] == scratch.estimate
+    assert result().columns == list(rows[0])
+    assert "chance" not in rows[1]
+
+
+def test_details_are_in_records_but_not_in_tables():
+    scores = [
+        *result().scores,
+        Score.of("pre-trained", "accuracy", [1, 0], labels="10 %", severity="3", detail=True),
+    ]
+    assert result(scores=scores).text_rows() == result().text_rows()
+    assert "severity" not in result(scores=scores).columns
+    assert len(result(scores=scores).records()) == len(result().records()) + 1
 
 
 def test_one_table_in_every_language():

@@ -16,9 +16,8 @@ from adacross import __version__
 from adacross.encoders import ENCODERS, Encoder, load
 from adacross.encoders.inputs import InputSpec
 from adacross.errors import UserError
-from adacross.onnx import parity, to_onnx
-from adacross.onnx.parity import compare, synthetic_clouds
-from adacross.onnx.to_onnx import export, least_points
+from adacross.onnx import to_onnx
+from adacross.onnx.to_onnx import compare, export, least_points, synthetic_clouds
 
 pytestmark = pytest.mark.slow
 
@@ -157,7 +156,7 @@ def test_one_wrong_point_is_above_the_tolerance(exported: Path):
         local = encoder.point_features(clouds)
     wrong = local.clone()
     wrong[0, 7] = local[0, 8]
-    assert float((wrong - local).norm() / local.norm()) > parity.TOLERANCE
+    assert float((wrong - local).norm() / local.norm()) > to_onnx.TOLERANCE
 
 
 def test_a_file_that_is_none_is_said(tmp_path: Path):

@@ -39,7 +39,7 @@ def loaded(path: Path) -> str:
 
 
 def embedded(path: Path) -> str:
-    from adacross.embeddings.files import Files, find_data
+    from adacross.embeddings.embed import Files, find_data
 
     files = find_data(str(path), up=None, workers=1, timeout=120.0)
     assert isinstance(files, Files)

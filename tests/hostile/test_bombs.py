@@ -11,11 +11,11 @@ from PIL import Image
 
 from adacross.data import images as pictures
 from adacross.data import isolated
-from adacross.data.array_pickle import read_pickled_table
 from adacross.data.collection.inspect import inspect
 from adacross.data.formats import hdf5
 from adacross.data.formats.base import SampleRef
 from adacross.data.formats.mesh_files import MOST_PLACED, read_mesh
+from adacross.data.image_set import read_pickled_table
 from adacross.data.images import MOST_SCANS, open_picture
 from adacross.data.isolated import find_apart, views_apart
 from adacross.data.shape import BrokenShapeError

@@ -16,7 +16,7 @@ from adacross.data.collection.collection import Collection
 from adacross.embeddings.table import read_embeddings
 from adacross.encoders import load
 from adacross.errors import UserError
-from adacross.io.torch_files import load_plain
+from adacross.io.weights import load_plain
 from adacross.training.checkpoint import load_checkpoint
 
 

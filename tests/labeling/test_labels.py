@@ -18,8 +18,8 @@ from adacross.labeling import suggest as suggest_module
 from adacross.labeling.labels import change_label, read_labels, write_labels
 from adacross.labeling.suggest import suggest
 from adacross.search.index import SearchIndex
-from adacross.search.page import label_file
-from adacross.search.page.label_file import LabelFile
+from adacross.search.page import label_tab
+from adacross.search.page.label_tab import LabelFile
 
 IDS = [f"parts/{i}.stl" for i in range(60)]
 INDEX = object.__new__(SearchIndex)  # as far as labels go
@@ -54,7 +54,7 @@ def test_two_pages_and_a_spreadsheet_keep_each_others_labels(tmp_path: Path) -> 
     second.assign(5, "jar")
     assert second.classes_by_id == dict.fromkeys(IDS[:5], "mug") | {IDS[5]: "jar"}
     path.write_text(path.read_text().replace(f"{IDS[0]},mug", f"{IDS[0]},cup") + f"{IDS[6]},cup\n")
-    assert first.remove(1) == {
+    assert first.assign(1, None) == {
         IDS[0]: "cup", IDS[2]: "mug", IDS[3]: "mug", IDS[4]: "mug", IDS[5]: "jar", IDS[6]: "cup",
     }  # fmt: skip
     second.propose(3)
@@ -73,17 +73,17 @@ def test_a_label_that_is_given_while_others_are_proposed(
     labels = LabelFile.read(tmp_path / "labels.csv", INDEX)
     labels.assign(0, "mug")
     labels.assign(1, "jar")
-    read = label_file.read_labels
+    read = label_tab.read_labels
 
     class Given(dict[str, str]):
         """Labels, one of which another tab takes back as soon as they are looked at."""
 
         def __contains__(self, name: object) -> bool:
             if len(labels.classes_by_id) == 2:
-                labels.remove(1)
+                labels.assign(1, None)
             return super().__contains__(name)
 
-    monkeypatch.setattr(label_file, "read_labels", lambda path, ids: Given(read(path, ids)))
+    monkeypatch.setattr(label_tab, "read_labels", lambda path, ids: Given(read(path, ids)))
     found, names = labels.propose(3)
     assert names == ["jar", "mug"]
     assert found.label[:2].tolist() == [1, 0]

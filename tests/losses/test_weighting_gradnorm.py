@@ -10,8 +10,7 @@ from hypothesis import strategies as st
 from loss_series import norm_series, run, series
 
 from adacross.errors import UserError
-from adacross.losses.weighting import GradNorm
-from adacross.losses.weighting.gradnorm import relative_rates
+from adacross.losses.weighting import GradNorm, relative_rates
 
 
 def by_autograd(losses, norms, alpha, learning_rate):

@@ -5,7 +5,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from adacross.data.transforms.batch import RawBatch
+from adacross.data.transforms import RawBatch
 from adacross.encoders import PointNet
 from adacross.methods import Batch, CrossModal, ImageTowerConfig, build_method
 

@@ -5,7 +5,7 @@ import copy
 import pytest
 import torch
 
-from adacross.data.transforms.batch import RawBatch
+from adacross.data.transforms import RawBatch
 from adacross.encoders import PointM2AE, PointNet
 from adacross.errors import UserError
 from adacross.methods import JointMAE, PointM2AEMethod

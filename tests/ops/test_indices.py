@@ -12,8 +12,7 @@ from adacross.encoders import DGCNN, PointM2AE, PointNet
 from adacross.nn.layers import EdgeLayer, EdgePairLayer, PointLayer
 from adacross.nn.point_tokens import build_groups, visible_levels
 from adacross.ops.chamfer import chamfer
-from adacross.ops.interpolate import interpolate
-from adacross.ops.neighbors import farthest_point_sample, gather, knn
+from adacross.ops.neighbors import farthest_point_sample, gather, interpolate, knn
 from adacross.ops.projection import depth_map, fit_projection
 
 EVIL = [1e20, -1e20, 3e38, math.inf, -math.inf, math.nan, 0.0]

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from adacross.ops.interpolate import interpolate
+from adacross.ops.neighbors import interpolate
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])

@@ -6,9 +6,8 @@ import pytest
 import adacross
 from adacross.data.collection.collection import Collection
 from adacross.search import index as module
-from adacross.search.index import SearchIndex
+from adacross.search.index import DIM, FEWEST, SearchIndex, Whitening
 from adacross.search.query import Query
-from adacross.search.whitening import DIM, FEWEST, Whitening
 
 SHAPES, DIMS = 400, 12
 

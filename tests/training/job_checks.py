@@ -18,7 +18,7 @@ from torch import Tensor, distributed
 from toy_runs import MASKED, configured
 
 from adacross.data.collection.collection import Collection
-from adacross.data.transforms.batch import RawBatch
+from adacross.data.transforms import RawBatch
 from adacross.distributed.group import ProcessGroup
 from adacross.errors import UserError
 from adacross.methods.image_tower import ImageTower

@@ -13,7 +13,7 @@ from torch import Tensor
 from toy_runs import configured, logged
 
 from adacross.data.collection.collection import Collection
-from adacross.data.transforms.batch import RawBatch
+from adacross.data.transforms import RawBatch
 from adacross.distributed.group import ProcessGroup
 from adacross.errors import UserError
 from adacross.methods import METHODS

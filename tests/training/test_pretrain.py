@@ -23,7 +23,7 @@ from adacross.data.collection.decoded import DecodedViews
 from adacross.data.collection.prepare import prepare
 from adacross.encoders import load
 from adacross.errors import UserError
-from adacross.evaluation.linear import evaluate_linear
+from adacross.evaluation import evaluate
 from adacross.methods import METHODS
 from adacross.recipes import recipe_names, recipe_path
 from adacross.training.checkpoint import checkpoints
@@ -253,4 +253,4 @@ def test_shapes_without_classes_train_and_have_no_probe(tmp_path: Path, capsys: 
     assert "recall_at_1" in look
     assert "probe_accuracy" not in look
     with pytest.raises(UserError, match="has no classes"):
-        evaluate_linear(str(run), str(data))
+        evaluate("linear", str(run), str(data))

@@ -1,18 +1,26 @@
-"""Labelled sets of pictures: folders of a class each, and the pickles of CIFAR-FS and CIFAR-100."""
+"""Labeled sets of images: folders of a class each, and the pickles of CIFAR-FS and CIFAR-100.
 
+Pickles are read without running anything. `adacross.io.pickled` reads their plain data; here is what numpy
+writes in place of an array (protocols 0 to 5, of Python 2 and 3, numpy 1 and 2). numpy's part is done by
+`np.frombuffer` on checked numbers, and all else is refused by name.
+"""
+
+import math
+import mmap
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from jaxtyping import Int64, UInt8
 
 from adacross.console import console, progress_bar
-from adacross.data.array_pickle import read_pickled_table
 from adacross.data.formats.base import printable
 from adacross.data.isolated import views_apart
-from adacross.errors import UserError, one_of
+from adacross.errors import UserError, one_line, one_of
+from adacross.io.files import READER_ERRORS, file_size
+from adacross.io.pickled import Machine, Name, RefusedError, exactly
 
 SPLITS = ("train", "val", "test")
 SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".bmp"}
@@ -21,33 +29,27 @@ _EXPECTED = (
     "Expected <class>/*.png or *.jpg; <split>/<class>/* with splits train, val and test; "
     "CIFAR_FS_test.pickle; or the files train, test and meta of CIFAR-100 (python version)."
 )
+LARGEST = 1_000_000_000  # bytes of a file
+MOST_STEPS = 20_000_000  # of the machine; a CIFAR file takes less than a million
+_DTYPES = ("b1", "u1", "i1", "u2", "i2", "u4", "i4", "u8", "i8")
+_MULTIARRAY = ("numpy.core.multiarray", "numpy._core.multiarray")
 
 
 @dataclass(frozen=True, eq=False)
 class ImageSet:
-    """Labelled pictures.
-
-    Attributes:
-        folder: where they were read.
-        layout: which of the known layouts it has, in words.
-        split: which part this is: train, val or test, or "all" where there are no splits.
-        classes: their names, in order of the labels.
-        pictures: `(n, H, W, 3)` RGB.
-        labels: `(n,)` indices into the classes.
-        skipped: files that could not be read, and why.
-    """
+    """Labeled images, RGB."""
 
     folder: Path
-    layout: str
-    split: str
-    classes: list[str]
+    layout: str  # in words
+    split: str  # train, val or test, or "all" where there are no splits
+    classes: list[str]  # in the order of the labels
     pictures: UInt8[np.ndarray, "n H W 3"]
     labels: Int64[np.ndarray, " n"]
-    skipped: list[str] = field(default_factory=list)
+    skipped: list[str] = field(default_factory=list)  # files that could not be read, and why
 
 
 def read_image_set(folder: str | Path, size: int, split: str = "test") -> ImageSet:
-    """Read a labelled set of pictures.
+    """Read a labeled set of images.
 
     Layouts, in the order they are looked for:
 
@@ -58,17 +60,11 @@ def read_image_set(folder: str | Path, size: int, split: str = "test") -> ImageS
     * `<split>/<class>/*`, with a folder `test`;
     * `<class>/*`, which has no splits.
 
-    Pickles are not executed (`array_pickle`). Of folders, every picture is put on white, made square and
-    resized; one that cannot be read is named and skipped.
+    Pickles are not executed. Of folders, every image is put on white, made square and resized to `size`
+    pixels; one that cannot be read is named and skipped. `split` says what to read where there are splits.
 
-    Args:
-        folder: the folder.
-        size: side that the pictures of folders are resized to, in pixels.
-        split: which part to read where there are splits.
-
-    Raises:
-        UserError: no such folder, another layout, a damaged or forbidden pickle, labels that do not fit the
-            pictures, or fewer than two classes.
+    Raises UserError for no such folder, another layout, a damaged or forbidden pickle, labels that do not fit
+    the images, or fewer than two classes.
     """
     one_of("split", split, SPLITS)
     root = Path(folder)
@@ -78,7 +74,12 @@ def read_image_set(folder: str | Path, size: int, split: str = "test") -> ImageS
     if any(path.is_file() for path in cifar_fs.values()):
         found = _pickled(root, "CIFAR-FS pickles", split, cifar_fs[split], [])
     elif (root / "meta").is_file() and any((root / name).is_file() for name in SPLITS):
-        found = _pickled(root, "CIFAR-100 pickles", split, root / split, _names(root / "meta"))
+        meta = root / "meta"
+        names = read_pickled_table(meta).get("fine_label_names")
+        if not isinstance(names, list):
+            wanted = "expected CIFAR-100's description of its classes"
+            raise UserError(f"{meta} has no fine_label_names; {wanted}.")
+        found = _pickled(root, "CIFAR-100 pickles", split, root / split, [*map(_text, names)])
     else:
         found = _folders(root, size, split)
     if len(found.classes) < 2:
@@ -89,7 +90,7 @@ def read_image_set(folder: str | Path, size: int, split: str = "test") -> ImageS
 
 
 def holds_pictures(folder: Path) -> bool:
-    """Whether a folder looks like one that `read_image_set` reads, without reading it."""
+    """Return whether a folder looks like one that `read_image_set` reads, without reading it."""
     if any((folder / f"CIFAR_FS_{name}.pickle").is_file() for name in SPLITS) or (folder / "meta").is_file():
         return True
     deep = (path for pattern in ("*/*", "*/*/*") for path in folder.glob(pattern))
@@ -109,7 +110,7 @@ def _pickled(root: Path, layout: str, split: str, path: Path, names: Sequence[st
 
 
 def _pictures(path: Path, data: Any) -> UInt8[np.ndarray, "n H W 3"]:
-    """`data` as pictures; rows of 3,072 are CIFAR's 32 x 32, a colour after the other."""
+    """`data` as pictures; rows of 3,072 are CIFAR's 32 x 32, a color after the other."""
     if isinstance(data, np.ndarray) and data.ndim == 2 and data.shape[1] == 3072:
         data = data.reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1)
     if not isinstance(data, np.ndarray) or data.dtype != np.uint8 or data.shape[3:] != (3,) or not data.size:
@@ -127,13 +128,6 @@ def _labels(path: Path, labels: Any, count: int) -> Int64[np.ndarray, " n"]:
     if len(values) != count:
         raise UserError(f"{path}: {len(values)} labels for {count} pictures. Download it again.")
     return np.array(values, dtype=np.int64)
-
-
-def _names(path: Path) -> list[str]:
-    names = read_pickled_table(path).get("fine_label_names")
-    if not isinstance(names, list):
-        raise UserError(f"{path} has no fine_label_names; expected CIFAR-100's description of its classes.")
-    return [name.decode("latin-1") if isinstance(name, bytes) else str(name) for name in names]
 
 
 def _folders(root: Path, size: int, split: str) -> ImageSet:
@@ -168,6 +162,125 @@ def _folders(root: Path, size: int, split: str) -> ImageSet:
 
 
 def _listed(folder: Path) -> list[Path]:
-    """What is in a folder, by name, without hidden files; nothing if it is none."""
+    """Return what is in a folder, by name, without hidden files; nothing if it is none."""
     children = folder.iterdir() if folder.is_dir() else ()
     return sorted(child for child in children if not child.name.startswith("."))
+
+
+@dataclass
+class _Dtype:
+    """Stands for `numpy.dtype` until its byte order is known."""
+
+    code: str
+    order: str = "="
+
+    @property
+    def real(self) -> np.dtype[Any]:
+        return np.dtype(self.order + self.code)
+
+
+@dataclass
+class _Array:
+    """Stands for an array until its content is known."""
+
+    content: np.ndarray | None = None
+
+
+def read_pickled_table(path: Path) -> dict[str, Any]:
+    """Read a pickled dictionary of lists, numbers, text and arrays; nothing in it is executed.
+
+    Keys that are bytes become text, text of Python 2 is read as Latin-1, arrays hold whole numbers or truth
+    values. Raises UserError for no such file, one above 1 GB, damaged, no dictionary, or a pickle that asks
+    for anything else (the message names it).
+    """
+    try:
+        size = file_size(path)
+        if size > LARGEST:
+            raise UserError(f"{path} has {size:,} bytes; expected a pickle of at most {LARGEST:,}.")
+        with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+            table = _ArrayMachine(MOST_STEPS).run(content)
+    except UserError:
+        raise
+    except RefusedError as refused:
+        raise UserError(
+            f"{path} asks for {refused}, which no table of pictures needs; it was not run. Expected a "
+            "dictionary of numpy arrays, lists, whole numbers and text. Get the file from its publisher."
+        ) from None
+    except OSError as error:
+        raise UserError(f"cannot read {path}: {error.strerror or error}.") from None
+    except READER_ERRORS as error:
+        what = one_line(error, 120)
+        raise UserError(f"{path} is damaged, or no pickle ({what}). Download it again.") from None
+    if not isinstance(table, dict):
+        raise UserError(f"{path} holds a pickled {type(table).__name__}; expected a dictionary.")
+    return {_text(key): value for key, value in table.items()}
+
+
+def _text(key: Any) -> str:
+    return key.decode("latin-1") if isinstance(key, bytes) else str(key)
+
+
+class _ArrayMachine(Machine):
+    """Knows the names that numpy writes for an array."""
+
+    known: ClassVar = {
+        "numpy.ndarray": "class",
+        "numpy.dtype": "dtype",
+        "_codecs.encode": "bytes",  # how Python 3 writes bytes in protocols 0 to 2
+        **{f"{module}._reconstruct": "empty" for module in _MULTIARRAY},
+        **{f"{module}.scalar": "number" for module in _MULTIARRAY},
+        **{f"{module}._frombuffer": "array" for module in ("numpy.core.numeric", "numpy._core.numeric")},
+    }
+
+    def __init__(self, most_steps: int) -> None:
+        super().__init__(most_steps)
+        self.encoded: dict[str, bytes] = {}  # once each: a text may be referred to any number of times
+
+    def call(self, function: Any, arguments: tuple[Any, ...]) -> Any:
+        """Return what numpy's constructors stand for."""
+        match function, arguments:
+            case Name("empty"), (_, _, _):
+                return _Array()
+            case Name("dtype"), (str(code), *_):
+                if code not in _DTYPES:
+                    self.refuse(f"a numpy array of type {code!r}")
+                return _Dtype(code)
+            case Name("number"), (_Dtype() as dtype, raw):
+                return int(_array(self._raw(raw), dtype, (), fortran=False))
+            case Name("array"), (raw, _Dtype() as dtype, tuple(shape), str(order)):
+                return _Array(_array(self._raw(raw), dtype, shape, fortran=order == "F"))
+            case Name("bytes"), (str(text), "latin1"):
+                return self._raw(text)
+        raise TypeError("a call of another form than numpy's")
+
+    def build(self, made: Any, state: Any) -> None:
+        """Take the second half of what numpy writes: byte order, content."""
+        match made, state:
+            case _Dtype(), (int(), "<" | ">" | "|" | "=" as order, None, None, None, *_):
+                made.order = order
+            case _Array(), (int(), tuple(shape), _Dtype() as dtype, fortran, raw):
+                made.content = _array(self._raw(raw), dtype, shape, fortran=bool(fortran))
+            case _, tuple():
+                self.refuse("an object with a state of its own")
+            case _:
+                raise TypeError("a state of another form than numpy's")
+
+    def _raw(self, value: Any) -> bytes:
+        """Return bytes, or those that a text of Python 2 stands for."""
+        if not isinstance(value, str):
+            return exactly(bytes, value)
+        if value not in self.encoded:
+            self.encoded[value] = value.encode("latin-1")
+        return self.encoded[value]
+
+    def finished(self, value: Any) -> Any:
+        """Return an array's content."""
+        return value.content if isinstance(value, _Array) else value
+
+
+def _array(raw: bytes, dtype: _Dtype, shape: tuple[Any, ...], *, fortran: bool) -> np.ndarray:
+    if not all(type(side) is int and side >= 0 for side in shape) or len(shape) > 8:
+        raise ValueError("an array's sides are no whole numbers")
+    if math.prod(shape) * dtype.real.itemsize != len(raw):
+        raise ValueError(f"an array of {len(raw):,} bytes where {math.prod(shape)} numbers are promised")
+    return np.frombuffer(raw, dtype.real).reshape(shape, order="F" if fortran else "C")

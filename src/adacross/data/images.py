@@ -26,20 +26,13 @@ _LISTED = 3  # broken files that a remark names
 def read_views(
     paths: Sequence[Path], views: int, size: int
 ) -> tuple[UInt8[np.ndarray, "V size size 3"] | None, list[str]]:
-    """Read the first `views` pictures that can be read.
+    """Read the first `views` images that can be read; where there are fewer, they are repeated in turn.
 
-    Where there are fewer, they are repeated in turn: a view drawn at random from the repeated ones is one
-    drawn at random from those that are there. More are not opened.
+    A view drawn at random from the repeated ones is one drawn at random from those that are there.
 
-    Args:
-        paths: picture files of any format, mode and size, in order.
-        views: how many are wanted, at least 1.
-        size: pixels along each side.
-
-    Returns:
-        `(V, size, size, 3)` RGB, as `on_white` and bilinear resizing (antialiased, as the released training's
-        resizing) make them, or None if no file can be read; and remarks: which files cannot be read, sizes
-        that differ, pictures that repeat.
+    Returns `(V, size, size, 3)` RGB, as `on_white` and bilinear resizing (antialiased, as the released
+    training's) make them, or None if no file can be read; and remarks: which files cannot be read, sizes that
+    differ, images that repeat.
     """
     found: list[UInt8[np.ndarray, "size size 3"]] = []
     widths: set[int] = set()
@@ -70,15 +63,7 @@ def read_views(
 
 
 def open_picture(content: bytes, largest_side: int = LARGEST_SIDE) -> Image.Image:
-    """Decode the picture in a file's bytes, of one of `FORMATS`.
-
-    Args:
-        content: the file's bytes.
-        largest_side: pixels that it may have along a side.
-
-    Raises:
-        Exception: one of `IMAGE_ERRORS`: it is damaged, something else, or larger.
-    """
+    """Decode an image of one of `FORMATS`; one of `IMAGE_ERRORS` if it is damaged, another, or too large."""
     with warnings.catch_warnings():
         warnings.simplefilter("error", Image.DecompressionBombWarning)
         try:
@@ -113,11 +98,9 @@ def resized(image: Image.Image, size: int) -> UInt8[np.ndarray, "size size 3"]:
 
 
 def on_white(image: Image.Image) -> Image.Image:
-    """Return a picture as RGB on the background of our own drawings, white, in a square.
+    """Return an image as RGB on white, like our own drawings, in a square that is filled up on both sides.
 
-    Transparency of any kind (RGBA, grey with alpha, a palette's) is blended: `alpha * colour + (1 - alpha) *
-    white`. A picture that is not square is widened or heightened with white, equally on both sides, so
-    resizing distorts nothing.
+    Transparency of any kind (RGBA, gray with alpha, a palette's) is blended with white.
     """
     rgba = image.convert("RGBA")
     side = max(rgba.size)

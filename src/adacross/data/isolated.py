@@ -27,15 +27,7 @@ _LOOKING = 3600.0  # seconds for the look at a whole source, which may be a mill
 
 
 def find_apart(source: str, **options: Any) -> DatasetIndex:
-    """List what a source holds in a process of its own: lists and headers are files from outside, too.
-
-    Args:
-        source: a folder, or the word "builtin".
-        options: as `index_source` takes them.
-
-    Raises:
-        UserError: as `index_source`, or the look takes too much memory or time, or ends its process.
-    """
+    """List a source as `index_source`, in a process of its own: lists and headers come from outside, too."""
     if source == BUILTIN:
         return index_source(source, **options)
     wanted: Request = {"source": source, **options}
@@ -61,16 +53,7 @@ def serve_index(request: Request) -> bytes:
 
 
 def check_apart(format: str, items: Sequence[SampleRef], points: int) -> list[tuple[bool, str]]:
-    """Read some shapes of a source and all their images, and forget them.
-
-    Args:
-        format: name of the format that reads them.
-        items: the shapes.
-        points: how many of a shape's points are asked for.
-
-    Returns:
-        Of each item whether it can be read, and its warnings, "" for none.
-    """
+    """Read some shapes with all images; return of each whether it can be read, and warnings or the reason."""
     requests = [{"item": asdict(item), "format": format, "points": points} for item in items]
     found: list[tuple[bool, str]] = [(False, "")] * len(items)
     with closing(each(f"{__name__}:serve_check", requests, _processes(items), TIMEOUT)) as answers:
@@ -97,17 +80,7 @@ def serve_check(request: Request) -> bytes:
 def views_apart(
     paths: Sequence[Path], size: int, timeout: float = TIMEOUT
 ) -> Generator[tuple[int, UInt8[np.ndarray, "size size 3"] | None, str], None, None]:
-    """Read pictures, one a file, as `read_views` does.
-
-    Args:
-        paths: picture files.
-        size: pixels along each side.
-        timeout: seconds that one file may take.
-
-    Yields:
-        A file's place in `paths`, its picture `(size, size, 3)`, or None and why it cannot be read: in the
-        order in which the processes finish.
-    """
+    """Read image files as `read_views`; yield, as they finish, place, image or None, and why not."""
     requests: list[dict[str, Any]] = [{"path": str(path), "size": size} for path in paths]
     with closing(each(f"{__name__}:serve_view", requests, _processes(paths), timeout)) as answers:
         for place, answer in answers:

@@ -1,16 +1,21 @@
 """Points from surfaces, and the frame they are kept in."""
 
 import numpy as np
-from jaxtyping import Float, Float32, Float64
+from jaxtyping import Float, Float32, Float64, Int64
 
 from adacross.data.shape import Axis, BrokenShapeError, Mesh, PointCloud
 
 # Rows are where the new x, y, z come from. Proper rotations, so nothing is mirrored.
 _TO_Y_UP: dict[str, tuple[tuple[int, int, int], ...]] = {
     "x": ((0, -1, 0), (1, 0, 0), (0, 0, 1)),
-    "y": ((1, 0, 0), (0, 1, 0), (0, 0, 1)),
     "z": ((1, 0, 0), (0, 0, 1), (0, -1, 0)),
 }
+
+
+def spread(count: int, most: int) -> Int64[np.ndarray, " m"]:
+    """Choose at most `most` of `count` positions: one at random of each of as many equal stretches."""
+    edges = np.arange(min(count, most) + 1) * count // max(min(count, most), 1)
+    return np.random.default_rng(0).integers(edges[:-1], edges[1:])
 
 
 def face_areas(mesh: Mesh) -> Float64[np.ndarray, " F"]:
@@ -21,21 +26,11 @@ def face_areas(mesh: Mesh) -> Float64[np.ndarray, " F"]:
 
 
 def sample_surface(mesh: Mesh, count: int, rng: np.random.Generator) -> PointCloud:
-    """Sample points uniformly over a mesh's area.
+    """Sample points uniformly over a mesh's area, with their faces' unit normals, colors and parts.
 
     A triangle is drawn with a probability in proportion to its area; within it the point is uniform through
     the square root of one of its two barycentric draws (Osada et al., Shape Distributions, 2002, eq. 1).
-
-    Args:
-        mesh: at least one face of positive area.
-        count: how many points.
-        rng: the only source of randomness.
-
-    Returns:
-        `count` points with their faces' unit normals, colours and parts (None where the mesh has none).
-
-    Raises:
-        BrokenShapeError: no face has an area.
+    Raises BrokenShapeError if no face has an area.
     """
     areas = face_areas(mesh)
     cumulative = np.cumsum(areas)
@@ -63,14 +58,8 @@ def unit_sphere(
 ) -> tuple[Float32[np.ndarray, "N 3"], Float64[np.ndarray, "3"], float]:
     """Move the centroid to 0 and scale the largest norm to 1.
 
-    Args:
-        points: `(N, 3)`, any unit.
-
-    Returns:
-        The new points, the old centroid `(3,)` and the scale: `points = new * scale + center`.
-
-    Raises:
-        BrokenShapeError: a coordinate is not finite, or all points coincide.
+    Returns the new points, the old centroid `(3,)` and the scale: `points = new * scale + center`. Raises
+    BrokenShapeError if a coordinate is not finite, or all points coincide.
     """
     if len(points) == 0 or not np.isfinite(points).all():
         raise BrokenShapeError("a point is not finite (NaN or infinite coordinates)")
@@ -89,3 +78,24 @@ def to_y_up(points: Float[np.ndarray, "N 3"], up: Axis) -> Float[np.ndarray, "N 
     if up == "y":
         return points
     return points @ np.array(_TO_Y_UP[up], dtype=points.dtype).T
+
+
+def stratified(labels: Int64[np.ndarray, " n"], most: int) -> Int64[np.ndarray, " m"]:
+    """Choose at most `most` positions, each class in proportion to its size and none without a shape.
+
+    A fixed draw, whatever the order of the shapes. Only with more classes than `most` are classes left out.
+
+    Args:
+        labels: `(n,)` a class each; shapes without one (-1) are a class, too.
+        most: number of positions.
+
+    Returns:
+        Positions `(m,)`, m = min(n, most), ascending.
+    """
+    rng = np.random.default_rng(0)
+    share = np.empty(len(labels))  # of its class that is chosen before a shape
+    for label in np.unique(labels):
+        members = rng.permutation(np.flatnonzero(labels == label))
+        share[members] = np.arange(len(members)) / len(members)
+    order = np.lexsort((rng.permutation(len(labels)), share))
+    return np.sort(order[:most])

@@ -84,22 +84,13 @@ class PointCloud:
 
 @dataclass(frozen=True, eq=False)
 class Shape:
-    """One prepared object of a collection.
+    """One prepared object of a collection."""
 
-    Attributes:
-        id: unique within its collection; the source's relative path or index.
-        points: `(N, 3)`, y up, centroid 0, largest norm 1.
-        split: "train" or "test"; pre-training reads "train" only.
-        label: index into the collection's classes, or None.
-        part: `(N,)` index into the collection's parts, or None.
-        views: `(V, H, W, 3)` images, RGB.
-    """
-
-    id: str
-    points: Float32[np.ndarray, "N 3"]
-    split: Split
-    label: int | None
-    part: Int64[np.ndarray, " N"] | None
-    views: UInt8[np.ndarray, "V H W 3"]
+    id: str  # unique within its collection; the source's relative path or index
+    points: Float32[np.ndarray, "N 3"]  # y up, centroid 0, largest norm 1
+    split: Split  # pre-training reads "train" only
+    label: int | None  # index into the collection's classes
+    part: Int64[np.ndarray, " N"] | None  # index into the collection's parts
+    views: UInt8[np.ndarray, "V H W 3"]  # images, RGB
 
     _repr_html_ = _rendered

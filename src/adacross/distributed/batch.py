@@ -43,19 +43,12 @@ class BatchSlice:
 
     @property
     def rows(self) -> slice:
-        """Where the share lies in the batch."""
+        """The share's place in the batch."""
         return slice(self.start, self.stop)
 
 
-@dataclass(frozen=True)
-class _Sharing:
-    """Arguments of `distributed_batch`."""
-
-    share: BatchSlice
-    statistics: bool
-
-
-_sharing: ContextVar[_Sharing | None] = ContextVar("sharing", default=None)
+# Arguments of `distributed_batch`.
+_sharing: ContextVar[tuple[BatchSlice, bool] | None] = ContextVar("sharing", default=None)
 
 
 @contextmanager
@@ -66,18 +59,13 @@ def distributed_batch(share: BatchSlice, statistics: bool = True) -> Iterator[No
 
     Args:
         share: this process's shapes.
-        statistics: whether BatchNorm normalises by the whole batch, or by each process's share alone.
+        statistics: whether BatchNorm normalizes by the whole batch, or by each process's share alone.
     """
-    token = _sharing.set(_Sharing(share, statistics))
+    token = _sharing.set((share, statistics))
     try:
         yield
     finally:
         _sharing.reset(token)
-
-
-def all_reduce_sum(values: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
-    """The sum over processes. Differentiable."""
-    return values if _sharing.get() is None else _Sum.apply(values)
 
 
 def mean_contribution(values: Float[Tensor, "*shape"]) -> Float[Tensor, ""]:
@@ -102,7 +90,7 @@ def all_gather(rows: Float[Tensor, "n D"]) -> tuple[Float[Tensor, "total D"], in
 def sample_for_batch(
     sampler: Callable[..., Tensor], shape: tuple[int, ...], **options: Any
 ) -> Shaped[Tensor, "B *_"]:
-    """This process's rows of `sampler(shape)` drawn for the whole batch, so that no division changes them.
+    """Return this process's rows of `sampler(shape)` drawn for the whole batch; no division changes them.
 
     Args:
         sampler: `torch.rand` or `torch.randn`, or another that takes a shape and `options`.
@@ -110,14 +98,11 @@ def sample_for_batch(
             views of them in one pass, a row for each shape's first view, then for each one's second, and so
             on. One process would hold its rows in the same order.
         options: of the sampler, such as its generator, which must be in the same state in all processes.
-
-    Raises:
-        ValueError: the rows are not a whole number of views of this process's shapes.
     """
     sharing = _sharing.get()
     if sharing is None:
         return sampler(shape, **options)
-    share, rows = sharing.share, shape[0]
+    (share, _), rows = sharing, shape[0]
     views, rest = divmod(rows, share.stop - share.start)
     if rest:
         raise ValueError(f"{rows} rows are not the same number of each of {share.stop - share.start} shapes")
@@ -126,14 +111,14 @@ def sample_for_batch(
 
 
 def batch_reducer() -> Reducer:
-    """How BatchNorm averages: over all processes, or over this one where statistics are not shared.
+    """Return how BatchNorm averages: over all processes, or over this one where statistics are not shared.
 
     The function takes averages over a process's rows and how many there are, and returns the averages over
     all processes' rows and their number. It is differentiable. Ask for it in the forward pass and keep it for
     backward, which may run outside `distributed_batch`.
     """
     sharing = _sharing.get()
-    return _own if sharing is None or not sharing.statistics else _over_processes
+    return _over_processes if sharing and sharing[1] else _own
 
 
 def mean_point(points: Float[Tensor, "B N C"]) -> Float[Tensor, " C"]:

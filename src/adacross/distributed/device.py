@@ -1,35 +1,27 @@
 """Names of devices to devices."""
 
+from contextlib import suppress
+
 import torch
 
 from adacross.errors import UserError
 
 
 def find_device(name: str | torch.device | None = "auto") -> torch.device:
-    """Return the device called `name`.
+    """Return the device called `name`: "cpu", "cuda", or one of several GPUs, such as "cuda:1".
 
-    Args:
-        name: "cpu", "cuda", one of several GPUs such as "cuda:1", or "auto" (or None) for cuda where there is
-            one and cpu elsewhere. Apple's mps is never chosen: it has no float64, in which BatchNorm's sums
-            are computed.
-
-    Raises:
-        UserError: another name, or a GPU that is not there.
+    By default cuda where there is one and cpu elsewhere. Apple's mps is never chosen: it has no float64, in
+    which BatchNorm's sums are computed.
     """
     cuda = torch.cuda.is_available()
     if name is None or name == "auto":
         return torch.device("cuda" if cuda else "cpu")
-    try:
+    with suppress(RuntimeError, TypeError):
         device = torch.device(name)
-    except (RuntimeError, TypeError):
-        device = None
-    usable = device is not None and (
-        (device.type == "cpu" and not device.index)
-        or (device.type == "cuda" and cuda and (device.index or 0) < torch.cuda.device_count())
+        count = {"cpu": 1, "cuda": torch.cuda.device_count() if cuda else 0}.get(device.type, 0)
+        if (device.index or 0) < count:
+            return device
+    raise UserError(
+        f"device is {str(name)!r}, which cannot be used here; expected cpu, or cuda (cuda:1 and so on "
+        "for one of several) where torch finds a GPU."
     )
-    if device is None or not usable:
-        raise UserError(
-            f"device is {str(name)!r}, which cannot be used here; expected cpu, or cuda (cuda:1 and so on "
-            "for one of several) where torch finds a GPU."
-        )
-    return device

@@ -25,29 +25,18 @@ _runs = itertools.count()
 
 @dataclass(frozen=True)
 class ProcessGroup:
-    """The processes of a run, of which this is one; a single one without a launcher.
+    """The processes of a run, of which this is one; a single one without a launcher."""
 
-    Attributes:
-        device: this process's device.
-        process: its rank; rank 0 reads checkpoints, evaluates, writes and prints.
-        count: number of processes.
-        control: gloo group for control messages (CPU tensors, no timeout).
-        run: number of runs that these processes began before.
-    """
-
-    device: torch.device
-    process: int = 0
-    count: int = 1
+    device: torch.device  # this process's
+    process: int = 0  # its rank; rank 0 reads checkpoints, evaluates, writes and prints
+    count: int = 1  # number of processes
+    # gloo group for control messages (CPU tensors, no timeout)
     control: distributed.ProcessGroup | None = None
-    run: int = 0
+    run: int = 0  # number of runs that these processes began before
 
     @classmethod
     def start(cls, device: Literal["auto", "cpu", "cuda"]) -> "ProcessGroup":
-        """Find the device, and join the other processes that torchrun or accelerate started.
-
-        Raises:
-            UserError: there is no such device, or not one for each process, or no other process is found.
-        """
+        """Find the device, and join the other processes that torchrun or accelerate started."""
         launched, here, local = (
             int(os.environ.get(name, default))
             for name, default in (("WORLD_SIZE", "1"), ("LOCAL_WORLD_SIZE", "1"), ("LOCAL_RANK", "0"))
@@ -107,9 +96,8 @@ class ProcessGroup:
         for bucket in _buckets(tensors):
             together = torch.cat([tensor.flatten() for tensor in bucket])
             distributed.all_reduce(together)
-            for tensor, total in zip(
-                bucket, together.split([tensor.numel() for tensor in bucket]), strict=True
-            ):
+            totals = together.split([tensor.numel() for tensor in bucket])
+            for tensor, total in zip(bucket, totals, strict=True):
                 tensor.copy_(total.view(tensor.shape))
 
     def add_gradients(self, network: nn.Module) -> None:
@@ -160,7 +148,8 @@ class ProcessGroup:
             if not self._first_to_fail():
                 raise SystemExit(130 if isinstance(error, KeyboardInterrupt) else 2) from None
             console.quiet = False
-            if isinstance(error, RuntimeError) and _is_comm_error(error):
+            collective = isinstance(error, distributed.DistError) or "gloo" in str(error).lower()
+            if isinstance(error, RuntimeError) and collective:
                 raise UserError(
                     f"process {self.process} lost contact with another one, which ended or cannot be reached "
                     f"({one_line(error)}). Continue with the same command and --resume auto."
@@ -188,11 +177,6 @@ def _buckets(tensors: Iterable[Tensor]) -> Iterator[list[Tensor]]:
         bucket.append(tensor)
     if bucket:
         yield bucket
-
-
-def _is_comm_error(error: RuntimeError) -> bool:
-    """Return whether a collective operation failed, rather than anything else."""
-    return isinstance(error, distributed.DistError) or "gloo" in str(error).lower()
 
 
 def _leave() -> None:

@@ -1,16 +1,27 @@
 """`adacross embed`: features of many shapes in one file, computed block by block so that it can continue."""
 
+import os
 import re
-from dataclasses import dataclass, field, replace
+import sys
+from contextlib import closing
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from jaxtyping import Float32
 
 from adacross.console import Table, console, progress_bar, words
 from adacross.data.collection.collection import Collection
+from adacross.data.collection.description import DESCRIPTION
+from adacross.data.collection.sample import SERVE, SampleOptions, read_row
+from adacross.data.collection.build import digest_of
+from adacross.data.formats import MESHES
+from adacross.data.formats.base import DatasetIndex, SampleRef
+from adacross.data.formats.files import file_ref
+from adacross.data.isolated import find_apart
 from adacross.data.shape import Axis
-from adacross.embeddings.files import Block, Files, find_data
+from adacross.data.workers.local import each
 from adacross.embeddings.table import Embeddings, concatenate, read_embeddings
 from adacross.encoders import Encoder
 from adacross.encoders.frozen import encode
@@ -24,42 +35,101 @@ from adacross.features.collection import (
 )
 from adacross.features.sources import find_encoder, usual_device
 from adacross.io.files import check_free, fits, locked, read_json, remove_own, write_json
+from adacross.io.remote import is_url
 from adacross.version import __version__
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-_OWN = re.compile(r"plan\.json|part-\d{6,}\.(parquet|json)")  # files of unfinished work
-BLOCK = 256  # shapes a part; an interruption costs at most one
+LIST = "-"  # paths from standard input
 Skipped = list[dict[str, str]]  # {"name": of a shape, "reason": why it was left out}
 Parts = dict[int, Skipped]
+_OWN = re.compile(r"plan\.json|part-\d{6,}\.(parquet|json)")  # files of unfinished work
+BLOCK = 256  # shapes a part; an interruption costs at most one
+
+
+class Files:
+    """Clouds of files that are not prepared: read and sampled as by `prepare`, without images.
+
+    Attributes:
+        source: the files.
+        stored: points a shape has, None if any number can be sampled.
+        up: the axis that points up.
+        digest: changes when the files do.
+    """
+
+    def __init__(self, source: DatasetIndex, workers: int | None, timeout: float) -> None:
+        self.source = source
+        self.stored, self.up = source.points, source.up
+        self.digest = digest_of([source.format, [asdict(item) for item in source.items]])
+        self._workers = workers or os.cpu_count() or 1
+        self._timeout = timeout
+
+    def __len__(self) -> int:
+        return len(self.source.items)
+
+    def read(
+        self, start: int, stop: int, points: int
+    ) -> tuple[list[SampleRef], Float32[np.ndarray, "n N 3"], Skipped]:
+        """Read items `start` to `stop`, each in a process that may crash; return those that could be read."""
+        items = self.source.items[start:stop]
+        options = asdict(SampleOptions(self.source.format, points))
+        requests = [{"item": asdict(item), "options": options} for item in items]
+        rows: dict[int, np.ndarray] = {}
+        skipped: dict[int, dict[str, str]] = {}
+        workers = min(self._workers, len(items))
+        with closing(each(SERVE, requests, workers, self._timeout)) as arriving:
+            for place, answer in arriving:
+                row = read_row(answer)
+                if row.points is not None:
+                    rows[place] = row.points[:points]
+                else:
+                    skipped[place] = {"name": items[place].id, "reason": row.note}
+        kept = sorted(rows)
+        clouds = np.stack([rows[place] for place in kept]) if kept else np.zeros((0, points, 3), np.float32)
+        return [items[place] for place in kept], clouds, [skipped[place] for place in sorted(skipped)]
+
+
+def find_data(data: str, *, up: Axis | None, workers: int | None, timeout: float) -> Collection | Files:
+    """Open a collection or its URL, anything that `prepare` reads, a file, or files from standard input."""
+    if data == LIST or Path(data).is_file():
+        lines = [line.rstrip("\r\n") for line in sys.stdin if line.strip()] if data == LIST else [data]
+        paths = list(map(Path, lines))
+        if not paths:
+            raise UserError("standard input named no files; expected one path a line, as `ls *.stl` writes.")
+        items = [file_ref(path, up) for path in dict.fromkeys(paths)]
+        return Files(DatasetIndex(items, format=MESHES, location=str(Path.cwd())), workers, timeout)
+    if is_url(data) or (Path(data) / DESCRIPTION).is_file():
+        collection = Collection.open(data)
+        if up is not None:
+            raise UserError(
+                f"--up {up} cannot be given for {data}: a collection is y up already (its source was "
+                f"{collection.info.source_up} up). Omit --up, or give the source."
+            )
+        return collection
+    index = find_apart(data, up=up)
+    if index.note:
+        console.print(index.note)
+    return Files(index, workers, timeout)
 
 
 @dataclass(frozen=True)
 class Embedded:
-    """Result of `embed`.
+    """Result of `embed`."""
 
-    Attributes:
-        path: the Parquet file.
-        count: number of shapes.
-        dim: features a shape.
-        points: points a cloud.
-        skipped: files that could not be read: `{"name": ..., "reason": ...}`.
-    """
-
-    path: Path
-    count: int
-    dim: int
-    points: int
+    path: Path  # the Parquet file
+    count: int  # number of shapes
+    dim: int  # features a shape
+    points: int  # points a cloud
+    # files that could not be read: `{"name": ..., "reason": ...}`
     skipped: Skipped = field(default_factory=list)
 
     def table(self) -> "RenderableType":
         """Render as a line about the file, and a table of what was skipped."""
         from rich.console import Group
 
-        line = (
-            f"{self.count:,} shapes x {self.dim:,} features ({self.points:,} points a cloud) in {self.path}"
-        )
+        size = f"{self.count:,} shapes x {self.dim:,} features ({self.points:,} points a cloud)"
+        line = f"{size} in {self.path}"
         if not self.skipped:
             return words(line)
         table = Table("shape", "reason", title=f"{len(self.skipped)} skipped", title_justify="left")
@@ -116,12 +186,13 @@ def embed(
     entry = find_encoder(encoder)
     network = entry.encoder
     source = find_data(data, up=up, workers=workers, timeout=timeout)
-    if isinstance(source, Files):
+    stored: int | None
+    if isinstance(source, Collection):
+        stored, axis, digest = source.info.points, source.info.source_up, source.digest()
+    else:
         stored, axis, digest = source.stored, source.up, source.digest
         if up is None:
             console.print(f"{data}: taken as {axis} up, the default of these files; change it with --up.")
-    else:
-        stored, axis, digest = source.info.points, source.info.source_up, source.digest()
     count = points_for(network, points, stored)
     about = {
         "encoder": {"name": entry.name, "kind": network.kind, "inputs": network.inputs.stored()},
@@ -182,21 +253,21 @@ def _encode_all(
         for number, start in enumerate(range(0, len(files), BLOCK)):
             stop = min(start + BLOCK, len(files))
             if number not in done:
-                block = files.read(start, stop, about["points"])
+                items, clouds, skipped = files.read(start, stop, about["points"])
                 features = np.zeros((0, encoder.dim), np.float32)
-                if len(block.clouds):
-                    features = encode(encoder, block.clouds, batch_size=batch_size, device=device)
-                _save(work, number, block, features, about)
-                done[number] = block.skipped
+                if items:
+                    features = encode(encoder, clouds, batch_size=batch_size, device=device)
+                classes = [files.source.class_of(one) for one in items]
+                splits: list[str | None] = [one.split for one in items]
+                part = Embeddings([one.id for one in items], classes, splits, features, about)
+                part.write(work / f"part-{number:06d}.parquet")
+                write_json(work / f"part-{number:06d}.json", skipped)  # marks the part as finished
+                done[number] = skipped
             progress.update(bar, completed=stop)
 
 
 def _continued(work: Path, about: dict[str, Any], overwrite: bool) -> Parts:
-    """Return the finished blocks of an interrupted command; none in a new folder.
-
-    Raises:
-        UserError: the folder is not an unfinished embed, or is one with other options and no `overwrite`.
-    """
+    """Return the finished blocks of an interrupted command; none in a new folder."""
     plan = work / "plan.json"
     started = read_json(plan, "the plan of an unfinished embed") if plan.is_file() else None
     if started == about:
@@ -206,11 +277,8 @@ def _continued(work: Path, about: dict[str, Any], overwrite: bool) -> Parts:
         if notes:
             console.print(f"continuing: {len(notes)} blocks of {BLOCK} shapes are done")
         return {int(path.stem.removeprefix("part-")): note for path, note in notes.items()}
-    if (
-        not (isinstance(started, dict) and started.keys() == about.keys())
-        and work.exists()
-        and any(work.iterdir())
-    ):
+    ours = isinstance(started, dict) and started.keys() == about.keys()
+    if not ours and work.exists() and any(work.iterdir()):
         raise UserError(f"{work} exists and is not an unfinished embed. Move it away.")
     if started and not overwrite:
         changed = ", ".join(name for name in about if started[name] != about[name])
@@ -221,13 +289,6 @@ def _continued(work: Path, about: dict[str, Any], overwrite: bool) -> Parts:
     remove_own(work, _OWN)
     write_json(plan, about)
     return {}
-
-
-def _save(work: Path, number: int, block: Block, features: np.ndarray, about: dict[str, Any]) -> None:
-    """Write a block, then its note, which marks it as finished."""
-    part = Embeddings(block.ids, block.classes, block.splits, features, about)
-    part.write(work / f"part-{number:06d}.parquet")
-    write_json(work / f"part-{number:06d}.json", block.skipped)
 
 
 def _finish(work: Path, target: Path, parts: Parts, about: dict[str, Any]) -> Embedded:

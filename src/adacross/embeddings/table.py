@@ -92,13 +92,7 @@ def read_embeddings(path: str | Path) -> Embeddings:
 
 
 def _read(path: Path) -> pa.Table:
-    """Read the columns of a file, once they are known to fit its size.
-
-    Text columns stay dictionary-encoded.
-
-    Raises:
-        ArrowException, LookupError, OSError, ValueError: other columns, or more than the file can hold.
-    """
+    """Read the columns of a file, once they are known to fit its size; text stays dictionary-encoded."""
     size = file_size(path)
     most = MEMORY + RATIO * size
     content = mapped(path)

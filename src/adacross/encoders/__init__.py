@@ -4,17 +4,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from adacross.encoders.base import Encoder, read_config, restored
-from adacross.encoders.dgcnn import DGCNN
-from adacross.encoders.dgcnn_segmentation import DGCNNPartSeg, DGCNNSemSeg
+from adacross.encoders.base import CONFIG_FILE, Encoder, find_pretrained, read_config, restored
+from adacross.encoders.dgcnn import DGCNN, DGCNNPartSeg, DGCNNSemSeg
 from adacross.encoders.point_m2ae import PointM2AE
-from adacross.encoders.pointnet import PointNet
-from adacross.encoders.pointnet_partseg import PointNetPartSeg
-from adacross.encoders.pretrained import CONFIG_FILE, find_pretrained
+from adacross.encoders.pointnet import PointNet, PointNetPartSeg
 from adacross.encoders.released.load import load_official, load_official_image, load_official_segmentation
 from adacross.errors import UserError, check_options
+from adacross.nn.heads import PartSegHead, PointNetPartSegHead, SemSegHead
 from adacross.nn.resnet import ResNet
-from adacross.nn.segmentation_heads import PartSegHead, PointNetPartSegHead, SemSegHead
 from adacross.plugins import find
 
 ENCODERS: dict[str, type[Encoder]] = {
@@ -28,11 +25,7 @@ ENCODERS: dict[str, type[Encoder]] = {
 
 
 def encoder_class(name: str) -> Callable[..., Encoder]:
-    """Return the class of a built-in encoder, or what `package.module:Name` or an installed package names.
-
-    Raises:
-        UserError: there is none of that name.
-    """
+    """Return the class of a built-in encoder, or what `package.module:Name` or an installed package names."""
     return find("encoder", name, ENCODERS, Encoder)
 
 

@@ -15,15 +15,16 @@ from jaxtyping import Float, Float32
 from torch import Tensor, nn
 
 from adacross.encoders.inputs import MIN_POINTS, InputSpec, check_shape
-from adacross.encoders.pretrained import CONFIG_FILE, WEIGHTS_FILE, find_pretrained
 from adacross.errors import UserError, one_line
-from adacross.io.files import read_json, whole_file, whole_folder
-from adacross.io.hub import check_hub_id, upload
+from adacross.io.files import READER_ERRORS, read_json, whole_file, whole_folder
+from adacross.io.hub import SCHEME, check_hub_id, download, is_hub_id, upload
 from adacross.io.weights import read_tensors
 from adacross.plugins import is_plugin
 
+CONFIG_FILE = "config.json"
+WEIGHTS_FILE = "model.safetensors"
+SHIPPED = Path(__file__).parent / "shipped"  # encoders that the package carries, a folder each
 _FLOATS = {torch.float16, torch.bfloat16, torch.float32, torch.float64}  # weights may be any of them
-
 E = TypeVar("E", bound="Encoder")  # Self, which the tests' type checker does not know in methods
 N = TypeVar("N", bound=nn.Module)
 
@@ -118,17 +119,12 @@ class Encoder(nn.Module, ABC):
         return encode(self, shapes, **options)
 
     def check(self, points: Tensor) -> Tensor:
-        """Return `points` if they are clouds this encoder can read.
-
-        Raises:
-            UserError: no tensor, not `(B, N, 3)`, N below 32, or another type than the weights.
-        """
+        """Return `points` if this encoder can read them: a tensor `(B, N, 3)` of its type, N at least 32."""
         if not isinstance(points, Tensor):
             raise UserError(
                 f"points are of type {type(points).__name__}; expected a tensor. Arrays: adacross.encode."
             )
-        shape = tuple(points.shape)
-        check_shape(shape)
+        check_shape(shape := tuple(points.shape))
         if shape[1] < MIN_POINTS:
             raise UserError(
                 f"points have shape {shape}; expected at least 1 cloud of at least {MIN_POINTS} points. "
@@ -160,7 +156,7 @@ class Encoder(nn.Module, ABC):
             with whole_folder(folder) as temporary:
                 self._write(temporary / CONFIG_FILE, temporary / WEIGHTS_FILE)
             return
-        ours = is_saved_encoder(folder)
+        ours = _is_saved_encoder(folder)
         taken = folder.is_file() or any((folder / name).exists() for name in (CONFIG_FILE, WEIGHTS_FILE))
         if not ours and (taken or not overwrite):
             raise UserError(f"{folder} exists and is not a saved encoder. Choose a new or empty folder.")
@@ -186,10 +182,9 @@ class Encoder(nn.Module, ABC):
 
     @classmethod
     def from_pretrained(cls: type[E], folder_or_hub_id: Path | str) -> E:
-        """Load an encoder saved by `save_pretrained`, in evaluation mode, on the CPU.
+        """Load an encoder saved by `save_pretrained` (a folder, `hf://owner/name`, or a shipped one's name).
 
-        Args:
-            folder_or_hub_id: a folder, `hf://owner/name` for one on the hub, or a shipped encoder's name.
+        It is in evaluation mode, on the CPU.
 
         Raises:
             UserError: nothing there, another kind of encoder, or files that are incomplete or damaged.
@@ -222,12 +217,37 @@ class Encoder(nn.Module, ABC):
             upload(folder, hub_id, "model", private=private)
 
 
-def restored(make: Callable[..., E], folder: Path) -> E:
-    """Return the encoder saved in a folder, made by its class (or a function), in evaluation mode.
+def shipped_names() -> list[str]:
+    """Names of the encoders that the package carries."""
+    return sorted(config.parent.name for config in SHIPPED.glob(f"*/{CONFIG_FILE}"))
 
-    Raises:
-        UserError: its options are not those of `make`, or its files are incomplete or damaged.
+
+def find_pretrained(folder_or_hub_id: Path | str) -> Path:
+    """Return a saved encoder's folder: itself, a run's, a shipped one's, or the copy of a hub repository.
+
+    A shipped encoder's name means that encoder, whatever lies here; `./builtin-small` is a folder. Only names
+    such as `hf://owner/name` are asked of the hub: `runs/parts` typed in the wrong folder must not load an
+    encoder that somebody has put there under that name.
     """
+    if str(folder_or_hub_id) in (names := shipped_names()):
+        return SHIPPED / folder_or_hub_id
+    if str(folder_or_hub_id).startswith(SCHEME):
+        return download(str(folder_or_hub_id), "model", [CONFIG_FILE, WEIGHTS_FILE])
+    path = Path(folder_or_hub_id)
+    if path.is_dir():
+        run = (path / "config.yaml").is_file() and not (path / CONFIG_FILE).is_file()
+        return path / "encoder" if run else path
+    if path.exists():
+        raise UserError(f"{path} is a file; expected the folder that holds {CONFIG_FILE} and {WEIGHTS_FILE}.")
+    hint = f" For the encoder of that name on the Hugging Face hub write {SCHEME}{path}."
+    raise UserError(
+        f"{path} does not exist here. Expected a saved encoder's folder, {SCHEME}owner/name on the hub, or "
+        f"one that adacross carries ({', '.join(names)}).{hint if is_hub_id(str(folder_or_hub_id)) else ''}"
+    )
+
+
+def restored(make: Callable[..., E], folder: Path) -> E:
+    """Return the encoder saved in a folder, made by its class (or a function), in evaluation mode."""
     kind, options, inputs = read_config(folder)
     tensors = read_tensors(folder / WEIGHTS_FILE)
     source = f"{folder} ({CONFIG_FILE} and {WEIGHTS_FILE})"
@@ -248,25 +268,19 @@ def _recording(constructor: Callable[..., None]) -> Callable[..., None]:
             bound.apply_defaults()
             _, *given = bound.arguments.items()
             free = [name for name, each in parameters.parameters.items() if each.kind is each.VAR_KEYWORD]
-            kept = {name: _listed(value) for name, value in given if name not in free}
+            kept = {name: value for name, value in given if name not in free}
             for name in free:
                 kept |= bound.arguments[name]
-            vars(self)["options"] = kept
+            vars(self)["options"] = {  # JSON has no tuples
+                name: list(value) if isinstance(value, tuple) else value for name, value in kept.items()
+            }
         constructor(self, *args, **options)
 
     return construct
 
 
-def _listed(value: Any) -> Any:
-    """Return a list for a tuple, as JSON has it."""
-    return list(value) if isinstance(value, tuple) else value
-
-
-def is_saved_encoder(folder: Path) -> bool:
-    """Return whether a folder's `config.json` is one that `save_pretrained` wrote.
-
-    Other libraries write files of that name, too; no other has these keys.
-    """
+def _is_saved_encoder(folder: Path) -> bool:
+    """Return whether a `config.json` is an encoder's; other libraries write files of that name, too."""
     try:
         config = read_json(folder / CONFIG_FILE, "a saved encoder's description")
     except UserError:
@@ -275,11 +289,7 @@ def is_saved_encoder(folder: Path) -> bool:
 
 
 def read_config(folder: Path) -> tuple[str, dict[str, Any], InputSpec]:
-    """Kind, constructor arguments and expected clouds from a saved encoder's `config.json`.
-
-    Raises:
-        UserError: the file is missing or says something else.
-    """
+    """Return kind, constructor arguments and expected clouds from a saved encoder's `config.json`."""
     config = read_json(folder / CONFIG_FILE, "a saved encoder's description")
     if not isinstance(config, dict) or not isinstance(config.get("encoder"), str):
         raise UserError(
@@ -299,20 +309,11 @@ def filled(
     *,
     trusted: bool = False,
 ) -> N:
-    """The network that `make` makes, called `what`, with these tensors, in evaluation mode.
+    """Return the network that `make` makes with these tensors, in evaluation mode; messages call it `what`.
 
     It is made without memory first, and again only if the tensors fit: a damaged file may describe a network
-    of any size. Networks of other packages may need memory to be made, and are `trusted`.
-
-    Args:
-        make: returns a network with fresh weights.
-        tensors: its weights, by name.
-        source: the files that name both, for messages.
-        what: what the network is called in them.
-        trusted: make the network at once.
-
-    Raises:
-        UserError: as `load_strict`, or there is no network of such options.
+    of any size. Networks of other packages may need memory to be made, and are `trusted`. `source` is the
+    files that name both.
     """
     if not trusted:
         with torch.device("meta"):
@@ -327,17 +328,8 @@ def _made(make: Callable[[], N], source: str, what: str) -> N:
         return make()
     except UserError as error:
         raise UserError(f"{source}: {error}") from None
-    except (
-        ArithmeticError,
-        AttributeError,
-        LookupError,
-        MemoryError,
-        RuntimeError,
-        TypeError,
-        ValueError,
-    ) as error:
-        reason = one_line(error, 200)
-        raise UserError(f"{source} does not fit {what}: {reason}.") from None
+    except READER_ERRORS as error:
+        raise UserError(f"{source} does not fit {what}: {one_line(error, 200)}.") from None
 
 
 def load_strict(module: nn.Module, tensors: dict[str, Tensor], source: str) -> None:
@@ -355,15 +347,16 @@ def _check_fit(module: nn.Module, tensors: dict[str, Tensor], source: str) -> No
     own = module.state_dict()
     problems = [f"{name} is missing" for name in own if name not in tensors]
     problems += [f"{name} is unknown" for name in tensors if name not in own]
+    pairs = {name: (tensors[name], own[name]) for name in own if name in tensors}
     problems += [
-        f"{name} is {tuple(tensors[name].shape)}, expected {tuple(own[name].shape)}"
-        for name in own
-        if name in tensors and tensors[name].shape != own[name].shape
+        f"{name} is {tuple(given.shape)}, expected {tuple(mine.shape)}"
+        for name, (given, mine) in pairs.items()
+        if given.shape != mine.shape
     ]
     problems += [
-        f"{name} is {str(tensor.dtype).removeprefix('torch.')}"
-        for name, tensor in tensors.items()
-        if name in own and (tensor.dtype in _FLOATS) != (own[name].dtype in _FLOATS)
+        f"{name} is {str(given.dtype).removeprefix('torch.')}"
+        for name, (given, mine) in pairs.items()
+        if (given.dtype in _FLOATS) != (mine.dtype in _FLOATS)
     ]
     problems += [
         f"{name} has numbers that are NaN or infinite"

@@ -3,8 +3,6 @@
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
-from torch import Tensor
-
 from adacross.errors import UserError
 from adacross.io.files import fits
 
@@ -13,20 +11,11 @@ MIN_POINTS, MOST_POINTS = 32, 2**20  # of a cloud
 
 @dataclass(frozen=True)
 class InputSpec:
-    """What an encoder expects of a cloud.
+    """Description of the clouds that an encoder expects."""
 
-    Attributes:
-        up: the axis that points up.
-        scale: where the points lie.
-        points: points a cloud while it was trained; None where that is not known.
-
-    Raises:
-        UserError: fewer points than an encoder can read, or more than it can be given.
-    """
-
-    up: str = "y"
-    scale: str = "unit sphere"
-    points: int | None = None
+    up: str = "y"  # the axis that points up
+    scale: str = "unit sphere"  # where the points lie
+    points: int | None = None  # points a cloud while it was trained, 32 to 2^20; None where that is not known
 
     def __post_init__(self) -> None:
         if self.points is not None and not MIN_POINTS <= self.points <= MOST_POINTS:
@@ -37,11 +26,12 @@ class InputSpec:
 
     @classmethod
     def read(cls, stored: Any, source: str) -> "InputSpec":
-        """What `config.json` says; files that older versions wrote say nothing.
+        """Return what `config.json` says; files that older versions wrote say nothing.
 
         Raises:
-            UserError: no `InputSpec`, an impossible number of points, or another axis or scale than
-                clouds have here; nothing is guessed.
+            UserError: no `InputSpec`, an impossible number of points, or another axis or scale than clouds
+            have
+                here; nothing is guessed.
         """
         kinds = {field.name: field.type for field in fields(cls)}
         if not (isinstance(stored, dict) and stored.keys() <= kinds.keys()):
@@ -64,42 +54,19 @@ class InputSpec:
         return asdict(self)
 
     def differences(self, *, points: int) -> list[str]:
-        """What is not as in training, a sentence each: results are still right, but less good.
-
-        Args:
-            points: points a cloud that is to be encoded.
-        """
+        """Return a sentence for each difference from training, which makes results less good, not wrong."""
         if self.points in (None, points):
             return []
         return [f"the encoder was trained with {self.points:,} points a cloud, these have {points:,}."]
 
 
-def check_neighbors(points: Tensor, k: int) -> None:
-    """Refuse clouds `(B, N, 3)` that have no k neighbors beside the point itself.
-
-    Raises:
-        UserError: says how many points there are.
-    """
-    if k >= points.shape[1]:
-        raise UserError(
-            f"clouds have {points.shape[1]} points, this encoder looks at k = {k} neighbors; give more."
-        )
-
-
 def check_shape(shape: tuple[int, ...]) -> None:
-    """Refuse what is no batch of clouds.
-
-    Raises:
-        UserError: not `(B, N, 3)`, or no cloud.
-    """
+    """Refuse what is no batch of clouds, `(B, N, 3)`."""
     if len(shape) != 3 or shape[2] != 3:
-        hint = (
-            " Coordinates come last: use points.transpose(1, 2)."
-            if len(shape) == 3 and shape[1] == 3
-            else " Of a single cloud use points[None]."
-            if len(shape) == 2 and shape[1] == 3
-            else ""
-        )
+        hint = ""
+        if len(shape) in (2, 3) and shape[1] == 3:
+            single = " Of a single cloud use points[None]."
+            hint = single if len(shape) == 2 else " Coordinates come last: use points.transpose(1, 2)."
         raise UserError(f"points have shape {shape}; expected (clouds, points, 3).{hint}")
     if shape[0] < 1:
         raise UserError(f"points have shape {shape}; expected at least 1 cloud.")

@@ -14,29 +14,20 @@ from adacross.errors import UserError
 from adacross.nn.layers import set_fused
 from adacross.nn.point_tokens import GroupEmbedding, TokenGroups, TokenPacking, build_groups
 from adacross.nn.transformer import MOST_BLOCKS, PositionEmbedding, TransformerEncoder
-from adacross.ops.interpolate import interpolate
-from adacross.ops.neighbors import gather
+from adacross.ops.neighbors import gather, interpolate
 
 LEVELS = 3
 
 
 @dataclass(frozen=True)
 class Tokens:
-    """The visible tokens of one level, ready for attention.
-
-    Attributes:
-        x: `(B, V, C)`.
-        position: `(B, V, C)`, their centres embedded.
-        sees: `(B, 1 or V, V)` which tokens each may look at; None: all.
-        packing: where they belong among the level's tokens; None: all are there, in order.
-        masked: `(B, G, C)` what stands at masked places afterwards; None: 0.
-    """
+    """The visible tokens of one level, ready for attention."""
 
     x: Float[Tensor, "B V C"]
-    position: Float[Tensor, "B V C"]
-    sees: Bool[Tensor, "B #V V"] | None
-    packing: TokenPacking | None
-    masked: Float[Tensor, "B G C"] | None
+    position: Float[Tensor, "B V C"]  # their centers embedded
+    sees: Bool[Tensor, "B #V V"] | None  # which tokens each may look at; None: all
+    packing: TokenPacking | None  # where they belong among the level's tokens; None: all are there, in order
+    masked: Float[Tensor, "B G C"] | None  # what stands at masked places afterwards; None: 0
 
 
 class PointM2AE(Encoder):
@@ -56,8 +47,7 @@ class PointM2AE(Encoder):
         drop_path: of the last block; it rises linearly from 0.
         radii: attention of each level reaches only tokens within this distance (0.32, 0.64, 1.28 in
             Point-M2AE's fine-tuning; in its pre-training it has no effect). None: everywhere.
-        fused: compute layers together with the pooling after them, which is faster. False calls each module,
-            so that hooks, parametrizations and quantization see it; the numbers are the same to rounding.
+        fused: compute layers together with their pooling, which is faster; see `set_fused`.
 
     Raises:
         UserError: the options do not fit each other.
@@ -134,11 +124,7 @@ class PointM2AE(Encoder):
         return torch.cat(carried, 2), _pooled(tokens)
 
     def group(self, points: Float[Tensor, "B N 3"]) -> list[TokenGroups]:
-        """The levels of a cloud, from fine to coarse.
-
-        Raises:
-            UserError: as `forward`.
-        """
+        """Return the levels of a cloud, from fine to coarse; errors are as of `forward`."""
         count = self.check(points).shape[1]
         needed = max(self.groups[0], self.neighbors[0])
         if count < needed:
@@ -154,13 +140,7 @@ class PointM2AE(Encoder):
         visible: Sequence[Bool[Tensor, "B _"]] | None = None,
         embed_masked: bool = False,
     ) -> list[Float[Tensor, "B _ _"]]:
-        """Normalised tokens of every level, from fine to coarse; masked ones are 0.
-
-        Args:
-            levels: from `group`.
-            visible: which tokens of each level are there (`visible_levels`); None: all.
-            embed_masked: as for `embed`.
-        """
+        """Return the normalized tokens of every level, fine to coarse; masked ones are 0. See `embed`."""
         below: list[Tensor] = []
         for level in range(LEVELS):
             below.append(self.run(level, self.embed(level, levels, below, visible, embed_masked)))
@@ -174,13 +154,13 @@ class PointM2AE(Encoder):
         visible: Sequence[Bool[Tensor, "B _"]] | None = None,
         embed_masked: bool = False,
     ) -> Tokens:
-        """Tokens of one level from what the level below gave (the last of `below`), before its blocks.
+        """Return the tokens of one level (0 to 2) before its blocks.
 
         Args:
-            level: 0 to 2.
+            level: which.
             levels: from `group`.
-            below: outputs of `run` for the levels below.
-            visible: as for `features`.
+            below: outputs of `run` for the levels below, of which the last is embedded.
+            visible: which tokens of each level are there (`visible_levels`); None: all.
             embed_masked: embed masked groups, too, as Point-M2AE's released program does: they enter
                 BatchNorm's statistics while training. Otherwise nothing is made of them.
         """
@@ -219,7 +199,7 @@ class PointM2AE(Encoder):
         return x if visible is None else torch.where(visible[level][:, :, None], x, 0)
 
     def _near(self, level: int, centers: Tensor) -> Tensor | None:
-        """Which centres are within the level's radius of each other."""
+        """Return which centers are within the level's radius of each other."""
         if self.radii is None:
             return None
         if torch.compiler.is_compiling():  # ONNX has no cdist

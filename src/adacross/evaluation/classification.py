@@ -14,7 +14,7 @@ from jaxtyping import Float, Float32, Int64
 from rich.progress import Progress
 from torch import Generator, Tensor, nn
 
-from adacross.data.transforms.augment import draw_points, rotate_y, scale_and_shift
+from adacross.data.transforms import draw_points, rotate_y, scale_and_shift
 from adacross.distributed.device import find_device
 from adacross.encoders import Encoder, PointM2AE
 from adacross.encoders.frozen import frozen, in_batches

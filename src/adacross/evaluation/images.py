@@ -32,7 +32,7 @@ from torch import Generator, Tensor, nn
 from adacross.console import progress_bar
 from adacross.data.collection.schema import encode_view
 from adacross.data.image_set import SUFFIXES, ImageSet, read_image_set
-from adacross.data.transforms.augment import augment_views, plain_views
+from adacross.data.transforms import augment_views, plain_views
 from adacross.distributed.device import find_device
 from adacross.encoders import ResNet
 from adacross.encoders.frozen import frozen, in_batches

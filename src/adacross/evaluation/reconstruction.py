@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Bool, Float, Float32
 from torch import Generator, Tensor
 
-from adacross.data.transforms.augment import unit_sphere
+from adacross.data.transforms import unit_sphere
 from adacross.encoders.frozen import frozen
 from adacross.errors import UserError
 from adacross.methods import JointMAE, PointM2AEMethod

@@ -20,6 +20,7 @@ from adacross.io.files import read_json, whole_file
 
 PRETRAINED, UNTRAINED, SCRATCH = "pre-trained", "untrained", "from scratch"
 HISTOGRAM, CHANCE, GAIN = "shape histogram", "chance", "gain"
+METRIC = "metric"  # a column of tables
 BASELINES = (UNTRAINED, SCRATCH)  # networks that a gain is over
 LAYOUT = 2  # of result files; 0.1 wrote files without a number, which are not read
 
@@ -43,6 +44,7 @@ class Score:
         units: what the columns are: "test shapes", "episodes", "blocks".
         groups: class of each unit, if the figure is the mean over classes; empty otherwise.
         predictions: predicted classes, as `outcomes`; empty where the outcome is no prediction.
+        detail: True for a score that tables leave out, such as one of many that another is the mean of.
     """
 
     network: str
@@ -53,6 +55,7 @@ class Score:
     units: str = "test shapes"
     groups: list[int] = field(default_factory=list)
     predictions: list[list[int]] = field(default_factory=list)
+    detail: bool = False
 
     def __post_init__(self) -> None:
         lengths = {len(row) for row in self.outcomes}
@@ -72,6 +75,7 @@ class Score:
         units: str = "test shapes",
         groups: ArrayLike = (),
         predictions: ArrayLike = (),
+        detail: bool = False,
         **setting: str,
     ) -> "Score":
         """Return a score from arrays.
@@ -84,6 +88,7 @@ class Score:
             units: what is tested.
             groups: `(u,)` classes, for a mean over classes.
             predictions: `(r, u)`.
+            detail: leave it out of tables.
             setting: the row's setting.
 
         Example:
@@ -101,6 +106,7 @@ class Score:
             units=units,
             groups=np.asarray(groups, dtype=np.int64).tolist(),
             predictions=np.asarray(predictions, dtype=np.int64).tolist(),
+            detail=detail,
         )
 
     @property
@@ -234,26 +240,30 @@ class Result(Measured, Tabular):
             if one.network == PRETRAINED and (other := others.get((one.metric, *one.setting.items()))):
                 yield one, one.minus(other)
 
-    def rows(self) -> list[Row]:
-        """Return the table's rows: setting and network as text, a figure a metric; gains come last."""
+    def rows(self, *, details: bool = False) -> list[Row]:
+        """Return the table's rows: a setting and a metric as text, then a figure a network, and the gain.
+
+        Args:
+            details: also rows of scores that tables leave out.
+        """
         rows: dict[tuple[Any, ...], Row] = {}
-        gains = [(one.setting, GAIN, one.metric, gain) for one, gain in self.gains()]
-        figures: list[tuple[dict[str, str], str, str, Any]] = [
-            (one.setting, one.network, one.metric, one.estimate) for one in self.scores
-        ]
-        settings = list(dict.fromkeys(tuple(setting.items()) for setting, *_ in figures))
-        for setting, network, metric, figure in sorted(
-            [*figures, *gains], key=lambda each: settings.index(tuple(each[0].items()))
-        ):
-            row = rows.setdefault((*setting.items(), network), {**setting, "encoder": network})
-            row[metric] = figure
+        settings = dict.fromkeys(tuple(one.setting.items()) for one in self.scores)
+        for setting in settings:
+            for one in self.scores:
+                if tuple(one.setting.items()) == setting and (details or not one.detail):
+                    row = rows.setdefault((*setting, one.metric), {**one.setting, METRIC: one.metric})
+                    row[one.network] = one.estimate
+        for one, gain in self.gains():
+            if details or not one.detail:
+                rows[*one.setting.items(), one.metric][GAIN] = gain
         return list(rows.values())
 
     @property
     def columns(self) -> list[str]:
         """Names of the columns of `rows`."""
-        settings = dict.fromkeys(name for one in self.scores for name in one.setting)
-        return [*settings, "encoder", *dict.fromkeys(one.metric for one in self.scores)]
+        settings = dict.fromkeys(name for one in self.scores for name in one.setting if not one.detail)
+        networks = sorted(dict.fromkeys(one.network for one in self.scores), key=CHANCE.__eq__)
+        return [*settings, METRIC, *networks, *([GAIN] if any(self.gains()) else [])]
 
     @property
     def uncertainty(self) -> str:
@@ -297,11 +307,11 @@ class Result(Measured, Tabular):
         return [[str(row.get(column, "")) for column in self.columns] for row in self.rows()]
 
     def records(self) -> list[dict[str, Any]]:
-        """Return a flat record for every figure: setting, encoder, metric, value, low, high, std, n, p."""
+        """Return a flat record for every figure: setting, metric, encoder, value, low, high, std, n, p."""
         return [
             {name: text for name, text in row.items() if isinstance(text, str)}
             | {
-                "metric": metric,
+                "encoder": network,
                 "value": figure.mean,
                 "low": figure.low,
                 "high": figure.high,
@@ -309,8 +319,8 @@ class Result(Measured, Tabular):
                 "n": figure.count if isinstance(figure, Estimate) else None,
                 "p": figure.p if isinstance(figure, Difference) else None,
             }
-            for row in self.rows()
-            for metric, figure in row.items()
+            for row in self.rows(details=True)
+            for network, figure in row.items()
             if not isinstance(figure, str)
         ]
 

@@ -11,6 +11,7 @@ import numpy as np
 from jaxtyping import Float32, Float64, Int64
 
 from adacross.console import progress_bar
+from adacross.data.sampling import stratified
 from adacross.encoders import Encoder
 from adacross.encoders.frozen import encode
 from adacross.encoders.inputs import MIN_POINTS
@@ -118,7 +119,11 @@ def robustness(
     for (name, severity, network), each in outcomes.items():
         numbers, rows = zip(*each, strict=True)
         setting = {"corruption": name} | ({"severity": severity} if severity else {})
-        scores.append(Score.of(network, ACCURACY, np.array(rows), networks=list(numbers), **setting))
+        scores.append(
+            Score.of(
+                network, ACCURACY, np.array(rows), networks=list(numbers), detail=bool(severity), **setting
+            )
+        )
     counting = [condition.name for condition in tested.conditions if condition.counts]
     chance = np.mean(tested.labels == np.bincount(shapes.labels[0]).argmax())
     clean = [*scores[:3], Score.of(CHANCE, ACCURACY, [chance], corruption=CLEAN)]
@@ -130,7 +135,7 @@ def robustness(
     data = shapes.data()
     return Measured(
         data=replace(data, test=len(tested.labels), left_out=data.left_out | tested.left_out),
-        scores=[*clean, *summarize(scores, counting), *scores[3:]],
+        scores=[*clean, *summarize(scores, counting), *_over_severities(scores, counting), *scores[3:]],
         protocol=f"linear SVM (SVC) on clean training clouds of {count:,} points, C by {used}-fold "
         f"cross-validation; {tested.protocol}; mCE: mean error over corruptions and severities; normalized: "
         "the error of each corruption is divided by the untrained encoder's first",
@@ -268,15 +273,16 @@ def summarize(scores: Sequence[Score], counting: Sequence[str]) -> list[Score]:
     return found
 
 
-def stratified(labels: Int64[np.ndarray, " n"], count: int) -> Int64[np.ndarray, " m"]:
-    """Return positions of at most `count` shapes, ascending, of each class in proportion, always the same."""
-    rng = np.random.default_rng(0)
-    place = np.empty(len(labels))  # of each shape in its class, 0 to 1
-    for label in np.unique(labels):
-        members = np.flatnonzero(labels == label)
-        place[members] = (rng.permutation(len(members)) + 0.5) / len(members)
-    order = np.lexsort((rng.permutation(len(labels)), place))
-    return np.sort(order[:count]).astype(np.int64)
+def _over_severities(scores: Sequence[Score], counting: Sequence[str]) -> list[Score]:
+    """Return the accuracy under each corruption, mean over its severities."""
+    by_kind: dict[tuple[str, str], list[Score]] = {}
+    for one in scores:
+        by_kind.setdefault((one.setting["corruption"], one.network), []).append(one)
+    return [
+        Score.of(network, ACCURACY, np.mean([one.by_network for one in each], axis=0), corruption=kind)
+        for (kind, network), each in by_kind.items()
+        if kind in counting
+    ]
 
 
 def _outcomes(

@@ -13,7 +13,7 @@ from jaxtyping import Bool, Float, Float32, Float64, Int64
 from torch import Tensor, nn
 
 from adacross.console import progress_bar
-from adacross.data.transforms.augment import scale_and_shift
+from adacross.data.transforms import scale_and_shift
 from adacross.encoders import Encoder, PointM2AE, PointNetPartSeg
 from adacross.encoders.base import load_strict
 from adacross.encoders.frozen import frozen
@@ -22,7 +22,7 @@ from adacross.evaluation.driver import Bench
 from adacross.evaluation.fine_tune import fraction_of
 from adacross.evaluation.result import PRETRAINED, SCRATCH, Paper
 from adacross.evaluation.supervised import Schedule, fit
-from adacross.nn.segmentation_heads import PartSegHead, PointM2AEPartSegHead, PointNetPartSegHead, SemSegHead
+from adacross.nn.heads import PartSegHead, PointM2AEPartSegHead, PointNetPartSegHead, SemSegHead
 
 SHOWN_POINTS = 1024  # of an example
 

@@ -57,7 +57,7 @@ class Tabular(ABC):
         """Render as a rich table."""
         table = Table(title=self.title, caption=self.caption)
         for column in self.columns:
-            table.add_column(column, no_wrap=column == "encoder")
+            table.add_column(column, no_wrap=column in ("encoder", "metric"))
         for row in self.text_rows():
             table.add_row(*row)
         return table

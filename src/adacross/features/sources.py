@@ -9,7 +9,7 @@ import torch
 from adacross.data.collection.description import is_collection
 from adacross.distributed.device import find_device
 from adacross.encoders import Encoder, load
-from adacross.encoders.pretrained import CONFIG_FILE, shipped_names
+from adacross.encoders.base import CONFIG_FILE, shipped_names
 from adacross.errors import UserError
 from adacross.io.hub import SCHEME
 

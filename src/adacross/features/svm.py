@@ -80,9 +80,10 @@ def svm(
 
 @contextmanager
 def _few_rows_a_class() -> Iterator[None]:
-    """Silence scikit-learn's guess that labels of many small classes might be a regression's target."""
+    """Silence what scikit-learn says of classes with a shape or two."""
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "The number of unique classes is greater than 50%", UserWarning)
+        for text in ("The number of unique classes is greater than 50%", "The least populated class"):
+            warnings.filterwarnings("ignore", text, UserWarning)
         yield
 
 

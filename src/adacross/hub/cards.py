@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Any
 from huggingface_hub import DatasetCardData, EvalResult, ModelCardData
 
 from adacross.console import console, markdown_table, markdown_text
-from adacross.data.collection.description import DESCRIPTION, CollectionInfo
-from adacross.data.collection.summary import LISTED
+from adacross.data.collection.description import DESCRIPTION, LISTED, CollectionInfo
 from adacross.encoders import Encoder
 from adacross.errors import UserError
 from adacross.evaluation.result import PRETRAINED, Result, load

@@ -8,7 +8,7 @@ from tempfile import TemporaryDirectory
 from adacross.console import Table, console
 from adacross.data.collection.description import DESCRIPTION, CollectionInfo, check_target
 from adacross.encoders import load
-from adacross.encoders.pretrained import CONFIG_FILE, WEIGHTS_FILE
+from adacross.encoders.base import CONFIG_FILE, WEIGHTS_FILE
 from adacross.errors import UserError
 from adacross.hub.cards import check_license, dataset_card, model_card, without_path
 from adacross.hub.parquet import SHARDS, read_parquet, write_parquet

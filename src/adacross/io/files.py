@@ -32,9 +32,10 @@ READER_ERRORS = (
     TypeError, ValueError, struct.error, zlib.error,
 )  # fmt: skip
 _TEMPORARY = re.compile(r"\.(?P<name>.+)\.(?P<host>[0-9a-f]{8})-(?P<pid>\d+)-[0-9a-f]{8}\.(?P<kind>part|old)")
+# Version 0.1's.
 _EARLIER = re.compile(
     r"\.(step-\d{8}\.pt|method\.safetensors|log\.jsonl|config\.yaml|encoder)\.\d+\.(part|old)"
-)  # version 0.1's
+)
 # Cached features in a run or a collection, by relative path; `search/` is version 0.1's.
 CACHED_FEATURES = r"(features|search)/(features|whitening|map|block\d{8})-[0-9a-f]{20}\.safetensors"
 _NOTHING = re.compile(r"(?!)")
@@ -58,10 +59,7 @@ def cannot_write(path: Path, error: BaseException) -> UserError:
 
 
 def _system_error(error: BaseException) -> int | None:
-    """The number of the system's error behind an exception, whichever library raised it.
-
-    Libraries in Rust and C++ put the system's words into errors of their own.
-    """
+    """Return the system's error number in an exception, or in the words that a library puts into its own."""
     if isinstance(error, OSError) and error.errno:
         return error.errno
     for code in (*_FULL, *_FORBIDDEN):
@@ -71,11 +69,7 @@ def _system_error(error: BaseException) -> int | None:
 
 
 def check_free(path: Path, overwrite: bool) -> None:
-    """Refuse to write over an existing file unless told to.
-
-    Raises:
-        UserError: `path` exists and `overwrite` is false, or `path` is a folder.
-    """
+    """Refuse to write over an existing file unless told to."""
     if path.is_dir():
         raise UserError(f"{path} is a folder; expected the name of a file to write.")
     if path.exists() and not overwrite:
@@ -91,11 +85,8 @@ def whole_file(path: Path) -> Iterator[Path]:
     Raises:
         UserError: the disk is full, or the folder cannot be written; the old file is still there.
     """
-    given, path = Path(path), Path(os.path.realpath(path))
-    temporary = _temporary(path, "part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        _sweep_once(path.parent)
+    path = Path(os.path.realpath(given := Path(path)))
+    with _temporary_beside(path, given) as temporary:
         if path.exists():  # private from its first byte on, if the old file is
             os.close(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
         yield temporary
@@ -104,13 +95,6 @@ def whole_file(path: Path) -> Iterator[Path]:
             shutil.copymode(path, temporary)
         temporary.replace(path)
         _entries_to_disk(path.parent)
-    except Exception as error:
-        if isinstance(error, UserError) or not (isinstance(error, OSError) or _system_error(error)):
-            raise
-        raise cannot_write(given, error) from error
-    finally:
-        with suppress(OSError):
-            temporary.unlink(missing_ok=True)
 
 
 @contextmanager
@@ -122,11 +106,8 @@ def whole_folder(path: Path) -> Iterator[Path]:
     Raises:
         UserError: the disk is full, or the folder cannot be written; the old folder is still there.
     """
-    given, path = Path(path), Path(os.path.realpath(path))
-    temporary = _temporary(path, "part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        _sweep_once(path.parent)
+    path = Path(os.path.realpath(given := Path(path)))
+    with _temporary_beside(path, given) as temporary:
         temporary.mkdir()
         yield temporary
         for inner, _, names in os.walk(temporary):
@@ -134,20 +115,29 @@ def whole_folder(path: Path) -> Iterator[Path]:
                 _to_disk(Path(inner) / name)
             _entries_to_disk(Path(inner))
         replace_folder(temporary, path)
+
+
+@contextmanager
+def _temporary_beside(path: Path, given: Path) -> Iterator[Path]:
+    """Yield a free name beside `path`, delete what is left there, and explain the system's errors."""
+    temporary = _temporary(path, "part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _sweep_once(path.parent)
+        yield temporary
     except Exception as error:
         if isinstance(error, UserError) or not (isinstance(error, OSError) or _system_error(error)):
             raise
         raise cannot_write(given, error) from error
     finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+        if temporary.is_dir():
+            shutil.rmtree(temporary, ignore_errors=True)
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
 
 
 def replace_folder(new: Path, path: Path) -> None:
-    """Rename the folder `new` to `path`; a folder that was there is deleted afterwards.
-
-    Raises:
-        OSError: the rename is refused; both folders are still there.
-    """
+    """Rename the folder `new` to `path`; a folder that was there is deleted, but stays if that fails."""
     old = _temporary(path, "old")
     if path.exists():
         path.replace(old)
@@ -162,20 +152,19 @@ def replace_folder(new: Path, path: Path) -> None:
 
 
 def strangers(folder: Path, own: re.Pattern[str] = _NOTHING) -> list[str]:
-    """Return the files in `folder` that do not match `own`, by relative POSIX path.
-
-    Locks and temporary files are adacross's own in any case.
-    """
-    files = (path for path in folder.rglob("*") if path.is_symlink() or not path.is_dir())
-    names = sorted(path.relative_to(folder).as_posix() for path in files)
+    """Return the files in `folder`, by relative POSIX path, that are neither `own` nor lock nor temporary."""
+    names = sorted(path.relative_to(folder).as_posix() for path in _files(folder))
     return [name for name in names if not own.fullmatch(name) and not _is_temporary(Path(name).name)]
+
+
+def _files(folder: Path) -> list[Path]:
+    return [path for path in folder.rglob("*") if path.is_symlink() or not path.is_dir()]
 
 
 def remove_own(folder: Path, own: re.Pattern[str]) -> None:
     """Delete the files in `folder` whose relative POSIX path matches `own`, and folders that this empties."""
-    found = [path for path in folder.rglob("*") if path.is_symlink() or not path.is_dir()]
     emptied: set[Path] = set()
-    for path in found:
+    for path in _files(folder):
         if own.fullmatch(path.relative_to(folder).as_posix()):
             path.unlink(missing_ok=True)
             emptied.update(place for place in path.parents if place.is_relative_to(folder))
@@ -188,11 +177,9 @@ def check_replaceable(folder: Path, what: str, marked: bool, own: re.Pattern[str
     """Refuse to replace a folder that holds anything but `what`, or that may not be replaced.
 
     Args:
-        folder: the folder to replace; nothing is wrong with one that is missing or empty.
         what: its role, for the message ("a collection").
         marked: whether it carries the marker of `what`.
         own: relative POSIX paths of the files that belong to `what`.
-        overwrite: whether the user asked to replace it.
 
     Raises:
         UserError: it holds something else, files of somebody else's, or `overwrite` is false.
@@ -218,7 +205,6 @@ def locked(path: Path, what: str, *, wait: float = 0.0, inside: bool = False) ->
     The lock ends with its process, however that ends.
 
     Args:
-        path: the file or folder to write.
         what: the work, for the message that another process shows ("pretrain").
         wait: seconds to wait for another writer, -1 for as long as it takes.
         inside: whether the lock lies in the folder `path` instead of beside it.
@@ -261,11 +247,9 @@ def locked(path: Path, what: str, *, wait: float = 0.0, inside: bool = False) ->
 
 
 def sweep(folder: Path, alone: bool = False) -> None:
-    """Delete what killed writers left in `folder`, and put back a folder that they had moved aside.
+    """Delete what killed writers left in `folder` itself, and put back a folder that they had moved aside.
 
-    Args:
-        folder: the folder to sweep; its subfolders are not looked at.
-        alone: whether the caller holds the folder's lock, so that no other writer can be alive.
+    `alone`: the caller holds the folder's lock, so that no other writer can be alive.
     """
     for path in folder.glob(".*"):
         found = _TEMPORARY.fullmatch(path.name)
@@ -292,10 +276,8 @@ def _abandoned(path: Path, host: str, pid: int) -> bool:
     if host == _host() and sys.platform != "win32":
         try:
             os.kill(pid, 0)
-        except ProcessLookupError:
-            return True
-        except OSError:
-            return False
+        except OSError as error:
+            return isinstance(error, ProcessLookupError)
         return False
     return time.time() - path.stat().st_mtime > _ABANDONED
 
@@ -324,16 +306,16 @@ def _to_disk(path: Path) -> None:
 
 
 def _entries_to_disk(folder: Path) -> None:
-    """Wait until a folder's entries are on the disk (Windows has no way to ask)."""
-    if os.name == "posix":
-        handle = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        except OSError as error:
-            if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # some network file systems cannot
-                raise
-        finally:
-            os.close(handle)
+    if os.name != "posix":  # Windows has no way to ask
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # some network file systems cannot
+            raise
+    finally:
+        os.close(handle)
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -345,9 +327,7 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def file_size(path: Path) -> int:
-    """Return a file's size in bytes; what is no file is refused before anybody opens it.
-
-    A named pipe would let its reader wait for ever, and a device never ends.
+    """Return a file's size in bytes; a pipe, whose reader would wait for ever, or a device is refused.
 
     Raises:
         OSError: nothing there, or a folder, a pipe, a socket or a device.
@@ -381,13 +361,10 @@ def read_json(path: Path, what: str) -> Any:
 
 
 def read_yaml(path: Path, what: str) -> Any:
-    """Read YAML of plain values, at most `LARGEST_YAML` bytes, without tags and aliases.
+    """Read YAML of plain values, at most `LARGEST_YAML` bytes; errors are as of `read_json`.
 
-    A tag may ask for a class to be made, and a few lines of aliases of aliases stand for more values than any
-    memory holds.
-
-    Raises:
-        UserError: as `read_json`.
+    Tags and aliases are refused: a tag may ask for a class to be made, and a few lines of aliases of aliases
+    stand for more values than any memory holds.
     """
     import yaml
 
@@ -407,7 +384,7 @@ def read_yaml(path: Path, what: str) -> Any:
 
 
 def fits(value: Any, hint: Any) -> bool:
-    """Whether a value read from JSON is of a type made of plain ones, as `dict[str, list[int]]`."""
+    """Return whether a value read from JSON is of a type made of plain ones, as `dict[str, list[int]]`."""
     origin, inner = get_origin(hint), get_args(hint)
     if origin is list:
         return isinstance(value, list) and all(fits(item, inner[0]) for item in value)
@@ -424,7 +401,6 @@ def _parsed(path: Path, what: str, language: str, most: int, parse: Callable[[st
     except FileNotFoundError:
         raise UserError(f"{path} does not exist; expected {what}.") from None
     except (ValueError, OverflowError, RecursionError, MemoryError) as error:
-        reason = one_line(error)
-        raise UserError(f"{path} is not valid {language} ({reason}); expected {what}.") from None
+        raise UserError(f"{path} is not valid {language} ({one_line(error)}); expected {what}.") from None
     except OSError as error:
         raise UserError(f"cannot read {path}: {error.strerror or error}; expected {what}.") from None

@@ -32,16 +32,12 @@ _ANSWERS = {  # what the hub's refusals mean
 
 
 def is_hub_id(name: str) -> bool:
-    """Whether a name could be one on the hub, `owner/name`."""
+    """Return whether a name could be one on the hub, `owner/name`."""
     return len(name) <= _LONGEST and _ID.fullmatch(name) is not None
 
 
 def check_hub_id(name: str) -> str:
-    """Return the name, without `hf://`, if it is one that the hub could have.
-
-    Raises:
-        UserError: it is not.
-    """
+    """Return the name, without `hf://`, if it is one that the hub could have."""
     plain = name.removeprefix(SCHEME)
     if not is_hub_id(plain):
         raise UserError(
@@ -52,11 +48,7 @@ def check_hub_id(name: str) -> str:
 
 
 def check_login() -> None:
-    """Ask the hub who is logged in, before work is done that only a login makes useful.
-
-    Raises:
-        UserError: nobody is, or the hub does not answer.
-    """
+    """Ask the hub who is logged in, before work is done that only a login makes useful."""
     from huggingface_hub import HfApi, get_token
 
     if get_token() is None:
@@ -71,11 +63,11 @@ def check_login() -> None:
 def upload(
     folder: Path, name: str, kind: Kind, *, private: bool = False, replaces: Sequence[str] = ()
 ) -> str:
-    """Upload a folder as one commit, and return the repository's address. It is made if it is not there.
+    """Upload a folder as one commit to `owner/name`, and return the repository's address.
 
     Args:
         folder: whose files are uploaded.
-        name: `owner/name`.
+        name: of the repository, which is made if it is not there.
         kind: of the repository.
         private: whether nobody else may see it.
         replaces: patterns of files that are deleted there if the folder does not have them.
@@ -89,9 +81,9 @@ def upload(
     name = check_hub_id(name)
     api = HfApi()
     with _explained(f"cannot upload to {name} on the Hugging Face hub"):
-        # Without a wish the owner's usual setting holds. One that is there already does not hear it.
-        wish: dict[str, Any] = {"private": True} if private else {}
-        url = api.create_repo(name, repo_type=kind, exist_ok=True, **wish)
+        # Without `private` the owner's default holds; a repository that exists is not changed.
+        options: dict[str, Any] = {"private": True} if private else {}
+        url = api.create_repo(name, repo_type=kind, exist_ok=True, **options)
         if private and not api.repo_info(name, repo_type=kind).private:
             raise UserError(
                 f"{url} is there already and is public; nothing was uploaded. Make it private in its "
@@ -111,9 +103,6 @@ def download(name: str, kind: Kind, patterns: Sequence[str]) -> Path:
     """Return the local copy of a repository's files of some patterns; what is there is not downloaded again.
 
     The console names the repository and the revision that it had.
-
-    Raises:
-        UserError: a wrong name, no such repository, no permission, no network, no space.
     """
     name = check_hub_id(name)
     with _explained(f"the Hugging Face hub did not give {name}"):

@@ -19,17 +19,10 @@ _DEEPEST = 8  # structures in each other
 def check_pages(
     content: pa.Buffer, metadata: pq.FileMetaData, groups: Iterable[int], values: int, size: int
 ) -> None:
-    """Refuse a row group of which a column is larger than it may be.
-
-    Args:
-        content: the whole file's.
-        metadata: its footer.
-        groups: the row groups to look at.
-        values: that a column of a group may have.
-        size: bytes that the pages of a column of a group may take in memory.
+    """Refuse row groups of which a column has more than `values` values, or pages of over `size` bytes.
 
     Raises:
-        LookupError, ValueError: it is, or the headers of its pages are damaged.
+        LookupError, ValueError: says which, or the headers of the pages are damaged.
     """
     file = memoryview(content).cast("B")
     for number in groups:

@@ -8,7 +8,7 @@ in a pickle is looked up in the table of a subclass, which decides what a call o
 """
 
 import pickletools
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, NoReturn, TypeVar
 
@@ -35,11 +35,7 @@ class Name:
 
 
 def exactly(kind: type[T], value: Any) -> T:
-    """Return the value if it is of a kind; what a damaged or crafted file holds may be anything.
-
-    Raises:
-        TypeError: it is of another kind.
-    """
+    """Return the value if it is of exactly this type, else raise a TypeError: a file may hold anything."""
     if type(value) is not kind:
         raise TypeError(f"a {type(value).__name__} where a {kind.__name__} is expected")
     return value
@@ -71,10 +67,7 @@ class Machine:
             IndexError, KeyError, TypeError, ValueError: it is damaged.
         """
         self.stack, self.marks, self.memo = [], [], {}
-        return self._run(pickletools.genops(file))
-
-    def _run(self, operations: Iterable[tuple[pickletools.OpcodeInfo, Any, int | None]]) -> Any:
-        for step, (operation, argument, _) in enumerate(operations):
+        for step, (operation, argument, _) in enumerate(pickletools.genops(file)):
             if step == self.most_steps:
                 raise RefusedError(f"more than {self.most_steps:,} steps of reading")
             self._step(operation.name, argument)
@@ -82,11 +75,7 @@ class Machine:
         return value
 
     def call(self, function: Any, arguments: tuple[Any, ...]) -> Any:
-        """Return the value that a call of a known name stands for.
-
-        Raises:
-            TypeError: a call of another form.
-        """
+        """Return the value that a call of a known name stands for."""
         raise TypeError("a call")
 
     def build(self, made: Any, state: Any) -> None:

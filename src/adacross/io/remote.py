@@ -43,7 +43,7 @@ _MIB = 2**20
 
 
 def is_url(place: str | Path) -> bool:
-    """Whether a place is a URL such as `s3://bucket/collection`, and no path."""
+    """Return whether a place is a URL such as `s3://bucket/collection`, and no path."""
     return isinstance(place, str) and "://" in place
 
 
@@ -53,15 +53,7 @@ def is_address(place: str | Path) -> bool:
 
 
 def local_path(place: str, source: Path) -> Path:
-    """Return the path that a file names, if it is one of this machine.
-
-    Args:
-        place: what the file names.
-        source: the file.
-
-    Raises:
-        UserError: it is an address, which only the user may give.
-    """
+    """Return the path that the file `source` names, if it is one of this machine."""
     if is_address(place):
         raise UserError(f"{source} names {place}; an address that is read in a file is not opened.")
     return Path(place)
@@ -73,11 +65,7 @@ def absolute(place: str) -> str:
 
 
 def local_target(place: str) -> Path:
-    """Return the folder to write to.
-
-    Raises:
-        UserError: it is a URL.
-    """
+    """Return the folder to write to; a URL is refused."""
     if is_url(place):
         raise UserError(
             f"{place} is not a folder of this machine, and unfinished work must lie in one. Give a folder, "
@@ -87,11 +75,7 @@ def local_target(place: str) -> Path:
 
 
 def cache_folder() -> Path:
-    """Return where copies lie: `ADACROSS_CACHE`, or the folder `adacross` in the user's cache folder.
-
-    Raises:
-        UserError: nothing names such a folder, and the user has no home.
-    """
+    """Return where copies lie: `ADACROSS_CACHE`, or the folder `adacross` in the user's cache folder."""
     caches = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
     named = os.environ.get(CACHE) or f"{caches}/adacross"
     try:
@@ -175,11 +159,16 @@ def _copy(storage: Any, url: str, files: dict[str, dict[str, str]], folder: Path
             f"{url} does not say how large its files are. Copy the folder to this machine."
         ) from None
     lacking = [name for name in files if name not in there]
-    _check_space(folder.parent, sum(sizes[name] for name in lacking), url)
+    needed, free = sum(sizes[name] for name in lacking), shutil.disk_usage(folder.parent).free
+    if free < needed:
+        raise UserError(
+            f"{url} needs {needed // _MIB:,} MiB and {folder.parent} has {free // _MIB:,} MiB left. "
+            f"Free some space, or name another folder in {CACHE}."
+        )
     console.print(f"copying {url} to {folder}")
     total = sum(sizes.values())
     with progress_bar("MiB") as progress, ThreadPoolExecutor(STREAMS) as streams:
-        done = total - sum(sizes[name] for name in lacking)
+        done = total - needed
         bar = progress.add_task("copying", total=-(-total // _MIB), completed=done // _MIB, note="")
         arriving = {streams.submit(_fetch, storage, files[n], partial / n, url): n for n in lacking}
         try:
@@ -203,15 +192,6 @@ def _fetch(storage: Any, about: dict[str, str], path: Path, url: str) -> None:
         came, expected = temporary.stat().st_size, int(about["size"])
         if came != expected:
             raise UserError(f"{url}: {path.name} came with {came:,} of {expected:,} bytes. Try again.")
-
-
-def _check_space(folder: Path, needed: int, url: str) -> None:
-    free = shutil.disk_usage(folder).free
-    if free < needed:
-        raise UserError(
-            f"{url} needs {needed // _MIB:,} MiB and {folder} has {free // _MIB:,} MiB left. "
-            f"Free some space, or name another folder in {CACHE}."
-        )
 
 
 @contextmanager

@@ -16,6 +16,7 @@ import csv
 import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 from pathlib import Path
 
 from adacross.console import cell, from_cell
@@ -41,25 +42,15 @@ class _Table:
 
     def records(self) -> list[dict[str, str]]:
         """Return the rows by column; missing cells are empty, cells beyond the header are dropped."""
-        width = len(self.header)
-        full = [row + [""] * (width - len(row)) for row in self.rows]
-        records = [dict(zip(self.header, row, strict=False)) for row in full]
-        return [
-            row
-            | {
-                name: from_cell(row[name].strip() if name == "class" else row[name])
-                for name in _NAMES
-                if name in row
-            }
-            for row in records
-        ]
+        records = [dict(zip_longest(self.header, row[: len(self.header)], fillvalue="")) for row in self.rows]
+        for record in records:
+            for name in record.keys() & set(_NAMES):
+                record[name] = from_cell(record[name].strip() if name == "class" else record[name])
+        return records
 
     def write(self, path: Path) -> None:
         """Write the file, whole or not at all."""
-        with (
-            whole_file(path) as temporary,
-            temporary.open("w", newline="", encoding=self.encoding) as file,
-        ):
+        with whole_file(path) as temporary, temporary.open("w", newline="", encoding=self.encoding) as file:
             writer = csv.writer(file, delimiter=self.delimiter, lineterminator=self.ending)
             writer.writerow(self.header)
             writer.writerows(self.rows)
@@ -71,22 +62,14 @@ def read_labels(path: Path, ids: Sequence[str]) -> dict[str, str]:
     Columns other than id and class are ignored, so the output of `suggest` can be completed and read again.
     Commas or semicolons, with or without a byte order mark, as spreadsheets write them.
 
-    Args:
-        path: the CSV file.
-        ids: of all shapes.
-
     Raises:
-        UserError: no such file, no such columns, an unknown id, or an id with two classes.
+        UserError: no such file, no such columns, an id that is not among `ids`, or an id with two classes.
     """
     return _labels(path, _read(path), ids)
 
 
 def read_records(path: Path) -> dict[str, dict[str, str]]:
-    """Read all columns of a file of labels, by id.
-
-    Raises:
-        UserError: no such file, or no such columns.
-    """
+    """Read all columns of a file of labels, by id."""
     return {row["id"]: row for row in _read(path).records()}
 
 
@@ -103,24 +86,18 @@ def write_labels(path: Path, rows: Sequence[Mapping[str, str]], like: Path | Non
 def change_label(
     path: Path, ids: Sequence[str], name: str, kind: str | None, *, create: bool = True
 ) -> dict[str, str]:
-    """Set or remove the class of one shape in a file of labels; everything else in the file stays.
+    """Set the class of the shape `name` in a file of labels, or remove it (None); all else stays.
 
     The file is read, changed and written under its lock, so changes of other programs that use the lock are
-    kept. A row without a class and without other values is dropped.
-
-    Args:
-        path: the CSV file.
-        ids: of all shapes.
-        name: the shape's id.
-        kind: its class; None removes it.
-        create: whether to make the file if it is missing.
+    kept. A row without a class and without other values is dropped. A missing file is made if `create`.
 
     Returns:
         All classes in the file, by id, as `read_labels` reads them.
 
     Raises:
-        UserError: the file is not a table of labels, cannot be written, is missing without `create`, or is
-            locked by another program; it is unchanged.
+        UserError: the file is not a table of labels of the shapes `ids`, cannot be written, is missing
+        without
+            `create`, or is locked by another program; it is unchanged.
     """
     with locked(path, "label", wait=LOCK_TIMEOUT):
         if not (path.exists() or create):

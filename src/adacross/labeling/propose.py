@@ -52,7 +52,9 @@ def propose(
         >>> proposal.label[:6].tolist(), len(proposal.order)
         ([0, 0, 0, 1, 1, 1], 2)
     """
-    points = _normalize(features)
+    centered = features - features.mean(axis=0)
+    length = np.linalg.norm(centered, axis=1, keepdims=True)
+    points = (centered / np.maximum(length, 1e-12)).astype(np.float32)
     unlabeled = np.flatnonzero(labels < 0)
     label, confidence = labels.astype(np.int64), (labels >= 0).astype(np.float64)
     uncertainty = np.ones(len(unlabeled))
@@ -64,12 +66,6 @@ def propose(
         uncertainty = 1 - (ranked[:, -1] - ranked[:, -2])
     chosen = _select(points[unlabeled], uncertainty, min(ask, len(unlabeled)), seed)
     return Proposal(label, confidence, unlabeled[chosen])
-
-
-def _normalize(features: Float32[np.ndarray, "n D"]) -> Float32[np.ndarray, "n D"]:
-    """Center features and scale each to length 1."""
-    centered = features - features.mean(axis=0)
-    return (centered / np.maximum(np.linalg.norm(centered, axis=1, keepdims=True), 1e-12)).astype(np.float32)
 
 
 def _classify(

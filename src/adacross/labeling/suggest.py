@@ -20,21 +20,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Suggested:
-    """Result of `suggest`.
+    """Result of `suggest`."""
 
-    Attributes:
-        path: the CSV file.
-        labeled: number of labeled shapes.
-        proposed: number of shapes with a proposed class.
-        classes: labeled and proposed shapes of each class.
-        next: ids of the most informative shapes to label next.
-    """
-
-    path: Path
-    labeled: int
-    proposed: int
-    classes: dict[str, tuple[int, int]]
-    next: list[str]
+    path: Path  # the CSV file
+    labeled: int  # number of labeled shapes
+    proposed: int  # number of shapes with a proposed class
+    classes: dict[str, tuple[int, int]]  # labeled and proposed shapes of each class
+    next: list[str]  # ids of the most informative shapes to label next
 
     def table(self) -> "RenderableType":
         """Render as a line, a table of the classes, and the shapes to label next."""

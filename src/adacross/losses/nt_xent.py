@@ -15,9 +15,9 @@ def nt_xent(
     *,
     objects: Int64[Tensor, " M"] | None = None,
 ) -> Float[Tensor, ""]:
-    """Each row must find its partner among all other rows of both sets.
+    """Contrast rows with all others: each must find its partner among the rows of both sets.
 
-    With u the 2M normalised rows of a and b and p' the partner of p (a_i and b_i are partners),
+    With u the 2M normalized rows of a and b and p' the partner of p (a_i and b_i are partners),
 
         loss = 1/(2M) sum_p -log( exp(u_p u_p' / t) / sum_{q != p} exp(u_p u_q / t) ).
 
@@ -28,15 +28,12 @@ def nt_xent(
     processes': the result is this process's part of the mean over all rows, and parts add up to the loss.
 
     Args:
-        a: `(M, D)`, not normalised.
+        a: `(M, D)`, not normalized.
         b: `(M, D)`, the partners of `a`, row by row.
         temperature: t; 0.1 CrossPoint, 0.2 CrossNet and AdaCrossNet.
         objects: `(M,)` which object rows i of `a` and `b` show. Rows of one object that are not partners are
             then left out of each other's denominator; processes hold different objects. None: they are
             negatives, as released (CrossNet's cross term has two of those for every row).
-
-    Returns:
-        The mean over 2M rows, a scalar, in float32 or wider.
 
     Raises:
         UserError: shapes differ, fewer than 2 rows, or a temperature that is not positive.

@@ -25,11 +25,7 @@ RESERVED = ("points", "image_size", "frozen")  # parameters of a method that a r
 
 
 def method_class(name: str) -> type[Method]:
-    """Return a built-in method, or the one that `package.module:Name` or an installed package names.
-
-    Raises:
-        UserError: there is none of that name.
-    """
+    """Return a built-in method, or the one that `package.module:Name` or an installed package names."""
     found = find("method", name, METHODS, Method)
     if not isinstance(found, type):
         raise UserError(f"method {name} is a function; name a class derived from adacross.methods.Method.")
@@ -46,16 +42,7 @@ def build_method(
 ) -> Method:
     """Build the method called `name` around a point encoder, with fresh networks beside it.
 
-    Args:
-        name: one of `METHODS`, or `package.module:Name`.
-        encoder: the point encoder to train.
-        images: the image tower.
-        points: points drawn at random for each cloud; None: all there are.
-        augmentation: of point clouds, by name; None: the method's own.
-        options: the method's own, such as `temperature`.
-
-    Raises:
-        UserError: an unknown name, or options that the method does not have.
+    `points` and `augmentation` (a name) are the method's own where None; `options` are its constructor's.
     """
     found = method_class(name)
     check_options(f"method {name}", found, options, hidden=RESERVED)

@@ -8,10 +8,8 @@ from adacross.methods.crossnet import CrossNet
 class AdaCrossNet(CrossNet):
     """CrossNet's terms, weighted adaptively; the weighting is the whole difference.
 
-    Its weighting is `adacrossnet` of `adacross.losses.weighting`: the released rule, an exponentially
-    weighted mean of a sigmoid of each term's change, which sits at 0.5 after some hundred steps whatever the
-    losses do. `convergence` is the rule that its abstract describes, by us. The paper's own equation was not
-    available; the released program's has been the same since its first commit.
+    The paper's own equation was not available. `AdaCrossNetWeighting` is the released program's, the same
+    since its first commit; `ConvergenceRate` is the rule that its abstract describes, by us.
     """
 
     weighting: ClassVar[str] = "adacrossnet"

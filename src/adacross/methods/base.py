@@ -9,14 +9,14 @@ import torch
 from jaxtyping import Float
 from torch import Generator, Tensor, nn
 
-from adacross.data.transforms.augment import (
+from adacross.data.transforms import (
+    RawBatch,
     augment_points,
     augment_views,
     draw_points,
     scale_and_shift,
     unit_sphere,
 )
-from adacross.data.transforms.batch import RawBatch
 from adacross.encoders import Encoder
 from adacross.errors import UserError
 from adacross.methods.image_tower import ImageTowerConfig
@@ -125,13 +125,7 @@ class Method(nn.Module, ABC):
 
     @classmethod
     def build(cls, encoder: Encoder, images: ImageTowerConfig, **options: Any) -> "Method":
-        """Build the method around a point encoder, with fresh networks beside it.
-
-        Args:
-            encoder: the point encoder to train.
-            images: the image tower, for methods that have one.
-            options: the method's own.
-        """
+        """Build the method around a point encoder, with fresh networks beside it; `options` are its own."""
         return cls(encoder, **options)
 
     def batch(self, raw: RawBatch, generator: Generator) -> Any:

@@ -6,7 +6,7 @@ from typing import ClassVar
 from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
-from adacross.data.transforms.augment import plain_views
+from adacross.data.transforms import plain_views
 from adacross.encoders import Encoder
 from adacross.errors import UserError
 from adacross.methods.base import Batch, Method
@@ -25,11 +25,8 @@ class CrossModal(Method):
         towers: image encoders by what they look at, "rgb" (3 channels) or "gray" (1); thrown away.
         temperature: of every term.
         points: points drawn at random for each augmented cloud; None: all there are, as released.
-        image_size: side of the pictures, in pixels; 224 in the papers.
+        image_size: side of the images, in pixels; 224 in the papers.
         frozen: whether the image encoders stay as they are.
-
-    Raises:
-        UserError: a temperature that is not positive.
     """
 
     uses_images: ClassVar[bool] = True
@@ -55,11 +52,11 @@ class CrossModal(Method):
         self.image_size = image_size
 
     def embed_clouds(self, points: Float[Tensor, "B N 3"]) -> Float[Tensor, "B E"]:
-        """Clouds `(B, N, 3)` to `(B, 256)`, the space shared with pictures, not normalised."""
+        """Clouds `(B, N, 3)` to `(B, 256)`, the space shared with images, not normalized."""
         return self.point_head(self.encoder(points))
 
     def embed_pictures(self, views: UInt8[Tensor, "B H W 3"]) -> Float[Tensor, "B E"]:
-        """Stored pictures `(B, H, W, 3)` to `(B, 256)`, by the colour tower where there is one."""
+        """Stored images `(B, H, W, 3)` to `(B, 256)`, by the color tower where there is one."""
         name = "rgb" if "rgb" in self.towers else "gray"
         return self.towers[name](plain_views(views, self.image_size, gray=name == "gray"))
 

@@ -1,6 +1,6 @@
 """CrossNet: Wu et al., IEEE Transactions on Multimedia 26, 2024, doi 10.1109/TMM.2023.3284591."""
 
-from typing import Any, ClassVar, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import torch
 from jaxtyping import Float
@@ -18,7 +18,7 @@ Variant = Literal["con", "joint", "color", "gray"]
 
 
 class _Released(NamedTuple):
-    """One of the four released training scripts: the pictures it looks at, and its temperature."""
+    """One of the four released training scripts: the images it looks at, and its temperature."""
 
     towers: tuple[str, ...]
     temperature: float
@@ -44,8 +44,8 @@ def stacked_terms(
 
         intra = NT-Xent(x1, x2)        cross = NT-Xent([x1; x2], [rgb; gray])
 
-    In the cross term cloud 1 is paired with the colour picture and cloud 2 with the grey one. With negatives
-    "released", the other cloud and the other picture of the same object count among the negatives, which
+    In the cross term cloud 1 is paired with the color image and cloud 2 with the gray one. With negatives
+    "released", the other cloud and the other image of the same object count among the negatives, which
     pushes apart what the intra term pulls together; with "others" (our correction) only other objects do.
     """
     one_of("negatives", negatives, ("others", "released"))
@@ -65,7 +65,7 @@ def averaged_terms(
 ) -> dict[str, Tensor]:
     """The terms of the variants "joint", "color" and "gray", from projections.
 
-        intra = NT-Xent(x1, x2)        cross_p = NT-Xent((x1 + x2) / 2, p)   for each kind of picture p
+        intra = NT-Xent(x1, x2)        cross_p = NT-Xent((x1 + x2) / 2, p)   for each kind of image p
 
     The mean is taken of the raw projections. The released program multiplies the sum of the cross terms by
     one factor, 1 by default: that is the weighting "fixed" here.
@@ -76,25 +76,21 @@ def averaged_terms(
 
 
 class CrossNet(CrossModal):
-    """Clouds agree with each other, and with pictures of the shape in colour and in grey.
+    """Clouds agree with each other, and with images of the shape in color and in gray.
 
     Args:
         encoder: point encoder, kept after pre-training.
         image_encoder: of RGB, thrown away (ResNet-50 in the paper); None for the variant "gray".
         gray_encoder: of one channel, thrown away; None for the variant "color".
-        variant: con (cloud 1 with the colour picture, cloud 2 with the grey one: the paper's main method), or
-            the mean of the clouds with both pictures (joint), the colour one (color) or the grey one (gray).
+        variant: con (cloud 1 with the color image, cloud 2 with the gray one: the paper's main method), or
+            the mean of the clouds with both images (joint), the color one (color) or the gray one (gray).
         temperature: 0.2 for con and 0.1 for the others, as in the released scripts, if not given.
         negatives: of con's cross term; see `stacked_terms`.
-        points: see `CrossModal`.
-        image_size: see `CrossModal`.
-        frozen: see `CrossModal`.
+        points, image_size, frozen: see `CrossModal`.
 
     Raises:
         UserError: an unknown variant, one without its image encoder, or a temperature that is not positive.
     """
-
-    weighting: ClassVar[str] = "fixed"
 
     def __init__(
         self,
@@ -136,12 +132,11 @@ class CrossNet(CrossModal):
         return cls(encoder, rgb, gray, image_size=images.size, frozen=images.frozen, **options)
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
-        """`intra`, and `cross` (con) or one of `cross_rgb` and `cross_gray` for each kind of picture."""
+        """`intra`, and `cross` (con) or one of `cross_rgb` and `cross_gray` for each kind of image."""
         cloud_1, cloud_2 = self.embed_both_clouds(batch)
         seen = {"rgb": batch.rgb, "gray": batch.gray}
         pictures = {name: tower(seen[name]) for name, tower in self.towers.items()}
         if self.variant == "con":
-            return stacked_terms(
-                cloud_1, cloud_2, pictures["rgb"], pictures["gray"], self.temperature, self.negatives
-            )
+            rgb, gray = pictures["rgb"], pictures["gray"]
+            return stacked_terms(cloud_1, cloud_2, rgb, gray, self.temperature, self.negatives)
         return averaged_terms(cloud_1, cloud_2, pictures, self.temperature)

@@ -1,6 +1,6 @@
 """CrossPoint: Afham et al., CVPR 2022, arXiv 2203.00680."""
 
-from typing import Any, ClassVar
+from typing import Any
 
 from torch import Tensor, nn
 
@@ -12,25 +12,21 @@ from adacross.methods.image_tower import ImageTowerConfig
 
 
 class CrossPoint(CrossModal):
-    """Two augmented clouds agree with each other, and their mean agrees with one picture of the shape.
+    """Two augmented clouds agree with each other, and their mean agrees with one image of the shape.
 
         intra = NT-Xent(z1, z2)        cross = NT-Xent((z1 + z2) / 2, h)        total = intra + cross
 
-    The mean is taken of the raw projections and normalised afterwards, as in the released program.
+    The mean is taken of the raw projections and normalized afterwards, as in the released program.
 
     Args:
         encoder: point encoder, kept after pre-training.
         image_encoder: of RGB, thrown away (ResNet-50 in the paper).
         temperature: 0.1 in the paper.
-        points: see `CrossModal`.
-        image_size: see `CrossModal`.
-        frozen: see `CrossModal`.
+        points, image_size, frozen: see `CrossModal`.
 
     Raises:
         UserError: a temperature that is not positive.
     """
-
-    weighting: ClassVar[str] = "fixed"
 
     def __init__(
         self,

@@ -36,13 +36,13 @@ class ImageTowerConfig:
     frozen: bool = False
     size: int = 224
 
-    def check(self) -> None:
-        """Refuse an unknown name and options that the encoder does not have.
+    @property
+    def _make(self) -> Callable[..., nn.Module]:
+        return find("image encoder", self.encoder, IMAGE_ENCODERS, nn.Module)
 
-        Raises:
-            UserError: says which.
-        """
-        make, owner = _maker(self.encoder), f"image encoder {self.encoder}"
+    def check(self) -> None:
+        """Refuse an unknown name and options that the encoder does not have."""
+        make, owner = self._make, f"image encoder {self.encoder}"
         check_options(owner, make, self.options, hidden=("channels",))
         check_values(owner, make, self.options)
 
@@ -50,14 +50,10 @@ class ImageTowerConfig:
         """Build the encoder for images of 1 or 3 channels.
 
         An encoder without the parameter `channels` is given a gray image three times.
-
-        Raises:
-            UserError: as `check`, or the module has no `dim`.
         """
         self.check()
-        make = _maker(self.encoder)
-        takes_channels = "channels" in signature(make).parameters
-        encoder = make(**self.options, **({"channels": channels} if takes_channels else {}))
+        takes_channels = "channels" in signature(self._make).parameters
+        encoder = self._make(**self.options, **({"channels": channels} if takes_channels else {}))
         width_of(encoder)
         return encoder if takes_channels or channels == 3 else GrayAsRGB(encoder)
 
@@ -80,9 +76,7 @@ class GrayAsRGB(nn.Module):
 class ImageTower(nn.Module):
     """An image encoder and its projection: images `(B, channels, S, S)` to `(B, 256)`, not normalized.
 
-    Args:
-        encoder: has `dim`.
-        frozen: keep it in evaluation mode, without gradients.
+    A `frozen` encoder stays in evaluation mode, without gradients.
     """
 
     def __init__(self, encoder: nn.Module, frozen: bool = False) -> None:
@@ -106,16 +100,8 @@ class ImageTower(nn.Module):
 
 
 def width_of(encoder: nn.Module) -> int:
-    """Return the width of an image encoder's features, its `dim`.
-
-    Raises:
-        UserError: it has none.
-    """
+    """Return the width of an image encoder's features, its `dim`; refuse a module without."""
     dim = getattr(encoder, "dim", None)
     if not isinstance(dim, int):
         raise UserError(f"{type(encoder).__name__} has no dim; set it to the width of its features.")
     return dim
-
-
-def _maker(name: str) -> Callable[..., nn.Module]:
-    return find("image encoder", name, IMAGE_ENCODERS, nn.Module)

@@ -1,26 +1,21 @@
-"""Point-M2AE's pre-training: Zhang et al. 2022, arXiv 2205.14401. Joint-MAE's ancestor, without pictures."""
+"""Point-M2AE's pre-training: Zhang et al. 2022, arXiv 2205.14401. Joint-MAE's ancestor, without images."""
 
 from dataclasses import dataclass
-from typing import ClassVar, NamedTuple
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Generator, Tensor, nn
 
-from adacross.data.transforms.augment import draw_points
-from adacross.data.transforms.batch import RawBatch
 from adacross.distributed.batch import mean_contribution
 from adacross.encoders import Encoder
-from adacross.encoders.point_m2ae import PointM2AE
 from adacross.errors import UserError
-from adacross.methods.base import Method
 from adacross.methods.masked_points import (
-    check_ratio,
+    MaskedPointMethod,
+    PointReconstruction,
     draw_visible,
     hidden_groups,
-    need_point_m2ae,
 )
-from adacross.methods.point_decoder import PointReconstruction
 from adacross.nn.point_tokens import TokenGroups, visible_levels
 from adacross.nn.transformer import PositionEmbedding, TransformerEncoder, learnt_token
 from adacross.ops.chamfer import chamfer
@@ -28,32 +23,21 @@ from adacross.ops.chamfer import chamfer
 
 @dataclass(frozen=True)
 class MaskedClouds:
-    """B augmented clouds and what is visible of them.
-
-    Attributes:
-        points: `(B, N, 3)`.
-        visible: `(B, G)` tokens of the coarsest level that are not masked.
-    """
+    """B augmented clouds and what is visible of them."""
 
     points: Float[Tensor, "B N 3"]
-    visible: Bool[Tensor, "B G"]
+    visible: Bool[Tensor, "B G"]  # tokens of the coarsest level that are not masked
 
 
 class CompletedClouds(NamedTuple):
-    """A batch encoded and decoded.
+    """A batch encoded and decoded."""
 
-    Attributes:
-        levels: of the clouds.
-        visible: tokens of every level that are visible.
-        offsets: `(B, G, m, 3)` points around the centres of the middle level, masked or not.
-    """
-
-    levels: list[TokenGroups]
-    visible: list[Bool[Tensor, "B _"]]
-    offsets: Float[Tensor, "B G m 3"]
+    levels: list[TokenGroups]  # of the clouds
+    visible: list[Bool[Tensor, "B _"]]  # tokens of every level that are visible
+    offsets: Float[Tensor, "B G m 3"]  # points around the centers of the middle level, masked or not
 
 
-class PointM2AEMethod(Method):
+class PointM2AEMethod(MaskedPointMethod):
     """Masked clouds are completed: hidden groups of the middle level, from the visible tokens.
 
     Masks are drawn at the coarsest level and carried down (`visible_levels`). The decoder's first stage sees
@@ -70,9 +54,6 @@ class PointM2AEMethod(Method):
         points: points drawn at random for each cloud; None: all there are.
     """
 
-    default_encoder: ClassVar[str] = "point-m2ae"
-    default_augmentation: ClassVar[str] = "point-m2ae"
-
     def __init__(
         self,
         encoder: Encoder,
@@ -82,31 +63,20 @@ class PointM2AEMethod(Method):
         embed_masked: bool = False,
         points: int | None = None,
     ) -> None:
-        super().__init__(encoder)
-        self.encoder: PointM2AE = need_point_m2ae("point-m2ae", encoder)
-        check_ratio("mask_ratio", mask_ratio, self.encoder.groups[2])
+        super().__init__("point-m2ae", encoder, mask_ratio, points)
         if group_points < 1:
             raise UserError(f"group_points is {group_points}; expected at least 1 (16 in the paper).")
         _, fine, coarse = self.encoder.dims
-        self.mask_ratio = mask_ratio
         self.embed_masked = embed_masked
-        self.points = points
         self.mask_token = learnt_token(coarse)
         self.position = PositionEmbedding(coarse)
         self.stack = TransformerEncoder(decoder_depth, coarse, self.encoder.heads)
         self.reconstruct = PointReconstruction(coarse, fine, group_points, decoder_depth, self.encoder.heads)
 
-    def batch(self, raw: RawBatch, generator: Generator) -> MaskedClouds:
-        """Augmented clouds, masked; see `masked`."""
-        return self.masked(
-            self.augment(draw_points(raw.points, self.points, generator), generator), generator
-        )
-
     def masked(self, points: Float[Tensor, "B N 3"], generator: Generator) -> MaskedClouds:
         """Clouds as they are, each with a mask of its own."""
-        return MaskedClouds(
-            points, draw_visible(len(points), self.encoder.groups[2], self.mask_ratio, generator)
-        )
+        visible = draw_visible(len(points), self.encoder.groups[2], self.mask_ratio, generator)
+        return MaskedClouds(points, visible)
 
     def losses(self, batch: MaskedClouds) -> dict[str, Tensor]:
         """The term `points`: Chamfer distance of hidden groups, a mean over them."""

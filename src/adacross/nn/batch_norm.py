@@ -20,31 +20,23 @@ from adacross.errors import UserError
 
 
 class BatchNorm1d(nn.BatchNorm1d):
-    """Rows `(n, C)`."""
+    """BatchNorm of rows `(n, C)`."""
 
     def forward(self, x: Float[Tensor, "n C"]) -> Float[Tensor, "n C"]:
-        """Normalised by the batch while training, by the running statistics otherwise."""
+        """Normalized by the batch while training, by the running statistics otherwise."""
         return _over_processes(self, x) if self.training and statistics_are_shared() else super().forward(x)
 
 
 class BatchNorm2d(nn.BatchNorm2d):
-    """Pictures `(n, C, H, W)`."""
+    """BatchNorm of images `(n, C, H, W)`."""
 
     def forward(self, x: Float[Tensor, "n C H W"]) -> Float[Tensor, "n C H W"]:
-        """Normalised by the batch while training, by the running statistics otherwise."""
+        """Normalized by the batch while training, by the running statistics otherwise."""
         return _over_processes(self, x) if self.training and statistics_are_shared() else super().forward(x)
 
 
 def check_batch(network: nn.Module, rows: Tensor) -> None:
-    """Refuse to train BatchNorm on a single row, which has no variance.
-
-    Args:
-        network: what is trained.
-        rows: `(n, ...)` what its BatchNorm is given, a row for each shape or image.
-
-    Raises:
-        UserError: `network` is training, on one row.
-    """
+    """Refuse to train the BatchNorm of a network on a single row `(n, ...)`, which has no variance."""
     if network.training and len(rows) < 2:
         raise UserError(
             f"{type(network).__name__} cannot train on a batch of 1 (BatchNorm needs 2); give more, or "
@@ -53,7 +45,7 @@ def check_batch(network: nn.Module, rows: Tensor) -> None:
 
 
 def running(norm: nn.BatchNorm1d | nn.BatchNorm2d) -> tuple[Tensor, Tensor, float]:
-    """Running mean and variance, and their momentum; while training a batch is counted, as torch does."""
+    """Return running mean and variance, and their momentum; while training, count a batch as torch does."""
     state = norm.get_buffer  # they are there, which torch's types do not know
     if norm.training:
         state("num_batches_tracked").add_(1)
@@ -62,33 +54,9 @@ def running(norm: nn.BatchNorm1d | nn.BatchNorm2d) -> tuple[Tensor, Tensor, floa
 
 
 def _over_processes(norm: nn.BatchNorm1d | nn.BatchNorm2d, x: Tensor) -> Tensor:
-    return sync_batch_norm(x, norm.weight, norm.bias, *running(norm), norm.eps)
-
-
-def sync_batch_norm(
-    x: Float[Tensor, "n C *space"],
-    weight: Float[Tensor, " C"],
-    bias: Float[Tensor, " C"],
-    running_mean: Float[Tensor, " C"],
-    running_var: Float[Tensor, " C"],
-    momentum: float,
-    eps: float,
-) -> Float[Tensor, "n C *space"]:
-    """Normalise rows and places of each channel by their mean and variance over all processes.
-
-    The running statistics are updated in place as `torch.nn.BatchNorm2d` does. To be called inside
-    `adacross.distributed.batch.distributed_batch`; outside it equals torch's BatchNorm.
-
-    Args:
-        x: `(n, C)` or `(n, C, H, W)`; n may differ between processes.
-        weight: `(C,)`.
-        bias: `(C,)`.
-        running_mean: `(C,)`.
-        running_var: `(C,)`.
-        momentum: of the running statistics.
-        eps: added to the variance.
-    """
-    normal, mean, var = _SyncBatchNorm.apply(x, weight, bias, eps, batch_reducer())
+    """Normalize by mean and variance over all processes; n of `(n, C, ...)` may differ between them."""
+    normal, mean, var = _SyncBatchNorm.apply(x, norm.weight, norm.bias, norm.eps, batch_reducer())
+    running_mean, running_var, momentum = running(norm)
     with torch.no_grad():
         running_mean.lerp_(mean.to(running_mean.dtype), momentum)
         running_var.lerp_(var.to(running_var.dtype), momentum)
@@ -96,7 +64,7 @@ def sync_batch_norm(
 
 
 class _SyncBatchNorm(torch.autograd.Function):
-    """The normalised rows, the mean and the unbiased variance."""
+    """The normalized rows, the mean and the unbiased variance."""
 
     @staticmethod
     def forward(

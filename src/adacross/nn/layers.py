@@ -24,9 +24,7 @@ class NormalizedLinear(nn.Module):
         bias: whether the product has one, which the BatchNorm after it takes away again.
 
     Attributes:
-        fused: whether the layer and the pooling after it are computed as one function
-            (`adacross.ops.fused`), several times faster and with less memory, but without calling `linear`
-            and `norm`: hooks, parametrizations and quantization of theirs need the plain layers, False.
+        fused: whether the layer and the pooling after it are one function of `adacross.ops.fused`.
     """
 
     def __init__(self, inputs: int, outputs: int, negative_slope: float = 0.0, bias: bool = False) -> None:
@@ -61,7 +59,11 @@ class NormalizedLinear(nn.Module):
 
 
 def set_fused(network: nn.Module, fused: bool) -> None:
-    """Compute all fused layers of a network as one function each, or as their plain parts."""
+    """Compute a network's layers and the pooling after them as one function each, or as their plain parts.
+
+    The parts (False) give the same numbers to rounding, and call each module, so that hooks, parametrizations
+    and quantization see it. One function is several times faster and takes less memory.
+    """
     for module in network.modules():
         if isinstance(module, NormalizedLinear):
             module.fused = fused
@@ -114,11 +116,9 @@ class PointLayer(NormalizedLinear):
 
 
 class EdgeLayer(NormalizedLinear):
-    """DGCNN's edge convolution with BatchNorm, LeakyReLU(0.2) and maximum over neighbours.
+    """DGCNN's edge convolution with BatchNorm, LeakyReLU(0.2) and maximum over neighbors.
 
-    Args:
-        inputs: channels of a point; an edge `[x_j - x_i ; x_i]` has twice as many.
-        outputs: channels out.
+    A point has `inputs` channels, its edges `[x_j - x_i ; x_i]` twice as many.
     """
 
     def __init__(self, inputs: int, outputs: int) -> None:
@@ -127,19 +127,16 @@ class EdgeLayer(NormalizedLinear):
     def forward(  # type: ignore[override]
         self, x: Float[Tensor, "B N Cin"], neighbors: Int64[Tensor, "B N k"]
     ) -> Float[Tensor, "B N C"]:
-        """`(B, N, Cin)` and `(B, N, k)` neighbours to `(B, N, C)`."""
+        """`(B, N, Cin)` and `(B, N, k)` neighbors to `(B, N, C)`."""
         if not self.fused:
             return super().forward(edges(x, neighbors)).amax(2)
         return edge_convolution(x, neighbors, self._layer())
 
 
 class EdgePairLayer(nn.Module):
-    """Two layers on the edges, each with BatchNorm and LeakyReLU(0.2), and the maximum over neighbours.
+    """Two layers on the edges, each with BatchNorm and LeakyReLU(0.2), and the maximum over neighbors.
 
-    Args:
-        inputs: channels of a point; an edge `[x_j - x_i ; x_i]` has twice as many.
-        hidden: channels between the two.
-        outputs: channels out.
+    A point has `inputs` channels, its edges `[x_j - x_i ; x_i]` twice as many.
     """
 
     def __init__(self, inputs: int, hidden: int, outputs: int) -> None:
@@ -150,7 +147,7 @@ class EdgePairLayer(nn.Module):
     def forward(
         self, x: Float[Tensor, "B N Cin"], neighbors: Int64[Tensor, "B N k"]
     ) -> Float[Tensor, "B N C"]:
-        """`(B, N, Cin)` and `(B, N, k)` neighbours to `(B, N, C)`."""
+        """`(B, N, Cin)` and `(B, N, k)` neighbors to `(B, N, C)`."""
         if not self.first.fused:
             return self.second(self.first(edges(x, neighbors))).amax(2)
         return edge_pair_convolution(x, neighbors, self.first._layer(), self.second._layer())

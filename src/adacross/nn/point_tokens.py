@@ -13,17 +13,12 @@ from adacross.ops.neighbors import farthest_point_sample, gather, knn
 
 @dataclass(frozen=True)
 class TokenGroups:
-    """One level of tokens: G centres, and for each its k nearest among the P points of the level below.
-
-    Attributes:
-        centers: `(B, G, 3)`.
-        neighbors: `(B, G, k)` indices into the level below: the cloud's points, or the finer centres.
-        offsets: `(B, G, k, 3)` the neighbours relative to their centre.
-    """
+    """One level of tokens: G centers, and for each its k nearest among the P points of the level below."""
 
     centers: Float[Tensor, "B G 3"]
+    # indices into the level below: the cloud's points, or the finer centers
     neighbors: Int64[Tensor, "B G k"]
-    offsets: Float[Tensor, "B G k 3"]
+    offsets: Float[Tensor, "B G k 3"]  # the neighbors relative to their center
 
 
 def build_groups(
@@ -31,16 +26,12 @@ def build_groups(
 ) -> list[TokenGroups]:
     """Levels of groups from fine to coarse: Zhang et al. 2022, arXiv 2205.14401, section 3.1.
 
-    The centres of a level are chosen by farthest-point sampling, from index 0 on, among those of the level
-    below (the points themselves, at first); each takes its nearest neighbours there.
+    The centers of a level are chosen by farthest-point sampling, from index 0 on, among those of the level
+    below (the points themselves, at first); each takes its nearest neighbors there.
 
     Args:
-        points: `(B, N, 3)`.
-        counts: centres of each level, from fine to coarse (512, 256, 64 in the paper).
+        counts: centers of each level, from fine to coarse (512, 256, 64 in the paper).
         neighbors: k of each level (16, 8, 8 in the paper).
-
-    Raises:
-        UserError: a level has fewer points below it than centres or neighbours.
     """
     levels = []
     below = points
@@ -53,9 +44,9 @@ def build_groups(
 
 
 def visible_levels(levels: Sequence[TokenGroups], top: Bool[Tensor, "B G"]) -> list[Bool[Tensor, "B _"]]:
-    """Which tokens are visible at each level, from fine to coarse, if `top` are at the coarsest.
+    """Return the tokens visible at each level, from fine to coarse, if `top` are at the coarsest.
 
-    A finer token is visible if it is among the neighbours of a visible coarser one (arXiv 2205.14401,
+    A finer token is visible if it is among the neighbors of a visible coarser one (arXiv 2205.14401,
     multi-scale masking), so no visible token is made of a masked one.
     """
     visible = [top]
@@ -69,17 +60,11 @@ def visible_levels(levels: Sequence[TokenGroups], top: Bool[Tensor, "B G"]) -> l
 
 @dataclass(frozen=True)
 class TokenPacking:
-    """Where the visible ones of G tokens go when only they are kept: rows of V, the most that a shape has.
+    """Places of the visible ones of G tokens when only they are kept: rows of V, the most of a shape."""
 
-    Attributes:
-        visible: `(B, G)` the marks.
-        indices: `(B, V)` which token each place holds, in order.
-        valid: `(B, V)` False for places that a shape with fewer visible tokens leaves empty.
-    """
-
-    visible: Bool[Tensor, "B G"]
-    indices: Int64[Tensor, "B V"]
-    valid: Bool[Tensor, "B V"]
+    visible: Bool[Tensor, "B G"]  # the marks
+    indices: Int64[Tensor, "B V"]  # which token each place holds, in order
+    valid: Bool[Tensor, "B V"]  # False for places that a shape with fewer visible tokens leaves empty
 
     @classmethod
     def of(cls, visible: Bool[Tensor, "B G"]) -> "TokenPacking":
@@ -105,15 +90,11 @@ class TokenPacking:
 
 
 class GroupEmbedding(nn.Module):
-    """A small PointNet from what a group holds to one token: layers, maximum, layers, maximum.
+    """A small PointNet from `inputs` channels of a group's members to one token of `dim` channels.
 
     Each member goes through Linear, BatchNorm, ReLU, Linear; beside each goes the maximum over its group;
-    then the same again and the maximum over the group. Widths are those of Point-M2AE's released program.
-
-    Args:
-        inputs: channels of a member: 3 coordinates, or the level below's C.
-        dim: channels of the token.
-        widths: of the three layers between.
+    then the same again and the maximum over the group. The `widths` of the three layers between are those of
+    Point-M2AE's released program.
     """
 
     def __init__(self, inputs: int, dim: int, widths: tuple[int, int, int]) -> None:

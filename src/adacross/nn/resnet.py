@@ -89,14 +89,14 @@ def _stage(block: _Block, inputs: int, planes: int, blocks: int, stride: int) ->
 
 
 class ResNet(nn.Module):
-    """Pictures `(B, channels, H, W)` to `(B, dim)`: torchvision's network with its last layer left out.
+    """Images `(B, channels, H, W)` to `(B, dim)`: torchvision's network with its last layer left out.
 
     Weights start as torchvision's do (He's normal, fan out) and have its names, so its files load after
     `fc.*` is dropped. For one channel the first convolution is 1-64, 7x7, stride 2, without bias.
 
     Args:
         depth: 18 (dim 512) or 50 (dim 2,048).
-        channels: 3 for RGB, 1 for grey.
+        channels: 3 for RGB, 1 for gray.
         width: channels of the first stage, 64 in the paper; every later stage has twice as many.
 
     Raises:
@@ -126,11 +126,7 @@ class ResNet(nn.Module):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
 
     def forward(self, images: Float[Tensor, "B C H W"]) -> Float[Tensor, "B D"]:
-        """Pooled features `(B, dim)` of pictures `(B, channels, H, W)`, any size from 32 pixels.
-
-        Raises:
-            UserError: the pictures have another shape.
-        """
+        """Pooled features `(B, dim)` of images `(B, channels, H, W)`, any size from 32 pixels."""
         shape = tuple(images.shape)
         if len(shape) != 4 or shape[1] != self.channels or min(shape[2:]) < 32:
             raise UserError(

@@ -13,13 +13,7 @@ from adacross.nn.layers import EdgePairLayer, PointLayer
 
 
 class _TransformNet(nn.Module):
-    """From a cloud's 1,024 pooled features to a square matrix. Abstract.
-
-    Args:
-        dim: of the matrix.
-        negative_slope: of LeakyReLU; 0 for ReLU.
-        bias: whether products before a BatchNorm have one.
-    """
+    """From a cloud's 1,024 pooled features to a matrix of `dim` rows and columns. Abstract."""
 
     def __init__(self, dim: int, negative_slope: float, bias: bool) -> None:
         super().__init__()
@@ -32,11 +26,7 @@ class _TransformNet(nn.Module):
         nn.init.zeros_(self.matrix.bias)
 
     def _matrices(self, pooled: Float[Tensor, "B D"]) -> Float[Tensor, "B dim_dim"]:
-        """The last layers' output, before it becomes matrices.
-
-        Raises:
-            UserError: a single cloud while training, which BatchNorm cannot normalise.
-        """
+        """Return the last layers' output, before it becomes matrices."""
         check_batch(self, pooled)
         rows = pooled[:, None]
         for layer in self.dense:
@@ -57,19 +47,14 @@ class EdgeTransform(_TransformNet):
     def forward(
         self, points: Float[Tensor, "B N 3"], neighbors: Int64[Tensor, "B N k"]
     ) -> Float[Tensor, "B 3 3"]:
-        """Matrices `(B, 3, 3)` for `points @ matrix`.
-
-        Raises:
-            UserError: a single cloud while training.
-        """
+        """Matrices `(B, 3, 3)` for `points @ matrix`."""
         return self._matrices(self.points.pooled(self.edges(points, neighbors))).unflatten(1, (3, 3))
 
 
 class PointTransform(_TransformNet):
     """PointNet's: point layers dim-64-128-1024 with ReLU, maximum, 512, 256, dim x dim plus the identity.
 
-    Args:
-        dim: channels of the points: 3 for coordinates, 128 for features.
+    A point has 3 coordinates, or `dim` features.
     """
 
     def __init__(self, dim: int) -> None:
@@ -78,11 +63,7 @@ class PointTransform(_TransformNet):
         self.last = PointLayer(128, 1024, bias=True)
 
     def forward(self, x: Float[Tensor, "B N dim"]) -> Float[Tensor, "B dim dim"]:
-        """Matrices `(B, dim, dim)` for `x @ matrix`.
-
-        Raises:
-            UserError: a single cloud while training.
-        """
+        """Matrices `(B, dim, dim)` for `x @ matrix`."""
         y = x
         for layer in self.layers:
             y = layer(y)

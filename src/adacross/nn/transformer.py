@@ -20,13 +20,10 @@ class Block(nn.Module):
     have no bias for query, key and value.
 
     Args:
-        dim: channels C.
-        heads: of the attention; C must be a multiple.
+        dim: channels C, a multiple of `heads`.
+        heads: of the attention.
         drop_path: probability that a shape skips a branch while training (Huang et al. 2016,
             arXiv 1603.09382).
-
-    Raises:
-        UserError: `dim` is no multiple of `heads`.
     """
 
     def __init__(self, dim: int, heads: int, drop_path: float = 0.0) -> None:
@@ -49,11 +46,7 @@ class Block(nn.Module):
     ) -> Float[Tensor, "B L C"]:
         """`(B, L, C)` tokens and their positions to `(B, L, C)`.
 
-        Args:
-            x: tokens.
-            position: added to them.
-            sees: `(B, L, L)` or `(B, 1, L)`, which tokens (columns) each token (row) may look at; every row
-                must have one. None: all.
+        `sees`, `(B, L, L)` or `(B, 1, L)`: which tokens (columns) each token (row) may look at; None: all.
         """
         x = x + position
         x = x + self._dropped(self._attention(self.norm1(x), sees))
@@ -73,7 +66,7 @@ class Block(nn.Module):
 
 
 def learnt_token(dim: int) -> nn.Parameter:
-    """One row `(1, dim)`, learnt, drawn from N(0, 0.02^2)."""
+    """One row `(1, dim)`, learned, drawn from N(0, 0.02^2)."""
     return nn.Parameter(torch.empty(1, dim).normal_(std=0.02))
 
 
@@ -85,24 +78,13 @@ class PositionEmbedding(nn.Sequential):
 
 
 def check_depth(depth: int) -> None:
-    """Refuse a stack that takes minutes to make; a damaged description may ask for a billion blocks.
-
-    Raises:
-        UserError: fewer than no blocks, or more than `MOST_BLOCKS`.
-    """
+    """Refuse a stack that takes minutes to make; a damaged description may ask for a billion blocks."""
     if not 0 <= depth <= MOST_BLOCKS:
         raise UserError(f"a stack of {depth:,} blocks; expected 0 to {MOST_BLOCKS}.")
 
 
 class TransformerEncoder(nn.Module):
-    """Blocks one after the other, all with the same positions and the same mask.
-
-    Args:
-        depth: how many.
-        dim: channels C.
-        heads: of each.
-        drop_path: of each, `depth` numbers; none by default.
-    """
+    """`depth` blocks one after the other, all with the same positions and mask, each with its `drop_path`."""
 
     def __init__(self, depth: int, dim: int, heads: int, drop_path: list[float] | None = None) -> None:
         super().__init__()

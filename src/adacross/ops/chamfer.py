@@ -1,4 +1,4 @@
-"""How far two point clouds are apart: the Chamfer distance of masked point modelling."""
+"""How far two point clouds are apart: the Chamfer distance of masked point modeling."""
 
 import torch
 from jaxtyping import Float
@@ -16,7 +16,7 @@ def chamfer(a: Float[Tensor, "B n 3"], b: Float[Tensor, "B m 3"]) -> Float[Tenso
         chamfer = 1/n sum_i min_j |a_i - b_j|^2 + 1/m sum_j min_i |a_i - b_j|^2.
 
     That is L_3D of Point-MAE's family ("Chamfer L2") per group of points; that Joint-MAE uses it is recalled,
-    not re-checked. Neighbours are searched first, without gradient and in blocks, so nothing of size n * m is
+    not re-checked. Neighbors are searched first, without gradient and in blocks, so nothing of size n * m is
     kept; the distances to them are then made from differences, so that they are exactly 0 for equal points.
     Half precision is computed in float32. The search rounds: of two points whose squared distances differ by
     less than about 1e-7 (float32) of the clouds' squared extent, either may be taken as the nearest.

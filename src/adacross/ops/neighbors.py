@@ -1,4 +1,4 @@
-"""Neighbours, farthest points and gathering: plain torch, no CUDA build, memory that stays small."""
+"""Neighbors, farthest points, gathering, interpolation: plain torch, no CUDA build, bounded memory."""
 
 import math
 
@@ -9,7 +9,7 @@ from torch import Tensor
 from adacross.errors import UserError
 from adacross.ops.fused.blocks import block_size
 
-# Searches of at least so many entries per neighbour are done in groups, of this size.
+# Searches of at least so many entries per neighbor are done in groups, of this size.
 _WORTH_GROUPING = 8
 _GROUP = 4
 
@@ -19,14 +19,14 @@ def knn(
 ) -> Int64[Tensor, "B M k"]:
     """Find each point's `k` nearest points by squared distance, in no particular order.
 
-    Without `queries` every point asks for its own neighbours and is always one of them, however many
+    Without `queries` every point asks for its own neighbors and is always one of them, however many
     duplicates it has. Among equally far points any may be returned, the same ones for the same input. Half
     precision is searched in float32. No gradient flows; at most a block of the distances exists at a time.
 
     Args:
         points: `(B, N, C)`, coordinates or features.
-        k: neighbours per query, 1 to N.
-        queries: `(B, M, C)` other points that ask for neighbours, or None for `points` themselves.
+        k: neighbors per query, 1 to N.
+        queries: `(B, M, C)` other points that ask for neighbors, or None for `points` themselves.
 
     Returns:
         `(B, M, k)` indices into the N points of the same cloud. Where coordinates are so large that squared
@@ -53,8 +53,7 @@ def knn(
         rows, clouds = _block(keys, M)
         parts = [
             torch.cat(
-                [_search(a, p, k, i * rows if own else None) for i, a in enumerate(q.split(rows, 1))],
-                1,
+                [_search(a, p, k, i * rows if own else None) for i, a in enumerate(q.split(rows, 1))], 1
             )
             for q, p in zip(asking.split(clouds), keys.split(clouds), strict=True)
         ]
@@ -65,7 +64,7 @@ def knn(
 def _search(
     asking: Float[Tensor, "B M D"], keys: Float[Tensor, "B P D"], k: int, own: int | None
 ) -> Int64[Tensor, "B M k"]:
-    """Neighbours of one block of queries; `own` is the index of the first one's own point, if it has one."""
+    """Neighbors of one block of queries; `own` is the index of the first one's own point, if it has one."""
     distance = asking @ keys.mT
     if own is not None:
         distance.diagonal(offset=own, dim1=1, dim2=2).fill_(-math.inf)
@@ -75,7 +74,7 @@ def _search(
 def _search_plainly(
     keys: Float[Tensor, "B N D"], asking: Float[Tensor, "B M D"], k: int, own: bool
 ) -> Int64[Tensor, "B M k"]:
-    """Neighbours of all queries at once, from one table of distances and one search of its rows."""
+    """Neighbors of all queries at once, from one table of distances and one search of its rows."""
     distance = asking @ keys.mT
     if own:
         places = torch.arange(keys.shape[1], device=keys.device)
@@ -84,7 +83,7 @@ def _search_plainly(
 
 
 def _multiple(N: int, k: int) -> int:
-    """What the number of keys must be a multiple of, so that `_smallest` can divide it evenly."""
+    """Return a number whose multiples of keys `_smallest` can divide evenly."""
     size = 1
     while N // size >= _WORTH_GROUPING * k:
         size *= _GROUP
@@ -108,7 +107,7 @@ def _as_product(
 
 
 def _block(keys: Float[Tensor, "B P D"], M: int) -> tuple[int, int]:
-    """How many queries of how many clouds are searched at a time."""
+    """Return how many queries of how many clouds are searched at a time."""
     P = keys.shape[1]
     entries = block_size("knn", keys.element_size(), keys.device)
     rows = max(1, min(M, entries // P))
@@ -187,3 +186,21 @@ def gather(
     B, _, C = features.shape
     flat = indices.reshape(B, -1, 1).expand(-1, -1, C)
     return features.gather(1, flat).view(*indices.shape, C)
+
+
+def interpolate(
+    targets: Float[Tensor, "B M 3"], sources: Float[Tensor, "B N 3"], features: Float[Tensor, "B N C"]
+) -> Float[Tensor, "B M C"]:
+    """Interpolate features at `targets`: the mean of the three nearest sources', by 1 / squared distance.
+
+    PointNet++, Qi et al. 2017, arXiv 1706.02413, eq. 2. A target on a source takes that source's features.
+    With fewer than three sources all are used. Gradient flows to the features alone.
+    """
+    k = min(3, sources.shape[1])
+    nearest = knn(sources, k, queries=targets)
+    with torch.no_grad():
+        dtype = torch.promote_types(sources.dtype, torch.float32)  # 1e-8 is 0 in float16
+        distance = (gather(sources, nearest).to(dtype) - targets[:, :, None].to(dtype)).square().sum(3)
+        weights = 1 / (distance + 1e-8)
+        weights = (weights / weights.sum(2, keepdim=True)).to(features.dtype)
+    return (weights[..., None] * gather(features, nearest)).sum(2)

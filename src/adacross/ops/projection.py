@@ -1,6 +1,6 @@
 """Depth maps of point clouds: parallel projection along an axis, the same again for further points.
 
-Provenance. The geometry (cell size, densifying, centring, cyclic views) and the reduction "released" are
+Provenance. The geometry (cell size, densifying, centering, cyclic views) and the reduction "released" are
 those of I2P-MAE's released code (Zhang et al. 2022, arXiv 2212.06785), known to us by description. It comes
 from the group of Joint-MAE (Guo et al. 2023, arXiv 2302.14007), whose own code was not released. Our
 substitute: which way a map is turned, "nearest" and "mean" over background 0, and soft splatting.
@@ -34,30 +34,23 @@ _TINY = 1e-6  # soft: weight below which a pixel counts as empty
 
 @dataclass(frozen=True, eq=False)
 class Projection:
-    """How B clouds were laid on maps, made by `fit_projection`; lays further points the same way.
+    """Projection of B clouds to maps, made by `fit_projection`; lays further points the same way."""
 
-    Attributes:
-        order: `(B, 3)` which coordinates go right, up and to the viewer.
-        low: `(B, 3)` where the map's first cell and the depth range begin, in that order of coordinates.
-        cell: `(B,)` side of a cell, in the points' unit: g of the recipe.
-        depth: `(B,)` length of the depth range: the cloud's own, at least one cell.
-        offset: `(B, 2)` cells added to the right and upwards to centre the cloud, the recipe's +1 included.
-        size: S, pixels along each side.
-    """
-
-    order: Int64[Tensor, "B 3"]
+    order: Int64[Tensor, "B 3"]  # which coordinates go right, up and to the viewer
+    # where the map's first cell and the depth range begin, in that order of coordinates
     low: Float[Tensor, "B 3"]
-    cell: Float[Tensor, " B"]
-    depth: Float[Tensor, " B"]
+    cell: Float[Tensor, " B"]  # side of a cell, in the points' unit: g of the recipe
+    depth: Float[Tensor, " B"]  # length of the depth range: the cloud's own, at least one cell
+    # cells added to the right and upwards to center the cloud, the recipe's +1 included
     offset: Int64[Tensor, "B 2"]
-    size: int
+    size: int  # S, pixels along each side
 
     def cells(self, points: Float[Tensor, "B M 3"]) -> Int64[Tensor, "B M 2"]:
-        """Row and column of the pixel each point falls on: `(B, M, 3)` gives `(B, M, 2)`; no gradient.
+        """Return row and column of the pixel that each point falls on, `(B, M, 2)`; no gradient.
 
-        Rows count from the top, columns from the left, both 0..S-1. These are steps 2 and 4 of the recipe,
-        for reading a feature map where a point lies. Points beyond the map are clamped to its border, however
-        far they are (the released code moves them by one cell and asserts that it was enough).
+        Rows count from the top, columns from the left, both 0..S-1. Points beyond the map are clamped to its
+        border, however far they are (the released code moves them by one cell and asserts that it was
+        enough).
         """
         with torch.no_grad():
             cell, _, _ = _locate(points, self)
@@ -65,18 +58,14 @@ class Projection:
             return torch.stack([self.size - 1 - up, right], 2)
 
     def patches(self, points: Float[Tensor, "B M 3"], patch: int = 16) -> Int64[Tensor, "B M"]:
-        """Index of the patch each point falls on: `(B, M, 3)` gives `(B, M)`, in the order of `patchify`.
-
-        Raises:
-            UserError: `patch` does not divide the map's side.
-        """
+        """Return the index of the patch that each point falls on, in the order of `patchify`: `(B, M)`."""
         along = _patches_along(self.size, patch)
         row, column = (self.cells(points) // patch).unbind(2)
         return row * along + column
 
 
 def fit_projection(points: Float[Tensor, "B N 3"], view: Int64[Tensor, " B"], size: int = 224) -> Projection:
-    """Choose cells and offsets so that each cloud, seen along its view, fills its map and is centred.
+    """Choose cells and offsets so that each cloud, seen along its view, fills its map and is centered.
 
     Steps 1, 2, 4 and 7 of the released recipe: the view takes the coordinates in cyclic order; a cell's side
     is g = max(range_right, range_up) / (S - 3); a point falls on the cell floor((p - min) / g); per axis
@@ -177,18 +166,12 @@ def depth_map(
         return _hard(value[..., None].expand(pixels.shape), pixels, projection.size, reduction)
     away = (fraction[..., None] - 0.5 - steps) / (radius + 0.5)
     side = (1 - away.square()).square() * ((block >= 0) & (block < projection.size))
-    weight = (side[:, :, 1, :, None] * side[:, :, 0, None, :]).flatten(
-        2
-    )  # a row of the block after the other
+    weight = (side[:, :, 1, :, None] * side[:, :, 0, None, :]).flatten(2)  # row by row of the block
     return _soft(value[..., None], weight, pixels, projection.size, reduction)
 
 
 def check_drawing(reduction: str, splat: str, radius: int) -> None:
-    """Refuse what `depth_map` cannot draw.
-
-    Raises:
-        UserError: an unknown reduction or splat, "released" with soft splatting, or a radius out of range.
-    """
+    """Refuse what `depth_map` cannot draw."""
     one_of("reduction", reduction, get_args(Reduction))
     one_of("splat", splat, get_args(Splat))
     if not 0 <= radius <= MOST_RADIUS:
@@ -203,22 +186,14 @@ def check_drawing(reduction: str, splat: str, radius: int) -> None:
 
 
 def patchify(maps: Float[Tensor, "B 1 S S"], patch: int = 16) -> Float[Tensor, "B P area"]:
-    """Cut maps into square patches: `(B, 1, S, S)` gives `(B, (S / patch)^2, patch^2)`, row by row.
-
-    Raises:
-        UserError: `patch` does not divide the map's side.
-    """
+    """Cut maps into square patches: `(B, 1, S, S)` gives `(B, (S / patch)^2, patch^2)`, row by row."""
     along = _patches_along(maps.shape[3], patch)
     tiles = maps.reshape(len(maps), along, patch, along, patch).transpose(2, 3)
     return tiles.flatten(3).flatten(1, 2)
 
 
 def unpatchify(patches: Float[Tensor, "B P area"]) -> Float[Tensor, "B 1 S S"]:
-    """Put the patches of `patchify` together again: `(B, P, area)` gives `(B, 1, S, S)`, S^2 = P * area.
-
-    Raises:
-        UserError: the number of patches or of a patch's pixels is not a square.
-    """
+    """Put the patches of `patchify` together again: `(B, P, area)` gives `(B, 1, S, S)`, S^2 = P * area."""
     B, P, area = patches.shape
     along, patch = math.isqrt(P), math.isqrt(area)
     if along**2 != P or patch**2 != area:
@@ -230,7 +205,7 @@ def unpatchify(patches: Float[Tensor, "B P area"]) -> Float[Tensor, "B 1 S S"]:
 
 
 def _patches_along(size: int, patch: int) -> int:
-    """How many patches a map has along its side."""
+    """Return how many patches a map has along its side."""
     if patch < 1 or size % patch:
         raise UserError(
             f"patches of {patch} pixels do not tile a map of side {size}; choose a side that {patch} divides."
@@ -246,7 +221,7 @@ def _reorder(points: Float[Tensor, "B M 3"], order: Int64[Tensor, "B 3"]) -> Flo
 def _locate(
     points: Float[Tensor, "B M 3"], projection: Projection
 ) -> tuple[Int64[Tensor, "B M 2"], Float[Tensor, "B M 2"], Float[Tensor, "B M"]]:
-    """Each point's cell to the right and upwards, not clamped; where in the cell, 0 to 1; its depth."""
+    """Return each point's cell to the right and upwards, not clamped, its place in the cell, its depth."""
     seen = _reorder(points.to(torch.promote_types(points.dtype, projection.low.dtype)), projection.order)
     place = (seen[..., :2] - projection.low[:, None, :2]) / projection.cell[:, None, None]
     place = place.clamp(-2 * projection.size, 2 * projection.size)  # beyond any map, yet an integer
@@ -263,7 +238,7 @@ def _pixels(block: Int64[Tensor, "B M 2 K"], size: int) -> Int64[Tensor, "B M KK
 def _sums(
     values: Float[Tensor, "B M KK"], pixels: Int64[Tensor, "B M KK"], size: int
 ) -> Float[Tensor, "B 1 S S"]:
-    """What the points write to each pixel, added up."""
+    """Return the sum of what the points write to each pixel."""
     empty = values.new_zeros(len(values), size * size)
     return empty.scatter_add(1, pixels.flatten(1), values.flatten(1)).view(-1, 1, size, size)
 

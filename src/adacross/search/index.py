@@ -1,7 +1,7 @@
 """Exact nearest-neighbor search in a collection, by shape or by image."""
 
 from collections.abc import Iterable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Union
 
@@ -21,10 +21,41 @@ from adacross.features.sources import find_encoder
 from adacross.methods import CrossModal
 from adacross.search.query import Query, read_query
 from adacross.search.results import Neighbors
-from adacross.search.whitening import FEWEST, Whitening
 from adacross.training.networks import load_towers
 
+DIM = 128  # axes of a whitening
+FEWEST = 8 * DIM  # shapes below which the axes are not known well enough
+_FLAT = 1e-9  # variance, relative to the largest, below which an axis is rounding noise
 NO_CLASS = "(none)"  # listed for shapes without a class
+
+
+@dataclass(frozen=True, eq=False)
+class Whitening:
+    """PCA whitening: subtracts the mean, projects on principal axes, scales each to variance 1.
+
+    Features of one encoder lie in a narrow cone, and a few of its directions (size, slenderness) dominate the
+    cosine. Jégou and Chum (Negative evidences and co-occurences in image retrieval: the benefit of PCA and
+    whitening, ECCV 2012) found the same for images.
+    """
+
+    mean: Float32[np.ndarray, " D"]
+    axes: Float32[np.ndarray, "D K"]  # K at most `DIM`
+
+    @classmethod
+    def fit(cls, features: Float32[np.ndarray, "n D"]) -> "Whitening":
+        """Fit the axes to features; labels are not used."""
+        from sklearn.decomposition import PCA
+
+        mean = features.mean(axis=0, dtype=np.float64).astype(np.float32)
+        pca = PCA(min(DIM, *features.shape), svd_solver="covariance_eigh").fit(features - mean)
+        variance = pca.explained_variance_
+        kept = variance > max(_FLAT * variance[0], 1e-30)
+        return cls(mean, (pca.components_[kept].T / np.sqrt(variance[kept])).astype(np.float32))
+
+    def __call__(self, features: Float[np.ndarray, "k D"]) -> Float32[np.ndarray, "k K"]:
+        """Transform features to `(k, K)`."""
+        return ((features - self.mean) @ self.axes).astype(np.float32)
+
 
 QueryLike = Union[int, str, Path, Query, np.ndarray]  # noqa: UP007  the tests' type checker evaluates it
 
@@ -81,14 +112,18 @@ class SearchIndex:
         self.device = find_device(device)
         self.network = network.to(self.device).eval()
         self.points = points_for(self.encoder, points, self.collection.info.points)
-        self.cache = FeatureCache.of(
-            self.encoder, self.collection, self.points, run or self.collection.folder
-        )
+        place = run or self.collection.folder
+        self.cache = FeatureCache.of(self.encoder, self.collection, self.points, place)
         features = collection_features(
             self.encoder, self.collection, points=self.points, device=str(self.device), cache=self.cache
         )
         self.features = unit_rows(features)
-        self._whitening = self._fit_whitening()
+        self._whitening: Whitening | None = None
+        if len(self) >= FEWEST:
+            arrays = self.cache.load_or_compute(
+                "whitening", lambda: vars(Whitening.fit(self.features)), rows=self.features.shape[1]
+            )
+            self._whitening = Whitening(arrays["mean"], arrays["axes"])
         self.vectors = self._transform(self.features)
         self.joint: Float32[np.ndarray, "n E"] | None = None
         if isinstance(self.network, CrossModal):
@@ -144,11 +179,7 @@ class SearchIndex:
         return Neighbors(query, self.collection, space, order, similarities[order])
 
     def query(self, query: QueryLike, up: Axis | None = None) -> Query:
-        """Read a query, so that `search` can take it repeatedly.
-
-        Raises:
-            UserError: as `search`.
-        """
+        """Read a query, so that `search` can take it repeatedly; errors are as of `search`."""
         if isinstance(query, Query):
             return query
         if isinstance(query, np.ndarray):
@@ -162,11 +193,7 @@ class SearchIndex:
         return read_query(Path(query), points=self.points, size=self.image_size, up=up)
 
     def encode(self, query: Query) -> Query:
-        """Return a query with its vector, so that searching again does not encode again.
-
-        Raises:
-            UserError: an image without an image tower, or neither points nor an image.
-        """
+        """Return a query with its vector, so that searching again does not encode again."""
         if query.vector is not None:
             return query
         if query.image is not None:
@@ -200,14 +227,6 @@ class SearchIndex:
             one_of("class", name, [*names, NO_CLASS])
         return np.isin(labels, [-1 if name == NO_CLASS else names.index(name) for name in wanted])
 
-    def _fit_whitening(self) -> Whitening | None:
-        if len(self) < FEWEST:
-            return None
-        arrays = self.cache.load_or_compute(
-            "whitening", lambda: vars(Whitening.fit(self.features)), rows=self.features.shape[1]
-        )
-        return Whitening(arrays["mean"], arrays["axes"])
-
     def _transform(self, features: Float32[np.ndarray, "k D"]) -> Float32[np.ndarray, "k K"]:
         """Return the encoder's features as they are compared with `vectors`."""
         return features if self._whitening is None else unit_rows(self._whitening(features))
@@ -224,11 +243,7 @@ class SearchIndex:
 
 
 def unit_rows(rows: Float[np.ndarray, "n D"]) -> Float32[np.ndarray, "n D"]:
-    """Scale rows to length 1, so that the product of two is their cosine.
-
-    Raises:
-        UserError: a number is not finite.
-    """
+    """Scale rows to length 1, so that the product of two is their cosine; refuse NaN and infinite numbers."""
     if not np.isfinite(rows).all():
         raise UserError("the encoder gives NaN or infinite features; its weights are damaged.")
     length = np.linalg.norm(rows.astype(np.float64), axis=1, keepdims=True)

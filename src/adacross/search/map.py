@@ -15,15 +15,10 @@ BLOCK = 2048
 
 @dataclass(frozen=True, eq=False)
 class Layout:
-    """Coordinates of all shapes.
+    """Coordinates of all shapes."""
 
-    Attributes:
-        xy: `(n, 2)`; only their neighborhoods carry meaning.
-        method: how they were computed, as text.
-    """
-
-    xy: Float32[np.ndarray, "n 2"]
-    method: str
+    xy: Float32[np.ndarray, "n 2"]  # ; only their neighborhoods carry meaning
+    method: str  # how they were computed, as text
 
 
 def compute_map(index: SearchIndex, landmarks: int = LANDMARKS) -> Layout:

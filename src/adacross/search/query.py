@@ -22,20 +22,13 @@ _READERS = Semaphore(2)  # files that are read at a time: each may take much mem
 
 @dataclass(frozen=True, eq=False)
 class Query:
-    """A shape or an image.
+    """A shape or an image."""
 
-    Attributes:
-        name: shown on pages and in tables.
-        points: `(N, 3)`, y up, in the unit sphere.
-        image: `(S, S, 3)` RGB on white.
-        index: of a shape of the collection, which does not find itself.
-        vector: its unit vector, once `SearchIndex.encode` has computed it.
-    """
-
-    name: str
-    points: Float32[np.ndarray, "N 3"] | None = None
-    image: UInt8[np.ndarray, "S S 3"] | None = None
-    index: int | None = None
+    name: str  # shown on pages and in tables
+    points: Float32[np.ndarray, "N 3"] | None = None  # y up, in the unit sphere
+    image: UInt8[np.ndarray, "S S 3"] | None = None  # RGB on white
+    index: int | None = None  # of a shape of the collection, which does not find itself
+    # its unit vector, once `SearchIndex.encode` has computed it
     vector: Float32[np.ndarray, " D"] | None = None
 
 
@@ -51,15 +44,10 @@ def read_query(
     """Read a mesh, a cloud or an image; the file's ending says which.
 
     Args:
-        path: the file.
-        points: points of a shape to sample.
         size: side of the image in pixels.
         up: the axis that points up in a mesh or a cloud; the file type's own by default.
         name: for messages, if the file is a temporary one.
         timeout: seconds for reading it, in a separate process that may crash.
-
-    Raises:
-        UserError: no such file, of another kind, or damaged.
     """
     name = name or path.name
     suffix = path.suffix.lower()

@@ -1,7 +1,6 @@
 """The shapes nearest to a query: as a table, in a notebook, as an image or an HTML page."""
 
 from dataclasses import dataclass
-from functools import lru_cache
 from html import escape
 from pathlib import Path
 
@@ -27,21 +26,13 @@ body { margin: 0 auto; max-width: 1080px; padding: 1.5rem 1.25rem 3rem; backgrou
 
 @dataclass(frozen=True, eq=False)
 class Neighbors:
-    """The shapes nearest to a query, the most similar first.
-
-    Attributes:
-        query: the query.
-        collection: the searched collection.
-        space: "shapes" (the encoder's features) or "images" (the joint space of clouds and images).
-        indices: `(k,)` indices into the collection.
-        similarities: `(k,)` cosine similarities, at most 1.
-    """
+    """The shapes nearest to a query, the most similar first."""
 
     query: Query
-    collection: Collection
-    space: str
-    indices: Int64[np.ndarray, " k"]
-    similarities: Float32[np.ndarray, " k"]
+    collection: Collection  # that was searched
+    space: str  # "shapes" (the encoder's features) or "images" (the joint space of clouds and images)
+    indices: Int64[np.ndarray, " k"]  # into the collection
+    similarities: Float32[np.ndarray, " k"]  # cosine similarities, at most 1
 
     def __len__(self) -> int:
         return len(self.indices)
@@ -98,11 +89,7 @@ def query_image(query: Query, collection: Collection) -> UInt8[np.ndarray, "S S 
 
 
 def write_results(neighbors: Neighbors, path: Path) -> None:
-    """Write a query and its results as an image or as one HTML page, whole or not at all.
-
-    Raises:
-        UserError: another ending than .png or .html, or a folder that cannot be written.
-    """
+    """Write a query and its results as an image or as one HTML page, whole or not at all."""
     check_ending(path, ENDINGS, WRITES)
     with whole_file(path) as temporary:
         if path.suffix.lower() == ".html":
@@ -147,10 +134,5 @@ def _tile(image: UInt8[np.ndarray, "H W 3"], lines: list[str]) -> Image.Image:
     draw.rectangle([(0, 0), (TILE - 1, TILE - 1)], outline=_LINE)
     for place, (text, size, color) in enumerate(zip(lines, (14, 11), (_INK, _FAINT), strict=True)):
         short = fitted(text, size, TILE - 2, end=True)
-        draw.text((1, TILE + 5 + 20 * place), short, fill=color, font=_font(size))
+        draw.text((1, TILE + 5 + 20 * place), short, fill=color, font=ImageFont.load_default(size))
     return tile
-
-
-@lru_cache
-def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
-    return ImageFont.load_default(size)

@@ -27,7 +27,7 @@ def search(
 ) -> Neighbors | None:
     """Find the shapes nearest to an image, a mesh, a cloud or a shape; without a query, open a search page.
 
-    Pictures can be queries with a run of crosspoint, crossnet or adacrossnet, which has an image tower. The
+    Images can be queries with a run of crosspoint, crossnet or adacrossnet, which has an image tower. The
     features are computed once and cached in `features/` of the run, or of the collection for an encoder.
 
     Args:
@@ -47,7 +47,7 @@ def search(
         overwrite: replace an existing output file.
 
     Raises:
-        UserError: no such collection, encoder or query, a damaged file, or a picture without an image tower.
+        UserError: no such collection, encoder or query, a damaged file, or an image without an image tower.
     """
     one_of("up axis", up or "y", ("x", "y", "z"))
     target = check_ending(output, ENDINGS, WRITES) if output else None
@@ -55,20 +55,14 @@ def search(
         check_free(target, overwrite)
     if labels:
         check_ending(labels, ".csv", "labels are kept as CSV")
+    if query is None and target:
+        raise UserError("--output needs a query; give one: --query photo.png")
+    index = SearchIndex(collection, encoder, points=points, device=device)
     if query is None:
-        if target:
-            raise UserError("--output needs a query; give one: --query photo.png")
         from adacross.search.page import serve
 
-        serve(
-            SearchIndex(collection, encoder, points=points, device=device),
-            host=host,
-            port=port,
-            labels=Path(labels) if labels else None,
-            browser=not no_browser,
-        )
+        serve(index, host, port, Path(labels) if labels else None, browser=not no_browser)
         return None
-    index = SearchIndex(collection, encoder, points=points, device=device)
     neighbors = index.search(query, top, classes=classes, up=up)
     if target:
         write_results(neighbors, target)

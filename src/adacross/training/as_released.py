@@ -35,9 +35,6 @@ def freeze_image_towers(network: nn.Module) -> None:
     """Leave the image towers as they were drawn.
 
     With `--use_sgd` the released programs give the optimizer the point network and its projection alone.
-
-    Raises:
-        UserError: the method has no image towers.
     """
     if not isinstance(network, CrossModal):
         raise UserError(
@@ -50,17 +47,8 @@ def freeze_image_towers(network: nn.Module) -> None:
 class BestOnTest:
     """The epoch whose encoder scores best on the TEST split, which the three released programs keep.
 
-    The figure that it leads to is a maximum over the test set, not an estimate.
-
-    Attributes:
-        collection: with classes and a test split.
-        points: points of each cloud.
-        device: of the encoder.
-        run: the run's folder, which holds the best weights so far beside the checkpoints.
-        best: the best accuracy so far.
-
-    Raises:
-        UserError: the collection has no test split or no classes.
+    The figure that it leads to, `best`, is a maximum over the test set, not an estimate. The best weights so
+    far lie beside the run's checkpoints. A collection without classes or a test split is refused.
     """
 
     collection: Collection

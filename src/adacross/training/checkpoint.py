@@ -7,7 +7,6 @@ there. A new one is safely on the disk before the oldest goes.
 import re
 import secrets
 from collections.abc import Mapping
-from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,7 @@ from adacross.console import console
 from adacross.data.collection.collection import Collection
 from adacross.errors import UserError
 from adacross.io.files import CACHED_FEATURES, read_json, read_yaml, remove_own, sweep, whole_file
-from adacross.io.torch_files import load_plain
+from adacross.io.weights import load_plain
 from adacross.training.config import PretrainConfig, current_names
 
 KEEP = 2  # checkpoints while training
@@ -43,11 +42,7 @@ def checkpoints(run: Path) -> list[Path]:
 
 
 def save_checkpoint(run: Path, step: int, state: dict[str, Any], keep: int | None = None) -> Path:
-    """Write `state` as the run's newest checkpoint, then remove all but the newest `keep` (2).
-
-    Raises:
-        UserError: the disk is full or the folder read-only; older checkpoints are still there.
-    """
+    """Write `state` as the run's newest checkpoint, then remove all but the newest `keep` (2)."""
     path = Path(run) / "checkpoints" / f"step-{step:08d}.pt"
     save_state(path, state)
     remove_checkpoints(run, keep or KEEP)
@@ -61,11 +56,7 @@ def remove_checkpoints(run: Path, keep: int) -> None:
 
 
 def save_state(path: Path, state: dict[str, Any]) -> None:
-    """Write tensors and plain values, whole or not at all.
-
-    Raises:
-        UserError: the disk is full or the folder read-only.
-    """
+    """Write tensors and plain values, whole or not at all."""
     content = BytesIO()  # torch's own writer hides a full disk behind a RuntimeError
     torch.save(state, content)
     with whole_file(path) as temporary:
@@ -73,11 +64,7 @@ def save_state(path: Path, state: dict[str, Any]) -> None:
 
 
 def load_checkpoint(path: Path) -> dict[str, Any]:
-    """Read a checkpoint's tensors and plain values; code in it is refused, not run.
-
-    Raises:
-        UserError: the file is missing, damaged, or holds anything but tensors and plain values.
-    """
+    """Read a checkpoint's tensors and plain values; code in it is refused, not run."""
     try:
         state = load_plain(path)
         if not isinstance(state, dict):
@@ -86,21 +73,16 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
     except FileNotFoundError:
         raise UserError(f"there is no checkpoint {path}. Start afresh without --resume.") from None
     except OSError as error:
-        raise UserError(
-            f"checkpoint {path} cannot be read ({error.strerror or error}); "
-            "expected a file of a run's checkpoints."
-        ) from None
+        reason, advice = str(error.strerror or error), "; expected a file of a run's checkpoints."
     except ValueError as error:
-        raise UserError(
-            f"checkpoint {path} cannot be read ({error}). Delete it and resume from the one before."
-        ) from None
+        reason, advice = str(error), ". Delete it and resume from the one before."
+    raise UserError(f"checkpoint {path} cannot be read ({reason}){advice}")
 
 
 def newest_checkpoint(run: Path) -> dict[str, Any] | None:
-    """The newest checkpoint that can be read; damaged ones are said, and set aside as `*.pt.damaged`.
+    """Return the newest checkpoint that can be read, None of a run that has none.
 
-    Returns:
-        Its content, or None if the run has no checkpoint.
+    Damaged ones are named, and renamed to `*.pt.damaged` once an older one can be read.
 
     Raises:
         UserError: the run has checkpoints, and none can be read.
@@ -130,8 +112,8 @@ def newest_checkpoint(run: Path) -> dict[str, Any] | None:
 def rollback(run: Path, step: int) -> None:
     """Roll a run folder back to `step`: no later checkpoint, nothing half written.
 
-    Later checkpoints are there if the run is continued from an older one by its name. Were they kept, the
-    next resumption would find them, with a log that does not reach so far.
+    If the run is continued from an older checkpoint by its name, the next resumption would find the later
+    ones, with a log that does not reach so far.
     """
     folder = Path(run)
     for path in checkpoints(folder):
@@ -150,9 +132,8 @@ def is_run(folder: Path) -> bool:
         options = read_yaml(Path(folder) / "config.yaml", "options of pre-training")
     except UserError:
         return False
-    return (
-        isinstance(options, dict) and {"collection", "method", "encoder", "weighting_args"} <= options.keys()
-    )
+    own = {"collection", "method", "encoder", "weighting_args"}
+    return isinstance(options, dict) and own <= options.keys()
 
 
 def remove_run(run: Path) -> None:
@@ -160,71 +141,42 @@ def remove_run(run: Path) -> None:
     remove_own(Path(run), _OWN)
 
 
-@dataclass(frozen=True)
-class Identity:
-    """Run, options and data that a checkpoint belongs to.
+def identity_of(
+    folder: Path, config: PretrainConfig, collection: Collection, checkpoint: Mapping[str, Any] | None
+) -> dict[str, Any]:
+    """Return what the checkpoints of a run say of it: "run", a random name, its "options", and its "data".
 
-    Attributes:
-        run: a random name, which is in `environment.json`, too.
-        config: the run's options.
-        data: `Collection.digest`.
+    The name is in `environment.json`, too; where that is lost, the `checkpoint` to continue from has it.
     """
+    path = folder / "environment.json"
+    try:
+        kept = read_json(path, "a run's environment")
+    except UserError:
+        kept = None
+    if not isinstance(kept, dict):
+        kept = (checkpoint or {}).get("identity")
+        if kept:
+            console.print(f"{path} is lost; the checkpoint says which run this is.", style="yellow")
+    run = kept.get("run") if isinstance(kept, dict) else None
+    name = run if isinstance(run, str) else secrets.token_hex(8)
+    return {"run": name, "options": config.compared(), "data": collection.digest()}
 
-    run: str
-    config: PretrainConfig
-    data: str
 
-    @classmethod
-    def of(
-        cls,
-        folder: Path,
-        config: PretrainConfig,
-        collection: Collection,
-        checkpoint: Mapping[str, Any] | None = None,
-    ) -> "Identity":
-        """Return the identity of the run in `folder`, or a new one if there is none yet.
-
-        Args:
-            folder: of the run.
-            config: its options.
-            collection: what it trains on.
-            checkpoint: the one to continue from. It names the run where `environment.json` is lost.
-        """
-        path = folder / "environment.json"
-        try:
-            kept = read_json(path, "a run's environment")
-        except UserError:
-            kept = None
-        if not isinstance(kept, dict):
-            kept = (checkpoint or {}).get("identity")
-            if kept:
-                console.print(f"{path} is lost; the checkpoint says which run this is.", style="yellow")
-        run = kept.get("run") if isinstance(kept, dict) else None
-        return cls(run if isinstance(run, str) else secrets.token_hex(8), config, collection.digest())
-
-    def state(self) -> dict[str, Any]:
-        """Return the identity as plain values for a checkpoint."""
-        return {"run": self.run, "options": self.config.compared(), "data": self.data}
-
-    def check(self, checkpoint: Mapping[str, Any]) -> None:
-        """Refuse a checkpoint of another run, other options or other shapes.
-
-        Raises:
-            UserError: says which of them differs.
-        """
-        kept = checkpoint.get("identity")
-        if kept is None:
-            console.print("the checkpoint is from adacross 0.1: whether it saw the same shapes is not known.")
-            return
-        if not isinstance(kept, dict) or not isinstance(kept.get("options"), dict):
-            raise UserError("the checkpoint's identity is damaged. Resume from the checkpoint before it.")
-        self.config.must_match(current_names(kept["options"]))
-        if kept.get("data") != self.data:
-            raise UserError(
-                f"{self.config.collection} holds other shapes than the run was trained on, or the same ones "
-                "prepared with other options. Give the run's own collection, or another --run."
-            )
-        if kept.get("run") != self.run:
-            raise UserError(
-                "the checkpoint belongs to another run. Resume from one of this run, or give another --run."
-            )
+def check_identity(checkpoint: Mapping[str, Any], own: Mapping[str, Any], config: PretrainConfig) -> None:
+    """Refuse a checkpoint of another run, other options or other shapes than `identity_of` this run."""
+    kept = checkpoint.get("identity")
+    if kept is None:
+        console.print("the checkpoint is from adacross 0.1: whether it saw the same shapes is not known.")
+        return
+    if not isinstance(kept, dict) or not isinstance(kept.get("options"), dict):
+        raise UserError("the checkpoint's identity is damaged. Resume from the checkpoint before it.")
+    config.must_match(current_names(kept["options"]))
+    if kept.get("data") != own["data"]:
+        raise UserError(
+            f"{config.collection} holds other shapes than the run was trained on, or the same ones "
+            "prepared with other options. Give the run's own collection, or another --run."
+        )
+    if kept.get("run") != own["run"]:
+        raise UserError(
+            "the checkpoint belongs to another run. Resume from one of this run, or give another --run."
+        )

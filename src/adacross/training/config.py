@@ -5,19 +5,26 @@ from dataclasses import asdict, dataclass, field, fields
 from inspect import signature
 from math import inf
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import yaml
 
+from adacross.encoders import ENCODERS, encoder_class
 from adacross.encoders.inputs import MOST_POINTS
 from adacross.errors import UserError, check_options, one_of
 from adacross.io.files import read_yaml, whole_file
 from adacross.io.remote import absolute, is_address, local_target
+from adacross.losses.weighting import weighting_class
+from adacross.methods import (
+    IMAGE_ENCODERS,
+    METHODS,
+    RESERVED,
+    ImageTowerConfig,
+    build_augmentation,
+    method_class,
+)
 from adacross.options import check_values, plain
 from adacross.recipes import recipe_path
-
-if TYPE_CHECKING:
-    from adacross.methods import ImageTowerConfig
 
 Optimizer = Literal["adam", "adamw", "sgd", "sgd-released"]
 Schedule = Literal["cosine", "epoch", "released", "constant"]
@@ -139,10 +146,6 @@ class PretrainConfig:
     overwrite: bool = False
 
     def __post_init__(self) -> None:
-        from adacross.encoders import encoder_class
-        from adacross.losses.weighting import weighting_class
-        from adacross.methods import RESERVED, build_augmentation, method_class
-
         check_values("pre-training", PretrainConfig, vars(self))
         for name, value in vars(self).items():  # as config.yaml will hold them, so that they compare as equal
             object.__setattr__(self, name, plain(value))
@@ -191,15 +194,11 @@ class PretrainConfig:
     @property
     def weighting_name(self) -> str:
         """`weighting`, or the method's own."""
-        from adacross.methods import method_class
-
         return self.weighting or method_class(self.method).weighting
 
     @property
-    def images(self) -> "ImageTowerConfig":
+    def images(self) -> ImageTowerConfig:
         """Options of the image tower."""
-        from adacross.methods import ImageTowerConfig
-
         return ImageTowerConfig(
             self.image_encoder, self.image_encoder_args, self.image_frozen, self.image_size
         )
@@ -207,29 +206,19 @@ class PretrainConfig:
     @property
     def uses_plugins(self) -> bool:
         """True if networks of other packages take part."""
-        from adacross.encoders import ENCODERS
-        from adacross.methods import IMAGE_ENCODERS, METHODS
-
-        return not (
-            self.method in METHODS and self.encoder in ENCODERS and self.image_encoder in IMAGE_ENCODERS
-        )
+        builtin = {*METHODS, *ENCODERS, *IMAGE_ENCODERS}
+        return not {self.method, self.encoder, self.image_encoder} <= builtin
 
     def without_effect(self) -> list[str]:
         """Return the options that were changed although the method does not use them."""
-        from adacross.methods import method_class
-
         method = method_class(self.method)
         if method.uses_images:
             return []
-        unused = {"image_encoder", "image_encoder_args", "image_frozen", "image_cache"}
-        if "image_size" not in signature(method).parameters:
-            unused.add("image_size")
+        unused = ["image_encoder", "image_encoder_args", "image_frozen", "image_size", "image_cache"]
+        if "image_size" in signature(method).parameters:
+            unused.remove("image_size")
         default = type(self)(self.collection)
-        return [
-            each.name
-            for each in fields(self)
-            if each.name in unused and getattr(self, each.name) != getattr(default, each.name)
-        ]
+        return [name for name in unused if getattr(self, name) != getattr(default, name)]
 
     @property
     def run_folder(self) -> Path:
@@ -274,11 +263,7 @@ class PretrainConfig:
 
     @classmethod
     def load(cls, run: Path) -> "PretrainConfig":
-        """Read a run's `config.yaml`.
-
-        Raises:
-            UserError: the file is missing, not YAML, or has options this version does not know.
-        """
+        """Read a run's `config.yaml`; one that is missing, not YAML, or of unknown options is refused."""
         path = Path(run) / "config.yaml"
         if not path.is_file():
             raise UserError(f"{run} is not a run (no config.yaml); make one with adacross pretrain.")
@@ -292,10 +277,7 @@ class PretrainConfig:
         return {name: value for name, value in asdict(self).items() if name not in NOT_COMPARED}
 
     def must_match(self, earlier: Mapping[str, Any]) -> None:
-        """Refuse to resume a run under other options.
-
-        Args:
-            earlier: `compared()` of the run's beginning; options that it lacks are newer than the run.
+        """Refuse to resume a run whose beginning had other options; `compared()` of it may lack newer ones.
 
         Raises:
             UserError: names the options that differ.

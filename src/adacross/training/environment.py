@@ -14,19 +14,15 @@ from adacross.version import __version__
 
 
 def _git_commit() -> str | None:
-    """Commit of the checkout that this package runs from, with "+" if edited; None outside a checkout."""
-    folder = Path(__file__).parent
+    """Return the commit of the checkout that this package runs from, with "+" if edited; None outside one."""
+    command = ["git", "describe", "--always", "--abbrev=40", "--dirty=+", "--exclude=*"]
     try:
-        commit = subprocess.run(
-            ["git", "rev-parse", "HEAD"], cwd=folder, capture_output=True, text=True, timeout=10, check=True
-        ).stdout.strip()
-        changes = subprocess.run(
-            ["git", "status", "--porcelain", "--untracked-files=no"],
-            cwd=folder, capture_output=True, text=True, timeout=10, check=True,
-        ).stdout.strip()  # fmt: skip
+        done = subprocess.run(
+            command, cwd=Path(__file__).parent, capture_output=True, text=True, timeout=10, check=True
+        )
+        return done.stdout.strip()
     except (OSError, subprocess.SubprocessError):
         return None
-    return commit + ("+" if changes else "")
 
 
 def _processor() -> str:
@@ -41,7 +37,6 @@ def _processor() -> str:
 
 def environment(device: torch.device) -> dict[str, str | int | None]:
     """Versions, machine and commit, as plain values."""
-    packages = ("numpy", "scikit-learn", "trimesh")
     return {
         "adacross": __version__,
         "git_commit": _git_commit(),
@@ -49,7 +44,7 @@ def environment(device: torch.device) -> dict[str, str | int | None]:
         "command": " ".join([Path(sys.argv[0]).name, *sys.argv[1:]]),
         "python": platform.python_version(),
         "torch": torch.__version__,
-        **{name: version(name) for name in packages},
+        **{name: version(name) for name in ("numpy", "scikit-learn", "trimesh")},
         "platform": platform.platform(),
         "cpu": _processor(),
         "cores": os.cpu_count(),

@@ -8,7 +8,7 @@ import torch
 
 from adacross.data.collection.collection import Collection
 from adacross.data.collection.decoded import DecodedViews
-from adacross.data.transforms.batch import RawBatch
+from adacross.data.transforms import RawBatch
 from adacross.distributed.batch import BatchSlice
 
 

@@ -30,11 +30,7 @@ def flatten(record: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def read_log(path: Path) -> list[dict[str, Any]]:
-    """Return the records of a `log.jsonl`; a last line cut off by a crash is left out.
-
-    Raises:
-        UserError: the file cannot be read, or another line is damaged.
-    """
+    """Return the records of a `log.jsonl`; a last line cut off by a crash is left out."""
     records: list[dict[str, Any]] = []
     if path.exists():
         try:
@@ -64,11 +60,7 @@ def _record(line: str) -> dict[str, Any] | None:
 
 
 def _check_steps(records: list[dict[str, Any]], step: int, path: Path) -> None:
-    """Refuse a log that lacks steps before `step`; one that begins later is the user's choice.
-
-    Raises:
-        UserError: a step is missing, there twice, or out of order.
-    """
+    """Refuse a log that lacks steps before `step`; one that begins later is the user's choice."""
     steps = [record["step"] for record in records if record["kind"] == "step"]
     first = min(steps, default=step + 1)
     if steps != list(range(first, step + 1)):
@@ -98,11 +90,7 @@ class Log:
         self.file = self.path.open("ab", buffering=0)
 
     def write(self, record: dict[str, Any]) -> None:
-        """Append one record, with the seconds spent so far (over all resumptions).
-
-        Raises:
-            UserError: the disk is full, or has become read-only.
-        """
+        """Append one record, with the seconds spent so far (over all resumptions)."""
         line = json.dumps(record | {"seconds": time.monotonic() - self.began}).encode() + b"\n"
         try:
             if self.file.write(line) < len(line):

@@ -12,13 +12,13 @@ from rich.progress import Progress, TaskID
 from torch import Tensor, nn
 
 from adacross.console import console, progress_bar
-from adacross.data.transforms.batch import RawBatch
+from adacross.data.transforms import RawBatch
 from adacross.distributed.group import ProcessGroup
 from adacross.errors import UserError, one_line
 from adacross.losses.weighting import Weighting
 from adacross.methods import Method
 from adacross.training.as_released import BestOnTest
-from adacross.training.checkpoint import Identity, checkpoints, save_checkpoint
+from adacross.training.checkpoint import checkpoints, save_checkpoint
 from adacross.training.config import PretrainConfig
 from adacross.training.interrupt import Interrupted, stop_request
 from adacross.training.loader import BatchLoader, step_seed
@@ -66,38 +66,23 @@ class Callback:
 
 @dataclass
 class Training:
-    """A run in progress, which callbacks are given.
+    """A run in progress, which callbacks are given."""
 
-    Attributes:
-        config: the options.
-        folder: the run folder.
-        group: the processes; `group.first` is true in the one that writes.
-        method: the networks being trained, `method.encoder` among them.
-        optimizer: of the method.
-        weighting: of the loss terms.
-        loader: of the batches.
-        monitor: of the encoder.
-        callbacks: called in this order.
-        best: the epoch that is kept, for `selection: released`.
-        identity: of the run; in the first process only.
-        step: optimizer steps taken.
-        record: the log's record of the last step: loss, terms, weights, lr, ...
-        metrics: the monitor's latest figures; in the first process only.
-    """
-
-    config: PretrainConfig
-    folder: Path
-    group: ProcessGroup
-    method: Method
-    optimizer: torch.optim.Optimizer
-    weighting: Weighting
-    loader: BatchLoader
-    monitor: Monitor
-    callbacks: Sequence[Callback] = ()
-    best: BestOnTest | None = None
-    identity: Identity | None = None
-    step: int = 0
+    config: PretrainConfig  # the options
+    folder: Path  # the run folder
+    group: ProcessGroup  # the processes; `group.first` is true in the one that writes
+    method: Method  # the networks being trained, `method.encoder` among them
+    optimizer: torch.optim.Optimizer  # of the method
+    weighting: Weighting  # of the loss terms
+    loader: BatchLoader  # of the batches
+    monitor: Monitor  # of the encoder
+    callbacks: Sequence[Callback] = ()  # called in this order
+    best: BestOnTest | None = None  # the epoch that is kept, for `selection: released`
+    identity: dict[str, Any] | None = None  # what checkpoints say of the run; in the first process only
+    step: int = 0  # optimizer steps taken
+    # the log's record of the last step: loss, terms, weights, lr and so on
     record: dict[str, Any] = field(default_factory=dict)
+    # the monitor's latest figures; in the first process only
     metrics: dict[str, float] = field(default_factory=dict)
 
     @property
@@ -113,15 +98,11 @@ class Training:
             "optimizer": self.optimizer.state_dict(),
             "weighting": self.weighting.state_dict(),
             "best": None if self.best is None else self.best.best,
-            "identity": None if self.identity is None else self.identity.state(),
+            "identity": self.identity,
         }
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Continue from a `state`.
-
-        Raises:
-            UserError: it does not fit the networks and the optimizer.
-        """
+        """Continue from a `state`; one that does not fit the networks and the optimizer is refused."""
         try:
             self.method.load_state_dict(state["method"])
             self.optimizer.load_state_dict(state["optimizer"])
@@ -267,17 +248,11 @@ class Training:
             losses = (f"{name} {value:.3f}" for name, value in self.record["terms"].items())
             console.print(f"epoch {epoch}/{config.epochs} ", *losses, *figures)
         if self.best is not None:
-            accuracy = self.best.evaluate(self.method)
-            log.write(
-                {"kind": "selection", "step": self.step, "epoch": float(epoch), "test_accuracy": accuracy}
-            )
+            record = {"kind": "selection", "step": self.step, "epoch": float(epoch)}
+            log.write(record | {"test_accuracy": self.best.evaluate(self.method)})
 
     def _save(self, log: Log) -> None:
-        """Write a checkpoint, once the log up to it is on the disk.
-
-        Raises:
-            UserError: the disk is full, or has become read-only; says which checkpoint there is.
-        """
+        """Write a checkpoint, once the log up to it is on the disk; an error says which one there is."""
         log.settle()
         try:
             save_checkpoint(self.folder, self.step, self.state(), self.config.keep_checkpoints)
@@ -292,17 +267,10 @@ def loss_terms(
 ) -> dict[str, Tensor]:
     """Return a batch's loss terms with gradient, a function of weights, shapes, seed and batch number.
 
-    Seeds torch's global generators. BatchNorm's running statistics move; no result depends on them.
-
-    Args:
-        method: on the group's device.
-        raw: this process's shapes, on that device.
-        config: for seed, precision and batch size.
-        batch: number of the batch, from 0 over the whole run.
-        group: the processes that share the batch.
+    `raw` is this process's part of the batch, on the group's device. Seeds torch's global generators.
+    BatchNorm's running statistics move; no result depends on them.
     """
-    device = group.device
-    seed = step_seed(config.seed, batch)
+    device, seed = group.device, step_seed(config.seed, batch)
     method.train()
     with group.batch(config.batch_size, config.sync_batchnorm):
         made = method.batch(raw, torch.Generator(device).manual_seed(seed))

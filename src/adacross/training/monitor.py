@@ -5,7 +5,6 @@ fewer shapes. It costs the encoding of `REFERENCE` + `LARGEST` clouds, no gradie
 the SVM: with a PointNet and 512 points some 4 s on two cores.
 """
 
-import warnings
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,6 +12,7 @@ import torch
 from jaxtyping import Float, Int64
 
 from adacross.data.collection.collection import Collection
+from adacross.data.sampling import stratified
 from adacross.encoders import Encoder
 from adacross.encoders.frozen import encode, frozen, in_batches
 from adacross.features.metrics import cosine_ranking, recall_at
@@ -34,37 +34,11 @@ def split_validation(
     return np.sort(order[held_out:]), np.sort(order[:held_out])
 
 
-def stratified(labels: Int64[np.ndarray, " n"], most: int) -> Int64[np.ndarray, " m"]:
-    """Choose at most `most` positions, each class in proportion to its size and none without a shape.
-
-    A fixed draw, whatever the order of the shapes. Only with more classes than `most` are classes left out.
-
-    Args:
-        labels: `(n,)` a class each; shapes without one (-1) are a class, too.
-        most: number of positions.
-
-    Returns:
-        Positions `(m,)`, m = min(n, most), ascending.
-    """
-    rng = np.random.default_rng(0)
-    share = np.empty(len(labels))  # of its class that is chosen before a shape
-    for label in np.unique(labels):
-        members = rng.permutation(np.flatnonzero(labels == label))
-        share[members] = np.arange(len(members)) / len(members)
-    order = np.lexsort((rng.permutation(len(labels)), share))
-    return np.sort(order[:most])
-
-
 @dataclass(frozen=True)
 class Monitor:
-    """Evaluation of a method while it trains.
+    """Evaluation of a method while it trains, on clouds of `points` points.
 
-    Attributes:
-        collection: the data.
-        reference: indices of training shapes that the probe is fitted on.
-        validation: indices of held-out shapes that it is scored on.
-        points: points of each cloud.
-        device: of the method.
+    A probe is fitted on the training shapes `reference` and scored on the held-out shapes `validation`.
     """
 
     collection: Collection
@@ -117,9 +91,7 @@ class Monitor:
         labels = self.collection.labels
         known, asked = (encode(encoder, self._clouds(part), device=self.device) for part in (fit, check))
         smallest = int(np.unique(labels[fit], return_counts=True)[1].min())
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)  # scikit-learn's, of classes with one shape or two
-            predicted, _ = svm(known, labels[fit], asked, folds=max(2, min(_FOLDS, smallest)), seed=0)
+        predicted, _ = svm(known, labels[fit], asked, folds=max(2, min(_FOLDS, smallest)), seed=0)
         return float(np.mean(predicted == labels[check]))
 
     def _clouds(self, indices: Int64[np.ndarray, " k"]) -> Float[np.ndarray, "k N 3"]:

@@ -17,11 +17,7 @@ from adacross.training.config import PretrainConfig
 
 
 def new_method(config: PretrainConfig) -> Method:
-    """The method of a configuration with freshly drawn weights, the same for the same seed.
-
-    Raises:
-        UserError: options that the encoder does not have.
-    """
+    """Build the method of a configuration with freshly drawn weights, the same for the same seed."""
     with torch.random.fork_rng():
         torch.manual_seed(config.seed)
         encoder = build_encoder(config.encoder, **config.encoder_args)
@@ -33,15 +29,7 @@ def new_method(config: PretrainConfig) -> Method:
 
 
 def warm_start(encoder: Encoder, source: str) -> None:
-    """Copy the weights of a saved encoder.
-
-    Args:
-        encoder: of the same kind and options.
-        source: see `adacross.load`.
-
-    Raises:
-        UserError: nothing there, or an encoder of another kind or other options.
-    """
+    """Copy the weights of a saved encoder (`adacross.load`) of the same kind and options."""
     given = load(source)
     described = [f"{type(each).__name__} with {plain(each.options)}" for each in (given, encoder)]
     if described[0] != described[1]:
@@ -61,29 +49,20 @@ def save_method(method: Method, run: Path) -> None:
 
 
 def load_method(run: Path) -> tuple[Method, PretrainConfig]:
-    """Both towers of a finished run, in eval mode, and its configuration.
-
-    Raises:
-        UserError: not a run, not finished, or its files are damaged.
-    """
+    """Return the method of a finished run, in evaluation mode, and its configuration."""
     config = PretrainConfig.load(run)
     path = run / "method.safetensors"
     if not path.exists():
         raise UserError(f"run {run} is not finished; continue it with --resume auto.")
     what = f"the method {config.method}"
-    method = filled(
-        lambda: new_method(config), read_tensors(path), str(path), what, trusted=config.uses_plugins
-    )
+    tensors, plugins = read_tensors(path), config.uses_plugins
+    method = filled(lambda: new_method(config), tensors, str(path), what, trusted=plugins)
     _, _, method.encoder.inputs = read_config(run / "encoder")  # method.safetensors has weights alone
     return method, config
 
 
 def load_towers(entry: NamedEncoder) -> Encoder | CrossModal:
-    """Return a run's method if it has an image tower, else the encoder.
-
-    Raises:
-        UserError: the run's files are missing or damaged.
-    """
+    """Return a run's method if it has an image tower, else the encoder."""
     if entry.run and issubclass(method_class(PretrainConfig.load(entry.run).method), CrossModal):
         method, _ = load_method(entry.run)
         if isinstance(method, CrossModal):

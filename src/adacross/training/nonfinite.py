@@ -46,11 +46,7 @@ class NotFiniteError(UserError):
 
 
 def finite_values(terms: Mapping[str, Tensor], batch: int) -> dict[str, float]:
-    """Return the terms as numbers.
-
-    Raises:
-        NotFiniteError: a term is not finite.
-    """
+    """Return the terms as numbers; raise a `NotFiniteError` if one is not finite."""
     values = {name: float(term.detach()) for name, term in terms.items()}
     if strange := [name for name, value in values.items() if not math.isfinite(value)]:
         told = " and ".join(f"{name!r} became {values[name]}" for name in strange)
@@ -59,11 +55,7 @@ def finite_values(terms: Mapping[str, Tensor], batch: int) -> dict[str, float]:
 
 
 def finite_norms(norms: Terms, values: Terms, batch: int) -> None:
-    """Check the norms of the terms' gradients, for a weighting that uses them.
-
-    Raises:
-        NotFiniteError: a norm is not finite.
-    """
+    """Check the norms of the terms' gradients, for a weighting that uses them."""
     if strange := [name for name, norm in norms.items() if not math.isfinite(norm)]:
         raise NotFiniteError(_of_gradient(strange, batch), batch, "gradient", strange, values)
 
@@ -77,12 +69,8 @@ def finite_gradients(
 ) -> None:
     """Check every gradient of a step, summed over processes: all of them see the same.
 
-    Args:
-        method: after the backward passes.
-        again: computes the terms of the step's i-th batch once more, to find the term at fault.
-        group: the processes that share the batches.
-        passes: values and weights of each batch's terms.
-        first: number of the step's first batch.
+    `passes` are values and weights of the terms of each batch from `first` on; `again` computes the terms of
+    the i-th once more, to find the one at fault.
 
     Raises:
         NotFiniteError: a gradient is not finite; names the term and the parameters.
@@ -107,9 +95,6 @@ def dump_step(
     """Write the weights from before the step, the batch of all processes, the options, and the error.
 
     BatchNorm's running statistics, which no step reads, are those from after it.
-
-    Raises:
-        UserError: it cannot be written; also says what `error` says.
     """
     whole = copy(loader)
     whole.share = BatchSlice(0, loader.batch_size, loader.batch_size)

@@ -1,6 +1,7 @@
 """Optimizers and learning-rate schedules."""
 
 from math import cos, pi
+from typing import Any
 
 import torch
 from torch import nn
@@ -14,22 +15,13 @@ MOMENTUM = 0.9
 def make_optimizer(
     name: Optimizer, network: nn.Module, rate: float, weight_decay: float
 ) -> torch.optim.Optimizer:
-    """Return an optimizer of a network's parameters (a method's or a classifier's).
+    """Return an optimizer of a network's parameters (a method's or a classifier's) that require gradients.
 
     - `adam`: weight decay is an L2 term in the gradient (the contrastive papers).
     - `adamw`: decoupled weight decay; none on biases, norms and learned tokens (Point-M2AE, and so Joint-MAE
       by fallback).
-    - `sgd`: momentum 0.9.
+    - `sgd`: momentum 0.9; a rate of 0.1 for the released SGD.
     - `sgd-released`: `sgd` without the image towers, see `as_released.freeze_image_towers`.
-
-    Args:
-        name: one of them.
-        network: owner of the parameters; those that do not require gradients are left out.
-        rate: learning rate (0.1 for the released SGD).
-        weight_decay: coefficient.
-
-    Raises:
-        UserError: `sgd-released` for a method without image towers.
     """
     if name == "sgd-released":
         freeze_image_towers(network)
@@ -45,11 +37,8 @@ def make_optimizer(
             ]
             chosen = set(map(id, decaying))
             rest = [parameter for parameter in trained if id(parameter) not in chosen]
-            groups = [
-                {"params": decaying, "weight_decay": weight_decay},
-                {"params": rest, "weight_decay": 0.0},
-            ]
-            return torch.optim.AdamW(groups, rate, fused=True)
+            groups: list[dict[str, Any]] = [{"params": decaying}, {"params": rest, "weight_decay": 0.0}]
+            return torch.optim.AdamW(groups, rate, weight_decay=weight_decay, fused=True)
     return torch.optim.SGD(trained, rate, momentum=MOMENTUM, weight_decay=weight_decay)
 
 
@@ -63,14 +52,6 @@ def learning_rate(
       first runs below `base` and the last at exactly 0.
     - `released`: CrossNet's and AdaCrossNet's, see `as_released.released_rate`.
     - `constant`: `base`, after the warmup.
-
-    Args:
-        schedule: one of them.
-        base: peak learning rate.
-        step: optimizer steps already taken.
-        steps_per_epoch: optimizer steps an epoch.
-        epochs: epochs of the whole run.
-        warmup: steps of linear rise, for `cosine` and `constant`.
 
     Example:
         >>> [learning_rate("cosine", 0.1, step, steps_per_epoch=2, epochs=1) for step in range(2)]

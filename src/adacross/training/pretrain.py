@@ -18,8 +18,9 @@ from adacross.methods import method_class
 from adacross.plugins import find
 from adacross.training.as_released import BestOnTest
 from adacross.training.checkpoint import (
-    Identity,
+    check_identity,
     checkpoints,
+    identity_of,
     is_run,
     load_checkpoint,
     newest_checkpoint,
@@ -75,11 +76,7 @@ def _resumes(config: PretrainConfig, run: Path) -> bool:
 
 
 def _starting_state(config: PretrainConfig, run: Path) -> dict[str, Any] | None:
-    """Return the checkpoint to continue from, or None to begin at the beginning.
-
-    Raises:
-        UserError: the folder holds something else, or a run that may not be replaced or continued.
-    """
+    """Return the checkpoint to continue from, or None to begin at the beginning, in a cleared folder."""
     if not is_run(run) and strangers(run):
         raise UserError(
             f"{run} holds files and is not a run: it has no config.yaml that adacross pretrain wrote. Give a "
@@ -106,22 +103,13 @@ def _starting_state(config: PretrainConfig, run: Path) -> dict[str, Any] | None:
 def pretrain(config: PretrainConfig) -> Path:
     """Pre-train an encoder on a collection; the last step's networks are the result.
 
-    The Python function of this name, `adacross.pretrain`, takes options one by one and returns a `Run`.
-
-    Args:
-        config: the options.
-
-    Returns:
-        The run folder.
-
-    Raises:
-        UserError, Interrupted, SystemExit: as `train`.
+    `adacross.pretrain` takes options one by one and returns a `Run`. Results and errors are as of `train`.
     """
     return train(config)
 
 
 def train(config: PretrainConfig, callbacks: Sequence[Callback] = ()) -> Path:
-    """Pre-train an encoder on a collection.
+    """Pre-train an encoder, with callbacks after those that the options name; return the run folder.
 
     Reads the collection's training split only (but for `selection: released`, which says so). Writes into the
     run folder: `config.yaml`, `environment.json`, `log.jsonl` and `log.csv`, `checkpoints/`, `encoder/` and
@@ -129,13 +117,6 @@ def train(config: PretrainConfig, callbacks: Sequence[Callback] = ()) -> Path:
 
     Started by torchrun or accelerate as several processes, on one machine or many, they train one encoder
     together, and the first of them alone reads and writes the run folder (docs/scaling.md).
-
-    Args:
-        config: the options.
-        callbacks: called after those that the options name.
-
-    Returns:
-        The run folder.
 
     Raises:
         UserError: options that do not fit the collection or the run folder, a loss that is not finite, a disk
@@ -175,13 +156,13 @@ def _train(
     if group.first:
         held.enter_context(locked(run, "pretrain", inside=True))
         state = _starting_state(config, run)  # may clear the run folder: after everything that can be refused
-        training.identity = Identity.of(run, config, loader.collection, state)
+        training.identity = identity_of(run, config, loader.collection, state)
         if state is not None:
-            training.identity.check(state)
+            check_identity(state, training.identity, config)
             training.restore(state)
         rollback(run, training.step)
         config.save(run)
-        about = environment(group.device) | {"processes": group.count, "run": training.identity.run}
+        about = environment(group.device) | {"processes": group.count, "run": training.identity["run"]}
         write_json(run / "environment.json", about)
     state = group.from_first(training.state())
     if not group.first:
@@ -197,11 +178,7 @@ def _train(
 
 
 def _finish(training: Training) -> None:
-    """Save the networks, then remove checkpoints that only an interruption would have needed.
-
-    Raises:
-        UserError: they cannot be written; says what there is to continue from.
-    """
+    """Save the networks, then remove checkpoints that only an interruption would have needed."""
     try:
         save_method(training.method, training.folder)
     except UserError as error:

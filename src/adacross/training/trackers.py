@@ -42,9 +42,8 @@ class Tracker(Callback):
 
     def on_step(self, training: Training) -> None:
         """Send loss, terms, weights, learning rate and speed."""
-        self._log(
-            {name: value for name, value in training.record.items() if name not in ("kind", "step")}, training
-        )
+        record = {name: value for name, value in training.record.items() if name not in ("kind", "step")}
+        self._log(record, training)
 
     def on_epoch(self, training: Training) -> None:
         """Send the monitor's metrics."""
@@ -79,14 +78,8 @@ def _tensorboard(training: Training) -> Open:
 def _wandb(training: Training) -> Open:
     import wandb
 
-    identity = training.identity.run if training.identity else None
-    run = wandb.init(
-        project=PROJECT,
-        id=identity,
-        name=training.folder.name,
-        config=asdict(training.config),
-        resume="allow",
-    )
+    identity, config = training.identity["run"] if training.identity else None, asdict(training.config)
+    run = wandb.init(project=PROJECT, id=identity, name=training.folder.name, config=config, resume="allow")
     return lambda values, step: run.log(dict(values), step=step), run.finish
 
 
@@ -98,12 +91,10 @@ def _mlflow(training: Training) -> Open:
         mlflow.start_run(run_name=training.folder.name)
         mlflow.log_params(asdict(training.config))
     except mlflow.MlflowException as error:
-        raise _cannot("mlflow", error) from error
+        raise UserError(
+            f"--track mlflow does not work: {one_line(error)}. Set it up, or leave --track out."
+        ) from error
     return lambda values, step: mlflow.log_metrics(dict(values), step=step), mlflow.end_run
-
-
-def _cannot(name: str, error: Exception) -> UserError:
-    return UserError(f"--track {name} does not work: {one_line(error)}. Set it up, or leave --track out.")
 
 
 _OPEN: dict[str, Callable[[Training], Open]] = {

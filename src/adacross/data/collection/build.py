@@ -1,36 +1,62 @@
-"""Writing a collection: a plan, shards as their rows arrive, a description; interrupted work goes on."""
+"""Writing a collection: a plan, shards as their rows arrive, a description; interrupted work goes on.
 
+`<collection>.partial/` becomes the collection by a rename, so a collection is whole or not there. Until then
+it holds whole shards, a note beside each, and the plan; a rerun with the same options takes them over.
+"""
+
+import hashlib
+import json
 import os
+import re
+import shutil
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
+
+import numpy as np
+import pyarrow as pa
 
 from adacross.console import console, progress_bar
-from adacross.data.collection.description import VERSION, CollectionInfo, check_target
+from adacross.data.collection.description import (
+    OWN,
+    VERSION,
+    CollectionInfo,
+    check_target,
+    unfinished,
+    write_description,
+)
 from adacross.data.collection.sample import Row, SampleOptions
-from adacross.data.collection.schema import arrow_schema
-from adacross.data.collection.split import splits_of
-from adacross.data.collection.work_folder import Plan, WorkFolder, read_notes
-from adacross.data.formats.base import DatasetIndex
-from adacross.errors import UserError
-from adacross.io.files import locked
+from adacross.data.collection.schema import arrow_schema, shard_name, write_shard
+from adacross.data.formats.base import DatasetIndex, SampleRef
+from adacross.data.shape import Split
+from adacross.errors import UserError, one_of
+from adacross.io.files import fits, locked, read_json, remove_own, replace_folder, write_json
 from adacross.io.remote import local_target
 from adacross.version import __version__
 
+SHARD = 64  # items a shard: seconds of work lost at most, and few enough files at 50,000 shapes
+PLAN = "progress/plan.json"
+_NOTES = "progress/shard-*.json"
+_OWN = re.compile(rf"{OWN}|progress/(plan|shard-\d{{5,}})\.json")  # of an unfinished preparation
+# "skipped": shapes that are left out, "warnings": shapes that are in; each {"name": ..., "reason": ...}.
+Note = dict[str, list[dict[str, str]]]
 # Makes the rows of some items, by number, in any order: yields (place in the numbers, row).
 Rows = Callable[[DatasetIndex, Sequence[int]], Generator[tuple[int, Row], None, None]]
 
 
-def target_of(collection: str | Path, overwrite: bool) -> Path:
-    """Return the folder that a collection is to be, absolute: a link stays one, and "." has a name.
+def check_options(up: str | None, test_fraction: float) -> None:
+    """Refuse an axis that is none, and a fraction out of its range."""
+    one_of("up axis", up or "y", ("x", "y", "z"))
+    if not 0 <= test_fraction < 1:
+        raise UserError(f"test_fraction is {test_fraction}; it must be at least 0 and below 1.")
 
-    Raises:
-        UserError: it is a URL, or something is there that may not be replaced.
-    """
+
+def target_of(collection: str | Path, overwrite: bool) -> Path:
+    """Return the absolute path that a collection is to have; UserError if something is in the way."""
     target = Path(os.path.realpath(local_target(str(collection))))
     check_target(target, overwrite)
     return target
@@ -58,30 +84,165 @@ def build_collection(
         content: digest of what the rows are made from, where the items do not say it.
         overwrite: replace a collection, and discard unfinished work of other options.
 
-    Raises:
-        UserError: the target is in use or holds somebody's files, none of the shapes can be read, or the disk
-            is full.
-        KeyboardInterrupt: Ctrl-C; its message says how to go on.
+    Raises UserError if the target is in use or holds somebody's files, no shape can be read, or the disk is
+    full. The message of KeyboardInterrupt says how to go on.
     """
     splits = splits_of(index.items, options["test_fraction"], options["seed"])
-    index = replace(
-        index, items=[replace(item, split=split) for item, split in zip(index.items, splits, strict=True)]
-    )
-    items = [asdict(item) for item in index.items]
-    said = [VERSION, items, index.classes, index.parts, index.skipped, content]
-    plan = Plan.of(options, len(items), said)
+    refs = [replace(item, split=split) for item, split in zip(index.items, splits, strict=True)]
+    index, items = replace(index, items=refs), [asdict(item) for item in refs]
+    said = [SHARD, [VERSION, items, index.classes, index.parts, index.skipped, content]]
     with locked(target, "prepare"):
         check_target(target, overwrite)
-        work, message = WorkFolder.open(target, plan, overwrite)
+        work, message = WorkFolder.open(target, Plan(options, len(items), digest_of(said)), overwrite)
         if message:
             console.print(message)
         with _saying_how_to_go_on(work):
             for shard, found in _shards(work, index, rows):
-                names = [index.items[number].id for number in plan.members(shard)]
+                names = [index.items[number].id for number in work.plan.members(shard)]
                 work.save(shard, found, names, arrow_schema(how.points, bool(how.parts)))
         work.describe(_description(work, target.name, index, how))
         check_target(target, overwrite)  # hours later, it may hold somebody's files
         work.finish(target)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Work that a preparation is going to do; equal plans give equal collections."""
+
+    options: dict[str, Any]  # what the user asked for, by name
+    items: int  # in the source
+    digest: str  # of the items themselves, so that a changed source is noticed
+
+    @property
+    def shards(self) -> int:
+        """Number of shards."""
+        return -(-self.items // SHARD)
+
+    def members(self, shard: int) -> range:
+        """Return the items of a shard, by number."""
+        return range(shard * SHARD, min((shard + 1) * SHARD, self.items))
+
+
+class WorkFolder:
+    """The folder of an unfinished collection, open for writing."""
+
+    def __init__(self, folder: Path, plan: Plan) -> None:
+        self.folder = folder
+        self.plan = plan
+
+    @classmethod
+    def open(cls, collection: Path, plan: Plan, overwrite: bool = False) -> "tuple[WorkFolder, str]":
+        """Continue or begin the work on a collection; return a message, too. UserError for other work."""
+        work = cls(unfinished(collection), plan)
+        folder, message = work.folder, ""
+        if (folder / PLAN).is_file():
+            old, done = read_plan(folder)
+            if old == plan:
+                return work, f"continuing: {done} of {plan.shards} shards are done" if done else ""
+            changed = [name for name in plan.options if old.options.get(name) != plan.options[name]]
+            why = ", ".join(f"{n} was {old.options.get(n)!r}" for n in changed) or "the source has changed"
+            if done and not overwrite:
+                raise UserError(
+                    f"{folder} holds {done} of {old.shards} shards of unfinished work with other options "
+                    f"({why}). Give the same options to continue it, another name for the collection, or "
+                    "--overwrite to discard it."
+                )
+            message = f"discarding unfinished work with other options ({why})" if done else ""
+        elif folder.exists() and any(folder.iterdir()):
+            raise UserError(
+                f"{folder} exists and is not an unfinished preparation. "
+                "Move it away or choose another name for the collection."
+            )
+        work.discard()
+        write_json(folder / PLAN, vars(plan))
+        return work, message
+
+    def done(self) -> set[int]:
+        """Return the shards that are whole."""
+        return {int(path.stem[6:]) for path in self.folder.glob(_NOTES)}
+
+    def save(self, shard: int, rows: Sequence[Row], names: Sequence[str], schema: pa.Schema) -> None:
+        """Write a shard, a row an item, then its note: without the note the shard does not count."""
+        note: Note = {"skipped": [], "warnings": []}
+        for row, name in zip(rows, names, strict=True):
+            if row.note or row.table is None:
+                entry = {"name": name, "reason": row.note}
+                note["skipped" if row.table is None else "warnings"].append(entry)
+        tables = [row.table for row in rows if row.table is not None]
+        write_shard(self.folder / shard_name(shard, self.plan.shards), tables, schema)
+        write_json(self.folder / "progress" / f"shard-{shard:05d}.json", note)
+
+    def describe(self, info: CollectionInfo) -> None:
+        """Write the descriptions of the finished shards."""
+        shards = [shard_name(shard, self.plan.shards) for shard in range(self.plan.shards)]
+        write_description(self.folder, info, shards, self.plan.digest)
+
+    def finish(self, collection: Path) -> None:
+        """Turn the work folder into the collection, in the place of one that is already there."""
+        try:
+            replace_folder(self.folder, collection)
+        except OSError as error:
+            why = error.strerror or error
+            raise UserError(f"cannot move {self.folder} to {collection}: {why}.") from error
+        shutil.rmtree(collection / "progress", ignore_errors=True)
+
+    def discard(self) -> None:
+        """Delete the work."""
+        remove_own(self.folder, _OWN)
+
+
+def read_plan(folder: Path) -> tuple[Plan, int]:
+    """Return the plan of a work folder and how many shards are done; UserError for another folder."""
+    path, hints = folder / PLAN, get_type_hints(Plan)
+    raw = read_json(path, "the plan of an unfinished preparation")
+    known = isinstance(raw, dict) and raw.keys() == hints.keys()
+    if not known or not all(fits(raw[n], hints[n]) for n in raw):
+        raise UserError(f"{path} is not of an unfinished preparation of this version. Delete {folder}.")
+    return Plan(**raw), len(list(folder.glob(_NOTES)))
+
+
+def read_notes(folder: Path) -> Note:
+    """Return the notes of all finished shards as one; UserError for a file that is none."""
+    found: Note = {"skipped": [], "warnings": []}
+    for path in sorted(folder.glob(_NOTES)):
+        note = read_json(path, "a shard's note")
+        entries = [one for few in note.values() for one in few] if fits(note, Note) else [{}]
+        if not all({"name", "reason"} <= one.keys() for one in entries):
+            raise UserError(
+                f"{path} is not a shard's note. Delete it, and the same command does that part again."
+            )
+        found["skipped"] += note.get("skipped", [])
+        found["warnings"] += note.get("warnings", note.get("remarks", []))  # version 0.1 wrote remarks
+    return found
+
+
+def digest_of(values: Any) -> str:
+    """Return a short fingerprint of JSON values."""
+    return hashlib.blake2b(json.dumps(values, sort_keys=True).encode(), digest_size=16).hexdigest()
+
+
+def splits_of(items: Sequence[SampleRef], test_fraction: float, seed: int) -> list[Split]:
+    """Give every item a split: the source's own, or a seeded draw stratified by class.
+
+    The source's own counts where it knows both: with one alone there would be nothing to test on. An item
+    without a split in such a source is drawn like the rest. Of `n` drawn items `round(test_fraction * n)` are
+    for testing, spread over the classes by largest remainder: each has its share to within one shape.
+    """
+    own = {item.split for item in items} >= {"train", "test"}
+    splits: list[Split] = [item.split if own and item.split else "train" for item in items]
+    drawn = np.array([i for i, item in enumerate(items) if not (own and item.split)], dtype=np.int64)
+    labels = np.array([items[i].label for i in drawn], dtype=np.int64)
+    rng = np.random.default_rng([seed, 1])
+    classes, sizes = np.unique(labels, return_counts=True)
+    shares = test_fraction * sizes
+    quota = np.floor(shares + 1e-9).astype(np.int64)  # 0.29 * 100 is 28.999999999999996 and means 29
+    missing = int(np.floor(shares.sum() + 0.5)) - int(quota.sum())
+    order = np.lexsort((rng.permutation(len(classes)), -(shares - quota).round(9)))
+    quota[order[: max(missing, 0)]] += 1
+    for name, count in zip(classes, quota, strict=True):
+        for i in rng.permutation(drawn[labels == name])[:count]:
+            splits[i] = "test"
+    return splits
 
 
 def _shards(work: WorkFolder, index: DatasetIndex, rows: Rows) -> Iterator[tuple[int, list[Row]]]:
@@ -96,7 +257,7 @@ def _shards(work: WorkFolder, index: DatasetIndex, rows: Rows) -> Iterator[tuple
         bar = progress.add_task("preparing", total=len(index.items), completed=before, note="starting")
         for finished, (place, row) in enumerate(arriving, 1):
             number = todo[place]
-            shard = work.plan.shard_of(number)
+            shard = number // SHARD
             waiting.setdefault(shard, {})[number] = row
             if len(waiting[shard]) == len(work.plan.members(shard)):
                 yield shard, [row for _, row in sorted(waiting.pop(shard).items())]
@@ -105,11 +266,7 @@ def _shards(work: WorkFolder, index: DatasetIndex, rows: Rows) -> Iterator[tuple
 
 
 def _description(work: WorkFolder, name: str, index: DatasetIndex, how: SampleOptions) -> CollectionInfo:
-    """Return the description of the finished shards.
-
-    Raises:
-        UserError: none of the shapes can be read; the work is discarded.
-    """
+    """Return the description of the finished shards; UserError, and the work discarded, if all failed."""
     note = read_notes(work.folder)
     skipped = index.skipped + note["skipped"]
     gone = {entry["name"] for entry in skipped}
@@ -118,6 +275,8 @@ def _description(work: WorkFolder, name: str, index: DatasetIndex, how: SampleOp
         work.discard()
         reasons = "\n".join(f"  {entry['name']}: {entry['reason']}" for entry in skipped[:10])
         raise UserError(f"none of the {len(skipped)} shapes in {index.location} can be read:\n{reasons}")
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    made = {"options": work.plan.options, "seed": how.seed, "adacross": __version__, "date": now}
     return CollectionInfo(
         version=VERSION,
         name=name,
@@ -133,12 +292,7 @@ def _description(work: WorkFolder, name: str, index: DatasetIndex, how: SampleOp
         splits={"train": splits.count("train"), "test": splits.count("test")},
         skipped=skipped,
         warnings=note["warnings"],
-        made={
-            "options": work.plan.options,
-            "seed": how.seed,
-            "adacross": __version__,
-            "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        },
+        made=made,
     )
 
 

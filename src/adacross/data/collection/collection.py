@@ -5,26 +5,31 @@ look at a collection with their own tools or push it to the hub. `collection.jso
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Generator, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
 from jaxtyping import Float32, Int64, UInt8
+from PIL import Image
 
-from adacross.data.collection.arrays import write_arrays
+from adacross.data.collection.build import build_collection, check_options, target_of
 from adacross.data.collection.description import CollectionInfo
-from adacross.data.collection.schema import decode_view, read_shard
-from adacross.data.images import IMAGE_ERRORS
+from adacross.data.collection.sample import Row, SampleOptions, finish_sample
+from adacross.data.collection.schema import decode_view, read_shard, to_batch
+from adacross.data.formats.base import DatasetIndex, SampleRef, as_points, as_sample, keep_points
+from adacross.data.images import IMAGE_ERRORS, resized
 from adacross.data.rendering.notebook import cloud_image, facts_html, figure_html, gallery_html
-from adacross.data.shape import Axis, Shape
+from adacross.data.sampling import unit_sphere
+from adacross.data.shape import Axis, BrokenShapeError, Shape, Split
 from adacross.errors import UserError, listed, one_of
 from adacross.io.remote import local_folder
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
+UNEQUAL = 2048  # points that are drawn of clouds of unequal lengths
 MOST_PIXELS = 2**29  # of a shape's images, which are decoded together: 1.6 GB
 
 
@@ -42,7 +47,8 @@ class Collection:
         self.folder = folder
         self.info = info
         self.ids: list[str] = [i for shard in shards for i in shard["id"].to_pylist()]
-        self.labels: Int64[np.ndarray, " n"] = _joined([s["label"].to_numpy() for s in shards], np.int64)
+        labels = [np.zeros(0, np.int64), *(shard["label"].to_numpy() for shard in shards)]
+        self.labels: Int64[np.ndarray, " n"] = np.concatenate(labels).astype(np.int64)
         self._splits = np.array([s for shard in shards for s in shard["split"].to_pylist()], dtype="<U5")
         self._starts = np.cumsum([0, *(len(shard) for shard in shards)])
         self._points = [_block(shard, "points").reshape(-1, info.points, 3) for shard in shards]
@@ -55,8 +61,7 @@ class Collection:
     def open(cls, folder: str | Path) -> "Collection":
         """Open a prepared folder, or the copy of one whose URL is given (see `adacross.io.remote`).
 
-        Raises:
-            UserError: missing, not a collection, unfinished, of another version, or damaged.
+        Raises UserError if it is missing, not a collection, unfinished, of another version, or damaged.
         """
         folder = local_folder(folder)
         info = CollectionInfo.read(folder)
@@ -124,21 +129,45 @@ class Collection:
             >>> made.info.classes, made.points(made.indices("all")).shape
             (['cup', 'jar'], (4, 64, 3))
         """
-        target = write_arrays(
-            points,
-            labels,
-            images,
-            ids,
-            class_names,
-            folder=folder,
-            sample=sample,
-            views=views,
-            size=size,
-            up=up,
-            test_fraction=test_fraction,
-            seed=seed,
-            overwrite=overwrite,
-        )
+        check_options(up, test_fraction)
+        count = len(points)
+        if count == 0:
+            raise UserError("points holds no cloud; expected one array (N, 3) a shape.")
+        for name, given in (("labels", labels), ("images", images), ("ids", ids)):
+            if given is not None and len(given) != count:
+                raise UserError(
+                    f"{name} has {len(given):,} entries for {count:,} clouds; expected one for each."
+                )
+        names = [str(name) for name in ids] if ids is not None else [f"{i:06d}" for i in range(count)]
+        if len(set(names)) != count:
+            raise UserError("ids are not unique; expected another name for every shape.")
+        classes, numbers = _class_numbers([None] * count if labels is None else labels, class_names)
+        lengths = {len(cloud) for cloud in points}
+        kept = sample or (lengths.pop() if len(lengths) == 1 else UNEQUAL)
+        views = views if images is None else len(images[0])
+        how = SampleOptions("arrays", kept, views, size, seed)
+        digest = hashlib.blake2b(digest_size=16)
+        for i, name in enumerate(names):
+            parts = [points[i], *([] if images is None else [_checked(images[i], views, name)])]
+            digest.update(b"".join(np.ascontiguousarray(array).tobytes() for array in parts))
+            try:
+                unit_sphere(as_points(np.asarray(points[i])))
+            except BrokenShapeError as error:
+                raise UserError(f"shape {name}: {error}.") from None
+
+        def rows(index: DatasetIndex, todo: Sequence[int]) -> Generator[tuple[int, Row], None, None]:
+            for place, i in enumerate(todo):
+                raw = as_sample(np.asarray(points[i]))
+                raw = keep_points(raw, "random", kept, np.random.default_rng([seed, i]))
+                own = [] if images is None else [resized(Image.fromarray(one), size) for one in images[i]]
+                made = finish_sample(raw, index.items[i], how, np.stack(own) if own else None)
+                yield place, Row(pa.Table.from_batches([to_batch(*made[:3])]), made.warnings)
+
+        items = [SampleRef(name, label=label, up=up) for name, label in zip(names, numbers, strict=True)]
+        index = DatasetIndex(items, classes, format="arrays", location="arrays")
+        options = {"points": kept, "views": views, "size": size, "test_fraction": test_fraction, "seed": seed}
+        target = target_of(folder, overwrite)
+        build_collection(target, index, how, rows, options, content=digest.hexdigest(), overwrite=overwrite)
         return cls.open(target)
 
     def table(self) -> "RenderableType":
@@ -166,11 +195,7 @@ class Collection:
         return facts_html(info.name, facts) + gallery_html(figures, 96)
 
     def thumbnail(self, i: int) -> UInt8[np.ndarray, "S S 3"]:
-        """Return the first stored image of shape `i`; its rendered points if none is stored.
-
-        Raises:
-            IndexError: no such shape.
-        """
+        """Return the first stored image of shape `i`; its rendered points if none is stored."""
         return self.view(i, 0) if self.info.views else cloud_image(self.points(np.array([i]))[0])
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -182,32 +207,18 @@ class Collection:
     def __getitem__(self, i: int) -> Shape:
         """Return shape `i` with all its views decoded."""
         shard, row = self._where(i)
-        label = int(self.labels[self._starts[shard] + row])
         part = self._parts[shard][row].astype(np.int64) if self.info.parts else None
-        return Shape(
-            id=self.ids[self._starts[shard] + row],
-            points=self.points(np.array([i]))[0],
-            split="test" if self._splits[self._starts[shard] + row] == "test" else "train",
-            label=None if label < 0 else label,
-            part=part,
-            views=self.views(i),
-        )
+        label = None if self.labels[i] < 0 else int(self.labels[i])
+        split: Split = "test" if self._splits[i] == "test" else "train"
+        return Shape(self.ids[i], self.points(np.array([i]))[0], split, label, part, self.views(i))
 
     def indices(self, split: str) -> Int64[np.ndarray, " k"]:
-        """Return the indices of "train", "test" or "all", ascending.
-
-        Raises:
-            UserError: another word.
-        """
+        """Return the indices of "train", "test" or "all", ascending; UserError for another word."""
         one_of("split", split, ("train", "test", "all"))
         return np.flatnonzero((self._splits == split) | (split == "all")).astype(np.int64)
 
     def points(self, indices: Int64[np.ndarray, " k"]) -> Float32[np.ndarray, "k N 3"]:
-        """Return the points of some shapes, `(k, N, 3)`, a fresh array.
-
-        Raises:
-            IndexError: an index outside `-n..n-1`.
-        """
+        """Return the points of some shapes, `(k, N, 3)`, a fresh array; IndexError outside `-n..n-1`."""
         return self._gather(self._points, indices)
 
     def digest(self) -> str:
@@ -227,22 +238,11 @@ class Collection:
     def frames(
         self, indices: Int64[np.ndarray, " k"]
     ) -> tuple[Float32[np.ndarray, "k 3"], Float32[np.ndarray, " k"]]:
-        """Return the centers `(k, 3)` and scales `(k,)` that undo the normalisation of some shapes.
-
-        `points * scale + center` are the source's own coordinates, in its unit, turned y up.
-
-        Raises:
-            IndexError: an index outside `-n..n-1`.
-        """
+        """Return centers `(k, 3)` and scales `(k,)`: `points * scale + center` is as in the source, y up."""
         return self._gather(self._centers, indices), self._gather(self._scales, indices)
 
     def part_labels(self, indices: Int64[np.ndarray, " k"]) -> Int64[np.ndarray, "k N"]:
-        """Return which part each point of some shapes belongs to, `(k, N)`, -1 for none.
-
-        Raises:
-            UserError: the collection has no parts.
-            IndexError: an index outside `-n..n-1`.
-        """
+        """Return the part of each point of some shapes, `(k, N)`, -1 for none; UserError without parts."""
         if not self.info.parts:
             raise UserError(
                 f"{self.folder} has no parts. Give a collection of ShapeNetPart, S3DIS or built-in shapes."
@@ -250,11 +250,7 @@ class Collection:
         return self._gather(self._parts, indices).astype(np.int64)
 
     def view(self, i: int, v: int) -> UInt8[np.ndarray, "H W 3"]:
-        """Return image `v` of shape `i`; only this one is decoded.
-
-        Raises:
-            IndexError: no such shape or image.
-        """
+        """Return image `v` of shape `i`, decoding no other; IndexError without it, UserError if damaged."""
         shard, row = self._where(i)
         if not -self.info.views <= v < self.info.views:
             raise IndexError(f"view {v} of a shape with {self.info.views} views")
@@ -271,11 +267,7 @@ class Collection:
         return image
 
     def views(self, i: int) -> UInt8[np.ndarray, "V H W 3"]:
-        """Return all images of shape `i`.
-
-        Raises:
-            UserError: a damaged image.
-        """
+        """Return all images of shape `i`, `(V, H, W, 3)`; UserError for a damaged one."""
         size = self.info.view_size
         found = np.empty((self.info.views, size, size, 3), dtype=np.uint8)
         for number in range(len(found)):
@@ -283,12 +275,7 @@ class Collection:
         return found
 
     def _gather(self, blocks: list[np.ndarray], indices: Int64[np.ndarray, " k"]) -> np.ndarray:
-        """Return some rows of a column that lies in one block a shard, as a fresh array.
-
-        Raises:
-            IndexError: an index outside `-n..n-1`.
-            UserError: numbers that are not finite.
-        """
+        """Return some rows of a column; IndexError outside `-n..n-1`, UserError for NaN."""
         wanted = np.asarray(indices, dtype=np.int64)
         if len(wanted) and not (-len(self) <= wanted.min() and wanted.max() < len(self)):
             raise IndexError(f"an index is outside the {len(self)} shapes of {self.folder}")
@@ -327,5 +314,29 @@ def _block(shard: pa.Table, column: str) -> np.ndarray:
     return array.to_numpy(zero_copy_only=True)
 
 
-def _joined(arrays: list[np.ndarray], dtype: type) -> np.ndarray:
-    return np.concatenate(arrays).astype(dtype) if arrays else np.zeros(0, dtype=dtype)
+def _class_numbers(labels: Iterable[Any], names: Sequence[str] | None) -> tuple[list[str], list[int]]:
+    """Return the names of the classes and each shape's number, -1 for none; UserError for another label."""
+    labels = [label.item() if isinstance(label, np.generic) else label for label in labels]
+    given = [label for label in labels if label is not None]
+    if all(isinstance(label, str) for label in given):
+        classes = list(names) if names is not None else sorted({str(label) for label in given})
+        if unknown := set(given) - set(classes):
+            raise UserError(f"label {min(map(str, unknown))!r} is not in class_names.")
+        return classes, [-1 if label is None else classes.index(str(label)) for label in labels]
+    if not all(isinstance(label, int) and label >= -1 for label in given):
+        raise UserError("labels must all be names of classes, or whole numbers from 0, -1 or None for none.")
+    numbers = [-1 if label is None else int(label) for label in labels]
+    classes = list(names) if names is not None else [f"{i:02d}" for i in range(max(numbers, default=-1) + 1)]
+    if max(numbers, default=-1) >= len(classes):
+        raise UserError(f"label {max(numbers)} is beyond the {len(classes)} class_names.")
+    return classes, numbers
+
+
+def _checked(given: np.ndarray, views: int, name: str) -> np.ndarray:
+    """Return the images of one shape; UserError if they are something else."""
+    array = np.asarray(given)
+    if array.ndim != 4 or array.dtype != np.uint8 or array.shape[3] != 3 or len(array) != views or not views:
+        raise UserError(
+            f"images of shape {name} are {array.dtype} {array.shape}; expected uint8 ({views}, H, W, 3)."
+        )
+    return array

@@ -1,10 +1,10 @@
-"""One picture of a whole collection: some shapes of every class, their views and their clouds."""
+"""One image of a whole collection: some shapes of every class, their views and their clouds."""
 
 from bisect import bisect_left
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float32, Int64, UInt8
+from jaxtyping import Int64
 from PIL import Image, ImageColor, ImageDraw, ImageFont
 
 from adacross.console import plain
@@ -29,10 +29,7 @@ _HEIGHTS = np.array([(49, 54, 149), (38, 130, 142), (94, 180, 90), (253, 215, 50
 def write_contact_sheet(collection: Collection, path: Path) -> None:
     """Write a PNG with a row for each of some shapes: name, four views, the cloud from two sides.
 
-    Clouds are coloured by part where the collection has parts (clutter grey), otherwise by height.
-
-    Raises:
-        UserError: an empty collection, a damaged picture in it, or a folder that cannot be written.
+    Clouds are colored by part (clutter gray) or by height. UserError for an empty or damaged collection.
     """
     chosen = choose(collection)
     if len(chosen) == 0:
@@ -50,10 +47,7 @@ def write_contact_sheet(collection: Collection, path: Path) -> None:
 
 
 def choose(collection: Collection) -> Int64[np.ndarray, " k"]:
-    """Choose the shapes to show: as many from every class, spread over the collection; at most `ROWS`.
-
-    Of more than `ROWS` classes some are shown, spread over all of them.
-    """
+    """Choose as many shapes of every class (of some, where there are very many), at most `ROWS` in all."""
     labels = collection.labels
     present = np.unique(labels)
     shown = present[np.linspace(0, len(present) - 1, min(ROWS, len(present))).astype(int)]
@@ -68,14 +62,19 @@ def draw_row(shape: Shape, collection: Collection, views: int) -> Image.Image:
     row = Image.new("RGB", (CAPTION + (views + CLOUDS) * CELL, CELL), _PAPER)
     classes = collection.info.classes
     name = "(no class)" if shape.label is None or not classes else classes[shape.label]
-    draw = ImageDraw.Draw(row)
+    draw, small = ImageDraw.Draw(row), ImageFont.load_default(10)
     draw.text((8, 30), fitted(name, 13, CAPTION - 12), fill=_INK, font=ImageFont.load_default(13))
-    draw.text(
-        (8, 50), fitted(shape.id, 10, CAPTION - 12, end=True), fill=_FAINT, font=ImageFont.load_default(10)
-    )
-    draw.text((8, 64), shape.split, fill=_FAINT, font=ImageFont.load_default(10))
+    draw.text((8, 50), fitted(shape.id, 10, CAPTION - 12, end=True), fill=_FAINT, font=small)
+    draw.text((8, 64), shape.split, fill=_FAINT, font=small)
     turns = np.linspace(0, len(shape.views) - 1, views).astype(int)
-    colors = _height_colors(shape.points) if shape.part is None else _part_colors(shape.part)
+    if shape.part is None:
+        y = shape.points[:, 1]
+        level = (y - y.min()) / max(float(np.ptp(y)), 1e-9) * (len(_HEIGHTS) - 1)
+        channels = [np.interp(level, np.arange(len(_HEIGHTS)), channel) for channel in _HEIGHTS.T]
+        colors = np.stack(channels, 1).astype(np.uint8)
+    else:  # a color for each part; clutter is gray
+        names = [*map(ImageColor.getrgb, palette(int(shape.part.max()) + 1)), _CLUTTER]
+        colors = np.array(names, dtype=np.uint8)[shape.part]
     clouds = render_cloud(PointCloud(shape.points, colors=colors), orbit(CLOUDS), CELL - 2)
     for place, picture in enumerate([*shape.views[turns], *clouds]):
         image = Image.fromarray(picture).resize((CELL - 2, CELL - 2), Image.Resampling.LANCZOS)
@@ -84,14 +83,7 @@ def draw_row(shape: Shape, collection: Collection, views: int) -> Image.Image:
 
 
 def fitted(text: str, size: int, wide: int, *, end: bool = False) -> str:
-    """Return a text, or as much of its beginning (or of its end) as is at most `wide` pixels wide.
-
-    Args:
-        text: any.
-        size: of the default font.
-        wide: most pixels.
-        end: keep the end, where ids differ.
-    """
+    """Return as much of a text's beginning (or its `end`) as is `wide` pixels wide in the default font."""
     font = ImageFont.load_default(size)
     text = plain(text).replace("\n", " ")
     if len(text) <= wide and font.getlength(text) <= wide:  # a letter is wider than a pixel
@@ -101,16 +93,3 @@ def fitted(text: str, size: int, wide: int, *, end: bool = False) -> str:
         return f"…{text[len(text) - kept :]}" if end else f"{text[:kept]}…"
 
     return cut(bisect_left(range(1, wide), True, key=lambda kept: font.getlength(cut(kept)) > wide))
-
-
-def _height_colors(points: Float32[np.ndarray, "N 3"]) -> UInt8[np.ndarray, "N 3"]:
-    y = points[:, 1]
-    level = (y - y.min()) / max(float(np.ptp(y)), 1e-9) * (len(_HEIGHTS) - 1)
-    stops = np.arange(len(_HEIGHTS))
-    return np.stack([np.interp(level, stops, _HEIGHTS[:, c]) for c in range(3)], 1).astype(np.uint8)
-
-
-def _part_colors(part: Int64[np.ndarray, " N"]) -> UInt8[np.ndarray, "N 3"]:
-    """Return a color for each part; clutter is gray."""
-    colors = [*map(ImageColor.getrgb, palette(int(part.max()) + 1)), _CLUTTER]
-    return np.array(colors, dtype=np.uint8)[part]

@@ -19,18 +19,11 @@ SPARED = 2 * 2**30  # bytes of the disk that are left to checkpoints and to othe
 
 
 class DecodedViews:
-    """A collection's pictures; each is decoded when it is first asked for, and copied from then on.
+    """A collection's images; each is decoded when it is first asked for, and copied from then on.
 
-    Decoded pictures lie in a file without a name that vanishes with the process, however it ends. What does
-    not fit the limit, or would leave less than `SPARED` of the disk to checkpoints, is decoded every time.
-
-    Args:
-        collection: whose pictures.
-        folder: where the file lies, once there is a picture to keep.
-        limit: bytes it may grow to; 0 for none.
-
-    Raises:
-        UserError: a collection without images.
+    Decoded images lie in a file of `folder` without a name that vanishes with the process, however it ends.
+    What does not fit `limit` bytes, or would leave less than `SPARED` of the disk to checkpoints, is decoded
+    every time. Raises UserError for a collection without images.
     """
 
     def __init__(self, collection: Collection, folder: Path, limit: int) -> None:
@@ -49,11 +42,7 @@ class DecodedViews:
         self._file: Any = None
 
     def views(self, shapes: np.ndarray, numbers: np.ndarray) -> UInt8[np.ndarray, "B H W 3"]:
-        """Picture `numbers[b]` of shape `shapes[b]`, for every b: `(B, H, W, 3)`.
-
-        Raises:
-            UserError: a damaged picture.
-        """
+        """Return image `numbers[b]` of shape `shapes[b]` for every b; UserError for a damaged one."""
         found = np.empty((len(shapes), *self._shape), dtype=np.uint8)
         for picture, shape, number in zip(found, shapes, numbers, strict=True):
             key = int(shape) * self.collection.info.views + int(number)

@@ -5,8 +5,9 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_type_hints
 
+from adacross.console import Table
 from adacross.data.collection.schema import arrow_schema, dataset_features
-from adacross.errors import UserError
+from adacross.errors import UserError, shortened
 from adacross.io.files import CACHED_FEATURES, check_replaceable, fits, read_json, write_json
 
 if TYPE_CHECKING:
@@ -15,56 +16,38 @@ if TYPE_CHECKING:
 VERSION = 2
 DESCRIPTION = "collection.json"
 _RENAMED = {"kind": "format", "remarks": "warnings"}  # in version 2
-_OWN = re.compile(
-    rf"(collection|state|dataset_info)\.json|data-\d{{5,}}-of-\d{{5,}}\.arrow|{CACHED_FEATURES}"
-)  # files of a collection, by relative path
+OWN = r"(collection|state|dataset_info)\.json|data-\d{5,}-of-\d{5,}\.arrow"  # files, by relative path
+LISTED = 40  # entries of a long table that are shown
+LONGEST = 1000  # characters of a name or a reason in it
 
 
 @dataclass(frozen=True)
 class CollectionInfo:
-    """Content and origin of a collection (`collection.json`).
+    """Content and origin of a collection (`collection.json`)."""
 
-    Attributes:
-        version: of the layout; this code writes `VERSION` and reads those before it.
-        name: the folder's name when it was made.
-        source: the folder it was made from, or "builtin", or "arrays".
-        format: name of the format that read it (`adacross.data.formats.FORMATS`, or `package.module:Class`).
-        source_up: the axis that pointed up in the source ("x", "y", "z", or "mixed" where file types differ);
-            the collection itself is y up.
-        count: number of shapes.
-        points: points a shape.
-        views: images a shape.
-        view_size: their side in pixels.
-        classes: class names, empty for an unlabeled collection.
-        parts: part names, empty where points carry no part.
-        splits: number of shapes in each split.
-        skipped: what could not be prepared: `{"name": ..., "reason": ...}`.
-        warnings: the same of shapes that were prepared, but not as their source promises.
-        made: options, seed, version of adacross and date.
-    """
-
-    version: int
-    name: str
-    source: str
-    format: str
-    source_up: str
-    count: int
-    points: int
-    views: int
-    view_size: int
-    classes: list[str]
-    parts: list[str]
-    splits: dict[str, int]
-    skipped: list[dict[str, str]] = field(default_factory=list)
-    warnings: list[dict[str, str]] = field(default_factory=list)
-    made: dict[str, Any] = field(default_factory=dict)
+    version: int  # of the layout; this code writes `VERSION` and reads those before it
+    name: str  # the folder's name when it was made
+    source: str  # the folder it was made from, or "builtin", or "arrays"
+    format: str  # that read it: a name in `adacross.data.formats.FORMATS`, or `package.module:Class`
+    source_up: str  # "x", "y", "z", or "mixed" where file types differ; the collection itself is y up
+    count: int  # number of shapes
+    points: int  # a shape
+    views: int  # images a shape
+    view_size: int  # their side in pixels
+    classes: list[str]  # empty for an unlabeled collection
+    parts: list[str]  # empty where points carry no part
+    splits: dict[str, int]  # number of shapes in each split
+    skipped: list[dict[str, str]] = field(default_factory=list)  # {"name": ..., "reason": ...}
+    warnings: list[dict[str, str]] = field(default_factory=list)  # the same, of shapes that are in
+    made: dict[str, Any] = field(default_factory=dict)  # options, seed, version of adacross and date
 
     def table(self) -> "RenderableType":
         """Return it as tables for the terminal; the last ones name what was unusual, and was skipped."""
         from rich.console import Group
 
-        from adacross.data.collection.summary import facts, notes
-
+        made = self.made
+        options = [f"{name} {value}" for name, value in made.get("options", {}).items() if name != "source"]
+        when = f"{made.get('date', 'at an unknown time')} with adacross {made.get('adacross', '?')}"
         size = f"{self.views} a shape, {self.view_size} x {self.view_size} pixels"
         rows = {
             "shapes": f"{self.count:,} ({', '.join(f'{name} {n:,}' for name, n in self.splits.items())})",
@@ -73,19 +56,10 @@ class CollectionInfo:
             "points": f"{self.points:,} a shape, y up, centroid 0, largest norm 1",
             "views": size if self.views else "none",
             "source": f"{self.source} ({self.format}, up was {self.source_up})",
-            "made": self._made(),
+            "made": f"{when} ({', '.join(options)})",
             "skipped": f"{len(self.skipped)}" if self.skipped else "none",
         }
         return Group(facts(f"collection {self.name}", rows), *notes(self.warnings, self.skipped))
-
-    def _made(self) -> str:
-        made = self.made
-        options = ", ".join(
-            f"{name} {value}" for name, value in made.get("options", {}).items() if name != "source"
-        )
-        return (
-            f"{made.get('date', 'at an unknown time')} with adacross {made.get('adacross', '?')} ({options})"
-        )
 
     def write(self, folder: Path) -> None:
         """Write `collection.json`."""
@@ -93,11 +67,7 @@ class CollectionInfo:
 
     @classmethod
     def read(cls, folder: Path) -> "CollectionInfo":
-        """Read `collection.json`.
-
-        Raises:
-            UserError: the folder is missing, not a collection, unfinished, or of a later version.
-        """
+        """Read `collection.json`; UserError if it is missing, unfinished, damaged or of a later version."""
         path = folder / DESCRIPTION
         if not path.is_file():
             raise UserError(_why_not(folder))
@@ -123,26 +93,10 @@ class CollectionInfo:
 
 
 def write_description(folder: Path, info: CollectionInfo, shards: list[str], fingerprint: str) -> None:
-    """Write the three files that describe the shards of a collection.
-
-    Args:
-        folder: of the collection.
-        info: its content.
-        shards: names of its Arrow files, in order.
-        fingerprint: of its content; `datasets` names what it caches by it.
-
-    Raises:
-        UserError: no space, or no permission.
-    """
-    state: dict[str, Any] = {
-        "_data_files": [{"filename": name} for name in shards],
-        "_fingerprint": fingerprint,
-        "_format_columns": None,
-        "_format_kwargs": {},
-        "_format_type": None,
-        "_output_all_columns": False,
-        "_split": None,
-    }
+    """Write the files that describe a collection; `datasets` names what it caches by the fingerprint."""
+    state: dict[str, Any] = {"_data_files": [{"filename": name} for name in shards]}
+    state |= {"_fingerprint": fingerprint, "_format_columns": None, "_format_kwargs": {}}
+    state |= {"_format_type": None, "_output_all_columns": False, "_split": None}
     columns = dataset_features(arrow_schema(info.points, bool(info.parts)), info.classes)
     write_json(folder / "state.json", state)
     write_json(folder / "dataset_info.json", {"features": columns})
@@ -150,10 +104,7 @@ def write_description(folder: Path, info: CollectionInfo, shards: list[str], fin
 
 
 def is_collection(folder: Path) -> bool:
-    """Return whether a folder is a collection, possibly a damaged one or of another version.
-
-    Other programs write a `collection.json`, too; none has these keys, or shards of these names beside it.
-    """
+    """Return whether a folder is a collection, maybe a damaged one, and not another's `collection.json`."""
     if not (folder / DESCRIPTION).is_file():
         return False
     if any(folder.glob("data-*-of-*.arrow")):
@@ -166,12 +117,9 @@ def is_collection(folder: Path) -> bool:
 
 
 def check_target(target: Path, overwrite: bool) -> None:
-    """Refuse a target that exists, unless it is a collection, holds nothing else, and may be replaced.
-
-    Raises:
-        UserError: names what is in the way.
-    """
-    check_replaceable(target, "a collection", is_collection(target), _OWN, overwrite)
+    """Refuse a target (UserError) that exists, unless it is a collection, no more, and may be replaced."""
+    own = re.compile(f"{OWN}|{CACHED_FEATURES}")
+    check_replaceable(target, "a collection", is_collection(target), own, overwrite)
 
 
 def unfinished(collection: Path) -> Path:
@@ -188,3 +136,40 @@ def _why_not(folder: Path) -> str:
     if not folder.exists():
         return f"{folder} does not exist; expected a collection. Make one: adacross prepare SOURCE {folder}"
     return f"{folder} is not a collection: it has no {DESCRIPTION}. Make one: adacross prepare {folder} NAME"
+
+
+def facts(title: str, rows: dict[str, str]) -> Table:
+    """Return a two-column table of names and texts."""
+    table = Table(title=title, title_justify="left", title_style="bold", show_header=False, box=None)
+    table.add_column(style="cyan", no_wrap=True)
+    table.add_column(overflow="fold")
+    for name, text in rows.items():
+        table.add_row(name, text)
+    return table
+
+
+def notes(warnings: list[dict[str, str]], skipped: list[dict[str, str]]) -> "list[RenderableType]":
+    """Return the tables of shapes with warnings and of those that are left out; none for an empty list."""
+    tables = (("included with warnings", "bold", warnings), ("skipped", "bold yellow", skipped))
+    return [_named(f"{title}: {len(entries)}", style, entries) for title, style, entries in tables if entries]
+
+
+def _named(title: str, style: str, entries: list[dict[str, str]]) -> Table:
+    table = Table(title=title, title_justify="left", title_style=style)
+    table.add_column("shape", overflow="fold")
+    table.add_column("reason", overflow="fold")
+    for entry in entries[:LISTED]:
+        table.add_row(shortened(entry["name"], LONGEST), shortened(entry["reason"], LONGEST))
+    if len(entries) > LISTED:
+        table.add_row(f"... and {len(entries) - LISTED} more", "all are in collection.json")
+    return table
+
+
+def size_of(folder: Path) -> str:
+    """Return the size of all files in a folder, for people."""
+    size = float(sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()))
+    for unit in ("B", "kB", "MB", "GB"):
+        if size < 1000:
+            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
+        size /= 1000
+    return f"{size:.1f} TB"

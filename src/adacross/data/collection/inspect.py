@@ -1,4 +1,4 @@
-"""What is this folder, what is missing, what is broken."""
+"""Inspection of a folder: its kind, and what is missing or broken."""
 
 from collections import Counter
 from dataclasses import dataclass
@@ -8,18 +8,17 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from adacross.console import Table
-from adacross.data.collection import summary
+from adacross.data.collection.build import PLAN, read_notes, read_plan
 from adacross.data.collection.collection import Collection
 from adacross.data.collection.contact_sheet import write_contact_sheet
-from adacross.data.collection.description import DESCRIPTION, unfinished
-from adacross.data.collection.split import spread
-from adacross.data.collection.work_folder import PLAN, read_notes, read_plan
+from adacross.data.collection.description import DESCRIPTION, facts, notes, size_of, unfinished
 from adacross.data.formats import CLOUDS, MESHES, format_of
 from adacross.data.formats.base import DatasetIndex
 from adacross.data.formats.scanobjectnn import variants as variants_of
 from adacross.data.formats.shapenet import images_of
 from adacross.data.image_set import holds_pictures, read_image_set
 from adacross.data.isolated import check_apart, find_apart
+from adacross.data.sampling import spread
 from adacross.errors import UserError, check_ending, listed, shortened
 from adacross.io.files import check_free, read_yaml
 from adacross.io.remote import is_url, local_folder
@@ -33,19 +32,12 @@ CHECKED_ROWS = 25  # of HDF5 files, where a whole block has to be read for one
 
 @dataclass(frozen=True, eq=False)
 class Inspection:
-    """What a folder turned out to be.
-
-    Attributes:
-        path: the folder.
-        kind: "collection", "unfinished collection", "run", "pictures", or the name of a source's format.
-        tables: what to show, in order.
-        sheet: the contact sheet that was written (collections only).
-    """
+    """Result of `inspect`."""
 
     path: Path
-    kind: str
+    kind: str  # "collection", "unfinished collection", "run", "pictures", or the name of a source's format
     tables: "tuple[RenderableType, ...]"
-    sheet: Path | None = None
+    sheet: Path | None = None  # the contact sheet that was written, of a collection
 
     def table(self) -> "RenderableType":
         """Return everything as one text for the terminal."""
@@ -98,7 +90,7 @@ def inspect(
 
 
 def _pictures(folder: Path) -> Inspection:
-    """Describe a set of labelled pictures, the part of it that is tested on where there are splits."""
+    """Describe a set of labeled pictures, the part of it that is tested on where there are splits."""
     found = read_image_set(folder, 32)
     rows = {
         "layout": found.layout,
@@ -108,21 +100,18 @@ def _pictures(folder: Path) -> Inspection:
         "next": f"adacross evaluate images RUN {folder}",
     }
     broken = [{"name": folder.name, "reason": reason} for reason in found.skipped]
-    tables = (summary.facts(f"pictures {folder}", rows), *summary.notes([], broken))
-    return Inspection(folder, "pictures", tables)
+    return Inspection(folder, "pictures", (facts(f"pictures {folder}", rows), *notes([], broken)))
 
 
 def _collection(folder: Path, sheet: Path) -> Inspection:
     collection = Collection.open(folder)
-    rows = {"on disk": summary.size_of(folder), "contact sheet": str(sheet)}
+    rows = {"on disk": size_of(folder), "contact sheet": str(sheet)}
     drawn: Path | None = sheet
     try:
         write_contact_sheet(collection, sheet)
-    except (
-        UserError
-    ) as error:  # an empty collection, or a folder that is read-only: the tables stand all the same
+    except UserError as error:  # an empty collection, or a folder that is read-only: the tables still stand
         rows["contact sheet"], drawn = f"not written: {error} Another place: --sheet FILE.png", None
-    tables = (collection.info.table(), _classes(collection), summary.facts("files", rows))
+    tables = (collection.info.table(), _classes(collection), facts("files", rows))
     return Inspection(folder, "collection", tables, drawn)
 
 
@@ -132,13 +121,11 @@ def _unfinished(folder: Path) -> Inspection:
     rows = {
         "done": f"{done} of {plan.shards} parts of {plan.items:,} shapes",
         "options": ", ".join(f"{name} {value}" for name, value in plan.options.items()),
-        "on disk": summary.size_of(folder),
+        "on disk": size_of(folder),
         "next": "run the same prepare command again: it goes on where it stopped",
     }
-    tables = [summary.facts(f"unfinished collection {folder.name}", rows)]
-    return Inspection(
-        folder, "unfinished collection", (*tables, *summary.notes(note["warnings"], note["skipped"]))
-    )
+    title = facts(f"unfinished collection {folder.name}", rows)
+    return Inspection(folder, "unfinished collection", (title, *notes(note["warnings"], note["skipped"])))
 
 
 def _source(folder: Path, source: DatasetIndex, variants: list[str], format: str | None) -> Inspection:
@@ -153,59 +140,42 @@ def _source(folder: Path, source: DatasetIndex, variants: list[str], format: str
         "own splits": ", ".join(f"{name} {n:,}" for name, n in sorted(splits.items())),
         "up": f"{source.up} (override with --up)",
     }
-    if source.points is not None:
-        rows["points"] = f"{source.points:,} a shape"
-    if source.parts:
-        rows["parts"] = f"{len(source.parts)}"
-    if variants:
-        rows["variants"] = f"{', '.join(variants)}; this is {source.variant}"
-    if source.note:
-        rows["note"] = source.note
-    if source.missing:
-        rows["missing"] = "; ".join(source.missing)
+    optional = {
+        "points": "" if source.points is None else f"{source.points:,} a shape",
+        "parts": f"{len(source.parts)}" if source.parts else "",
+        "variants": f"{', '.join(variants)}; this is {source.variant}" if variants else "",
+        "note": source.note,
+        "missing": "; ".join(source.missing),
+    }
+    rows |= {name: text for name, text in optional.items() if text}
     if source.format in (MESHES, CLOUDS):
         types = Counter(Path(item.path).suffix.lower() for item in source.items)
         rows["files"] = ", ".join(f"{suffix} {n:,}" for suffix, n in sorted(types.items()))
     if source.format == "shapenet":
-        images = Counter(len(images_of(Path(item.path))) for item in source.items)
-        rows["images"] = ", ".join(
-            f"{n:,} shapes with {count or 'none'}" for count, n in sorted(images.items())
-        )
-    warnings, broken, checked = _read(source)
-    rows["readable"] = f"{checked - len(broken)} of {checked} {_unit(source)} that were read"
-    option += "" if format is None else f" --format {format}"
-    rows["next"] = f"adacross prepare {folder} COLLECTION{option}"
-    title = summary.facts(f"{source.format} {folder}", rows)
-    return Inspection(folder, source.format, (title, *summary.notes(warnings, source.skipped + broken)))
-
-
-def _read(source: DatasetIndex) -> tuple[list[dict[str, str]], list[dict[str, str]], int]:
-    """Read up to `CHECKED` shapes, all their pictures, too.
-
-    Returns:
-        Shapes with warnings, shapes that cannot be read, each with the reason; how many were looked at.
-    """
+        images = sorted(Counter(len(images_of(Path(item.path))) for item in source.items).items())
+        rows["images"] = ", ".join(f"{n:,} shapes with {count or 'none'}" for count, n in images)
+    unit, most = ("rows", CHECKED_ROWS) if Path(source.items[0].path).suffix == ".h5" else ("files", CHECKED)
     points = min(source.points or 1, 2048)  # as `prepare` does unless told otherwise
-    most = CHECKED if _unit(source) == "files" else CHECKED_ROWS
     warnings: list[dict[str, str]] = []
     broken: list[dict[str, str]] = []
     chosen = [source.items[i] for i in spread(len(source.items), most)]
     for item, (readable, reason) in zip(chosen, check_apart(source.format, chosen, points), strict=True):
         if reason:
             (warnings if readable else broken).append({"name": item.id, "reason": reason})
-    return warnings, broken, len(chosen)
-
-
-def _unit(source: DatasetIndex) -> str:
-    return "rows" if Path(source.items[0].path).suffix == ".h5" else "files"
+    rows["readable"] = f"{len(chosen) - len(broken)} of {len(chosen)} {unit} that were read"
+    option += "" if format is None else f" --format {format}"
+    rows["next"] = f"adacross prepare {folder} COLLECTION{option}"
+    title = facts(f"{source.format} {folder}", rows)
+    return Inspection(folder, source.format, (title, *notes(warnings, source.skipped + broken)))
 
 
 def _run(folder: Path) -> Inspection:
     """Describe a run and say what it still lacks."""
     config = read_yaml(folder / "config.yaml", "a run's options")
+    resume = "adacross pretrain ... --resume auto"
     wanted = {
-        "encoder": ("encoder", "adacross pretrain ... --resume auto"),
-        "log": ("log.jsonl", "adacross pretrain ... --resume auto"),
+        "encoder": ("encoder", resume),
+        "log": ("log.jsonl", resume),
         "linear probe": ("evaluation/linear.json", f"adacross evaluate linear {folder} COLLECTION"),
         "retrieval": ("evaluation/retrieval.json", f"adacross evaluate retrieval {folder} COLLECTION"),
         "report": ("report.html", f"adacross report {folder}"),
@@ -215,8 +185,7 @@ def _run(folder: Path) -> Inspection:
         for name, (place, command) in wanted.items()
     }
     options = {str(name): str(value) for name, value in config.items()} if isinstance(config, dict) else {}
-    tables = (summary.facts(f"run {folder}", rows), summary.facts("options", options))
-    return Inspection(folder, "run", tables)
+    return Inspection(folder, "run", (facts(f"run {folder}", rows), facts("options", options)))
 
 
 def _classes(collection: Collection) -> Table:
@@ -226,11 +195,9 @@ def _classes(collection: Collection) -> Table:
     table.add_column("train", justify="right")
     table.add_column("test", justify="right")
     names = [*collection.info.classes, "(no class)"]
-    counts = {
-        split: np.bincount(collection.labels[collection.indices(split)] % len(names), minlength=len(names))
-        for split in ("train", "test")
-    }
-    for i, name in enumerate(names):
-        if i < len(names) - 1 or counts["train"][i] + counts["test"][i]:
-            table.add_row(shortened(name), f"{counts['train'][i]:,}", f"{counts['test'][i]:,}")
+    labels = [collection.labels[collection.indices(split)] % len(names) for split in ("train", "test")]
+    counts = zip(*(np.bincount(found, minlength=len(names)) for found in labels), strict=True)
+    for i, (name, (train, test)) in enumerate(zip(names, counts, strict=True)):
+        if i < len(names) - 1 or train + test:
+            table.add_row(shortened(name), f"{train:,}", f"{test:,}")
     return table

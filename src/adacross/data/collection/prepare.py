@@ -7,7 +7,7 @@ from dataclasses import asdict
 from typing import Any, Literal, get_args
 
 from adacross.console import console
-from adacross.data.collection.build import build_collection, target_of
+from adacross.data.collection.build import build_collection, check_options, target_of
 from adacross.data.collection.collection import MOST_PIXELS, Collection
 from adacross.data.collection.sample import SERVE, Row, SampleOptions, read_row
 from adacross.data.formats import BUILTIN
@@ -89,12 +89,28 @@ def prepare(
             a collection that is already there, none of the shapes readable, or a disk that is full.
         KeyboardInterrupt: Ctrl-C; its message says how to go on.
     """
-    _check_numbers(points=points, views=views, size=size, seed=seed, workers=workers, count=count)
+    numbers = {
+        "points": points,
+        "views": views,
+        "size": size,
+        "seed": seed,
+        "workers": workers,
+        "count": count,
+    }
+    for name, value in numbers.items():
+        least = {"size": 16, "seed": 0, "views": 0}.get(name, 1)
+        if value is not None and value < least:
+            raise UserError(f"{name} is {value}; it must be at least {least}.")
+    if points > MOST_POINTS:
+        raise UserError(f"points is {points:,}; an encoder takes at most {MOST_POINTS:,}.")
+    if views * size**2 > MOST_PIXELS:
+        raise UserError(
+            f"views is {views:,} and size {size:,}, {views * size**2:,} pixels a shape; expected at most "
+            f"{MOST_PIXELS:,}. Give fewer --views, or a smaller --size."
+        )
     if not timeout > 0:
         raise UserError(f"timeout is {timeout}; it must be more than 0 seconds.")
-    if not 0 <= test_fraction < 1:
-        raise UserError(f"test_fraction is {test_fraction}; it must be at least 0 and below 1.")
-    one_of("up axis", up or "y", ("x", "y", "z"))
+    check_options(up, test_fraction)
     one_of("engine", engine, get_args(Engine))
     one_of("choice of classes", classes, get_args(Classes))
     target = target_of(collection, overwrite)
@@ -102,26 +118,13 @@ def prepare(
     given = {"variant": variant, "classes": None if classes == "auto" else classes}
     with console.status("looking at the source"):
         index = find_apart(source, format=format, up=up, count=count, seed=seed, **given)
-    how = SampleOptions(
-        format=index.format,
-        points=_available("points", points, index.points),
-        views=_available("images", views, index.images),
-        size=size,
-        seed=seed,
-        parts=index.parts,
-    )
+    kept, shown = _available("points", points, index.points), _available("images", views, index.images)
+    how = SampleOptions(index.format, kept, shown, size, seed, index.parts)
     for sentence in (index.note, f"missing in the source: {'; '.join(index.missing)}." * bool(index.missing)):
         if sentence:
             console.print(sentence)
-    options: dict[str, Any] = {
-        "source": index.location,
-        "points": points,
-        "views": views,
-        "size": size,
-        "up": up,
-        "test_fraction": test_fraction,
-        "seed": seed,
-    }
+    options: dict[str, Any] = {"source": index.location, "points": points, "views": views, "size": size}
+    options |= {"up": up, "test_fraction": test_fraction, "seed": seed}
     options |= {"count": count} if index.format == BUILTIN else {}
     options |= {"format": format} if format else {}
     options |= {"classes": classes} if classes != "auto" else {}
@@ -148,18 +151,3 @@ def _available(what: str, wanted: int, there: int | None) -> int:
         return wanted
     console.print(f"the source has {there} {what} a shape, fewer than the {wanted} asked for; all are kept.")
     return there
-
-
-def _check_numbers(points: int, views: int, size: int, **others: int | None) -> None:
-    """Refuse numbers out of their range."""
-    for name, value in {"points": points, "views": views, "size": size, **others}.items():
-        least = {"size": 16, "seed": 0, "views": 0}.get(name, 1)
-        if value is not None and value < least:
-            raise UserError(f"{name} is {value}; it must be at least {least}.")
-    if points > MOST_POINTS:
-        raise UserError(f"points is {points:,}; an encoder takes at most {MOST_POINTS:,}.")
-    if views * size**2 > MOST_PIXELS:
-        raise UserError(
-            f"views is {views:,} and size {size:,}, {views * size**2:,} pixels a shape; expected at most "
-            f"{MOST_PIXELS:,}. Give fewer --views, or a smaller --size."
-        )

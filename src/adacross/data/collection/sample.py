@@ -4,20 +4,20 @@ import hashlib
 from contextlib import closing
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
 from jaxtyping import Float32, Float64, UInt8
 
-from adacross.data.collection.schema import from_bytes, to_batch, to_bytes
+from adacross.data.collection.schema import read_stream, to_batch, to_bytes
 from adacross.data.formats import MESHES, format_of
 from adacross.data.formats.base import RawSample, SampleRef
 from adacross.data.formats.files import SUFFIXES, file_ref
 from adacross.data.images import read_views
 from adacross.data.rendering.render import orbit, render_cloud, render_mesh
 from adacross.data.sampling import sample_surface, to_y_up, unit_sphere
-from adacross.data.shape import Axis, BrokenShapeError, Mesh, PointCloud, Shape
+from adacross.data.shape import Axis, BrokenShapeError, Shape
 from adacross.data.workers.local import Request, WorkerCrash, each, shortage
 from adacross.errors import UserError, one_of
 
@@ -28,27 +28,17 @@ _WARNINGS = b"warnings"  # key in the metadata of an answer's schema
 
 @dataclass(frozen=True)
 class SampleOptions:
-    """Options that the shapes of a collection are made with.
+    """Options that the shapes of a collection are made with."""
 
-    Attributes:
-        format: name of the format that reads them.
-        points: points to sample, or to keep where the source has points.
-        views: images to render, or to keep where the source has images; 0 for none.
-        size: their side in pixels.
-        seed: of the whole preparation.
-        parts: names of all parts of the collection, empty for none.
-    """
-
-    format: str
-    points: int
-    views: int = 0
-    size: int = 1
-    seed: int = 0
-    parts: list[str] = field(default_factory=list)
+    format: str  # its name
+    points: int  # to sample, or to keep where the source has points
+    views: int = 0  # to render, or to keep where the source has images
+    size: int = 1  # side of an image in pixels
+    seed: int = 0  # of the whole preparation
+    parts: list[str] = field(default_factory=list)  # names of all parts of the collection
 
 
-@dataclass(frozen=True, eq=False)
-class Sample:
+class Sample(NamedTuple):
     """A shape, the center `(3,)` and scale that undo its frame, and what is unusual about it."""
 
     shape: Shape
@@ -59,15 +49,10 @@ class Sample:
 
 @dataclass(frozen=True, eq=False)
 class Row:
-    """One shape as a worker answered.
+    """One shape as a worker answered."""
 
-    Attributes:
-        table: one row of a collection, or None if the shape is left out.
-        note: why it is left out; beside a row its warnings, "" for none.
-    """
-
-    table: pa.Table | None
-    note: str
+    table: pa.Table | None  # one row of a collection; None if the shape is left out
+    note: str  # why it is left out; beside a row its warnings, "" for none
 
     @property
     def points(self) -> Float32[np.ndarray, "N 3"] | None:
@@ -79,13 +64,10 @@ class Row:
 
 
 def make_sample(item: SampleRef, options: SampleOptions) -> Sample:
-    """Read an item, sample it, bring it into the common frame and render it, where it brings no images.
+    """Read an item, sample it, bring it into the common frame, and render it if it brings no images.
 
     All randomness comes from the seed and the item's id, so a shape does not depend on its neighbors, on the
-    number of workers or on where a preparation was interrupted.
-
-    Raises:
-        BrokenShapeError: the item cannot become a shape.
+    number of workers or on interruptions. Raises BrokenShapeError if the item cannot become a shape.
     """
     rng = _rng(options.seed, item.id, 0)
     return finish_sample(format_of(options.format).sample(item, options.points, rng), item, options)
@@ -97,18 +79,22 @@ def finish_sample(
     options: SampleOptions,
     images: UInt8[np.ndarray, "V size size 3"] | None = None,
 ) -> Sample:
-    """Sample, frame and render what was read; the arguments are `make_sample`'s, and images that are there.
-
-    Raises:
-        BrokenShapeError: it cannot become a shape.
-    """
-    raw = _upright(raw, item.up or "y")
-    cloud = raw.cloud
-    if raw.mesh is not None:
-        sampled = sample_surface(raw.mesh, options.points, _rng(options.seed, item.id, 1))
+    """Sample, frame and render what was read, as `make_sample`; images that are given are kept."""
+    up = item.up or "y"
+    mesh, cloud = raw.mesh, raw.cloud
+    if cloud is not None:
+        with np.errstate(invalid="ignore"):  # of what is not finite; it is refused later
+            normals = None if cloud.normals is None else to_y_up(cloud.normals, up)
+            cloud = replace(cloud, points=to_y_up(cloud.points, up), normals=normals)
+    if mesh is not None:
+        mesh = replace(mesh, vertices=to_y_up(mesh.vertices, up))
+        sampled = sample_surface(mesh, options.points, _rng(options.seed, item.id, 1))
         cloud = cloud or sampled
         _, center, scale = unit_sphere(sampled.points)
-        raw = replace(raw, mesh=replace(raw.mesh, vertices=_framed(raw.mesh, center, scale)))
+        vertices = (mesh.vertices - center) / scale
+        # A thin tip that no point happened to hit may stick out; images then show the mesh a little smaller.
+        reach = float(np.linalg.norm(vertices[mesh.faces], axis=-1).max())
+        mesh = replace(mesh, vertices=vertices / max(reach, 1.0))
     if cloud is None:
         raise BrokenShapeError("neither a mesh nor points")
     points, center, scale = unit_sphere(cloud.points)
@@ -118,9 +104,19 @@ def finish_sample(
         if cloud.part is not None:
             # -1 (clutter) picks the last entry
             part = np.array([*map(options.parts.index, cloud.part_names), -1])[cloud.part]
-    warnings = raw.warnings
+    warnings = list(raw.warnings)
+    if images is None and options.views:
+        images, said = read_views(raw.images, options.views, options.size)
+        warnings += said
+        if images is None:
+            warnings += ["its images are rendered"] if said else []
+            cameras = orbit(options.views, _rng(options.seed, item.id, 2))
+            if mesh is not None:
+                images = render_mesh(mesh, cameras, options.size)
+            else:
+                images = render_cloud(replace(cloud, points=points), cameras, options.size)
     if images is None:
-        images, warnings = _images(raw, replace(cloud, points=points), item, options)
+        images = np.zeros((0, options.size, options.size, 3), dtype=np.uint8)
     label = item.label if isinstance(item.label, int) and item.label >= 0 else None
     shape = Shape(item.id, points, item.split or "test", label, part, images)
     return Sample(shape, center, scale, "; ".join(warnings))
@@ -134,7 +130,7 @@ def serve_sample(request: Request) -> bytes:
         if shortage(error):  # no fault of the file: the worker tells its caller
             raise
         return _REASON + str(error).encode(errors="replace")
-    batch = to_batch(made.shape, made.center, made.scale)
+    batch = to_batch(*made[:3])
     said = {_WARNINGS: made.warnings.encode(errors="replace")}
     return _ROW + to_bytes(batch.replace_schema_metadata(said))
 
@@ -145,7 +141,7 @@ def read_row(answer: bytes | WorkerCrash) -> Row:
         return Row(None, answer.reason)
     if answer[:1] == _REASON:
         return Row(None, answer[1:].decode())
-    table = from_bytes(answer[1:])
+    table = read_stream(pa.py_buffer(answer[1:]))
     return Row(table.replace_schema_metadata(None), table.schema.metadata[_WARNINGS].decode())
 
 
@@ -166,8 +162,7 @@ def load_shape(
         seed: of the sampling.
         timeout: seconds that reading may take; given, a process of its own reads the file, and may crash.
 
-    Raises:
-        UserError: no such file, or it cannot become a shape; names it.
+    Raises UserError, naming the file, if there is none or it cannot become a shape.
     """
     path = Path(path)
     one_of("up axis", up or "y", ("x", "y", "z"))
@@ -175,62 +170,18 @@ def load_shape(
         raise UserError(f"{path} does not exist; expected a file that ends in {', '.join(SUFFIXES)}.")
     item, options = file_ref(path, up), SampleOptions(MESHES, points, seed=seed)
     try:
-        return make_sample(item, options).shape if timeout is None else _apart(item, options, timeout)
+        if timeout is None:
+            return make_sample(item, options).shape
+        request: Request = {"item": asdict(item), "options": asdict(options)}
+        with closing(each(SERVE, [request], 1, timeout)) as answers:
+            row = read_row(next(answers)[1])
+        if row.points is None:
+            raise BrokenShapeError(row.note)
+        return Shape(item.id, row.points.copy(), "test", None, None, np.zeros((0, 1, 1, 3), np.uint8))
     except (BrokenShapeError, MemoryError) as error:
         raise UserError(f"{path} is not a shape: {error}.") from None
-
-
-def _apart(item: SampleRef, options: SampleOptions, timeout: float) -> Shape:
-    """As `make_sample`, in a process whose end costs nothing."""
-    request: dict[str, Any] = {"item": asdict(item), "options": asdict(options)}
-    with closing(each(SERVE, [request], 1, timeout)) as answers:
-        row = read_row(next(answers)[1])
-    if row.points is None:
-        raise BrokenShapeError(row.note)
-    return Shape(item.id, row.points.copy(), "test", None, None, np.zeros((0, 1, 1, 3), np.uint8))
-
-
-def _images(
-    raw: RawSample, cloud: PointCloud, item: SampleRef, options: SampleOptions
-) -> tuple[UInt8[np.ndarray, "V size size 3"], tuple[str, ...]]:
-    """Return the images that a shape brings, or rendered ones, and all warnings."""
-    views, size = options.views, options.size
-    if not views:
-        return np.zeros((0, size, size, 3), dtype=np.uint8), raw.warnings
-    images, said = read_views(raw.images, views, size)
-    warnings = (*raw.warnings, *said)
-    if images is None:
-        warnings += ("its images are rendered",) if said else ()
-        cameras = orbit(views, _rng(options.seed, item.id, 2))
-        if raw.mesh is not None:
-            images = render_mesh(raw.mesh, cameras, size)
-        else:
-            images = render_cloud(cloud, cameras, size)
-    return images, warnings
 
 
 def _rng(seed: int, name: str, stage: int) -> np.random.Generator:
     digest = hashlib.blake2b(name.encode(), digest_size=16).digest()
     return np.random.default_rng([seed, stage, int.from_bytes(digest, "big")])
-
-
-def _upright(raw: RawSample, up: Axis) -> RawSample:
-    """Rotate a mesh and a cloud y up."""
-    mesh, cloud = raw.mesh, raw.cloud
-    if mesh is not None:
-        mesh = replace(mesh, vertices=to_y_up(mesh.vertices, up))
-    if cloud is not None:
-        with np.errstate(invalid="ignore"):  # of what is not finite; it is refused later
-            normals = None if cloud.normals is None else to_y_up(cloud.normals, up)
-            cloud = replace(cloud, points=to_y_up(cloud.points, up), normals=normals)
-    return replace(raw, mesh=mesh, cloud=cloud)
-
-
-def _framed(mesh: Mesh, center: np.ndarray, scale: float) -> Float64[np.ndarray, "V 3"]:
-    """Return a mesh's vertices in the frame of the points sampled from it, all within the unit sphere.
-
-    A thin tip that no point happened to hit may stick out; the images then show the mesh a little smaller.
-    """
-    vertices = (mesh.vertices - center) / scale
-    reach = float(np.linalg.norm(vertices[mesh.faces], axis=-1).max())
-    return vertices / max(reach, 1.0)

@@ -47,20 +47,7 @@ def arrow_schema(points: int, parts: bool) -> pa.Schema:
 
 
 def read_shard(path: Path, points: int, views: int, classes: int, parts: int) -> pa.Table:
-    """Map an Arrow file of shapes and check that it is what a description promises.
-
-    Neither points nor images are read for that.
-
-    Args:
-        path: the file.
-        points: of each shape.
-        views: images of each shape.
-        classes: number of them; labels are -1 or below it.
-        parts: number of them.
-
-    Raises:
-        UserError: it cannot be read, is something else, or its offsets lead out of the file.
-    """
+    """Map an Arrow file of shapes and check that it is as described; UserError if not."""
     try:
         table = read_stream(mapped(path))
         check_table(table, points, views, classes, parts)
@@ -70,17 +57,12 @@ def read_shard(path: Path, points: int, views: int, classes: int, parts: int) ->
 
 
 def check_table(table: pa.Table, points: int, views: int, classes: int, parts: int) -> None:
-    """Check that some shapes' columns are what a description promises; the arguments are `read_shard`'s.
-
-    Raises:
-        ArrowException, LookupError, ValueError: they are not, or their offsets lead out of the buffers.
-    """
+    """Check sizes, labels, splits and parts of shapes; ArrowException, LookupError or ValueError if wrong."""
     schema = arrow_schema(points, parts > 0)
     table.validate(full=True)
     if not table.select(schema.names).schema.equals(schema):
-        raise ValueError(
-            f"its columns are {', '.join(table.schema.names)}, of other types or sizes than promised"
-        )
+        names = ", ".join(table.schema.names)
+        raise ValueError(f"its columns are {names}, of other types or sizes than promised")
     if empty := [name for name in schema.names if table[name].null_count]:
         raise ValueError(f"a shape has no {empty[0]}")
     labels = table["label"].to_numpy()
@@ -93,15 +75,7 @@ def check_table(table: pa.Table, points: int, views: int, classes: int, parts: i
 
 
 def dataset_features(schema: pa.Schema, classes: list[str]) -> dict[str, Any]:
-    """Describe columns as Hugging Face `datasets` stores its `Features` (version 3 and newer read it).
-
-    Args:
-        schema: of a collection, possibly with more columns.
-        classes: names of the classes; where there are any, `label` is a `ClassLabel`.
-
-    Returns:
-        The plain values of `dataset_info.json` and of the key `huggingface` in an Arrow schema's metadata.
-    """
+    """Describe columns as Hugging Face `datasets` stores its `Features`, in JSON and in Arrow's metadata."""
     columns = {field.name: _feature(field.type) for field in schema}
     return columns | ({"label": {"names": classes, "_type": "ClassLabel"}} if classes else {})
 
@@ -131,12 +105,7 @@ def to_batch(shape: Shape, center: np.ndarray, scale: float) -> pa.RecordBatch:
     }
     if shape.part is not None:
         columns["part"] = pa.FixedSizeListArray.from_arrays(pa.array(shape.part.astype(np.int16)), count)
-    schema = arrow_schema(count, shape.part is not None)
-    arrays = [
-        values if isinstance(values, pa.Array) else pa.array(values, schema.field(name).type)
-        for name, values in columns.items()
-    ]
-    return pa.RecordBatch.from_arrays(arrays, schema=schema)
+    return pa.RecordBatch.from_pydict(columns, schema=arrow_schema(count, shape.part is not None))
 
 
 def shard_name(shard: int, shards: int) -> str:
@@ -145,11 +114,7 @@ def shard_name(shard: int, shards: int) -> str:
 
 
 def write_shard(path: Path, rows: Sequence[pa.Table], schema: pa.Schema) -> None:
-    """Write rows, maybe none, as an Arrow file of one batch.
-
-    Raises:
-        UserError: no space, or no permission.
-    """
+    """Write rows, maybe none, as an Arrow file of one batch; UserError if the disk is full."""
     batches = pa.concat_tables([schema.empty_table(), *rows]).combine_chunks().to_batches()
     with whole_file(path) as temporary:
         temporary.write_bytes(to_bytes(batches[0] if batches else pa.RecordBatch.from_pylist([], schema)))
@@ -163,21 +128,8 @@ def to_bytes(batch: pa.RecordBatch) -> bytes:
     return sink.getvalue()
 
 
-def from_bytes(data: bytes) -> pa.Table:
-    """Return the table of an Arrow stream.
-
-    Raises:
-        ArrowException, ValueError: as `read_stream`.
-    """
-    return read_stream(pa.py_buffer(data))
-
-
 def mapped(path: Path) -> pa.Buffer:
-    """Map a file into memory.
-
-    Raises:
-        ArrowException, OSError, ValueError: no file, or none that can be read.
-    """
+    """Map a file into memory; ArrowException, OSError or ValueError if it cannot be read."""
     file_size(path)  # refuses pipes, on which `memory_map` would wait
     try:
         str(path).encode()
@@ -190,11 +142,8 @@ def mapped(path: Path) -> pa.Buffer:
 def read_stream(content: pa.Buffer) -> pa.Table:
     """Return the table of an Arrow stream as `to_bytes` writes it; it takes no more memory than the stream.
 
-    Kilobytes of compressed buffers unpack to gigabytes, and repeated dictionaries are joined anew each time;
-    neither is written here, so both are refused before anything is unpacked.
-
-    Raises:
-        ArrowException, ValueError: damaged, compressed, or with dictionaries.
+    Compressed buffers unpack to gigabytes, and repeated dictionaries are joined anew each time; neither is
+    written here, so both are refused (ArrowException, ValueError) before anything is unpacked.
     """
     try:
         for number, message in enumerate(pa.ipc.MessageReader.open_stream(content)):
@@ -228,20 +177,12 @@ def _is_compressed(metadata: bytes) -> bool:
 
 
 def encode_view(view: UInt8[np.ndarray, "H W 3"]) -> bytes:
-    """Return an image as lossless WebP.
-
-    Lossless because flat shading compresses well: of our renderings at 224 px it takes 2 to 8 kB where
-    quality 90 takes 2 to 5, and it decodes faster (3,000 to 4,700 a second and core against 2,000).
-    """
+    """Return an image as lossless WebP: flat shading takes 2 to 8 kB at 224 px, and decodes fast."""
     sink = io.BytesIO()
     Image.fromarray(view).save(sink, "WEBP", lossless=True, quality=50, method=4)
     return sink.getvalue()
 
 
 def decode_view(data: bytes, side: int = LARGEST_SIDE) -> UInt8[np.ndarray, "H W 3"]:
-    """Return the image of an image file's bytes, RGB, of at most `side` pixels along a side.
-
-    Raises:
-        Exception: as `open_picture`.
-    """
+    """Return an image file's RGB image of at most `side` pixels along a side; errors as `open_picture`."""
     return np.array(open_picture(data, side).convert("RGB"))

@@ -12,8 +12,7 @@ from adacross import plugins
 from adacross.data.formats.base import DatasetIndex, Format, SampleRef, fingerprint_of, printable
 from adacross.data.formats.builtin import Builtin
 from adacross.data.formats.files import Clouds, Meshes
-from adacross.data.formats.modelnet40 import ModelNet40
-from adacross.data.formats.modelnet_text import ModelNetText
+from adacross.data.formats.modelnet import ModelNet40, ModelNetText
 from adacross.data.formats.s3dis import S3DIS
 from adacross.data.formats.scanobjectnn import ScanObjectNN
 from adacross.data.formats.shapenet import ShapeNet
@@ -38,11 +37,7 @@ _NEAR = 100  # neighbors that are looked at when a folder is not what was expect
 
 @cache
 def format_of(name: str) -> Format:
-    """Return the format of a name, made without options: enough to read what it has found.
-
-    Raises:
-        UserError: as `plugins.find`.
-    """
+    """Return the format of a name, made without options: enough to read what it has found."""
     return plugins.find("format", name, FORMATS, Format)()
 
 
@@ -55,11 +50,9 @@ def index_source(
         source: a folder, or the word "builtin".
         format: name of the format; None asks all of them whether they recognise the folder.
         up: the axis that points up in it; None takes the items' own, or the format's.
-        options: for the format: `variant`, `classes`, `count`, `seed`. None, and what it does not have, is
-            left out.
+        options: for the format: `variant`, `classes`, `count`, `seed`; None, and what it lacks, is left out.
 
-    Raises:
-        UserError: no such folder, nothing known in it, or a variant or classes that the format has not.
+    Raises UserError for no such folder, nothing known in it, or options that the format has not.
     """
     if source == BUILTIN and format is None:
         format = BUILTIN
@@ -73,7 +66,14 @@ def index_source(
         if format is None:
             format, note = _recognise(folder)
     given = {name: value for name, value in options.items() if value is not None}
-    reader = _make(format, folder, given)
+    made = plugins.find("format", format, FORMATS, Format)
+    known = signature(made).parameters
+    for option in ("variant", "classes"):
+        if option in given and option not in known:
+            raise UserError(
+                f"{option} {given[option]} was given, but {folder} has none ({format}). Omit --{option}."
+            )
+    reader = made(**{option: value for option, value in given.items() if option in known})
     found = reader.find(folder)
     if not isinstance(found, DatasetIndex):
         found = DatasetIndex(list(found))
@@ -84,23 +84,10 @@ def index_source(
     return _completed(found, reader, up)
 
 
-def _make(name: str, folder: Path, given: dict[str, Any]) -> Format:
-    """Return the format of a name with those of the options that it has."""
-    made = plugins.find("format", name, FORMATS, Format)
-    known = signature(made).parameters
-    for option in ("variant", "classes"):
-        if option in given and option not in known:
-            raise UserError(
-                f"{option} {given[option]} was given, but {folder} has none ({name}). Omit --{option}."
-            )
-    return made(**{option: value for option, value in given.items() if option in known})
-
-
 def _completed(index: DatasetIndex, reader: Format, up: Axis | None) -> DatasetIndex:
     """Return an index whose items have labels by number, an axis, a fingerprint and printable ids."""
-    names = index.classes or sorted(
-        {item.label for item in index.items if isinstance(item.label, str)} - {""}
-    )
+    said = {item.label for item in index.items if isinstance(item.label, str)}
+    names = index.classes or sorted(said - {""})
     labels = {name: label for label, name in reversed(list(enumerate(names)))}
     stamps: dict[str, str] = {"": ""}
 
@@ -108,24 +95,16 @@ def _completed(index: DatasetIndex, reader: Format, up: Axis | None) -> DatasetI
         if item.path not in stamps:
             stamps[item.path] = fingerprint_of(Path(item.path))
         label = labels.get(item.label, -1) if isinstance(item.label, str) else item.label
-        return replace(
-            item,
-            id=printable(item.id),
-            label=label,
-            up=up or item.up or reader.up,
-            fingerprint=item.fingerprint or stamps[item.path],
-        )
+        stamp = item.fingerprint or stamps[item.path]
+        axis = up or item.up or reader.up
+        return replace(item, id=printable(item.id), label=label, up=axis, fingerprint=stamp)
 
     items = [completed(item) for item in index.items]
     return replace(index, items=items, classes=[printable(name) for name in names])
 
 
 def _recognise(folder: Path) -> tuple[str, str]:
-    """Return a folder's format and a note about data of other layouts below it.
-
-    Raises:
-        UserError: no format recognises it; the message names neighbors that one does.
-    """
+    """Return a folder's format and a note about data of other layouts below it; UserError if it has none."""
     if (name := _data_set(folder)) is not None:
         return name, ""
     below = _data_sets(sorted(place for place in folder.glob("[!.]*") if place.is_dir()))

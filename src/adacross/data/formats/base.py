@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -85,19 +85,12 @@ class DatasetIndex:
 
 @dataclass(frozen=True, eq=False)
 class RawSample:
-    """One shape as read, in the source's own frame: a mesh, a cloud or both.
+    """One shape as read, in the source's own frame: a mesh, a cloud or both."""
 
-    Attributes:
-        mesh: source of the images, and of the points if there is no cloud.
-        cloud: source of the points.
-        images: files of ready-made images, in order, which are kept in place of rendered ones.
-        warnings: what is unusual about the shape, beside the warnings of mesh and cloud.
-    """
-
-    mesh: Mesh | None = None
-    cloud: PointCloud | None = None
-    images: tuple[Path, ...] = ()
-    warnings: tuple[str, ...] = ()
+    mesh: Mesh | None = None  # source of the images, and of the points if there is no cloud
+    cloud: PointCloud | None = None  # source of the points
+    images: tuple[Path, ...] = ()  # ready-made images, in order, which are kept in place of rendered ones
+    warnings: tuple[str, ...] = ()  # what is unusual, beside the warnings of mesh and cloud
 
 
 class Format(ABC):
@@ -136,35 +129,19 @@ class Format(ABC):
 
     @abstractmethod
     def find(self, folder: Path) -> DatasetIndex | Iterable[SampleRef]:
-        """List the shapes of a folder, without reading them.
-
-        Raises:
-            UserError: nothing of this format is there.
-        """
+        """List the shapes of a folder, without reading them; UserError if there are none."""
 
     @abstractmethod
     def load(self, item: SampleRef) -> Mesh | PointCloud | Float[np.ndarray, "N C"] | RawSample:
-        """Read one shape; the first three columns of an array are coordinates.
-
-        Raises:
-            BrokenShapeError: it cannot be read; the reason is shown beside its name.
-        """
+        """Read one shape, or raise BrokenShapeError; the first three columns of an array are coordinates."""
 
     def sample(self, item: SampleRef, points: int, rng: np.random.Generator) -> RawSample:
-        """Read one shape and keep `points` points of its cloud, as `keep` says.
-
-        Raises:
-            BrokenShapeError: as `load`, not points, or too few.
-        """
+        """Read one shape and keep `points` points of its cloud, as `keep` says; errors as `load`."""
         return keep_points(as_sample(self.load(item)), self.keep, points, rng)
 
 
 def keep_points(found: RawSample, keep: Keep, points: int, rng: np.random.Generator) -> RawSample:
-    """Return a sample whose cloud, if it has one, has `points` points, chosen as `Format.keep` describes.
-
-    Raises:
-        BrokenShapeError: there are none, or too few.
-    """
+    """Keep as many points of a cloud, if there is one, as `Format.keep` says; BrokenShapeError if too few."""
     if found.cloud is None:
         return found
     count = len(found.cloud.points)
@@ -185,11 +162,7 @@ def keep_points(found: RawSample, keep: Keep, points: int, rng: np.random.Genera
 
 
 def as_sample(found: Mesh | PointCloud | np.ndarray | RawSample) -> RawSample:
-    """Return what a format's `load` returned as a `RawSample`.
-
-    Raises:
-        BrokenShapeError: an array that holds no points.
-    """
+    """Return what a format's `load` returned as a `RawSample`."""
     if isinstance(found, np.ndarray):
         found = PointCloud(as_points(found))
     if isinstance(found, Mesh):
@@ -198,13 +171,7 @@ def as_sample(found: Mesh | PointCloud | np.ndarray | RawSample) -> RawSample:
 
 
 def as_points(array: np.ndarray) -> Float[np.ndarray, "N 3"]:
-    """Return the first three columns of an array, as float32 or, if they have more digits, float64.
-
-    Numbers beyond float32, in which centers are stored, become infinite.
-
-    Raises:
-        BrokenShapeError: an array of another form.
-    """
+    """Return the first three columns of an array, in all their digits; BrokenShapeError for other forms."""
     if array.ndim != 2 or array.dtype.kind not in "fiu":
         raise BrokenShapeError(f"an array of {array.dtype} {array.shape}, expected (N, 3) numbers")
     if array.shape[0] < 1 or array.shape[1] < 3:
@@ -214,67 +181,7 @@ def as_points(array: np.ndarray) -> Float[np.ndarray, "N 3"]:
         rounded = exact.astype(np.float32)
     if array.dtype.itemsize <= 4 and array.dtype.kind == "f":
         return rounded
-    return np.where(np.isfinite(rounded), exact, rounded)
-
-
-def file_below(folder: Path, name: str) -> Path | None:
-    """Return the file that a list in a folder names, or None where there is none.
-
-    Names that lead out of the folder (`../../secret`, `/etc/passwd`) name nothing.
-    """
-    path = PurePosixPath(name)
-    if path.is_absolute() or ".." in path.parts:
-        return None
-    try:
-        return folder / path if (folder / path).is_file() else None
-    except (OSError, ValueError):  # too long for a name, or no name at all
-        return None
-
-
-@dataclass(frozen=True)
-class Listed:
-    """Shape that a list names.
-
-    Attributes:
-        id: its id.
-        place: its file, relative to the folder.
-        source: file name of the list.
-        split: split that the list is of.
-        label: its class, None for one that the data set does not have.
-    """
-
-    id: str
-    place: str
-    source: str
-    split: Split
-    label: str | None
-
-
-def find_listed(folder: Path, entries: Iterable[Listed], unknown: str) -> DatasetIndex:
-    """List the shapes that lists name and that are there; the others are skipped and named.
-
-    Args:
-        folder: where the files lie.
-        entries: what the lists say, in order.
-        unknown: reason that is given for a shape of no class.
-    """
-    items: dict[str, SampleRef] = {}
-    skipped: Skipped = []
-    gone = 0
-    for entry in entries:
-        file = file_below(folder, entry.place)
-        if entry.id in items:
-            reason = "named twice; its first place counts"
-        elif entry.label is None:
-            reason = unknown
-        elif file is None:
-            reason, gone = f"{entry.place} is not there", gone + 1
-        else:
-            items[entry.id] = SampleRef(entry.id, str(file), label=entry.label, split=entry.split)
-            continue
-        skipped.append({"name": f"{entry.id} in {entry.source}", "reason": reason})
-    missing = [f"{gone:,} of the files that the lists name"] if gone else []
-    return DatasetIndex(list(items.values()), missing=missing, skipped=skipped)
+    return np.where(np.isfinite(rounded), exact, rounded)  # centers are stored as float32
 
 
 def fingerprint_of(*paths: Path) -> str:

@@ -14,13 +14,7 @@ VARIANTS = ("clean", "scanned")
 
 
 class Builtin(Format):
-    """Procedural shapes, spread evenly over the categories; the first ones get one more.
-
-    Args:
-        variant: "clean" samples the whole surface, "scanned" looks at it from one side (`procedural.scan`).
-        count: how many.
-        seed: another seed gives other shapes.
-    """
+    """Procedural shapes, spread evenly over the categories, sampled all over or scanned from one side."""
 
     layout = "shapes from nothing, by the word 'builtin' in a folder's place"
 
@@ -33,7 +27,6 @@ class Builtin(Format):
         return False
 
     def find(self, folder: Path) -> DatasetIndex:
-        """List the shapes."""
         items = []
         for label, category in enumerate(CATEGORIES):
             for number in range(self.count // len(CATEGORIES) + (label < self.count % len(CATEGORIES))):

@@ -12,7 +12,7 @@ from jaxtyping import Float
 
 from adacross.data.formats.base import DatasetIndex, Format, SampleRef, as_points
 from adacross.data.formats.mesh_files import UP, read_mesh, read_ply
-from adacross.data.formats.point_text import read_rows
+from adacross.data.formats.text import read_rows
 from adacross.data.shape import Axis, BrokenShapeError, Mesh, PointCloud, Split
 from adacross.errors import UserError, one_line
 from adacross.io.files import READER_ERRORS, file_size
@@ -49,42 +49,25 @@ class Meshes(Format):
         return next(self._walk(folder), None) is not None
 
     def find(self, folder: Path) -> DatasetIndex:
-        """List the files, in the order of their paths; what is hidden is left out.
-
-        Raises:
-            UserError: there is none.
-        """
-        paths = sorted(self._walk(folder), key=lambda path: path.relative_to(folder).as_posix())
+        """List the files, in the order of their paths; what is hidden is left out."""
+        paths = sorted((path.relative_to(folder).as_posix(), path) for path in self._walk(folder))
         if not paths:
             raise UserError(
                 f"{folder} holds no shapes: no file in it or below ends in {', '.join(self.suffixes)}."
             )
-        places = [path.relative_to(folder).parts for path in paths]
+        places = [tuple(name.split("/")) for name, _ in paths]
         tops = {place[0] for place in places if len(place) > 1}
         first = bool(tops) and tops <= _SPLITS.keys() and all(len(place) > 1 for place in places)
         splits = [_split_of(place, first) for place in places]
         places = [place[first:] for place in places]
         named, note = self._decide(places)
-        return DatasetIndex(
-            items=[
-                SampleRef(
-                    path.relative_to(folder).as_posix(),
-                    str(path),
-                    label=place[0] if named and len(place) > 1 else "",
-                    split=split,
-                    up=UP.get(path.suffix.lower()),
-                )
-                for path, place, split in zip(paths, places, splits, strict=True)
-            ],
-            note=note,
-        )
+        items = []
+        for (name, path), place, split in zip(paths, places, splits, strict=True):
+            label = place[0] if named and len(place) > 1 else ""
+            items.append(SampleRef(name, str(path), label=label, split=split, up=UP.get(path.suffix.lower())))
+        return DatasetIndex(items, note=note)
 
     def load(self, item: SampleRef) -> Mesh | PointCloud:
-        """Read one file.
-
-        Raises:
-            BrokenShapeError: as `read_file`.
-        """
         return read_file(Path(item.path))
 
     def _walk(self, folder: Path) -> Iterator[Path]:
@@ -111,11 +94,7 @@ class Clouds(Meshes):
 
 
 def read_file(path: Path) -> Mesh | PointCloud:
-    """Read the mesh or the cloud in one file; which of them its ending says.
-
-    Raises:
-        BrokenShapeError: not readable, of another kind, or with coordinates that are not finite.
-    """
+    """Read the mesh or the cloud in one file, by its ending; BrokenShapeError if it cannot be read."""
     suffix = path.suffix.lower()
     if suffix not in SUFFIXES:
         raise BrokenShapeError(f"no file of shapes; it must end in one of {', '.join(SUFFIXES)}")
@@ -155,12 +134,7 @@ def read_shape(path: str | Path) -> Mesh | PointCloud:
 
 
 def file_ref(path: Path, up: Axis | None = None) -> SampleRef:
-    """Return the reference to one file, by its path as it was given.
-
-    Args:
-        path: also the id.
-        up: the axis that points up in it; None takes the file type's own (`mesh_files.UP`), y for clouds.
-    """
+    """Return the reference to one file, whose path is the id; `up` is else by its type, y for clouds."""
     return SampleRef(str(path), str(path), up=up or UP.get(path.suffix.lower(), "y"))
 
 

@@ -13,10 +13,11 @@ from typing import Any, ClassVar
 import numpy as np
 from jaxtyping import Float32, Int64
 
-from adacross.data.formats.base import DatasetIndex, Format, Keep, SampleRef, Skipped, file_below
+from adacross.data.formats.base import DatasetIndex, Format, Keep, SampleRef, Skipped
+from adacross.data.formats.text import file_below, lines_of
 from adacross.data.shape import BrokenShapeError, PointCloud, Split
 from adacross.errors import UserError
-from adacross.io.files import READER_ERRORS, file_size, read_bytes
+from adacross.io.files import READER_ERRORS, file_size
 
 _ROWS = 64  # rows read at once: the files are compressed in blocks of many rows
 _HELD = 2**26  # bytes that are read at once, if it is more than one row
@@ -26,19 +27,87 @@ _SMALL = 2**20  # bytes of data that may be packed as tightly as they like: labe
 _PACKED = 100  # bytes of larger data that one byte in the file may stand for; of coordinates it is about 2
 
 
+class RowFormat(Format):
+    """Rows of HDF5 files: a cloud each, with one label a row or one a point."""
+
+    keep: ClassVar[Keep] = "first"  # as the field's protocols have it
+    channels: ClassVar[int] = 3  # numbers a point
+    point_labels: ClassVar[str] = ""  # name of the labels (n, N) of the points, if they have any
+
+    def load(self, item: SampleRef) -> PointCloud:
+        return PointCloud(read_points(item))
+
+    def sizes(self, folder: Path, files: Sequence[Path]) -> tuple[dict[Path, int], int, Skipped]:
+        """Return the rows of each readable file, the points a cloud, and the files that cannot be read."""
+        found: dict[Path, tuple[int, int]] = {}
+        skipped: Skipped = []
+        for path in files:
+            try:
+                found[path] = self._size_of(path)
+            except BrokenShapeError as error:
+                skipped.append({"name": path.name, "reason": str(error)})
+        if not found:
+            raise _none_readable(folder, skipped)
+        return {path: rows for path, (rows, _) in found.items()}, min(n for _, n in found.values()), skipped
+
+    def find_rows(
+        self, folder: Path, files: Mapping[str, Sequence[Path]], classes: int | None, expected: str = ""
+    ) -> DatasetIndex:
+        """List the rows of each split's files, one label a row; those of "val" are for training.
+
+        `expected` is said of a label that is none of the `classes` (None for any): "label 9, <expected>".
+        """
+        items: list[SampleRef] = []
+        skipped: Skipped = []
+        sizes: list[int] = []
+        for word, path in ((word, path) for word, paths in files.items() for path in paths):
+            try:
+                count, points = self._size_of(path)
+                with _stored(path, ["label"], "not an HDF5 file with `data` and `label`") as (stored,):
+                    labels = np.asarray(stored).reshape(-1) if stored.size == count else None
+                    size = stored.size
+                if labels is None:
+                    raise BrokenShapeError(f"{count} shapes but {size} labels")
+            except BrokenShapeError as error:
+                skipped.append({"name": path.name, "reason": str(error)})
+                continue
+            sizes.append(points)
+            split: Split = "test" if word == "test" else "train"
+            with np.errstate(invalid="ignore"):  # NaN becomes a label that no class has
+                numbers = labels.astype(np.int64).tolist()
+            for row, label in enumerate(numbers):
+                name = f"{path.stem}/{row:05d}"
+                if label < 0 or (classes is not None and label >= classes):
+                    reason = f"label {label}, {expected or f'expected 0 to {(classes or 1) - 1}'}"
+                    skipped.append({"name": name, "reason": reason})
+                else:
+                    items.append(SampleRef(name, str(path), row, label, split))
+        if not items:
+            raise _none_readable(folder, skipped)
+        missing = [f"ply_data_{word}*.h5" for word, paths in files.items() if not paths]
+        return DatasetIndex(items, points=min(sizes), missing=missing, skipped=skipped)
+
+    def _size_of(self, path: Path) -> tuple[int, int]:
+        """Return how many clouds of how many points a file promises; BrokenShapeError if it is not sound."""
+        key = self.point_labels
+        keys = ("data", key) if key else ("data",)
+        with _stored(path, keys, f"not an HDF5 file with `data` and `{key or 'label'}`") as (data, *labels):
+            shape = tuple(data.shape)
+            labeled = [tuple(found.shape) for found in labels]
+        if len(shape) != 3 or shape[2] != self.channels or not 1 <= shape[1] <= _MOST_POINTS:
+            raise BrokenShapeError(f"`data` has shape {shape}, expected (n, points, {self.channels})")
+        if shape[0] > _MOST_ROWS:
+            raise BrokenShapeError(f"`data` has {shape[0]:,} shapes, more than the {_MOST_ROWS:,} of a file")
+        if labeled not in ([], [shape[:2]]):
+            raise BrokenShapeError(f"`{key}` has shape {labeled[0]}, expected {shape[:2]}: one a point")
+        return int(shape[0]), int(shape[1])
+
+
 def files_of(folder: Path, pattern: str, listing: str) -> list[Path]:
     """Return the files that a list in the folder names, or, without it, those that fit a pattern.
 
-    Args:
-        folder: where the files lie; directories in the list's own paths are ignored.
-        pattern: as `Path.glob` takes it.
-        listing: the list's file name.
-
-    Returns:
-        In the list's order, or by name with numbers in their own order (`_2` before `_10`).
-
-    Raises:
-        UserError: the list cannot be read or names nothing, or a listed file is missing.
+    They are in the list's order, or by name with numbers in their own order (`_2` before `_10`); directories
+    in listed paths are ignored. Raises UserError if the list is empty, or names a file that is missing.
     """
     path = folder / listing
     if not path.is_file():
@@ -56,87 +125,13 @@ def files_of(folder: Path, pattern: str, listing: str) -> list[Path]:
     return [folder / name for name in listed]
 
 
-def lines_of(path: Path) -> list[str]:
-    """Return the lines of a text file that are not blank, stripped; none if there is no such file.
-
-    Raises:
-        UserError: it cannot be read.
-    """
-    if not path.is_file():
-        return []
-    try:
-        text = read_bytes(path).decode("utf-8", errors="replace")
-    except (OSError, MemoryError) as error:
-        raise UserError(f"cannot read {path}: {getattr(error, 'strerror', error)}.") from None
-    return [line.strip() for line in text.splitlines() if line.strip()]
-
-
-class RowFormat(Format):
-    """Rows of HDF5 files: a cloud each, with one label a row or one a point.
-
-    Attributes:
-        channels: numbers a point.
-        point_labels: name of the labels (n, N) of the points, "" for none.
-    """
-
-    keep: ClassVar[Keep] = "first"  # as the field's protocols have it
-    channels: ClassVar[int] = 3
-    point_labels: ClassVar[str] = ""
-
-    def load(self, item: SampleRef) -> PointCloud:
-        """Read one row.
-
-        Raises:
-            BrokenShapeError: the file cannot be read (any more).
-        """
-        return PointCloud(read_points(item))
-
-    def find_rows(
-        self, folder: Path, files: Mapping[str, Sequence[Path]], *, classes: int | None, expected: str
-    ) -> DatasetIndex:
-        """List the rows of files that have one label a row.
-
-        Args:
-            folder: for the message.
-            files: the files of each split; those of "val" are for training.
-            classes: number of them, None for any.
-            expected: text about a label outside of them: "label 9, <expected>".
-
-        Raises:
-            UserError: nothing can be read.
-        """
-        items: list[SampleRef] = []
-        skipped: Skipped = []
-        sizes: list[int] = []
-        for word, path in ((word, path) for word, paths in files.items() for path in paths):
-            try:
-                count, points = size_of(path, channels=self.channels, parts=self.point_labels)
-                labels = _labels(path, count)
-            except BrokenShapeError as error:
-                skipped.append({"name": path.name, "reason": str(error)})
-                continue
-            sizes.append(points)
-            split: Split = "test" if word == "test" else "train"
-            for row, label in enumerate(labels.tolist()):
-                name = f"{path.stem}/{row:05d}"
-                if label < 0 or (classes is not None and label >= classes):
-                    skipped.append({"name": name, "reason": f"label {label}, {expected}"})
-                else:
-                    items.append(SampleRef(name, str(path), row, label, split))
-        if not items:
-            raise none_readable(folder, skipped)
-        missing = [f"ply_data_{word}*.h5" for word, paths in files.items() if not paths]
-        return DatasetIndex(items, points=min(sizes), missing=missing, skipped=skipped)
-
-
-def none_readable(folder: Path, skipped: Skipped) -> UserError:
-    """Return the error that says why nothing in a folder of HDF5 files can be read."""
-    reasons = "; ".join(f"{entry['name']}: {entry['reason']}" for entry in skipped[:3])
-    return UserError(f"no shape in the HDF5 files of {folder} can be read ({reasons}). Download them again.")
+def split_files(folder: Path, listing: str, *words: str) -> dict[str, list[Path]]:
+    """Return the files of each of some splits, `ply_data_<split>*.h5`; `listing` names their lists."""
+    return {word: files_of(folder, f"ply_data_{word}*.h5", listing.format(word)) for word in words}
 
 
 def has(path: Path, key: str) -> bool:
-    """Whether a file can be opened and holds something of this name."""
+    """Return whether a file can be opened and holds something of this name."""
     try:
         with _opened(path) as file:
             return key in file
@@ -144,51 +139,21 @@ def has(path: Path, key: str) -> bool:
         return False
 
 
-def size_of(path: Path, *, channels: int = 3, parts: str = "") -> tuple[int, int]:
-    """Return how many clouds of how many points a file promises, without reading them.
-
-    Args:
-        path: the file.
-        channels: numbers a point.
-        parts: name of the labels (n, N) that its points must have, or nothing.
-
-    Raises:
-        BrokenShapeError: not HDF5, cut off, or of another form.
-    """
-    wanted = f"`data` and `{parts or 'label'}`"
-    try:
-        with _opened(path) as file:
-            shape = tuple(_dataset(file, "data").shape)
-            labelled = tuple(_dataset(file, parts).shape) if parts else shape[:2]
-    except READER_ERRORS as error:
-        raise BrokenShapeError(f"not an HDF5 file with {wanted} ({error})") from error
-    if len(shape) != 3 or shape[2] != channels or not 1 <= shape[1] <= _MOST_POINTS:
-        raise BrokenShapeError(f"`data` has shape {shape}, expected (n, points, {channels})")
-    if shape[0] > _MOST_ROWS:
-        raise BrokenShapeError(f"`data` has {shape[0]:,} shapes, more than the {_MOST_ROWS:,} of a file")
-    if labelled != shape[:2]:
-        raise BrokenShapeError(f"`{parts}` has shape {labelled}, expected {shape[:2]}: one a point")
-    return int(shape[0]), int(shape[1])
-
-
 def read_points(item: SampleRef) -> Float32[np.ndarray, "N 3"]:
-    """Read an item's cloud, x, y and z only.
-
-    Raises:
-        BrokenShapeError: the file cannot be read (any more).
-    """
+    """Read an item's cloud, x, y and z only; BrokenShapeError if the file cannot be read (any more)."""
     with np.errstate(over="ignore"):  # a number beyond float32 becomes infinite, and is refused as such
         return _row(item, "data").astype(np.float32)
 
 
 def read_labels(item: SampleRef, key: str) -> Int64[np.ndarray, " N"]:
-    """Read the labels of an item's points.
-
-    Raises:
-        BrokenShapeError: the file cannot be read (any more).
-    """
+    """Read the labels of an item's points; errors as `read_points`."""
     with np.errstate(invalid="ignore"):  # NaN becomes a label that no part has
         return _row(item, key).astype(np.int64)
+
+
+def _none_readable(folder: Path, skipped: Skipped) -> UserError:
+    reasons = "; ".join(f"{entry['name']}: {entry['reason']}" for entry in skipped[:3])
+    return UserError(f"no shape in the HDF5 files of {folder} can be read ({reasons}). Download them again.")
 
 
 def _row(item: SampleRef, key: str) -> np.ndarray:
@@ -209,15 +174,21 @@ def _opened(path: Path) -> Iterator[Any]:
         yield file
 
 
+@contextmanager
+def _stored(path: Path, keys: Sequence[str], complaint: str) -> Iterator[list[Any]]:
+    """Open arrays of a file; what is wrong with them becomes a BrokenShapeError: `complaint` (details)."""
+    try:
+        with _opened(path) as file:
+            yield [_dataset(file, key) for key in keys]
+    except READER_ERRORS as error:
+        raise BrokenShapeError(f"{complaint} ({error})") from error
+
+
 def _dataset(file: Any, key: str) -> Any:
     """Return an array of numbers that lies in the file itself and may be as large as it says.
 
     HDF5 can point to other files (links, external and virtual data), which a downloaded file has no business
     to read, and may declare any number of rows that were never written, or that unpack to very many.
-
-    Raises:
-        LookupError: there is none of that name.
-        ValueError: it is something else.
     """
     import h5py
 
@@ -228,8 +199,8 @@ def _dataset(file: Any, key: str) -> Any:
         raise ValueError(f"`{key}` lies in another file")
     if found.dtype.kind not in "fiub":
         raise ValueError(f"`{key}` is of type {found.dtype}, expected numbers")
-    if found.nbytes > max(_SMALL, _PACKED * found.id.get_storage_size()):
-        stored = found.id.get_storage_size()
+    stored = found.id.get_storage_size()
+    if found.nbytes > max(_SMALL, _PACKED * stored):
         raise ValueError(f"`{key}` has shape {found.shape}, but only {stored:,} bytes in the file")
     if math.prod(found.chunks or ()) * found.dtype.itemsize > _LARGEST_CHUNK:
         raise ValueError(f"`{key}` is packed in blocks of {found.chunks}, more than can be unpacked")
@@ -239,32 +210,12 @@ def _dataset(file: Any, key: str) -> Any:
 @lru_cache(maxsize=64)
 def _at_once(path: str, key: str) -> int:
     """Return how many rows of a file are read at once."""
-    try:
-        with _opened(Path(path)) as file:
-            stored = _dataset(file, key)
-            return max(1, min(_ROWS, _HELD * len(stored) // max(1, stored.nbytes)))
-    except READER_ERRORS as error:
-        raise BrokenShapeError(f"cannot read {Path(path).name} ({error})") from error
+    with _stored(Path(path), [key], f"cannot read {Path(path).name}") as (stored,):
+        return max(1, min(_ROWS, _HELD * len(stored) // max(1, stored.nbytes)))
 
 
 @lru_cache(maxsize=4)
 def _block(path: str, key: str, number: int, count: int) -> np.ndarray:
     rows = slice(number * count, (number + 1) * count)
-    try:
-        with _opened(Path(path)) as file:
-            stored = _dataset(file, key)
-            return np.asarray(stored[rows, :, :3] if stored.ndim == 3 else stored[rows])
-    except READER_ERRORS as error:
-        raise BrokenShapeError(f"cannot read {Path(path).name} ({error})") from error
-
-
-def _labels(path: Path, count: int) -> Int64[np.ndarray, " n"]:
-    """Return the label of each row of a file."""
-    try:
-        with _opened(path) as file, np.errstate(invalid="ignore"):  # NaN becomes a label that no class has
-            stored = _dataset(file, "label")
-            if stored.size == count:
-                return np.asarray(stored).reshape(-1).astype(np.int64)
-    except READER_ERRORS as error:
-        raise BrokenShapeError(f"not an HDF5 file with `data` and `label` ({error})") from error
-    raise BrokenShapeError(f"{count} shapes but {stored.size} labels")
+    with _stored(Path(path), [key], f"cannot read {Path(path).name}") as (stored,):
+        return np.asarray(stored[rows, :, :3] if stored.ndim == 3 else stored[rows])

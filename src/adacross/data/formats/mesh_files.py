@@ -10,20 +10,23 @@ from pathlib import Path, PureWindowsPath
 from typing import Any
 
 import numpy as np
+from jaxtyping import Int64, UInt8
 from PIL import EpsImagePlugin
 
-from adacross.data.formats.mesh_colors import face_colors
 from adacross.data.formats.off import read_off
-from adacross.data.images import IMAGE_ERRORS
+from adacross.data.images import FORMATS, IMAGE_ERRORS, LARGEST_SIDE
 from adacross.data.shape import Axis, BrokenShapeError, Mesh, PointCloud
 from adacross.errors import one_line
 from adacross.io.files import read_bytes
 
 # The axis that points up by the format's rule or, where it has none, by habit.
-# GLB: y, by its specification. OFF: z, as in ModelNet. OBJ, PLY, STL: y, as most modelling programs export.
+# GLB: y, by its specification. OFF: z, as in ModelNet. OBJ, PLY, STL: y, as most modeling programs export.
 UP: dict[str, Axis] = {".glb": "y", ".obj": "y", ".off": "z", ".ply": "y", ".stl": "y"}
 
 GREY = (200, 200, 200)
+_TEXTURES = (*FORMATS, "GIF", "TGA", "TIFF", None)  # None: made by trimesh itself
+# What trimesh paints a file that names no material, as a color and as a texture: stands for no color.
+_UNTOUCHED = ((102, 102, 102), (100, 100, 100))
 MOST_MATERIALS = 2_000  # of an OBJ file
 MOST_PLACED = 30_000_000  # corners, points and attributes of a GLB file whose nodes share meshes
 _MATERIAL = re.compile(rb"^[ \t]*usemtl([^\r\n]*)", re.MULTILINE)
@@ -34,15 +37,11 @@ _PARSER_ERRORS = (*IMAGE_ERRORS, AssertionError, ImportError, NameError)
 
 
 def read_mesh(path: Path) -> Mesh:
-    """Read an OFF, OBJ, PLY, STL or GLB file as one triangle mesh.
+    """Read an OFF, OBJ, PLY, STL or GLB file as one triangle mesh, or raise BrokenShapeError.
 
-    A scene's parts are put where its graph places them. Colours are kept: of faces, of vertices (mean over
-    the face), of materials (OBJ's .mtl, GLB's base colour), of textures (the texel at the face's centre).
+    A scene's parts are put where its graph places them. Colors are kept: of faces, of vertices (mean over the
+    face), of materials (OBJ's .mtl, GLB's base color), of textures (the texel at the face's center).
     Materials and textures are looked up in the mesh's own folder and below, nowhere else.
-
-    Raises:
-        BrokenShapeError: unreadable, truncated, empty, without faces, NaN or infinite coordinates, or a face
-            that points to a vertex that does not exist.
     """
     with _reasons(path):
         data = _content(path)
@@ -53,22 +52,15 @@ def read_mesh(path: Path) -> Mesh:
             if suffix == ".glb":
                 _check_glb(data)
             promised = _promised_faces(data, suffix)
-            mesh = _join(
-                _scene(path, _text(data) if suffix == ".obj" or _is_text_stl(data, suffix) else data)
-            )
+            is_text = suffix == ".obj" or _is_text_stl(data, suffix)
+            mesh = _join(_scene(path, _text(data) if is_text else data))
             if len(mesh.faces) < promised:
                 raise BrokenShapeError(f"truncated: {promised} faces promised, {len(mesh.faces)} there")
     return _checked(mesh)
 
 
 def read_ply(path: Path) -> Mesh | PointCloud:
-    """Read a PLY file: as `read_mesh` if its header promises faces, else all its points, in the file's order.
-
-    Colours of points are kept; their coordinates are not checked.
-
-    Raises:
-        BrokenShapeError: as `read_mesh`, or no point in it.
-    """
+    """Read a PLY file as a mesh if its header promises faces, else as its points, in the file's order."""
     with _reasons(path):
         data = _content(path)
         promised = ply_counts(data)
@@ -85,17 +77,10 @@ def read_ply(path: Path) -> Mesh | PointCloud:
 
 
 def ply_counts(data: bytes) -> dict[str, int]:
-    """Return how many of each element a PLY header promises, `{"vertex": 2048}`; nothing if it has no end.
-
-    Args:
-        data: the file's content, or its beginning with the whole header.
-    """
+    """Return how many of each element a PLY header promises, `{"vertex": 2048}`; nothing if it has no end."""
     rows = [line.split() for line in data[: max(data.find(b"end_header"), 0)].splitlines()]
-    return {
-        row[1].decode("latin-1"): int(row[2])
-        for row in rows
-        if len(row) == 3 and row[0] == b"element" and row[2].isdigit()
-    }
+    counts = [row[1:] for row in rows if len(row) == 3 and row[0] == b"element" and row[2].isdigit()]
+    return {name.decode("latin-1"): int(count) for name, count in counts}
 
 
 def _content(path: Path) -> bytes:
@@ -133,15 +118,12 @@ def _checked(mesh: Mesh) -> Mesh:
 def _promised_faces(data: bytes, suffix: str) -> int:
     """Return how many faces a header promises, where trimesh would take fewer in silence."""
     if suffix == ".stl" and not _is_text_stl(data, suffix):
-        if len(data) < 84:
-            raise BrokenShapeError(
-                f"truncated: a binary STL file has at least 84 bytes, this one {len(data)}"
-            )
+        size = len(data)
+        if size < 84:
+            raise BrokenShapeError(f"truncated: a binary STL file has at least 84 bytes, this one {size}")
         (count,) = struct.unpack("<I", data[80:84])
-        if len(data) < 84 + 50 * count:
-            raise BrokenShapeError(
-                f"truncated: {count} triangles take {84 + 50 * count} bytes, the file has {len(data)}"
-            )
+        if size < (need := 84 + 50 * count):
+            raise BrokenShapeError(f"truncated: {count} triangles take {need} bytes, the file has {size}")
         return int(count)
     return ply_counts(data).get("face", 0) if suffix == ".ply" else 0
 
@@ -152,20 +134,19 @@ def _is_text_stl(data: bytes, suffix: str) -> bool:
 
 
 def _check_glb(data: bytes) -> None:
-    """Refuse a description that makes very much out of few bytes.
-
-    An accessor without a view stands for as many zeros as it likes; any number of primitives may share the
-    same numbers, and any number of nodes the same mesh.
-    """
+    """Refuse few bytes that stand for very much: accessors without data, meshes placed many times."""
     (length,) = struct.unpack("<I", data[12:16])
     content = json.loads(data[20 : 20 + length])
     accessors = content.get("accessors", [])
     nowhere = sum(accessor["count"] for accessor in accessors if "bufferView" not in accessor)
     if nowhere > len(data):
         raise BrokenShapeError(f"{nowhere:,} numbers promised that are not in the file")
-    meshes = [
-        sum(accessors[place]["count"] for place in _accessors_of(mesh)) for mesh in content.get("meshes", [])
-    ]
+    meshes = []  # of each, how many numbers it reads
+    for mesh in content.get("meshes", []):
+        parts = mesh.get("primitives", ())
+        read = [place for part in parts for place in part.get("attributes", {}).values()]
+        read += [part["indices"] for part in parts if "indices" in part]
+        meshes.append(sum(accessors[place]["count"] for place in read))
     nodes = content.get("nodes", [])
     placed = sum(meshes) + sum(meshes[node["mesh"]] for node in nodes if "mesh" in node)
     if placed > max(MOST_PLACED, 2 * len(data)):
@@ -175,20 +156,8 @@ def _check_glb(data: bytes) -> None:
         )
 
 
-def _accessors_of(mesh: dict[str, Any]) -> Iterator[int]:
-    """Yield the accessors that a GLB file's mesh reads, as often as it reads them."""
-    for primitive in mesh.get("primitives", ()):
-        yield from primitive.get("attributes", {}).values()
-        if "indices" in primitive:
-            yield primitive["indices"]
-
-
 def _text(data: bytes) -> bytes:
-    """Return text as UTF-8; names and comments in old files are often Latin-1, which trimesh refuses.
-
-    Raises:
-        BrokenShapeError: binary data, or so many materials that trimesh takes seconds: it squares them.
-    """
+    """Return text as UTF-8, which trimesh wants; refuse binary data, and more materials than it can take."""
     if b"\0" in data:
         raise BrokenShapeError("binary data where text belongs")
     materials = len(set(_MATERIAL.findall(data)))
@@ -205,13 +174,9 @@ def _scene(path: Path, data: bytes) -> Any:
     import trimesh
 
     with _without_ghostscript():
-        return trimesh.load(
-            io.BytesIO(data),
-            file_type=path.suffix[1:].lower(),
-            resolver=_own_folder(path),
-            process=False,
-            force="scene",
-        )
+        kind = path.suffix[1:].lower()
+        options = {"resolver": _own_folder(path), "process": False, "force": "scene"}
+        return trimesh.load(io.BytesIO(data), file_type=kind, **options)
 
 
 @contextmanager
@@ -267,25 +232,64 @@ def _join(scene: Any) -> Mesh:
             continue
         corners = np.asarray(part.faces, dtype=np.int64)
         points = np.asarray(part.vertices, dtype=np.float64)
-        if (
-            int(corners.max()) >= len(points) or int(corners.min()) < 0
-        ):  # would silently reach into the next part
+        # would silently reach into the next part
+        if int(corners.max()) >= len(points) or int(corners.min()) < 0:
             raise BrokenShapeError(
                 f"a face points to vertex {corners.max()}, but there are only {len(points)}"
             )
         with np.errstate(invalid="ignore"):  # infinite coordinates are named later
             vertices.append(points @ transform[:3, :3].T + transform[:3, 3])
         faces.append(corners + count)
-        colors.append(face_colors(part.visual, corners))
+        colors.append(_face_colors(part.visual, corners))
         count += len(points)
     if not faces:
         loose = sum(len(getattr(g, "vertices", ())) for g in scene.geometry.values())
         return Mesh(np.zeros((loose, 3)), np.zeros((0, 3), dtype=np.int64))
-    painted = None
-    if any(color is not None for color in colors):
-        plain = [
-            np.full((len(f), 3), GREY, dtype=np.uint8) if c is None else c
-            for c, f in zip(colors, faces, strict=True)
-        ]
-        painted = np.concatenate(plain)
-    return Mesh(np.concatenate(vertices), np.concatenate(faces), painted)
+    colored = any(color is not None for color in colors)
+    plain = [np.full(f.shape, GREY, np.uint8) if c is None else c for c, f in zip(colors, faces, strict=True)]
+    return Mesh(np.concatenate(vertices), np.concatenate(faces), np.concatenate(plain) if colored else None)
+
+
+def _face_colors(visual: Any, faces: Int64[np.ndarray, "F 3"]) -> UInt8[np.ndarray, "F 3"] | None:
+    """Return the color of each face of a trimesh visual, or None; a face's is the mean of its vertices'."""
+    if visual.kind == "face":
+        return np.asarray(visual.face_colors, dtype=np.uint8)[:, :3].copy()
+    if visual.kind == "vertex":
+        return np.asarray(visual.vertex_colors)[faces][..., :3].mean(1).round().astype(np.uint8)
+    if visual.kind != "texture" or visual.material is None:
+        return None
+    material = visual.material
+    factor = getattr(material, "baseColorFactor", getattr(material, "diffuse", None))
+    color = None
+    if factor is not None:
+        values = np.asarray(factor)[:3]
+        if values.dtype.kind == "f" and values.max() <= 1:
+            values = (values * 255).round()
+        color = None if tuple(values.tolist()) in _UNTOUCHED else values.astype(np.float64)
+    image = getattr(material, "baseColorTexture", getattr(material, "image", None))
+    image = None if visual.uv is None else _decoded(image)
+    single = None if image is None else image.getcolors(1)  # None where there are several colors
+    if image is not None and not (single and single[0][1] in _UNTOUCHED):
+        # texture coordinates repeat beyond 0..1 and grow upwards
+        pixels = np.asarray(image)
+        height, width = pixels.shape[:2]
+        u, v = np.nan_to_num(np.asarray(visual.uv, dtype=np.float64)[faces].mean(1)).T % 1.0
+        column = np.minimum((u * width).astype(np.int64), width - 1)
+        texels = pixels[np.minimum(((1 - v) * height).astype(np.int64), height - 1), column]
+        return texels if color is None else (texels * (color / 255)).round().astype(np.uint8)
+    return None if color is None else np.tile(color.astype(np.uint8), (len(faces), 1))
+
+
+def _decoded(image: Any) -> Any:
+    """Return a texture, which trimesh has opened and not read, as RGB; BrokenShapeError if it cannot be."""
+    if image is None:
+        return None
+    try:
+        if image.format not in _TEXTURES:
+            raise ValueError(f"a {image.format} file")
+        if max(image.size) > LARGEST_SIDE:
+            raise ValueError(f"{image.width} x {image.height} pixels")
+        return image.convert("RGB")
+    except IMAGE_ERRORS as error:
+        reason = one_line(error, 120)
+        raise BrokenShapeError(f"its texture cannot be read ({reason})") from error

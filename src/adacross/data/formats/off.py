@@ -14,17 +14,10 @@ _HEADER = re.compile(r"(C|N|CN)?OFF\s*", re.ASCII)
 
 
 def read_off(text: str) -> Mesh:
-    """Read an OFF, COFF, NOFF or CNOFF file: polygons of any size, colours of vertices or faces.
+    """Read an OFF, COFF, NOFF or CNOFF file: polygons of any size, colors of vertices or faces.
 
-    Args:
-        text: the file's content.
-
-    Returns:
-        Polygons as fans of triangles; a face without a colour of its own, in a file where others have one,
-        is light grey.
-
-    Raises:
-        BrokenShapeError: not OFF, shorter than its header promises, or not numbers where numbers belong.
+    Polygons become fans of triangles; a face without a color of its own, in a file where others have one, is
+    light gray. Raises BrokenShapeError if the text is not OFF or is shorter than its header promises.
     """
     lines = [line for line in (line.split("#", 1)[0].strip() for line in text.splitlines()) if line]
     header = _HEADER.match(lines[0]) if lines else None
@@ -53,14 +46,15 @@ def _read(lines: list[str], prefix: str) -> Mesh:
     rows = rows.reshape(vertex_count, -1) if vertex_count else np.zeros((0, 3))
     faces, face_colors = _faces(lines[1 + vertex_count : 1 + vertex_count + face_count])
     at = 6 if "N" in prefix else 3
-    if face_colors is None and "C" in prefix and rows.shape[1] >= at + 3 and _inside(faces, vertex_count):
+    known = len(faces) > 0 and int(faces.min()) >= 0 and int(faces.max()) < vertex_count
+    if face_colors is None and "C" in prefix and rows.shape[1] >= at + 3 and known:
         vertex_colors = _bytes(rows[:, at : at + 3], whole=bool((rows[:, at : at + 3] > 1).any()))
         face_colors = vertex_colors[faces].mean(1).round().astype(np.uint8)
     return Mesh(np.ascontiguousarray(rows[:, :3]), faces, face_colors)
 
 
 def _faces(lines: list[str]) -> tuple[Int64[np.ndarray, "F 3"], UInt8[np.ndarray, "F 3"] | None]:
-    """Read "n i j k ... [r g b [a]]" lines into triangles and their colours."""
+    """Read "n i j k ... [r g b [a]]" lines into triangles and their colors."""
     rows = [line.split() for line in lines]
     if rows and all(len(row) == 4 and row[0] == "3" for row in rows):  # nearly every file, and fast
         return np.array(rows, dtype=np.int64)[:, 1:].copy(), None
@@ -82,10 +76,6 @@ def _faces(lines: list[str]) -> tuple[Int64[np.ndarray, "F 3"], UInt8[np.ndarray
     return faces, _bytes(values, whole)
 
 
-def _inside(faces: Int64[np.ndarray, "F 3"], vertices: int) -> bool:
-    return len(faces) > 0 and int(faces.min()) >= 0 and int(faces.max()) < vertices
-
-
 def _bytes(values: np.ndarray, whole: bool) -> UInt8[np.ndarray, "n 3"]:
-    """Colours as 0..255: integers are already, fractions are 0..1."""
+    """Colors as 0..255: integers are already, fractions are 0..1."""
     return (values if whole else values * 255).clip(0, 255).round().astype(np.uint8)

@@ -10,16 +10,9 @@ files have none.
 from collections import Counter
 from pathlib import Path
 
-from adacross.data.formats.base import DatasetIndex, SampleRef, Skipped
-from adacross.data.formats.hdf5 import (
-    RowFormat,
-    files_of,
-    lines_of,
-    none_readable,
-    read_labels,
-    read_points,
-    size_of,
-)
+from adacross.data.formats.base import DatasetIndex, SampleRef
+from adacross.data.formats.hdf5 import RowFormat, files_of, read_labels, read_points
+from adacross.data.formats.text import lines_of
 from adacross.data.shape import BrokenShapeError, PointCloud
 from adacross.errors import UserError
 
@@ -40,16 +33,10 @@ class S3DIS(RowFormat):
     point_labels = "label"
 
     def recognise(self, folder: Path) -> bool:
-        """Return whether a folder holds files of this layout."""
         return any(folder.glob(_FILES)) or (folder / _ROOMS).is_file()
 
     def find(self, folder: Path) -> DatasetIndex:
-        """List the blocks, named by room and place in it; those of `TEST_AREA` are for testing.
-
-        Raises:
-            UserError: a listed file or the list of rooms is missing, no file can be read, or the list of
-                rooms has not one line a block.
-        """
+        """List the blocks, named by room and place in it; those of `TEST_AREA` are for testing."""
         files = files_of(folder, _FILES, _LISTING)
         rooms = lines_of(folder / _ROOMS)
         if not files or not rooms:
@@ -57,55 +44,33 @@ class S3DIS(RowFormat):
                 f"{folder} has no {_ROOMS if files else _FILES}. Give the whole folder, as a rule called "
                 f"indoor3d_sem_seg_hdf5_data: {_FILES}, {_LISTING} and {_ROOMS}."
             )
-        sizes, points, skipped = self._sizes(folder, files, len(rooms))
+        sizes, points, skipped = self.sizes(folder, files)
+        # Of one unreadable file the number of blocks follows from the list of rooms; of several it does not.
+        rest = len(rooms) - sum(sizes.values())
+        if rest and not (len(skipped) == 1 and rest > 0):
+            names = ", ".join(entry["name"] for entry in skipped)
+            broken = f", and {names} cannot be read" if skipped else ""
+            raise UserError(
+                f"{folder / _ROOMS} has {len(rooms):,} lines, but the files hold {len(rooms) - rest:,} "
+                f"blocks{broken}. One line a block says which room it is of. Give the whole folder with all "
+                "its files."
+            )
         items: list[SampleRef] = []
         counts: Counter[str] = Counter()
-        broken = {entry["name"] for entry in skipped}
-        blocks = ((path, row) for path, size in zip(files, sizes, strict=True) for row in range(size))
+        blocks = ((path, row) for path in files for row in range(sizes.get(path, rest)))
         for (path, row), room in zip(blocks, rooms, strict=True):
             name = f"{room}/{counts[room]:05d}"
             counts[room] += 1
-            if path.name not in broken:
+            if path in sizes:
                 tested = room.startswith(f"{TEST_AREA}_")
                 items.append(SampleRef(name, str(path), row, split="test" if tested else "train"))
         missing = [] if (folder / _LISTING).is_file() else [_LISTING]
         return DatasetIndex(items, parts=list(PARTS), points=points, missing=missing, skipped=skipped)
 
     def load(self, item: SampleRef) -> PointCloud:
-        """Read one block and what its points are.
-
-        Raises:
-            BrokenShapeError: the file cannot be read (any more), or a label is none of the 13.
-        """
+        """Read one block and what its points are."""
         labels = read_labels(item, self.point_labels)
         wrong = labels[(labels < 0) | (labels >= len(PARTS))]
         if len(wrong):
             raise BrokenShapeError(f"a point has label {wrong[0]}, expected 0 to {len(PARTS) - 1}")
         return PointCloud(read_points(item), part=labels, part_names=PARTS)
-
-    def _sizes(self, folder: Path, files: list[Path], rooms: int) -> tuple[list[int], int, Skipped]:
-        """Return how many blocks each file has, how many points a block, and which file cannot be read.
-
-        Of one unreadable file the number of blocks follows from the list of rooms; of several it does not.
-        """
-        sizes: dict[Path, tuple[int, int]] = {}
-        skipped: Skipped = []
-        for path in files:
-            try:
-                sizes[path] = size_of(path, channels=self.channels, parts=self.point_labels)
-            except BrokenShapeError as error:
-                skipped.append({"name": path.name, "reason": str(error)})
-        if not sizes:
-            raise none_readable(folder, skipped)
-        counts = [sizes[path][0] if path in sizes else 0 for path in files]
-        rest = rooms - sum(counts)
-        if len(skipped) == 1 and rest > 0:
-            counts[[path.name for path in files].index(skipped[0]["name"])] = rest
-        elif rest:
-            names = ", ".join(entry["name"] for entry in skipped)
-            broken = f", and {names} cannot be read" if skipped else ""
-            raise UserError(
-                f"{folder / _ROOMS} has {rooms:,} lines, but the files hold {sum(counts):,} blocks{broken}. "
-                "One line a block says which room it is of. Give the whole folder with all its files."
-            )
-        return counts, min(points for _, points in sizes.values()), skipped

@@ -34,11 +34,7 @@ FILES = {
 
 
 class ScanObjectNN(RowFormat):
-    """ScanObjectNN in HDF5 files.
-
-    Args:
-        variant: a name of `FILES`; None takes the one that is there.
-    """
+    """ScanObjectNN in HDF5 files; the variant is a name of `FILES`, None for the one that is there."""
 
     layout = "ScanObjectNN (h5_files with main_split, main_split_nobg)"
     keep = "cycle"  # the padding at a cloud's end is dropped
@@ -51,11 +47,7 @@ class ScanObjectNN(RowFormat):
         return bool(variants(folder))
 
     def find(self, folder: Path) -> DatasetIndex:
-        """List the objects of one variant; those whose label is none of the 15 are skipped and named.
-
-        Raises:
-            UserError: the variant is not there, several are and none is named, or no file can be read.
-        """
+        """List the objects of one variant; those whose label is none of the 15 are skipped and named."""
         found = variants(folder)
         there = ", ".join(found)
         if self.variant is None and len(found) > 1:
@@ -70,27 +62,15 @@ class ScanObjectNN(RowFormat):
                 "Add its files, or choose another --variant."
             )
         files = {word: [path] for word, path in zip(("train", "test"), found[variant], strict=True)}
-        index = self.find_rows(
-            folder,
-            {word: [path for path in paths if path.is_file()] for word, paths in files.items()},
-            classes=len(CLASSES),
-            expected=f"expected 0 to {len(CLASSES) - 1}",
-        )
-        names = [path.name for path in found[variant] if path.is_file()]
-        return replace(
-            index,
-            classes=list(CLASSES),
-            variant=variant,
-            note=f"ScanObjectNN, variant {variant}: {' and '.join(names)}.",
-            missing=[f"{path.parent.name}/{path.name}" for path in found[variant] if not path.is_file()],
-        )
+        files = {word: [path for path in paths if path.is_file()] for word, paths in files.items()}
+        index = self.find_rows(folder, files, len(CLASSES))
+        note = " and ".join(path.name for paths in files.values() for path in paths)
+        missing = [f"{path.parent.name}/{path.name}" for path in found[variant] if not path.is_file()]
+        note = f"ScanObjectNN, variant {variant}: {note}."
+        return replace(index, classes=list(CLASSES), variant=variant, note=note, missing=missing)
 
     def load(self, item: SampleRef) -> PointCloud:
-        """Read one row without the points that pad it, (-1, -1, -1) at its end.
-
-        Raises:
-            BrokenShapeError: the file cannot be read (any more), or the cloud is nothing but padding.
-        """
+        """Read one row without the points that pad it, (-1, -1, -1) at its end."""
         cloud = read_points(item)
         real = (cloud != -1).any(1).nonzero()[0]
         if not len(real):

@@ -11,6 +11,7 @@ and pre-training to its own `image_size`.
 """
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 from adacross.data.formats.base import (
@@ -19,16 +20,32 @@ from adacross.data.formats.base import (
     RawSample,
     SampleRef,
     Skipped,
+    as_sample,
     fingerprint_of,
     median_of,
 )
 from adacross.data.formats.files import files_below
 from adacross.data.formats.mesh_files import ply_counts, read_ply
-from adacross.data.formats.synsets import SYNSETS
-from adacross.data.shape import Mesh
 from adacross.io.files import file_size
 
 SHAPES, IMAGES = "ShapeNet", "ShapeNetRendering"
+# The 55 categories of ShapeNetCore: WordNet 3.0 noun offsets and the names they usually go by.
+SYNSETS = {
+    "02691156": "airplane", "02747177": "trash bin", "02773838": "bag", "02801938": "basket",
+    "02808440": "bathtub", "02818832": "bed", "02828884": "bench", "02843684": "birdhouse",
+    "02871439": "bookshelf", "02876657": "bottle", "02880940": "bowl", "02924116": "bus",
+    "02933112": "cabinet", "02942699": "camera", "02946921": "can", "02954340": "cap", "02958343": "car",
+    "02992529": "cellphone", "03001627": "chair", "03046257": "clock", "03085013": "keyboard",
+    "03207941": "dishwasher", "03211117": "display", "03261776": "earphone", "03325088": "faucet",
+    "03337140": "file cabinet", "03467517": "guitar", "03513137": "helmet", "03593526": "jar",
+    "03624134": "knife", "03636649": "lamp", "03642806": "laptop", "03691459": "loudspeaker",
+    "03710193": "mailbox", "03759954": "microphone", "03761084": "microwave", "03790512": "motorbike",
+    "03797390": "mug", "03928116": "piano", "03938244": "pillow", "03948459": "pistol",
+    "03991062": "flowerpot", "04004475": "printer", "04074963": "remote", "04090263": "rifle",
+    "04099429": "rocket", "04225987": "skateboard", "04256520": "sofa", "04330267": "stove",
+    "04379243": "table", "04401088": "telephone", "04460130": "tower", "04468005": "train",
+    "04530566": "watercraft", "04554684": "washer",
+}  # fmt: skip
 _HEAD = 4096  # bytes of a PLY file that hold its header
 
 
@@ -46,10 +63,8 @@ class ShapeNet(Format):
     def find(self, folder: Path) -> DatasetIndex:
         """List the PLY files, in the order of their paths, and count their points and images.
 
-        A synset is a class, by its usual name (`SYNSETS`) or its own. There is no split: the published
-        pre-training takes all shapes. Mesh files elsewhere, and images without a shape, are skipped. The
-        index's `points` and `images` are what at least half of the clouds, and of the shapes with images,
-        have.
+        A synset is a class, by its usual name (`SYNSETS`) or its own. There is no split, as published.
+        `points` and `images` are what at least half of them have, if any.
         """
         root = _root(folder)
         items: list[SampleRef] = []
@@ -67,21 +82,15 @@ class ShapeNet(Format):
             items.append(SampleRef(place, str(path), label=label, fingerprint=fingerprint_of(path, *images)))
         bare = counts.count(0)
         note = f"{bare:,} of {len(items):,} shapes have no image in {IMAGES}; theirs are rendered."
-        return DatasetIndex(
-            items,
-            points=median_of([count for item in items if (count := _points(Path(item.path)))]),
-            images=median_of([count for count in counts if count]),
-            note=note if bare else "",
-            location=str(root),
-            skipped=skipped + _without_shape(root, [Path(item.path) for item in items]),
-        )
+        paths = [Path(item.path) for item in items]
+        points = median_of([count for path in paths if (count := _points(path))])
+        most = median_of([count for count in counts if count])
+        skipped += _without_shape(root, paths)
+        found = DatasetIndex(items, points=points, images=most, note=note if bare else "", skipped=skipped)
+        return replace(found, location=str(root))
 
     def load(self, item: SampleRef) -> RawSample:
-        """Read one PLY file, a cloud or a mesh, and list its images.
-
-        Raises:
-            BrokenShapeError: as `read_ply`.
-        """
+        """Read one PLY file, a cloud or a mesh, and list its images."""
         path = Path(item.path)
         found = read_ply(path)
         images = images_of(path)
@@ -89,17 +98,11 @@ class ShapeNet(Format):
         if not images:
             place = f"{IMAGES}/{path.parent.name}/{path.stem}/rendering"
             warnings += (f"no PNG file in {place}; its images are rendered",)
-        if isinstance(found, Mesh):
-            return RawSample(mesh=found, images=images, warnings=warnings)
-        return RawSample(cloud=found, images=images, warnings=warnings)
+        return replace(as_sample(found), images=images, warnings=warnings)
 
 
 def images_of(path: Path) -> tuple[Path, ...]:
-    """Return the images of the shape in a PLY file, by name; none where the folder is missing.
-
-    Only visible names that end in .png count, so 3D-R2N2's text files beside them do not. What is no file is
-    named when it is its turn.
-    """
+    """Return the visible PNG files of the shape in a PLY file, by name; none where the folder is missing."""
     folder = path.parents[2] / IMAGES / path.parent.name / path.stem / "rendering"
     try:
         with os.scandir(folder) as entries:

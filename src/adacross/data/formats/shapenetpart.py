@@ -12,6 +12,7 @@ A part's number counts through all categories. Validation shapes are for trainin
 layout is also read with other categories in it: their parts are numbered as the files' labels are ordered.
 """
 
+import itertools
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -19,19 +20,10 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Int64
 
-from adacross.data.formats.base import (
-    DatasetIndex,
-    Keep,
-    Listed,
-    RawSample,
-    SampleRef,
-    as_sample,
-    find_listed,
-    keep_points,
-)
-from adacross.data.formats.hdf5 import RowFormat, files_of, has, lines_of, read_labels, read_points
-from adacross.data.formats.point_text import read_rows
-from adacross.data.formats.synsets import SYNSETS
+from adacross.data.formats.base import DatasetIndex, Keep, RawSample, SampleRef, as_sample, keep_points
+from adacross.data.formats.hdf5 import RowFormat, has, read_labels, read_points, split_files
+from adacross.data.formats.shapenet import SYNSETS
+from adacross.data.formats.text import Listed, find_listed, lines_of, read_rows
 from adacross.data.shape import BrokenShapeError, PointCloud, Split
 from adacross.errors import UserError
 from adacross.io.files import read_json
@@ -44,47 +36,42 @@ CATEGORIES = {
 _NAMES, _LISTS = "synsetoffset2category.txt", "train_test_split"
 _SPLITS: dict[str, Split] = {"train": "train", "val": "train", "test": "test"}
 _WIDTHS = (4, 7)
-_MOST = 2**15  # parts that a collection can tell apart
+_LAST = 2**15 - 1  # number of a part that a collection can hold
 Parts = dict[str, dict[str, int]]  # of each category: names of its parts, and their numbers in the files
 
 
 class ShapeNetPart(RowFormat):
     """ShapeNetPart in text or HDF5 files.
 
-    Parts are named `<category>/<number within it>`. With the 16 categories their order is that of the numbers
-    0 to 49, and none is left out, whether it occurs or not.
+    Parts are named `<category>/<number within it>`; of the 16 categories all 50 count, in the files' order.
     """
 
     layout = "ShapeNetPart (synsetoffset2category.txt, or ply_data_*.h5 with pid)"
     point_labels = "pid"
 
     def recognise(self, folder: Path) -> bool:
-        """Return whether a folder holds files of one of the two layouts."""
         return (folder / _NAMES).is_file() or any(has(path, "pid") for path in folder.glob("ply_data_*.h5"))
 
     def find(self, folder: Path) -> DatasetIndex:
-        """List the shapes, those of training and validation first.
-
-        Raises:
-            UserError: a list that cannot be read or is not there, other categories in HDF5 files, or no
-                shape.
-        """
+        """List the shapes, those of training and validation first."""
         return self._find_text(folder) if (folder / _NAMES).is_file() else self._find_hdf5(folder)
 
     def load(self, item: SampleRef) -> PointCloud:
-        """Read one shape.
-
-        Raises:
-            BrokenShapeError: the file cannot be read, or a point's part is none of its category's.
-        """
+        """Read one shape; BrokenShapeError also if a point's part is none of its category's."""
         parts: dict[str, int] = item.extra["parts"]
+        normals = None
         if Path(item.path).suffix == ".h5":
-            part = _within(read_labels(item, self.point_labels), parts)
-            return PointCloud(read_points(item), part=part, part_names=tuple(parts))
-        rows = read_rows(Path(item.path), _WIDTHS)
-        normals = rows[:, 3:6].copy() if rows.shape[1] == max(_WIDTHS) else None
-        part = _within(_labels(rows), parts)
-        return PointCloud(rows[:, :3].copy(), normals, part=part, part_names=tuple(parts))
+            labels, points = read_labels(item, self.point_labels), read_points(item)
+        else:
+            rows = read_rows(Path(item.path), _WIDTHS)
+            labels, points = _labels(rows), rows[:, :3].copy()
+            normals = rows[:, 3:6].copy() if rows.shape[1] == max(_WIDTHS) else None
+        numbers = np.array(list(parts.values()), dtype=np.int64)
+        if len(wrong := labels[~np.isin(labels, numbers)]):
+            own = f"{numbers.min()} to {numbers.max()}" if len(numbers) else "none"
+            raise BrokenShapeError(f"a point's part is {wrong[0]}, which its category does not have ({own})")
+        part = np.searchsorted(numbers, labels).astype(np.int64)
+        return PointCloud(points, normals, part=part, part_names=tuple(parts))
 
     def sample(self, item: SampleRef, points: int, rng: np.random.Generator) -> RawSample:
         """Read one shape: of HDF5 files the first points, of a text file random ones."""
@@ -97,25 +84,25 @@ class ShapeNetPart(RowFormat):
         if published:
             synsets = {synset: name.lower() for synset, name in synsets.items()}
         classes = list(CATEGORIES) if published else list(dict.fromkeys(synsets.values()))
-        paths = {
-            folder / _LISTS / f"shuffled_{word}_file_list.json": split for word, split in _SPLITS.items()
-        }
+        lists = folder / _LISTS
+        paths = {lists / f"shuffled_{word}_file_list.json": split for word, split in _SPLITS.items()}
         missing = [f"{_LISTS}/{path.name}" for path in paths if not path.is_file()]
 
         def entries() -> Iterator[Listed]:
             for path, split in paths.items():
-                for entry in _listed(path) if path.is_file() else ():
+                listed = read_json(path, "a list of shapes") if path.is_file() else []
+                if not isinstance(listed, list) or not all(isinstance(entry, str) for entry in listed):
+                    wanted = 'expected ["shape_data/<synset>/<id>", ...]'
+                    raise UserError(f"{path} is not a list of texts; {wanted}.")
+                for entry in listed:
                     synset, _, stem = "/".join(entry.split("/")[-2:]).partition("/")
                     name = f"{synset}/{stem}"
                     yield Listed(name, f"{name}.txt", path.name, split, synsets.get(synset))
 
         found = find_listed(folder, entries(), f"its folder is not in {_NAMES}")
         if not found.items:
-            why = (
-                f"{_LISTS} has none of its lists"
-                if len(missing) == len(_SPLITS)
-                else f"its lists name no file in it, or none of the folders in {_NAMES}"
-            )
+            why = f"its lists name no file in it, or none of the folders in {_NAMES}"
+            why = f"{_LISTS} has none of its lists" if len(missing) == len(_SPLITS) else why
             raise UserError(f"{folder} has shapes of ShapeNetPart's layout, but {why}. Add what is missing.")
         parts = published_parts() if published else _numbered(classes, found.items)
         return _with_parts(replace(found, classes=classes, missing=missing + found.missing), parts)
@@ -127,32 +114,22 @@ class ShapeNetPart(RowFormat):
                 f"{folder / 'all_object_categories.txt'} names other categories than ShapeNetPart's 16, in "
                 "their order. Others are read in the text layout only."
             )
-        files = {
-            word: files_of(folder, f"ply_data_{word}*.h5", f"{word}_hdf5_file_list.txt") for word in _SPLITS
-        }
-        expected = f"expected 0 to {len(CATEGORIES) - 1}"
-        found = self.find_rows(folder, files, classes=len(CATEGORIES), expected=expected)
+        files = split_files(folder, "{}_hdf5_file_list.txt", *_SPLITS)
+        found = self.find_rows(folder, files, len(CATEGORIES))
         return _with_parts(replace(found, classes=list(CATEGORIES)), published_parts())
 
 
 def published_parts() -> Parts:
     """Return the names and numbers of the 50 parts, by category."""
-    starts = np.cumsum([0, *CATEGORIES.values()]).tolist()
-    return {
-        name: {f"{name}/{k}": start + k for k in range(count)}
-        for (name, count), start in zip(CATEGORIES.items(), starts, strict=False)
-    }
+    numbers = itertools.count()
+    return {name: {f"{name}/{k}": next(numbers) for k in range(n)} for name, n in CATEGORIES.items()}
 
 
 def _with_parts(index: DatasetIndex, parts: Parts) -> DatasetIndex:
-    """Tell every item the names of its category's parts, and the number that the files have for each."""
-
-    def told(item: SampleRef) -> SampleRef:
-        category = item.label if isinstance(item.label, str) else index.classes[item.label]
-        return replace(item, extra={"parts": parts[category]})
-
+    """Give every item the names of its category's parts, and the number that the files have for each."""
+    items = [replace(item, extra={"parts": parts[index.class_of(item) or ""]}) for item in index.items]
     names = [name for category in index.classes for name in parts[category]]
-    return replace(index, items=[told(item) for item in index.items], parts=names)
+    return replace(index, items=items, parts=names)
 
 
 def _synsets(folder: Path) -> dict[str, str]:
@@ -166,13 +143,6 @@ def _synsets(folder: Path) -> dict[str, str]:
     return found
 
 
-def _listed(path: Path) -> list[str]:
-    entries = read_json(path, "a list of shapes")
-    if not isinstance(entries, list) or not all(isinstance(entry, str) for entry in entries):
-        raise UserError(f'{path} is not a list of texts; expected ["shape_data/<synset>/<id>", ...].')
-    return entries
-
-
 def _numbered(classes: list[str], items: list[SampleRef]) -> Parts:
     """The parts of other categories: every number that a category's readable files have, ascending."""
     found: dict[str, set[int]] = {name: set() for name in classes}
@@ -182,28 +152,14 @@ def _numbered(classes: list[str], items: list[SampleRef]) -> Parts:
         except BrokenShapeError:
             continue  # it is named when it is its turn
         found[str(item.label)].update(np.unique(labels).tolist())
-    return {
-        name: {f"{name}/{k}": number for k, number in enumerate(sorted(numbers))}
-        for name, numbers in found.items()
-    }
+    ordered = {name: enumerate(sorted(numbers)) for name, numbers in found.items()}
+    return {name: {f"{name}/{k}": number for k, number in pairs} for name, pairs in ordered.items()}
 
 
 def _labels(rows: np.ndarray) -> Int64[np.ndarray, " N"]:
     """The last number of each line."""
     labels = rows[:, -1]
-    wrong = labels[(labels != np.floor(labels)) | (labels < 0) | (labels >= _MOST)]
+    wrong = labels[(labels != np.floor(labels)) | (labels < 0) | (labels > _LAST)]
     if len(wrong):
-        raise BrokenShapeError(
-            f"a point's part is {wrong[0]:g}; expected a whole number from 0 to {_MOST - 1}"
-        )
+        raise BrokenShapeError(f"a point's part is {wrong[0]:g}; expected a whole number from 0 to {_LAST}")
     return labels.astype(np.int64)
-
-
-def _within(labels: Int64[np.ndarray, " N"], parts: dict[str, int]) -> Int64[np.ndarray, " N"]:
-    """Return which of its category's parts each point belongs to."""
-    numbers = np.array(list(parts.values()), dtype=np.int64)
-    wrong = labels[~np.isin(labels, numbers)]
-    if len(wrong):
-        given = f"{numbers.min()} to {numbers.max()}" if len(numbers) else "none"
-        raise BrokenShapeError(f"a point's part is {wrong[0]}, which its category does not have ({given})")
-    return np.searchsorted(numbers, labels).astype(np.int64)

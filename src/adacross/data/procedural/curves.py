@@ -9,18 +9,18 @@ from jaxtyping import Float64
 from numpy.typing import NDArray
 
 T = TypeVar("T")
-Number = float | int
-"""Said in full: a checker at run time holds the two apart, unlike mypy."""
+Rng = np.random.Generator
+Number = float | int  # both: a checker at run time tells them apart, unlike mypy
+# points of a path, a profile or an outline
 Curve = NDArray[np.float64] | Sequence[Sequence[Number] | NDArray[np.float64]]
-"""Points of a path, a profile or an outline: an array or a list of tuples."""
 
 
-def chance(rng: np.random.Generator, probability: float) -> bool:
+def chance(rng: Rng, probability: float) -> bool:
     """Return True with this probability."""
     return bool(rng.random() < probability)
 
 
-def pick(rng: np.random.Generator, options: Sequence[T]) -> T:
+def pick(rng: Rng, options: Sequence[T]) -> T:
     """Return one of the options, all equally likely."""
     return options[int(rng.integers(len(options)))]
 
@@ -46,9 +46,8 @@ def _catmull_rom(points: int, count: int) -> Float64[np.ndarray, "count points"]
     t = np.linspace(0.0, points - 1.0, count)
     knot = np.minimum(t.astype(int), points - 2)
     f = (t - knot)[:, None]
-    basis = np.concatenate(
-        (-f + 2 * f**2 - f**3, 2 - 5 * f**2 + 3 * f**3, f + 4 * f**2 - 3 * f**3, f**3 - f**2), 1
-    )
+    f2, f3 = f**2, f**3
+    basis = np.concatenate((-f + 2 * f2 - f3, 2 - 5 * f2 + 3 * f3, f + 4 * f2 - 3 * f3, f3 - f2), 1)
     weights = np.zeros((count, points + 2))
     weights[np.arange(count)[:, None], knot[:, None] + np.arange(4)] = basis / 2
     # The two knots beyond the ends continue straight: p[-1] = 2 p[0] - p[1].
@@ -61,24 +60,13 @@ def _catmull_rom(points: int, count: int) -> Float64[np.ndarray, "count points"]
 
 
 def smooth(points: Curve, count: int = 12) -> Float64[np.ndarray, "count D"]:
-    """Return `count` points of the Catmull-Rom spline through `points`, ends included.
-
-    Args:
-        points: `(K, D)` knots, K at least 2.
-        count: points wanted.
-    """
+    """Return `count` points of the Catmull-Rom spline through two or more knots `(K, D)`, ends included."""
     knots = np.asarray(points, dtype=np.float64)
     return _catmull_rom(len(knots), count) @ knots
 
 
 def regular(sides: int, radius: float, count: int) -> Float64[np.ndarray, "count 2"]:
-    """Return `count` points of a regular polygon at even angles, so that they pair with `circle(count)`.
-
-    Args:
-        sides: of the polygon.
-        radius: of the circle through its corners.
-        count: points; corners are met exactly where it is a multiple of `sides`.
-    """
+    """Return a regular polygon as `count` points at even angles, so that they pair with `circle(count)`."""
     angle = np.arange(count) * (2 * np.pi / count)
     within = np.mod(angle, 2 * np.pi / sides) - np.pi / sides
     reach = radius * np.cos(np.pi / sides) / np.cos(within)

@@ -1,9 +1,10 @@
-"""A small kit of closed solids: everything is a loft through rings of points.
+"""Closed solids: every one is a loft through rings of points.
 
 All solids are wound outward (positive signed volume) and watertight as geometry. Angles are radians, y is up.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
@@ -11,14 +12,72 @@ from jaxtyping import Float64, Int64
 from numpy.typing import NDArray
 
 from adacross.data.procedural.curves import Curve, Number, circle
-from adacross.data.procedural.solid import Solid, rotation, volume
+from adacross.data.shape import Axis
 
 SEGMENTS = 20
 
 
+@dataclass(frozen=True, eq=False)
+class Solid:
+    """A closed triangle surface, wound outward: vertices `(V, 3)` and faces `(F, 3)`."""
+
+    vertices: Float64[np.ndarray, "V 3"]
+    faces: Int64[np.ndarray, "F 3"]
+
+    def at(self, x: Number = 0.0, y: Number = 0.0, z: Number = 0.0) -> "Solid":
+        """Return the solid moved by `(x, y, z)`."""
+        return Solid(self.vertices + np.array((x, y, z)), self.faces)
+
+    def turn(self, axis: Axis, angle: Number) -> "Solid":
+        """Return the solid turned about a coordinate axis by the right-hand rule."""
+        return Solid(self.vertices @ rotation(axis, angle).T, self.faces)
+
+    def scale(self, x: Number = 1.0, y: Number = 1.0, z: Number = 1.0) -> "Solid":
+        """Return the solid scaled along the axes; an odd number of mirrors keeps the winding outward."""
+        faces = self.faces if x * y * z > 0 else self.faces[:, ::-1].copy()
+        return Solid(self.vertices * np.array((x, y, z)), faces)
+
+
+def rotation(axis: Axis, angle: Number) -> Float64[np.ndarray, "3 3"]:
+    """Return the matrix that turns column vectors about `axis` by `angle`."""
+    c, s = np.cos(angle), np.sin(angle)
+    i, j = {"x": (1, 2), "y": (2, 0), "z": (0, 1)}[axis]
+    matrix = np.eye(3)
+    matrix[i, i] = matrix[j, j] = c
+    matrix[i, j], matrix[j, i] = -s, s
+    return matrix
+
+
+def join(*solids: Solid) -> Solid:
+    """Put several solids into one, without welding or cutting where they overlap."""
+    offsets = np.cumsum([0] + [len(solid.vertices) for solid in solids[:-1]])
+    faces = [solid.faces + offset for solid, offset in zip(solids, offsets, strict=True)]
+    return Solid(np.concatenate([solid.vertices for solid in solids]), np.concatenate(faces))
+
+
+def both(solid: Solid, x: Number, y: Number = 0.0, z: Number = 0.0) -> list[Solid]:
+    """Return a solid on both sides, at `(-x, y, z)` and at `(x, y, z)`."""
+    return [solid.at(-x, y, z), solid.at(x, y, z)]
+
+
+def around(solid: Solid, count: int, axis: Axis = "y") -> list[Solid]:
+    """Return `count` copies of a solid, turned about an axis in equal steps."""
+    return [solid.turn(axis, k * 2 * np.pi / count) for k in range(count)]
+
+
+def volume(solid: Solid) -> float:
+    """Return the enclosed volume by the divergence theorem, negative where the winding points inward."""
+    vertices = solid.vertices - solid.vertices[0]
+    a, b, c = vertices[solid.faces].transpose(1, 2, 0)
+    triple = a[0] * (b[1] * c[2] - b[2] * c[1])
+    triple += a[1] * (b[2] * c[0] - b[0] * c[2])
+    triple += a[2] * (b[0] * c[1] - b[1] * c[0])
+    return float(triple.sum()) / 6.0
+
+
 @lru_cache(maxsize=512)
 def _loft_faces(rings: int, size: int, wrap: bool) -> Int64[np.ndarray, "F 3"]:
-    """Faces between neighbouring rings; without `wrap` the two ends are fans about two extra vertices."""
+    """Faces between neighboring rings; without `wrap` the two ends are fans about two extra vertices."""
     grid = np.arange(rings * size).reshape(rings, size)
     low, high = (grid, np.roll(grid, -1, 0)) if wrap else (grid[:-1], grid[1:])
     low_next, high_next = np.roll(low, -1, 1), np.roll(high, -1, 1)
@@ -37,13 +96,10 @@ def loft(
     *,
     wrap: bool = False,
 ) -> Solid:
-    """Return the solid whose skin runs through a stack of closed rings.
+    """Return the solid whose skin runs through a stack of closed rings `(R, S, 3)`, of either direction.
 
-    Args:
-        rings: `(R, S, 3)` corresponding points of R rings; either direction of travel will do.
-        start: tip of the fan that closes the first ring, its centroid by default.
-        end: the same for the last ring.
-        wrap: join the last ring to the first instead of closing the ends (a torus).
+    `start` and `end` are the tips of the fans that close it, by default the centroids of the first and last
+    ring; `wrap` joins the two instead (a torus).
     """
     vertices = rings.reshape(-1, 3)
     if not wrap:
@@ -54,47 +110,8 @@ def loft(
     return solid if volume(solid) > 0 else Solid(vertices, solid.faces[:, ::-1].copy())
 
 
-def tapered_box(
-    bottom: Sequence[Number], top: Sequence[Number], height: Number, shift: Number = 0.0
-) -> Solid:
-    """Return a box standing on y = 0 whose `(x, z)` size changes linearly from `bottom` to `top`.
-
-    Args:
-        bottom: size along x and z at y = 0.
-        top: the same at y = `height`.
-        height: size along y.
-        shift: how far the top is moved along z.
-    """
-    corners = np.array(((-0.5, -0.5), (0.5, -0.5), (0.5, 0.5), (-0.5, 0.5)))
-    rings = np.zeros((2, 4, 3))
-    rings[0, :, ::2], rings[1, :, ::2] = corners * np.array(bottom), corners * np.array(top)
-    rings[1] += (0.0, height, shift)
-    return loft(rings)
-
-
-def box(x: Number, y: Number, z: Number) -> Solid:
-    """Return a box of this size standing on y = 0, centred in x and z."""
-    return tapered_box((x, z), (x, z), y)
-
-
-def frustum(bottom: Number, top: Number, height: Number, segments: int = SEGMENTS) -> Solid:
-    """Return a truncated cone of two radii standing on y = 0."""
-    return lathe(((bottom, 0.0), (top, height)), segments)
-
-
-def cylinder(radius: Number, height: Number, segments: int = SEGMENTS) -> Solid:
-    """Return a cylinder standing on y = 0."""
-    return frustum(radius, radius, height, segments)
-
-
 def lathe(profile: Curve, segments: int = SEGMENTS, *, wrap: bool = False) -> Solid:
-    """Return the surface of revolution about y of a profile of `(radius, y)` pairs.
-
-    Args:
-        profile: `(K, 2)`; its ends are closed towards the axis. Only the ends may lie on the axis.
-        segments: corners of each ring.
-        wrap: close the profile with itself (a ring around the axis).
-    """
+    """Return the surface of revolution about y of `(radius, y)` pairs, closed at the axis or by `wrap`."""
     curve = np.asarray(profile, dtype=np.float64)
     tips = ((0.0, curve[0, 1], 0.0), (0.0, curve[-1, 1], 0.0))
     if not wrap:
@@ -106,24 +123,8 @@ def lathe(profile: Curve, segments: int = SEGMENTS, *, wrap: bool = False) -> So
     return loft(rings, *tips, wrap=wrap)
 
 
-def torus(radius: Number, thickness: Number, segments: int = SEGMENTS, sides: int = 10) -> Solid:
-    """Return a torus about y, centred at the origin; `thickness` is the radius of its tube."""
-    return lathe(circle(sides) * thickness + (radius, 0.0), segments, wrap=True)
-
-
-def ellipsoid(x: Number, y: Number, z: Number, segments: int = SEGMENTS) -> Solid:
-    """Return an ellipsoid with these half axes, centred at the origin."""
-    latitude = np.linspace(-np.pi / 2, np.pi / 2, segments // 2 + 1)
-    profile = np.stack((np.cos(latitude), np.sin(latitude)), 1)
-    profile[[0, -1], 0] = 0.0
-    return lathe(profile, segments).scale(x, y, z)
-
-
 def frames(path: Curve) -> Float64[np.ndarray, "K 2 3"]:
-    """Return two unit vectors across a path at each of its points, without twist where the path is planar.
-
-    Our choice: the first lies as near as can be to the normal of the path's best plane.
-    """
+    """Return two unit vectors across a path at each of its points, without twist where the path is planar."""
     points = np.asarray(path, dtype=np.float64)
     tangents = np.gradient(points, axis=0)
     tangents /= np.linalg.norm(tangents, axis=1, keepdims=True)
@@ -134,13 +135,10 @@ def frames(path: Curve) -> Float64[np.ndarray, "K 2 3"]:
 
 
 def sweep(path: Curve, radius: Number | NDArray[np.float64], sides: int = 10) -> Solid:
-    """Return a rod along a path.
+    """Return a rod along a path `(K, 3)`, of a section with so many sides.
 
-    Args:
-        path: `(K, 3)` points.
-        radius: one number, or `(K,)`, or `(K, 2)` for an elliptic section: half size across the plane of the
-            path and half size within it.
-        sides: corners of the section.
+    The radius is one number, or `(K,)`, or `(K, 2)` for an elliptic section: half size across the plane of
+    the path and half size within it.
     """
     points = np.asarray(path, dtype=np.float64)
     sizes = np.asarray(radius, dtype=np.float64)
@@ -158,12 +156,7 @@ def tube(path: Curve, outer: Number, inner: Number, sides: int = SEGMENTS) -> So
 
 
 def extrude(polygon: Curve, depth: Number) -> Solid:
-    """Return a prism over a polygon in the x-y plane, `depth` along z, centred in z.
-
-    Args:
-        polygon: `(S, 2)` corners; every corner must be visible from their mean.
-        depth: size along z.
-    """
+    """Return a prism, centered in z, over a polygon in the x-y plane that is visible from its mean."""
     corners = np.asarray(polygon, dtype=np.float64)
     rings = np.empty((2, len(corners), 3))
     rings[..., :2] = corners
@@ -172,49 +165,9 @@ def extrude(polygon: Curve, depth: Number) -> Solid:
 
 
 def ribbon(left: Curve, right: Curve, depth: Number | NDArray[np.float64], *, wrap: bool = False) -> Solid:
-    """Return a plate between two edges in the x-y plane, `depth` along z, centred in z.
-
-    Args:
-        left: `(K, 2)` one edge.
-        right: `(K, 2)` the other, point by point across from it.
-        depth: size along z, one number or `(K,)`.
-        wrap: join the ends (a ring with any outline and any hole).
-    """
+    """Return a plate, centered in z, between two edges in the x-y plane, paired point by point, or a ring."""
     edges = np.stack((np.asarray(left, dtype=np.float64), np.asarray(right, dtype=np.float64)), 1)
     rings = np.empty((len(edges), 4, 3))
     rings[..., :2] = edges[:, [0, 0, 1, 1]]
     rings[..., 2] = np.multiply.outer(np.broadcast_to(depth, len(edges)), (-0.5, 0.5, 0.5, -0.5))
     return loft(rings, wrap=wrap)
-
-
-@lru_cache(maxsize=8)
-def _cube_grid(steps: int) -> tuple[Float64[np.ndarray, "V 3"], Int64[np.ndarray, "F 3"]]:
-    """Six unwelded grids over the cube's sides; entries up to 1 lie in a corner's rounding, 1 at its end."""
-    line = np.linspace(0.0, 1.0, steps + 1)
-    line = np.concatenate((-2.0 + line, 2.0 - line[::-1]))
-    u, v = (axis.ravel() for axis in np.meshgrid(line, line, indexing="ij"))
-    side = np.stack((u, v, np.full_like(u, 2.0)), 1)
-    index = np.arange(len(line) ** 2).reshape(len(line), -1)
-    a, b, c, d = index[:-1, :-1], index[1:, :-1], index[1:, 1:], index[:-1, 1:]
-    quads = np.concatenate([np.stack(t, -1).reshape(-1, 3) for t in ((a, b, c), (a, c, d))])
-    turns = [np.eye(3), *(rotation("x", k * np.pi / 2) for k in (1, 2, 3))]
-    turns += [rotation("y", np.pi / 2), rotation("y", -np.pi / 2)]
-    vertices = np.concatenate([side @ np.rint(turn).T for turn in turns])
-    return vertices, np.concatenate([quads + k * len(side) for k in range(6)])
-
-
-def rounded_box(x: Number, y: Number, z: Number, radius: Number, steps: int = 2) -> Solid:
-    """Return a box standing on y = 0 with edges and corners rounded by `radius`.
-
-    Args:
-        x, y, z: outer size.
-        radius: of the rounding; kept below 49 % of the smallest size.
-        steps: facets across each quarter of a rounding's half.
-    """
-    half = np.array((x, y, z)) / 2
-    radius = min(radius, 0.98 * float(half.min()))
-    grid, faces = _cube_grid(steps)
-    core = np.sign(grid) * (half - radius)
-    offset = np.sign(grid) * np.maximum(np.abs(grid) - 1.0, 0.0)
-    offset *= radius / np.linalg.norm(offset, axis=1, keepdims=True)
-    return Solid(core + offset + (0.0, y / 2, 0.0), faces)

@@ -1,58 +1,34 @@
-"""From named solids to a coloured, varied mesh."""
+"""From named solids to a colored, varied mesh."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 from jaxtyping import Float64, UInt8
 
-from adacross.data.procedural.curves import Number, chance, pick
-from adacross.data.procedural.solid import Axis, Solid, join, rotation
+from adacross.data.procedural.curves import Number, Rng, chance, pick
+from adacross.data.procedural.kit import Solid, join, rotation
 from adacross.data.shape import Mesh
 
-
-@dataclass(frozen=True, eq=False)
-class Part:
-    """A named piece of an object; several pieces may carry one name."""
-
-    name: str
-    solid: Solid
+Parts = list[tuple[str, Solid]]  # named pieces of an object; several may carry one name
 
 
-Parts = list[Part]
+def named(**pieces: Solid | Iterable[Solid]) -> Parts:
+    """Return a part for each argument, called as the argument is; several solids are joined."""
+    return [(name, made if isinstance(made, Solid) else join(*made)) for name, made in pieces.items()]
 
 
-def part(name: str, *solids: Solid) -> Part:
-    """Name one or several solids as one part."""
-    return Part(name, solids[0] if len(solids) == 1 else join(*solids))
-
-
-def moved(parts: Parts, x: Number = 0.0, y: Number = 0.0, z: Number = 0.0) -> Parts:
-    """Move every part."""
-    return [Part(piece.name, piece.solid.at(x, y, z)) for piece in parts]
-
-
-def turned(parts: Parts, axis: Axis, angle: Number) -> Parts:
-    """Turn every part about a coordinate axis."""
-    return [Part(piece.name, piece.solid.turn(axis, angle)) for piece in parts]
-
-
-def posed(parts: Parts, rng: np.random.Generator) -> Parts:
+def posed(parts: Parts, rng: Rng) -> Parts:
     """Lay an object that has no fixed way up: standing, lying on either side, or leaning."""
-    parts = turned(parts, "y", pick(rng, (0.0, np.pi / 2, np.pi)))
-    return turned(parts, "x", pick(rng, (0.0, np.pi / 2, np.pi / 2)) + rng.uniform(-0.2, 0.2))
+    yaw = pick(rng, (0.0, np.pi / 2, np.pi))
+    tilt = pick(rng, (0.0, np.pi / 2, np.pi / 2)) + rng.uniform(-0.2, 0.2)
+    return [(name, solid.turn("y", yaw).turn("x", tilt)) for name, solid in parts]
 
 
-def mesh_of(parts: Parts, rng: np.random.Generator) -> Mesh:
-    """Join parts into a mesh: a colour per part, then the variation that every category shares.
-
-    Args:
-        parts: of one object, in its own frame, y up.
-        rng: decides colours, proportions, bends and the yaw.
-    """
-    names = tuple(dict.fromkeys(piece.name for piece in parts))
-    solid = join(*(piece.solid for piece in parts))
-    labels = np.repeat([names.index(p.name) for p in parts], [len(p.solid.faces) for p in parts])
+def mesh_of(parts: Parts, rng: Rng) -> Mesh:
+    """Join parts into a mesh: a color per part, then the variation that every category shares."""
+    names = tuple(dict.fromkeys(name for name, _ in parts))
+    solid = join(*(piece for _, piece in parts))
+    labels = np.repeat([names.index(name) for name, _ in parts], [len(piece.faces) for _, piece in parts])
     return Mesh(
         vertices=vary(solid.vertices, rng),
         faces=solid.faces,
@@ -62,8 +38,8 @@ def mesh_of(parts: Parts, rng: np.random.Generator) -> Mesh:
     )
 
 
-def palette(count: int, rng: np.random.Generator) -> UInt8[np.ndarray, "count 3"]:
-    """Return colours that say nothing about the category: unrelated, of one hue, or all but equal."""
+def palette(count: int, rng: Rng) -> UInt8[np.ndarray, "count 3"]:
+    """Return colors that say nothing about the category: unrelated, of one hue, or all but equal."""
     style = pick(rng, ("free", "family", "one"))
     hue = rng.random(count) if style == "free" else np.full(count, rng.random())
     if style == "family":
@@ -78,7 +54,7 @@ def palette(count: int, rng: np.random.Generator) -> UInt8[np.ndarray, "count 3"
     return np.rint(255 * shade).astype(np.uint8)
 
 
-def vary(vertices: Float64[np.ndarray, "V 3"], rng: np.random.Generator) -> Float64[np.ndarray, "V 3"]:
+def vary(vertices: Float64[np.ndarray, "V 3"], rng: Rng) -> Float64[np.ndarray, "V 3"]:
     """Stretch the axes, on some objects taper, lean or bend them mildly, and turn them by a random yaw.
 
     Extents alone then do not tell a category. Every map keeps orientation, so the winding stays outward.
@@ -92,17 +68,12 @@ def vary(vertices: Float64[np.ndarray, "V 3"], rng: np.random.Generator) -> Floa
     if chance(rng, 0.2):
         points[:, pick(rng, (0, 2))] += rng.uniform(-0.3, 0.3) * points[:, 1]
     if chance(rng, 0.25):
-        points = _bent(points, rng.uniform(-0.4, 0.4), pick(rng, (0, 2)))
+        # a slight lean that grows upwards: a horizontal axis sheared by the square of the height
+        rate, axis = rng.uniform(-0.4, 0.4), pick(rng, (0, 2))
+        points[:, axis] += rate * points[:, 1] * np.abs(points[:, 1])
     return points @ rotation("y", rng.uniform(0.0, 2 * np.pi)).T
 
 
-def _bent(points: Float64[np.ndarray, "V 3"], rate: float, axis: int) -> Float64[np.ndarray, "V 3"]:
-    """Shear a horizontal axis by the square of the height: a slight lean that grows upwards."""
-    bent = points.copy()
-    bent[:, axis] += rate * points[:, 1] * np.abs(points[:, 1])
-    return bent
-
-
 def across(count: int, span: Number) -> Sequence[float]:
-    """Return `count` even positions that share a span centred at 0, half a gap from its ends."""
+    """Return `count` even positions that share a span centered at 0, half a gap from its ends."""
     return [float(x) for x in (np.arange(count) + 0.5) / count * span - span / 2]

@@ -3,33 +3,27 @@
 import numpy as np
 from jaxtyping import Bool, Float64, Int64
 
-from adacross.data.procedural.curves import chance
+from adacross.data.procedural.curves import Rng, chance
 from adacross.data.sampling import sample_surface
 from adacross.data.shape import Mesh, PointCloud
 
+Points = Float64[np.ndarray, "N 3"]
+Samples = tuple[Float64[np.ndarray, "M 3"], Float64[np.ndarray, "M 3"]]
 CLUTTER = -1
 OVERSAMPLING = 6
 GRAZING = 0.12
 """Cosine between ray and normal under which a scanner gets no echo."""
 
 
-def scan(mesh: Mesh, count: int, rng: np.random.Generator) -> PointCloud:
-    """Emulate one depth scan of a mesh from a random viewpoint slightly above it.
+def scan(mesh: Mesh, count: int, rng: Rng) -> PointCloud:
+    """Emulate one depth scan of a mesh from a random viewpoint slightly above it: exactly `count` points.
 
     Only the side that faces the scanner and is not hidden by something nearer is seen; pieces are missing,
-    bits of the floor or of a neighbouring object are present (`part` = -1), and every point is off by
+    bits of the floor or of a neighboring object are present (`part` = -1), and every point is off by
     measurement noise, mostly along its ray. The emulation is our choice.
 
-    Args:
-        mesh: closed parts wound outward, y up, any unit.
-        count: points wanted; exactly as many come back.
-        rng: decides viewpoint, noise, holes and clutter; the same state gives the same cloud.
-
-    Returns:
-        Points in the mesh's frame with the true surface's normals, colours and parts.
-
-    Raises:
-        BrokenShapeError: the mesh has no area.
+    The mesh's parts are closed, y up, in any unit; the points are in its frame, with the true surface's
+    normals, colors and parts.
     """
     dense = sample_surface(mesh, OVERSAMPLING * count, rng)
     low, high = mesh.vertices.min(0), mesh.vertices.max(0)
@@ -37,9 +31,12 @@ def scan(mesh: Mesh, count: int, rng: np.random.Generator) -> PointCloud:
     points = (dense.points - middle) / radius
     clutter, clutter_normals = _clutter(points, count, rng)
     scene = np.concatenate((points, clutter))
-    normals = np.concatenate((_normals_of(dense), clutter_normals))
+    normals = np.concatenate((np.asarray(dense.normals, dtype=np.float64), clutter_normals))
 
-    ray = _towards_scanner(rng)
+    # from the object to a far scanner, 5 to 45 degrees above the horizon
+    azimuth, elevation = rng.uniform(0.0, 2 * np.pi), np.radians(rng.uniform(5.0, 45.0))
+    flat = np.cos(elevation)
+    ray = np.array((flat * np.cos(azimuth), np.sin(elevation), flat * np.sin(azimuth)))
     visible = _visible(scene, normals, ray)
     kept = visible & ~_missing(scene, rng)
     # Holes that would swallow a small object are left out.
@@ -61,28 +58,8 @@ def scan(mesh: Mesh, count: int, rng: np.random.Generator) -> PointCloud:
     )
 
 
-def _normals_of(cloud: PointCloud) -> Float64[np.ndarray, "N 3"]:
-    """The normals that area sampling always gives."""
-    if cloud.normals is None:
-        raise ValueError("sample_surface returned a cloud without normals")
-    return cloud.normals.astype(np.float64)
-
-
-def _towards_scanner(rng: np.random.Generator) -> Float64[np.ndarray, "3"]:
-    """Unit vector from the object to a far scanner, 5 to 45 degrees above the horizon."""
-    azimuth, elevation = rng.uniform(0.0, 2 * np.pi), np.radians(rng.uniform(5.0, 45.0))
-    flat = np.cos(elevation)
-    return np.array((flat * np.cos(azimuth), np.sin(elevation), flat * np.sin(azimuth)))
-
-
-def _visible(
-    points: Float64[np.ndarray, "N 3"], normals: Float64[np.ndarray, "N 3"], ray: Float64[np.ndarray, "3"]
-) -> Bool[np.ndarray, " N"]:
-    """Samples that face the scanner and are the nearest in their cell of a coarse depth buffer.
-
-    A cell holds a handful of samples. A sample may lie behind the nearest by what its own slope explains
-    across a cell, which keeps inclined surfaces whole.
-    """
+def _visible(points: Points, normals: Points, ray: Float64[np.ndarray, "3"]) -> Bool[np.ndarray, " N"]:
+    """Return which samples a scanner sees that a ray points to: facing it, and not behind nearer ones."""
     facing = normals @ ray
     side = np.cross(ray, (0.0, 1.0, 0.0))
     side /= np.linalg.norm(side)
@@ -97,11 +74,11 @@ def _visible(
     return (facing > GRAZING) & (depth >= nearest[key] - cell * (0.5 + 1.2 * slope))
 
 
-def _missing(points: Float64[np.ndarray, "N 3"], rng: np.random.Generator) -> Bool[np.ndarray, " N"]:
+def _missing(points: Points, rng: Rng) -> Bool[np.ndarray, " N"]:
     """Up to three balls around random points, and on some scans all beyond a plane."""
     gone = np.zeros(len(points), dtype=bool)
-    for centre in points[rng.integers(len(points), size=int(rng.integers(0, 4)))]:
-        offset = points - centre
+    for center in points[rng.integers(len(points), size=int(rng.integers(0, 4)))]:
+        offset = points - center
         gone |= np.einsum("nd,nd->n", offset, offset) < rng.uniform(0.1, 0.28) ** 2
     if chance(rng, 0.35):
         direction = rng.normal(size=3)
@@ -110,10 +87,8 @@ def _missing(points: Float64[np.ndarray, "N 3"], rng: np.random.Generator) -> Bo
     return gone
 
 
-def _clutter(
-    points: Float64[np.ndarray, "N 3"], count: int, rng: np.random.Generator
-) -> tuple[Float64[np.ndarray, "M 3"], Float64[np.ndarray, "M 3"]]:
-    """Samples and normals of a patch of floor and of a rounded neighbour, either of which may be absent."""
+def _clutter(points: Points, count: int, rng: Rng) -> Samples:
+    """Samples and normals of a patch of floor and of a rounded neighbor, either of which may be absent."""
     base = float(points[:, 1].min())
     solids, normals = [np.zeros((0, 3))], [np.zeros((0, 3))]
     if chance(rng, 0.6):
@@ -121,15 +96,8 @@ def _clutter(
         spread = rng.uniform(0.25, 0.9) * np.sqrt(rng.random(amount))
         angle = rng.uniform(0.0, 2 * np.pi, amount)
         offset = rng.uniform(-0.4, 0.4, 2)
-        floor = np.stack(
-            (
-                spread * np.cos(angle) + offset[0],
-                np.full(amount, base - 0.005),
-                spread * np.sin(angle) + offset[1],
-            ),
-            1,
-        )
-        solids.append(floor)
+        x, z = spread * np.cos(angle) + offset[0], spread * np.sin(angle) + offset[1]
+        solids.append(np.stack((x, np.full(amount, base - 0.005), z), 1))
         normals.append(np.tile((0.0, 1.0, 0.0), (amount, 1)))
     if chance(rng, 0.5):
         amount = int(count * rng.uniform(0.1, 0.5))
@@ -137,8 +105,8 @@ def _clutter(
         away = np.array((np.cos(azimuth), 0.0, np.sin(azimuth)))
         outward = rng.normal(size=(amount, 3))
         outward /= np.linalg.norm(outward, axis=1, keepdims=True)
-        centre = (np.quantile(points @ away, 0.95) + 0.2) * away + (0.0, base + size[1], 0.0)
-        solids.append(centre + outward * size)
+        center = (np.quantile(points @ away, 0.95) + 0.2) * away + (0.0, base + size[1], 0.0)
+        solids.append(center + outward * size)
         tilted = outward / size
         normals.append(tilted / np.linalg.norm(tilted, axis=1, keepdims=True))
     return np.concatenate(solids), np.concatenate(normals)

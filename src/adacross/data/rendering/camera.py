@@ -17,13 +17,7 @@ _BESIDE = 1e-6  # depth, below which projecting says nothing
 
 @dataclass(frozen=True)
 class Camera:
-    """A pinhole camera that takes square pictures and keeps y up.
-
-    Attributes:
-        position: where it stands, in the object's unit.
-        target: the point it looks at, which lands in the middle of the picture.
-        field_of_view: angle between the upper and lower (and left and right) border, in degrees.
-    """
+    """A pinhole camera that takes square images, y up; `target` lands in the middle."""
 
     position: tuple[float, float, float]
     target: tuple[float, float, float] = (0.0, 0.0, 0.0)
@@ -52,10 +46,9 @@ class Camera:
         return (points - np.array(self.position)) @ self.rotation.T
 
     def homogeneous(self, points: Float[np.ndarray, "N 3"], size: int) -> Float64[np.ndarray, "N 3"]:
-        """Return `(x w, y w, w)` of world points `(N, 3)`: pixel centres lie at integer x, y; w is the depth.
+        """Return `(x w, y w, w)` of world points: integer x, y are a pixel's center, w is the depth.
 
-        x counts columns from the left, y rows from the top. A point with w <= 0 is behind the camera, which
-        is why the division is left to the caller.
+        A point with w <= 0 is behind the camera, which is why the division is left to the caller.
         """
         seen = self.view(points)
         w = -seen[:, 2]
@@ -66,12 +59,7 @@ class Camera:
     def surroundings(self, points: Float[np.ndarray, "N 3"], size: int) -> Int64[np.ndarray, " P"]:
         """Return the pixels that a shape with these corners may touch, as flat indices, ascending.
 
-        Those that touch the octagon around the projected points: a ray through any other pixel meets nothing.
-        All pixels if a point is beside or behind the camera.
-
-        Args:
-            points: the corners, in the object's unit.
-            size: pixels along each side.
+        They touch the octagon around the projected points; all, if a point is beside or behind the camera.
         """
         if len(points) == 0:
             return np.zeros(0, dtype=np.int64)
@@ -83,21 +71,16 @@ class Camera:
         rows = np.arange(size)
         rising, falling = x + y, x - y
         left = np.maximum(rising.min() - whole - rows, falling.min() - whole + rows).clip(x.min() - half)
-        right = np.minimum(rising.max() + whole - rows, falling.max() + whole + rows).clip(
-            None, x.max() + half
-        )
+        right = np.minimum(rising.max() + whole - rows, falling.max() + whole + rows)
+        right = np.minimum(right, x.max() + half)
         right[(rows < y.min() - half) | (rows > y.max() + half)] = -1
         columns = np.arange(size)
         return np.flatnonzero((columns >= left[:, None]) & (columns <= right[:, None]))
 
     def rays(self, size: int, pixels: np.ndarray | None = None) -> Float[np.ndarray, "R 3"]:
-        """Return the world directions `(R, 3)`, float32, through a picture's pixel centres.
+        """Return world directions `(R, 3)` through the centers of pixels, row * size + column (None for all).
 
         A direction advances one unit along the camera's axis, so the ray's parameter at a hit is the depth.
-
-        Args:
-            size: pixels along each side.
-            pixels: flat indices (row * size + column) of the wanted pixels; None for all, row by row.
         """
         grid = _grid(size)
         chosen = grid if pixels is None else grid.take(pixels, axis=0)
@@ -107,12 +90,9 @@ class Camera:
 
 @lru_cache(maxsize=8)
 def _grid(size: int) -> Float[np.ndarray, "R 3"]:
-    """Pixel centres as `(x, y, -1)` with x, y in -1..1: the same for every camera, so made once."""
+    """Pixel centers as `(x, y, -1)` with x, y in -1..1: the same for every camera, so made once."""
     steps = ((np.arange(size) + 0.5) / size * 2 - 1).astype(np.float32)
-    grid = np.empty((size, size, 3), dtype=np.float32)
-    grid[..., 0] = steps
-    grid[..., 1] = -steps[:, None]
-    grid[..., 2] = -1
+    grid = np.stack([*np.meshgrid(steps, -steps), np.full((size, size), -1, np.float32)], axis=2)
     grid.flags.writeable = False
     return grid.reshape(-1, 3)
 
@@ -122,15 +102,8 @@ def orbit(views: int, rng: np.random.Generator | None = None) -> list[Camera]:
 
     Azimuths are one full turn in equal steps, elevations 25 to 30 degrees, as in the ShapeNet renderings of
     3D-R2N2 (Choy et al., ECCV 2016) that the methods were published with. Field of view and distance are our
-    choice: the unit sphere touches the picture's borders and is never cut.
-
-    Args:
-        views: how many cameras.
-        rng: draws each azimuth within its step and each elevation within 25 to 30 degrees; None starts 30
-            degrees right of the front (a front view alone hides an object's depth) at elevation 27.5.
-
-    Raises:
-        UserError: `views` is below 1.
+    choice: the unit sphere touches the image's borders and is never cut. `rng` draws each azimuth within its
+    step and each elevation; None starts 30 degrees right of the front, at elevation 27.5.
     """
     if views < 1:
         raise UserError(f"views is {views}; a shape needs at least 1 view.")
@@ -139,8 +112,7 @@ def orbit(views: int, rng: np.random.Generator | None = None) -> list[Camera]:
     elevation = np.full(views, (low + high) / 2) if rng is None else rng.uniform(low, high, views)
     azimuth = 2 * np.pi * (np.arange(views) + shift) / views
     height = np.radians(elevation)
-    directions = np.stack(
-        [np.sin(azimuth) * np.cos(height), np.sin(height), np.cos(azimuth) * np.cos(height)], axis=1
-    )
+    flat = np.cos(height)
+    directions = np.stack([np.sin(azimuth) * flat, np.sin(height), np.cos(azimuth) * flat], axis=1)
     distance = 1 / math.sin(math.radians(FIELD_OF_VIEW) / 2)
     return [Camera((float(x), float(y), float(z))) for x, y, z in directions * distance]

@@ -1,4 +1,4 @@
-"""Colours of classes and parts."""
+"""Colors of classes and parts."""
 
 import math
 from collections.abc import Iterable
@@ -8,10 +8,9 @@ SYMBOLS = ("circle", "square", "diamond", "triangle-up", "cross", "triangle-down
 
 
 def palette(size: int) -> list[str]:
-    """Return `size` colours that differ from their neighbours and read on light and on dark ground.
+    """Return `size` colors, neighbors far apart, that read on light and on dark ground.
 
-    Hues follow the golden angle; lightness and chroma alternate over three levels so that forty classes still
-    differ. Converted from OKLCH (Björn Ottosson, "A perceptual color space for image processing", 2020).
+    Hues follow the golden angle, lightness and chroma three levels; from OKLCH (Björn Ottosson, 2020).
     """
     levels = ((0.66, 0.15), (0.56, 0.13), (0.74, 0.12))
     hues = (25.0 + 137.508 * index for index in range(size))
@@ -19,13 +18,13 @@ def palette(size: int) -> list[str]:
 
 
 def part_colors(names: Iterable[str]) -> list[str]:
-    """Return one colour for each part, far apart where there are few."""
+    """Return one color for each part, far apart where there are few."""
     size = len(list(names))
     return [_oklch(0.68, 0.15, 250.0 + 360.0 * index / max(size, 1)) for index in range(size)]
 
 
 def _oklch(lightness: float, chroma: float, hue: float) -> str:
-    """One OKLCH colour as an sRGB hex string, clipped to the gamut."""
+    """One OKLCH color as an sRGB hex string, clipped to the gamut."""
     a = chroma * math.cos(math.radians(hue))
     b = chroma * math.sin(math.radians(hue))
     long = (lightness + 0.3963377774 * a + 0.2158037573 * b) ** 3
@@ -36,9 +35,7 @@ def _oklch(lightness: float, chroma: float, hue: float) -> str:
         -1.2684380046 * long + 2.6097574011 * medium - 0.3413193965 * short,
         -0.0041960863 * long - 0.7034186147 * medium + 1.7076147010 * short,
     )
-    return "#" + "".join(f"{round(255 * _gamma(min(max(part, 0.0), 1.0))):02x}" for part in linear)
-
-
-def _gamma(linear: float) -> float:
-    """Linear light to sRGB (IEC 61966-2-1)."""
-    return 12.92 * linear if linear <= 0.0031308 else 1.055 * linear ** (1 / 2.4) - 0.055
+    clipped = [min(max(part, 0.0), 1.0) for part in linear]
+    # linear light to sRGB (IEC 61966-2-1)
+    encoded = [12.92 * c if c <= 0.0031308 else 1.055 * c ** (1 / 2.4) - 0.055 for c in clipped]
+    return "#" + "".join(f"{round(255 * part):02x}" for part in encoded)

@@ -23,29 +23,23 @@ Visibility = Callable[[Camera, int, np.ndarray], Int[np.ndarray, " P"]]
 
 FINE = 128  # up to this size every pixel is refined
 SAMPLES = 2  # along each side of a pixel that is refined
-CONTRAST = 20  # neighbours that differ by more, in 0..255, are refined
+CONTRAST = 20  # neighbors that differ by more, in 0..255, are refined
 
 
 def render_mesh(
     mesh: Mesh, cameras: Sequence[Camera], size: int, backend: Backend = "auto"
 ) -> UInt8[np.ndarray, "V size size 3"]:
-    """Draw a mesh from each camera: flat shading, its own face colours or light grey, white background.
+    """Draw a mesh from each camera: flat shading, its own face colors or light gray, white background.
 
-    A pixel is the mean of 2 x 2 samples: every pixel of a picture up to 128 x 128, in larger pictures those
-    that differ visibly from a neighbour.
+    A pixel is the mean of 2 x 2 samples: every pixel of an image up to 128 x 128, in larger images those that
+    differ visibly from a neighbor.
 
     Args:
         mesh: inside the unit sphere, as `orbit`'s cameras expect it.
-        cameras: the viewpoints; each picture depends on its own camera only.
+        cameras: the viewpoints; each image depends on its own camera only.
         size: pixels along each side.
         backend: "embree" (ray casting), "zbuffer" (plain NumPy, about as fast up to 20,000 faces, works
             everywhere) or "auto": embree where it is installed. They agree apart from single pixels on edges.
-
-    Returns:
-        `(V, size, size, 3)` RGB.
-
-    Raises:
-        UserError: unknown backend, embree asked for but not installed, or `size` below 1.
     """
     if size < 1:
         raise UserError(f"the picture size is {size} pixels; it must be at least 1.")
@@ -56,11 +50,11 @@ def render_mesh(
     normals, places = normals.astype(np.float32), corners[:, 0].astype(np.float32)
     pictures = np.full((len(cameras), size, size, 3), BACKGROUND, dtype=np.uint8)
     for picture, camera in zip(pictures, cameras, strict=True):
-        # one colour a face, and white at the end: that is where face -1 (nothing hit) points to
+        # one color a face, and white at the end: that is where face -1 (nothing hit) points to
         palette = np.full((len(mesh.faces) + 1, 3), BACKGROUND, dtype=np.uint8)
         palette[:-1] = to_bytes(shade(mesh.face_colors, normals, places, camera))
         pixels = camera.surroundings(mesh.vertices, size)
-        if size > FINE:  # in a small picture a thin arm may hide between the pixel centres
+        if size > FINE:  # in a small picture a thin arm may hide between the pixel centers
             picture.reshape(-1, 3)[pixels] = palette.take(visible(camera, size, pixels), axis=0)
             pixels = np.flatnonzero(_edges(picture))
         _refine(picture, pixels, palette, visible, camera)
@@ -68,22 +62,12 @@ def render_mesh(
 
 
 def _edges(picture: UInt8[np.ndarray, "size size 3"]) -> Bool[np.ndarray, "size size"]:
-    """Pixels that differ from a neighbour."""
-    across = _differ(picture[:, :-1], picture[:, 1:])
-    down = _differ(picture[:-1], picture[1:])
-    edges = np.zeros(picture.shape[:2], dtype=bool)
-    edges[:, 1:] |= across
-    edges[:, :-1] |= across
-    edges[1:] |= down
-    edges[:-1] |= down
-    return edges
-
-
-def _differ(one: UInt8[np.ndarray, "H W 3"], other: UInt8[np.ndarray, "H W 3"]) -> Bool[np.ndarray, "H W"]:
-    """Where two pictures differ visibly in any channel."""
-    far = np.maximum(one, other) - np.minimum(one, other) > CONTRAST
-    red, green, blue = np.moveaxis(far, 2, 0)
-    return red | green | blue
+    """Return the pixels that differ visibly from a neighbor in any channel."""
+    beside = (picture[:, :-1], picture[:, 1:]), (picture[:-1], picture[1:])
+    far = [np.maximum(one, other) - np.minimum(one, other) > CONTRAST for one, other in beside]
+    across, down = (channels[..., 0] | channels[..., 1] | channels[..., 2] for channels in far)
+    edges = np.pad(across, ((0, 0), (1, 0))) | np.pad(across, ((0, 0), (0, 1)))
+    return edges | np.pad(down, ((1, 0), (0, 0))) | np.pad(down, ((0, 1), (0, 0)))
 
 
 def _refine(

@@ -1,4 +1,4 @@
-"""Light: what colour a surface has for a camera."""
+"""Light: what color a surface has for a camera."""
 
 from collections.abc import Sequence
 
@@ -19,18 +19,11 @@ def shade(
     positions: Float[np.ndarray, "F 3"],
     camera: Camera,
 ) -> Float[np.ndarray, "F 3"]:
-    """Return the RGB `(F, 3)`, 0..255, of surface patches as a camera sees them.
+    """Return the RGB `(F, 3)`, 0..255, of surface patches as a camera sees them, light gray without colors.
 
-    Lambert with ambient light, a headlight and a key light that both travel with the camera, so that an
-    object turned under a resting camera and a camera turned round a resting object give the same picture. A
-    normal is first turned towards the camera: inconsistent winding is common in found meshes, and no patch
-    may turn black for it.
-
-    Args:
-        colors: `(F, 3)` RGB, or None for light grey.
-        normals: `(F, 3)` unit normals of either sign; a zero normal gets ambient light only.
-        positions: `(F, 3)` a point of each patch, as precise as the normals.
-        camera: who looks.
+    Lambert with ambient light, a headlight and a key light that both travel with the camera, so that turning
+    the object and turning the camera are the same. Normals are first turned towards the camera: inconsistent
+    winding is common in found meshes, and no patch may turn black for it.
     """
     head, key = camera.rotation[2], camera.rotation.T @ KEY_DIRECTION
     directions = np.stack([camera.position, head, key]).astype(normals.dtype)

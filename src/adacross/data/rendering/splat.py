@@ -1,12 +1,12 @@
 """Shaded pictures of point clouds that have no mesh.
 
-Each point becomes a small ellipsoid shaped like its neighbourhood: a disc on a surface, a needle on a chair
+Each point becomes a small ellipsoid shaped like its neighborhood: a disc on a surface, a needle on a chair
 leg. Ellipsoids are projected to ellipses, depth-tested, and those near the front blend, which hides the noise
 of single normals. Our choice throughout; the projection is the one of EWA splatting (Zwicker et al., 2001).
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Float32, Float64, Int, Int64, UInt8
@@ -16,14 +16,17 @@ from adacross.data.rendering.shading import BACKGROUND, mean_of, shade, to_bytes
 from adacross.data.shape import PointCloud
 from adacross.errors import UserError
 
+Points = Float64[np.ndarray, "N 3"]
+Matrices = Float64[np.ndarray, "N 3 3"]
+Depth = Float32[np.ndarray, "size size"]
 NORMAL_NEIGHBORS, SHAPE_NEIGHBORS = 16, 10
-REACH = 1.9  # an ellipsoid's radius in standard deviations of its neighbourhood: closes most gaps
+REACH = 1.9  # an ellipsoid's radius in standard deviations of its neighborhood: closes most gaps
 SPREAD = 1.7  # lone points grow at most to this times the median variance
 SLIGHTEST = 1e-4  # variance no ellipsoid needs to be cut below: a hundredth of the unit sphere, squared
-BLUR = 0.3  # variance in pixels added to every ellipse, so that none falls between pixel centres
+BLUR = 0.3  # variance in pixels added to every ellipse, so that none falls between pixel centers
 FALLOFF = 4.0  # blending weight exp(-FALLOFF q), q = 1 at the ellipse's rim
 FOG = (1.12, 0.84)  # brightness of the nearest and the farthest point
-CREVICE = 0.75  # darkening behind nearer neighbour pixels
+CREVICE = 0.75  # darkening behind nearer neighbor pixels
 CREVICE_DEPTH = 0.12  # where it stops growing
 GAP = 0.08  # what lies this far behind its surroundings may be a gap between splats
 CLOSING = ((45, 7), (80, 6), (160, 5))  # passes: look size / 45 pixels around, 7 of 8 places must be in front
@@ -31,22 +34,20 @@ NEAREST = 0.05  # points closer to the camera's plane are left out
 FINE = 128  # pictures up to this size are drawn at twice the size and averaged
 
 
-@dataclass(frozen=True, eq=False)
-class _Splats:
-    centers: Float64[np.ndarray, "N 3"]
-    covariances: Float64[np.ndarray, "N 3 3"]
-    normals: Float64[np.ndarray, "N 3"] | None  # None: balls, which face every camera and leave gaps open
+class _Splats(NamedTuple):
+    centers: Points
+    covariances: Matrices
+    normals: Points | None  # None: balls, which face every camera and leave gaps open
     colors: UInt8[np.ndarray, "N 3"] | None
 
 
-@dataclass(frozen=True, eq=False)
-class _Coverage:
+class _Coverage(NamedTuple):
     """(splat, pixel) pairs."""
 
     splat: Int[np.ndarray, " m"]
     pixel: Int[np.ndarray, " m"]
-    q: Float[np.ndarray, " m"]  # squared distance from the centre, 1 at the rim
-    depth: Float[np.ndarray, " m"]  # farther towards the rim, so that the nearest centre wins
+    q: Float[np.ndarray, " m"]  # squared distance from the center, 1 at the rim
+    depth: Float[np.ndarray, " m"]  # farther towards the rim, so that the nearest center wins
     reach: Float[np.ndarray, " m"]  # the splat's radius: how far behind the front it still blends
 
 
@@ -55,21 +56,14 @@ def render_cloud(
 ) -> UInt8[np.ndarray, "V size size 3"]:
     """Draw a cloud from each camera: shaded by normal and depth, white background.
 
-    Uses the cloud's normals and colours where it has them; otherwise normals are estimated and the colour is
-    light grey. The sign of a normal does not matter.
+    Uses the cloud's normals and colors where it has them; otherwise normals are estimated and the color is
+    light gray. The sign of a normal does not matter.
 
     Args:
         cloud: inside the unit sphere, as `orbit`'s cameras expect it. 1,024 points fill most surfaces.
-        cameras: the viewpoints; each picture depends on its own camera only.
+        cameras: the viewpoints; each image depends on its own camera only.
         size: pixels along each side.
-        ball: draw points as balls of this radius, evenly lit, with nothing between them, so that one sees
-            which points are there. None: as a surface.
-
-    Returns:
-        `(V, size, size, 3)` RGB.
-
-    Raises:
-        UserError: `size` below 1, or a radius that is not positive.
+        ball: draw points as balls of this radius, evenly lit, nothing between them; None: as a surface.
     """
     if size < 1:
         raise UserError(f"the picture size is {size} pixels; it must be at least 1.")
@@ -78,7 +72,11 @@ def render_cloud(
     pictures = np.full((len(cameras), size, size, 3), BACKGROUND, dtype=np.uint8)
     if len(cloud.points) == 0:
         return pictures
-    splats = _splats(cloud) if ball is None else _balls(cloud, ball)
+    if ball is None:
+        splats = _splats(cloud)
+    else:
+        covariances = np.broadcast_to(ball**2 * np.eye(3), (len(cloud.points), 3, 3))
+        splats = _Splats(cloud.points.astype(np.float64), covariances, None, cloud.colors)
     factor = 2 if size <= FINE else 1
     for picture, camera in zip(pictures, cameras, strict=True):
         drawn = _draw(splats, camera, size * factor)
@@ -89,13 +87,8 @@ def render_cloud(
 
 def local_frames(
     points: Float[np.ndarray, "N 3"], k: int
-) -> tuple[Float64[np.ndarray, "N 3"], Float64[np.ndarray, "N 3 3"], Int64[np.ndarray, "N k2"]]:
-    """Return the principal axes of each point's `k` nearest neighbours, the point itself included.
-
-    Returns:
-        variances `(N, 3)`, ascending; axes `(N, 3, 3)`, `[:, :, i]` belongs to variance i, so `[:, :, 0]` is
-        the normal; neighbours `(N, min(k, N))`, nearest first.
-    """
+) -> tuple[Points, Matrices, Int64[np.ndarray, "N k2"]]:
+    """Return variances `(N, 3)`, axes `(N, 3, 3)` and indices of each point's `k` nearest, with itself."""
     from scipy.spatial import cKDTree
 
     points = points.astype(np.float64)
@@ -106,16 +99,10 @@ def local_frames(
     return variances.clip(0), axes, neighbors
 
 
-def _balls(cloud: PointCloud, radius: float) -> _Splats:
-    """Turn points into balls of one size."""
-    covariances = np.broadcast_to(radius**2 * np.eye(3), (len(cloud.points), 3, 3))
-    return _Splats(cloud.points.astype(np.float64), covariances, None, cloud.colors)
-
-
 def _splats(cloud: PointCloud) -> _Splats:
-    """Turn points into ellipsoids with the neighbourhood's covariance, half way to its centre.
+    """Turn points into ellipsoids with the neighborhood's covariance, half way to its center.
 
-    At a border neighbours lie on one side only, so the ellipsoid ends about where the surface ends instead of
+    At a border neighbors lie on one side only, so the ellipsoid ends about where the surface ends instead of
     hanging over; going the whole way would widen the gaps between samples.
     """
     variances, axes, neighbors = local_frames(cloud.points, NORMAL_NEIGHBORS)
@@ -126,22 +113,14 @@ def _splats(cloud: PointCloud) -> _Splats:
     across = variances[:, 1]
     limit = max(SPREAD * float(np.median(across)), SLIGHTEST)
     covariances *= (REACH**2 * np.minimum(1, limit / np.maximum(across, SLIGHTEST)))[:, None, None]
-    normals = _agreed(variances, axes[:, :, 0], neighbors)
+    # average normals with their neighbors', whatever the signs: the main axis of summed outer products
+    flatness = (variances[:, 1] - variances[:, 0]) / np.maximum(variances[:, 1], 1e-12)
+    outer = (flatness + 1e-6)[:, None, None] * axes[:, :, :1] * axes[:, None, :, 0]
+    normals = np.linalg.eigh(outer[neighbors].sum(1))[1][:, :, 2]
     if cloud.normals is not None:
         given = np.linalg.norm(cloud.normals, axis=1, keepdims=True)
         normals = np.where(given > 1e-6, cloud.normals / np.maximum(given, 1e-6), normals)
     return _Splats((middle + cloud.points) / 2, covariances, normals, cloud.colors)
-
-
-def _agreed(
-    variances: Float64[np.ndarray, "N 3"],
-    normals: Float64[np.ndarray, "N 3"],
-    neighbors: Int[np.ndarray, "N k"],
-) -> Float64[np.ndarray, "N 3"]:
-    """Average normals with their neighbours', whatever the signs: the main axis of summed outer products."""
-    flatness = (variances[:, 1] - variances[:, 0]) / np.maximum(variances[:, 1], 1e-12)
-    outer = (flatness + 1e-6)[:, None, None] * normals[:, :, None] * normals[:, None, :]
-    return np.linalg.eigh(outer[neighbors].sum(1))[1][:, :, 2]
 
 
 def _draw(splats: _Splats, camera: Camera, size: int) -> Float[np.ndarray, "size size 3"]:
@@ -177,8 +156,9 @@ def _draw(splats: _Splats, camera: Camera, size: int) -> Float[np.ndarray, "size
 
 
 def _cover(splats: _Splats, chosen: Int[np.ndarray, " n"], camera: Camera, size: int) -> _Coverage:
-    """List the pixels whose centres lie inside each chosen splat's ellipse, with their depth there."""
-    x, y, depth = _project(splats.centers[chosen], camera, size)
+    """List the pixels whose centers lie inside each chosen splat's ellipse, with their depth there."""
+    x, y, depth = camera.homogeneous(splats.centers[chosen], size).T
+    x, y = x / depth, y / depth
     screen = _screen_covariances(splats.centers[chosen], splats.covariances[chosen], camera, size)
     xx, yy, xy = screen[:, 0, 0] + BLUR, screen[:, 1, 1] + BLUR, screen[:, 0, 1]
     determinant = xx * yy - xy**2
@@ -214,18 +194,8 @@ def _inside(
     return first, (last - first + 1).clip(0)
 
 
-def _project(
-    points: Float64[np.ndarray, "N 3"], camera: Camera, size: int
-) -> tuple[Float64[np.ndarray, " N"], Float64[np.ndarray, " N"], Float64[np.ndarray, " N"]]:
-    """Column, row and depth of points in front of the camera."""
-    x, y, w = camera.homogeneous(points, size).T
-    return x / w, y / w, w
-
-
-def _screen_covariances(
-    centers: Float64[np.ndarray, "N 3"], covariances: Float64[np.ndarray, "N 3 3"], camera: Camera, size: int
-) -> Float64[np.ndarray, "N 3 3"]:
-    """Covariances in (column, row, depth): J S J^T with the projection's derivative J at each centre."""
+def _screen_covariances(centers: Points, covariances: Matrices, camera: Camera, size: int) -> Matrices:
+    """Covariances in (column, row, depth): J S J^T with the projection's derivative J at each center."""
     seen = camera.view(centers)
     right, up, backward = camera.rotation
     depth = -seen[:, 2:]
@@ -237,14 +207,8 @@ def _screen_covariances(
     return jacobian @ covariances @ jacobian.transpose(0, 2, 1)
 
 
-def _close(
-    colors: Float64[np.ndarray, "P C"], depth: Float32[np.ndarray, "size size"], step: int, needed: int
-) -> None:
-    """Fill gaps between splats, in place: pixels behind `needed` of the 8 places `step` pixels around.
-
-    A slit or a silhouette's corner has at most 6 such places: the wide look leaves them open, the narrow ones
-    only tidy up what it began.
-    """
+def _close(colors: Float64[np.ndarray, "P C"], depth: Depth, step: int, needed: int) -> None:
+    """Fill gaps between splats, in place: pixels behind `needed` of the 8 places `step` pixels around."""
     size = len(depth)
     offsets = [(dy, dx) for dy in (-1, 0, 1) for dx in (-1, 0, 1) if dy or dx]
     behind = depth - GAP
@@ -252,9 +216,8 @@ def _close(
     bordered = np.pad(depth, step, constant_values=np.inf)
     for dy, dx in offsets:
         count += bordered[step * (1 + dy) :, step * (1 + dx) :][:size, :size] < behind
-    count[:step] = count[-step:] = count[:, :step] = count[:, -step:] = (
-        0  # their surroundings leave the picture
-    )
+    # the surroundings of pixels at the border leave the picture
+    count[:step] = count[-step:] = count[:, :step] = count[:, -step:] = 0
     holes = np.flatnonzero(count >= needed)
     around = holes[:, None] + np.array([step * (dy * size + dx) for dy, dx in offsets])
     nearer = depth.take(around) < behind.take(holes)[:, None]
@@ -262,8 +225,8 @@ def _close(
     depth.ravel()[holes] = np.where(nearer, depth.take(around), 0).sum(1) / count.take(holes)
 
 
-def _crevices(depth: Float32[np.ndarray, "size size"]) -> Float32[np.ndarray, "size size"]:
-    """How far each pixel lies behind its neighbours: draws the outline of what stands in front."""
+def _crevices(depth: Depth) -> Depth:
+    """Return how far each pixel lies behind its neighbors, to draw the outline of what stands in front."""
     size = len(depth)
     step = max(1, round(size / 100))
     bordered = np.pad(depth, step, constant_values=np.inf)

@@ -1,4 +1,4 @@
-"""Which triangle each pixel sees, in plain NumPy: for machines where embreex has no wheel."""
+"""The triangle that each pixel sees, in plain NumPy: for machines where embreex has no wheel."""
 
 import numpy as np
 from jaxtyping import Bool, Float32, Float64, Int, Int64
@@ -9,7 +9,7 @@ from adacross.data.shape import Mesh
 BLOCK = 4  # pixels along each side of what is worked on together
 BLOCKS = 250_000  # held at a time, about 400 bytes each
 LAST_FACE = 0xFFFFFFFF  # faces are counted down from here, so that of two at one depth the first wins
-TOUCH = 2e-4  # pixels: a centre this close is on a triangle, so that none slips through between two
+TOUCH = 2e-4  # pixels: a center this close is on a triangle, so that none slips through between two
 BESIDE = 1e-9  # depth, below which projecting says nothing
 
 Box = Int[np.ndarray, "4 F"]  # left, top, one past right, one past bottom
@@ -21,23 +21,19 @@ IntArray = Int[np.ndarray, " P"]
 def visible_faces(
     mesh: Mesh, camera: Camera, size: int, pixels: Int64[np.ndarray, " P"] | None = None
 ) -> Int64[np.ndarray, " P"]:
-    """Return the first face behind each pixel centre of a `size` x `size` picture, -1 for none.
+    """Return the first face behind each of some pixels, row * size + column (None for all), -1 for none.
 
-    What a ray caster finds, by homogeneous rasterisation (Olano and Greer, 1997): a triangle's three
-    edge functions are linear in the pixel even where a vertex lies behind the camera, so nothing is ever
-    clipped. Each triangle's box is cut into blocks of 4 x 4 pixels, and one pixel of all blocks is looked at
-    at a time.
-
-    Args:
-        mesh: what is seen.
-        camera: who looks.
-        size: pixels along each side.
-        pixels: flat indices (row * size + column) of the wanted pixels; None for all, row by row.
+    What a ray caster finds, by homogeneous rasterization (Olano and Greer, 1997): a triangle's three edge
+    functions are linear in the pixel even where a vertex lies behind the camera, so nothing is clipped. Each
+    triangle's box is cut into blocks of 4 x 4 pixels, and one pixel of all blocks is looked at at a time.
     """
     corners = np.ascontiguousarray(camera.homogeneous(mesh.vertices, size).T)
     faces = np.ascontiguousarray(mesh.faces.T)
     box = _boxes(corners, faces, size)
-    table = None if pixels is None else _summed(pixels, size)
+    pixels = np.arange(size * size) if pixels is None else pixels
+    wanted = np.zeros((size, size), dtype=np.int32)
+    wanted.ravel()[pixels] = 1  # and their number above and left of each corner of a pixel
+    table = np.pad(wanted.cumsum(0, dtype=np.int32).cumsum(1, dtype=np.int32), ((1, 0), (1, 0)))
     touched = np.flatnonzero((box[0] < box[2]) & (box[1] < box[3]) & _wanted(table, box))
     box = box.take(touched, axis=1)
     stride = size + BLOCK  # a block may hang over the border
@@ -47,15 +43,12 @@ def visible_faces(
         some, places = touched[part], box.take(part, axis=1)
         planes = _planes(corners.take(faces.take(some, axis=1), axis=1), places)
         _draw(LAST_FACE - some, planes, places, table, nearest.reshape(stride, stride))
-    if pixels is None:
-        found = nearest.reshape(stride, stride)[:size, :size].ravel()
-    else:
-        found = nearest.take(pixels + BLOCK * (pixels // size))
+    found = nearest.take(pixels + BLOCK * (pixels // size))
     return np.where(found == 0, -1, LAST_FACE - (found & LAST_FACE))
 
 
 def _boxes(corners: Float64[np.ndarray, "3 V"], faces: Int64[np.ndarray, "3 F"], size: int) -> Box:
-    """The pixels each triangle can touch: the whole picture if it reaches behind the camera."""
+    """Return the pixels each triangle can touch: the whole image if it reaches behind the camera."""
     x, y, w = corners
     box = np.empty((4, faces.shape[1]), dtype=np.int32)
     for axis, place in enumerate((x, y)):
@@ -67,30 +60,15 @@ def _boxes(corners: Float64[np.ndarray, "3 V"], faces: Int64[np.ndarray, "3 F"],
     return box
 
 
-def _summed(pixels: Int64[np.ndarray, " P"], size: int) -> Table:
-    """How many wanted pixels lie above and left of each corner of a pixel."""
-    wanted = np.zeros((size, size), dtype=np.int32)
-    wanted.ravel()[pixels] = 1
-    return np.pad(wanted.cumsum(0, dtype=np.int32).cumsum(1, dtype=np.int32), ((1, 0), (1, 0)))
-
-
-def _wanted(table: Table | None, box: Box) -> Bool[np.ndarray, " F"]:
-    """Whether each box holds a wanted pixel."""
-    if table is None:
-        return np.ones(box.shape[1], dtype=bool)
+def _wanted(table: Table, box: Box) -> Bool[np.ndarray, " F"]:
+    """Return whether each box holds a wanted pixel."""
     left, top, right, bottom = box
-    top, bottom = top * len(table), bottom * len(table)
-    flat = table.ravel()
-    return flat.take(bottom + right) - flat.take(top + right) > flat.take(bottom + left) - flat.take(
-        top + left
-    )
+    above, below = table.take(np.stack([top, bottom])[:, None] * len(table) + np.stack([left, right]))
+    return below[1] - above[1] > below[0] - above[0]
 
 
 def _planes(corners: Float64[np.ndarray, "3 3 F"], box: Box) -> Planes:
-    """Four functions linear in the pixel: value at the box's first pixel, slopes along x and y.
-
-    `(3, 4, F)`. The inverse depth, then for each edge about how many pixels a pixel lies inside.
-    """
+    """Return inverse depth and edges as `(3, 4, F)`: value at the box's first pixel, slopes along x and y."""
     a, b, c = corners.transpose(1, 0, 2)
     edges = np.stack([_cross(b, c), _cross(c, a), _cross(a, b)], axis=1)
     volume = (a * edges[:, 0]).sum(0)
@@ -111,11 +89,7 @@ def _cross(p: Float64[np.ndarray, "3 F"], q: Float64[np.ndarray, "3 F"]) -> Floa
 
 
 def _draw(
-    keys: Int64[np.ndarray, " F"],
-    planes: Planes,
-    box: Box,
-    table: Table | None,
-    nearest: Int64[np.ndarray, "stride stride"],
+    keys: Int64[np.ndarray, " F"], planes: Planes, box: Box, table: Table, nearest: Int64[np.ndarray, "S S"]
 ) -> None:
     """Raise `nearest`, the depth key, in place wherever a triangle lies in front of what is there."""
     stride = len(nearest)
@@ -143,8 +117,8 @@ def _draw(
             edges = [edge + slope for edge, slope in zip(edges, along[1:], strict=True)]
 
 
-def _cut(box: Box, table: Table | None, size: int) -> tuple[IntArray | None, IntArray, IntArray]:
-    """Cut boxes into blocks: whose each is, its first column and row; None if they are the triangles' own."""
+def _cut(box: Box, table: Table, size: int) -> tuple[IntArray | None, IntArray, IntArray]:
+    """Cut boxes into blocks: owner, first column and row of each; no owner if they are the triangles' own."""
     across, down = _blocks(box)
     counts = across * down
     if counts.max(initial=0) <= 1:
@@ -158,5 +132,5 @@ def _cut(box: Box, table: Table | None, size: int) -> tuple[IntArray | None, Int
 
 
 def _blocks(box: Box) -> Int[np.ndarray, "2 F"]:
-    """How many blocks cover each box, along x and y."""
+    """Return the number of blocks that cover each box, along x and y."""
     return -(-(box[2:] - box[:2]) // BLOCK)

@@ -2,10 +2,8 @@
 
 Parsers and ray casters are native code: a bad file can end the whole process, take all of the memory, or
 hang. Each worker here is a Python process of its own that holds one request at a time, so a death names its
-culprit; a fresh worker takes its place. Two limits hold for a request:
-
-* time, by the caller's clock, which also ends a process that is frozen, on every system;
-* memory, by the kernel (`RLIMIT_DATA`, Linux). macOS and Windows have no such limit.
+culprit; a fresh worker takes its place. Two limits hold for a request: time, by the caller's clock, which
+also ends a process that is frozen, and memory, by the kernel (`RLIMIT_DATA`; Linux only).
 
 A request that fails for lack of something that others may have held is tried a second time, alone and in a
 new process: memory, file handles, or a signal that ended its process. SIGKILL is sent by the kernel's
@@ -53,22 +51,15 @@ _PIECES = 20  # in which the caller's clock waits
 _ASIDE = 16  # requests that wait for their second try; callers hold on to what belongs beside their answers
 _HEAD = struct.Struct("<cq")
 _ANSWER, _SHORT = b"+", b"-"
-_HANDLES = (errno.EMFILE, errno.ENFILE)
-_IS_LIMITED = sys.platform == "linux"
 _ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
 
 
 @dataclass(frozen=True)
 class WorkerCrash:
-    """A worker ended while it held a request, or could not do it.
+    """A worker ended while it held a request, or could not do it."""
 
-    Attributes:
-        reason: the signal, the limit that was passed, or the last line on standard error.
-        again: it may be the machine's fault, so a second try makes sense.
-    """
-
-    reason: str
-    again: bool = False
+    reason: str  # the signal, the limit that was passed, or the last line on standard error
+    again: bool = False  # it may be the machine's fault, so a second try makes sense
 
 
 Answers = Generator[tuple[int, bytes | WorkerCrash], None, None]
@@ -88,9 +79,6 @@ def each(function: str, requests: Iterable[Request], workers: int, timeout: floa
         requests: dictionaries of JSON values.
         workers: number of processes, each with one thread for its mathematics.
         timeout: seconds a request may take before its worker is ended.
-
-    Raises:
-        UserError: the environment's limit of memory is no number, or no worker can start.
     """
     memory = most_memory()
 
@@ -101,13 +89,7 @@ def each(function: str, requests: Iterable[Request], workers: int, timeout: floa
 
 
 def tried_twice(requests: Iterable[Request], together: Engine, alone: Engine) -> Answers:
-    """Number requests and have them answered `together`; those that are to be tried again, `alone`.
-
-    Args:
-        requests: dictionaries of JSON values.
-        together: answers numbered requests, several at once.
-        alone: answers one, in a process that has read nothing before.
-    """
+    """Number requests and have them answered `together`; those to be tried again, one by one `alone`."""
     todo = enumerate(requests)
     asked: dict[int, Request] = {}
     aside: dict[int, Request] = {}
@@ -135,11 +117,7 @@ def tried_twice(requests: Iterable[Request], together: Engine, alone: Engine) ->
 
 
 def most_memory() -> float:
-    """Return the GiB that one request may take beyond an idle worker: 4, or as `ADACROSS_MEMORY` says.
-
-    Raises:
-        UserError: it says no number above 0.
-    """
+    """Return the GiB that one request may take beyond an idle worker: 4, or as `ADACROSS_MEMORY` says."""
     given = os.environ.get(MEMORY, "")
     try:
         memory = float(given or _USUAL)
@@ -151,12 +129,7 @@ def most_memory() -> float:
 
 
 def share_of(memory: float, workers: int) -> float:
-    """Return the GiB that each of some workers may take: `memory`, or an even share of the machine's.
-
-    Args:
-        memory: GiB that one may take at most.
-        workers: how many there are on this machine.
-    """
+    """Return the GiB that each of some workers may take: `memory`, or an even share of the machine's."""
     return min(memory, max(_LEAST, _machine() / workers))
 
 
@@ -173,11 +146,7 @@ def _machine() -> float:
 
 
 def _in_processes(
-    function: str,
-    requests: Iterable[tuple[int, Request]],
-    workers: int,
-    timeout: float | None,
-    memory: float,
+    function: str, requests: Iterable[tuple[int, Request]], workers: int, timeout: float | None, memory: float
 ) -> Answers:
     """Answer numbered requests in so many processes, each of which may take `memory` GiB."""
     results: SimpleQueue[tuple[int, bytes | WorkerCrash] | BaseException | None] = SimpleQueue()
@@ -223,15 +192,7 @@ def _in_processes(
 
 
 class Worker:
-    """One process, started at its first request and again after each death.
-
-    One thread drives it; only `kill` may be called from another.
-
-    Args:
-        function: "package.module:name" of a function `(request: dict) -> bytes`.
-        timeout: seconds a request may take before the process is ended.
-        memory: GiB a request may take beyond the idle process.
-    """
+    """One process, started at its first request and again after each death; one thread may drive it."""
 
     def __init__(self, function: str, timeout: float | None = None, memory: float = _USUAL) -> None:
         self._function = function
@@ -279,10 +240,7 @@ class Worker:
 
     @contextmanager
     def _clock(self, process: "subprocess.Popen[bytes]", seconds: float | None) -> Iterator[None]:
-        """End the process if the block takes longer.
-
-        It waits in pieces: time in which this process itself was stopped counts for one of them at most.
-        """
+        """End the process if the block takes longer; time in which this process was stopped hardly counts."""
         self._late = False
         if seconds is None:
             yield
@@ -303,11 +261,7 @@ class Worker:
             watcher.join()
 
     def _start(self) -> "subprocess.Popen[bytes]":
-        """Start a process and wait until it has imported the function; again if a signal ended it.
-
-        Raises:
-            UserError: it ended before that.
-        """
+        """Start a process and wait until it has imported the function; again if a signal ended it."""
         for _ in range(_STARTS):
             process = self._launch()
             with self._clock(process, _STARTING):
@@ -365,19 +319,16 @@ class Worker:
     def _short(self, what: str) -> WorkerCrash:
         if what != "memory":
             return WorkerCrash(f"the machine had no {what} left to read it", again=True)
-        limit = f"{self._memory:.3g} GiB of memory" if _IS_LIMITED else "the machine's memory"
+        limit = f"{self._memory:.3g} GiB of memory" if sys.platform == "linux" else "the machine's memory"
         return WorkerCrash(f"reading it needs more than {limit}", again=True)
 
 
 def shortage(error: BaseException | None) -> str:
-    """Name the thing that was lacking where an error arose: "memory", "file handles", or nothing.
-
-    Readers turn errors into reasons why a file is broken; what they caught stands behind them.
-    """
+    """Return the thing whose lack caused an error, "memory" or "file handles", or ""."""
     while error is not None:
         if isinstance(error, MemoryError) or getattr(error, "errno", None) == errno.ENOMEM:
             return "memory"
-        if getattr(error, "errno", None) in _HANDLES:
+        if getattr(error, "errno", None) in (errno.EMFILE, errno.ENFILE):
             return "file handles"
         error = error.__cause__ or error.__context__
     return ""
@@ -410,10 +361,7 @@ def serve() -> None:
 
 
 def _limit(memory: float) -> None:
-    """Let this process take so many GiB more than it has, and be the first to go when the machine has none.
-
-    Private memory counts, not files that are mapped. A crash leaves no copy of the memory behind.
-    """
+    """Let this process take so many GiB of private memory more, and be the first to go when there is none."""
     if sys.platform != "linux":
         return
     import resource

@@ -44,25 +44,22 @@ def each(
     address: str | None = None,
     folder: str | None = None,
 ) -> Answers:
-    """Answer every request on a Ray cluster; yield `(number of the request, answer)` as they finish.
-
-    Closing the iterator (also by an exception in the caller, Ctrl-C included) takes back what is under way.
+    """Answer every request on a Ray cluster, as `local.each` does on this machine.
 
     Args:
-        function: "package.module:name" of a function `(request: dict) -> bytes`, imported on the machines.
-        requests: dictionaries of JSON values.
+        function, requests, timeout: as there.
         workers: requests under way at once; by default as many as keep all cores of the cluster busy, also
             those of machines that join later.
-        timeout: seconds a request may take before it counts as died.
         address: of the cluster, as `ray.init` takes it, or "local" for a new one of this machine alone. By
             default what RAY_ADDRESS says, or "local".
         folder: what every machine must see.
 
-    Raises:
-        UserError: Ray is not installed, no such cluster, one that fails, or a machine that cannot work: it
-            lacks adacross, has another version of it, or does not see `folder`.
+    Raises UserError without Ray or a cluster, or for a machine that lacks adacross, its version or `folder`.
     """
-    ray = _import_ray()
+    try:
+        import ray
+    except ImportError:
+        raise UserError(f"the ray engine needs Ray, which is not installed. {install('ray')}") from None
     memory = most_memory()
     with _connected(ray, address, workers) as stays:
         task = ray.remote(num_cpus=1, max_retries=0)(_answer)
@@ -82,7 +79,11 @@ def each(
         try:
             yield from tried_twice(requests, together, alone)
         except ray.exceptions.RayTaskError as error:
-            raise UserError(_unfit(error.cause)) from None
+            why = str(error.cause) or type(error.cause).__name__
+            raise UserError(
+                f"a machine of the Ray cluster cannot work: {why}. All of them need the same adacross (and "
+                "the packages of its constraints.txt) and the same folders."
+            ) from None
         except ray.exceptions.RayError as error:
             raise UserError(f"the Ray cluster failed: {one_line(error)}.") from error
 
@@ -96,8 +97,8 @@ def _exchange(
 ) -> Answers:
     """Keep as many requests under way as there is room for, and send the lost ones again.
 
-    `cancel` takes back what is under way at the end. Closing the connection does so, too, without the risk
-    that Ray aborts the process because a canceled request is answered after all.
+    `cancel` takes back what is under way at the end, as closing the connection does without the risk that Ray
+    aborts the process because a canceled request is answered after all.
     """
     names = ("WorkerCrashedError", "NodeDiedError", "OutOfMemoryError", "ObjectLostError")
     lost = tuple(getattr(ray.exceptions, name) for name in names)
@@ -130,13 +131,7 @@ def _exchange(
 
 @contextmanager
 def _connected(ray: Any, address: str | None, workers: int | None) -> Iterator[bool]:
-    """Be part of a cluster, of the one that the caller's program has joined already, or of a new one.
-
-    Yields whether the connection stays open afterwards, because it is the caller's.
-
-    Raises:
-        UserError: no such cluster.
-    """
+    """Join a cluster, the caller's own or a new one; yield whether the connection stays afterwards."""
     if ray.is_initialized():
         yield True
         return
@@ -170,9 +165,8 @@ def _connected(ray: Any, address: str | None, workers: int | None) -> Iterator[b
 def _loopback() -> Iterator[None]:
     """Let the Ray that is started meanwhile listen at 127.0.0.1 alone, instead of at every address.
 
-    `_node_ip_address="127.0.0.1"` does not: Ray puts the address that others reach in its place. Ray's own
-    setting is the one by which it spares Windows and macOS the questions of their firewalls. This process has
-    read it at import; the processes that Ray starts read the environment.
+    `_node_ip_address="127.0.0.1"` does not. This setting, which spares Windows and macOS the questions of
+    their firewalls, was read by this process at import; the processes that Ray starts read the environment.
     """
     from ray._private import ray_constants
 
@@ -189,11 +183,7 @@ def _loopback() -> Iterator[None]:
 
 
 def _check_reachable(place: str) -> None:
-    """Fail at once if nobody listens at host:port, where Ray itself would try for minutes.
-
-    Raises:
-        OSError: nobody does.
-    """
+    """Raise OSError at once if nobody listens at host:port, where Ray itself would try for minutes."""
     host, _, port = place.rpartition(":")
     if host and port.isdecimal() and "://" not in place:
         socket.create_connection((host, int(port)), timeout=10).close()
@@ -208,11 +198,7 @@ def _answer(
     version: str,
     folder: str | None,
 ) -> bytes | WorkerCrash:
-    """Answer a request, or say why its reader died. Runs on the machines of the cluster.
-
-    Raises:
-        UserError: this machine cannot do the caller's work.
-    """
+    """Answer a request on a machine of the cluster; UserError if it cannot do the caller's work."""
     if version != __version__:
         raise UserError(f"it has adacross {__version__}, and the command was given with {version}")
     if folder and not Path(folder).exists():
@@ -227,24 +213,3 @@ def _answer(
 def _worker(function: str, timeout: float | None, memory: float) -> Worker:
     """Return the one process that reads below this process of Ray's; it ends with it."""
     return Worker(function, timeout, memory)
-
-
-def _unfit(error: BaseException) -> str:
-    """Say what to do about a machine that cannot work."""
-    return (
-        f"a machine of the Ray cluster cannot work: {str(error) or type(error).__name__}. "
-        "All of them need the same adacross (and the packages of its constraints.txt) and the same folders."
-    )
-
-
-def _import_ray() -> Any:
-    """Return the library.
-
-    Raises:
-        UserError: it is not installed.
-    """
-    try:
-        import ray
-    except ImportError:
-        raise UserError(f"the ray engine needs Ray, which is not installed. {install('ray')}") from None
-    return ray

@@ -1,6 +1,6 @@
 """Weights that CrossPoint, CrossNet, AdaCrossNet and Point-M2AE released, read into our encoders."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Literal
 
@@ -9,16 +9,17 @@ from torch import Tensor
 
 from adacross.console import console
 from adacross.encoders.base import Encoder, N, filled
-from adacross.encoders.released import point_m2ae as official_m2ae
+from adacross.encoders.released import names
 from adacross.encoders.released.names import Released, SegmentationHead, State, recognise, shape_of
 from adacross.errors import UserError
-from adacross.io.torch_files import load_plain
+from adacross.io.weights import load_plain
 from adacross.nn.heads import ImageProjection, PointProjection
 from adacross.nn.resnet import ResNet
 
 _PROJECTION = "inv_head."
 _COUNTER = "num_batches_tracked"
 _RESNET_MARK = "layer1.0.conv1.weight"
+_ENCODER = "released encoder"  # in messages
 
 
 def load_official(
@@ -42,7 +43,7 @@ def load_official(
 
     Args:
         path: a `.pth` file with a state dict.
-        k: DGCNN's neighbours, which no file tells: 20 for CrossNet and AdaCrossNet, 15 for CrossPoint.
+        k: DGCNN's neighbors, which no file tells: 20 for CrossNet and AdaCrossNet, 15 for CrossPoint.
         groups: Point-M2AE's tokens of each level, which no file tells, either.
         neighbors: members of each of them.
         heads: of its attention.
@@ -56,10 +57,10 @@ def load_official(
     state = _read_state(Path(path))
     if any(name.endswith(_RESNET_MARK) for name in state):
         return load_official_image(path)
-    if official_m2ae.MARK in state:
-        own = {name for name in state if name.startswith(official_m2ae.ENCODER)}
+    if names.MARK in state:
         encoder = _point_m2ae(state, str(path), groups, neighbors, heads)
-        left = f"{len(state) - len(own)} tensors of its decoder left out" if len(state) > len(own) else ""
+        others = sum(not name.startswith(names.ENCODER) for name in state)
+        left = f"{others} tensors of its decoder left out" if others else ""
         _tell(path, encoder, left)
         return encoder, None
     released, projection, head = _load(state, str(path), k)
@@ -69,14 +70,10 @@ def load_official(
 
 
 def load_official_segmentation(path: Path | str, k: int = 20) -> tuple[Encoder, SegmentationHead]:
-    """A released encoder and its part segmentation head, in evaluation mode.
+    """Return a released encoder and its part segmentation head, in evaluation mode.
 
-    Args:
-        path: a `.pth` file with a state dict.
-        k: as for `load_official`; CrossPoint fine-tunes with 40.
-
-    Raises:
-        UserError: as `load_official`, or the file has no segmentation head.
+    Arguments and errors are as of `load_official`; CrossPoint fine-tunes with k = 40. A file without a
+    segmentation head is refused.
     """
     encoder, _, head = _load(_read_state(Path(path)), str(path), k)
     if head is None:
@@ -94,7 +91,7 @@ def load_official_image(path: Path | str) -> tuple[ResNet, ImageProjection | Non
     A projection head is what stands beside the network: four layers of which 0 and 3 are products.
 
     Args:
-        path: a `.pth` file with a state dict: RGB or grey, ResNet-18 or ResNet-50.
+        path: a `.pth` file with a state dict: RGB or gray, ResNet-18 or ResNet-50.
 
     Raises:
         UserError: no such file, no state dict of plain tensors, another network, or tensors that do not fit.
@@ -113,7 +110,7 @@ def load_official_image(path: Path | str) -> tuple[ResNet, ImageProjection | Non
     body = {
         name.removeprefix(prefix): tensor
         for name, tensor in state.items()
-        if (head is None or not name.startswith(head)) and not name.startswith(f"{prefix}fc.")
+        if not name.startswith((f"{prefix}fc.", *([head] if head else [])))
     }
     first = shape_of(state, f"{prefix}conv1.weight")
     channels = first[1] if len(first) > 1 else 3
@@ -122,7 +119,7 @@ def load_official_image(path: Path | str) -> tuple[ResNet, ImageProjection | Non
     _tell(path, encoder, "" if head is None else "with a projection head")
     if head is None:
         return encoder, None
-    tensors = {name.removeprefix(head): tensor for name, tensor in state.items() if name.startswith(head)}
+    tensors = _below(state, head)
     sizes = [len(tensors[f"{i}.weight"]) for i in (0, 3)]
     projection = _filled(
         lambda: ImageProjection(encoder.dim, *sizes), tensors, f"{source} ({head.rstrip('.')})"
@@ -141,15 +138,9 @@ def _point_m2ae(
     state: State, source: str, groups: tuple[int, ...], neighbors: tuple[int, ...], heads: int
 ) -> Encoder:
     """Point-M2AE's encoder; the decoder beside it is left out."""
-    prefix = official_m2ae.ENCODER
-    own = {name.removeprefix(prefix): tensor for name, tensor in state.items() if name.startswith(prefix)}
-    tensors = {official_m2ae.encoder_name(name): _flat(tensor) for name, tensor in own.items()}
-    return _filled(
-        lambda: official_m2ae.empty_encoder(own, groups, neighbors, heads),
-        tensors,
-        source,
-        "released encoder",
-    )
+    own = _below(state, names.ENCODER)
+    tensors = {names.encoder_name(name): _flat(tensor) for name, tensor in own.items()}
+    return _filled(lambda: names.empty_encoder(own, groups, neighbors, heads), tensors, source, _ENCODER)
 
 
 def _load(
@@ -163,13 +154,13 @@ def _load(
             f"it has {len(state)} tensors, among them {', '.join(sorted(state)[:4])}."
         )
     sizes = dict(state)
-    encoder = _empty(lambda: released.encoder(sizes, k), source, "released encoder")
+    encoder = _empty(lambda: released.encoder(sizes, k), source, _ENCODER)
     kind = type(encoder).__name__
     projection = {name: state.pop(name) for name in list(state) if name.startswith(_PROJECTION)}
     state = _without_repeated(state, released.twice, kind, source)
     head = _segmentation_head(state, released, encoder.dim, kind, source)
     tensors = {_rename(name, released.layers): _flat(tensor) for name, tensor in state.items()}
-    encoder = _filled(lambda: released.encoder(sizes, k), tensors, source, "released encoder")
+    encoder = _filled(lambda: released.encoder(sizes, k), tensors, source, _ENCODER)
     return encoder, _projection(projection, encoder.dim, source), head
 
 
@@ -180,7 +171,7 @@ def _segmentation_head(
 
     Pre-training saves the BatchNorms of a head it does not have: they say nothing and are left out.
     """
-    own = [name for name in state if name.rpartition(".")[0] in released.head_layers | released.head_twice]
+    own = [name for name in state if name.rpartition(".")[0] in {*released.head_layers, *released.head_twice}]
     tensors = {name: state.pop(name) for name in own}
     make = released.head
     if make is None or all(name.rpartition(".")[0] in released.head_twice for name in own):
@@ -200,19 +191,16 @@ def _read_state(path: Path) -> dict[str, Tensor]:
         raise UserError(f"{path} holds no plain tensors ({error}); expected a released state dict.") from None
     if isinstance(state, dict) and isinstance(state.get("base_model"), dict):
         state = state["base_model"]
-    if (
-        not isinstance(state, dict)
-        or not state
-        or not all(isinstance(tensor, Tensor) for tensor in state.values())
-    ):
+    plain = isinstance(state, dict) and all(isinstance(tensor, Tensor) for tensor in state.values())
+    if not (plain and state):
         raise UserError(f"{path} holds no plain tensors by name; expected a released state dict.")
     if hollow := [name for name, tensor in state.items() if not tensor.nbytes]:
         raise UserError(f"{path} has not all numbers of {hollow[0]}; expected a released state dict.")
     return {str(name).removeprefix("module."): tensor for name, tensor in state.items()}
 
 
-def _without_repeated(state: State, twice: dict[str, str], kind: str, source: str) -> State:
-    """BatchNorms listed twice, as bn1 and inside conv1, once; they must be the same twice."""
+def _without_repeated(state: State, twice: Mapping[str, str], kind: str, source: str) -> State:
+    """Return BatchNorms listed twice, as bn1 and inside conv1, once; they must be the same twice."""
     once = {}
     for name, tensor in state.items():
         layer, _, part = name.rpartition(".")
@@ -225,12 +213,16 @@ def _without_repeated(state: State, twice: dict[str, str], kind: str, source: st
 
 
 def _is_projection(state: State, name: str) -> bool:
-    """Whether `name` is the first product of a projection head."""
+    """Return whether `name` is the first product of a projection head."""
     last = name.removesuffix("0.weight") + "3.weight"
     return name.endswith(".0.weight") and len(shape_of(state, name)) == len(shape_of(state, last)) == 2
 
 
-def _rename(name: str, layers: dict[str, str]) -> str:
+def _below(state: State, prefix: str) -> State:
+    return {name.removeprefix(prefix): tensor for name, tensor in state.items() if name.startswith(prefix)}
+
+
+def _rename(name: str, layers: Mapping[str, str]) -> str:
     layer, _, tensor = name.rpartition(".")
     return f"{layers.get(layer, layer)}.{tensor}"
 
@@ -261,7 +253,7 @@ def _filled(make: Callable[[], N], tensors: State, source: str, what: str = "net
 def _projection(tensors: State, inputs: int, source: str) -> PointProjection | None:
     if not tensors:
         return None
-    tensors = {name.removeprefix(_PROJECTION): tensor for name, tensor in tensors.items()}
+    tensors = _below(tensors, _PROJECTION)
     first, last = shape_of(tensors, "0.weight"), shape_of(tensors, "3.weight")
     if len(first) != 2 or len(last) != 2:
         raise UserError(f"{source} has a projection head of another form: {', '.join(sorted(tensors))}.")

@@ -1,43 +1,44 @@
-"""How CrossPoint, CrossNet and AdaCrossNet name what our networks hold, and how to tell their files apart.
+"""Names and sizes of what CrossPoint, CrossNet, AdaCrossNet and Point-M2AE released, in terms of ours.
 
-A layer's product (convolution) and its BatchNorm have names of their own on both sides.
+A product (convolution) and its BatchNorm have names of their own on both sides.
 """
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from torch import Tensor
 
 from adacross.encoders.base import Encoder
-from adacross.encoders.dgcnn import DGCNN
-from adacross.encoders.dgcnn_segmentation import DGCNNPartSeg, DGCNNSemSeg
-from adacross.encoders.pointnet import PointNet
-from adacross.encoders.pointnet_partseg import PointNetPartSeg
-from adacross.nn.segmentation_heads import PartSegHead, PointNetPartSegHead
+from adacross.encoders.dgcnn import DGCNN, DGCNNPartSeg, DGCNNSemSeg
+from adacross.encoders.point_m2ae import PointM2AE
+from adacross.encoders.pointnet import PointNet, PointNetPartSeg
+from adacross.nn.heads import PartSegHead, PointNetPartSegHead
 
 State = dict[str, Tensor]
 SegmentationHead = PartSegHead | PointNetPartSegHead
+ENCODER = "h_encoder."
+MARK = f"{ENCODER}token_embed.0.first_conv.0.weight"
+_EMBEDDING = {
+    "first_conv.0": "first.linear",
+    "first_conv.1": "first.norm",
+    "first_conv.3": "local",
+    "second_conv.0": "second.linear",
+    "second_conv.1": "second.norm",
+    "second_conv.3": "last",
+}
+_BLOCK = {"attn.qkv": "qkv", "attn.proj": "project", "mlp.fc1": "enter", "mlp.fc2": "leave"}
 
 
 class Released(NamedTuple):
-    """One of the released networks.
+    """One of the released networks: its names in terms of ours, and empty networks of its tensors' sizes."""
 
-    Attributes:
-        encoder: an empty one of the size that the tensors tell, for `k` neighbours.
-        layers: released name -> ours.
-        twice: a BatchNorm's second name -> its first.
-        head: an empty segmentation head of the size that its tensors tell, for an encoder of some width; None
-            where no file has one.
-        head_layers: released name -> ours, in the head.
-        head_twice: as `twice`, in the head. A file without the head's products has these nevertheless.
-    """
-
-    encoder: Callable[[State, int], Encoder]
-    layers: dict[str, str]
-    twice: dict[str, str] = {}  # noqa: RUF012  nobody changes it
-    head: Callable[[State, int], SegmentationHead] | None = None
-    head_layers: dict[str, str] = {}  # noqa: RUF012
-    head_twice: dict[str, str] = {}  # noqa: RUF012
+    encoder: Callable[[State, int], Encoder]  # of the size that the tensors tell, for k neighbors
+    layers: dict[str, str]  # released name -> ours
+    twice: Mapping[str, str] = {}  # a BatchNorm's second name -> its first
+    head: Callable[[State, int], SegmentationHead] | None = None  # for an encoder of some width
+    head_layers: Mapping[str, str] = {}  # released name -> ours, in the head
+    head_twice: Mapping[str, str] = {}  # also in files without the head's products
 
 
 def shape_of(state: State, name: str) -> tuple[int, ...]:
@@ -155,3 +156,43 @@ _POINTNET_PARTSEG = Released(
     )
     | {"convs4": "last"},
 )
+
+
+def block_name(released: str) -> str:
+    """Translate a layer inside a stack of blocks: `blocks.0.attn.qkv.weight` -> `blocks.0.qkv.weight`."""
+    for theirs, ours in _BLOCK.items():
+        released = released.replace(theirs, ours)
+    return released
+
+
+def encoder_name(released: str) -> str:
+    """Translate a name in the released program's `h_encoder`, without that prefix, to one of `PointM2AE`.
+
+    A name of none of the known parts, which then fits nowhere, is returned as it is.
+    """
+    part, _, rest = released.partition(".")
+    level, _, layer = rest.partition(".")
+    match part:
+        case "token_embed":
+            place, _, tensor = layer.rpartition(".")
+            return f"embeddings.{level}.{_EMBEDDING.get(place, place)}.{tensor}"
+        case "encoder_pos_embeds":
+            return f"positions.{rest}"
+        case "encoder_blocks":
+            return f"stacks.{level}.{block_name(layer)}"
+        case "encoder_norms":
+            return f"norms.{rest}"
+    return released
+
+
+def empty_encoder(state: State, groups: tuple[int, ...], neighbors: tuple[int, ...], heads: int) -> PointM2AE:
+    """Return an encoder of the size that the tensors (without `h_encoder.`) tell, and of these options.
+
+    A `KeyError` says which tensor is missing that tells a size.
+    """
+    dims = [len(state[f"encoder_norms.{level}.weight"]) for level in range(3)]
+    pattern = re.compile(r"encoder_blocks\.(\d)\.blocks\.(\d+)\.")
+    blocks = {match.groups() for name in state if (match := pattern.match(name))}
+    depths = [sum(found == str(level) for found, _ in blocks) for level in range(3)]
+    width = len(state["token_embed.0.first_conv.0.weight"])
+    return PointM2AE(groups, neighbors, dims, width, depths, heads)

@@ -15,7 +15,7 @@ import numpy as np
 from jaxtyping import Int64
 
 from adacross.data.formats.base import SampleRef
-from adacross.data.formats.modelnet40 import ModelNet40
+from adacross.data.formats.modelnet import ModelNet40
 from adacross.data.shape import BrokenShapeError
 from adacross.errors import UserError
 from adacross.evaluation.corruptions.draws import Clouds

@@ -20,14 +20,10 @@ Alignment = Literal["exact", "radius", "none"]
 def joint_attention(
     aligned: Bool[Tensor, "B G P"], tokens: Int64[Tensor, "B V"], patches: Int64[Tensor, "B W"]
 ) -> Bool[Tensor, "B L L"]:
-    """The attention mask over V visible tokens, then W visible patches (L = V + W).
+    """Return the attention mask over V visible tokens, then W visible patches (L = V + W).
 
-    Each sees all of its own modality, so no row is empty; of the other, what is aligned with it.
-
-    Args:
-        aligned: which of all tokens and patches belong together.
-        tokens: which tokens are visible.
-        patches: which patches are.
+    Each sees all of its own modality, so no row is empty; of the other, what is `aligned` with it. `tokens`
+    and `patches` are the indices of the visible ones.
     """
     across = aligned.gather(1, tokens[:, :, None].expand(-1, -1, aligned.shape[2]))
     across = across.gather(2, patches[:, None].expand(-1, tokens.shape[1], -1))
@@ -41,14 +37,10 @@ def aligned_patches(
     points: Float[Tensor, "B N 3"],
     projection: Projection,
 ) -> Bool[Tensor, "B G P"]:
-    """Which patches belong to each coarsest token.
+    """Return which patches belong to each coarsest token.
 
-    Args:
-        alignment: "exact", the patches that a point of the token falls on; "radius", the patch of its centre
-            and those around it; "none", all.
-        levels: of the cloud.
-        points: the cloud.
-        projection: of the cloud to its map.
+    `alignment` is "exact", the patches that a point of the token falls on; "radius", the patch of its center
+    and those around it; or "none", all.
     """
     side = projection.size // PATCH
     if alignment == "exact":
@@ -63,15 +55,10 @@ def aligned_patches(
 def covered_patches(
     levels: Sequence[TokenGroups], patches: Int64[Tensor, "B N"], count: int
 ) -> Bool[Tensor, "B G P"]:
-    """Which of `count` patches hold a point that each coarsest token is made of.
+    """Return which of `count` patches hold a point that each coarsest token is made of.
 
-    A token is made of the tokens below it that it groups, and in the end of points; the stored neighbours
-    tell which. Each point lies in one patch.
-
-    Args:
-        levels: of the cloud, from fine to coarse.
-        patches: `(B, N)` the patch of each of the cloud's points.
-        count: P.
+    A token is made of the tokens below it that it groups, and in the end of points; the stored neighbors tell
+    which. Each point lies in one patch, `patches` `(B, N)`.
     """
     landed = patches[:, :, None]  # of each token below, the patches of all its points
     for level in levels:

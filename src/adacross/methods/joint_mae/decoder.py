@@ -8,37 +8,24 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from adacross.methods.joint_mae.depth_tokens import PATCH
-from adacross.methods.point_decoder import CoarseReconstruction, PointReconstruction
+from adacross.methods.masked_points import CoarseReconstruction, PointReconstruction
 from adacross.nn.point_tokens import TokenGroups
 from adacross.nn.transformer import PositionEmbedding, TransformerEncoder, learnt_token
 
 
 class Reconstructed(NamedTuple):
-    """What the decoder says of every group and every patch, masked or not.
+    """Predictions of every group and every patch, masked or not."""
 
-    Attributes:
-        offsets: `(B, G, m, 3)` points around the centres of the middle or the coarsest level.
-        patches: `(B, P, 256)` pixels.
-    """
-
-    offsets: Float[Tensor, "B G m 3"]
-    patches: Float[Tensor, "B P area"]
+    offsets: Float[Tensor, "B G m 3"]  # points around the centers of the middle or the coarsest level
+    patches: Float[Tensor, "B P area"]  # pixels
 
 
 class JointDecoder(nn.Module):
     """Mask tokens fill both modalities up; shared blocks see all tokens; then each goes its own way.
 
-    Clouds: carried to the middle level and reconstructed there, as by Point-M2AE, or reconstructed where the
-    coarsest tokens are. Pictures: blocks, a norm and a linear layer to 16 x 16 pixels. Depths are ours by
-    fallback: Point-M2AE has 1 + 1, PiMAE 3.
-
-    Args:
-        dims: channels of the point encoder's levels.
-        heads: of every attention.
-        coarse: whether to reconstruct around the coarsest centres instead of the middle ones.
-        group_points: points predicted for each group.
-        shared_depth: blocks that both modalities share.
-        own_depth: blocks that each has to itself.
+    Clouds: carried to the middle level and reconstructed there, as by Point-M2AE, or (`coarse`) reconstructed
+    where the coarsest tokens are. Depth maps: blocks, a norm and a linear layer to 16 x 16 pixels. Depths are
+    ours by fallback: Point-M2AE has 1 + 1, PiMAE 3.
     """
 
     def __init__(
@@ -74,16 +61,10 @@ class JointDecoder(nn.Module):
         visible_patches: Bool[Tensor, "B P"],
         grid: Float[Tensor, "P C"],
     ) -> Reconstructed:
-        """Complete both modalities.
+        """Complete both modalities from their tokens, of which masked ones do not matter.
 
-        Args:
-            levels: of the cloud.
-            skip: the encoder's tokens of the middle level, 0 where masked.
-            points: its tokens of the coarsest level; masked ones do not matter.
-            visible_points: which those are.
-            patches: its tokens of the patches; masked ones do not matter.
-            visible_patches: which those are.
-            grid: positions of the patches.
+        `skip` are the encoder's tokens of the middle level, 0 where masked; `grid` the positions of the
+        patches.
         """
         filled = [
             torch.where(visible_points[:, :, None], points, self.point_token),

@@ -35,9 +35,6 @@ class MaskedConvBlock(nn.Module):
     Only the convolution mixes positions. For it the visible ones are laid on a map that is 0 elsewhere, so
     nothing of a masked position gets out; all else is done at visible positions alone. The layout is
     ConvMAE's as recalled (Gao et al. 2022, arXiv 2205.03892), not re-checked.
-
-    Args:
-        dim: channels C.
     """
 
     def __init__(self, dim: int) -> None:
@@ -52,12 +49,10 @@ class MaskedConvBlock(nn.Module):
     def forward(
         self, x: Float[Tensor, "m C"], places: Int64[Tensor, " m"], shape: tuple[int, int, int]
     ) -> Float[Tensor, "m C"]:
-        """Visible positions `(m, C)` to `(m, C)`.
+        """Visible positions of all maps together, `(m, C)` to `(m, C)`.
 
-        Args:
-            x: of all maps together.
-            places: where each is among the maps' positions, row by row, one map after the other.
-            shape: maps, rows and columns of those.
+        `places` says where each is among the maps' positions, row by row, one map after the other; `shape`
+        is the number of maps, and of their rows and columns.
         """
         x = x + self.leave(self._mixed(self.enter(self.norm1(x)), places, shape))
         return x + self.network(self.norm2(x))
@@ -123,13 +118,9 @@ class DepthEmbedding(nn.Module):
         )
 
     def forward(self, maps: Float[Tensor, "B 1 S S"], visible: Bool[Tensor, "B P"]) -> Float[Tensor, "B P C"]:
-        """Maps `(B, 1, S, S)` to a token for each of their `(S / 16)^2` patches, row by row.
+        """Maps `(B, 1, S, S)`, S a multiple of 16, to a token for each of their `(S / 16)^2` patches.
 
-        Tokens of visible patches depend on visible patches alone; the others are 0.
-
-        Args:
-            maps: S a multiple of 16.
-            visible: `(B, P)` which patches are.
+        Tokens of `visible` patches depend on visible patches alone; the others are 0.
         """
         side = maps.shape[-1] // PATCH
         x = patchify(maps, PATCH)[visible].view(-1, PATCH, PATCH, 1)

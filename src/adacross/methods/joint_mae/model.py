@@ -7,29 +7,20 @@ what is a substitute from the group's other programs (Point-M2AE, I2P-MAE) is li
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, ClassVar, Literal, NamedTuple, get_args
+from typing import Any, Literal, NamedTuple, get_args
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Generator, Tensor, nn
 
-from adacross.data.transforms.augment import draw_points
-from adacross.data.transforms.batch import RawBatch
 from adacross.distributed.batch import mean_contribution, sample_for_batch
 from adacross.encoders import Encoder
-from adacross.encoders.point_m2ae import PointM2AE
 from adacross.errors import UserError, one_of
-from adacross.methods.base import Method
 from adacross.methods.image_tower import ImageTowerConfig
 from adacross.methods.joint_mae.alignment import Alignment, aligned_patches, joint_attention
 from adacross.methods.joint_mae.decoder import JointDecoder, Reconstructed
 from adacross.methods.joint_mae.depth_tokens import PATCH, DepthEmbedding, sine_positions
-from adacross.methods.masked_points import (
-    check_ratio,
-    draw_visible,
-    hidden_groups,
-    need_point_m2ae,
-)
+from adacross.methods.masked_points import MaskedPointMethod, check_ratio, draw_visible, hidden_groups
 from adacross.nn.point_tokens import TokenGroups, TokenPacking, visible_levels
 from adacross.nn.transformer import learnt_token
 from adacross.ops.chamfer import chamfer
@@ -50,44 +41,30 @@ Target = Literal["middle", "coarse"]
 
 @dataclass(frozen=True)
 class MaskedPairs:
-    """B clouds, their depth maps from a random side, and what is visible of both.
+    """B clouds, their depth maps from a random side, and what is visible of both."""
 
-    Attributes:
-        points: `(B, N, 3)`, augmented.
-        projection: of each cloud to its map.
-        depth: `(B, 1, S, S)`.
-        visible_points: `(B, G)` tokens of the cloud's coarsest level that are not masked.
-        visible_patches: `(B, P)` patches of the map that are not masked.
-    """
-
-    points: Float[Tensor, "B N 3"]
-    projection: Projection
+    points: Float[Tensor, "B N 3"]  # augmented
+    projection: Projection  # of each cloud to its map
     depth: Float[Tensor, "B 1 S S"]
-    visible_points: Bool[Tensor, "B G"]
-    visible_patches: Bool[Tensor, "B P"]
+    visible_points: Bool[Tensor, "B G"]  # tokens of the cloud's coarsest level that are not masked
+    visible_patches: Bool[Tensor, "B P"]  # patches of the map that are not masked
 
 
 class Completed(NamedTuple):
-    """A batch encoded and decoded.
+    """A batch encoded and decoded."""
 
-    Attributes:
-        levels: of the clouds.
-        visible: tokens of every level that are visible.
-        decoded: what the decoder says.
-    """
-
-    levels: list[TokenGroups]
-    visible: list[Bool[Tensor, "B _"]]
-    decoded: Reconstructed
+    levels: list[TokenGroups]  # of the clouds
+    visible: list[Bool[Tensor, "B _"]]  # tokens of every level that are visible
+    decoded: Reconstructed  # what the decoder says
 
 
-class JointMAE(Method):
+class JointMAE(MaskedPointMethod):
     """Clouds and their own depth maps, both masked, complete each other.
 
     Visible tokens of both go through the encoder's last stage together. There a token of the cloud sees only
     those patches that one of its points falls on, and the other way round (local-aligned attention); within
     a modality all see all. A joint decoder reconstructs hidden points, hidden patches, and by projecting the
-    points once more the hidden patches again. What remains is the point encoder, as it is without pictures.
+    points once more the hidden patches again. What remains is the point encoder, as it is without images.
 
     Terms, unweighted: `points`, Chamfer distance of hidden groups; `depth`, mean squared error of hidden
     patches; `cross`, the same for the map drawn from reconstructed and visible points.
@@ -97,8 +74,8 @@ class JointMAE(Method):
         mask_ratio: of the cloud's coarsest tokens.
         patch_mask_ratio: of the map's patches, drawn independently.
         target: the groups to reconstruct: "middle", those of the middle level, as Point-M2AE; "coarse", the
-            points nearest to each centre of the coarsest level, of which there are fewer: a decoder that
-            knows the centres has less to go by.
+            points nearest to each center of the coarsest level, of which there are fewer: a decoder that
+            knows the centers has less to go by.
         group_points: points of a group of target "coarse"; 32 by default. Groups of target "middle" are the
             encoder's, and have as many points as its second level has neighbors.
         reduction: of the depth map; see `adacross.ops.projection.depth_map`.
@@ -106,7 +83,7 @@ class JointMAE(Method):
             term move points across the view, "hard" has a gradient in depth alone.
         radius: pixels around its own that a point writes to, too; 2 as released, for maps of 224 pixels.
         view: the side, 0 to 2, or None for a random one a shape.
-        alignment: "exact"; "radius", patches within one of that of the token's centre; "none", all see all.
+        alignment: "exact"; "radius", patches within one of that of the token's center; "none", all see all.
         conv_depths: blocks after the first two stages of the map's embedding.
         shared_depth: decoder blocks that both modalities share.
         own_depth: decoder blocks of each.
@@ -117,8 +94,6 @@ class JointMAE(Method):
         UserError: another encoder, or options that do not fit.
     """
 
-    default_encoder: ClassVar[str] = "point-m2ae"
-    default_augmentation: ClassVar[str] = "point-m2ae"
     grid: Float[Tensor, "P C"]
 
     def __init__(
@@ -139,16 +114,14 @@ class JointMAE(Method):
         points: int | None = None,
         image_size: int = 224,
     ) -> None:
-        super().__init__(encoder)
-        self.encoder: PointM2AE = need_point_m2ae("joint-mae", encoder)
+        super().__init__("joint-mae", encoder, mask_ratio, points)
         if image_size % PATCH:
             raise UserError(f"image_size is {image_size}; joint-mae needs a multiple of {PATCH} (224).")
         if view is not None and not 0 <= view < len(VIEWS):
             raise UserError(f"view is {view}; expected 0, 1 or 2, or nothing for a random one.")
         side = image_size // PATCH
-        check_ratio("mask_ratio", mask_ratio, self.encoder.groups[2])
         check_ratio("patch_mask_ratio", patch_mask_ratio, side * side)
-        self.mask_ratio, self.patch_mask_ratio = mask_ratio, patch_mask_ratio
+        self.patch_mask_ratio = patch_mask_ratio
         check_drawing(reduction, splat, radius)
         self.level = {"middle": 1, "coarse": 2}[one_of("target", target, get_args(Target))]
         middle = self.encoder.neighbors[1]
@@ -166,7 +139,6 @@ class JointMAE(Method):
         self.view = view
         one_of("alignment", alignment, get_args(Alignment))
         self.alignment: Alignment = alignment
-        self.points = points
         self.image_size = image_size
         dims, heads = self.encoder.dims, self.encoder.heads
         self.embed_depth = DepthEmbedding(dims, conv_depths)
@@ -180,12 +152,6 @@ class JointMAE(Method):
     def build(cls, encoder: Encoder, images: ImageTowerConfig, **options: Any) -> "JointMAE":
         """Build for depth maps of the images' size; `options` are this class's."""
         return cls(encoder, image_size=images.size, **options)
-
-    def batch(self, raw: RawBatch, generator: Generator) -> MaskedPairs:
-        """Augmented clouds, masked; see `masked`."""
-        return self.masked(
-            self.augment(draw_points(raw.points, self.points, generator), generator), generator
-        )
 
     def masked(self, points: Float[Tensor, "B N 3"], generator: Generator) -> MaskedPairs:
         """Clouds as they are, their maps from a random side each, and two independent masks a shape."""
@@ -210,10 +176,9 @@ class JointMAE(Method):
         hidden, hidden_patches = hidden_groups(visible[self.level]), ~batch.visible_patches
         truth = patchify(batch.depth)[hidden_patches]
         redrawn = patchify(self.redraw(batch, levels, visible, decoded.offsets))[hidden_patches]
+        offsets = self.true_offsets(batch, levels)[hidden]
         return {
-            "points": mean_contribution(
-                chamfer(decoded.offsets[hidden], self.true_offsets(batch, levels)[hidden])
-            ),
+            "points": mean_contribution(chamfer(decoded.offsets[hidden], offsets)),
             "depth": mean_contribution((decoded.patches[hidden_patches].to(truth.dtype) - truth).square()),
             "cross": mean_contribution((redrawn - truth).square()),
         }
@@ -231,7 +196,7 @@ class JointMAE(Method):
     def encode(
         self, batch: MaskedPairs, levels: list[TokenGroups], visible: list[Bool[Tensor, "B _"]]
     ) -> tuple[Float[Tensor, "B G1 C1"], Float[Tensor, "B G2 C"], Float[Tensor, "B P C"]]:
-        """Normalised tokens of the middle level, the coarsest level and the patches; masked ones are 0."""
+        """Normalized tokens of the middle level, the coarsest level and the patches; masked ones are 0."""
         encoder = self.encoder
         below: list[Tensor] = []
         for level in range(2):
@@ -268,7 +233,7 @@ class JointMAE(Method):
         return depth_map(cloud, batch.projection, self.reduction, self.splat, self.radius)
 
     def true_offsets(self, batch: MaskedPairs, levels: list[TokenGroups]) -> Float[Tensor, "B G m 3"]:
-        """What the reconstruction of every group should be, relative to its centre."""
+        """Return the points that the reconstruction of every group should have, relative to its center."""
         if self.level == 1:
             return levels[1].offsets
         centers = levels[2].centers

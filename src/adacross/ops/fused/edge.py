@@ -1,6 +1,6 @@
 """DGCNN's edge convolution without edges.
 
-The published layer (Wang et al. 2019, arXiv 1801.07829, eq. 7-8) computes for every point i and neighbour j
+The published layer (Wang et al. 2019, arXiv 1801.07829, eq. 7-8) computes for every point i and neighbor j
 
     e_ij = W [x_j - x_i ; x_i],     y_i = max_j LeakyReLU(gain * (e_ij - mean) / std + bias),
 
@@ -28,20 +28,16 @@ from adacross.ops.fused.layer import NormalizedLayer
 
 
 def edge_convolution(
-    x: Float[Tensor, "B N Cin"],
-    neighbors: Int64[Tensor, "B N k"],
-    layer: NormalizedLayer,
+    x: Float[Tensor, "B N Cin"], neighbors: Int64[Tensor, "B N k"], layer: NormalizedLayer
 ) -> Float[Tensor, "B N C"]:
-    """1x1 convolution of the edges, BatchNorm, LeakyReLU and maximum over neighbours, as published.
+    """1x1 convolution of the edges, BatchNorm, LeakyReLU and maximum over neighbors, as published.
 
-    While training, the running statistics are updated in place as `torch.nn.BatchNorm2d` does (unbiased
-    variance over B * N * k edges). Half precision is computed in float32 and rounded once. Where several
-    neighbours share the maximum, one of them receives the gradient: the one with the largest index; with a
-    gain of 0, where all do, the point itself (the published layer's first neighbour).
+    Where several neighbors share the maximum, one of them receives the gradient: the one with the largest
+    index; with a gain of 0, where all do, the point itself (the published layer's first neighbor).
 
     Args:
         x: `(B, N, Cin)` features of the points.
-        neighbors: `(B, N, k)` indices of each point's neighbours, usually with the point itself.
+        neighbors: `(B, N, k)` indices of each point's neighbors, usually with the point itself.
         layer: of the edges `[x_j - x_i ; x_i]`; weight `(C, 2 * Cin)`.
 
     Returns:
@@ -69,7 +65,7 @@ def edge_convolution(
 
 
 def neighbor_max(u: Float[Tensor, "B N C"], neighbors: Int64[Tensor, "B M k"]) -> Float[Tensor, "B M C"]:
-    """Largest value among the neighbours, channel by channel: `(B, N, C)` and `(B, M, k)` give `(B, M, C)`.
+    """Largest value among the neighbors, channel by channel: `(B, N, C)` and `(B, M, k)` give `(B, M, C)`.
 
     Differentiable; of several equal maxima the one with the largest index receives the gradient.
     """
@@ -97,7 +93,7 @@ def flat_rows(neighbors: Int64[Tensor, "B M k"], N: int) -> Int64[Tensor, "BM k"
 def _largest(
     u: Float[Tensor, "B N C"], neighbors: Int64[Tensor, "B M k"], chosen: Int64[Tensor, "BM C"] | None
 ) -> Float[Tensor, "B M C"]:
-    """Maximum over neighbours; into `chosen` goes the row (of all clouds end to end) it came from.
+    """Maximum over neighbors; into `chosen` goes the row (of all clouds end to end) it came from.
 
     Rows are gathered and reduced in blocks that stay in cache. The row is found by comparing with the maximum
     and keeping the largest index: vector instructions only, about 5 times faster than `max` with indices. An
@@ -155,8 +151,8 @@ class _NormalizedEdgeMax(torch.autograd.Function):
 
         de_ij = (g_i [j chosen] - avg(g) - (e_ij - mean) / std * avg(g h)) / std,
 
-    summed over i for u_j and over j for v_i. Those sums need how often a point is a neighbour (its degree),
-    sum_j u_j over a point's neighbours and sum_i v_i over those whose neighbour it is.
+    summed over i for u_j and over j for v_i. Those sums need how often a point is a neighbor (its degree),
+    sum_j u_j over a point's neighbors and sum_i v_i over those whose neighbor it is.
     """
 
     @staticmethod

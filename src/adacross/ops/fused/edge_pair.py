@@ -1,6 +1,6 @@
 """Edge convolutions with two layers before the maximum, as DGCNN's segmentation networks have them.
 
-The published layer (Wang et al. 2019, arXiv 1801.07829, figure 3) computes for every point i and neighbour j
+The published layer (Wang et al. 2019, arXiv 1801.07829, figure 3) computes for every point i and neighbor j
 
     h_ij = LeakyReLU(BN(W [x_j - x_i ; x_i])),     y_i = max_j LeakyReLU(BN(W' h_ij)).
 
@@ -31,15 +31,14 @@ def edge_pair_convolution(
     first: NormalizedLayer,
     second: NormalizedLayer,
 ) -> Float[Tensor, "B N C"]:
-    """Two 1x1 convolutions of the edges, each with BatchNorm and LeakyReLU, and the maximum over neighbours.
+    """Two 1x1 convolutions of the edges, each with BatchNorm and LeakyReLU, and the maximum over neighbors.
 
-    While training, the running statistics are updated in place as `torch.nn.BatchNorm2d` does. Half precision
-    is computed in float32 and rounded once. Where several neighbours share the maximum, the last of them
-    receives the gradient; with a second gain of 0, where all do, the one with the largest product.
+    Where several neighbors share the maximum, the last of them receives the gradient; with a second gain of
+    0, where all do, the one with the largest product.
 
     Args:
         x: `(B, N, Cin)` features of the points.
-        neighbors: `(B, N, k)` indices of each point's neighbours, usually with the point itself.
+        neighbors: `(B, N, k)` indices of each point's neighbors, usually with the point itself.
         first: of the edges `[x_j - x_i ; x_i]`; weight `(H, 2 * Cin)`.
         second: of the first's result; weight `(C, H)`.
 

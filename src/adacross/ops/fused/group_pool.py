@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from adacross.distributed.batch import batch_reducer, unbiased
-from adacross.ops.fused.blocks import block_size
+from adacross.ops.fused.blocks import outputs_at_a_time
 from adacross.ops.fused.layer import NormalizedLayer
 
 
@@ -30,22 +30,11 @@ def pooled_groups(
     last: Float[Tensor, "D S"],
     last_shift: Float[Tensor, " D"],
 ) -> Float[Tensor, "n D"]:
-    """`(n, k, L)` members to `(n, D)` tokens.
+    """`(n, k, L)` members of n groups to `(n, D)` tokens.
 
-    While training, the running statistics are updated in place as `torch.nn.BatchNorm1d` does (unbiased
-    variance over n * k members). Half precision is computed in float32 and rounded once. Members that equal
-    their group's maximum share its gradient; of products with the same maximum one receives it (in evaluation
-    mode they share it).
-
-    Args:
-        members: x, n groups of k.
-        layer: weight `(S, 2 * L)`, A and B side by side.
-        shift: c.
-        last: V.
-        last_shift: v.
-
-    Returns:
-        `(n, D)` in the type of `members`.
+    c, V and v of the equations are `shift`, `last` and `last_shift`; the layer's weight is `(S, 2 * L)`, A
+    and B side by side. Members that equal their group's maximum share its gradient; of products with the same
+    maximum one receives it (in evaluation mode they share it).
     """
     dtype = torch.promote_types(members.dtype, torch.float32)
     with torch.autocast(members.device.type, enabled=False):
@@ -157,7 +146,7 @@ class _NormalizedPool(torch.autograd.Function):
 
 def _blocks(x: Float[Tensor, "n k L"], S: int) -> list[slice]:
     """Groups that are worked on at a time."""
-    size = block_size("group pool", x.shape[1] * S * x.element_size(), x.device)
+    size = outputs_at_a_time("group pool", x, S)
     return [slice(first, first + size) for first in range(0, len(x), size)]
 
 

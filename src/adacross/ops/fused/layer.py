@@ -1,4 +1,8 @@
-"""What the fused layers are given: a product's weight, and the BatchNorm and activation that follow it."""
+"""What the fused layers are given: a product's weight, and the BatchNorm and activation that follow it.
+
+While training, each of them updates the running statistics in place, as `torch.nn.BatchNorm1d` does (unbiased
+variance over all rows of the batch). Half precision is computed in float32 and rounded once.
+"""
 
 from typing import NamedTuple
 
@@ -7,29 +11,17 @@ from torch import Tensor
 
 
 class NormalizedLayer(NamedTuple):
-    """A product without bias, BatchNorm and (Leaky)ReLU.
+    """A product `(C, Cin)` without bias, BatchNorm of its C channels and (Leaky)ReLU."""
 
-    Attributes:
-        weight: `(C, Cin)` of the product.
-        gain: `(C,)` BatchNorm's weight.
-        bias: `(C,)` BatchNorm's bias.
-        running_mean: `(C,)`, updated in place while training.
-        running_var: `(C,)`, the same.
-        training: normalise by the batch, or by the running statistics.
-        momentum: of the running statistics.
-        eps: added to the variance.
-        negative_slope: of LeakyReLU; 0 for ReLU.
-    """
-
-    weight: Tensor
-    gain: Tensor
-    bias: Tensor
-    running_mean: Tensor
+    weight: Tensor  # of the product, (C, Cin)
+    gain: Tensor  # BatchNorm's weight
+    bias: Tensor  # BatchNorm's bias
+    running_mean: Tensor  # updated in place while training, as running_var
     running_var: Tensor
-    training: bool
-    momentum: float = 0.1
-    eps: float = 1e-5
-    negative_slope: float = 0.2
+    training: bool  # normalize by the batch, or by the running statistics
+    momentum: float = 0.1  # of the running statistics
+    eps: float = 1e-5  # added to the variance
+    negative_slope: float = 0.2  # of LeakyReLU; 0 for ReLU
 
     def to(self, dtype: torch.dtype) -> "NormalizedLayer":
         """With weight, gain and bias in another type; the running statistics are the same tensors."""

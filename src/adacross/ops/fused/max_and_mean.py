@@ -1,4 +1,4 @@
-"""A point-wise layer with its maximum and its mean over points, without the layer's normalised output.
+"""A point-wise layer with its maximum and its mean over points, without the layer's normalized output.
 
 DGCNN ends in (Wang et al. 2019, arXiv 1801.07829, figure 3; the released programs pool both ways)
 
@@ -21,24 +21,15 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from adacross.distributed.batch import batch_reducer, mean_point, unbiased
-from adacross.ops.fused.blocks import block_size
+from adacross.ops.fused.blocks import block_by_block, outputs_at_a_time
 from adacross.ops.fused.layer import NormalizedLayer
 
 
 def max_and_mean_layer(x: Float[Tensor, "B N Cin"], layer: NormalizedLayer) -> Float[Tensor, "B twice_C"]:
-    """Matrix product, BatchNorm and LeakyReLU; maximum and mean over points side by side.
+    """Matrix product, BatchNorm and LeakyReLU; maxima over points, then means: `(B, N, Cin)` to `(B, 2 * C)`.
 
-    While training, the running statistics are updated in place as `torch.nn.BatchNorm1d` does (unbiased
-    variance over B * N points). Half precision is computed in float32 and rounded once. Of several points
-    with the same maximum the first receives its gradient (in evaluation mode they share it); with a gain of
-    0 that is point 0.
-
-    Args:
-        x: `(B, N, Cin)` features of the points.
-        layer: weight `(C, Cin)`.
-
-    Returns:
-        `(B, 2 * C)`, the maxima before the means, in the type of `x`.
+    Of several points with the same maximum the first receives its gradient (in evaluation mode they share
+    it); with a gain of 0 that is point 0.
     """
     dtype = torch.promote_types(x.dtype, torch.float32)
     with torch.autocast(x.device.type, enabled=False):
@@ -60,23 +51,13 @@ def max_and_mean_layer(x: Float[Tensor, "B N Cin"], layer: NormalizedLayer) -> F
 def _evaluated(
     x: Float[Tensor, "B N Cin"], weight: Float[Tensor, "C Cin"], offset: Float[Tensor, " C"], slope: float
 ) -> Float[Tensor, "B twice_C"]:
-    """The layer with BatchNorm folded into its product, block by block where no gradient is asked for."""
+    """The layer with BatchNorm folded into its product."""
 
     def pooled(clouds: Tensor) -> Tensor:
         active = nn.functional.leaky_relu(nn.functional.linear(clouds, weight, offset), slope)
         return torch.cat([active.amax(1), active.mean(1)], 1)
 
-    needs_grad = torch.is_grad_enabled() and (x.requires_grad or weight.requires_grad)
-    if (
-        needs_grad or torch.compiler.is_compiling()
-    ):  # an exported graph must not depend on the number of clouds
-        return pooled(x)
-    return torch.cat([pooled(clouds) for clouds in x.split(_block(x, len(weight)))])
-
-
-def _block(x: Float[Tensor, "B N Cin"], C: int) -> int:
-    """How many clouds' products `(N, C)` are worked on at a time."""
-    return block_size("max and mean", x.shape[1] * C * x.element_size(), x.device)
+    return block_by_block("max and mean", pooled, x, weight)
 
 
 class _MaxAndMean(torch.autograd.Function):
@@ -97,7 +78,7 @@ class _MaxAndMean(torch.autograd.Function):
         ctx: Any, x: Tensor, weight: Tensor, gain: Tensor, bias: Tensor, eps: float, slope: float
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         B, N, _ = x.shape
-        C, size = len(weight), _block(x, len(weight))
+        C, size = len(weight), outputs_at_a_time("max and mean", x, len(weight))
         blocks = [slice(start, start + size) for start in range(0, B, size)]
         z, best = x.new_empty(B, N, C), x.new_empty(B, C)
         squares = torch.zeros(C, device=x.device, dtype=torch.float64)
@@ -149,7 +130,7 @@ class _MaxAndMean(torch.autograd.Function):
         to_best = scale * to_max
         labels = torch.arange(N - 1, -1, -1, device=x.device, dtype=torch.float32)[:, None]
         to_x, to_weight = torch.empty_like(x), torch.zeros_like(weight)
-        size = _block(x, C)
+        size = outputs_at_a_time("max and mean", x, C)
         for start in range(0, B, size):
             block = slice(start, start + size)
             clouds = z[block]

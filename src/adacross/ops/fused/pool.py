@@ -18,31 +18,25 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from adacross.distributed.batch import batch_reducer, mean_point, unbiased
-from adacross.ops.fused.blocks import block_size
+from adacross.ops.fused.blocks import block_by_block, outputs_at_a_time
 from adacross.ops.fused.layer import NormalizedLayer
 
 
 def pooled_layer(x: Float[Tensor, "B N Cin"], layer: NormalizedLayer) -> Float[Tensor, "B C"]:
-    """Matrix product, BatchNorm, (Leaky)ReLU and maximum over points.
+    """Matrix product, BatchNorm, (Leaky)ReLU and maximum over points: `(B, N, Cin)` to `(B, C)`.
 
-    While training, the running statistics are updated in place as `torch.nn.BatchNorm1d` does (unbiased
-    variance over B * N points). Half precision is computed in float32 and rounded once. Of several points
-    with the same maximum the first receives the gradient (in evaluation mode they share it); with a gain of
-    0 that is point 0.
-
-    Args:
-        x: `(B, N, Cin)` features of the points.
-        layer: weight `(C, Cin)`.
-
-    Returns:
-        `(B, C)` in the type of `x`.
+    Of several points with the same maximum the first receives the gradient (in evaluation mode they share
+    it); with a gain of 0 that is point 0.
     """
     dtype = torch.promote_types(x.dtype, torch.float32)
     with torch.autocast(x.device.type, enabled=False):
         points, layer = x.to(dtype), layer.to(dtype)
         if not layer.training:
             scale, offset = layer.evaluated()
-            best = _largest_product(points, layer.weight * scale[:, None])
+            weight = layer.weight * scale[:, None]
+            best = block_by_block(
+                "pool", lambda clouds: nn.functional.linear(clouds, weight).amax(1), points, weight
+            )
             return nn.functional.leaky_relu(best + offset, layer.negative_slope).to(x.dtype)
 
         # BatchNorm does not see a shift of all points; around their mean, squares lose no digits.
@@ -53,23 +47,6 @@ def pooled_layer(x: Float[Tensor, "B N Cin"], layer: NormalizedLayer) -> Float[T
         layer.update(sign * mean + layer.weight @ shift, var)
         best = torch.addcmul(layer.bias, normal, layer.gain * sign)
         return nn.functional.leaky_relu(best, layer.negative_slope).to(x.dtype)
-
-
-def _block(x: Float[Tensor, "B N Cin"], C: int) -> int:
-    """How many clouds' products `(N, C)` are made at a time."""
-    return block_size("pool", x.shape[1] * C * x.element_size(), x.device)
-
-
-def _largest_product(x: Float[Tensor, "B N Cin"], weight: Float[Tensor, "C Cin"]) -> Float[Tensor, "B C"]:
-    """max_n W x_n, block by block where no gradient is asked for."""
-    needs_grad = torch.is_grad_enabled() and (x.requires_grad or weight.requires_grad)
-    if (
-        needs_grad or torch.compiler.is_compiling()
-    ):  # an exported graph must not depend on the number of clouds
-        return nn.functional.linear(x, weight).amax(1)
-    return torch.cat(
-        [nn.functional.linear(clouds, weight).amax(1) for clouds in x.split(_block(x, len(weight)))]
-    )
 
 
 class _NormalizedMax(torch.autograd.Function):
@@ -93,7 +70,7 @@ class _NormalizedMax(torch.autograd.Function):
         labels = torch.arange(N - 1, -1, -1, device=x.device, dtype=x.dtype)[:, None]
         squares = torch.zeros(C, device=x.device, dtype=torch.float64)
         best, chosen = [], []
-        for clouds in x.split(_block(x, C)):
+        for clouds in x.split(outputs_at_a_time("pool", x, C)):
             product = nn.functional.linear(clouds, weight)
             largest = torch.where(zero_gain, product[:, 0], product.amax(1))
             squares += product.square().sum(1).sum(0, dtype=torch.float64)

@@ -1,26 +1,67 @@
-"""The tab "Label": the most informative shapes, each with its suggested class."""
+"""The tab "Label": the most informative shapes, each with its suggested class, and the CSV file of labels."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, TypeVar
 
+import numpy as np
 from nicegui import run, ui
 
 from adacross.errors import UserError
+from adacross.labeling.labels import change_label, read_labels
+from adacross.labeling.propose import Proposal, propose
 from adacross.search.index import SearchIndex
-from adacross.search.page.label_file import LabelFile
-from adacross.search.page.widgets import button, card, text
+from adacross.search.page.widgets import Alert, button, card, text
 
 T = TypeVar("T")
 BATCH = 12  # shapes at a time
 
 
-class LabelTab:
-    """Shapes to label, a dozen at a time; every click is saved.
+@dataclass(eq=False)
+class LabelFile:
+    """Classes by shape's id, and their file, which other pages and programs may change, too."""
 
-    Args:
-        index: of the shapes.
-        labels: the file of labels; None without `--labels`.
-    """
+    path: Path  # the CSV file; every change reads it, changes one label, and writes it
+    index: SearchIndex  # of the shapes
+    # its content when last read or written; replaced as a whole, for other threads
+    classes_by_id: dict[str, str]
+
+    @classmethod
+    def read(cls, path: Path, index: SearchIndex) -> "LabelFile":
+        """Read a file of labels; a missing one is empty."""
+        return cls(path, index, read_labels(path, index.collection.ids) if path.exists() else {})
+
+    @property
+    def classes(self) -> list[str]:
+        """The collection's classes and those of the file."""
+        return sorted({*self.index.collection.info.classes, *self.classes_by_id.values()})
+
+    def assign(self, i: int, name: str | None) -> dict[str, str]:
+        """Label shape `i` in the file, or remove its label (None), and return all labels there.
+
+        Raises:
+            UserError: an empty name, or a file that cannot be read or written; then nothing is changed.
+        """
+        if name is not None and not (name := name.strip()):
+            raise UserError("the class has no name; choose one, or type a new one.")
+        ids, create = self.index.collection.ids, not self.classes_by_id
+        self.classes_by_id = change_label(self.path, ids, ids[i], name, create=create)
+        return self.classes_by_id
+
+    def propose(self, ask: int) -> tuple[Proposal, list[str]]:
+        """Propose classes for all shapes from the file's labels; also return the classes' names."""
+        ids = self.index.collection.ids
+        if self.classes_by_id or self.path.exists():
+            self.classes_by_id = read_labels(self.path, ids)
+        labels = self.classes_by_id
+        names = sorted(set(labels.values()))
+        known = [names.index(labels[i]) if i in labels else -1 for i in ids]
+        return propose(self.index.features, np.array(known, dtype=np.int64), ask=ask), names
+
+
+class LabelTab:
+    """Shapes to label, a dozen at a time; every click is saved to `labels`, None without `--labels`."""
 
     def __init__(self, index: SearchIndex, labels: LabelFile | None) -> None:
         self.index = index
@@ -32,9 +73,7 @@ class LabelTab:
             with ui.element("div").classes("above"):
                 self.heading = text("h2", "")
                 self.note = text("small", "")
-            self.error = text("p", "", "error")
-            self.error.props["role"] = "alert"
-            self.error.set_visibility(False)
+            self.error = Alert()
             self.grid = ui.element("div").classes("grid roomy")
             self.more = button("Suggest more", self.propose, "main")
         if labels is None:
@@ -75,12 +114,9 @@ class LabelTab:
     def _card(self, i: int, proposed: str | None, confidence: float) -> None:
         """Show a shape, its suggested class to confirm, and a choice of others."""
         name = self.index.collection.ids[i]
-        title = proposed or "Which class?"
         value = f"{100 * confidence:.0f} %" if proposed else ""
-        with (
-            card(i, title, value, name, lambda: self.on_open(i)) as figure,
-            ui.element("div").classes("choice"),
-        ):
+        figure = card(i, proposed or "Which class?", value, name, lambda: self.on_open(i))
+        with figure, ui.element("div").classes("choice"):
             choice = ui.select(
                 self.labels.classes if self.labels else [],
                 label="other class" if proposed else "class",
@@ -104,17 +140,15 @@ class LabelTab:
         self.waiting.discard(i)
         figure.clear()
         figure.classes(add="done")
-        with figure:
-            labeled = card(i, f"✓ {name}", "", self.index.collection.ids[i], lambda: self.on_open(i))
-            with labeled:
-                button("undo", lambda: self._undo(i, figure), "similar", f"undo {name}")
+        with figure, card(i, f"✓ {name}", "", self.index.collection.ids[i], lambda: self.on_open(i)):
+            button("undo", lambda: self._undo(i, figure), "similar", f"undo {name}")
         self._update()
         if not self.waiting:
             await self.propose()
 
     async def _undo(self, i: int, figure: ui.element) -> None:
         labels = self.labels
-        if labels is None or await self._run(labels.remove, i) is None:
+        if labels is None or await self._run(labels.assign, i, None) is None:
             return
         self.waiting.add(i)
         figure.delete()
@@ -131,8 +165,7 @@ class LabelTab:
             message = str(error)
             return None
         finally:
-            self.error.set_text(message)
-            self.error.set_visibility(bool(message))
+            self.error.show(message)
 
     def _update(self) -> None:
         if self.labels is None:

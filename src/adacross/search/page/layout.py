@@ -1,18 +1,59 @@
-"""Layout of the page: a heading and three tabs."""
+"""Layout of the page: a heading, three tabs, and a dialog with one shape."""
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
+import numpy as np
 from nicegui import ui
 
 from adacross.search.index import SearchIndex
-from adacross.search.page.label_file import LabelFile
-from adacross.search.page.label_tab import LabelTab
+from adacross.search.page.label_tab import LabelFile, LabelTab
 from adacross.search.page.map_tab import MapTab
 from adacross.search.page.search_tab import SearchTab
-from adacross.search.page.viewer import Viewer
-from adacross.search.page.widgets import text
+from adacross.search.page.widgets import LARGE, button, card, cloud, cloud_figure, text
 
+NEAR = 6
 _HERE = Path(__file__).parent
+
+
+class Viewer:
+    """The dialog; `on_search` is called with a shape's index to search with it."""
+
+    def __init__(self, index: SearchIndex, on_search: Callable[[int], None]) -> None:
+        self.index = index
+        self.on_search = on_search
+        self.shown = 0
+        with ui.dialog() as self.dialog, ui.element("div").classes("viewer"):
+            with ui.element("div").classes("heading"):
+                self.title = text("h2", "")
+                self.name = text("small", "")
+                button("✕", self.dialog.close, "close", "close")
+            self.cloud = cloud(np.zeros((0, 3)), LARGE)
+            with ui.element("div").classes("beside"):
+                text("h3", "Similar shapes")
+                self.near = ui.element("div").classes("near")
+                button("Search with this shape", self._search, "main")
+
+    def open(self, i: int) -> None:
+        """Show shape `i`."""
+        self.shown = i
+        collection = self.index.collection
+        self.title.set_text(self.index.class_of(i) or collection.ids[i])
+        self.name.set_text(collection.ids[i])
+        self.name.set_visibility(self.index.class_of(i) is not None)
+        self.cloud.update_figure(cloud_figure(collection.points(np.array([i]))[0], LARGE))
+        neighbors = self.index.search(i, NEAR)
+        self.near.clear()
+        with self.near:
+            for other, similarity in zip(neighbors.indices.tolist(), neighbors.similarities, strict=True):
+                name, kind = collection.ids[other], self.index.class_of(other)
+                card(other, kind or name, f"{similarity:.3f}", name, partial(self.open, other))
+        self.dialog.open()
+
+    def _search(self) -> None:
+        self.dialog.close()
+        self.on_search(self.shown)
 
 
 def build_page(index: SearchIndex, labels: LabelFile | None) -> None:

@@ -22,11 +22,7 @@ _NO_CLASS = "#9a9da3"
 
 
 class MapTab:
-    """The map, which is computed when the tab is first opened.
-
-    Args:
-        index: of the shapes.
-    """
+    """The map, which is computed when the tab is first opened."""
 
     def __init__(self, index: SearchIndex) -> None:
         self.index = index
@@ -79,12 +75,7 @@ def map_figure(index: SearchIndex, layout: Layout) -> dict[str, Any]:
             "y": [float(f"{value:.4g}") for value in xy[rows, 1]],
             "customdata": rows.tolist(),
             "hoverinfo": "none",
-            "marker": {
-                "size": size,
-                "opacity": 0.85,
-                "color": color,
-                "symbol": SYMBOLS[rank % len(SYMBOLS)],
-            },
+            "marker": {"size": size, "opacity": 0.85, "color": color, "symbol": SYMBOLS[rank % len(SYMBOLS)]},
         }
         for rank, ((name, rows), color) in enumerate(zip(groups, colors, strict=True))
     ]

@@ -14,7 +14,7 @@ from adacross.data.rendering.notebook import data_uri
 from adacross.data.shape import Axis
 from adacross.errors import UserError
 from adacross.search.index import NO_CLASS, SearchIndex
-from adacross.search.page.widgets import LARGEST, button, card, cloud, image, text
+from adacross.search.page.widgets import LARGEST, Alert, button, card, cloud, image, text
 from adacross.search.query import IMAGES, SHAPES, Query, read_query
 from adacross.search.results import Neighbors
 
@@ -31,11 +31,7 @@ _AXES: dict[str, str] = {"": "default of the file type", "x": "x", "y": "y", "z"
 
 
 class SearchTab:
-    """The tab and its state: query, classes, order.
-
-    Args:
-        index: of the searched collection.
-    """
+    """The tab and its state: query, classes, order."""
 
     def __init__(self, index: SearchIndex) -> None:
         self.index = index
@@ -66,9 +62,7 @@ class SearchTab:
         upload.add_slot("header", _DROP.format(kinds=kinds))
         upload.add_slot("list", "<div></div>")
         self.uploader = upload
-        self.error = text("p", "", "error")
-        self.error.props["role"] = "alert"
-        self.error.set_visibility(False)
+        self.error = Alert()
         self.preview = ui.element("div").classes("query")
         names = sorted(self.index.collection.info.classes)
         if names and (self.index.collection.labels < 0).any():
@@ -91,10 +85,10 @@ class SearchTab:
             await event.file.save(path)
             try:
                 self.query = await run.io_bound(self._read, path, event.file.name)
-                self.error.set_visibility(False)
+                self.error.show("")
                 self._show_query()
             except UserError as error:
-                self._show_error(str(error))
+                self.error.show(str(error))
         self.refresh()
 
     def _read(self, path: Path, name: str) -> Query:
@@ -105,16 +99,12 @@ class SearchTab:
         return self.index.encode(query)
 
     def _rejected(self) -> None:
-        self._show_error(f"The file is larger than {LARGEST // 2**20} MB, the limit for a query.")
-
-    def _show_error(self, words: str) -> None:
-        self.error.set_text(words)
-        self.error.set_visibility(True)
+        self.error.show(f"The file is larger than {LARGEST // 2**20} MB, the limit for a query.")
 
     def search_with(self, i: int) -> None:
         """Search with a shape of the collection."""
         self.query = self.index.query(i)
-        self.error.set_visibility(False)
+        self.error.show("")
         ui.run_javascript("scrollTo({ top: 0 })")  # before the grid is emptied, in which the button may lie
         self._show_query()
         self.refresh()

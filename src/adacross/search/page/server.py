@@ -79,19 +79,8 @@ class Guard:
         return None
 
 
-def serve(index: SearchIndex, *, host: str, port: int, labels: Path | None, browser: bool) -> None:
-    """Serve the page until Ctrl-C.
-
-    Args:
-        index: of the searched collection.
-        host: address to listen at.
-        port: first port to try.
-        labels: the CSV file of the tab "Label".
-        browser: whether to open the page.
-
-    Raises:
-        UserError: the extra `app` is not installed, or no port is free.
-    """
+def serve(index: SearchIndex, host: str, port: int, labels: Path | None, *, browser: bool) -> None:
+    """Serve the page until Ctrl-C."""
     if find_spec("nicegui") is None:
         raise UserError(
             f"the search page needs NiceGUI, which is not installed. {install('app')}. Without it: "
@@ -101,7 +90,7 @@ def serve(index: SearchIndex, *, host: str, port: int, labels: Path | None, brow
     from starlette.middleware.trustedhost import TrustedHostMiddleware
     from starlette.responses import PlainTextResponse, Response
 
-    from adacross.search.page.label_file import LabelFile
+    from adacross.search.page.label_tab import LabelFile
     from adacross.search.page.layout import build_page
     from adacross.search.page.widgets import LARGEST
 
@@ -144,11 +133,7 @@ def serve(index: SearchIndex, *, host: str, port: int, labels: Path | None, brow
 
 
 def free_port(host: str, first: int) -> int:
-    """Return the first free port from `first` on.
-
-    Raises:
-        UserError: none is free, or the address is not of this machine.
-    """
+    """Return the first free port from `first` on."""
     reason: OSError | None = None
     for port in range(first, min(first + _PORTS, 65_536)):
         with socket.socket() as probe:

@@ -43,6 +43,20 @@ def button(words: str, on_click: Callable[[], Any], classes: str = "", label: st
     return element.on("click", on_click)
 
 
+class Alert:
+    """A line for an error, which is hidden while there is none."""
+
+    def __init__(self) -> None:
+        self.label = text("p", "", "error")
+        self.label.props["role"] = "alert"
+        self.show("")
+
+    def show(self, message: str) -> None:
+        """Show a message; an empty one hides the line."""
+        self.label.set_text(message)
+        self.label.set_visibility(bool(message))
+
+
 def card(i: int, title: str, value: str, name: str, on_open: Callable[[], Any]) -> ui.element:
     """Add a shape's image to click with two lines below it; return the element, to add to."""
     figure = ui.element("figure").classes("card")
@@ -58,9 +72,9 @@ def card(i: int, title: str, value: str, name: str, on_open: Callable[[], Any]) 
     return figure
 
 
-def cloud(points: Float[np.ndarray, "N 3"], *, large: bool = False) -> ui.plotly:
-    """Add an interactive point cloud."""
-    return ui.plotly(cloud_figure(points, LARGE if large else SMALL)).classes("cloud")
+def cloud(points: Float[np.ndarray, "N 3"], size: float = SMALL) -> ui.plotly:
+    """Add an interactive point cloud of points of `size` pixels."""
+    return ui.plotly(cloud_figure(points, size)).classes("cloud")
 
 
 def cloud_figure(points: Float[np.ndarray, "N 3"], size: float) -> dict[str, Any]:
@@ -89,9 +103,7 @@ def cloud_figure(points: Float[np.ndarray, "N 3"], size: float) -> dict[str, Any
             "margin": {"l": 0, "r": 0, "t": 0, "b": 0},
             "showlegend": False,
             "scene": {
-                "xaxis": hidden,
-                "yaxis": hidden,
-                "zaxis": hidden,
+                **dict.fromkeys(("xaxis", "yaxis", "zaxis"), hidden),
                 "aspectmode": "cube",
                 "dragmode": "turntable",
                 "camera": {"eye": {"x": 0.82, "y": -1.04, "z": 0.52}, "center": {"x": 0, "y": 0, "z": 0}},

@@ -1,10 +1,11 @@
-"""The published augmentations, batched, on the device of their input, from a seeded generator.
+"""A training step's shapes, and the published augmentations: batched, on their device, seeded.
 
 Order and ranges are those of the released CrossPoint, CrossNet and AdaCrossNet programs, which agree. The
 paper text of CrossPoint also lists elastic distortion of points and random crops of images (recalled, not
 re-checked); neither exists in its released program, nor here.
 """
 
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
@@ -26,6 +27,14 @@ _GPU_BLOCK = 256 * 2**20  # bytes of pictures worked on at a time: what keeps it
 LUMA = (0.299, 0.587, 0.114)  # ITU-R 601-2, as in Pillow's mode "L"
 
 
+@dataclass(frozen=True)
+class RawBatch:
+    """B shapes as stored, from which a method makes its own batch on its device."""
+
+    points: Float[Tensor, "B N 3"]  # y up, in the unit sphere
+    views: UInt8[Tensor, "B H W 3"] | None  # an image of each, drawn at random; None for a method without
+
+
 def _uniform(shape: tuple[int, ...], low: float, high: float, like: Tensor, generator: Generator) -> Tensor:
     sample = sample_for_batch(torch.rand, shape, device=like.device, dtype=like.dtype, generator=generator)
     return sample * (high - low) + low
@@ -43,21 +52,16 @@ def rotate_y(points: Float[Tensor, "B N 3"], angle: Float[Tensor, " B"]) -> Floa
     """Turn each cloud about the up axis (+y) by its own `angle` in radians."""
     cos, sin, zero = angle.cos(), angle.sin(), torch.zeros_like(angle)
     rows = [cos, zero, sin, zero, torch.ones_like(angle), zero, -sin, zero, cos]
-    rotation = torch.stack(rows, dim=1).view(-1, 3, 3)
-    return (rotation @ points.mT).mT
+    return (torch.stack(rows, dim=1).view(-1, 3, 3) @ points.mT).mT
 
 
 def augment_points(points: Float[Tensor, "B N 3"], generator: Generator) -> Float[Tensor, "B N 3"]:
-    """Draw one augmented view of every cloud, as the three released programs do.
+    """Draw one augmented view of every cloud `(B, N, 3)`, y up, as the three released programs do.
 
     In this order, every step with probability 1: unit sphere; one scale for all axes, U(0.5, 2); rotation
     about +y, U(0, 2 pi); shift per axis, U(-0.5, 0.5) of the cloud's extent on that axis; Gaussian jitter
     of 0.01 clipped at 0.05 per coordinate; dropout with a rate r ~ U(0, 0.875) per cloud, a dropped point
-    being overwritten by the cloud's point 0 so that N stays.
-
-    Args:
-        points: `(B, N, 3)`, y up.
-        generator: a generator on the same device as `points`; the only source of randomness.
+    being overwritten by the cloud's point 0 so that N stays. The generator is on the points' device.
     """
     batch, count, _ = points.shape
     options = {"device": points.device, "dtype": points.dtype, "generator": generator}
@@ -67,12 +71,8 @@ def augment_points(points: Float[Tensor, "B N 3"], generator: Generator) -> Floa
     extent = columns.amax(dim=2, keepdim=True) - columns.amin(dim=2, keepdim=True)
     shift = _uniform((batch, 1, 3), -TRANSLATION, TRANSLATION, points, generator)
     columns = columns.add_(extent * shift.mT)
-    noise = (
-        sample_for_batch(torch.randn, points.shape, **options)
-        .mul_(JITTER_STD)
-        .clamp_(-JITTER_CLIP, JITTER_CLIP)
-    )
-    columns = columns.add_(noise.mT.contiguous())
+    noise = sample_for_batch(torch.randn, points.shape, **options).mul_(JITTER_STD)
+    columns = columns.add_(noise.clamp_(-JITTER_CLIP, JITTER_CLIP).mT.contiguous())
     rate = _uniform((batch, 1), 0.0, DROPOUT, points, generator)
     dropped = (_uniform((batch, count), 0.0, 1.0, points, generator) < rate).to(points.dtype)[:, None]
     # to multiply by 0 and 1 is exact, and faster than to choose
@@ -80,14 +80,7 @@ def augment_points(points: Float[Tensor, "B N 3"], generator: Generator) -> Floa
 
 
 def scale_and_shift(points: Float[Tensor, "B N 3"], generator: Generator) -> Float[Tensor, "B N 3"]:
-    """Draw one view of every cloud as Point-M2AE pre-trains: a scale and a shift for each axis by itself.
-
-    Scale U(2/3, 3/2), then shift U(-0.2, 0.2); no rotation.
-
-    Args:
-        points: `(B, N, 3)` in the unit sphere.
-        generator: on the same device; the only source of randomness.
-    """
+    """Draw one view of every cloud as Point-M2AE pre-trains: per axis scale U(2/3, 3/2), shift +-0.2."""
     scale = _uniform((len(points), 1, 3), 2 / 3, 3 / 2, points, generator)
     return points * scale + _uniform((len(points), 1, 3), -0.2, 0.2, points, generator)
 
@@ -124,7 +117,7 @@ def _luma(images: Float[Tensor, "B 3 S S"]) -> Float[Tensor, "B 1 S S"]:
 
 
 class _Jitter(NamedTuple):
-    """What is drawn for B pictures: in which order brightness 0, contrast 1, saturation 2, and how much."""
+    """Draws for B pictures: the order of brightness 0, contrast 1 and saturation 2, and their factors."""
 
     order: Tensor  # (B, 3)
     factors: Tensor  # (B, 3), by place in the order
@@ -145,14 +138,6 @@ class _Jitter(NamedTuple):
         return images
 
 
-def jitter_colors(images: Float[Tensor, "B 3 S S"], generator: Generator) -> Float[Tensor, "B 3 S S"]:
-    """Brightness, contrast and saturation, each by a factor U(0.6, 1.4), in an order drawn per image.
-
-    Each of the three is a blend with a reference: black, the image's mean grey, the image's grey version.
-    """
-    return _Jitter.draw(len(images), images, generator).apply_(images.clone(), slice(None))
-
-
 def normalize_rgb(images: Float[Tensor, "B 3 S S"]) -> Float[Tensor, "B 3 S S"]:
     """Subtract the usual RGB mean and divide by the usual deviation (ImageNet's)."""
     scale = 1 / images.new_tensor(RGB_STD)[:, None, None]
@@ -167,14 +152,10 @@ def normalize_gray(images: Float[Tensor, "B 1 S S"]) -> Float[Tensor, "B 1 S S"]
 def augment_views(
     views: UInt8[Tensor, "B H W 3"], size: int, generator: Generator
 ) -> tuple[Float[Tensor, "B 3 S S"], Float[Tensor, "B 1 S S"]]:
-    """Draw the RGB and the grey picture of one view each: resize, jitter (RGB only), flip, normalise.
+    """Draw the RGB and the gray picture of one view each: resize, jitter (RGB only), flip, normalize.
 
-    The two pictures come from the same view; their flips are drawn independently, as published.
-
-    Args:
-        views: `(B, H, W, 3)` pictures as stored.
-        size: side length S in pixels (224 in the papers); the aspect ratio is not kept.
-        generator: a generator on the same device as `views`.
+    The two come from the same view `(B, H, W, 3)`; their flips are drawn independently, as published. `size`
+    is the side in pixels (224 in the papers); the aspect ratio is not kept. All is on the views' device.
     """
     batch, like = len(views), torch.empty(0, device=views.device)
     turned = _uniform((batch, 1, 1, 1), 0.0, 1.0, like, generator) < 0.5
@@ -213,17 +194,8 @@ def _augment_view(
 
     Brightness and contrast are affine, the same for every channel; saturation commutes with that and keeps
     the luma. So they are only noted down as `scale` and `offset`. Pixels change by saturation, and by the
-    clip to 0..1, which can matter only after a factor above 1.
-
-    Args:
-        view: as stored, resized; read fastest where its planes lie one after the other.
-        planes: overwritten.
-        order: of `_BRIGHTNESS`, `_CONTRAST` and `_SATURATION`.
-        factors: theirs.
-        turned: whether the grey picture is flipped.
-        mirrored: whether the colour picture is.
-        rgb: filled in.
-        gray: filled in.
+    clip to 0..1, which can matter only after a factor above 1. `planes` is overwritten; `turned` flips the
+    gray picture, `mirrored` the color picture.
     """
     size = view.shape[-1]
     colors, light = planes[:3], planes[3:]  # 0..255, and their luma
@@ -258,6 +230,6 @@ def _floats(value: float | tuple[float, ...]) -> Tensor:
 def plain_views(
     views: UInt8[Tensor, "B H W 3"], size: int, *, gray: bool = False
 ) -> Float[Tensor, "B C S S"]:
-    """The RGB pictures (C = 3) or the grey ones (C = 1) without augmentation, for evaluation."""
+    """Return the RGB pictures (C = 3) or the gray ones (C = 1) without augmentation, for evaluation."""
     images = _to_float(views, size)
     return normalize_gray(_luma(images)) if gray else normalize_rgb(images)

@@ -1,0 +1,93 @@
+"""Text files of data sets: lists of their shapes, and clouds with a point a line."""
+
+from collections.abc import Iterable
+from pathlib import Path, PurePosixPath
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float32
+
+from adacross.data.formats.base import DatasetIndex, SampleRef, Skipped
+from adacross.data.shape import BrokenShapeError, Split
+from adacross.errors import UserError
+from adacross.io.files import read_bytes
+
+
+def lines_of(path: Path) -> list[str]:
+    """Return the stripped lines of a text file that are not blank; none if there is no such file."""
+    if not path.is_file():
+        return []
+    try:
+        text = read_bytes(path).decode("utf-8", errors="replace")
+    except (OSError, MemoryError) as error:
+        raise UserError(f"cannot read {path}: {getattr(error, 'strerror', error)}.") from None
+    return [line.strip() for line in text.splitlines() if line.strip()]
+
+
+def file_below(folder: Path, name: str) -> Path | None:
+    """Return the file that a list in a folder names; None without one, or for a name that leads out of it."""
+    path = PurePosixPath(name)
+    if path.is_absolute() or ".." in path.parts:
+        return None
+    try:
+        return folder / path if (folder / path).is_file() else None
+    except (OSError, ValueError):  # too long for a name, or no name at all
+        return None
+
+
+class Listed(NamedTuple):
+    """Shape that the list `source` names: its file is `place`, its label None for a class that is unknown."""
+
+    id: str
+    place: str
+    source: str
+    split: Split
+    label: str | None
+
+
+def find_listed(folder: Path, entries: Iterable[Listed], unknown: str) -> DatasetIndex:
+    """List the shapes that lists name and that are there; others are skipped, `unknown` for no class."""
+    items: dict[str, SampleRef] = {}
+    skipped: Skipped = []
+    gone = 0
+    for entry in entries:
+        file = file_below(folder, entry.place)
+        if entry.id in items:
+            reason = "named twice; its first place counts"
+        elif entry.label is None:
+            reason = unknown
+        elif file is None:
+            reason, gone = f"{entry.place} is not there", gone + 1
+        else:
+            items[entry.id] = SampleRef(entry.id, str(file), label=entry.label, split=entry.split)
+            continue
+        skipped.append({"name": f"{entry.id} in {entry.source}", "reason": reason})
+    missing = [f"{gone:,} of the files that the lists name"] if gone else []
+    return DatasetIndex(list(items.values()), missing=missing, skipped=skipped)
+
+
+def read_rows(path: Path, widths: tuple[int, ...], sep: str | None = None) -> Float32[np.ndarray, "n C"]:
+    """Read numbers from a file, as many in every line (one of `widths`); blank lines are left out.
+
+    `sep` None means spaces or tabs. Raises BrokenShapeError if the file is not readable or empty, a
+    line is something else, or a number is not finite.
+    """
+    try:
+        lines = [line for line in read_bytes(path).decode("utf-8").splitlines() if line.strip()]
+        exact = np.loadtxt(lines or ["0"], delimiter=sep, ndmin=2, comments=None)
+    except OSError as error:
+        raise BrokenShapeError(error.strerror or str(error)) from error
+    except (ValueError, MemoryError) as error:
+        reason = (str(error) or "not enough memory").splitlines()[0].split(";", maxsplit=1)[0]
+        raise BrokenShapeError(f"not a cloud of points: {reason}") from error
+    if not lines:
+        raise BrokenShapeError("the file is empty")
+    with np.errstate(over="ignore"):  # a number beyond float32 becomes infinite, and is refused as such
+        rows = exact.astype(np.float32)
+    if rows.shape[1] not in widths:
+        expected = " or ".join(str(width) for width in widths)
+        raise BrokenShapeError(f"{rows.shape[1]} numbers a line, expected {expected}")
+    if not np.isfinite(rows).all():
+        number = int((~np.isfinite(rows)).any(1).argmax()) + 1
+        raise BrokenShapeError(f"a number of point {number:,} is not finite (NaN or infinite)")
+    return rows
