@@ -45,7 +45,7 @@ def test_every_figure_stands_with_its_interval(bare_run: RunData) -> None:
         "Measured 2026-01-31 10:20 with adacross 0.2.0.",
     ):
         assert words in text
-    assert re.search("chance 10.0 % gain", text)  # a single number has no spread
+    assert re.search(r" 10.0 % \+10.0 points", text)  # a single number has no spread
     reader = Reader(section.body)
     assert len(reader.all("circle")) == 4
     assert len([one for one in reader.all("line") if one["class"] == "bar-line"]) == 3
@@ -104,7 +104,10 @@ def test_severities_are_small_multiples_that_begin_at_the_clean_figure(bare_run:
         for network, right in ((PRETRAINED, 90), (UNTRAINED, 80))
     ]
     rest = [
-        Score.of(network, "accuracy", share(80 - 5 * severity), corruption=kind, severity=str(severity))
+        replace(
+            Score.of(network, "accuracy", share(80 - 5 * severity), corruption=kind, severity=str(severity)),
+            detail=True,
+        )
         for kind in ("cutout", "shear")
         for severity in range(1, 6)
         for network in (PRETRAINED, UNTRAINED)
@@ -115,8 +118,10 @@ def test_severities_are_small_multiples_that_begin_at_the_clean_figure(bare_run:
     assert [text for _, text in charts[0]["x_ticks"]] == ["clean", "1", "2", "3", "4", "5"]
     assert [len(one["lines"]) for one in charts] == [2, 2]
     (section,) = drawn(bare_run, result)
-    assert "Pre-training gains in 1 of 11 settings and loses in 0" in said(section.body)
-    assert len(Reader(section.body).all("details")) == 1  # 33 rows are folded
+    assert "Pre-training gains 10.0 points" in said(section.body)
+    assert len(Reader(section.body).all("tr")) == 2  # the table leaves out severities
+    many = made("robustness", [replace(one, detail=False) for one in result.scores])
+    assert "Pre-training gains in 1 of 11 settings and loses in 0" in said(drawn(bare_run, many)[0].body)
     assert len(re.findall("<svg", section.body)) == 2
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from adacross.evaluation.result import BASELINES, CHANCE, GAIN, PRETRAINED, SCRATCH, Result, Score
+from adacross.evaluation.result import BASELINES, CHANCE, METRIC, PRETRAINED, SCRATCH, Result, Score
 from adacross.features.statistics import Difference, Estimate
 from adacross.report.figures import COLORS, Dot, Figure, Series, dot_chart, ends, line_chart
 from adacross.report.names import result_name
@@ -42,7 +42,7 @@ def result_sections(run: RunData) -> list[Section]:
 def _section(run: RunData, result: Result, anchor: str, title: str) -> Section:
     dots, lines = chart(result)
     rows = [
-        ([cell(row.get(column)) for column in result.columns], row["encoder"] in (PRETRAINED, GAIN))
+        ([cell(row.get(column)) for column in result.columns], row[METRIC] == first(result).metric)
         for row in result.rows()
     ]
     return section(
@@ -52,7 +52,7 @@ def _section(run: RunData, result: Result, anchor: str, title: str) -> Section:
         result=result,
         verdicts=verdicts(result),
         headline=first(result).metric,
-        texts=result.columns.index("encoder") + 1,  # columns that are no figures
+        texts=result.columns.index(METRIC) + 1,  # columns that are no figures
         rows=rows,
         folded=len(rows) > _ROWS,
         dots=dots,
@@ -123,7 +123,7 @@ def verdict(gain: Difference, baseline: str, where: str = "") -> str:
 def verdicts(result: Result) -> list[str]:
     """Return a sentence for each setting of the first figure, or a count if there are many."""
     metric = first(result).metric
-    gains = [(score, gain) for score, gain in result.gains() if score.metric == metric]
+    gains = [(one, gain) for one, gain in result.gains() if one.metric == metric and not one.detail]
     if not gains:
         return []
     if len(gains) > _SENTENCES:
