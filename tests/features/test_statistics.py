@@ -80,11 +80,21 @@ def test_one_network_a_side_is_mcnemars_test():
 def test_shares_are_compared_by_a_paired_t_test():
     rng = np.random.default_rng(3)
     first, second = rng.uniform(size=(1, 30)), rng.uniform(size=(3, 30))
-    expected = stats.ttest_rel(first[0], second.mean(0))
-    found = difference(first, second)
+    expected = stats.ttest_rel(first[0], second[0])
+    found = difference(first, second[:1])
     assert found.p == pytest.approx(expected.pvalue)
     interval = expected.confidence_interval(0.95)
     assert (found.low, found.high) == pytest.approx((interval.low, interval.high))
+
+
+def test_a_single_network_against_several_is_judged_by_their_spread_too():
+    rng = np.random.default_rng(3)
+    first, second = rng.uniform(size=(1, 3000)), rng.uniform(size=(3, 3000)) + [[-0.1], [0.0], [0.1]]
+    found = difference(first, second)
+    spread = second.mean(1).std(ddof=1)
+    half = stats.t.ppf(0.975, 2) * spread * np.sqrt(1 + 1 / 3)
+    assert found.high - found.mean == pytest.approx(half, rel=0.2)
+    assert found.p > stats.ttest_rel(first[0], second.mean(0)).pvalue
 
 
 @pytest.mark.parametrize(("n", "m"), [(3, 3), (3, 4), (5, 7), (4, 6)])
@@ -106,6 +116,7 @@ def test_networks_without_spread_are_not_tested():
     assert found.test.startswith("no test")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sides", [(1, 1), (1, 3), (4, 4)])
 def test_of_equal_networks_at_most_five_percent_are_called_different(sides: tuple[int, int]):
     """Networks that err independently, with the same probability on each shape."""
@@ -116,6 +127,28 @@ def test_of_equal_networks_at_most_five_percent_are_called_different(sides: tupl
         first, second = ((rng.uniform(size=(n, 100)) < hard).astype(float) for n in sides)
         called += difference(first, second).significant
     assert called / 2000 <= 0.065  # 5 % and three standard errors of 2,000 draws
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("units", [90, 400, 2000])
+def test_networks_that_differ_in_their_seed_alone_are_seldom_called_different(units: int):
+    """Seeds differ by a standard deviation of 1.2 points: over 2,000 units McNemar's test alone sees that."""
+    rng = np.random.default_rng(11)
+
+    def network(base: np.ndarray) -> np.ndarray:
+        chance = np.clip(base + rng.normal(0, 0.15, units) + rng.normal(0, 0.012), 0, 1)
+        return (rng.uniform(size=units) < chance).astype(float)
+
+    called = []
+    for _ in range(600):
+        base = np.clip(rng.normal(0.6, 0.35, units), 0.01, 0.99)
+        first, second = network(base)[None], network(base)[None]
+        fresh = np.stack([network(base) for _ in range(4)])
+        pair = difference(first, second, fresh=(fresh, fresh)), difference(first, second)
+        called.append([each.significant for each in pair])
+    both, units_alone = np.mean(called, axis=0)
+    assert both <= 0.06
+    assert units < 2000 or units_alone > 0.1
 
 
 def test_holm_is_never_below_the_one_before():

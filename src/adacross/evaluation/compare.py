@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -127,10 +128,10 @@ def compare(
 
     Each entry is measured by the protocol itself; what was measured before is not measured again. The
     untrained encoder of each architecture and the other baselines come from the same results. Differences
-    from the baseline have a 95 % interval and a p-value, corrected for their number (Holm). With one
-    pre-training an entry the test is over test shapes and about these encoders: two that differ in their seed
-    alone are different networks, and of such pairs 11 to 15 % had p below 0.05 on 400 shapes. For a claim
-    about methods give several pre-trainings an entry, as quoted patterns: the test then is over these.
+    from the baseline have a 95 % interval and a p-value, corrected for their number (Holm). For a claim about
+    methods give several pre-trainings an entry, as quoted patterns: the test is over these. With a single one
+    the difference must be significant over test shapes, and beyond the spread of untrained encoders with
+    other seeds, which stands for the unknown spread of the pre-training; more --seeds make it better known.
 
     Args:
         encoders: runs, encoder folders, hf://owner/name or builtin-small; a quoted pattern ('runs/a-seed*')
@@ -202,12 +203,17 @@ def compare_results(results: Mapping[str, Result], baseline: str | None = None) 
             f"task {reference.task} has figures over episodes only, which share shapes: there is no test of "
             "them. Choose another --task."
         )
+    fresh: dict[str, dict[Key, Score]] = {name: {} for name in results}
+    for (name, result), network in product(results.items(), BASELINES):
+        fresh[name] |= _scores(result, network)
     rows = []
     for key in dict.fromkeys(key for scores in entries.values() for key in scores):
         other = entries[baseline].get(key)
         for name, scores in (entries | _beside(results)).items():
             if one := scores.get(key):
-                apart = one.minus(other) if other and name in entries and name != baseline else None
+                apart = None
+                if other and name in entries and name != baseline:
+                    apart = one.minus(other, (fresh[name].get(key), fresh[baseline].get(key)))
                 rows.append(ComparedRow(name, one.metric, one.setting, one.estimate, apart))
     p_values = {i: row.difference.p for i, row in enumerate(rows) if row.difference}
     tested = {i: p for i, p in p_values.items() if p is not None}
@@ -265,8 +271,9 @@ def _notes(results: Mapping[str, Result], baseline: str, rows: list[ComparedRow]
     notes = ["figures: [95 % interval over test shapes], or ± standard deviation over pre-trainings"]
     if paired:
         notes.append(
-            f"p of {', '.join(paired)} is paired over test shapes: it is about these encoders on other test "
-            f"shapes, not about methods, since pre-trained once: {', '.join(once)}"
+            f"p of {', '.join(paired)} is about these encoders on other test shapes, and with other seeds if "
+            "pre-training spreads as initializations do; it is not about methods, since pre-trained once: "
+            f"{', '.join(once)}"
         )
     if over:
         notes.append(f"p of {', '.join(over)} is over pre-trainings: it is about the methods")

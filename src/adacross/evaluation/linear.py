@@ -55,7 +55,7 @@ PRESETS: dict[Paper, Preset] = {
 def linear(
     bench: Bench,
     points: int | None = None,
-    seeds: int = 3,
+    seeds: int = 5,
     folds: int = 5,
     C: float | None = None,
     as_: Paper | None = None,

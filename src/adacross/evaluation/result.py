@@ -130,9 +130,17 @@ class Score:
         """The figure of each repetition."""
         return [grouped_mean(row, self.classes) for row in self.outcomes]
 
-    def minus(self, other: "Score") -> Difference:
-        """Compare with another score of the same setting and metric."""
-        return difference(self.by_network, other.by_network, self.classes)
+    def minus(
+        self, other: "Score", fresh: "tuple[Score | None, Score | None]" = (None, None)
+    ) -> Difference:
+        """Compare with another score of the same setting and metric.
+
+        Args:
+            other: the score to subtract.
+            fresh: scores of untrained networks of both architectures; see `statistics.difference`.
+        """
+        first, second = (each.by_network if each else None for each in fresh)
+        return difference(self.by_network, other.by_network, self.classes, fresh=(first, second))
 
 
 @dataclass(frozen=True)

@@ -100,17 +100,23 @@ def difference(
     first: Float[np.ndarray, "n u"],
     second: Float[np.ndarray, "m v"],
     groups: Int64[np.ndarray, " u"] | None = None,
+    *,
+    fresh: tuple[Float[np.ndarray, "k u"] | None, Float[np.ndarray, "l u"] | None] = (None, None),
 ) -> Difference:
     """Compare two figures.
 
-    With several networks a side: Welch's t-test over networks. Otherwise paired over units: McNemar's exact
-    test where all outcomes are 0 or 1, else a t-test of the differences; of several networks on one side the
-    mean is compared.
+    With several networks a side, Welch's t-test over networks. With a single one on either side, two tests,
+    of which the larger p-value counts: a test over units, paired (McNemar's exact test where all outcomes are
+    0 or 1, else a t-test), and Welch's test over seeds, in which the spread of untrained networks stands for
+    the unknown one of the single network. The first alone calls two networks different that differ in
+    nothing but their seed: they are different, but not because of anything that was done to them.
 
     Args:
         first: `(n, u)` outcomes of n networks on u units.
         second: `(m, v)`; v is u, and the units are the same, unless both sides have several networks.
         groups: `(u,)` class of each unit, for means over classes.
+        fresh: outcomes of several untrained networks of each side's architecture. By default those of the
+            other side, if it has several.
 
     Example:
         >>> a, b = np.repeat([1.0, 0.0], [70, 30])[None], np.repeat([1.0, 0.0], [60, 40])[None]
@@ -118,22 +124,62 @@ def difference(
         >>> print(found, found.test, round(found.p, 3))
         +10.0 [+4.0, +16.0] McNemar's exact test over 100 units 0.002
     """
+    sides = (first, second)
+    mean = float(np.subtract(*(np.mean([grouped_mean(row, groups) for row in side]) for side in sides)))
+    alone = len(first) == 1 or len(second) == 1
+    spread = [  # networks that tell each side's variance over seeds
+        own if len(own) > 1 else other if standing is None else standing
+        for own, other, standing in zip(sides, (second, first), fresh, strict=True)
+    ]
+    tests = [_over_units(first, second, groups, mean)] if alone else []
+    if all(len(rows) > 1 for rows in spread):
+        tests += _over_seeds(mean, sides, spread, groups)
+    tests = [each for each in tests if each.p is not None] or tests
+    if not tests:
+        return Difference(mean, None, None, None, "no test: all networks of a side reach the same figure")
+    least = max(tests, key=lambda each: each.p or 0.0)
+    half = max((each.high - mean for each in tests if each.high is not None), default=None)
+    if half is None:
+        return least
+    return Difference(mean, mean - half, mean + half, least.p, ", ".join(each.test for each in tests))
+
+
+def _over_seeds(
+    mean: float,
+    sides: Sequence[Float[np.ndarray, "_ _"]],
+    spread: Sequence[Float[np.ndarray, "_ _"]],
+    groups: Int64[np.ndarray, "..."] | None,
+) -> list[Difference]:
+    """Test a difference against the variance of both sides over seeds (Welch); not where there is none."""
     from scipy import stats
 
-    if len(first) > 1 and len(second) > 1:
-        one, two = ([grouped_mean(row, groups) for row in side] for side in (first, second))
-        mean = float(np.mean(one) - np.mean(two))
-        test = f"Welch's t-test over {len(one)} and {len(two)} networks"
-        parts = [float(np.var(side, ddof=1)) / len(side) for side in (one, two)]
-        if sum(parts) <= 1e-24:
-            return Difference(mean, None, None, None, "no test: all networks of a side reach the same figure")
-        freedom = sum(parts) ** 2 / (parts[0] ** 2 / (len(one) - 1) + parts[1] ** 2 / (len(two) - 1))
-        error = float(np.sqrt(sum(parts)))
-        half = float(stats.t.ppf((1 + CONFIDENCE) / 2, freedom)) * error
-        p = float(2 * stats.t.sf(abs(mean) / error, freedom))
-        return Difference(mean, mean - half, mean + half, p, test)
+    variances = [float(np.var([grouped_mean(row, groups) for row in rows], ddof=1)) for rows in spread]
+    parts = [variance / len(side) for variance, side in zip(variances, sides, strict=True)]
+    total = sum(parts)
+    if total <= 1e-24:
+        return []
+    if np.array_equal(*spread):  # one estimate for both sides
+        freedom = float(len(spread[0]) - 1)
+    else:
+        freedom = total**2 / sum(part**2 / (len(rows) - 1) for part, rows in zip(parts, spread, strict=True))
+    half = float(stats.t.ppf((1 + CONFIDENCE) / 2, freedom)) * float(np.sqrt(total))
+    p = float(2 * stats.t.sf(abs(mean) / np.sqrt(total), freedom))
+    test = f"Welch's t-test over {len(sides[0])} and {len(sides[1])} networks"
+    if min(map(len, sides)) == 1:
+        test = f"the spread of {min(map(len, spread))} initializations"
+    return [Difference(mean, mean - half, mean + half, p, test)]
+
+
+def _over_units(
+    first: Float[np.ndarray, "n u"],
+    second: Float[np.ndarray, "m u"],
+    groups: Int64[np.ndarray, " u"] | None,
+    mean: float,
+) -> Difference:
+    """Test a difference, paired over units; of several networks on a side the mean counts."""
+    from scipy import stats
+
     apart = first.mean(axis=0) - second.mean(axis=0)
-    mean = grouped_mean(apart, groups)
     if len(apart) < 2:
         return Difference(mean, None, None, None, "no test: a single unit")
     error, freedom = _standard_error(apart, groups)
