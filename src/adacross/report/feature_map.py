@@ -27,8 +27,7 @@ def feature_map(run: RunData) -> Section:
     colors = palette(len(classes))
     description = f"Scatter plot of {plural(len(cards), 'shape')}"
     description += f", colored by {plural(len(classes), 'class')}" if classes else ""
-    rest = "var(--muted)" if classes else "var(--accent)"
-    figure = scatter(description, xy, classes, members, [*colors, rest])
+    figure = scatter(description, xy, classes, members, [*colors, "var(--muted)"])
     thumbnails = {
         "images": [data_uri(one.image) for one in cards],
         "names": [one.class_name or "" for one in cards],

@@ -47,10 +47,7 @@ def render(template: str, **context: Any) -> Markup:
 
 
 def page(title: str, kicker: str, sections: Sequence[Section], footer: str) -> str:
-    """Return the whole HTML document; `kicker` is the small line above the title.
-
-    A content security policy allows exactly our script, by hash, and no connection at all.
-    """
+    """Return the HTML document; its content security policy allows our script, by hash, and no connection."""
     script = _resource("report.js").replace("\r\n", "\n")  # browsers hash text with normalized line ends
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     data = {name: value for each in sections for name, value in each.data.items()}

@@ -148,6 +148,8 @@ def chart(result: Result) -> tuple[Figure | None, list[Figure]]:
         return None, _lines(scores, along, first(result))
     networks = [one for one in dict.fromkeys(one.network for one in result.scores) if one != CHANCE]
     colors = {network: number % COLORS + 1 for number, network in enumerate(networks)}
+    order = [one.setting for one in scores]
+    scores.sort(key=lambda one: order.index(one.setting))
     rows: list[Dot] = [(_words(one), one.network, colors.get(one.network, 0), one.estimate) for one in scores]
     return (dot_chart(metric, rows) if 1 < len(rows) <= _ROWS else None), []
 
@@ -233,7 +235,8 @@ def _range(low: float | None, high: float | None, style: str) -> str:
     """Return an interval of shares in per cent: "66.1 to 75.0"."""
     if low is None or high is None:
         return ""
-    return f"{style.format(100 * low)} to {style.format(100 * high)}".replace("-", "−")
+    texts = (style.format(round(100 * share, 1) + 0.0) for share in (low, high))  # never -0.0
+    return " to ".join(texts).replace("-", "−")
 
 
 def _interval(low: float | None, high: float | None) -> str:
