@@ -1,4 +1,4 @@
-"""Labelled pictures: every layout, what goes wrong in each, and pickles that would run something."""
+"""Labeled pictures: every layout, what goes wrong in each, and pickles that would run something."""
 
 import os
 import pickle  # noqa: TID251  the tests write what the library must read, and refuse, without it

@@ -19,7 +19,7 @@ from adacross.encoders import DGCNN, PointNet
 from adacross.errors import UserError
 from adacross.evaluation import driver, evaluate
 from adacross.evaluation.compare import Comparison, compare, compare_results, load
-from adacross.evaluation.labelled import Labelled
+from adacross.evaluation.labeled import Labeled
 from adacross.evaluation.linear import linear
 from adacross.evaluation.result import CHANCE, PRETRAINED, UNTRAINED, Data, Result, Score
 from adacross.features.statistics import holm
@@ -196,7 +196,7 @@ def test_equal_encoders_are_seldom_called_different(tmp_path: Path):
     The first edition called 18 of 25 such pairs different, a test over test shapes alone one in seven.
     """
     prepare("builtin", str(tmp_path / "shapes"), count=880, points=64, views=0, workers=2, test_fraction=0.45)
-    shapes = Labelled.of(Collection.open(tmp_path / "shapes"))
+    shapes = Labeled.of(Collection.open(tmp_path / "shapes"))
     train_labels, test_labels = shapes.labels
     clouds = torch.from_numpy(shapes.collection.points(np.arange(len(shapes.collection))))
     right = []

@@ -18,7 +18,7 @@ from adacross.data.collection.prepare import prepare
 from adacross.encoders import DGCNN, Encoder, PointNet
 from adacross.encoders.frozen import encode, frozen
 from adacross.errors import UserError
-from adacross.evaluation.labelled import Labelled
+from adacross.evaluation.labeled import Labeled
 from adacross.evaluation.linear import PRESETS, linear
 from adacross.evaluation.result import Paper
 from adacross.features.histogram import shape_histogram
@@ -225,7 +225,7 @@ def test_frozen_restores_mixed_states_after_an_error():
 
 
 def test_labeled_shapes_of_the_toy_collection(toy_collection: Collection):
-    shapes = Labelled.of(toy_collection)
+    shapes = Labeled.of(toy_collection)
     assert np.array_equal(shapes.train, toy_collection.indices("train"))
     assert np.array_equal(shapes.test, toy_collection.indices("test"))
     assert shapes.left_out == {}

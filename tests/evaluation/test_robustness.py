@@ -16,7 +16,7 @@ from adacross.errors import UserError
 from adacross.evaluation import robustness as module
 from adacross.evaluation.corruptions import KINDS, SEVERITIES, corrupt, rotate
 from adacross.evaluation.corruptions.modelnet_c import ModelNetC
-from adacross.evaluation.labelled import Labelled
+from adacross.evaluation.labeled import Labeled
 from adacross.evaluation.linear import linear
 from adacross.evaluation.result import CHANCE, HISTOGRAM, PRETRAINED, UNTRAINED, Result, Score, load
 from adacross.evaluation.robustness import Condition, robustness, stratified, summarize
@@ -50,7 +50,7 @@ def result(run: Path, toy_collection: Collection, options: dict[str, Any]) -> Re
 
 @pytest.mark.slow
 def test_what_was_done_is_in_the_result(result: Result, toy_collection: Collection, options: dict[str, Any]):
-    shapes = Labelled.of(toy_collection)
+    shapes = Labeled.of(toy_collection)
     assert (result.data.train, result.data.test) == (len(shapes.train), SHAPES)
     assert result.data.left_out == {
         f"{len(shapes.test) - SHAPES} of {len(shapes.test)} test shapes": "test_shapes"
@@ -85,7 +85,7 @@ def test_what_was_done_is_in_the_result(result: Result, toy_collection: Collecti
 def test_outcomes_are_those_of_the_slow_way(result: Result, run: Path, toy_collection: Collection):
     """One shape at a time."""
     encoder = load_encoder(run / "encoder").eval()
-    shapes = Labelled.of(toy_collection)
+    shapes = Labeled.of(toy_collection)
     labels = toy_collection.labels
     test = shapes.test[stratified(labels[shapes.test], SHAPES)]
     seed = 1

@@ -89,7 +89,10 @@ def test_shares_are_compared_by_a_paired_t_test():
 
 def test_a_single_network_against_several_is_judged_by_their_spread_too():
     rng = np.random.default_rng(3)
-    first, second = rng.uniform(size=(1, 3000)), rng.uniform(size=(3, 3000)) + [[-0.1], [0.0], [0.1]]
+    first, second = (
+        rng.uniform(size=(1, 3000)),
+        rng.uniform(size=(3, 3000)) + np.array([[-0.1], [0.0], [0.1]]),
+    )
     found = difference(first, second)
     spread = second.mean(1).std(ddof=1)
     half = stats.t.ppf(0.975, 2) * spread * np.sqrt(1 + 1 / 3)

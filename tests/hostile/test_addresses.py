@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 import yaml
+from adacross.evaluation.retrieval.measure import evaluate_retrieval
 
 from adacross.cli import main
 from adacross.data.collection.collection import Collection
 from adacross.errors import UserError
-from adacross.evaluation.retrieval.measure import evaluate_retrieval
 from adacross.io.remote import local_folder
 
 ADDRESSES = (

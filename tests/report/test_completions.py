@@ -40,7 +40,7 @@ def shape() -> CompletedShape:
     points = np.random.default_rng(0).normal(size=(600, 3))
     points = (points / np.linalg.norm(points, axis=1, keepdims=True)).astype(np.float32)
     upper = points[:, 1] > 0
-    completed = np.concatenate([points[upper], points[~upper] - np.float32([0, 0.05, 0])])
+    completed = np.concatenate([points[upper], points[~upper] - np.array([0, 0.05, 0], np.float32)])
     predicted = np.arange(600) >= upper.sum()
     return CompletedShape(points, upper, completed, predicted, np.array([True, False]), None)
 

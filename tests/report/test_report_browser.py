@@ -12,7 +12,7 @@ import pytest
 from chromium import PATIENCE, launched
 from made_up import made
 from PIL import Image
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, ConsoleMessage, Page, Request
 
 from adacross.evaluation.result import PRETRAINED, Score
 from adacross.report import render, write_report
@@ -71,12 +71,16 @@ def opened(browser: Browser, file: Path, *, width: int = 1280, dark: bool = Fals
     page = context.new_page()
     page.set_default_timeout(PATIENCE)
     result = Opened(page)
-    page.on("console", lambda message: message.type == "error" and result.troubles.append(message.text))
+
+    def listen(message: ConsoleMessage) -> None:
+        result.troubles.extend([message.text] if message.type == "error" else [])
+
+    def ask(request: Request) -> None:
+        result.troubles.extend([] if re.match("file:|data:|blob:", request.url) else [request.url])
+
+    page.on("console", listen)
     page.on("pageerror", lambda error: result.troubles.append(str(error)))
-    page.on(
-        "request",
-        lambda request: re.match("file:|data:|blob:", request.url) or result.troubles.append(request.url),
-    )
+    page.on("request", ask)
     page.goto(file.as_uri())
     page.wait_for_selector("html[data-ready]")
     yield result

@@ -10,14 +10,13 @@ from sklearn.svm import SVC
 from toy_runs import configured, logged
 
 from adacross.data.collection.collection import Collection
-from adacross.data.sampling import spread
+from adacross.data.sampling import spread, stratified
 from adacross.distributed.group import ProcessGroup
 from adacross.encoders.frozen import encode
 from adacross.features.sources import untrained_like
 from adacross.features.svm import C_GRID
 from adacross.training import monitor as module
 from adacross.training import pretrain
-from adacross.data.sampling import stratified
 from adacross.training.monitor import Monitor, split_validation
 from adacross.training.networks import new_method
 

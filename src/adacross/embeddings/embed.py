@@ -12,10 +12,10 @@ import numpy as np
 from jaxtyping import Float32
 
 from adacross.console import Table, console, progress_bar, words
+from adacross.data.collection.build import digest_of
 from adacross.data.collection.collection import Collection
 from adacross.data.collection.description import DESCRIPTION
 from adacross.data.collection.sample import SERVE, SampleOptions, read_row
-from adacross.data.collection.build import digest_of
 from adacross.data.formats import MESHES
 from adacross.data.formats.base import DatasetIndex, SampleRef
 from adacross.data.formats.files import file_ref

@@ -27,7 +27,7 @@ from adacross.console import console
 from adacross.data.collection.collection import Collection
 from adacross.encoders import Encoder
 from adacross.errors import UserError, check_ending
-from adacross.evaluation.labelled import data_name
+from adacross.evaluation.labeled import data_name
 from adacross.evaluation.ledger import Ledger
 from adacross.evaluation.result import Measured, Result, load, save
 from adacross.evaluation.tabular import Tabular

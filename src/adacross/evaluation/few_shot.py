@@ -17,7 +17,7 @@ from adacross.evaluation import classification
 from adacross.evaluation.classification import Training, fine_tuned_predictions
 from adacross.evaluation.driver import Bench, protocol
 from adacross.evaluation.episodes import EpisodeSet, Rule, Setting, draw_episodes, read_episodes
-from adacross.evaluation.labelled import data_name
+from adacross.evaluation.labeled import data_name
 from adacross.evaluation.result import (
     CHANCE,
     HISTOGRAM,

@@ -9,7 +9,7 @@ from adacross.console import progress_bar
 from adacross.errors import UserError
 from adacross.evaluation.classification import OURS, PRESETS, fine_tuned_predictions
 from adacross.evaluation.driver import Bench, protocol
-from adacross.evaluation.labelled import Labelled
+from adacross.evaluation.labeled import Labeled
 from adacross.evaluation.result import CHANCE, PRETRAINED, SCRATCH, Measured, Paper, Score
 
 ACCURACY, BY_CLASS, VOTED = "accuracy", "mean class accuracy", "voted accuracy"
@@ -83,7 +83,7 @@ def fine_tune(
     count = bench.points(min(usual.points, bench.collection.info.points) if points is None else points)
     schedule = usual.schedule.changed(epochs, batch_size, learning_rate)
     training = replace(usual, schedule=schedule, points=count, rotate_y=rotate_y)
-    shapes = Labelled.of(bench.collection)
+    shapes = Labeled.of(bench.collection)
     train_labels, truth = shapes.labels
     clouds, test = (bench.collection.points(indices) for indices in (shapes.train, shapes.test))
     pretrainings = len(bench.encoders)

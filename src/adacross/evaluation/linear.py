@@ -8,7 +8,7 @@ from adacross.console import progress_bar
 from adacross.data.collection.collection import Collection
 from adacross.errors import UserError
 from adacross.evaluation.driver import Bench, protocol
-from adacross.evaluation.labelled import Labelled
+from adacross.evaluation.labeled import Labeled
 from adacross.evaluation.result import CHANCE, HISTOGRAM, PRETRAINED, UNTRAINED, Measured, Paper, Score
 from adacross.features.knn import NEIGHBORS, knn
 from adacross.features.svm import at_edge, fit_svm, fixed_svm
@@ -89,7 +89,7 @@ def linear(
         raise UserError(
             f"C is {C}, seeds {seeds}, folds {folds}; expected C above 0, at least 1 seed and 2 folds."
         )
-    collection, shapes = bench.collection, Labelled.of(bench.collection)
+    collection, shapes = bench.collection, Labeled.of(bench.collection)
     preset = PRESETS[as_] if as_ else None
     if preset:
         C = preset.penalty(collection) if C is None else C

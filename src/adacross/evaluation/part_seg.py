@@ -12,7 +12,7 @@ from adacross.data.collection.description import CollectionInfo
 from adacross.errors import UserError
 from adacross.evaluation.driver import Bench, protocol
 from adacross.evaluation.fine_tune import fraction_of
-from adacross.evaluation.labelled import data_name
+from adacross.evaluation.labeled import data_name
 from adacross.evaluation.result import CHANCE, Data, Measured, Paper, Score
 from adacross.evaluation.segmentation import (
     CROSSNET,

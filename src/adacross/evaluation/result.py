@@ -130,9 +130,7 @@ class Score:
         """The figure of each repetition."""
         return [grouped_mean(row, self.classes) for row in self.outcomes]
 
-    def minus(
-        self, other: "Score", fresh: "tuple[Score | None, Score | None]" = (None, None)
-    ) -> Difference:
+    def minus(self, other: "Score", fresh: "tuple[Score | None, Score | None]" = (None, None)) -> Difference:
         """Compare with another score of the same setting and metric.
 
         Args:

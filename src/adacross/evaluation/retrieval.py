@@ -16,7 +16,7 @@ from adacross.encoders.frozen import encode, frozen, in_batches
 from adacross.encoders.inputs import MIN_POINTS
 from adacross.errors import UserError
 from adacross.evaluation.driver import Bench, protocol
-from adacross.evaluation.labelled import data_name
+from adacross.evaluation.labeled import data_name
 from adacross.evaluation.result import CHANCE, HISTOGRAM, PRETRAINED, UNTRAINED, Data, Measured, Score
 from adacross.features.histogram import shape_histogram
 from adacross.features.metrics import (

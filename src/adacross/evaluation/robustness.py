@@ -20,7 +20,7 @@ from adacross.evaluation.corruptions import KINDS, LEAST_POINTS, SEVERITIES, cor
 from adacross.evaluation.corruptions.draws import Changed, Clouds
 from adacross.evaluation.corruptions.modelnet_c import CLEAN, ModelNetC
 from adacross.evaluation.driver import Bench, protocol
-from adacross.evaluation.labelled import Labelled
+from adacross.evaluation.labeled import Labeled
 from adacross.evaluation.result import CHANCE, HISTOGRAM, PRETRAINED, UNTRAINED, Measured, Score
 from adacross.features.histogram import shape_histogram
 from adacross.features.svm import Machines, at_edge, fit_svm
@@ -75,7 +75,7 @@ def robustness(
     for name, value, least in (("seeds", seeds, 1), ("folds", folds, 2), ("test_shapes", test_shapes, 1)):
         if value is not None and value < least:
             raise UserError(f"{name} is {value}; expected at least {least}.")
-    shapes = Labelled.of(bench.collection)
+    shapes = Labeled.of(bench.collection)
     if corrupted is None:
         count = bench.points(points)
         tested = _own(bench, shapes, count, test_shapes)
@@ -201,7 +201,7 @@ class Classifier:
     """
 
     bench: Bench
-    shapes: Labelled
+    shapes: Labeled
     points: int
     folds: int
     network: str
@@ -296,7 +296,7 @@ def _outcomes(
     return [list(each) for each in zip(*found, strict=True)]
 
 
-def _own(bench: Bench, shapes: Labelled, count: int, most: int | None) -> Tested:
+def _own(bench: Bench, shapes: Labeled, count: int, most: int | None) -> Tested:
     """Take the collection's test clouds, and our corruptions.
 
     Raises:
@@ -349,7 +349,7 @@ def _own(bench: Bench, shapes: Labelled, count: int, most: int | None) -> Tested
     )
 
 
-def _published(folder: Path, shapes: Labelled, most: int | None) -> Tested:
+def _published(folder: Path, shapes: Labeled, most: int | None) -> Tested:
     """Take ModelNet-C's test clouds instead of the collection's.
 
     Raises:

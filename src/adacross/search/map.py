@@ -24,12 +24,10 @@ class Layout:
 def compute_map(index: SearchIndex, landmarks: int = LANDMARKS) -> Layout:
     """Embed a collection by t-SNE of at most `landmarks` shapes; the result is cached.
 
-    Every other shape is placed among the `NEAREST` landmarks most similar to it, weighted by similarity.
+    Similarity is that of `search`. Every other shape is placed among the `NEAREST` landmarks most similar to it, weighted by similarity.
     """
-    count = len(index.features)
-    xy = index.cache.load_or_compute("map", lambda: {"xy": _embed(index.features, landmarks)}, rows=count)[
-        "xy"
-    ]
+    count = len(index)
+    xy = index.cache.load_or_compute("map2", lambda: {"xy": _embed(index.vectors, landmarks)}, count)["xy"]
     if count <= landmarks:
         return Layout(xy, "t-SNE" if count >= 30 else "PCA")
     return Layout(xy, f"t-SNE of {landmarks:,} shapes, the others placed among the {NEAREST} most similar")

@@ -11,7 +11,7 @@ from adacross.evaluation.result import Data
 
 
 @dataclass(frozen=True, eq=False)
-class Labelled:
+class Labeled:
     """Training and test shapes with a label.
 
     Attributes:
@@ -27,7 +27,7 @@ class Labelled:
     left_out: dict[str, str]
 
     @classmethod
-    def of(cls, collection: Collection) -> "Labelled":
+    def of(cls, collection: Collection) -> "Labeled":
         """Take the shapes that can be learned from and tested. No option changes which shapes are tested.
 
         Raises:
