@@ -197,8 +197,11 @@ def test_pointing_at_the_map_shows_the_shape(desktop: Opened, full_run: RunData)
     dot = page.locator("#map-plot use").first
     box = dot.bounding_box()
     assert box
-    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
-    card.wait_for(state="visible")
+    for shift in (-2, 2) * 50:  # scrolling hides the card, and may end late
+        page.mouse.move(box["x"] + box["width"] / 2 + shift, box["y"] + box["height"] / 2)
+        page.wait_for_timeout(100)
+        if card.is_visible():
+            break
     assert card.locator("small").inner_text() in full_run.collection.ids
     assert card.locator("div").inner_text() in full_run.collection.info.classes
     until(page, "document.querySelector('#hover-card img').naturalWidth > 0")
