@@ -1,14 +1,16 @@
-"""Runs to report on: one made up, one that has only begun, one of Joint-MAE."""
+"""Runs to report on: one measured, one that has only begun, one of Joint-MAE."""
 
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
-from made_up import make_run
 from toy import TOY_MASKED
 
 from adacross.data.collection.collection import Collection
-from adacross.report.inputs import Log, RunData
+from adacross.evaluation.linear import linear
+from adacross.report.log import Log
+from adacross.report.run import RunData, read_run
 from adacross.training.config import PretrainConfig
 from adacross.training.pretrain import pretrain
 
@@ -21,16 +23,26 @@ def masked_run(toy_collection: Collection, tmp_path_factory: pytest.TempPathFact
 
 
 @pytest.fixture(scope="session")
-def full_run() -> RunData:
-    return make_run()
+def measured_run(toy_run: Path, toy_collection: Collection, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The toy run with a linear probe. Read it, do not write to it."""
+    folder = tmp_path_factory.mktemp("runs") / "measured"
+    shutil.copytree(toy_run, folder)
+    linear(str(folder), toy_collection, seeds=2, folds=3, device="cpu")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def full_run(measured_run: Path) -> RunData:
+    return read_run(measured_run)
 
 
 @pytest.fixture(scope="session")
 def bare_run() -> RunData:
     """A run that has only just begun, whose collection is gone."""
     nothing = np.zeros(0)
-    log = Log(np.zeros(0, dtype=np.int64), nothing, {}, {}, {}, np.zeros(0, dtype=np.int64), {})
+    values = dict.fromkeys(("epoch", "loss", "lr", "seconds"), nothing)
+    log = Log(np.zeros(0, dtype=np.int64), values, {}, {}, np.zeros(0, dtype=np.int64), {})
     config = {"collection": "gone", "method": "crosspoint", "encoder": "pointnet"}
     why = "The collection cannot be read: gone does not exist."
-    absent = dict.fromkeys(("facts", "embedding", "neighbors", "image_to_shape", "clouds"), why)
+    absent = dict.fromkeys(("collection", "features"), why)
     return RunData(Path("runs/bare"), config, "collection: gone\n", {}, log, absent=absent)

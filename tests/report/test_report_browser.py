@@ -4,20 +4,26 @@ import io
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from chromium import PATIENCE, launched
+from made_up import made
 from PIL import Image
-from playwright.sync_api import Browser, FloatRect, Locator, Page
+from playwright.sync_api import Browser, ConsoleMessage, Page, Request
 
-from adacross.report import RunData, render, write_report
+from adacross.evaluation.result import PRETRAINED, Score
+from adacross.report import render, write_report
+from adacross.report.run import RunData
 
 pytestmark = pytest.mark.slow
 CONTRAST = """() => {
-  const parse = (text) => [...text.match(/[\\d.]+/g).map(Number), 1].slice(0, 4);
+  const parse = (text) => { // color-mix is computed as "color(srgb r g b)" with parts up to 1
+    const parts = text.match(/[\\d.]+/g).map(Number), scale = text.startsWith("color(") ? 255 : 1;
+    return [...parts.slice(0, 3).map((part) => part * scale), parts[3] ?? 1];
+  };
   const light = ([r, g, b]) => [r, g, b].map((v) => v / 255)
     .map((v) => (v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4))
     .reduce((sum, v, i) => sum + v * [0.2126, 0.7152, 0.0722][i], 0);
@@ -31,8 +37,7 @@ CONTRAST = """() => {
   const low = [];
   for (const node of document.querySelectorAll("body *")) {
     const own = [...node.childNodes].some((child) => child.nodeType === 3 && child.textContent.trim());
-    const drawn = node.closest("script, style, .heatmaplayer, .barlayer");
-    if (!own || drawn || !node.getClientRects().length) continue;
+    if (!own || node.closest("script, style, title") || !node.getClientRects().length) continue;
     const style = getComputedStyle(node);
     const a = light(parse(node instanceof SVGElement ? style.fill : style.color)), b = light(ground(node));
     const ratio = (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
@@ -66,12 +71,16 @@ def opened(browser: Browser, file: Path, *, width: int = 1280, dark: bool = Fals
     page = context.new_page()
     page.set_default_timeout(PATIENCE)
     result = Opened(page)
-    page.on("console", lambda message: message.type == "error" and result.troubles.append(message.text))
+
+    def listen(message: ConsoleMessage) -> None:
+        result.troubles.extend([message.text] if message.type == "error" else [])
+
+    def ask(request: Request) -> None:
+        result.troubles.extend([] if re.match("file:|data:|blob:", request.url) else [request.url])
+
+    page.on("console", listen)
     page.on("pageerror", lambda error: result.troubles.append(str(error)))
-    page.on(
-        "request",
-        lambda request: re.match("file:|data:|blob:", request.url) or result.troubles.append(request.url),
-    )
+    page.on("request", ask)
     page.goto(file.as_uri())
     page.wait_for_selector("html[data-ready]")
     yield result
@@ -81,7 +90,9 @@ def opened(browser: Browser, file: Path, *, width: int = 1280, dark: bool = Fals
 @pytest.fixture(scope="module")
 def report(full_run: RunData, tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("report") / "report.html"
-    path.write_text(render(full_run), encoding="utf-8")
+    few = [Score.of(PRETRAINED, "accuracy", [1, 0, 1, 1], labels=f"{share} %") for share in (1, 10, 100)]
+    results = (*full_run.results, made("fine-tune", few))
+    path.write_text(render(replace(full_run, results=results)), encoding="utf-8")
     return path
 
 
@@ -107,25 +118,13 @@ def until(page: Page, expression: str) -> None:
     raise AssertionError(f"never: {expression}")
 
 
-def at_rest(page: Page, target: Locator) -> FloatRect:
-    """Where `target` is once the page has stopped moving: plots above it may still be growing."""
-    before = None
-    for _ in range(PATIENCE // 200):
-        box = target.bounding_box()
-        if box and box == before:
-            return box
-        before = box
-        page.wait_for_timeout(200)
-    raise AssertionError(f"{target} never comes to rest")
-
-
 def colored(image: np.ndarray) -> np.ndarray:
     """Pixels that belong to points of a cloud; everything else is gray."""
     return np.ptp(image, axis=2) > 60
 
 
 def drawn(page: Page, selector: str) -> np.ndarray:
-    """Pixels of a cloud once it is drawn whole: WebGL draws after the page is laid out."""
+    """Pixels of a cloud once it is drawn whole, after the page is laid out."""
     before = pixels(page, selector)
     for _ in range(PATIENCE // 200):
         page.wait_for_timeout(200)
@@ -136,98 +135,135 @@ def drawn(page: Page, selector: str) -> np.ndarray:
     raise AssertionError(f"{selector} is never drawn")
 
 
+def changed(page: Page, selector: str, before: np.ndarray) -> np.ndarray:
+    """Pixels of a cloud once it looks otherwise than before."""
+    for _ in range(PATIENCE // 50):
+        image = pixels(page, selector)
+        if (np.abs(image - before).max(axis=2) > 60).mean() > 0.01:
+            return image
+        page.wait_for_timeout(50)
+    raise AssertionError(f"{selector} looks as it did before")
+
+
 def fits(page: Page) -> bool:
     return bool(page.evaluate("document.documentElement.scrollWidth <= innerWidth"))
 
 
 def test_it_opens_without_error_or_request(desktop: Opened) -> None:
     assert desktop.troubles == []
-    assert desktop.page.title() == "AdaCrossNet · DGCNN · shapes"
+    assert desktop.page.title() == "AdaCrossNet · PointNet · toy"
     assert fits(desktop.page)
-
-
-def test_every_plot_is_drawn(desktop: Opened) -> None:
-    page = desktop.page
-    assert page.locator("#map-plot .points path.point").count() == 120
-    assert page.locator("#map-plot .annotation").count() == 12
-    assert page.locator("#curve-loss .scatterlayer .js-line").count() == 6  # raw and smoothed
-    for name, lines in (("weights", 2), ("monitor", 2), ("lr", 1)):
-        assert page.locator(f"#curve-{name} .scatterlayer .js-line").count() == lines
-    assert page.locator("#confusion-plot .heatmaplayer image").count() == 1
-    assert page.locator("#confusion-plot .bars path").count() == 12
-    blank = page.evaluate("[...document.images].filter((i) => i.complete && !i.naturalWidth).length")
+    blank = desktop.page.evaluate("[...document.images].filter((i) => i.complete && !i.naturalWidth).length")
     assert blank == 0
 
 
+def visible_lines(page: Page) -> int:
+    """Curves of the losses that are drawn, raw ones and smoothed ones."""
+    lines = "[...document.querySelectorAll('#training figure:first-child svg g path')]"
+    return int(page.evaluate(f"{lines}.filter((line) => getComputedStyle(line).display !== 'none').length"))
+
+
 def test_smoothing_can_be_switched_off(desktop: Opened) -> None:
+    assert visible_lines(desktop.page) == 6
     desktop.page.locator("#smooth").uncheck()
-    until(desktop.page, "document.querySelectorAll('#curve-loss .scatterlayer .js-line').length === 3")
+    assert visible_lines(desktop.page) == 3
     desktop.page.locator("#smooth").check()
-    until(desktop.page, "document.querySelectorAll('#curve-loss .scatterlayer .js-line').length === 6")
+
+
+def test_pointing_at_a_curve_shows_its_values(desktop: Opened, full_run: RunData) -> None:
+    page, card = desktop.page, desktop.page.locator("#hover-card")
+    plot = page.locator("#training svg[data-window]").nth(3)
+    plot.scroll_into_view_if_needed()
+    box = plot.bounding_box()
+    assert box
+    for y in range(10, 60):  # scrolling hides the card, and may end late
+        page.mouse.move(box["x"] + box["width"] - 1, box["y"] + y)
+        page.wait_for_timeout(100)
+        if card.is_visible():
+            break
+    name, value = card.locator("div").inner_text().split(": ")
+    assert name == "learning rate"
+    assert float(value) == pytest.approx(full_run.log.values["lr"][-1], abs=2e-6)
+    assert float(card.locator("small").inner_text()) == full_run.log.steps[-1]
+    page.mouse.move(2, 2)
+    card.wait_for(state="hidden")
 
 
 def test_pointing_at_the_map_shows_the_shape(desktop: Opened, full_run: RunData) -> None:
-    page = desktop.page
-    assert full_run.embedding
+    page, card = desktop.page, desktop.page.locator("#hover-card")
+    assert full_run.collection
     page.locator("#map-plot").scroll_into_view_if_needed()
-    card = page.locator("#hover-card")
     assert not card.is_visible()
-    for _ in range(PATIENCE // 1000):  # a plot that is still being laid out does not hear the pointer
-        box = at_rest(page, page.locator("#map-plot .points path.point").first)
-        page.mouse.move(box["x"] + box["width"] / 2 - 3, box["y"] + box["height"] / 2)
-        page.wait_for_timeout(100)  # Plotly looks at the pointer at most every 50 ms
-        page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
-        page.wait_for_timeout(900)
+    dot = page.locator("#map-plot use").first
+    box = dot.bounding_box()
+    assert box
+    for shift in (-2, 2) * 50:  # scrolling hides the card, and may end late
+        page.mouse.move(box["x"] + box["width"] / 2 + shift, box["y"] + box["height"] / 2)
+        page.wait_for_timeout(100)
         if card.is_visible():
             break
-    card.wait_for(state="visible")
-    assert card.locator("small").inner_text() in {shape.id for shape in full_run.embedding.cards}
-    assert card.locator("div").inner_text() == "armchair"
-    until(page, "document.querySelector('#hover-card img').naturalWidth === 112")
+    assert card.locator("small").inner_text() in full_run.collection.ids
+    assert card.locator("div").inner_text() in full_run.collection.info.classes
+    until(page, "document.querySelector('#hover-card img').naturalWidth > 0")
     page.mouse.move(2, 2)
     card.wait_for(state="hidden")
 
 
 def test_a_class_can_be_picked_on_the_map(desktop: Opened) -> None:
-    chip = desktop.page.locator(".chips button").nth(3)
-    points = "[...document.querySelectorAll('#map-plot .points path.point')]"
-    faded = f"{points}.filter((point) => point.style.opacity < 0.5).length"
+    page, chip = desktop.page, desktop.page.locator(".chips button").nth(3)
+    groups = page.locator("#map-plot .group").count()
     chip.click()
     assert chip.get_attribute("aria-pressed") == "true"
-    until(desktop.page, f"{faded} === 110")
+    assert page.locator("#map-plot .group.faded").count() == groups - 1
     chip.click()
-    until(desktop.page, f"{faded} === 0")
+    assert page.locator("#map-plot .group.faded").count() == 0
+    page.locator("#labels").uncheck()
+    assert not page.locator("#map-plot text").first.is_visible()
+    page.locator("#labels").check()
+    assert page.locator("#map-plot text").first.is_visible()
 
 
 def test_a_cloud_turns_under_the_mouse_and_is_upright(desktop: Opened) -> None:
-    page = desktop.page
-    page.locator("#scene-0").scroll_into_view_if_needed()
-    page.wait_for_selector("#scene-0 canvas")
-    eye = "JSON.stringify(document.getElementById('scene-0')._fullLayout.scene._scene.getCamera().eye)"
-    until(page, "document.getElementById('scene-0')._fullLayout?.scene?._scene")
-    before, first = page.evaluate(eye), drawn(page, "#scene-0")
+    page, scene = desktop.page, desktop.page.locator("#scene-0")
+    scene.scroll_into_view_if_needed()
+    first = drawn(page, "#scene-0")
     rows, columns = np.nonzero(colored(first))
     red, blue = (first[rows, columns, channel] for channel in (0, 2))
-    assert (
-        rows[red > blue + 60].mean() < rows[blue > red + 60].mean() - 30
-    )  # high points are yellow, and above
-    box = page.locator("#scene-0").bounding_box()
+    low, high = rows[blue > red + 60], rows[red > blue - 20]
+    assert high.mean() < low.mean() - 20  # high points are yellow or green, and above
+    box = scene.bounding_box()
     assert box
     x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
     page.mouse.move(x, y)
     page.mouse.down()
     page.mouse.move(x + 90, y, steps=4)
     page.mouse.up()
-    until(page, f"{eye} !== '{before}'")
-    for _ in range(PATIENCE // 50):
-        if (np.abs(pixels(page, "#scene-0") - first).max(axis=2) > 60).mean() > 0.01:
-            break
-        page.wait_for_timeout(50)
-    else:
-        raise AssertionError("the cloud looks as it did before it was turned")
+    turned = changed(page, "#scene-0", first)
+    scene.focus()
+    page.keyboard.press("ArrowUp")
+    tilted = changed(page, "#scene-0", turned)
+    page.mouse.wheel(0, -300)  # it has the focus
+    zoomed = changed(page, "#scene-0", tilted)
+    assert colored(zoomed).sum() > 1.2 * colored(tilted).sum()
     page.locator('input[value="part"]').check()
-    until(page, "Array.isArray(document.getElementById('scene-0').data[0].marker.color)")
-    assert page.evaluate("new Set(document.getElementById('scene-0').data[0].marker.color).size") == 3
+    changed(page, "#scene-0", zoomed)
+    assert page.locator(".part-names").first.is_visible()
+
+
+def test_a_page_without_scripts_is_readable(browser: Browser, report: Path) -> None:
+    context = browser.new_context(java_script_enabled=False, viewport={"width": 1280, "height": 900})
+    page = context.new_page()
+    page.goto(report.as_uri())
+    for selector in (
+        "#training path.curve",
+        "#map-plot use",
+        "#map-plot text",
+        "#scene-0 img",
+        ".dot-rows circle",
+    ):
+        assert page.locator(selector).first.is_visible()
+    assert not page.locator("#smooth").is_visible()
+    context.close()
 
 
 def test_light_text_has_contrast(desktop: Opened) -> None:
@@ -246,8 +282,8 @@ def test_paper_is_light_even_for_a_dark_screen(browser: Browser, report: Path) -
         assert page.evaluate(background) == "rgb(253, 253, 251)"
         assert not page.locator("nav").is_visible()
         page.emulate_media(media="screen", color_scheme="light")
-        tick = "getComputedStyle(document.querySelector('#curve-lr .xtick text')).fill"
-        until(page, f"{tick} === 'rgb(90, 94, 101)'")  # the plots follow the theme
+        line = "getComputedStyle(document.querySelector('#training .c1 path')).stroke"
+        assert page.evaluate(line) == "rgb(29, 93, 159)"  # figures follow the theme
         assert found.troubles == []
 
 
@@ -261,7 +297,8 @@ def test_masked_and_completed_shapes_stand_side_by_side(
         assert page.title() == "Joint-MAE · Point-M2AE · toy"
         assert page.locator('nav a[href="#completed"]').inner_text() == "Masked reconstruction"
         assert page.locator(".completion").count() == 6
-        boxes = [at_rest(page, image) for image in page.locator(".completion").first.locator("img").all()]
+        images = page.locator(".completion").first.locator("img").all()
+        boxes = [box for image in images if (box := image.bounding_box())]
         assert len(boxes) == 7
         assert len({round(box["y"]) for box in boxes}) == rows
         assert [box["x"] for box in boxes[:3]] == sorted(box["x"] for box in boxes[:3])
@@ -269,8 +306,7 @@ def test_masked_and_completed_shapes_stand_side_by_side(
         assert all(box["width"] == pytest.approx(box["height"], abs=1) and box["width"] > 70 for box in boxes)
         page.locator(".completion img").last.scroll_into_view_if_needed()
         until(page, "[...document.querySelectorAll('.completion img')].pop().naturalWidth === 160")
-        assert page.locator("#curve-loss .scatterlayer .js-line").count() == 8  # raw and smoothed
-        assert page.locator("#curve-monitor .legendtext").text_content() == "probe accuracy"
+        assert visible_lines(page) == 8
         assert fits(page)
         assert page.evaluate(CONTRAST) == []
         assert found.troubles == []

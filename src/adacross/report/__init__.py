@@ -1,12 +1,15 @@
 """The HTML report of a run."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from adacross.errors import check_ending
 from adacross.io.files import check_free, whole_file
-from adacross.report.inputs import RunData
 
-__all__ = ["RunData", "render", "write_report"]
+if TYPE_CHECKING:
+    from adacross.report.run import RunData
+
+__all__ = ["render", "write_report"]
 
 
 def write_report(
@@ -40,7 +43,7 @@ def write_report(
     if output is not None:
         target = check_ending(output, (".html", ".htm"), "a report is a page of HTML")
         check_free(target, overwrite)
-    from adacross.report.gather import read_run
+    from adacross.report.run import read_run
 
     text = render(read_run(Path(run), collection=collection, seed=seed))
     with whole_file(target) as temporary:
@@ -48,29 +51,26 @@ def write_report(
     return target
 
 
-def render(data: RunData) -> str:
-    """Return the report of `data` as an HTML document."""
-    from adacross.report.confusion import confusion
-    from adacross.report.curves import curves
-    from adacross.report.embedding import embedding
+def render(run: "RunData") -> str:
+    """Return the report of a run as an HTML document."""
+    from adacross.report.completions import completions
+    from adacross.report.feature_map import feature_map
     from adacross.report.names import encoder_name, method_name
     from adacross.report.overview import overview
     from adacross.report.page import page
-    from adacross.report.point_clouds import point_clouds
-    from adacross.report.reconstruction import reconstruction
-    from adacross.report.retrieval_examples import retrieval_examples
+    from adacross.report.results import result_sections
     from adacross.report.setup import setup
-    from adacross.report.tasks import task_sections
+    from adacross.report.shapes import neighbors, point_clouds
+    from adacross.report.tables import table_sections
+    from adacross.report.training import training
 
-    first = (overview, curves, reconstruction, embedding, retrieval_examples, confusion)
-    sections = [section for make in first if (section := make(data)) is not None]
-    sections += [*task_sections(data), point_clouds(data), setup(data)]
-    title = (
-        f"{method_name(data)} · {encoder_name(data)} · {data.facts.name if data.facts else data.folder.name}"
-    )
-    version, date = data.environment.get("adacross"), data.environment.get("date")
-    kicker = f"adacross report · {data.folder.resolve().name}" + (
-        f" · {str(date)[:16].replace('T', ' ')}" if date else ""
-    )
+    first = (overview, training, completions, feature_map, neighbors)
+    sections = [section for make in first if (section := make(run)) is not None]
+    sections += [*result_sections(run), *table_sections(run), point_clouds(run), setup(run)]
+    method, encoder = method_name(run.method), encoder_name(str(run.config["encoder"]))
+    data = run.collection.info.name if run.collection else run.folder.name
+    version, date = run.environment.get("adacross"), run.environment.get("date")
+    kicker = f"adacross report · {run.folder.resolve().name}"
+    kicker += f" · {str(date)[:16].replace('T', ' ')}" if date else ""
     footer = f"Made by adacross{f' {version}' if version else ''}. Self-contained: no network access."
-    return page(title, kicker, sections, footer)
+    return page(f"{method} · {encoder} · {data}", kicker, sections, footer)

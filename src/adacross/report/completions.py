@@ -1,69 +1,63 @@
-"""Masked shapes completed by a run's method, as images."""
+"""Masked shapes and their completion by a run's method."""
 
-from collections.abc import Sequence
-from pathlib import Path
-
-import numpy as np
-from jaxtyping import Int64, UInt8
+from typing import Any
 
 from adacross.data.collection.collection import Collection
 from adacross.errors import UserError
 from adacross.evaluation.reconstruction import CompletedShape, complete_shapes
 from adacross.methods import JointMAE, PointM2AEMethod
 from adacross.methods.joint_mae.depth_tokens import PATCH
-from adacross.report.drawing import draw_clouds, draw_maps, webp
-from adacross.report.inputs import Completion, Completions
+from adacross.report.drawing import DEPTHS, GIVEN, HIDDEN, PREDICTED, draw_clouds, draw_maps, webp
+from adacross.report.names import MASKED
+from adacross.report.page import Section, missing, section
+from adacross.report.run import RunData
+from adacross.report.shapes import IMAGE, class_of, varied
 from adacross.training.networks import load_method
 
-IMAGE = 160  # pixels
+VIEWS = ("the front", "above", "the side, lying down")  # of adacross.ops.projection.VIEWS
 
 
-def completions(
-    folder: Path, collection: Collection, split: str, chosen: Int64[np.ndarray, " n"], seed: int
-) -> Completions | None:
-    """Let the run's method complete the chosen shapes.
-
-    Args:
-        folder: a run of a method that masks.
-        collection: where the shapes are.
-        split: which split they are of, for the page.
-        chosen: their indices.
-        seed: of the masks, and of the sides that depth maps are seen from.
-
-    Returns:
-        What it made of them; None if there are no shapes.
-
-    Raises:
-        UserError: the run is not finished, its files are damaged, or the clouds are too small for it.
-    """
-    method, _ = load_method(folder)
-    if not isinstance(method, JointMAE | PointM2AEMethod):
-        raise UserError(f"{folder} was trained with {type(method).__name__}, which does not mask.")
-    if not len(chosen):
+def completions(run: RunData) -> Section | None:
+    """Return a row for each of six shapes: input, visible part, completion. None if nothing is masked."""
+    if run.method not in MASKED:
         return None
-    made = complete_shapes(method, collection.points(chosen), seed)
-    shapes = tuple(_drawn(collection, int(index), shape) for index, shape in zip(chosen, made, strict=True))
-    first = made[0]  # of each the same number is hidden
-    groups = int((~first.groups).sum()), len(first.groups)
-    patches = None
-    if first.depth:
-        area = PATCH * PATCH
-        patches = int((~first.depth.visible).sum()) // area, first.depth.visible.size // area
-    return Completions(shapes, split, seed, groups, patches)
-
-
-def _drawn(collection: Collection, index: int, shape: CompletedShape) -> Completion:
-    label = int(collection.labels[index])
-    given, visible, completed = _files(draw_clouds(shape))
-    return Completion(
-        id=collection.ids[index],
-        class_name=collection.info.classes[label] if label >= 0 else None,
-        clouds=(given, visible, completed),
-        visible=float(shape.visible.mean()),
-        maps=_files(draw_maps(shape.depth)) if shape.depth else (),
-        view=shape.depth.view if shape.depth else None,
+    title, collection = "Masked reconstruction", run.collection
+    if collection is None:
+        return missing("completed", title, run.absent.get("collection", "The collection is unknown."))
+    split, chosen = varied(collection, run.seed)
+    if not len(chosen):
+        return missing("completed", title, "The collection holds no shapes.")
+    try:
+        method, _ = load_method(run.folder)
+        if not isinstance(method, JointMAE | PointM2AEMethod):
+            raise UserError(f"{run.folder} was trained with {type(method).__name__}, which does not mask.")
+        made = complete_shapes(method, collection.points(chosen), run.seed)
+    except UserError as error:
+        reason = f"The method cannot be read: {error}"
+        return missing("completed", title, reason, run.train("--resume", "auto"))
+    first, area = made[0], PATCH * PATCH  # of each shape the same number is hidden
+    depth = first.depth
+    return section(
+        "completed",
+        title,
+        shapes=[_drawn(collection, int(index), one) for index, one in zip(chosen, made, strict=True)],
+        split=split,
+        seed=run.seed,
+        groups=(int((~first.groups).sum()), len(first.groups)),
+        patches=(int((~depth.visible).sum()) // area, depth.visible.size // area) if depth else None,
+        visible=sorted(float(one.visible.mean()) for one in made),
+        colors={"given": GIVEN, "predicted": PREDICTED, "ground": HIDDEN[0], "stripe": HIDDEN[1]},
+        depths=[color for _, color in DEPTHS],
     )
 
 
-def _files(images: Sequence[UInt8[np.ndarray, "S S 3"]]) -> tuple[bytes, ...]:
-    return tuple(webp(image, IMAGE) for image in images)
+def _drawn(collection: Collection, index: int, shape: CompletedShape) -> dict[str, Any]:
+    """Return the names of a shape, its share of visible points, and its images as WebP."""
+    return {
+        "id": collection.ids[index],
+        "class_name": class_of(collection, index),
+        "visible": float(shape.visible.mean()),
+        "clouds": [webp(image, IMAGE) for image in draw_clouds(shape)],
+        "maps": [webp(image, IMAGE) for image in draw_maps(shape.depth)] if shape.depth else [],
+        "view": VIEWS[shape.depth.view] if shape.depth else "",
+    }

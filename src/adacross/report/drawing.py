@@ -1,17 +1,14 @@
-"""Images of masked and completed shapes: clouds as balls, depth maps in color."""
+"""Images of clouds as balls, and of depth maps in color, as WebP files."""
 
 import io
 import math
-from typing import TYPE_CHECKING
 
 import numpy as np
-from jaxtyping import Bool, Float, Float32, UInt8
+from jaxtyping import Bool, Float, Float32, Int, UInt8
 
 from adacross.data.rendering.render import orbit, render_cloud
 from adacross.data.shape import PointCloud
-
-if TYPE_CHECKING:
-    from adacross.evaluation.reconstruction import CompletedMap, CompletedShape
+from adacross.evaluation.reconstruction import CompletedMap, CompletedShape
 
 Color = tuple[int, int, int]
 
@@ -30,21 +27,23 @@ BALL = 0.9  # radius times the root of the number of points: a surface is about 
 ROOM = 0.9  # clouds are drawn this much smaller: predicted points may lie outside the unit sphere
 
 
-def draw_clouds(shape: "CompletedShape") -> list[UInt8[np.ndarray, "S S 3"]]:
+def draw_clouds(shape: CompletedShape) -> list[UInt8[np.ndarray, "S S 3"]]:
     """Return the cloud, its visible points and the completed cloud, seen by one camera."""
-    ball = BALL * ROOM / math.sqrt(len(shape.points))
-    given = np.zeros(len(shape.points), dtype=bool)
+    size, given = ball(len(shape.points)), np.zeros(len(shape.points), dtype=np.int64)
+    colors = np.array([GIVEN, PREDICTED])
     return [
-        _cloud(points, predicted, ball)
-        for points, predicted in (
-            (shape.points, given),
-            (shape.points[shape.visible], given[shape.visible]),
-            (shape.completed, shape.predicted),
-        )
+        draw_cloud(shape.points, colors[given], size),
+        draw_cloud(shape.points[shape.visible], colors[given[shape.visible]], size),
+        draw_cloud(shape.completed, colors[shape.predicted.astype(int)], size),
     ]
 
 
-def draw_maps(depth: "CompletedMap") -> list[UInt8[np.ndarray, "S S 3"]]:
+def ball(count: int) -> float:
+    """Return the radius of balls of which so many about cover a surface."""
+    return BALL * ROOM / math.sqrt(count)
+
+
+def draw_maps(depth: CompletedMap) -> list[UInt8[np.ndarray, "S S 3"]]:
     """Return the map, its visible patches, the completed and the redrawn map, each `SIDE` wide or wider."""
     times = max(1, -(-SIDE // len(depth.given)))
     images = [
@@ -68,14 +67,23 @@ def hide(image: UInt8[np.ndarray, "H W 3"], hidden: Bool[np.ndarray, "H W"]) -> 
     image[rows, columns] = np.array(HIDDEN, dtype=np.uint8)[((rows + columns) % PERIOD < STRIPE).astype(int)]
 
 
-def _cloud(
-    points: Float[np.ndarray, "N 3"], predicted: Bool[np.ndarray, " N"], ball: float
+def draw_cloud(
+    points: Float[np.ndarray, "N 3"],
+    colors: Int[np.ndarray, "N 3"] | None = None,
+    radius: float | None = None,
 ) -> UInt8[np.ndarray, "S S 3"]:
-    colors = (np.array([GIVEN, PREDICTED]) / LIGHT).round().astype(np.uint8)[predicted.astype(int)]
-    image: UInt8[np.ndarray, "S S 3"] = render_cloud(
-        PointCloud((ROOM * points).astype(np.float32), colors=colors), orbit(1), SIDE, ball
-    )[0]
+    """Return the image of a cloud in the unit sphere as balls; colors are 0 to 255, as they shall look."""
+    if colors is not None:
+        colors = (colors / LIGHT).clip(0, 255).round().astype(np.uint8)
+    cloud = PointCloud((ROOM * points).astype(np.float32), colors=colors)
+    image: UInt8[np.ndarray, "S S 3"] = render_cloud(cloud, orbit(1), SIDE, radius or ball(len(points)))[0]
     return image
+
+
+def rgb(color: str) -> Color:
+    """Return "#rrggbb" as numbers."""
+    red, green, blue = (int(color[i : i + 2], 16) for i in (1, 3, 5))
+    return red, green, blue
 
 
 def webp(image: UInt8[np.ndarray, "H W 3"], size: int) -> bytes:

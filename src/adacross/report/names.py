@@ -1,6 +1,4 @@
-"""Display names of methods and encoders."""
-
-from adacross.report.inputs import RunData
+"""Display names of methods, encoders and protocols."""
 
 METHODS = {
     "adacrossnet": "AdaCrossNet",
@@ -21,32 +19,42 @@ MASKED = {  # methods that complete what is hidden; all others compare clouds wi
     "joint-mae": "masked point clouds and their depth maps",
     "point-m2ae": "masked point clouds",
 }
+TASKS = {  # in the order of the page
+    "linear": "Linear probe",
+    "retrieval": "Retrieval",
+    "few-shot": "Few-shot",
+    "fine-tune": "Fine-tuning",
+    "part-seg": "Part segmentation",
+    "sem-seg": "Semantic segmentation",
+    "robustness": "Robustness",
+    "images": "Few-shot images",
+}
 
 
-def method_name(data: RunData) -> str:
-    """Return the method's name as in its paper."""
-    return METHODS.get(str(data.config["method"]), str(data.config["method"]))
+def method_name(method: str) -> str:
+    """Return a method's name as in its paper."""
+    return METHODS.get(method, method)
 
 
-def encoder_name(data: RunData) -> str:
-    """Return the encoder's name as in its paper."""
-    return ENCODERS.get(str(data.config["encoder"]), str(data.config["encoder"]))
+def encoder_name(encoder: str) -> str:
+    """Return an encoder's name as in its paper."""
+    return ENCODERS.get(encoder, encoder)
 
 
-def masks(data: RunData) -> bool:
-    """Return whether the method completes masked shapes, and so has no space that images share."""
-    return data.config["method"] in MASKED
-
-
-def learns_from(data: RunData) -> str:
-    """Return the input of the method."""
-    method = str(data.config["method"])
+def learns_from(method: str) -> str:
+    """Return the input of a method."""
     return MASKED.get(method, "point clouds against images" if method in METHODS else "point clouds")
 
 
-def no_shared_space(data: RunData) -> str:
-    """Explain why a masked method has no cross-modal retrieval."""
-    return (
-        f"{method_name(data)} reconstructs masked shapes. It has no joint space of images and clouds, "
-        "so there is no cross-modal retrieval."
-    )
+def result_name(task: str, name: str) -> str:
+    """Return the title of a result by its protocol and the name of its file.
+
+    Example:
+        >>> result_name("linear", "linear-as-crosspoint"), result_name("few-shot", "few-shot-ways-5-10")
+        ('Linear probe, as CrossPoint', 'Few-shot, ways 5 10')
+    """
+    words = name.removeprefix(task).strip("-").replace("-", " ")
+    for method, title in METHODS.items():
+        words = words.replace(f"as {method.replace('-', ' ')}", f"as {title}")
+    title = TASKS.get(task, task)
+    return f"{title}, {words}" if words else title

@@ -1,151 +1,159 @@
 "use strict";
-// Draws the figures of the report. Strings of the data reach the page as text, never as markup.
+// What the report does beyond showing itself. Strings of the data reach the page as text, never as markup.
 (() => {
-  const figures = JSON.parse(document.getElementById("report-data").textContent);
-  const options = { displayModeBar: false, responsive: true, scrollZoom: false };
-  const coarse = matchMedia("(pointer: coarse)").matches;
-  const drawn = new Set();
-  const labels = document.getElementById("labels");
-  if (labels && innerWidth < 700) labels.checked = false; // no room
+  const root = document.documentElement;
+  root.setAttribute("data-script", "");
+  const color = (name) => getComputedStyle(root).getPropertyValue(name).trim();
+  const data = JSON.parse(document.getElementById("report-data").textContent);
 
-  // --- theme: colors written as "--name" are CSS variables -------------------------------------------------
-  const isName = (value) => typeof value === "string" && value.startsWith("--");
-  function themed(value, key = "") {
-    if (/color(scale)?$/.test(key) && isName(value)) {
-      return getComputedStyle(document.documentElement).getPropertyValue(value).trim();
-    }
-    if (Array.isArray(value)) return key === "colorscale" ? value.map(([at, c]) => [at, themed(c, "color")]) : keepOrMap(value);
-    if (value && typeof value === "object") {
-      return Object.fromEntries(Object.entries(value).map(([name, inner]) => [name, themed(inner, name)]));
-    }
-    return value;
-  }
-  const keepOrMap = (list) => (list.length && typeof list[0] === "object" ? list.map((item) => themed(item)) : list);
-  const color = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
-
-  // --- curves ------------------------------------------------------------------------------------------------
-  function smoothed(values) {
-    const keep = 1 - 1 / Math.max(2, values.length / 40); // a fortieth of the run
-    let mean = 0, weight = 0;
-    return values.map((value) => {
-      if (value === null) return null;
-      mean = keep * mean + (1 - keep) * value;
-      weight = keep * weight + (1 - keep);
-      return mean / weight; // without this the curve would start at zero
-    });
-  }
-  function curveData(figure) {
-    const traces = figure.data;
-    if (!figure.smooth || !document.getElementById("smooth").checked) return traces;
-    const raw = traces.map((trace) => ({ ...trace, opacity: 0.22, showlegend: false, hoverinfo: "skip", hovertemplate: null, line: { ...trace.line, width: 1 } }));
-    return [...raw, ...traces.map((trace) => ({ ...trace, mode: "lines", y: smoothed(trace.y), line: { ...trace.line, width: 2.2 } }))];
-  }
-
-  // --- clouds: a scene is made when it comes into view --------------------------------------------------------
-  const hasWebGL = (() => {
-    const canvas = document.createElement("canvas");
-    const context = canvas.getContext("webgl");
-    context?.getExtension("WEBGL_lose_context")?.loseContext();
-    return Boolean(context);
-  })();
-  function sceneColor(figure) {
-    const byPart = document.querySelector('input[name="scene-color"][value="part"]')?.checked;
-    if (byPart && figure.part) return figure.part.map((part) => (part < 0 ? color("--muted") : figure.part_colors[part]));
-    return figure.z;
-  }
-  function sceneData(figure) {
-    const scale = [[0, "#3f63c8"], [0.5, "#1fa39a"], [1, "#e5a93c"]];
-    const labels = figure.part?.map((part) => (part < 0 ? "no part" : figure.parts[part]).replaceAll("&", "&amp;").replaceAll("<", "&lt;"));
-    return [{
-      type: "scatter3d", mode: "markers", x: figure.x, y: figure.y, z: figure.z,
-      text: labels, hoverinfo: labels ? "text" : "skip",
-      marker: { size: 2.4, color: sceneColor(figure), colorscale: scale, line: { width: 0 } },
-    }];
-  }
-  function sceneLayout() {
-    const none = { visible: false, range: [-1, 1] };
-    return {
-      paper_bgcolor: "rgba(0,0,0,0)", margin: { l: 0, r: 0, t: 0, b: 0 }, showlegend: false, uirevision: "keep",
-      scene: {
-        xaxis: none, yaxis: none, zaxis: none, aspectmode: "cube", dragmode: "turntable",
-        camera: { eye: { x: 0.95, y: -1.2, z: 0.6 }, center: { x: 0, y: 0, z: 0 }, projection: { type: "perspective" } },
-      },
-    };
-  }
-
-  // --- drawing -------------------------------------------------------------------------------------------------
-  function draw(id) {
-    const figure = figures[id], box = document.getElementById(id);
-    if (figure.kind === "scene") {
-      if (!hasWebGL) return Promise.resolve(); // the image stays
-      if (!drawn.has(id)) box.replaceChildren();
-      drawn.add(id);
-      return Plotly.react(box, sceneData(figure), sceneLayout(), options);
-    }
-    drawn.add(id);
-    const layout = themed(figure.layout);
-    if (coarse) layout.dragmode = false; // a finger scrolls the page
-    if (figure.kind === "map" && labels && !labels.checked) layout.annotations = [];
-    const data = themed(figure.kind === "curves" ? curveData(figure) : figure.data);
-    return Plotly.react(box, data.map((trace, index) => emphasised(figure, trace, index)), layout, options);
-  }
-  const redraw = () => drawn.forEach(draw);
-
-  // --- the map: an image beside the cursor, and classes to pick ------------------------------------------------
-  let picked = -1;
-  function emphasised(figure, trace, index) {
-    if (figure.kind !== "map" || picked < 0) return trace;
-    return { ...trace, marker: { ...trace.marker, opacity: index === picked ? 1 : 0.1, size: index === picked ? 10 : 6 } };
-  }
+  // --- a card beside the pointer: a shape of the map, or values of a curve --------------------------------------
   const card = document.getElementById("hover-card");
-  function showCard(figure, index, x, y) {
-    const image = document.createElement("img"), name = document.createElement("div"), id = document.createElement("small");
-    image.src = figure.thumbs[index];
-    image.alt = "";
-    name.textContent = figure.names[index];
-    id.textContent = figure.ids[index];
-    card.replaceChildren(image, name, id);
+  function show(x, y, ...children) {
+    card.replaceChildren(...children);
     card.hidden = false;
     const width = card.offsetWidth, height = card.offsetHeight;
     card.style.left = `${Math.max(8, x + 18 + width > innerWidth ? x - width - 18 : x + 18)}px`;
     card.style.top = `${Math.min(Math.max(8, y - height / 2), innerHeight - height - 8)}px`;
   }
-  function bindMap() {
-    const box = document.getElementById("map-plot"), figure = figures["map-plot"];
-    if (!figure) return;
-    box.on("plotly_hover", (hit) => showCard(figure, hit.points[0].customdata, hit.event.clientX, hit.event.clientY));
-    box.on("plotly_unhover", () => { card.hidden = true; });
-    addEventListener("scroll", () => { card.hidden = true; }, { passive: true });
-    const chips = [...document.querySelectorAll(".chips button")];
-    chips.forEach((chip) => chip.addEventListener("click", () => {
-      picked = picked === Number(chip.dataset.class) ? -1 : Number(chip.dataset.class);
-      chips.forEach((other) => other.setAttribute("aria-pressed", String(Number(other.dataset.class) === picked)));
-      draw("map-plot");
+  const hide = () => { card.hidden = true; };
+  addEventListener("scroll", hide, { passive: true });
+  const element = (name, text, properties = {}) => Object.assign(document.createElement(name), { textContent: text }, properties);
+
+  // --- curves: values under the pointer --------------------------------------------------------------------------
+  document.getElementById("smooth")?.addEventListener("change", (event) => root.toggleAttribute("data-raw", !event.target.checked));
+  document.querySelectorAll("svg[data-window]").forEach((plot) => {
+    const [left, right, low, high] = plot.dataset.window.split(" ").map(Number);
+    const written = (y) => {
+      const value = low + (1 - y / 1000) * (high - low), shown = "log" in plot.dataset ? 10 ** value : value;
+      return "share" in plot.dataset ? `${(100 * shown).toFixed(1)} %` : String(Number(shown.toPrecision(4)));
+    };
+    plot.addEventListener("pointermove", (event) => {
+      const box = plot.getBoundingClientRect(), at = 1000 * (event.clientX - box.left) / box.width;
+      let step = 0;
+      const lines = [...plot.querySelectorAll("g")].map((group) => {
+        const path = group.querySelector(root.hasAttribute("data-raw") && group.querySelector(".raw") ? ".raw" : ".curve");
+        const points = path.getAttribute("d").slice(1).split("L").map((pair) => pair.split(" ").map(Number));
+        const [x, y] = points.reduce((best, point) => (Math.abs(point[0] - at) < Math.abs(best[0] - at) ? point : best));
+        step = left + x / 1000 * (right - left);
+        const line = element("div", `${group.dataset.name}: ${written(y)}`);
+        line.className = group.getAttribute("class");
+        return line;
+      });
+      show(event.clientX, event.clientY, element("small", String(Number(step.toPrecision(4)))), ...lines);
+    });
+    plot.addEventListener("pointerleave", hide);
+  });
+
+  // --- the map: an image beside the pointer, and classes to pick -------------------------------------------------
+  const map = document.querySelector("#map-plot svg"), labels = document.getElementById("labels");
+  if (map) {
+    map.querySelectorAll("title").forEach((title) => title.remove()); // the card says more
+    const dots = [...map.querySelectorAll("use")].map((dot) => ["x", "y"].map((name) => parseFloat(dot.getAttribute(name))).concat(Number(dot.dataset.i)));
+    const look = (event) => {
+      const box = map.getBoundingClientRect();
+      const distance = ([x, y]) => Math.hypot(box.left + x / 100 * box.width - event.clientX, box.top + y / 100 * box.height - event.clientY);
+      const best = dots.reduce((one, other) => (distance(other) < distance(one) ? other : one));
+      if (distance(best) > 14) return hide();
+      const index = best[2];
+      return show(event.clientX, event.clientY, element("img", "", { src: data.map.images[index], alt: "" }),
+        element("div", data.map.names[index]), element("small", data.map.ids[index]));
+    };
+    map.addEventListener("pointermove", look);
+    map.addEventListener("pointerdown", look);
+    map.addEventListener("pointerleave", hide);
+    const groups = [...map.querySelectorAll(".group")], chips = [...document.querySelectorAll(".chips button")];
+    let picked = -1;
+    chips.forEach((chip, number) => chip.addEventListener("click", () => {
+      picked = picked === number ? -1 : number;
+      chips.forEach((other, index) => other.setAttribute("aria-pressed", String(index === picked)));
+      groups.forEach((group, index) => group.classList.toggle("faded", picked >= 0 && index !== picked));
     }));
+    const name = () => map.classList.toggle("nameless", Boolean(labels) && !labels.checked);
+    if (labels && innerWidth < 700) labels.checked = false; // no room
+    labels?.addEventListener("change", name);
+    name();
   }
 
-  // --- start -----------------------------------------------------------------------------------------------------
-  const ids = Object.keys(figures);
-  const ready = Promise.all(ids.filter((id) => figures[id].kind !== "scene").map(draw)).then(bindMap);
-  const near = new IntersectionObserver((entries) => entries.filter((entry) => entry.isIntersecting).forEach((entry) => {
-    near.unobserve(entry.target);
-    draw(entry.target.id);
-  }), { rootMargin: "120px" });
-  ids.filter((id) => figures[id].kind === "scene").forEach((id) => near.observe(document.getElementById(id)));
-  document.getElementById("smooth")?.addEventListener("change", () => ids.filter((id) => figures[id].smooth).forEach(draw));
+  // --- clouds on a canvas: drag, wheel, pinch, arrow keys -----------------------------------------------------------
+  const bytes = (text) => Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
+  const stops = [[63, 99, 200], [31, 163, 154], [229, 169, 60]]; // low, middle, high
+  const byHeight = (height) => {
+    const place = Math.min(1.999, Math.max(0, height + 1)), first = Math.floor(place), rest = place - first;
+    return `rgb(${stops[first].map((part, i) => Math.round(part + rest * (stops[first + 1][i] - part))).join(",")})`;
+  };
+  const scenes = [...document.querySelectorAll(".scene")].map((box) => {
+    const values = new Int16Array(bytes(box.dataset.points).buffer), part = bytes(box.dataset.part), colors = box.dataset.colors.split(" ");
+    const count = values.length / 3, order = [...Array(count).keys()], depth = new Float32Array(count);
+    const heights = order.map((i) => byHeight(values[3 * i + 1] / 32767));
+    const view = { turn: 0.65, tilt: 0.45, zoom: 1 };
+    const canvas = document.createElement("canvas"), pen = canvas.getContext("2d");
+    const pointers = new Map();
+    function draw() {
+      const size = Math.round(box.clientWidth * devicePixelRatio);
+      if (!size) return;
+      if (canvas.width !== size) canvas.width = canvas.height = size;
+      pen.clearRect(0, 0, size, size);
+      const byPart = part.length && document.querySelector('input[name="scene-color"][value="part"]')?.checked;
+      const none = color("--muted"), [sa, ca, sb, cb] = [Math.sin(view.turn), Math.cos(view.turn), Math.sin(view.tilt), Math.cos(view.tilt)];
+      const place = (i) => {
+        const [x, y, z] = [values[3 * i] / 32767, values[3 * i + 1] / 32767, values[3 * i + 2] / 32767];
+        const near = z * ca + x * sa;
+        return [x * ca - z * sa, y * cb - near * sb, near * cb + y * sb];
+      };
+      const seen = order.map((_, i) => place(i));
+      seen.forEach((point, i) => { depth[i] = point[2]; });
+      const sorted = order.slice().sort((a, b) => depth[a] - depth[b]), radius = 0.0085 * size * Math.sqrt(1024 / Math.max(count, 256));
+      sorted.forEach((i) => {
+        const scale = view.zoom * 0.41 * size * 3 / (3 - depth[i]); // a mild perspective
+        pen.fillStyle = byPart ? colors[part[i]] ?? none : heights[i];
+        pen.beginPath();
+        pen.arc(size / 2 + scale * seen[i][0], size / 2 - scale * seen[i][1], radius * Math.sqrt(view.zoom), 0, 7);
+        pen.fill();
+      });
+    }
+    let waiting = false;
+    const later = () => { if (!waiting) { waiting = true; requestAnimationFrame(() => { waiting = false; draw(); }); } };
+    const zoom = (factor) => { view.zoom = Math.min(6, Math.max(0.5, view.zoom * factor)); later(); };
+    const rotate = (turn, tilt) => { view.turn -= turn; view.tilt = Math.min(1.57, Math.max(-1.57, view.tilt + tilt)); later(); };
+    box.addEventListener("pointerdown", (event) => { box.setPointerCapture(event.pointerId); pointers.set(event.pointerId, event); });
+    box.addEventListener("pointermove", (event) => {
+      const before = pointers.get(event.pointerId);
+      if (!before) return;
+      const other = [...pointers.values()].find((each) => each.pointerId !== event.pointerId);
+      const apart = (one) => Math.hypot(one.clientX - other.clientX, one.clientY - other.clientY);
+      if (other) zoom(apart(event) / Math.max(1, apart(before)));
+      else rotate((event.clientX - before.clientX) / 100, (event.clientY - before.clientY) / 100);
+      pointers.set(event.pointerId, event);
+    });
+    ["pointerup", "pointercancel"].forEach((name) => box.addEventListener(name, (event) => pointers.delete(event.pointerId)));
+    box.addEventListener("wheel", (event) => {
+      if (document.activeElement !== box) return; // the page scrolls
+      event.preventDefault();
+      zoom(Math.exp(-event.deltaY / 500));
+    }, { passive: false });
+    const keys = {
+      ArrowLeft: () => rotate(-0.15, 0), ArrowRight: () => rotate(0.15, 0), ArrowUp: () => rotate(0, -0.15), ArrowDown: () => rotate(0, 0.15),
+      "+": () => zoom(1.2), "-": () => zoom(1 / 1.2),
+    };
+    box.addEventListener("keydown", (event) => { if (keys[event.key]) { event.preventDefault(); keys[event.key](); } });
+    box.replaceChildren(canvas);
+    new ResizeObserver(later).observe(box);
+    draw();
+    return later;
+  });
   document.querySelectorAll('input[name="scene-color"]').forEach((input) => input.addEventListener("change", () => {
-    drawn.forEach((id) => figures[id].kind === "scene" && draw(id));
+    root.toggleAttribute("data-parts", document.querySelector('input[name="scene-color"][value="part"]').checked);
+    scenes.forEach((draw) => draw());
   }));
-  labels?.addEventListener("change", () => draw("map-plot"));
-  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redraw);
-  addEventListener("beforeprint", () => { document.documentElement.dataset.theme = "light"; redraw(); });
-  addEventListener("afterprint", () => { delete document.documentElement.dataset.theme; redraw(); });
 
+  // --- the navigation follows; paper is light ----------------------------------------------------------------------
+  addEventListener("beforeprint", () => { root.dataset.theme = "light"; document.querySelectorAll("details").forEach((one) => { one.open = true; }); });
+  addEventListener("afterprint", () => { delete root.dataset.theme; });
   const links = new Map([...document.querySelectorAll("nav a")].map((link) => [link.hash.slice(1), link]));
   const spy = new IntersectionObserver((entries) => entries.filter((entry) => entry.isIntersecting).forEach((entry) => {
     links.forEach((link) => link.removeAttribute("aria-current"));
     links.get(entry.target.id)?.setAttribute("aria-current", "true");
   }), { rootMargin: "-20% 0px -70% 0px" });
   document.querySelectorAll("main section").forEach((section) => spy.observe(section));
-  ready.then(() => document.documentElement.setAttribute("data-ready", ""));
+  root.setAttribute("data-ready", "");
 })();

@@ -1,0 +1,244 @@
+"""A section for each result: table, chart, verdict and pictures, whatever the protocol."""
+
+from collections.abc import Sequence
+from itertools import islice
+from typing import Any
+
+import numpy as np
+
+from adacross.evaluation.result import BASELINES, CHANCE, METRIC, PRETRAINED, SCRATCH, Result, Score
+from adacross.features.statistics import Difference, Estimate
+from adacross.report.figures import COLORS, Dot, Figure, Series, dot_chart, ends, line_chart
+from adacross.report.names import result_name
+from adacross.report.page import SPACE, Section, missing, percent, section, sentence, signed
+from adacross.report.pictures import FAILURES, pictures
+from adacross.report.run import RunData
+
+_SENTENCES = 6  # verdicts; of more settings the number is given
+_ROWS = 30  # of a table or a chart; longer tables are folded
+_FEWEST = 3  # values of a setting that make a line
+
+Cell = tuple[str, str]  # a figure and its uncertainty
+
+
+def result_sections(run: RunData) -> list[Section]:
+    """Return a section for every result; one whose values contradict each other says so."""
+    sections = []
+    for number, result in enumerate(run.results):
+        title = result_name(result.task, result.name)
+        if len({one.data.digest for one in run.results}) > 1:
+            title += f", on {result.data.name}"
+        try:
+            sections.append(_section(run, result, f"result-{number}", title))
+        except FAILURES as error:
+            reason = (
+                f"{result.name} on {result.data.name} cannot be shown ({type(error).__name__}: {error}); "
+                "delete its file and measure again."
+            )
+            sections.append(missing(f"result-{number}", title, reason))
+    return sections
+
+
+def _section(run: RunData, result: Result, anchor: str, title: str) -> Section:
+    dots, lines = chart(result)
+    rows = [
+        ([cell(row.get(column)) for column in result.columns], row[METRIC] == first(result).metric)
+        for row in result.rows()
+    ]
+    return section(
+        "result",
+        title,
+        anchor,
+        result=result,
+        verdicts=verdicts(result),
+        headline=first(result).metric,
+        texts=result.columns.index(METRIC) + 1,  # columns that are no figures
+        rows=rows,
+        folded=len(rows) > _ROWS,
+        dots=dots,
+        lines=lines,
+        notes=_notes(result),
+        stale=not run.own(result),
+        pictures=pictures(run, result),
+    )
+
+
+def headlines(run: RunData) -> list[dict[str, Any]]:
+    """Return the first figure of each result, for the overview: the figure, its baseline and the gain."""
+    found = []
+    for number, result in enumerate(run.results):
+        try:
+            score = first(result)
+            beside = [
+                one for one in result.scores if (one.metric, one.setting) == (score.metric, score.setting)
+            ]
+            baseline = next((one for one in beside if one.network in BASELINES), None)
+            found.append(
+                {
+                    "anchor": f"result-{number}",
+                    "name": result_name(result.task, result.name),
+                    "data": result.data.name,
+                    "metric": score.metric,
+                    "setting": _words(score),
+                    "pretrained": cell(score.estimate),
+                    "baseline": cell(baseline.estimate if baseline else None),
+                    "network": baseline.network if baseline else "",
+                    "gain": cell(score.minus(baseline) if baseline else None),
+                    "verdict": next(iter(verdicts(result)), ""),
+                    "own": run.own(result),
+                }
+            )
+        except FAILURES:  # its section says so
+            continue
+    return found
+
+
+def cell(figure: Any) -> Cell:
+    """Return an estimate, a difference, a text or nothing as a cell of a table."""
+    match figure:
+        case Estimate(std=std) if std is not None:
+            return percent(figure.mean), f"± {100 * std:.1f}"
+        case Estimate():
+            return percent(figure.mean), _range(figure.low, figure.high, "{:.1f}")
+        case Difference():
+            return f"{signed(figure.mean)} points", _range(figure.low, figure.high, "{:+.1f}")
+    return "" if figure is None else str(figure), ""
+
+
+def verdict(gain: Difference, baseline: str, where: str = "") -> str:
+    """Return one sentence on the difference from a baseline, in a setting if there are several."""
+    prefix = f"{where}: " if where else ""
+    other = "training from scratch" if baseline == SCRATCH else "the untrained encoder"
+    if gain.p is None:
+        return f"{prefix}{signed(gain.mean)} points against {other}; {gain.test}."
+    if not gain.significant:
+        points = f"{signed(gain.mean)} points{_interval(gain.low, gain.high)}"
+        return f"{prefix}No difference from {other} can be told from chance: {points}."
+    word, low, high = "gains", gain.low, gain.high
+    if gain.mean < 0 and low is not None and high is not None:
+        word, low, high = "loses", -high, -low
+    return f"{prefix}Pre-training {word} {100 * abs(gain.mean):.1f} points{_interval(low, high)}."
+
+
+def verdicts(result: Result) -> list[str]:
+    """Return a sentence for each setting of the first figure, or a count if there are many."""
+    metric = first(result).metric
+    gains = [(one, gain) for one, gain in result.gains() if one.metric == metric and not one.detail]
+    if not gains:
+        return []
+    if len(gains) > _SENTENCES:
+        told = [gain.mean > 0 for _, gain in gains if gain.significant]
+        mean = float(np.mean([gain.mean for _, gain in gains]))
+        return [
+            f"Pre-training gains in {sum(told)} of {len(gains)} settings and loses in "
+            f"{len(told) - sum(told)}; in the others no "
+            f"difference can be told from chance. Mean difference: {signed(mean)} points."
+        ]
+    baseline = next(one.network for one in result.scores if one.network in BASELINES)
+    return [verdict(gain, baseline, _words(score) if len(gains) > 1 else "") for score, gain in gains]
+
+
+def chart(result: Result) -> tuple[Figure | None, list[Figure]]:
+    """Draw the first figure: dots, or a chart of lines over a setting that is a number for each other one."""
+    metric = first(result).metric
+    scores = [one for one in result.scores if one.metric == metric]
+    settings = dict.fromkeys(name for one in scores for name in one.setting)
+    along = next((name for name in settings if _is_axis(scores, name)), None)
+    if along:
+        return None, _lines(scores, along, first(result))
+    networks = [one for one in dict.fromkeys(one.network for one in result.scores) if one != CHANCE]
+    colors = {network: number % COLORS + 1 for number, network in enumerate(networks)}
+    order = [one.setting for one in scores]
+    scores.sort(key=lambda one: order.index(one.setting))
+    rows: list[Dot] = [(_words(one), one.network, colors.get(one.network, 0), one.estimate) for one in scores]
+    return (dot_chart(metric, rows) if 1 < len(rows) <= _ROWS else None), []
+
+
+def first(result: Result) -> Score:
+    """Return the headline: the first score of the pre-trained encoder, or the first of all."""
+    return next((one for one in result.scores if one.network == PRETRAINED), result.scores[0])
+
+
+def _notes(result: Result) -> str:
+    """Return what the figures are of: uncertainty, notes, what was left out, and when it was measured."""
+    data = result.data
+    left_out = [f"left out: {what} ({why})" for what, why in islice(data.left_out.items(), _ROWS)]
+    more = len(data.left_out) - len(left_out)
+    units = first(result).units.removeprefix("test ")
+    options = "".join(f", {name.strip('_')} {value}" for name, value in result.options.items())
+    texts = (
+        result.uncertainty.replace("[", "“a to b”: ").replace("]", ""),
+        *result.notes,
+        *left_out,
+        f"{more:,} more are left out" if more else "",
+        f"“{data.name}”: {f'{data.train:,} training and ' if data.train else ''}{data.test:,} test {units}",
+        f"Encoder {', '.join(result.encoders)}{options}",
+        f"Measured {result.date[:16].replace('T', ' ')} with adacross {result.version}",
+    )
+    return " ".join(map(sentence, filter(None, texts)))
+
+
+def _beside(one: Score, score: Score) -> bool:
+    """Return True for the baseline of a score."""
+    return one.network in BASELINES and (one.metric, one.setting) == (score.metric, score.setting)
+
+
+def _words(score: Score) -> str:
+    """Return a score's setting as text: "labels 10 %"."""
+    return ", ".join(f"{name} {value}" for name, value in score.setting.items())
+
+
+def _number(text: str) -> float | None:
+    """Return a setting's value as a number: "10 %" -> 10."""
+    try:
+        return float(text.removesuffix("%").replace(",", "").strip())
+    except ValueError:
+        return None
+
+
+def _is_axis(scores: Sequence[Score], name: str) -> bool:
+    values = {one.setting[name] for one in scores if name in one.setting}
+    return len(values) >= _FEWEST and all(_number(value) is not None for value in values)
+
+
+def _lines(scores: Sequence[Score], along: str, head: Score) -> list[Figure]:
+    """Return a chart for each value of the other settings, with a line for each network.
+
+    A headline without a number, such as the accuracy on clean clouds, is where lines begin.
+    """
+    groups: dict[str, dict[str, list[Score]]] = {}
+    origin = [one for one in scores if one.setting == head.setting and along not in one.setting]
+    for one in scores:
+        if along in one.setting:
+            rest = ", ".join(value for name, value in one.setting.items() if name != along)
+            begun = [each for each in origin if each.network == one.network]
+            groups.setdefault(rest, {}).setdefault(one.network, begun).append(one)
+    window = (0.0, 1.0) if len(groups) > 1 else None
+    charts = []
+    for name, networks in groups.items():
+        lines: list[Series] = []
+        ticks: dict[float, str] = {}
+        for network, members in networks.items():
+            points = sorted((_at(one, along), one.estimate.mean, *ends(one.estimate)) for one in members)
+            lines.append(Series(network, *(np.array(column) for column in zip(*points, strict=True))))
+            ticks |= {_at(one, along): one.setting.get(along, _words(one).split()[-1]) for one in members}
+        at, title = sorted(ticks.items()), name or head.metric
+        charts.append(line_chart(title, lines, x_title=along, x_ticks=at, y_range=window, share=True))
+    return [one for one in charts if one]
+
+
+def _at(score: Score, along: str) -> float:
+    return _number(score.setting.get(along, "")) or 0.0
+
+
+def _range(low: float | None, high: float | None, style: str) -> str:
+    """Return an interval of shares in per cent: "66.1 to 75.0"."""
+    if low is None or high is None:
+        return ""
+    texts = (style.format(round(100 * share, 1) + 0.0) for share in (low, high))  # never -0.0
+    return " to ".join(texts).replace("-", "−")
+
+
+def _interval(low: float | None, high: float | None) -> str:
+    found = _range(low, high, "{:.1f}")
+    return f" (95{SPACE}% interval {found})" if found else ""

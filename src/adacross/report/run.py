@@ -1,0 +1,265 @@
+"""Content of a run's folder, and the collection and the encoder that it names."""
+
+import shlex
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from jaxtyping import Float32, Int64
+
+from adacross.console import console
+from adacross.data.collection.collection import Collection
+from adacross.encoders import load as load_encoder
+from adacross.errors import UserError
+from adacross.evaluation import compare, efficiency
+from adacross.evaluation.compare import Comparison
+from adacross.evaluation.efficiency import Efficiency
+from adacross.evaluation.result import Result, load
+from adacross.features.collection import FeatureCache, collection_features, points_for, weights_digest
+from adacross.io.files import read_json, read_yaml
+from adacross.io.remote import is_address, local_path
+from adacross.report.log import Log, read_log
+from adacross.report.names import TASKS
+
+MAP_SHAPES = 1000  # t-SNE stays in seconds and the file in megabytes
+
+
+@dataclass(frozen=True, eq=False)
+class Features:
+    """An encoder's features of the shapes that are shown.
+
+    Attributes:
+        indices: `(n,)` of the shapes in the collection.
+        values: `(n, D)`.
+        split: which shapes: "test", or "all" where there is no test split.
+        available: number of shapes of that split.
+    """
+
+    indices: Int64[np.ndarray, " n"]
+    values: Float32[np.ndarray, "n D"]
+    split: Literal["test", "all"]
+    available: int
+
+
+@dataclass(frozen=True, eq=False)
+class RunData:
+    """The content of a report.
+
+    Attributes:
+        folder: the run's folder as the user gave it.
+        config: `config.yaml`.
+        config_text: the file itself.
+        environment: `environment.json`, empty where there is none.
+        log: the curves of `log.jsonl`.
+        results: every result that can be read, in the order of the page.
+        tables: comparisons of encoders, and efficiency.
+        unreadable: reasons by the files that cannot be read.
+        collection: None where it cannot be read.
+        features: None where the encoder or the collection cannot be read.
+        weights: digest of the encoder's weights; None without an encoder.
+        absent: reasons for empty attributes, by name.
+        seed: of the choice of shapes, of masks and of the map.
+    """
+
+    folder: Path
+    config: dict[str, Any]
+    config_text: str
+    environment: dict[str, Any]
+    log: Log
+    results: tuple[Result, ...] = ()
+    tables: tuple[Comparison | Efficiency, ...] = ()
+    unreadable: dict[str, str] = field(default_factory=dict)
+    collection: Collection | None = None
+    features: Features | None = None
+    weights: str | None = None
+    absent: dict[str, str] = field(default_factory=dict)
+    seed: int = 0
+
+    @property
+    def method(self) -> str:
+        """Name of the pre-training method."""
+        return str(self.config["method"])
+
+    @property
+    def labeled(self) -> bool:
+        """False if the collection is known to have no classes."""
+        return self.collection is None or bool(self.collection.info.classes)
+
+    def evaluate(self, task: str) -> str:
+        """Return the command that evaluates this run."""
+        return shlex.join(["adacross", "evaluate", task, str(self.folder), str(self.config["collection"])])
+
+    def train(self, *options: str) -> str:
+        """Return the command that trains this run again, or continues it."""
+        config = ["--config", str(self.folder / "config.yaml"), *options]
+        return shlex.join(["adacross", "pretrain", str(self.config["collection"]), *config])
+
+    def own(self, result: Result) -> bool:
+        """Return True if a result is of this run's weights, as far as they are known."""
+        return self.weights is None or self.weights in result.weights
+
+    def measured_on(self, result: Result) -> Collection | None:
+        """Return the collection if a result was measured on it."""
+        known = self.collection is not None and self.collection.digest() == result.data.digest
+        return self.collection if known else None
+
+
+def read_run(run: Path, *, collection: str | None = None, seed: int = 0) -> RunData:
+    """Read a run folder, and the collection and the encoder that it names.
+
+    Args:
+        run: what `adacross pretrain` wrote.
+        collection: a folder or URL to read instead of the one that the run names.
+        seed: of the choice of shapes, of masks and of t-SNE.
+
+    Raises:
+        UserError: `run` is not a run, one of its files cannot be read, or `collection` cannot.
+    """
+    folder = Path(run)
+    config, config_text = _read_config(folder)
+    written, absent = str(config["collection"]), {}
+    opened, features, weights = None, None, None
+    try:
+        opened = Collection.open(collection or find_collection(folder, written))
+    except UserError as error:
+        if collection:
+            raise
+        reason = f"The collection cannot be read: {error} {_remedy(folder, written)}"
+        console.print(reason, soft_wrap=True)  # with a command to copy
+        absent = dict.fromkeys(("collection", "features"), reason)
+    try:
+        features, weights = _read_encoder(folder, opened, seed)
+    except UserError as error:
+        absent.setdefault("features", f"The encoder cannot be read: {error}")
+    results, tables, unreadable = read_results(folder)
+    digest = opened.digest() if opened else ""
+
+    def order(result: Result) -> tuple[Any, ...]:
+        """Sort by weights, protocol, data and name: the run's own first, few options first."""
+        stale = weights is not None and weights not in result.weights
+        data, name = result.data, result.name
+        return (
+            stale,
+            [*TASKS, result.task].index(result.task),
+            data.digest != digest,
+            data.name,
+            len(name),
+            name,
+        )
+
+    return RunData(
+        folder=folder,
+        config=config,
+        config_text=config_text,
+        environment=_read_environment(folder),
+        log=read_log(folder),
+        results=tuple(sorted(results, key=order)),
+        tables=tuple(tables),
+        unreadable=unreadable,
+        collection=opened,
+        features=features,
+        weights=weights,
+        absent=absent,
+        seed=seed,
+    )
+
+
+def read_results(folder: Path) -> tuple[list[Result], list[Comparison | Efficiency], dict[str, str]]:
+    """Return a run's results, tables of several runs, and reasons by files that cannot be read."""
+    results: list[Result] = []
+    tables: list[Comparison | Efficiency] = []
+    unreadable: dict[str, str] = {}
+    place = folder / "evaluation"
+    for path in [*sorted(place.glob("*.json")), *sorted(place.glob("*/*.json"))]:
+        if path.parent.suffix == ".pieces":  # of an unfinished measurement
+            continue
+        try:
+            if path.stem.startswith("compare-"):
+                tables.append(compare.load(path))
+            elif path.stem.startswith("efficiency"):
+                tables.append(efficiency.load(path))
+            else:
+                results.append(load(path))
+        except UserError as error:
+            unreadable[str(path.relative_to(folder))] = str(error)
+    return results, tables, unreadable
+
+
+def find_collection(folder: Path, written: str, source: str = "config.yaml") -> Path:
+    """Return where a run's collection is: as written, or beside the run if both were moved together.
+
+    Args:
+        folder: of the run.
+        written: the folder that a file of the run names.
+        source: the file.
+
+    Raises:
+        UserError: the file names an address, which is opened only if the user types it.
+    """
+    given = local_path(written, folder / source)
+    beside = folder.resolve().parent / given.name
+    return beside if not given.is_dir() and beside.is_dir() else given
+
+
+def _remedy(folder: Path, written: str) -> str:
+    """Return the advice for a collection that cannot be read."""
+    command = shlex.join(["adacross", "report", str(folder), "--collection"])
+    if is_address(written):
+        return f"If you know and trust that address, run: {command} {shlex.quote(written)}"
+    return f"Put it there or beside the run, or give its folder or URL: {command} COLLECTION"
+
+
+def _read_encoder(
+    folder: Path, collection: Collection | None, seed: int
+) -> tuple[Features | None, str | None]:
+    """Return features of at most `MAP_SHAPES` test shapes (of any where none is a test shape), and a digest.
+
+    Features that an evaluation has cached in the run are read; otherwise only these shapes are encoded.
+
+    Raises:
+        UserError: there is no encoder yet, or it cannot be read.
+    """
+    if not (folder / "encoder").is_dir():
+        raise UserError(
+            f"{folder} has none yet; finish the training with `adacross pretrain ... --resume auto`."
+        )
+    encoder = load_encoder(folder / "encoder")
+    weights = weights_digest(encoder)
+    if collection is None or not len(collection):
+        return None, weights
+    split: Literal["test", "all"] = "test" if len(collection.indices("test")) else "all"
+    available = collection.indices(split)
+    chosen = np.sort(np.random.default_rng(seed).permutation(available)[:MAP_SHAPES])
+    points = points_for(encoder, None, collection.info.points)
+    cache = FeatureCache.of(encoder, collection, points, folder)
+    values = collection_features(
+        encoder, collection, chosen, points=points, cache=cache if cache.files("features") else None
+    )
+    return Features(chosen, values, split, len(available)), weights
+
+
+def _read_config(folder: Path) -> tuple[dict[str, Any], str]:
+    """Return a run's `config.yaml` as a dictionary and as text."""
+    path = folder / "config.yaml"
+    if not folder.is_dir():
+        raise UserError(f"{folder} is not a folder; expected a run, as `adacross pretrain` writes it.")
+    if not path.is_file():
+        raise UserError(
+            f"{folder} is not a run: it has no config.yaml. Make one with `adacross pretrain COLLECTION`."
+        )
+    config = read_yaml(path, "the options of a training")
+    wanted = ("collection", "method", "encoder")
+    if not isinstance(config, dict) or not all(isinstance(config.get(key), str) for key in wanted):
+        raise UserError(f"{path} is not a run's configuration; expected at least {', '.join(wanted)}.")
+    return {str(key): value for key, value in config.items()}, path.read_text(encoding="utf-8")
+
+
+def _read_environment(folder: Path) -> dict[str, Any]:
+    path = folder / "environment.json"
+    value = read_json(path, "the run's environment") if path.exists() else {}
+    if not isinstance(value, dict):
+        raise UserError(
+            f"{path} holds {type(value).__name__}; expected the run's environment, a JSON object."
+        )
+    return value
