@@ -27,7 +27,8 @@ from adacross.training.monitor import split_validation
 RECIPE = "adacrossnet_pointnet_laptop"
 TERMS = {"intra": "#0072b2", "cross": "#d55e00"}
 DASHED = {"fixed": "6 4", "cross": "6 4"}  # lines that may lie exactly on another
-RULES = dict(zip(WEIGHTINGS, ("#222222", "#e69f00", "#0072b2", "#009e73", "#cc79a7", "#d55e00"), strict=True))
+COLORS = ("#222222", "#e69f00", "#0072b2", "#009e73", "#cc79a7", "#d55e00", "#56b4e9")
+RULES = dict(zip(WEIGHTINGS, COLORS, strict=True))
 
 
 def variants(collection: str, changes: Mapping[str, Any]) -> dict[str, Variant]:
@@ -35,7 +36,8 @@ def variants(collection: str, changes: Mapping[str, Any]) -> dict[str, Variant]:
     config = PretrainConfig.recipe(RECIPE, collection, **changes)
     shapes = Collection.open(Path(collection)).indices("train")
     trained, _ = split_validation(shapes, config.validation_fraction, config.seed)
-    arguments = {"dwa": {"period": max(1, len(trained) // config.batch_size)}}
+    epoch = {"period": max(1, len(trained) // config.batch_size)}
+    arguments = {"dwa": epoch, "softadapt": epoch}
     return {
         rule: Variant(RECIPE, {**changes, "weighting": rule, "weighting_args": arguments.get(rule, {})})
         for rule in WEIGHTINGS

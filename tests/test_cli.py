@@ -23,6 +23,8 @@ from adacross.arguments import Parser
 from adacross.cli import main
 from adacross.commands import COMMANDS, Command
 from adacross.data.collection.collection import Collection
+from adacross.evaluation import PROTOCOLS, find_protocol
+from adacross.evaluation.result import load as load_result
 from adacross.recipes import recipes
 from adacross.training.config import PretrainConfig
 from adacross.training.log import Log, read_log
@@ -204,7 +206,8 @@ def test_pretrain_evaluate_report_as_typed(
     capsys: pytest.CaptureFixture[str], toy_collection: Collection, tmp_path: Path
 ):
     """A recipe by name, flags over it with dashes, then the run is measured and reported."""
-    data, run = str(toy_collection.folder), str(tmp_path / "run")
+    data = str(shutil.copytree(toy_collection.folder, tmp_path / "toy"))
+    run = str(tmp_path / "run")
     small = ["--epochs", "1", "--batch-size", "8", "--points=48", "--image-size", "32", "--device", "cpu"]
     width = ["--encoder-args", '{"width": 32}', "--image-encoder-args", "width=8"]
     code, out, err = typed(capsys, "pretrain", data, "--config", "demo", "--run", run, *small, *width)
@@ -215,9 +218,9 @@ def test_pretrain_evaluate_report_as_typed(
     code, out, err = typed(capsys, "evaluate", "linear", run, data, "--seeds", "2", "--folds", "3")
     assert code == 0, err
     assert "untrained" in out
-    result = json.loads((tmp_path / "run" / "evaluation" / "linear.json").read_text())
-    assert len(result["pretrained"]["accuracy"]) == len(result["untrained"]["accuracy"]) == 2
-    assert sum(map(sum, result["confusion"])) == result["test"]
+    result = load_result(tmp_path / "run" / "evaluation" / "toy" / "linear-seeds-2-folds-3.json")
+    assert len(result.score("pre-trained").outcomes) == 1
+    assert len(result.score("untrained").outcomes) == 2
     code, out, err = typed(capsys, "evaluate", "retrieval", run, data)
     assert code == 0, err
     assert "recall@10" in out
@@ -393,7 +396,7 @@ def test_what_several_commands_share_is_described_by_one_sentence():
         for one in docstring_parser.parse(getattr(import_module(module), attribute).__doc__).params:
             texts[one.arg_name].add(one.description)
     assert len(texts["device"]) == 1
-    assert len(texts["overwrite"]) == 3  # an output file, a collection, the run's report
+    assert len(texts["overwrite"]) == 5  # an output file, several, a measurement, a collection, the report
     assert len(texts["encoder"]) == 3  # one, several, and the demo's
 
 
@@ -438,11 +441,9 @@ def test_the_encoder_comes_before_the_data(
 def test_several_runs_stand_side_by_side_as_a_shell_writes_a_pattern(
     capsys: pytest.CaptureFixture[str], toy_run: Path, toy_collection: Collection, tmp_path: Path
 ):
-    output = tmp_path / "x.json"
+    output, run = tmp_path / "x.json", str(shutil.copytree(toy_run, tmp_path / "run"))
     small = ["--seeds", "2", "--C", "0.1", "--device", "cpu", "--output", str(output)]
-    code, _, err = typed(
-        capsys, "evaluate", "linear", str(toy_run), str(toy_run), str(toy_collection.folder), *small
-    )
+    code, _, err = typed(capsys, "evaluate", "linear", run, run, str(toy_collection.folder), *small)
     assert code == 0, err
     assert len(json.loads(output.read_text())["encoders"]) == 2
 
@@ -482,8 +483,10 @@ def test_a_commands_function_is_public_under_the_commands_name():
     for name, command in COMMANDS.items():
         if name not in rooms | options:
             module, _, attribute = command.function.partition(":")
-            assert attribute == name.replace(" ", "_").replace("-", "_")
-            assert getattr(adacross, attribute) is getattr(import_module(module), attribute)
+            task = name.removeprefix("evaluate ")
+            assert attribute == task.replace("-", "_")
+            function = getattr(import_module(module), attribute)
+            assert function is (find_protocol(task) if task in PROTOCOLS else getattr(adacross, attribute))
 
 
 def test_every_command_has_a_next_one():

@@ -23,11 +23,3 @@ TOY_MASKED: dict[str, Any] = TOY | {
     "encoder_args": TOY_M2AE,
     "image_size": 64,
 }
-
-# retrieval.json of four shapes.
-TOY_RETRIEVAL: dict[str, Any] = {
-    "task": "retrieval", "data": "shapes", "gallery": 4, "queries": 4, "chance_recall_at_1": 0.25,
-    "image_to_shape": {"recall@1": 0.5, "recall@10": 1.0, "mAP": 0.6},
-    "shape_to_image": {"recall@1": 0.5, "recall@10": 1.0, "mAP": None},
-    "examples": [{"query": 3, "view": 1, "results": [3, 2]}], "neighbours": [{"query": 0, "results": [2]}],
-}  # fmt: skip

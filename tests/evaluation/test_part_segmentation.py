@@ -69,7 +69,7 @@ def test_scores_of_both_networks_for_all_labels_and_ways_to_choose(result: Resul
     assert "1 epochs" in result.protocol
     assert result.details["labeled"]["30 %"] < result.details["labeled"]["50 %"] < result.data.train
     assert (result.columns, len(result.text_rows())) == (
-        ["labels", "parts among", "encoder", *METRICS], len(settings) * 3 + 1
+        ["labels", "parts among", "metric", PRETRAINED, SCRATCH, "chance", "gain"], len(settings) * 3 + 3
     )  # fmt: skip
 
 

@@ -240,7 +240,7 @@ def deep_decoders(folder: Path, n: int) -> Read:
 
 
 def a_term_a_step(folder: Path, n: int) -> Read:
-    from adacross.report.reading import read_log
+    from adacross.report.log import read_log
 
     lines = (f'{{"kind": "step", "step": {i}, "terms": {{"t{i}": 1}}}}\n' for i in range(2_000 * n))
     (folder / "log.jsonl").write_text("".join(lines))
@@ -262,8 +262,8 @@ def a_confusion_of_long_names(folder: Path, n: int) -> Read:
 
     seed_runs.run(folder)
     names = [f"{number} " + "x" * 8_000 * n for number in range(40)]
-    changed = {"classes": names, "confusion": np.ones((40, 40), int).tolist()}
-    (folder / "evaluation" / "linear.json").write_text(json.dumps(seed_runs.LINEAR | changed))
+    changed = {"data": seed_runs.LINEAR["data"] | {"classes": names}}
+    (folder / "evaluation" / "shapes" / "linear.json").write_text(json.dumps(seed_runs.LINEAR | changed))
     return lambda: _refuse(write_report(folder))
 
 

@@ -251,21 +251,31 @@ def markup(value: Any) -> Any:
 def linear() -> dict[str, bytes]:
     from seed_runs import LINEAR
 
+    def score(**change: object) -> bytes:
+        return json.dumps(LINEAR | {"scores": [LINEAR["scores"][0] | change]}).encode()
+
     return JSONS | {
         "markup": json.dumps(markup(LINEAR)).encode(),
-        "a table of another size": json.dumps(LINEAR | {"confusion": [[1] * 9] * 9}).encode(),
-        "counts beyond int64": json.dumps(LINEAR | {"confusion": [[2**70, 0], [0, 0]]}).encode(),
-        "counts that are lists": json.dumps(LINEAR | {"confusion": [[[1]], 2]}).encode(),
+        "rows of unequal length": score(outcomes=[[1, 0], [1]], networks=[0, 1]),
+        "predictions beyond all classes": score(predictions=[[2**40, -7, 0, 1]]),
+        "predictions beyond int64": score(predictions=[[2**70, 0, 0, 1]]),
+        "outcomes beyond all numbers": score(outcomes=[[1e308, 1e308, 1e999, 0]]),
+        "no score": json.dumps(LINEAR | {"scores": []}).encode(),
+        "truth of another size": json.dumps(LINEAR | {"truth": [1] * 9}).encode(),
     }
 
 
 def retrieval() -> dict[str, bytes]:
-    from toy import TOY_RETRIEVAL
+    from seed_runs import RETRIEVAL
+
+    def example(**change: object) -> bytes:
+        details = {"examples": [RETRIEVAL["details"]["examples"][0] | change]}
+        return json.dumps(RETRIEVAL | {"details": details}).encode()
 
     return JSONS | {
-        "markup": json.dumps(markup(TOY_RETRIEVAL)).encode(),
-        "recall at no number": json.dumps(TOY_RETRIEVAL | {"image_to_shape": {"recall@x": 1}}).encode(),
-        "shape -1": json.dumps(TOY_RETRIEVAL | {"examples": [{"query": -1, "results": [10**12]}]}).encode(),
+        "markup": json.dumps(markup(RETRIEVAL)).encode(),
+        "shape -1": example(query=-1, results=[10**12]),
+        "no list": example(results=3),
     }
 
 
@@ -280,8 +290,6 @@ CRAFTED: dict[str, dict[str, bytes] | Callable[[], dict[str, bytes]]] = {
     "run, environment.json": JSONS,
     "run, linear.json": linear,
     "run, retrieval.json": retrieval,
-    "run, few-shot.json": JSONS,
-    "run, fine-tune.json": JSONS,
     "run, log.jsonl": logs,
     "encoder, config.json": ENCODERS,
     "encoder, PointM2AE's config.json": ENCODERS_M2AE,

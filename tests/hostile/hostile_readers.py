@@ -181,6 +181,15 @@ def run(folder: Path) -> Notes:
     return []
 
 
+def result(folder: Path) -> Notes:
+    from adacross.evaluation.result import load
+
+    notes = run(folder)  # names on the page what cannot be read
+    for path in sorted(folder.glob("evaluation/*/*.json")):
+        load(path).table()
+    return notes
+
+
 def single(suffix: str, folder: Path) -> Notes:
     """As `adacross search` and `adacross embed` read one file."""
     from adacross.data.collection.sample import load_shape
@@ -335,10 +344,8 @@ READERS: tuple[Reader, ...] = (
     Reader("run, config.yaml", "runs", seed_runs.run, "config.yaml", run, 1),
     Reader("run, log.jsonl", "runs", seed_runs.run, "log.jsonl", run, 1),
     Reader("run, environment.json", "runs", seed_runs.run, "environment.json", run, 1),
-    Reader("run, linear.json", "runs", seed_runs.run, "evaluation/linear.json", run, 1),
-    Reader("run, retrieval.json", "runs", seed_runs.run, "evaluation/retrieval.json", run, 1),
-    Reader("run, few-shot.json", "runs", seed_runs.run, "evaluation/few-shot.json", run, 1),
-    Reader("run, fine-tune.json", "runs", seed_runs.run, "evaluation/fine-tune.json", run, 1),
+    Reader("run, linear.json", "runs", seed_runs.run, "evaluation/shapes/linear.json", result, 2),
+    Reader("run, retrieval.json", "runs", seed_runs.run, "evaluation/shapes/retrieval.json", result, 2),
     Reader("encoder, config.json", "networks", seed_runs.encoder, "encoder/config.json", encoder, 3),
     Reader(
         "encoder, PointM2AE's config.json",

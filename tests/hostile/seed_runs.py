@@ -1,23 +1,28 @@
 """Tiny whole examples of what adacross itself writes, and of released weights."""
 
 import json
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import seed_files
-from seed_files import example, write
-from toy import TOY_RETRIEVAL
+from seed_files import write
 
-RESULTS = {
-    "few-shot": "adacross.evaluation.few_shot.measure:FewShotResult",
-    "fine-tune": "adacross.evaluation.fine_tune:FineTuneResult",
-}
-_FIGURES = {"accuracy": [1, 0.5], "mean": 0.75, "std": 0.25, "C": [0.1, 1]}
+_SCORE: dict[str, Any] = {
+    "network": "pre-trained", "metric": "accuracy", "outcomes": [[1, 0, 1, 1]], "networks": [0],
+    "setting": {}, "units": "test shapes", "groups": [], "predictions": [[0, 1, 1, 1]], "detail": False,
+}  # fmt: skip
 LINEAR: dict[str, Any] = {
-    "task": "linear", "data": "shapes", "points": 64, "train": 8, "test": 4, "classifier": "linear SVM",
-    "seeds": [0, 1], "classes": ["a", "b"], "pretrained": _FIGURES, "untrained": _FIGURES,
-    "gain": 0.25, "confusion": [[2, 0], [1, 1]],
+    "data": {"name": "shapes", "digest": "d", "train": 8, "test": 4, "classes": ["a", "b"], "left_out": {}},
+    "scores": [_SCORE, _SCORE | {"network": "untrained", "outcomes": [[0, 0, 1, 1]] * 2, "networks": [0, 1]}],
+    "protocol": "linear SVM", "notes": [], "ids": ["1", "2", "3", "4"], "truth": [0, 0, 1, 1],
+    "details": {"points": 64}, "task": "linear", "name": "linear", "encoders": ["run"], "kind": "pointnet",
+    "weights": ["w"], "options": {}, "version": "0", "date": "2026-01-01", "seconds": 1.0, "layout": 2,
+}  # fmt: skip
+_QUERY = {"query": 1, "query_id": "2", "view": 0, "results": [0], "result_ids": ["1"], "views": [0]}
+RETRIEVAL: dict[str, Any] = LINEAR | {
+    "task": "retrieval", "name": "retrieval", "truth": [],
+    "scores": [_SCORE | {"metric": "recall@1", "setting": {"search": "image to shape"}, "predictions": []}],
+    "details": {"points": 64, "views": 1, "examples": [_QUERY], "shape_examples": [_QUERY], "neighbors": []},
 }  # fmt: skip
 
 
@@ -70,12 +75,8 @@ def run(root: Path) -> None:
     ]
     look = {"kind": "monitor", "step": 3, "epoch": 0.3, "probe_accuracy": 0.5, "recall_at_1": 0.5}
     write(root, "log.jsonl", "".join(json.dumps(record) + "\n" for record in (*steps, look)))
-    write(root, "evaluation/linear.json", json.dumps(LINEAR, indent=1))
-    write(root, "evaluation/retrieval.json", json.dumps(TOY_RETRIEVAL, indent=1))
-    for task, kind in RESULTS.items():
-        module, _, name = kind.partition(":")
-        value = example(getattr(import_module(module), name))
-        write(root, f"evaluation/{task}.json", json.dumps(value, indent=1))
+    for result in (LINEAR, RETRIEVAL):
+        write(root, f"evaluation/shapes/{result['task']}.json", json.dumps(result, indent=1))
 
 
 def encoder(root: Path) -> None:

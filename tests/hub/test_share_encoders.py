@@ -1,18 +1,14 @@
 """An encoder's card says what its run says, and nothing that nobody knows."""
 
-import dataclasses
 import json
 import shutil
 from pathlib import Path
-from pkgutil import resolve_name
-from types import SimpleNamespace
 
 import pytest
 import yaml
 
 from adacross import PointNet, UserError, load, share
-from adacross.evaluation.linear import evaluate_linear
-from adacross.hub import cards
+from adacross.evaluation import evaluate
 from adacross.hub import share as sharing
 
 
@@ -27,13 +23,24 @@ def card_of(source: Path, look: Path, **options: object) -> tuple[dict, str]:
 def test_a_run_that_was_measured(run, toy_collection, tmp_path):
     measured = tmp_path / "runs" / "toy"
     shutil.copytree(run, measured)
-    result = evaluate_linear(str(measured), str(toy_collection.folder), seeds=2, C=1.0)
+    result = evaluate("linear", measured, toy_collection, seeds=2, C=1.0)
     head, body = card_of(measured, tmp_path / "look", license="cc-by-4.0")
+    index = head.pop("model-index")
     assert head == {
         "license": "cc-by-4.0",
         "library_name": "adacross",
         "tags": ["adacross", "point-cloud", "3d", "self-supervised"],
     }
+    (measurement,) = index[0]["results"]
+    assert index[0]["name"] == "toy-encoder"
+    assert measurement["dataset"]["name"] == "toy"
+    accuracy, nearest = measurement["metrics"]
+    figure = result.score().estimate
+    assert (accuracy["type"], accuracy["value"]) == ("accuracy", round(100 * figure.mean, 2))
+    assert accuracy["args"]["interval"] == pytest.approx([figure.low, figure.high])
+    assert "linear SVM" in accuracy["args"]["protocol"]
+    assert nearest["type"] == "5-NN accuracy"
+    assert "@article{putra2025adacrossnet" in body
     assert 'adacross.load("hf://owner/toy-encoder")' in body
     assert "    adacross embed hf://owner/toy-encoder shapes/ shapes.parquet" in body
     assert "shared under `cc-by-4.0`" in body
@@ -45,14 +52,26 @@ def test_a_run_that_was_measured(run, toy_collection, tmp_path):
         assert f"| {row}" in body, row
     assert f"| shapes | 220 (train {toy_collection.info.splits['train']}" in body
     assert "| steps | 12 |" in body
-    assert "### linear-C-1\n\ntoy: linear SVM" in body
-    assert f"| pre-trained | {result.pretrained} |" in body
-    assert f"| untrained | {result.untrained} |" in body
-    assert "Seeds: 0, 1." in body
+    assert "### linear-seeds-2-C-1 on toy" in body
+    assert result.to_markdown() in body
+    assert "95 % interval over test shapes" in body
     assert sorted(path.name for path in (tmp_path / "look").iterdir()) == [
         "README.md", "config.json", "model.safetensors",
     ]  # fmt: skip
     assert load(tmp_path / "look").dim == load(run / "encoder").dim
+
+
+def test_figures_of_others_are_not_on_the_card(run, toy_collection, tmp_path, capsys):
+    """The first edition put the mean over several runs on the first one's card, as its own."""
+    runs = [shutil.copytree(run, tmp_path / name) for name in ("one", "two")]
+    evaluate("linear", [str(each) for each in runs], toy_collection, seeds=1, C=1.0)
+    evaluate("linear", runs[0], toy_collection, seeds=1, C=2.0)
+    (path,) = (runs[0] / "evaluation" / "toy").glob("*C-2.json")
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"weights": ["of yesterday"]}))
+    head, body = card_of(runs[0], tmp_path / "look")
+    assert "Not evaluated." in body
+    assert "model-index" not in head
+    assert "is of other weights" in " ".join(capsys.readouterr().err.split())
 
 
 def test_a_run_that_was_not_measured_and_has_no_license(run, tmp_path):
@@ -126,20 +145,3 @@ def test_names_are_refused_before_any_work(name, monkeypatch):
         share("runs/a", name)
     with pytest.raises(UserError, match="expected one of the hub's identifiers"):
         share("runs/a", "owner/name", license="All rights reserved")
-
-
-def test_every_result_has_a_section(tmp_path):
-    """Whatever a result's table shows, rich's cells are text for Markdown."""
-    from rich.table import Table
-
-    shown = Table("what", "how much", title="one", caption="over 3 seeds")
-    shown.add_row("a [/b]", "50.0 ± 1.0 %")
-    result = SimpleNamespace(table=lambda: shown, seed=3)
-    assert cards._result("two", result).splitlines() == [
-        "### two", "", "one.", "", "| what | how much |", "| --- | --- |",
-        "| a \\[/b\\] | 50.0 ± 1.0 % |", "", "over 3 seeds.", "", "Seeds: 3.",
-    ]  # fmt: skip
-    for place in cards._RESULTS.values():
-        kind = resolve_name(place)
-        assert {"seed", "seeds"} & {field.name for field in dataclasses.fields(kind)}
-        assert callable(kind.table)

@@ -75,10 +75,10 @@ def test_a_run_is_opened_evaluated_and_reported(tmp_path: Path, monkeypatch: pyt
     monkeypatch.chdir(shutil.copytree(Path(__file__).parents[1] / "old", tmp_path / "old"))
     run = adacross.Run.open("finished")
     result = run.evaluate("linear", seeds=1, folds=2)
-    assert (run.folder / "evaluation" / "linear.json").exists()
-    assert result.test == 6
+    assert list((run.folder / "evaluation").glob("*/linear-seeds-1-folds-2.json"))
+    assert result.data.test == 6
     assert run.report() == run.folder / "report.html"
-    with pytest.raises(UserError, match=r"unknown task 'liner'\. Did you mean 'linear'"):
+    with pytest.raises(UserError, match=r"unknown protocol 'liner'\. Did you mean 'linear'"):
         run.evaluate("liner")
 
 
