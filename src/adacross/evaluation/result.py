@@ -61,6 +61,10 @@ class Score:
         lengths = {len(row) for row in self.outcomes}
         if len(lengths) != 1 or 0 in lengths or len(self.networks) != len(self.outcomes):
             raise ValueError(f"outcomes of {self.network} ({self.metric}) are not a full table")
+        if not np.isfinite(np.array(self.outcomes)).all():
+            raise ValueError(f"outcomes of {self.network} ({self.metric}) are not finite")
+        if any(not -(2**31) <= label < 2**31 for row in (self.groups, *self.predictions) for label in row):
+            raise ValueError(f"classes of {self.network} ({self.metric}) are beyond all labels")
         if self.groups and {len(self.groups)} != lengths:
             raise ValueError(f"{self.metric} has {len(self.groups)} groups for {lengths.pop()} {self.units}")
 

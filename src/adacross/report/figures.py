@@ -167,7 +167,7 @@ def axis_ticks(low: float, high: float, *, share: bool = False, most: int = 5) -
     """Return round numbers within a range, at most `most` and one.
 
     Example:
-        >>> [text for _, text in axis_ticks(0, 4)]
+        >>> [text for _, text in axis_ticks(0.0, 4.0)]
         ['0', '1', '2', '3', '4']
     """
     rough = (high - low) / most
