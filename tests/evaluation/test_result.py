@@ -52,7 +52,7 @@ def test_a_row_has_a_setting_and_a_metric_and_a_figure_a_network():
 def test_details_are_in_records_but_not_in_tables():
     scores = [
         *result().scores,
-        Score.of("pre-trained", "accuracy", [1, 0], labels="10 %", severity="3", detail=True),
+        replace(Score.of("pre-trained", "accuracy", [1, 0], labels="10 %", severity="3"), detail=True),
     ]
     assert result(scores=scores).text_rows() == result().text_rows()
     assert "severity" not in result(scores=scores).columns

@@ -349,9 +349,7 @@ def test_a_log_that_is_no_text(line: bytes, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "change", [{"outcomes": [[1e999, 0, 1, 1]]}, {"predictions": [[2**70, 0, 1, 1]]}, {"networks": [0, 1, 2]}]
 )
-def test_results_beyond_all_numbers_lose_no_page(
-    change: dict[str, Any], tmp_path: Path
-) -> None:
+def test_results_beyond_all_numbers_lose_no_page(change: dict[str, Any], tmp_path: Path) -> None:
     seed_runs.run(tmp_path)
     path = tmp_path / "evaluation" / "shapes" / "linear.json"
     score = seed_runs.LINEAR["scores"][0] | change

@@ -79,7 +79,6 @@ class Score:
         units: str = "test shapes",
         groups: ArrayLike = (),
         predictions: ArrayLike = (),
-        detail: bool = False,
         **setting: str,
     ) -> "Score":
         """Return a score from arrays.
@@ -92,7 +91,6 @@ class Score:
             units: what is tested.
             groups: `(u,)` classes, for a mean over classes.
             predictions: `(r, u)`.
-            detail: leave it out of tables.
             setting: the row's setting.
 
         Example:
@@ -110,7 +108,6 @@ class Score:
             units=units,
             groups=np.asarray(groups, dtype=np.int64).tolist(),
             predictions=np.asarray(predictions, dtype=np.int64).tolist(),
-            detail=detail,
         )
 
     @property

@@ -119,11 +119,8 @@ def robustness(
     for (name, severity, network), each in outcomes.items():
         numbers, rows = zip(*each, strict=True)
         setting = {"corruption": name} | ({"severity": severity} if severity else {})
-        scores.append(
-            Score.of(
-                network, ACCURACY, np.array(rows), networks=list(numbers), detail=bool(severity), **setting
-            )
-        )
+        score = Score.of(network, ACCURACY, np.array(rows), networks=list(numbers), **setting)
+        scores.append(replace(score, detail=bool(severity)))
     counting = [condition.name for condition in tested.conditions if condition.counts]
     chance = np.mean(tested.labels == np.bincount(shapes.labels[0]).argmax())
     clean = [*scores[:3], Score.of(CHANCE, ACCURACY, [chance], corruption=CLEAN)]

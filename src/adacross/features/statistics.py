@@ -125,7 +125,8 @@ def difference(
         +10.0 [+4.0, +16.0] McNemar's exact test over 100 units 0.002
     """
     sides = (first, second)
-    mean = float(np.subtract(*(np.mean([grouped_mean(row, groups) for row in side]) for side in sides)))
+    means = [float(np.mean([grouped_mean(row, groups) for row in side])) for side in sides]
+    mean = means[0] - means[1]
     alone = len(first) == 1 or len(second) == 1
     spread = [  # networks that tell each side's variance over seeds
         own if len(own) > 1 else other if standing is None else standing
@@ -158,7 +159,7 @@ def _over_seeds(
     total = sum(parts)
     if total <= 1e-24:
         return []
-    if np.array_equal(*spread):  # one estimate for both sides
+    if np.array_equal(spread[0], spread[1]):  # one estimate for both sides
         freedom = float(len(spread[0]) - 1)
     else:
         freedom = total**2 / sum(part**2 / (len(rows) - 1) for part, rows in zip(parts, spread, strict=True))
