@@ -183,3 +183,36 @@ def test_features_that_are_not_finite_are_refused():
     for fit in (lambda: fit_svm(train, labels, 3, 0), lambda: fixed_svm(train, labels, test, 1.0)):
         with pytest.raises(UserError, match="not finite"):
             fit()
+
+
+@pytest.mark.parametrize("largest", [10, 40])
+@pytest.mark.parametrize("case", ["overlapping", "unbalanced", "many classes", "repeated rows"])
+def test_machines_of_many_rows_are_the_same_a_pair_of_classes_at_a_time(
+    case: str, largest: int, monkeypatch: pytest.MonkeyPatch
+):
+    """40,000 shapes took 60 GB in the first edition; of a pair with too many rows libsvm multiplies itself."""
+    train, labels, test = CASES[case]
+    together = fit_svm(train, labels, 3, 0)
+    fixed = fixed_svm(train, labels, test, together.C)
+    monkeypatch.setattr(module, "LARGEST_GRAM", largest)
+    apart = fit_svm(train, labels, 3, 0)
+    assert apart.C == together.C
+    same = np.isclose(apart.weights, together.weights, atol=1e-9).all(axis=1)
+    assert same.mean() > 0.9  # libsvm may stop at another point of its tolerance
+    for predicted in (apart.predict(test), fixed_svm(train, labels, test, together.C)):
+        assert (predicted == fixed).mean() >= 0.97
+
+
+def test_no_matrix_of_all_rows_is_made_of_many(monkeypatch: pytest.MonkeyPatch):
+    train, labels, _ = CASES["many classes"]
+    made = []
+    real = module._solve
+
+    def solving(rows: np.ndarray, *given: object, **named: object) -> object:
+        made.append(rows.shape)
+        return real(rows, *given, **named)
+
+    monkeypatch.setattr(module, "_solve", solving)
+    monkeypatch.setattr(module, "LARGEST_GRAM", 40)
+    fit_svm(train, labels, 3, 0)
+    assert max(shape[0] for shape in made) <= 12  # two classes of six
