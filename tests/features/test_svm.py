@@ -190,7 +190,7 @@ def test_features_that_are_not_finite_are_refused():
 def test_machines_of_many_rows_are_the_same_a_pair_of_classes_at_a_time(
     case: str, largest: int, monkeypatch: pytest.MonkeyPatch
 ):
-    """40,000 shapes took 60 GB in the first edition; of a pair with too many rows libsvm multiplies itself."""
+    """40,000 shapes took 60 GB in the first edition. Of a pair with too many rows libsvm multiplies."""
     train, labels, test = CASES[case]
     together = fit_svm(train, labels, 3, 0)
     fixed = fixed_svm(train, labels, test, together.C)

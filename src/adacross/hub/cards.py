@@ -19,8 +19,8 @@ from adacross.hub.parquet import SPLITS
 from adacross.io.files import read_json
 from adacross.io.remote import is_address
 from adacross.onnx.to_onnx import least_points
-from adacross.report.run import find_collection
 from adacross.report.names import ENCODERS, MASKED, METHODS
+from adacross.report.run import find_collection
 from adacross.training.config import PretrainConfig
 from adacross.training.log import read_log
 
