@@ -94,16 +94,8 @@ def test_every_command_takes_classes_of_another_package(installed: Path, tmp_pat
     saved = json.loads((tmp_path / "run" / "encoder" / "config.json").read_text())
     assert (saved["encoder"], saved["options"]) == (ENCODER, {"width": 24})
     adacross(tmp_path, installed, "evaluate", "linear", "run", "data", "--folds", "2", "--device", "cpu")
-    said = adacross(
-        tmp_path,
-        installed,
-        "evaluate",
-        "adacross_example.protocols:centroid",
-        "run",
-        "data",
-        "--device",
-        "cpu",
-    )
+    theirs = "adacross_example.protocols:centroid"
+    said = adacross(tmp_path, installed, "evaluate", theirs, "run", "data", "--device", "cpu")
     assert "centroid on data" in said
     adacross(tmp_path, installed, "embed", "run", "data", "found.parquet", "--device", "cpu")
     adacross(tmp_path, installed, "search", "run", "data", "--query", "cup/000", "--device", "cpu")
