@@ -70,14 +70,13 @@ def test_a_name_that_says_something_else_is_refused(
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("beside", ["a.md", "a.csv", "a-episodes.json"])
+@pytest.mark.parametrize("beside", ["a.md", "a.csv", "a.tex"])
 def test_files_beside_a_result_are_kept(
     beside: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ):
     monkeypatch.chdir(tmp_path)
     (tmp_path / beside).write_text("mine")
-    task = "few-shot" if "episodes" in beside else "compare"
-    assert main(f"evaluate {task} none/run none/data --output a.json".split()) == 2
+    assert main("evaluate compare none/a none/b none/data --output a.json".split()) == 2
     assert f"{beside} exists" in capsys.readouterr().err
 
 

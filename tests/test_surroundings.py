@@ -103,7 +103,7 @@ def test_a_folder_that_was_deleted(tmp_path: Path):
 
 
 def test_a_very_narrow_terminal(toy_collection: Collection, tmp_path: Path):
-    line = f"{ADACROSS} evaluate linear builtin-small {toy_collection.folder} --folds 99"
+    line = f"{ADACROSS} evaluate linear builtin-small {toy_collection.folder} --folds 1"
     done = shell(line, tmp_path, COLUMNS="1")
     assert done.returncode == 2
     assert max(map(len, done.stderr.splitlines())) > 20  # and not a letter a line

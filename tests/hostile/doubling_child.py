@@ -43,7 +43,8 @@ def embedded(path: Path) -> str:
 
     files = find_data(str(path), up=None, workers=1, timeout=120.0)
     assert isinstance(files, Files)
-    return "; ".join(entry["reason"] for entry in files.read(0, len(files), 16).skipped)
+    _, _, skipped = files.read(0, len(files), 16)
+    return "; ".join(entry["reason"] for entry in skipped)
 
 
 def queried(path: Path) -> str:
