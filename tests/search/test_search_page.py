@@ -51,18 +51,20 @@ def served(
             command, cwd=folder, stderr=subprocess.PIPE, text=True, env=environment | {"COLUMNS": "200"}
         )
         assert process.stderr
-        said = []
+        lines = []
         for line in process.stderr:
-            said.append(line)
+            lines.append(line)
             if found := re.search(r"http://127\.0\.0\.1:(\d+)", line):
                 break
         else:
-            raise AssertionError("".join(said))
+            raise AssertionError("".join(lines))
         assert int(found[1]) != taken.getsockname()[1]
     yield Served(found[0], folder / "labels.csv", process)
     process.send_signal(signal.SIGINT)
     assert process.wait(HANGS) == 0
-    assert process.stderr.read() == ""
+    # Where a browser leaves while a picture is on its way, NiceGUI's middleware says that none was returned.
+    said = process.stderr.read().strip()
+    assert not said or said.endswith("No response returned.")
     process.stderr.close()
     assert {path.name for path in folder.iterdir()} <= {"labels.csv"}  # nothing else is left behind
 
