@@ -8,11 +8,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from layout_files import POINTS as POINTS_OF_A_ROW
+from layout_files import write, write_hdf5
 
 import adacross
 from adacross.data import sampling
 from adacross.data.collection.prepare import prepare
-from adacross.data.formats import index_source
+from adacross.data.formats import format_of, index_source
 from adacross.data.formats.base import as_points
 from adacross.data.formats.clouds import READERS, looks_like_a_cloud
 from adacross.data.shape import BrokenShapeError, Mesh, PointCloud
@@ -406,9 +408,39 @@ def test_sample_points():
         adacross.sample_points(PointCloud(np.ones((5, 3))), 8)
     with pytest.raises(UserError, match="no face has an area"):
         adacross.sample_points(Mesh(np.zeros((3, 3)), np.array([[0, 1, 2]])), 8)
-    with pytest.raises(UserError, match="not finite"):
+    with pytest.raises(UserError, match="there is no point in it"):
         adacross.sample_points(PointCloud(np.zeros((0, 3))), 8)
     assert doctest.testmod(sampling).failed == 0
+
+
+def test_hdf5_files_as_an_tao_hands_them_out(tmp_path: Path):
+    for word, labels in (("train", [[1], [0], [3]]), ("val", [[1]]), ("test", [[0], [1]])):
+        shape = (len(labels), POINTS_OF_A_ROW, 3)
+        write_hdf5(tmp_path, f"{word}0.h5", data=np.random.default_rng(0).normal(size=shape), label=labels)
+    write(tmp_path, "train0_id2name.json", '["chair", "bed", "sofa"]')
+    write(tmp_path, "train0_id2file.json", '["a", "b", "c"]')
+    found = index_source(str(tmp_path))
+    assert (found.format, found.points, found.missing) == ("antao", POINTS_OF_A_ROW, [])
+    assert found.classes == ["bed", "chair", "02", "sofa"]
+    assert [item.split for item in found.items] == ["train"] * 4 + ["test"] * 2
+    assert [item.label for item in found.items] == [1, 0, 3, 1, 0, 1]
+    write(tmp_path, "train0_id2name.json", '["chair", "bed", "chair"]')
+    assert index_source(str(tmp_path)).classes == ["00", "01", "02", "03"]
+    write(tmp_path, "train0_id2name.json", '{"0": "chair"}')
+    with pytest.raises(UserError, match=r"train0_id2name\.json is no list of names"):
+        index_source(str(tmp_path))
+
+
+def test_hdf5_rows_with_normals_and_digits(tmp_path: Path):
+    data = np.random.default_rng(0).normal(size=(2, POINTS_OF_A_ROW, 6)) + 5e6
+    for word in ("train", "test"):
+        write_hdf5(tmp_path, f"ply_data_{word}0.h5", data=data, label=[0, 0])
+    found = index_source(str(tmp_path))
+    np.testing.assert_array_equal(format_of(found.format).load(found.items[1]).points, data[1, :, :3])
+    write_hdf5(tmp_path, "ply_data_train0.h5", data=data.transpose(0, 2, 1), label=[0, 0])
+    write_hdf5(tmp_path, "ply_data_test0.h5", data=data[:, :, :2], label=[0, 0])
+    with pytest.raises(UserError, match=r"shape \(2, 6, 16\), expected .* or give files whose `data` is"):
+        index_source(str(tmp_path))
 
 
 def test_every_ending_is_one_of_a_shape():

@@ -90,9 +90,11 @@ def sample_points(shape: Mesh | PointCloud, count: int, seed: int = 0) -> Float3
 
 
 def draw_rows(there: int, count: int, rng: np.random.Generator) -> Int64[np.ndarray, " count"]:
-    """Draw `count` of the rows of a cloud; of one that has fewer, all of them and some again."""
+    """Draw `count` of the `there` rows of a cloud; where there are fewer, all of them and some again."""
+    if there == 0:
+        raise BrokenShapeError("there is no point in it")
     rows = rng.permutation(there)[:count]
-    return np.concatenate([rows, rng.integers(0, max(there, 1), count - len(rows))])
+    return np.concatenate([rows, rng.integers(0, there, count - len(rows))])
 
 
 def unit_sphere(
