@@ -149,7 +149,7 @@ def _read(path: Path) -> _Table:
         data = read_bytes(path, MAX_BYTES)
         encoding = next((name for mark, name in _MARKS.items() if data.startswith(mark)), "utf-8")
         text = data.decode(encoding)
-        first = text.splitlines()[0] if text.strip() else ""
+        first = next(filter(str.strip, text.splitlines()), "")
         if (lines := text.count("\n")) > MAX_ROWS:
             raise UserError(f"{path} has {lines:,} lines; expected at most {MAX_ROWS:,} labels.")
         headers = {mark: _Table(next(csv.reader([first], delimiter=mark), []), []) for mark in ",;\t"}

@@ -80,7 +80,7 @@ class Meshes(Format):
 class Clouds(Meshes):
     """A folder of clouds in any layout; splits and classes are found as those of meshes."""
 
-    layout = f"clouds of points ({', '.join(CLOUDS)}, a point a line; .ply) in any layout"
+    layout = f"clouds of points ({', '.join(CLOUDS)}; .ply) in any layout"
     suffixes = CLOUDS
 
     def _walk(self, folder: Path) -> Iterator[Path]:
@@ -103,7 +103,7 @@ def read_file(path: Path) -> Mesh | PointCloud:
 
 
 def read_shape(path: str | Path) -> Mesh | PointCloud:
-    """Read a mesh (OFF, OBJ, PLY, STL, GLB) or a point cloud (PLY, NPY, or text with a point a line).
+    """Read a mesh (OFF, OBJ, PLY, STL, GLB) or a point cloud (PLY, NPY, NPZ, PCD, LAS, LAZ, text).
 
     The shape is in the file's own frame; `.warnings` names what is unusual about it. The file is read in this
     process: `prepare` and `embed` isolate files that may be hostile.

@@ -67,7 +67,7 @@ def read_ply(path: Path) -> Mesh | PointCloud:
         if promised.get("face"):
             return read_mesh(path)
         parts = list(_scene(path, data).geometry.values())
-        points = np.concatenate([np.zeros((0, 3)), *(part.vertices for part in parts)])
+        points = np.concatenate([np.zeros((0, 3)), *(part.vertices for part in parts)]).astype(np.float32)
         if len(points) < promised.get("vertex", 0):
             raise BrokenShapeError(f"truncated: {promised['vertex']} points promised, {len(points)} there")
         if len(points) == 0:

@@ -1,5 +1,6 @@
 """PCD files, the Point Cloud Library's: ascii, binary and binary_compressed."""
 
+from itertools import accumulate
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,6 +13,7 @@ from adacross.io.files import read_bytes
 
 _LONGEST_HEADER = 100_000  # bytes
 _MOST_NUMBERS = 1_000  # a point
+_KINDS = {"F": "f", "I": "i", "U": "u"}
 _PACKED = 100  # bytes that a compressed byte may stand for; LZF reaches 88
 
 
@@ -33,11 +35,11 @@ def read_pcd(path: Path) -> PointCloud:
         names = header["FIELDS"]
         repeats = [int(word) for word in header.get("COUNT", ["1"] * len(names))]
         sizes = zip(header["TYPE"], header["SIZE"], strict=True)
-        types = [np.dtype(f"<{kind.lower()}{int(size)}") for kind, size in sizes]
+        types = [np.dtype(f"<{_KINDS[kind]}{int(size)}") for kind, size in sizes]
         count = int(header["POINTS"][0]) if "POINTS" in header else int(header["WIDTH"][0])
         storage = header["DATA"][0].lower()
-        before = [sum(repeats[:i]) for i in range(len(repeats))]
-        fields = [_Field(*field) for field in zip(names, types, repeats, before, strict=True)]
+        before = accumulate(repeats, initial=0)
+        fields = [_Field(*field, next(before)) for field in zip(names, types, repeats, strict=True)]
     except (LookupError, ValueError, TypeError) as error:
         raise BrokenShapeError("not a PCD file: FIELDS, SIZE, TYPE, POINTS or DATA is missing") from error
     if count < 1 or min(repeats) < 1 or sum(repeats) > _MOST_NUMBERS:
@@ -100,7 +102,8 @@ def _from_bytes(content: bytes, fields: list[_Field], count: int, packed: bool) 
             f"{promised:,} are promised and {max(len(content) - 8, 0):,} are there"
         )
     unpacked = _unpacked(content[8 : 8 + there], promised)
-    columns, start = {}, 0
+    columns: dict[str, np.ndarray] = {}
+    start = 0
     for field in fields:  # one after the other, not point by point
         numbers = np.frombuffer(unpacked, field.type, count * field.repeats, start)
         columns.setdefault(field.name, numbers.reshape(count, field.repeats)[:, 0])

@@ -63,6 +63,8 @@ def read_text_cloud(path: Path) -> PointCloud:
         raise BrokenShapeError(f"truncated: {sum(counts):,} points promised, {len(body):,} there")
     if "#" in text or "//" in text:
         body = [_REMARK.sub("", line) for line in body]
+    if body[0].startswith("\t"):  # indented
+        body = [line.lstrip() for line in body]
     last = len(_split(body[-1], layout.separator))
     if last < layout.numbers:
         raise BrokenShapeError(f"truncated: {last} numbers in its last line, {layout.numbers} in the first")
@@ -214,7 +216,7 @@ def _table(lines: list[str], layout: _Layout) -> Float64[np.ndarray, "n C"]:
         pass
     table = np.empty((len(lines), len(columns)))
     for place, line in enumerate(lines):
-        fields = _split(line.strip(), layout.separator)
+        fields = _split(line, layout.separator)
         values = [_number(fields[i], layout.separator) if i < len(fields) else None for i in columns]
         if None in values:
             raise BrokenShapeError(_no_point(line))
@@ -223,7 +225,7 @@ def _table(lines: list[str], layout: _Layout) -> Float64[np.ndarray, "n C"]:
 
 
 def _no_point(line: str) -> str:
-    """Return why a line is refused."""
+    """Return the reason to refuse a line."""
     if _DECIMAL_COMMA.search(line) and len(line.split()) > 1:
         return f"decimal commas between spaces ({shortened(line)!r}). Write 0.5 for 0,5, or separate by ;"
     numbers = [_number(word, None) is not None for word in line.split()]
