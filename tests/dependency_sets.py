@@ -18,7 +18,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 TORCH = "torch==2.13.0"
-EXTRAS = ("app", "onnx", "ray", "s3", "test")
+EXTRAS = ("app", "clouds", "onnx", "ray", "s3", "test")
 
 
 def requirements(kind: str) -> list[str]:

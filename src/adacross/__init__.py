@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from adacross.data.formats.base import Format as Format
     from adacross.data.formats.base import SampleRef as SampleRef
     from adacross.data.formats.files import read_shape as read_shape
+    from adacross.data.sampling import sample_points as sample_points
     from adacross.data.shape import BrokenShapeError as BrokenShapeError
     from adacross.data.shape import Mesh as Mesh
     from adacross.data.shape import PointCloud as PointCloud
@@ -91,6 +92,7 @@ _HOMES = {
     "pretrain": "adacross.run",
     "propose": "adacross.labeling.propose",
     "read_embeddings": "adacross.embeddings.table",
+    "sample_points": "adacross.data.sampling",
     "share": "adacross.hub.share",
     "suggest": "adacross.labeling.suggest",
     "write_report": "adacross.report",

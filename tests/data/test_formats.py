@@ -318,9 +318,9 @@ def test_links_in_a_circle_end(tmp_path: Path) -> None:
 
 
 def test_a_folder_of_clouds_is_one_where_there_is_no_mesh(tmp_path: Path) -> None:
-    write(tmp_path, "chair/a.xyz", "0 0 0\n1 1 1 \n0 2 1\n")
-    write(tmp_path, "chair/b.csv", "\n0,0,0,.5\n1,1,1,.5\n0,1,0,.5\n")
-    write(tmp_path, "table/test/c.ply.txt", "0 0 0 0 0 1\n1 1 1 0 0 1\n")
+    write(tmp_path, "chair/a.xyz", "0 0 0\n1 1 1 \n0 2 1\n" * 2)
+    write(tmp_path, "chair/b.csv", "\n0,0,0,.5\n1,1,1,.5\n0,1,0,.5\n" * 2)
+    write(tmp_path, "table/test/c.ply.txt", "0 0 0 0 0 1\n1 1 1 0 0 1\n" * 3)
     for name, content in (("labels.csv", "id,class\na,b\n"), ("readme.txt", "2 chairs"), ("empty.txt", "")):
         write(tmp_path, name, content)
     os.mkfifo(tmp_path / "pipe.xyz")  # whoever opens it waits for ever

@@ -66,7 +66,7 @@ def test_normals_and_colours_behind_the_coordinates_are_passed_over(tmp_path: Pa
         ("a.npy", b"\x93NUMPY\x01\x00", "not a readable NumPy file"),
         ("a.xyz", b"one two three", "not a cloud of points"),
         ("a.xyz", b"1 2\n3 4", "2 numbers a line"),
-        ("a.txt", b"nan 1 2\n1 2 3", "not finite"),
+        ("a.txt", b"nan 1 2\nnan 2 3", "no point is finite"),
         ("a.stl", b"", "the file is empty"),
         ("a.jpg", b"picture", "must end in one of"),
     ],

@@ -6,6 +6,7 @@ A reader without bounds takes some hundred MiB or some seconds for `n` = 1, and 
 import io
 import json
 import struct
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -154,6 +155,29 @@ def npy_of_holes(folder: Path, n: int) -> Path:
     return path
 
 
+def npz_of_zeros(folder: Path, n: int) -> Path:
+    path = folder / "a.npz"
+    with (
+        zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive,
+        archive.open("points.npy", "w", force_zip64=True) as member,
+    ):
+        for _ in range(16 * n):
+            member.write(bytes(2**24))
+    return path
+
+
+def pcd_of_repeats(folder: Path, n: int) -> Path:
+    """Three bytes say that the one before them comes 264 times more."""
+    path, points = folder / "a.pcd", 264 * 10**5 * n // 12
+    packed = b"\0\0" + b"\xe0\xff\0" * (10**5 * n)
+    header = (
+        "FIELDS x y z\nSIZE 4 4 4\nTYPE F F F\nCOUNT 1 1 1\n"
+        f"WIDTH {points}\nHEIGHT 1\nPOINTS {points}\nDATA binary_compressed\n"
+    )
+    path.write_bytes(header.encode() + struct.pack("<II", len(packed), 12 * points) + packed)
+    return path
+
+
 def text_of_holes(folder: Path, n: int) -> Path:
     path = folder / "a.off"
     with path.open("wb") as file:
@@ -177,6 +201,8 @@ SHAPES = (
     primitives_that_share_their_numbers,
     points_that_share_their_bytes,
     npy_of_holes,
+    npz_of_zeros,
+    pcd_of_repeats,
     text_of_holes,
     faces_of_many_corners,
 )

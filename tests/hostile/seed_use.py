@@ -1,6 +1,7 @@
 """Tiny whole examples of what is given to a trained encoder, and of what it writes."""
 
 import io
+import struct
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,49 @@ def npy(root: Path) -> None:
 
 def xyz(root: Path) -> None:
     write(root, "cloud.xyz", rows(clouds(1, 6)[0]))
+
+
+def npz(root: Path) -> None:
+    stream = io.BytesIO()
+    np.savez_compressed(stream, points=clouds(1)[0])
+    write(root, "cloud.npz", stream.getvalue())
+
+
+def csv(root: Path) -> None:
+    write(root, "cloud.csv", "index;x;y;z;label\n" + rows(np.arange(40)[:, None] + clouds(1, 5)[0], ";"))
+
+
+def _pcd_head(storage: str) -> str:
+    fields = "FIELDS x y z\nSIZE 4 4 4\nTYPE F F F\nCOUNT 1 1 1"
+    return f"VERSION 0.7\n{fields}\nWIDTH 40\nHEIGHT 1\nPOINTS 40\nDATA {storage}\n"
+
+
+def pcd_text(root: Path) -> None:
+    write(root, "cloud.pcd", _pcd_head("ascii") + rows(clouds(1)[0]))
+
+
+def pcd_binary(root: Path) -> None:
+    write(root, "cloud.pcd", _pcd_head("binary").encode() + clouds(1)[0].tobytes())
+
+
+def pcd_packed(root: Path) -> None:
+    columns = clouds(1)[0].T.tobytes()
+    pieces = [columns[start : start + 32] for start in range(0, len(columns), 32)]
+    packed = b"".join(bytes([len(piece) - 1]) + piece for piece in pieces)  # LZF that repeats nothing
+    sizes = struct.pack("<II", len(packed), len(columns))
+    write(root, "cloud.pcd", _pcd_head("binary_compressed").encode() + sizes + packed)
+
+
+def las(root: Path, ending: str = "las") -> None:
+    import laspy
+
+    cloud = laspy.LasData(laspy.LasHeader(point_format=3, version="1.2"))
+    cloud.x, cloud.y, cloud.z = clouds(1)[0].T
+    cloud.write(root / f"cloud.{ending}")
+
+
+def laz(root: Path) -> None:
+    las(root, "laz")
 
 
 def embeddings(root: Path) -> None:

@@ -118,6 +118,28 @@ def test_a_change_leaves_everything_else_as_it_stands(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    "content",
+    [
+        "Id,Class\nparts/1.stl,box\n",
+        "id, class\nparts/1.stl, box\n",
+        "id,class,note;x\nparts/1.stl,box,y\n",
+        "ID;Note;CLASS\r\nparts/1.stl;a, b;box\r\n",
+        '"id"\t"class"\nparts/1.stl\tbox\n',
+    ],
+)
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_spellings_of_spreadsheets(tmp_path: Path, content: str, encoding: str) -> None:
+    path = tmp_path / "labels.csv"
+    path.write_bytes(content.encode(encoding))
+    assert read_labels(path, IDS) == {"parts/1.stl": "box"}
+    assert change_label(path, IDS, "parts/2.stl", "ring") == {"parts/1.stl": "box", "parts/2.stl": "ring"}
+    text = path.read_bytes().decode(encoding)
+    header, before = (one.splitlines()[0].replace('"', "").replace(" ", "") for one in (text, content))
+    assert header == before
+    assert ("\r\n" in text) == ("\r\n" in content)
+
+
 def test_links_and_modes_are_kept(tmp_path: Path) -> None:
     real, link = tmp_path / "private" / "labels.csv", tmp_path / "labels.csv"
     real.parent.mkdir()

@@ -4,6 +4,7 @@ import numpy as np
 from jaxtyping import Float, Float32, Float64, Int64
 
 from adacross.data.shape import Axis, BrokenShapeError, Mesh, PointCloud
+from adacross.errors import UserError
 
 # Rows are where the new x, y, z come from. Proper rotations, so nothing is mirrored.
 _TO_Y_UP: dict[str, tuple[tuple[int, int, int], ...]] = {
@@ -28,6 +29,7 @@ def face_areas(mesh: Mesh) -> Float64[np.ndarray, " F"]:
 def sample_surface(mesh: Mesh, count: int, rng: np.random.Generator) -> PointCloud:
     """Sample points uniformly over a mesh's area, with their faces' unit normals, colors and parts.
 
+    Coordinates keep the mesh's float64, for it may lie far from the origin.
     A triangle is drawn with a probability in proportion to its area; within it the point is uniform through
     the square root of one of its two barycentric draws (Osada et al., Shape Distributions, 2002, eq. 1).
     Raises BrokenShapeError if no face has an area.
@@ -45,12 +47,54 @@ def sample_surface(mesh: Mesh, count: int, rng: np.random.Generator) -> PointClo
     points = (1 - root) * a + root * (1 - along) * b + root * along * c
     normals = np.cross(b - a, c - a) / (2 * areas[chosen])[:, None]
     return PointCloud(
-        points=points.astype(np.float32),
+        points=points,
         normals=normals.astype(np.float32),
         colors=None if mesh.face_colors is None else mesh.face_colors[chosen],
         part=None if mesh.face_parts is None else mesh.face_parts[chosen],
         part_names=mesh.part_names,
     )
+
+
+def sample_points(shape: Mesh | PointCloud, count: int, seed: int = 0) -> Float32[np.ndarray, "count 3"]:
+    """Sample points of a shape and bring them into the unit sphere: centroid 0, largest norm 1.
+
+    The shape is not turned: its axes stay those of its file.
+
+    Args:
+        shape: a mesh, on whose surface points are drawn uniformly by area; or a cloud, whose points are
+            drawn without replacement. Of a cloud that has fewer all are taken once, and then some repeated.
+        count: number of points.
+        seed: of the draw.
+
+    Returns:
+        Points `(count, 3)`.
+
+    Raises:
+        UserError: a mesh without an area, a cloud whose points coincide, or a `count` below 1.
+
+    Example:
+        >>> triangle = Mesh(np.eye(3), np.array([[0, 1, 2]]))
+        >>> points = sample_points(triangle, 100)
+        >>> points.shape, round(float(np.linalg.norm(points, axis=1).max()), 5)
+        ((100, 3), 1.0)
+    """
+    if count < 1:
+        raise UserError(f"count is {count}; expected at least 1 point.")
+    rng = np.random.default_rng(seed)
+    try:
+        if isinstance(shape, Mesh):
+            return unit_sphere(sample_surface(shape, count, rng).points)[0]
+        return unit_sphere(shape.points[draw_rows(len(shape.points), count, rng)])[0]
+    except BrokenShapeError as error:
+        raise UserError(f"no points can be sampled of the shape: {error}.") from None
+
+
+def draw_rows(there: int, count: int, rng: np.random.Generator) -> Int64[np.ndarray, " count"]:
+    """Draw `count` of the `there` rows of a cloud; where there are fewer, all of them and some again."""
+    if there == 0:
+        raise BrokenShapeError("there is no point in it")
+    rows = rng.permutation(there)[:count]
+    return np.concatenate([rows, rng.integers(0, there, count - len(rows))])
 
 
 def unit_sphere(

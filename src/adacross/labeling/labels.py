@@ -28,6 +28,7 @@ MAX_ROWS, MAX_COLUMNS = 1_000_000, 100  # in memory a row has a cell for every c
 LOCK_TIMEOUT = 10.0  # seconds to wait for another writer of the file
 _COLUMNS = ("id", "class", "proposed", "confidence", "next")
 _NAMES = ("id", "class", "proposed")  # columns that hold names
+_MARKS = {b"\xef\xbb\xbf": "utf-8-sig", b"\xff\xfe": "utf-16"}  # byte order marks; both are written again
 
 
 @dataclass
@@ -40,9 +41,18 @@ class _Table:
     encoding: str = "utf-8"
     ending: str = "\r\n"
 
+    @property
+    def columns(self) -> list[str]:
+        """Names of the columns; those that mean something here are in lower case without spaces."""
+        plain = [name.strip().lower() for name in self.header]
+        return [
+            simple if simple in _COLUMNS else name for simple, name in zip(plain, self.header, strict=True)
+        ]
+
     def records(self) -> list[dict[str, str]]:
         """Return the rows by column; missing cells are empty, cells beyond the header are dropped."""
-        records = [dict(zip_longest(self.header, row[: len(self.header)], fillvalue="")) for row in self.rows]
+        columns = self.columns
+        records = [dict(zip_longest(columns, row[: len(columns)], fillvalue="")) for row in self.rows]
         for record in records:
             for name in record.keys() & set(_NAMES):
                 record[name] = from_cell(record[name].strip() if name == "class" else record[name])
@@ -60,7 +70,7 @@ def read_labels(path: Path, ids: Sequence[str]) -> dict[str, str]:
     """Read the labels of a file by id; rows without a class are ignored.
 
     Columns other than id and class are ignored, so the output of `suggest` can be completed and read again.
-    Commas or semicolons, with or without a byte order mark, as spreadsheets write them.
+    Commas, semicolons or tabs, with or without a byte order mark, as spreadsheets write them.
 
     Raises:
         UserError: no such file, no such columns, an id that is not among `ids`, or an id with two classes.
@@ -105,9 +115,9 @@ def change_label(
         table = _read(path) if path.exists() else _Table(list(_COLUMNS), [])
         _labels(path, table, ids)
         own = [row for row, record in zip(table.rows, table.records(), strict=True) if record["id"] == name]
-        column = table.header.index("class")
+        column = table.columns.index("class")
         if kind and not own:
-            own = [[cell(name) if title == "id" else "" for title in table.header]]
+            own = [[cell(name) if title == "id" else "" for title in table.columns]]
             table.rows += own
         for row in own:
             row.extend([""] * (column + 1 - len(row)))
@@ -137,12 +147,17 @@ def _read(path: Path) -> _Table:
     """Read the cells of a file of labels."""
     try:
         data = read_bytes(path, MAX_BYTES)
-        text = data.decode("utf-8-sig")
-        first = text.splitlines()[0] if text.strip() else ""
-        delimiter = ";" if ";" in first else ","
+        encoding = next((name for mark, name in _MARKS.items() if data.startswith(mark)), "utf-8")
+        text = data.decode(encoding)
+        first = next(filter(str.strip, text.splitlines()), "")
         if (lines := text.count("\n")) > MAX_ROWS:
             raise UserError(f"{path} has {lines:,} lines; expected at most {MAX_ROWS:,} labels.")
-        rows = [row for row in csv.reader(io.StringIO(text), delimiter=delimiter, strict=True) if row]
+        headers = {mark: _Table(next(csv.reader([first], delimiter=mark), []), []) for mark in ",;\t"}
+        delimiter = next((mark for mark in headers if {"id", "class"} <= set(headers[mark].columns)), ",")
+        spaced = f"{delimiter} " in first  # "id, class"
+        cells = csv.reader(io.StringIO(text), delimiter=delimiter, strict=True, skipinitialspace=spaced)
+        header, *rows = [row for row in cells if row] or [[]]
+        table = _Table(header, rows, delimiter, encoding, "\r\n" if "\r\n" in text else "\n")
     except FileNotFoundError:
         raise UserError(
             f"{path} does not exist; expected a CSV file with the columns id and class. "
@@ -150,10 +165,8 @@ def _read(path: Path) -> _Table:
         ) from None
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise UserError(f"{path} is not a readable CSV file in UTF-8 ({error}).") from None
-    header = rows[0] if rows else []
-    if header.count("id") != 1 or header.count("class") != 1:
+    if any(table.columns.count(name) != 1 for name in ("id", "class")):
         raise UserError(f"{path} begins with {first[:80]!r}; expected a header line with id and class.")
     if len(header) > MAX_COLUMNS:
         raise UserError(f"{path} has {len(header):,} columns; expected at most {MAX_COLUMNS}.")
-    encoding = "utf-8-sig" if data.startswith(b"\xef\xbb\xbf") else "utf-8"
-    return _Table(header, rows[1:], delimiter, encoding, "\r\n" if "\r\n" in text else "\n")
+    return table

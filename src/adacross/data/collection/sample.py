@@ -156,7 +156,7 @@ def load_shape(
     """Read one mesh or cloud as `prepare` would: sampled, turned y up, in the unit sphere, without images.
 
     Args:
-        path: OFF, OBJ, PLY, STL or GLB; or a cloud as PLY, NPY, or text with a point a line.
+        path: a mesh or a cloud, of a kind that `read_shape` reads.
         points: how many; of a larger cloud they are drawn, of a smaller one some are repeated.
         up: the axis that points up in the file; by default z for OFF, y for all else.
         seed: of the sampling.

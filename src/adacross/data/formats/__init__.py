@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from adacross import plugins
+from adacross.data.formats.antao import AnTao
 from adacross.data.formats.base import DatasetIndex, Format, SampleRef, fingerprint_of, printable
 from adacross.data.formats.builtin import Builtin
 from adacross.data.formats.files import Clouds, Meshes
@@ -28,6 +29,7 @@ FORMATS: dict[str, type[Format]] = {  # in the order in which they are asked to 
     "modelnet40": ModelNet40,
     "modelnet_text": ModelNetText,
     "scanobjectnn": ScanObjectNN,
+    "antao": AnTao,
     BUILTIN: Builtin,
     MESHES: Meshes,
     CLOUDS: Clouds,

@@ -9,7 +9,10 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 from jaxtyping import Float
 
+from adacross.data.sampling import draw_rows
 from adacross.data.shape import Axis, BrokenShapeError, Mesh, PointCloud, Split
+
+MOST_COLUMNS = 9  # of points: coordinates, color, normal
 
 Keep = Literal["random", "first", "cycle"]
 Skipped = list[dict[str, str]]  # {"name": of what is left out, "reason": ...}
@@ -148,9 +151,7 @@ def keep_points(found: RawSample, keep: Keep, points: int, rng: np.random.Genera
     if count == 0:
         raise BrokenShapeError("there is no point in it")
     if keep == "random":
-        rows = rng.permutation(count)[:points]
-        rows = np.concatenate([rows, rng.integers(0, count, points - len(rows))])
-        return replace(found, cloud=found.cloud[rows])
+        return replace(found, cloud=found.cloud[draw_rows(count, points, rng)])
     warnings = found.warnings
     if count < points and keep == "first":
         raise BrokenShapeError(
@@ -176,6 +177,8 @@ def as_points(array: np.ndarray) -> Float[np.ndarray, "N 3"]:
         raise BrokenShapeError(f"an array of {array.dtype} {array.shape}, expected (N, 3) numbers")
     if array.shape[0] < 1 or array.shape[1] < 3:
         raise BrokenShapeError(f"an array of shape {array.shape}, expected (N, 3)")
+    if array.shape[0] < array.shape[1] > MOST_COLUMNS:
+        raise BrokenShapeError(f"an array of shape {array.shape}, expected (N, 3); is it transposed?")
     exact = array[:, :3].astype(np.float64)
     with np.errstate(over="ignore"):
         rounded = exact.astype(np.float32)

@@ -4,23 +4,17 @@ import os
 from collections import defaultdict
 from collections.abc import Collection, Iterator
 from pathlib import Path
-from tokenize import TokenError
 from typing import ClassVar, Literal
 
-import numpy as np
-from jaxtyping import Float
-
-from adacross.data.formats.base import DatasetIndex, Format, SampleRef, as_points
+from adacross.data.formats import clouds
+from adacross.data.formats.base import DatasetIndex, Format, SampleRef
+from adacross.data.formats.clouds import READERS, finite, looks_like_a_cloud
 from adacross.data.formats.mesh_files import UP, read_mesh, read_ply
-from adacross.data.formats.text import read_rows
 from adacross.data.shape import Axis, BrokenShapeError, Mesh, PointCloud, Split
-from adacross.errors import UserError, one_line
-from adacross.io.files import READER_ERRORS, file_size
+from adacross.errors import UserError
 
 Classes = Literal["auto", "folder", "none"]
-_SEPARATORS = {".csv": ",", ".pts": None, ".txt": None, ".xyz": None}  # of clouds in text, a point a line
-_WIDTHS = (3, 4, 6, 7)  # coordinates, maybe with an intensity, a normal or a color
-CLOUDS = (".npy", *_SEPARATORS)  # endings of files that hold nothing else
+CLOUDS = tuple(sorted(READERS))  # endings of files that hold nothing else
 SUFFIXES = (*sorted(UP), *CLOUDS)
 _SPLITS: dict[str, Split] = {"train": "train", "test": "test"}
 
@@ -64,7 +58,7 @@ class Meshes(Format):
         items = []
         for (name, path), place, split in zip(paths, places, splits, strict=True):
             label = place[0] if named and len(place) > 1 else ""
-            items.append(SampleRef(name, str(path), label=label, split=split, up=UP.get(path.suffix.lower())))
+            items.append(SampleRef(name, str(path), label=label, split=split, up=_up(path)))
         return DatasetIndex(items, note=note)
 
     def load(self, item: SampleRef) -> Mesh | PointCloud:
@@ -86,7 +80,7 @@ class Meshes(Format):
 class Clouds(Meshes):
     """A folder of clouds in any layout; splits and classes are found as those of meshes."""
 
-    layout = f"clouds of points ({', '.join(CLOUDS)}, a point a line; .ply) in any layout"
+    layout = f"clouds of points ({', '.join(CLOUDS)}; .ply) in any layout"
     suffixes = CLOUDS
 
     def _walk(self, folder: Path) -> Iterator[Path]:
@@ -99,17 +93,17 @@ def read_file(path: Path) -> Mesh | PointCloud:
     if suffix not in SUFFIXES:
         raise BrokenShapeError(f"no file of shapes; it must end in one of {', '.join(SUFFIXES)}")
     try:
-        if suffix == ".npy":
-            return PointCloud(_read_npy(path))
-        if suffix in _SEPARATORS:
-            return PointCloud(read_rows(path, _WIDTHS, _SEPARATORS[suffix])[:, :3].copy())
-        return read_ply(path) if suffix == ".ply" else read_mesh(path)
+        if suffix in READERS:
+            found: Mesh | PointCloud = READERS[suffix](path)
+        else:
+            found = read_ply(path) if suffix == ".ply" else read_mesh(path)
+        return finite(found) if isinstance(found, PointCloud) else found
     except OSError as error:
         raise BrokenShapeError(error.strerror or str(error)) from error
 
 
 def read_shape(path: str | Path) -> Mesh | PointCloud:
-    """Read a mesh (OFF, OBJ, PLY, STL, GLB) or a point cloud (PLY, NPY, or text with a point a line).
+    """Read a mesh (OFF, OBJ, PLY, STL, GLB) or a point cloud (PLY, NPY, NPZ, PCD, LAS, LAZ, text).
 
     The shape is in the file's own frame; `.warnings` names what is unusual about it. The file is read in this
     process: `prepare` and `embed` isolate files that may be hostile.
@@ -135,7 +129,12 @@ def read_shape(path: str | Path) -> Mesh | PointCloud:
 
 def file_ref(path: Path, up: Axis | None = None) -> SampleRef:
     """Return the reference to one file, whose path is the id; `up` is else by its type, y for clouds."""
-    return SampleRef(str(path), str(path), up=up or UP.get(path.suffix.lower(), "y"))
+    return SampleRef(str(path), str(path), up=up or _up(path) or "y")
+
+
+def _up(path: Path) -> Axis | None:
+    """Return the axis that points up by a file's type, None for the format's."""
+    return (UP | clouds.UP).get(path.suffix.lower())
 
 
 def files_below(folder: Path, suffixes: Collection[str] = UP) -> Iterator[Path]:
@@ -150,21 +149,6 @@ def files_below(folder: Path, suffixes: Collection[str] = UP) -> Iterator[Path]:
         for name in names:
             if not name.startswith(".") and Path(name).suffix.lower() in suffixes:
                 yield Path(place, name)
-
-
-def looks_like_a_cloud(path: Path) -> bool:
-    """Return whether a file that ends as clouds do begins with a point: notes and tables end in .txt, too."""
-    suffix = path.suffix.lower()
-    if suffix not in _SEPARATORS:
-        return suffix in CLOUDS
-    try:
-        file_size(path)  # refuses pipes and devices
-        with path.open("rb") as file:
-            lines = file.read(4096).decode("latin-1").splitlines()
-        first = next((line for line in lines if line.strip()), "")
-        return len([float(word) for word in first.split(_SEPARATORS[suffix])]) in _WIDTHS
-    except (OSError, ValueError):
-        return False
 
 
 def _split_of(place: tuple[str, ...], first: bool) -> Split | None:
@@ -187,15 +171,3 @@ def _unlike_classes(places: list[tuple[str, ...]]) -> str:
     if 2 * sum(len(names) > 1 for names in within.values()) < len(within):
         return "most of them hold one shape"
     return ""
-
-
-def _read_npy(path: Path) -> Float[np.ndarray, "N 3"]:
-    """Read a NumPy file; the header's promise is checked against the file's size by mapping it."""
-    file_size(path)
-    try:
-        stored = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (*READER_ERRORS, TokenError) as error:
-        raise BrokenShapeError(f"not a readable NumPy file ({one_line(error)})") from error
-    if not isinstance(stored, np.ndarray):
-        raise BrokenShapeError("several arrays, expected one (N, 3)")
-    return as_points(stored)

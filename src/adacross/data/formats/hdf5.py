@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
-from jaxtyping import Float32, Int64
+from jaxtyping import Float, Int64
 
-from adacross.data.formats.base import DatasetIndex, Format, Keep, SampleRef, Skipped
+from adacross.data.formats.base import MOST_COLUMNS, DatasetIndex, Format, Keep, SampleRef, Skipped, as_points
 from adacross.data.formats.text import file_below, lines_of
 from adacross.data.shape import BrokenShapeError, PointCloud, Split
 from adacross.errors import UserError
@@ -31,7 +31,7 @@ class RowFormat(Format):
     """Rows of HDF5 files: a cloud each, with one label a row or one a point."""
 
     keep: ClassVar[Keep] = "first"  # as the field's protocols have it
-    channels: ClassVar[int] = 3  # numbers a point
+    channels: ClassVar[int] = 3  # numbers a point, at least: x, y and z come first
     point_labels: ClassVar[str] = ""  # name of the labels (n, N) of the points, if they have any
 
     def load(self, item: SampleRef) -> PointCloud:
@@ -94,7 +94,8 @@ class RowFormat(Format):
         with _stored(path, keys, f"not an HDF5 file with `data` and `{key or 'label'}`") as (data, *labels):
             shape = tuple(data.shape)
             labeled = [tuple(found.shape) for found in labels]
-        if len(shape) != 3 or shape[2] != self.channels or not 1 <= shape[1] <= _MOST_POINTS:
+        channels = range(self.channels, max(self.channels, MOST_COLUMNS) + 1)
+        if len(shape) != 3 or shape[2] not in channels or not 1 <= shape[1] <= _MOST_POINTS:
             raise BrokenShapeError(f"`data` has shape {shape}, expected (n, points, {self.channels})")
         if shape[0] > _MOST_ROWS:
             raise BrokenShapeError(f"`data` has {shape[0]:,} shapes, more than the {_MOST_ROWS:,} of a file")
@@ -139,10 +140,9 @@ def has(path: Path, key: str) -> bool:
         return False
 
 
-def read_points(item: SampleRef) -> Float32[np.ndarray, "N 3"]:
+def read_points(item: SampleRef) -> Float[np.ndarray, "N 3"]:
     """Read an item's cloud, x, y and z only; BrokenShapeError if the file cannot be read (any more)."""
-    with np.errstate(over="ignore"):  # a number beyond float32 becomes infinite, and is refused as such
-        return _row(item, "data").astype(np.float32)
+    return as_points(_row(item, "data"))
 
 
 def read_labels(item: SampleRef, key: str) -> Int64[np.ndarray, " N"]:
@@ -153,7 +153,10 @@ def read_labels(item: SampleRef, key: str) -> Int64[np.ndarray, " N"]:
 
 def _none_readable(folder: Path, skipped: Skipped) -> UserError:
     reasons = "; ".join(f"{entry['name']}: {entry['reason']}" for entry in skipped[:3])
-    return UserError(f"no shape in the HDF5 files of {folder} can be read ({reasons}). Download them again.")
+    return UserError(
+        f"no shape in the HDF5 files of {folder} can be read ({reasons}). Download them again, or give files "
+        "whose `data` is (n, points, 3)."
+    )
 
 
 def _row(item: SampleRef, key: str) -> np.ndarray:

@@ -18,7 +18,7 @@ def lines_of(path: Path) -> list[str]:
     if not path.is_file():
         return []
     try:
-        text = read_bytes(path).decode("utf-8", errors="replace")
+        text = read_bytes(path).decode("utf-8-sig", errors="replace")
     except (OSError, MemoryError) as error:
         raise UserError(f"cannot read {path}: {getattr(error, 'strerror', error)}.") from None
     return [line.strip() for line in text.splitlines() if line.strip()]
@@ -73,7 +73,7 @@ def read_rows(path: Path, widths: tuple[int, ...], sep: str | None = None) -> Fl
     line is something else, or a number is not finite.
     """
     try:
-        lines = [line for line in read_bytes(path).decode("utf-8").splitlines() if line.strip()]
+        lines = [line for line in read_bytes(path).decode("utf-8-sig").splitlines() if line.strip()]
         exact = np.loadtxt(lines or ["0"], delimiter=sep, ndmin=2, comments=None)
     except OSError as error:
         raise BrokenShapeError(error.strerror or str(error)) from error
