@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Float
 
 from adacross.data.formats.base import DatasetIndex, Format, SampleRef, as_points
-from adacross.data.formats.mesh_files import UP, read_mesh, read_ply
+from adacross.data.formats.mesh_files import UP, read_mesh
 from adacross.data.formats.text import read_rows
 from adacross.data.shape import Axis, BrokenShapeError, Mesh, PointCloud, Split
 from adacross.errors import UserError, one_line
@@ -103,7 +103,7 @@ def read_file(path: Path) -> Mesh | PointCloud:
             return PointCloud(_read_npy(path))
         if suffix in _SEPARATORS:
             return PointCloud(read_rows(path, _WIDTHS, _SEPARATORS[suffix])[:, :3].copy())
-        return read_ply(path) if suffix == ".ply" else read_mesh(path)
+        return read_mesh(path)
     except OSError as error:
         raise BrokenShapeError(error.strerror or str(error)) from error
 
