@@ -1,26 +1,26 @@
 """OBJ files with their materials: meshes of polygons, and clouds."""
 
 import re
-from array import array
 from collections import Counter
-from collections.abc import MutableSequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Int64, UInt8
+from jaxtyping import Float64, Int64, UInt8
 
-from adacross.data.formats.polygons import GREY, Triangles, cloud_of, color_bytes, mean_colors, triangulate
+from adacross.data.formats.polygons import GREY, cloud_of, color_bytes, mean_colors, triangulate
 from adacross.data.formats.textures import companion, read_texture
-from adacross.data.formats.tokens import decode_text, refuse_decimal_commas
+from adacross.data.formats.tokens import decode_text, numbers
 from adacross.data.shape import BrokenShapeError, Mesh, PointCloud
 from adacross.errors import listed
 from adacross.io.files import read_bytes
 
 _MOST_LIBRARIES = 100  # in one line
 _UNREAD = ("l", "curv", "curv2", "surf")
+_NO_COLOR = (np.nan,) * 3
+_OPEN = re.compile(r"/(?:\s|$)")  # a corner that ends with a slash
 _OPTION = re.compile(
     r"-(?P<name>[ost])((?:\s+[-+.\d][-+.\deE]*){1,3})\s+|-mm\s+\S+\s+\S+\s+|-[a-z]+\s+\S+\s+", re.IGNORECASE
 )
@@ -38,27 +38,14 @@ class _Material:
 
 
 @dataclass
-class _Content:
-    """Numbers of an OBJ file, as they stand there."""
+class _Lines:
+    """Lines of an OBJ file by their keyword, without it."""
 
-    points: MutableSequence[float] = field(default_factory=lambda: array("d"))  # x, y, z of each vertex
-    colors: MutableSequence[float] = field(
-        default_factory=lambda: array("f")
-    )  # r, g, b of each vertex; NaN for none
-    coordinates: MutableSequence[float] = field(default_factory=lambda: array("d"))  # u, v
-    corners: MutableSequence[int] = field(
-        default_factory=lambda: array("q")
-    )  # vertex, from 1 or backwards from the end
-    wedges: MutableSequence[int] = field(
-        default_factory=lambda: array("q")
-    )  # its texture coordinates, 0 for none
-    sizes: MutableSequence[int] = field(default_factory=lambda: array("q"))  # corners of each face
-    before: MutableSequence[int] = field(
-        default_factory=lambda: array("q")
-    )  # vertices, coordinates read before each face
-    materials: MutableSequence[int] = field(
-        default_factory=lambda: array("q")
-    )  # of each face, position in `names`
+    vertices: list[str] = field(default_factory=list)
+    coordinates: list[str] = field(default_factory=list)
+    faces: list[str] = field(default_factory=list)
+    before: list[int] = field(default_factory=list)  # vertices and coordinates that each face comes after
+    materials: list[int] = field(default_factory=list)  # of each face, position in `names`
     names: dict[str, int] = field(default_factory=lambda: {"": 0})
     libraries: list[str] = field(default_factory=list)
     unread: Counter[str] = field(default_factory=Counter)
@@ -70,90 +57,87 @@ def read_obj(data: bytes, folder: Path) -> Mesh | PointCloud:
     A face has the color of its material's texture, else of its vertices, else of its material. Materials and
     textures are looked up in `folder` and below. Raises BrokenShapeError if the file is not OBJ.
     """
-    text = decode_text(data).replace("\\\n", " ")
-    try:
-        found = _content(text)
-    except ValueError as error:
-        if not isinstance(error, BrokenShapeError):
-            refuse_decimal_commas(str(error))
-        raise
-    points = np.array(found.points).reshape(-1, 3)
-    painted = np.array(found.colors, dtype=np.float64).reshape(-1, 3)
-    colors = None
-    if not np.isnan(painted).all():
-        colors = color_bytes(painted, whole=bool((painted > 1).any()))
+    found = _lines(decode_text(data))
+    table = _table(found.vertices, 3, 6)
+    points = np.ascontiguousarray(table[:, :3])
+    painted = table[:, 3:]
+    whole = ~np.isnan(painted).any(1)
+    colors = color_bytes(painted, whole=bool((painted[whole] > 1).any())) if whole.any() else None
     number = found.unread.total()
-    warnings = (f"{number:,} lines or free-form surfaces ({', '.join(found.unread)}) are not read",)
-    warnings = warnings if number else ()
-    if not found.sizes:
+    unread = f"{number:,} lines or free-form surfaces ({', '.join(found.unread)}) are not read"
+    if not found.faces:
         if number or not len(points):
-            raise BrokenShapeError(f"there is no face in it{f', only {warnings[0]}' if number else ''}")
+            raise BrokenShapeError(f"there is no face in it{f': {unread}' if number else ''}")
         return cloud_of(points, colors)
-    sizes = _integers(found.sizes)
-    before = _integers(found.before).reshape(-1, 2)
-    corners = _from_zero(_integers(found.corners), sizes, before[:, 0])
+    corners, wedges, sizes = _corners(found)
     cut = triangulate(points, corners, sizes)
     faces = corners[cut.places]
-    face_colors = None if colors is None else mean_colors(colors, faces)
     materials, said = _materials(found, folder)
-    wedges = _from_zero(_integers(found.wedges), sizes, before[:, 1])[cut.places]
-    face_colors, unusable = _painted(found, materials, folder, cut, wedges, face_colors)
-    return Mesh(points, faces, face_colors, warnings=(*warnings, *cut.warnings, *said, *unusable))
+    surface = _Surface(
+        materials, np.array(found.materials)[cut.owners], _table(found.coordinates, 0, 2), wedges[cut.places]
+    )
+    face_colors, unusable = surface.colors(folder, None if colors is None else mean_colors(colors, faces))
+    return Mesh(
+        points, faces, face_colors, warnings=((unread,) * bool(number) + cut.warnings + said + unusable)
+    )
 
 
-def _content(text: str) -> _Content:
-    found = _Content()
-    points, coordinates, material = 0, 0, 0
-    for line in text.split("\n"):
-        words = line.split()
-        if not words:
-            continue
-        key = words[0].lower()
-        if "#" in line and key in ("v", "vt", "f"):
-            words = line.split("#", 1)[0].split()
-        if key == "v":
-            if len(words) < 4:
-                raise BrokenShapeError(f"a vertex of {len(words) - 1} coordinates, expected three")
-            found.points.extend(map(float, words[1:4]))
-            found.colors.extend(map(float, words[4:7]) if len(words) > 6 else (np.nan,) * 3)
-            points += 1
-        elif key == "f":
-            for word in words[1:]:
-                place = word.split("/")
-                found.corners.append(int(place[0]))
-                found.wedges.append(int(place[1]) if len(place) > 1 and place[1] else 0)
-            found.sizes.append(len(words) - 1)
-            found.before.extend((points, coordinates))
-            found.materials.append(material)
-        elif key == "vt":
-            found.coordinates.extend(map(float, (words[1:3] + ["0"] * 2)[:2]))
-            coordinates += 1
+def _lines(text: str) -> _Lines:
+    found = _Lines()
+    numeric = {"v": found.vertices, "vt": found.coordinates, "f": found.faces}
+    material = 0
+    for line in text.replace("\\\n", " ").replace("\t", " ").split("\n"):
+        key, _, rest = line.strip().partition(" ")
+        key = key.lower()
+        if (lines := numeric.get(key)) is not None:
+            lines.append(rest.partition("#")[0])
+            if key == "f":
+                found.before += len(found.vertices), len(found.coordinates)
+                found.materials.append(material)
         elif key == "usemtl":
-            material = found.names.setdefault(_rest(line), len(found.names))
+            material = found.names.setdefault(rest.strip(), len(found.names))
         elif key == "mtllib":
-            found.libraries.append(_rest(line))
+            found.libraries.append(rest.strip())
         elif key in _UNREAD:
             found.unread[key] += 1
     return found
 
 
-def _rest(line: str) -> str:
-    """Return what follows a line's first word; names may have spaces in them."""
-    return "".join(line.split(maxsplit=1)[1:]).strip()
+def _table(lines: list[str], least: int, width: int) -> Float64[np.ndarray, "n width"]:
+    """Return the first `width` numbers of each line, NaN where it has fewer; it must have `least`."""
+    values = numbers("\n".join(lines))
+    widths = np.array([len(line.split()) for line in lines], dtype=np.int64)
+    if (widths < least).any():
+        raise BrokenShapeError(f"a vertex of {widths.min()} coordinates, expected {least}")
+    starts = np.cumsum(widths) - widths
+    table = np.full((len(lines), width), np.nan)
+    for column in range(width):
+        there = widths > column
+        table[there, column] = values[starts[there] + column]
+    return table
 
 
-def _integers(values: MutableSequence[int]) -> Int64[np.ndarray, " n"]:
-    return np.array(values, dtype=np.int64)
+def _corners(
+    found: _Lines,
+) -> tuple[Int64[np.ndarray, " C"], Int64[np.ndarray, " C"], Int64[np.ndarray, " P"]]:
+    """Return the vertex and texture coordinates of each corner, -1 for none, and the sizes of the faces."""
+    text = "\n".join(found.faces)
+    sizes = np.array([len(line.split()) for line in found.faces], dtype=np.int64)
+    total, slashes = int(sizes.sum()), text.count("/")
+    width = slashes // max(total, 1) + 1
+    if slashes == 0 or (slashes == 2 * total and not _OPEN.search(text)):  # all corners are v or v/vt/vn
+        table = numbers(text.replace("//", " 0 ").replace("/", " ")).astype(np.int64).reshape(total, width)
+    else:
+        words = ((word + "/0").split("/") for word in text.split())
+        table = np.array([(int(word[0]), int(word[1] or 0)) for word in words], dtype=np.int64)
+    table = np.pad(table, ((0, 0), (0, 1)))[:, :2].reshape(-1, 2)
+    # from 1, or from the last one before the face backwards
+    before = np.repeat(np.array(found.before, dtype=np.int64).reshape(-1, 2), sizes, axis=0)
+    table = np.where(table < 0, before + table, table - 1)
+    return table[:, 0], table[:, 1], sizes
 
 
-def _from_zero(
-    written: Int64[np.ndarray, " C"], sizes: Int64[np.ndarray, " P"], before: Int64[np.ndarray, " P"]
-) -> Int64[np.ndarray, " C"]:
-    """Return positions from 0: those in a file count from 1, or from the last one before a face backwards."""
-    return np.where(written < 0, np.repeat(before, sizes) + written, written - 1)
-
-
-def _materials(found: _Content, folder: Path) -> tuple[list[_Material], tuple[str, ...]]:
+def _materials(found: _Lines, folder: Path) -> tuple[list[_Material], tuple[str, ...]]:
     """Return the material of each of the file's names, and a sentence about missing files or names."""
     defined: dict[str, _Material] = {}
     unreadable: list[str] = []
@@ -216,42 +200,56 @@ def _map(rest: str) -> dict[str, Any]:
     return found | {"texture": rest.strip()}
 
 
-def _painted(
-    found: _Content,
-    materials: list[_Material],
-    folder: Path,
-    cut: Triangles,
-    wedges: Int64[np.ndarray, "T 3"],
-    colors: UInt8[np.ndarray, "T 3"] | None,
-) -> tuple[UInt8[np.ndarray, "T 3"] | None, tuple[str, ...]]:
-    """Return the triangles' colors, texels in place of `colors`, and sentences about unusable textures."""
-    owners = _integers(found.materials)[cut.owners]
-    if colors is None and any(material.color for material in materials):
-        flat = np.array([material.color or (np.nan,) * 3 for material in materials])
-        colors = color_bytes(flat[owners], whole=False)
-    order = np.argsort(owners, kind="stable")
-    ends = np.searchsorted(owners[order], np.arange(len(materials) + 1))
-    uv = np.array(found.coordinates).reshape(-1, 2)
-    users: dict[Path, list[int]] = {}
-    missing: dict[str, None] = {}
-    for number, material in enumerate(materials):
-        if not material.texture:
-            continue
-        path = companion(folder, material.texture, material.folder)
-        if path is None:
-            missing[material.texture] = None
-        else:
-            users.setdefault(path, []).append(number)
-    warnings = (f"its texture {listed(missing, 3)} is not beside it",) * bool(missing)
-    for path, numbers in users.items():
-        texture = read_texture(path)
-        warnings += texture.warnings
-        for number in numbers if texture.pixels is not None else ():
-            mine, material = order[ends[number] : ends[number + 1]], materials[number]
-            mine = mine[((wedges[mine] >= 0) & (wedges[mine] < len(uv))).all(1)]
-            if not len(mine):
-                continue
-            texels = texture.at(uv[wedges[mine]] * material.scale + material.offset)
-            colors = np.full(wedges.shape, GREY, np.uint8) if colors is None else colors
-            colors[mine] = (texels * np.array(material.color or (1.0,))).round()
-    return colors, warnings
+@dataclass(frozen=True, eq=False)
+class _Surface:
+    """Triangles with their materials.
+
+    Attributes:
+        materials: of the file.
+        owners: `(T,)` material of each triangle.
+        uv: `(n, 2)` texture coordinates.
+        wedges: `(T, 3)` which of them each corner has, -1 for none.
+    """
+
+    materials: list[_Material]
+    owners: Int64[np.ndarray, " T"]
+    uv: Float64[np.ndarray, "n 2"]
+    wedges: Int64[np.ndarray, "T 3"]
+
+    def colors(
+        self, folder: Path, colors: UInt8[np.ndarray, "T 3"] | None
+    ) -> tuple[UInt8[np.ndarray, "T 3"] | None, tuple[str, ...]]:
+        """Return the triangles' colors and sentences about unusable textures.
+
+        `colors` are those of the vertices, if they have any: textures go before them, materials behind.
+        """
+        if colors is None and any(material.color for material in self.materials):
+            flat = np.array([material.color or _NO_COLOR for material in self.materials])
+            colors = color_bytes(flat[self.owners], whole=False)
+        users, warnings = self._users(folder)
+        order = np.argsort(self.owners, kind="stable")
+        ends = np.searchsorted(self.owners[order], np.arange(len(self.materials) + 1))
+        known = ((self.wedges >= 0) & (self.wedges < len(self.uv))).all(1)
+        for path, materials in users.items():
+            texture = read_texture(path)
+            warnings += texture.warnings
+            for number in materials if texture.pixels is not None else ():
+                mine, material = order[ends[number] : ends[number + 1]], self.materials[number]
+                mine = mine[known[mine]]
+                texels = texture.at(self.uv[self.wedges[mine]] * material.scale + material.offset)
+                colors = np.full(self.wedges.shape, GREY, np.uint8) if colors is None else colors
+                colors[mine] = (texels * np.array(material.color or (1.0,))).round()
+        return colors, warnings
+
+    def _users(self, folder: Path) -> tuple[dict[Path, list[int]], tuple[str, ...]]:
+        """Return the materials that use each texture, and a sentence about textures that are missing."""
+        users: dict[Path, list[int]] = {}
+        missing: dict[str, None] = {}
+        for number, material in enumerate(self.materials):
+            if material.texture:
+                path = companion(folder, material.texture, material.folder)
+                if path is None:
+                    missing[material.texture] = None
+                else:
+                    users.setdefault(path, []).append(number)
+        return users, (f"its texture {listed(missing, 3)} is not beside it",) * bool(missing)

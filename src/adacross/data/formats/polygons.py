@@ -54,7 +54,7 @@ def triangulate(
         polygons = np.flatnonzero(sizes == size)
         rings = starts[polygons, None] + np.arange(size)
         cut = _fan(rings)
-        concave = np.flatnonzero(_folded(vertices[corners[cut]]))
+        concave = np.flatnonzero(_folded(vertices[corners[cut]])) if size > 3 else polygons[:0]
         # The fan from the second corner is right for a concave quadrilateral, and for many other polygons.
         cut[concave] = _fan(np.roll(rings[concave], -1, axis=1))
         for polygon in concave[_folded(vertices[corners[cut[concave]]])].tolist():

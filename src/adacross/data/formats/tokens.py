@@ -3,6 +3,7 @@
 import codecs
 import re
 import warnings
+from contextlib import suppress
 
 import numpy as np
 from jaxtyping import Float64
@@ -37,11 +38,10 @@ def numbers(text: str) -> Float64[np.ndarray, " n"]:
         return np.zeros(0)
     with warnings.catch_warnings():
         warnings.simplefilter("error", DeprecationWarning)  # NumPy before 2.3 warns where it now raises
-        for written in (text, _WINDOWS_NAN.sub("nan", text)):
-            try:
-                return np.fromstring(written, sep=" ")
-            except (DeprecationWarning, ValueError):
-                continue
+        with suppress(DeprecationWarning, ValueError):
+            return np.fromstring(text, sep=" ")
+        with suppress(DeprecationWarning, ValueError):
+            return np.fromstring(_WINDOWS_NAN.sub("nan", text), sep=" ")
     refuse_decimal_commas(text)
     raise ValueError(f"{_first_word(text)!r} is not a number")
 
