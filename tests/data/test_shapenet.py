@@ -22,7 +22,8 @@ from adacross.data.collection.prepare import prepare
 from adacross.data.collection.sample import serve_sample
 from adacross.data.formats import format_of, index_source
 from adacross.data.formats.base import DatasetIndex
-from adacross.data.formats.mesh_files import ply_counts, read_ply
+from adacross.data.formats.mesh_files import read_mesh
+from adacross.data.formats.ply import ply_counts
 from adacross.data.formats.shapenet import SYNSETS
 from adacross.data.shape import BrokenShapeError, PointCloud
 
@@ -376,11 +377,11 @@ def test_clouds_keep_order_duplicates_and_colors(tmp_path: Path) -> None:
     points = cloud_of(0)
     points[5] = points[3]
     colors = np.random.default_rng(1).integers(0, 256, size=(POINTS, 3)).astype(np.uint8)
-    found = read_ply(write(tmp_path, "a.ply", ply(points, colors=colors)))
+    found = read_mesh(write(tmp_path, "a.ply", ply(points, colors=colors)))
     assert isinstance(found, PointCloud)
     np.testing.assert_array_equal(found.points, points)
     np.testing.assert_array_equal(found.colors, colors)
-    plain = read_ply(write(tmp_path, "b.ply", ply(points, text=True)))
+    plain = read_mesh(write(tmp_path, "b.ply", ply(points, text=True)))
     assert isinstance(plain, PointCloud)
     np.testing.assert_array_equal(plain.points, points)
     assert plain.colors is None
