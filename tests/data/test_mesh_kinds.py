@@ -2,6 +2,7 @@
 
 import codecs
 import struct
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +20,7 @@ AREA = 1 + 1.5 + 3 + 3.5  # of that tetrahedron
 L_SHAPE = [(1, 1, 0), (1, 3, 0), (0, 3, 0), (0, 0, 0), (3, 0, 0), (3, 1, 0)]  # area 5, from its inner corner
 
 
-def lines(rows, before: str = "", behind: str = "") -> str:
+def lines(rows: Iterable[Iterable[object]], before: str = "", behind: str = "") -> str:
     return "".join(f"{before}{' '.join(map(str, row))}{behind}\n" for row in rows)
 
 
@@ -119,7 +120,7 @@ def test_decimal_commas_are_refused_by_name(tmp_path: Path, kind: str) -> None:
 
 
 WRAPPED = f"OFF\n4\n4 6\n{lines(CORNERS)}{lines(FACES, '3 ')}"
-OFFS = {
+OFFS: dict[str, str | bytes] = {
     "counts on two lines": WRAPPED,
     "all on one line": WRAPPED.replace("\n", " "),
     "a number a line": WRAPPED.replace(" ", "\n"),
@@ -229,7 +230,7 @@ def test_points_only(tmp_path: Path, name: str, content: str | bytes) -> None:
 @pytest.mark.parametrize("kind", ["obj", "off", "ply"])
 def test_points_that_are_not_finite_are_left_out_and_said(tmp_path: Path, kind: str) -> None:
     rows = [*CORNERS, ("nan", 0, 0), (0, "-inf", 0), ("-nan(ind)", 0, 0)]
-    content = {
+    content: dict[str, str | bytes] = {
         "obj": lines(rows, "v ", " 250 0 0"), "off": f"COFF\n7 0 0\n{lines(rows, behind=' 250 0 0')}",
         "ply": ply(lines(rows), points=7),
     }  # fmt: skip

@@ -2,6 +2,7 @@
 
 import io
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -53,7 +54,7 @@ def test_pictures_of_other_modes(tmp_path: Path, mode: str) -> None:
     np.testing.assert_array_equal(views[0, SIDE // 2, SIDE // 2], inner)
 
 
-def stored(picture: Image.Image, kind: str, **options) -> Image.Image:
+def stored(picture: Image.Image, kind: str, **options: Any) -> Image.Image:
     sink = io.BytesIO()
     picture.save(sink, kind, **options)
     return open_picture(sink.getvalue())

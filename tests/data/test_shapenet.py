@@ -292,7 +292,7 @@ def test_pictures_of_another_size(root: Path, in_process: None) -> None:
 BROKEN = {
     "empty.ply": (b"", "the file is empty"),
     "text.ply": (b"not a cloud", "not a readable PLY file"),
-    "cut.ply": (ply(cloud_of(8))[:-5], "not a readable PLY file"),
+    "cut.ply": (ply(cloud_of(8))[:-5], "truncated: 24 rows promised, 23 there"),
     "short.ply": (ply(cloud_of(8), text=True).rsplit(b"\n", 4)[0] + b"\n", "truncated: 24 points promised"),
     "none.ply": (ply(cloud_of(8, 0)), "there is neither a face nor a point in it"),
     "few.ply": (ply(cloud_of(8, 3)), r"3 points, fewer than the 24 of the collection \(--points 3 would"),
@@ -383,7 +383,7 @@ def test_clouds_keep_order_duplicates_and_colors(tmp_path: Path) -> None:
     np.testing.assert_array_equal(found.colors, colors)
     plain = read_mesh(write(tmp_path, "b.ply", ply(points, text=True)))
     assert isinstance(plain, PointCloud)
-    np.testing.assert_array_equal(plain.points, points)
+    np.testing.assert_array_equal(plain.points.astype(np.float32), points)
     assert plain.colors is None
 
 

@@ -2,13 +2,14 @@
 
 import io
 import re
+import struct
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 from jaxtyping import UInt8
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 
 from adacross.data.rendering.shading import BACKGROUND
 from adacross.data.workers.local import shortage
@@ -18,6 +19,16 @@ FORMATS = ("PNG", "JPEG", "WEBP", "BMP")  # Pillow knows more, and runs Ghostscr
 LARGEST_SIDE = 8192  # pixels; a thin picture is made square, so its area alone says little
 MOST_SCANS = 100  # of a progressive JPEG, each of which is drawn over all pixels; programs write about ten
 IMAGE_ERRORS = (*READER_ERRORS, Image.DecompressionBombError, Image.DecompressionBombWarning)
+_ORIENTATION = 0x0112  # EXIF's tag
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
 _SCREEN = 1 / 2.2  # gamma of an image that is stored as screens show it
 _LINEAR = ("L", "LA", "RGB", "RGBA")  # modes that a curve is applied to
 _MARK = re.compile(rb"\xff+[^\xff\x00\x01\xd0-\xd7]")  # of JPEG
@@ -65,7 +76,7 @@ def read_views(
 
 
 def open_picture(
-    content: bytes, largest_side: int = LARGEST_SIDE, formats: Sequence[str] = FORMATS
+    content: bytes, largest_side: int = LARGEST_SIDE, formats: tuple[str, ...] = FORMATS
 ) -> Image.Image:
     """Decode an image as a viewer shows it: turned as its camera was, in 8 bits, with its gamma.
 
@@ -82,7 +93,17 @@ def open_picture(
     if image.format in ("JPEG", "MPO") and _scans(content) > MOST_SCANS:
         raise ValueError(f"a JPEG of more than {MOST_SCANS} scans")
     image.load()
-    return _as_shown(ImageOps.exif_transpose(image))
+    return _as_shown(_upright(image))
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    """Return an image turned as its EXIF data says; broken EXIF data says nothing."""
+    with warnings.catch_warnings(action="ignore"):
+        try:
+            turn = _TURNS.get(image.getexif().get(_ORIENTATION))
+        except (ArithmeticError, LookupError, SyntaxError, TypeError, ValueError, struct.error):
+            turn = None
+    return image if turn is None else image.transpose(turn)
 
 
 def _as_shown(image: Image.Image) -> Image.Image:

@@ -229,7 +229,7 @@ class _Surface:
         users, warnings = self._users(folder)
         order = np.argsort(self.owners, kind="stable")
         ends = np.searchsorted(self.owners[order], np.arange(len(self.materials) + 1))
-        known = ((self.wedges >= 0) & (self.wedges < len(self.uv))).all(1)
+        known = np.all((self.wedges >= 0) & (self.wedges < len(self.uv)), axis=1)
         for path, materials in users.items():
             texture = read_texture(path)
             warnings += texture.warnings

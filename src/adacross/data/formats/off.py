@@ -66,10 +66,9 @@ def _shape(found: _Layout, prefix: str) -> Mesh | PointCloud:
         return cloud_of(points, colors)
     cut = triangulate(points, found.corners, found.sizes)
     faces = found.corners[cut.places]
+    face_colors = None if colors is None else mean_colors(colors, faces)
     if found.colors is not None:
         face_colors = color_bytes(found.colors[cut.owners], whole=True)
-    else:
-        face_colors = None if colors is None else mean_colors(colors, faces)
     return Mesh(points, faces, face_colors, warnings=cut.warnings)
 
 

@@ -4,6 +4,7 @@ import codecs
 import re
 import struct
 from array import array
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,7 @@ _CODES = {"i1": "b", "u1": "B", "i2": "h", "u2": "H", "i4": "i", "u4": "I", "f4"
 _END = re.compile(rb"(?:^|[\r\n])[ \t]*end_header[ \t]*")
 _COLORS = (("red", "green", "blue"), ("r", "g", "b"), ("diffuse_red", "diffuse_green", "diffuse_blue"))
 _COORDINATES = (("s", "t"), ("u", "v"), ("texture_u", "texture_v"))
+_MOST_TEXTURES = 100
 _CORNERS = ("vertex_indices", "vertex_index")
 
 
@@ -74,10 +76,9 @@ def read_ply(data: bytes, folder: Path) -> Mesh | PointCloud:
     header = _header(data)
     found = _elements(data, header)
     columns, face = found.get("vertex", {}), found.get("face", {})
-    axes = [columns[axis] for axis in "xyz" if isinstance(columns.get(axis), np.ndarray)]
-    if len(axes) < 3:
+    points = _stacked(columns, "xyz")
+    if points is None:
         raise BrokenShapeError("there is neither a face nor a point in it")
-    points = np.stack(axes, axis=1)
     colors = _colors(columns)
     if not face and "tristrips" not in found:
         return cloud_of(points.astype(np.result_type(points, np.float32)), colors)
@@ -87,18 +88,20 @@ def read_ply(data: bytes, folder: Path) -> Mesh | PointCloud:
     cut = triangulate(vertices, corners, np.concatenate([polygons.sizes, strips.sizes]))
     faces = corners[cut.places]
     face_colors, warnings = None if colors is None else mean_colors(colors, faces), cut.warnings
-    own, uv = None, None
+    uv, used = _coordinates(columns, faces), np.zeros(len(faces), np.int64)
     if not len(strips.sizes):  # which have nothing of their own
-        own = _colors(face)
+        own, wedges, numbered = _colors(face), _wedges(face, polygons, cut.places), face.get("texnumber")
         face_colors = face_colors if own is None else own[cut.owners]
-        uv = _wedges(face, polygons, cut.places)
-    uv = _coordinates(columns, faces) if uv is None else uv
-    numbered = face.get("texnumber", np.zeros(len(polygons.sizes)))
-    for number, name in enumerate(header.textures if uv is not None else ()):
+        uv = uv if wedges is None else wedges
+        if isinstance(numbered, np.ndarray):
+            used = numbered[cut.owners]
+    for number, name in enumerate(header.textures[:_MOST_TEXTURES]):
+        mine = used == number
+        if uv is None or not mine.any():
+            continue
         texture = texture_beside(folder, name)
         warnings += texture.warnings
-        mine = numbered[cut.owners] == number
-        if texture.pixels is not None and mine.any():
+        if texture.pixels is not None:
             face_colors = np.full(faces.shape, GREY, np.uint8) if face_colors is None else face_colors
             face_colors[mine] = texture.at(uv[mine])
     return Mesh(vertices, faces, face_colors, warnings=warnings)
@@ -157,11 +160,15 @@ def _elements(data: bytes, header: _Header) -> dict[str, _Columns]:
         rows, at = _rows(body, at, element.count, stored, _ORDERS[header.format])
         columns: _Columns = {}
         for row, prop in zip(rows, element.properties, strict=True):
-            whole = prop.type[0] in "iu" and isinstance(row, np.ndarray)
-            with np.errstate(invalid="ignore"):
-                columns.setdefault(prop.name, row.astype(prop.type) if whole else row)
+            columns.setdefault(prop.name, row if isinstance(row, _List) else _declared(row, prop.type))
         found.setdefault(element.name, columns)
     return found
+
+
+def _declared(values: Shaped[np.ndarray, " n"], kind: str) -> Shaped[np.ndarray, " n"]:
+    """Return text's numbers as the integers that they are declared to be; fractions keep all their digits."""
+    with np.errstate(invalid="ignore"):
+        return values.astype(kind) if kind[0] in "iu" else values
 
 
 def _rows(
@@ -260,9 +267,7 @@ def _unrolled(strips: _List) -> _List:
 def _colors(columns: _Columns) -> UInt8[np.ndarray, "n 3"] | None:
     """Return the colors of vertices or faces: bytes, 16-bit integers, or fractions up to 1."""
     for names in _COLORS:
-        found = [columns[name] for name in names if isinstance(columns.get(name), np.ndarray)]
-        if len(found) == 3:
-            values = np.stack(found, axis=1)
+        if (values := _stacked(columns, names)) is not None:
             if values.dtype.kind == "f":
                 return color_bytes(values.astype(np.float64), whole=bool((values > 1).any()))
             return color_bytes(
@@ -283,8 +288,11 @@ def _wedges(
 
 def _coordinates(columns: _Columns, faces: Int64[np.ndarray, "T 3"]) -> Float[np.ndarray, "T 3 2"] | None:
     """Return the texture coordinates of the faces' vertices, or None."""
-    for names in _COORDINATES:
-        found = [columns[name] for name in names if isinstance(columns.get(name), np.ndarray)]
-        if len(found) == 2:
-            return np.stack(found, axis=1)[faces]
-    return None
+    found = (_stacked(columns, names) for names in _COORDINATES)
+    return next((values[faces] for values in found if values is not None), None)
+
+
+def _stacked(columns: _Columns, names: Sequence[str]) -> Shaped[np.ndarray, "n C"] | None:
+    """Return columns of single values side by side; None if one is missing."""
+    found = [column for name in names if isinstance(column := columns.get(name), np.ndarray)]
+    return np.stack(found, axis=1) if len(found) == len(names) else None
