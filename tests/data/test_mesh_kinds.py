@@ -321,7 +321,7 @@ def test_ply_textures_of_faces(tmp_path: Path) -> None:
         (b"ply\nformat zip 1.0\nend_header\n", "its format is zip"),
         (b"ply\nformat ascii 1.0\nelement vertex -1\nend_header\n", "in its header: element vertex -1"),
         (PLY.replace(LIST.encode(), b"property int flags\n"), "no list of corners"),
-        (PLY[:-9], "truncated: 4 rows promised, 3 there"),
+        (PLY[:-9], "truncated: 4 faces promised, 3 there"),
     ],
 )
 def test_plys_that_are_refused(tmp_path: Path, head: bytes, reason: str) -> None:
@@ -340,6 +340,7 @@ def textured(material: str) -> str:
         "map_Kd red.png", "MAP_KD\tred.png", "map_Kd -s 1 1 1 -o 0 0 0 red.png",
         "map_Kd -clamp on -bm 1 red.png", "map_Kd -mm 0 1 -o .5 red.png", "  map_Kd  red.png  ",
         "map_Kd -blendu off -texres 512 -imfchan l red.png", 'map_Kd "red.png"', "map_Kd textures\\red.png",
+        "map_Kd red.png # ours",
     ],
 )  # fmt: skip
 def test_mtl_options(tmp_path: Path, line: str) -> None:
@@ -398,8 +399,8 @@ def test_a_texture_that_cannot_be_used_costs_the_color(tmp_path: Path, content: 
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        (None, r"its materials (a.mtl) are not beside it, or not to be read"),
-        (b"\0\0", r"its materials (a.mtl) are not beside it, or not to be read"),
+        (None, r"its materials (a.mtl) are not beside it or cannot be read"),
+        (b"\0\0", r"its materials (a.mtl) are not beside it or cannot be read"),
         (b"newmtl n\n", "the files of its materials do not define m"),
     ],
 )

@@ -100,7 +100,7 @@ def _upright(image: Image.Image) -> Image.Image:
     """Return an image turned as its EXIF data says; broken EXIF data says nothing."""
     with warnings.catch_warnings(action="ignore"):
         try:
-            turn = _TURNS.get(image.getexif().get(_ORIENTATION))
+            turn = _TURNS.get(int(image.getexif().get(_ORIENTATION, 1)))
         except (ArithmeticError, LookupError, SyntaxError, TypeError, ValueError, struct.error):
             turn = None
     return image if turn is None else image.transpose(turn)

@@ -44,14 +44,14 @@ def read_mesh(path: Path) -> Mesh | PointCloud:
     BrokenShapeError with the reason if there is no shape in the file.
     """
     with _reasons(path):
-        data = _content(path)
+        data, folder = _content(path), path.resolve().parent
         match path.suffix.lower():
             case ".off":
                 found = read_off(data)
             case ".obj":
-                found = read_obj(data, path.parent)
+                found = read_obj(data, folder)
             case ".ply":
-                found = read_ply(data, path.parent)
+                found = read_ply(data, folder)
             case ".stl":
                 found = read_stl(data)
             case _:

@@ -12,12 +12,12 @@ from jaxtyping import Float64, Int64, UInt8
 
 from adacross.data.formats.polygons import GREY, cloud_of, color_bytes, mean_colors, triangulate
 from adacross.data.formats.textures import companion, read_texture
-from adacross.data.formats.tokens import decode_text, numbers
+from adacross.data.formats.tokens import decode_text, integers, numbers
 from adacross.data.shape import BrokenShapeError, Mesh, PointCloud
 from adacross.errors import listed
 from adacross.io.files import read_bytes
 
-_MOST_LIBRARIES = 100  # in one line
+_MOST_LIBRARIES = 100  # of a file, and in one line of it
 _UNREAD = ("l", "curv", "curv2", "surf")
 _NO_COLOR = (np.nan,) * 3
 _OPEN = re.compile(r"/(?:\s|$)")  # a corner that ends with a slash
@@ -126,7 +126,7 @@ def _corners(
     total, slashes = int(sizes.sum()), text.count("/")
     width = slashes // max(total, 1) + 1
     if slashes == 0 or (slashes == 2 * total and not _OPEN.search(text)):  # all corners are v or v/vt/vn
-        table = numbers(text.replace("//", " 0 ").replace("/", " ")).astype(np.int64).reshape(total, width)
+        table = integers(numbers(text.replace("//", " 0 ").replace("/", " "))).reshape(total, width)
     else:
         words = ((word + "/0").split("/") for word in text.split())
         table = np.array([(int(word[0]), int(word[1] or 0)) for word in words], dtype=np.int64)
@@ -142,9 +142,8 @@ def _materials(found: _Lines, folder: Path) -> tuple[list[_Material], tuple[str,
     defined: dict[str, _Material] = {}
     unreadable: list[str] = []
     files: dict[Path, None] = {}
-    for line in dict.fromkeys(found.libraries):
-        # One name, which may have spaces in it or a comment behind it, or several names.
-        for names in ([line], [line.split(" #")[0]], line.split()[:_MOST_LIBRARIES]):
+    for line in list(dict.fromkeys(found.libraries))[:_MOST_LIBRARIES]:
+        for names in ([line], line.split()[:_MOST_LIBRARIES]):  # one name with spaces in it, or several
             if paths := [path for name in names if (path := companion(folder, name))]:
                 files |= dict.fromkeys(paths)
                 break
@@ -161,7 +160,7 @@ def _materials(found: _Lines, folder: Path) -> tuple[list[_Material], tuple[str,
     unknown = [name for name, material in zip(found.names, materials, strict=True) if name and not material]
     said: tuple[str, ...] = ()
     if unreadable:
-        said = (f"its materials ({listed(unreadable, 3)}) are not beside it, or not to be read",)
+        said = (f"its materials ({listed(unreadable, 3)}) are not beside it or cannot be read",)
     elif unknown and files:
         said = (f"the files of its materials do not define {listed(unknown, 3)}",)
     return [material or _Material() for material in materials], said

@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Float64, Int64
 
 from adacross.data.formats.polygons import cloud_of, color_bytes, mean_colors, spans, triangulate
-from adacross.data.formats.tokens import decode_text, numbers
+from adacross.data.formats.tokens import decode_text, integers, numbers
 from adacross.data.shape import BrokenShapeError, Mesh, PointCloud
 
 _HEADER = re.compile(r"\s*((?:ST|C|N|4)*)OFF(?![A-Z])[ \t]*\n?", re.ASCII | re.IGNORECASE)
@@ -112,11 +112,11 @@ def _by_line(
     vertices = values[starts[1] :][: points * width].reshape(points, width) if points else np.zeros((0, 3))
     rows = slice(1 + points, 1 + points + polygons)
     starts, widths = starts[rows], widths[rows]
-    sizes = values[starts].astype(np.int64)
+    sizes = integers(values[starts])
     if (short := np.flatnonzero((sizes < 0) | (sizes + 1 > widths))).size:
         promised, there = sizes[short[0]], widths[short[0]] - 1
         raise BrokenShapeError(f"truncated: a face promises {promised} corners and has {there}")
-    corners = values[spans(starts + 1, sizes)].astype(np.int64)
+    corners = integers(values[spans(starts + 1, sizes)])
     colored = widths - sizes > 3  # a single number is an index into a table that is not in the file
     if not colored.any():
         return _Layout(vertices, sizes, corners, None)
@@ -141,6 +141,6 @@ def _free(values: Float64[np.ndarray, " n"], prefix: str, points: int, polygons:
         if len(sizes) == polygons and at == len(values):
             size = np.array(sizes, dtype=np.int64)
             starts = first + np.arange(polygons) + np.cumsum(size) - size
-            corners = values[spans(starts + 1, size)].astype(np.int64)
+            corners = integers(values[spans(starts + 1, size)])
             return _Layout(values[3:first].reshape(points, width), size, corners, None)
     return None

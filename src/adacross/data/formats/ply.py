@@ -14,7 +14,7 @@ from jaxtyping import Float, Int64, Shaped, UInt8
 
 from adacross.data.formats.polygons import GREY, cloud_of, color_bytes, mean_colors, triangulate
 from adacross.data.formats.textures import texture_beside
-from adacross.data.formats.tokens import decode_text, numbers
+from adacross.data.formats.tokens import decode_text, integers, numbers
 from adacross.data.shape import BrokenShapeError, Mesh, PointCloud
 from adacross.errors import shortened
 
@@ -28,6 +28,7 @@ _CODES = {"i1": "b", "u1": "B", "i2": "h", "u2": "H", "i4": "i", "u4": "I", "f4"
 _END = re.compile(rb"(?:^|[\r\n])[ \t]*end_header[ \t]*")
 _COLORS = (("red", "green", "blue"), ("r", "g", "b"), ("diffuse_red", "diffuse_green", "diffuse_blue"))
 _COORDINATES = (("s", "t"), ("u", "v"), ("texture_u", "texture_v"))
+_NOUNS = {"vertex": "points", "face": "faces", "tristrips": "strips"}
 _MOST_TEXTURES = 100
 _CORNERS = ("vertex_indices", "vertex_index")
 
@@ -157,7 +158,7 @@ def _elements(data: bytes, header: _Header) -> dict[str, _Columns]:
         stored = [(prop.type, prop.counts) for prop in element.properties]
         if text:
             stored = [("f8", "f8" * bool(counts)) for _, counts in stored]
-        rows, at = _rows(body, at, element.count, stored, _ORDERS[header.format])
+        rows, at = _rows(body, at, element, stored, _ORDERS[header.format])
         columns: _Columns = {}
         for row, prop in zip(rows, element.properties, strict=True):
             columns.setdefault(prop.name, row if isinstance(row, _List) else _declared(row, prop.type))
@@ -172,13 +173,15 @@ def _declared(values: Shaped[np.ndarray, " n"], kind: str) -> Shaped[np.ndarray,
 
 
 def _rows(
-    body: memoryview, at: int, count: int, types: list[tuple[str, str]], order: str
+    body: memoryview, at: int, element: _Element, types: list[tuple[str, str]], order: str
 ) -> tuple[list[_Column], int]:
     """Read the rows of an element that starts at a byte, and return its columns and where it ends.
 
     `types` holds the type of each column's values and, of a list, of its length. Rows whose lists are all as
     long as those of the first are one array; others are read one by one.
     """
+    count = element.count
+    what = f"{count} {_NOUNS.get(element.name, element.name)}"
     uniform = _uniform(body, at, types, order)
     if uniform is not None and count * uniform.itemsize <= len(body) - at:
         table = np.frombuffer(body, uniform, count, at)
@@ -187,12 +190,12 @@ def _rows(
             at += table.nbytes
             columns = [table[name] for name in uniform.names or ()]
             return [
-                _List(c["size"].astype(np.int64), c["values"].reshape(-1)) if counts else c
+                _List(integers(c["size"]), c["values"].reshape(-1)) if counts else c
                 for c, (_, counts) in zip(columns, types, strict=True)
             ], at
     elif not any(counts for _, counts in types):
         there = (len(body) - at) // uniform.itemsize if uniform is not None else 0
-        raise BrokenShapeError(f"truncated: {count} rows promised, {there} there")
+        raise BrokenShapeError(f"truncated: {what} promised, {there} there")
     sizes, pieces = [array("q") for _ in types], [bytearray() for _ in types]
     plan = [
         (struct.Struct(order + _CODES[counts]) if counts else None, int(kind[1])) for kind, counts in types
@@ -202,7 +205,7 @@ def _rows(
             size = 1
             if length is not None:
                 if at + length.size > len(body):
-                    raise BrokenShapeError(f"truncated: {count} rows promised, {row} there")
+                    raise BrokenShapeError(f"truncated: {what} promised, {row} there")
                 size = int(length.unpack_from(body, at)[0])
                 if size < 0:
                     raise BrokenShapeError(f"a list of {size} values")
@@ -211,7 +214,7 @@ def _rows(
             pieces[column] += body[at : at + size * width]
             at += size * width
         if at > len(body):
-            raise BrokenShapeError(f"truncated: {count} rows promised, {row} there")
+            raise BrokenShapeError(f"truncated: {what} promised, {row} there")
     values = [np.frombuffer(piece, order + kind) for piece, (kind, _) in zip(pieces, types, strict=True)]
     return [
         _List(np.array(size, dtype=np.int64), value) if counts else value
@@ -243,8 +246,7 @@ def _corners(columns: _Columns) -> _List:
     """Return the corners of faces or strips; none where there are no faces."""
     found = next((columns[name] for name in _CORNERS if name in columns), None)
     if isinstance(found, _List):
-        with np.errstate(invalid="ignore"):
-            return _List(found.sizes, found.values.astype(np.int64))
+        return _List(found.sizes, integers(found.values))
     if columns:
         raise BrokenShapeError("its faces have no list of corners (vertex_indices)")
     return _List(np.zeros(0, np.int64), np.zeros(0, np.int64))

@@ -15,23 +15,28 @@ _FORMATS = (*FORMATS, "GIF", "TGA", "TIFF")
 
 
 def companion(folder: Path, name: str, other: Path | None = None) -> Path | None:
-    """Return the file of a name in a mesh's own folder or below it, or None.
+    """Return the file of a name in a mesh's own folder, a resolved path, or below it; None if there is none.
 
     The name may be a path on somebody else's machine, as exporters write it: then the file's own name is
-    looked for. `other` is a second folder to look in, that of the file that has the name. Nothing outside
-    `folder` is opened, and no other host is asked: on Windows that would send it the user's credentials.
+    looked for. A comment may follow it. `other` is a second folder to look in, that of the file that has the
+    name. Nothing outside `folder` is opened, and no other host is asked: on Windows that would send it the
+    user's credentials.
     """
-    root = folder.resolve()
-    wanted = PureWindowsPath(name.strip().strip('"'))
-    for place in dict.fromkeys((root, other or root)):
-        for relative in (wanted.relative_to(wanted.anchor).as_posix(), wanted.name):
+    written = (PureWindowsPath(text.strip().strip('"')) for text in (name, name.partition(" #")[0]))
+    names = dict.fromkeys(text for path in written for text in (_relative(path), path.name))
+    for place in dict.fromkeys((folder, other or folder)):
+        for relative in names:
             try:
                 found = (place / relative).resolve()
-                if found.is_relative_to(root) and found.is_file():
+                if found.is_relative_to(folder) and found.is_file():
                     return found
             except (OSError, ValueError):  # too long for a name, or none at all
                 continue
     return None
+
+
+def _relative(path: PureWindowsPath) -> str:
+    return path.relative_to(path.anchor).as_posix()
 
 
 @dataclass(frozen=True, eq=False)

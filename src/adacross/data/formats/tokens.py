@@ -6,7 +6,7 @@ import warnings
 from contextlib import suppress
 
 import numpy as np
-from jaxtyping import Float64
+from jaxtyping import Float64, Int64, Shaped
 
 from adacross.data.shape import BrokenShapeError
 
@@ -44,6 +44,12 @@ def numbers(text: str) -> Float64[np.ndarray, " n"]:
             return np.fromstring(_WINDOWS_NAN.sub("nan", text), sep=" ")
     refuse_decimal_commas(text)
     raise ValueError(f"{_first_word(text)!r} is not a number")
+
+
+def integers(values: Shaped[np.ndarray, " n"]) -> Int64[np.ndarray, " n"]:
+    """Return numbers as integers; NaN and what is too large become the least one."""
+    with np.errstate(invalid="ignore"):
+        return values.astype(np.int64)
 
 
 def refuse_decimal_commas(text: str) -> None:
