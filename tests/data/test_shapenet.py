@@ -296,7 +296,10 @@ BROKEN = {
     "short.ply": (ply(cloud_of(8), text=True).rsplit(b"\n", 4)[0] + b"\n", "truncated: 24 points promised"),
     "none.ply": (ply(cloud_of(8, 0)), "there is neither a face nor a point in it"),
     "few.ply": (ply(cloud_of(8, 3)), r"3 points, fewer than the 24 of the collection \(--points 3 would"),
-    "nan.ply": (ply(np.where(np.eye(POINTS, 3) > 0, np.nan, cloud_of(8))), "21 points, fewer than the 24 of the collection"),
+    "nan.ply": (
+        ply(np.where(np.eye(POINTS, 3) > 0, np.nan, cloud_of(8))),
+        "21 points, fewer than the 24 of the collection",
+    ),
     "one.ply": (ply(np.ones((POINTS, 3), np.float32)), "all points coincide"),
 }
 
