@@ -86,9 +86,15 @@ WHOLE = {
 }
 
 
+def mesh_of(path: Path) -> Mesh:
+    mesh = read_mesh(path)
+    assert isinstance(mesh, Mesh)
+    return mesh
+
+
 @pytest.mark.parametrize("name", WHOLE)
 def test_whole_files(tmp_path: Path, name: str) -> None:
-    mesh = read_mesh(write(tmp_path, name, WHOLE[name]))
+    mesh = mesh_of(write(tmp_path, name, WHOLE[name]))
     assert mesh.faces.shape == (2, 3)
     assert face_areas(mesh).sum() == pytest.approx(1)
     assert mesh.face_colors is None
@@ -97,7 +103,7 @@ def test_whole_files(tmp_path: Path, name: str) -> None:
 def test_binary_ply_and_glb_round_trip(tmp_path: Path) -> None:
     box = trimesh.creation.box(extents=(1, 2, 3))
     for kind in ("ply", "glb", "stl", "off", "obj"):
-        mesh = read_mesh(write(tmp_path, f"box.{kind}", box.export(file_type=kind)))
+        mesh = mesh_of(write(tmp_path, f"box.{kind}", box.export(file_type=kind)))
         assert len(mesh.faces) == 12
         assert face_areas(mesh).sum() == pytest.approx(22)
 
@@ -111,8 +117,8 @@ BROKEN = {
     "words.glb": ("hello\nworld\n", "not a readable GLB"),
     "words.stl": ("hello\nworld\n", "truncated"),
     "picture.obj": (b"\x89PNG\r\n\x1a\n\x00\x00\xff\xfe" * 9, "binary data where text belongs"),
-    "points.obj": (OBJ, "no face"),
-    "points.ply": (ply(OFF, 0), r"no face in it"),
+    "lines.obj": (OBJ + "l 1 2\nl 2 3\n", r"no face in it: 2 lines or free-form surfaces .l. are not read"),
+    "edges.off": ("OFF\n4 1 0\n" + OFF + "2 0 1\n", r"no face in it .only 4 points"),
     "header.off": ("OFF\n", "ends after its header"),
     "short.off": (
         "OFF\n4 2 0\n" + OFF + "3 0 1 2\n",
@@ -125,7 +131,7 @@ BROKEN = {
     "short.glb": (glb()[:-40], "not a readable GLB"),
     "beyond.off": ("OFF\n4 1 0\n" + OFF + "3 0 1 7\n", "vertex 7, but there are only 4"),
     "below.off": ("OFF\n4 1 0\n" + OFF + "3 0 1 -2\n", "vertex -2"),
-    "beyond.obj": (OBJ + "f 1 2 9\n", "not a readable OBJ"),
+    "beyond.obj": (OBJ + "f 1 2 9\n", "vertex 8, but there are only 4"),
     "beyond.ply": (ply(OFF + "3 0 1 9\n", 1), "vertex 9, but there are only 4"),
     "nan.off": ("OFF\n4 1 0\n" + OFF.replace("1 1 0", "1 nan 0") + "3 0 1 2\n", "NaN or infinite"),
     "nan.obj": (OBJ.replace("1 1 0", "1 nan 0") + "f 1 2 3\n", "NaN or infinite"),
@@ -146,7 +152,7 @@ def test_missing_and_unreadable_files_are_broken_shapes(tmp_path: Path) -> None:
 
 
 def colors_of(path: Path) -> list[list[int]]:
-    mesh = read_mesh(path)
+    mesh = mesh_of(path)
     assert mesh.face_colors is not None
     return mesh.face_colors.tolist()
 
@@ -185,7 +191,7 @@ def test_colors_of_materials_and_textures(tmp_path: Path) -> None:
 
 
 def test_scene_parts_stand_where_the_scene_puts_them(tmp_path: Path) -> None:
-    mesh = read_mesh(write(tmp_path, "scene.glb", glb()))
+    mesh = mesh_of(write(tmp_path, "scene.glb", glb()))
     assert mesh.face_colors is not None
     center = mesh.vertices[mesh.faces].mean(1)
     red = (mesh.face_colors == [255, 0, 0]).all(1)
@@ -199,12 +205,10 @@ def test_files_outside_the_folder_are_not_opened(tmp_path: Path) -> None:
     write(tmp_path, "secret.mtl", "newmtl red\nKd 1 0 0\n")
     for name in ("../secret.mtl", str(tmp_path / "secret.mtl")):
         path = write(tmp_path, "in/a.obj", f"mtllib {name}\n{OBJ}usemtl red\nf 1 2 3\n")
-        assert read_mesh(path).face_colors is None
+        assert mesh_of(path).face_colors is None
     (tmp_path / "in" / "link.mtl").symlink_to(tmp_path / "secret.mtl")
-    assert (
-        read_mesh(write(tmp_path, "in/a.obj", f"mtllib link.mtl\n{OBJ}usemtl red\nf 1 2 3\n")).face_colors
-        is None
-    )
+    path = write(tmp_path, "in/a.obj", f"mtllib link.mtl\n{OBJ}usemtl red\nf 1 2 3\n")
+    assert mesh_of(path).face_colors is None
 
 
 @pytest.mark.parametrize(

@@ -1,12 +1,14 @@
 """Ready-made pictures of every mode and size, and files that are none."""
 
+import io
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, PngImagePlugin
 
-from adacross.data.images import on_white, read_views
+from adacross.data.images import on_white, open_picture, read_views
 
 SIDE = 16
 
@@ -50,6 +52,42 @@ def test_pictures_of_other_modes(tmp_path: Path, mode: str) -> None:
     ).all()  # black where there is no transparency
     inner = np.asarray(picture.convert("RGB"))[SIDE // 2, SIDE // 2]
     np.testing.assert_array_equal(views[0, SIDE // 2, SIDE // 2], inner)
+
+
+def stored(picture: Image.Image, kind: str, **options: Any) -> Image.Image:
+    sink = io.BytesIO()
+    picture.save(sink, kind, **options)
+    return open_picture(sink.getvalue())
+
+
+@pytest.mark.parametrize("turn", range(1, 9))
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
+def test_a_picture_is_turned_as_its_camera_was(kind: str, turn: int) -> None:
+    pixels = np.zeros((32, 16), np.uint8)
+    pixels[:16, :8] = 255  # upright: the corner above left is light
+    turns = {
+        1: pixels, 2: pixels[:, ::-1], 3: pixels[::-1, ::-1], 4: pixels[::-1],
+        5: pixels.T, 6: np.rot90(pixels), 7: np.rot90(pixels.T, 2), 8: np.rot90(pixels, -1),
+    }  # fmt: skip
+    exif = Image.Exif()
+    exif[0x0112] = turn
+    shown = stored(Image.fromarray(np.ascontiguousarray(turns[turn])).convert("RGB"), kind, exif=exif)
+    assert shown.size == (16, 32)
+    np.testing.assert_allclose(np.asarray(shown.convert("L")).astype(int), pixels, atol=12)
+
+
+def test_sixteen_bits_are_eight_and_a_linear_picture_is_as_screens_show_it() -> None:
+    values = np.arange(256, dtype=np.uint8).reshape(16, 16)
+    np.testing.assert_array_equal(stored(Image.fromarray(values.astype(np.uint16) * 257), "PNG"), values)
+    linear = PngImagePlugin.PngInfo()
+    linear.add(b"gAMA", (100_000).to_bytes(4, "big"))
+    expected = np.round(255 * (values / 255) ** (1 / 2.2))
+    for mode in ("L", "RGBA"):
+        shown = np.asarray(stored(Image.fromarray(values).convert(mode), "PNG", pnginfo=linear).convert("L"))
+        np.testing.assert_array_equal(shown, expected)
+    usual = PngImagePlugin.PngInfo()
+    usual.add(b"gAMA", (45_455).to_bytes(4, "big"))
+    np.testing.assert_array_equal(stored(Image.fromarray(values), "PNG", pnginfo=usual), values)
 
 
 def test_no_more_are_opened_than_wanted(tmp_path: Path) -> None:

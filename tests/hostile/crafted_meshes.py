@@ -74,6 +74,13 @@ MESHES: dict[str, dict[str, bytes]] = {
         "a face of a billion corners": off("8 1 0", "1000000000 0 1 2\n"),
         "a face of fewer than no corners": off("8 1 0", "-3 0 1 2\n"),
         "a face of 100,000 corners": off("8 1 0", "100000 " + "0 1 2 3 " * 25_000 + "\n"),
+        "a face that turns back 20,000 times": off("8 1 0", f"80000 {'0 4 6 2 ' * 20_000}\n"),
+        "a star of 4,000 corners": off(
+            "4000 1 0",
+            f"4000 {' '.join(map(str, range(4000)))}\n",
+            "".join(f"{i * i % 97 * (1 + i % 2)} {i * 7 % 89} {i % 3 / 1000}\n" for i in range(4000)),
+        ),
+        "a face a line of one number": off("8 100000 0", "3\n0\n1\n2\n" * 100_000),
         "one point": off("1 1 0", "3 0 0 0\n", "1 2 3\n"),
         "no points": off("0 0 0", "", ""),
         "no area": off("8 1 0", "3 0 0 0\n"),
@@ -99,18 +106,31 @@ MESHES: dict[str, dict[str, bytes]] = {
         "materials that are itself": b"mtllib a.obj\n" * 100 + obj("usemtl x\nf 1 2 3\n"),
         "materials of a long name": b"mtllib " + b"x" * 10_000 + b"\n" + obj("f 1 2 3\n"),
         "NaN": obj("v nan nan nan\nf 1 2 9\n"),
+        "a face that turns back 5,000 times": obj("f " + "1 5 7 3 " * 5_000 + "\n"),
+        "10,000 files of materials": b"".join(b"mtllib %d.mtl\n" % i for i in range(10_000))
+        + obj("f 1 2 3\n"),
+        "100,000 corners with a slash here and there": obj("f 1/ 2//3 4/5/6\n" * 33_000),
+        "a slash too many": obj("f 1/2/3/4 1/2/3/4 1/2\n"),
+        "a comma": obj("v 0,5 1 2\nf 1 2 3\n"),
         "no area": obj("f 1 1 1\n"),
         "no faces": obj(""),
         "a million spaces": obj("f" + " " * 10**6 + "1 2 3\n"),
     },
     "OBJ's materials": {
         "a texture of another folder": f"newmtl skin\nmap_Kd {SECRET}\n".encode(),
+        "10,000 textures that are not there": b"".join(
+            b"newmtl m%d\nmap_Kd -s 1 %d.png\n" % (i, i) for i in range(10_000)
+        ),
+        "options without an end": b"newmtl skin\nmap_Kd " + b"-s 1 1 1 " * 50_000 + b"\n",
+        "an option of 100,000 digits": b"newmtl skin\nmap_Kd -o " + b"1" * 100_000 + b" skin.png\n",
         "a texture of the system": b"newmtl skin\nmap_Kd /dev/zero\n",
         "colours that are none": b"newmtl skin\nKd nan inf -1e999\n",
         "colours of two numbers": b"newmtl skin\nKd 0.5 0.5\n",
     },
     "STL, text": {
         "no corner": b"solid x\nfacet normal 0 0 1\nouter loop\nendloop\nendfacet\nendsolid x\n",
+        "a name of a million letters": b"solid " + b"x" * 10**6 + b"\nfacet normal 0 0 1\nvertex 0 0 0\n",
+        "half a triangle": b"solid x\nfacet normal 0 0 1\nvertex 0 0 0\nvertex 1 0 0\n",
         "10,000 empty solids": b"solid x\nfacet\nendsolid x\n" * 10_000,
         "NaN": b"solid x\nfacet normal 0 0 1\nouter loop\n"
         + b"vertex nan nan nan\n" * 3
@@ -119,6 +139,7 @@ MESHES: dict[str, dict[str, bytes]] = {
     "STL, binary": {
         "4 billion triangles": bytes(80) + struct.pack("<I", 2**32 - 1) + bytes(100),
         "no triangle": bytes(84),
+        "an unknown number of triangles, half a one": bytes(80) + b"\xff" * 4 + bytes(20),
         "NaN": bytes(80) + struct.pack("<I", 1) + b"\xff" * 50,
         "infinite": bytes(80) + struct.pack("<I12fH", 1, *[float("inf")] * 12, 0),
         "no area": bytes(80) + struct.pack("<I12fH", 1, *[1.0] * 12, 0),
@@ -153,6 +174,26 @@ def plys(kind: str) -> dict[str, bytes]:
         "two lists of points": ply(kind, vertex + vertex + face, points * 2 + listed(3)),
         "2,000 properties": ply(
             kind, vertex + "".join(f"property float p{i}\n" for i in range(2000)) + face, points + listed(3)
+        ),
+        "a billion lists of nothing": ply(
+            kind, vertex + face.replace("1", "1000000000", 1), points + (b"0\n" if text else bytes(4)) * 1000
+        ),
+        "a billion rows of nothing": ply(
+            kind, "element nothing 1000000000\n" + vertex + face, points + listed(3)
+        ),
+        "1,000 lists a row": ply(
+            kind,
+            vertex + face + "".join(f"property list int int l{i}\n" for i in range(1000)),
+            points + listed(3),
+        ),
+        "strips of one corner": ply(kind, vertex + face.replace("face", "tristrips"), points + listed(3)),
+        "20,000 textures": ply(
+            kind,
+            "".join(f"comment TextureFile {i}.png\n" for i in range(20_000))
+            + vertex
+            + face
+            + "property list int float texcoord\n",
+            points + listed(3) + (b"6 0 0 0 0 0 0\n" if text else struct.pack("<i6f", 6, *[0.0] * 6)),
         ),
         "an unknown type": ply(kind, vertex.replace("float x", "object x") + face, points + listed(3)),
         "a list in a point": ply(kind, vertex + "property list int int x\n" + face, points + listed(3)),

@@ -2,6 +2,7 @@
 
 import io
 import re
+import struct
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,6 +19,18 @@ FORMATS = ("PNG", "JPEG", "WEBP", "BMP")  # Pillow knows more, and runs Ghostscr
 LARGEST_SIDE = 8192  # pixels; a thin picture is made square, so its area alone says little
 MOST_SCANS = 100  # of a progressive JPEG, each of which is drawn over all pixels; programs write about ten
 IMAGE_ERRORS = (*READER_ERRORS, Image.DecompressionBombError, Image.DecompressionBombWarning)
+_ORIENTATION = 0x0112  # EXIF's tag
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+_SCREEN = 1 / 2.2  # gamma of an image that is stored as screens show it
+_LINEAR = ("L", "LA", "RGB", "RGBA")  # modes that a curve is applied to
 _MARK = re.compile(rb"\xff+[^\xff\x00\x01\xd0-\xd7]")  # of JPEG
 _START, _END, _SCAN = 0xD8, 0xD9, 0xDA
 _LISTED = 3  # broken files that a remark names
@@ -62,20 +75,52 @@ def read_views(
     return np.stack([found[view % len(found)] for view in range(views)]), remarks
 
 
-def open_picture(content: bytes, largest_side: int = LARGEST_SIDE) -> Image.Image:
-    """Decode an image of one of `FORMATS`; one of `IMAGE_ERRORS` if it is damaged, another, or too large."""
+def open_picture(
+    content: bytes, largest_side: int = LARGEST_SIDE, formats: tuple[str, ...] = FORMATS
+) -> Image.Image:
+    """Decode an image as a viewer shows it: turned as its camera was, in 8 bits, with its gamma.
+
+    Raises one of `IMAGE_ERRORS` if it is damaged, of another format, or too large.
+    """
     with warnings.catch_warnings():
         warnings.simplefilter("error", Image.DecompressionBombWarning)
         try:
-            image = Image.open(io.BytesIO(content), formats=FORMATS)
+            image = Image.open(io.BytesIO(content), formats=formats)
         except UnidentifiedImageError:
-            raise ValueError(f"no picture: none of {', '.join(FORMATS)}") from None
+            raise ValueError(f"no picture: none of {', '.join(formats)}") from None
     if max(image.size) > largest_side:
         raise ValueError(f"{image.width} x {image.height} pixels, more than {largest_side:,} along a side")
     if image.format in ("JPEG", "MPO") and _scans(content) > MOST_SCANS:
         raise ValueError(f"a JPEG of more than {MOST_SCANS} scans")
     image.load()
-    return image
+    return _as_shown(_upright(image))
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    """Return an image turned as its EXIF data says; broken EXIF data says nothing."""
+    with warnings.catch_warnings(action="ignore"):
+        try:
+            turn = _TURNS.get(int(image.getexif().get(_ORIENTATION, 1)))
+        except (ArithmeticError, LookupError, SyntaxError, TypeError, ValueError, struct.error):
+            turn = None
+    return image if turn is None else image.transpose(turn)
+
+
+def _as_shown(image: Image.Image) -> Image.Image:
+    """Return an image in 8 bits, encoded for screens as nearly all images are."""
+    if image.mode == "F" or image.mode.startswith("I"):
+        values = np.asarray(image, dtype=np.float64)
+        full = 1.0 if image.mode == "F" else 65535.0
+        shown = Image.fromarray((np.nan_to_num(values) / full * 255).clip(0, 255).round().astype(np.uint8))
+        shown.info = image.info
+        image = shown
+    gamma = image.info.get("gamma", _SCREEN)  # of a PNG, ignored beside a better description of its colors
+    described = "srgb" in image.info or "icc_profile" in image.info
+    if described or not 0.1 < gamma < 10 or abs(gamma - _SCREEN) < 0.05 or image.mode not in _LINEAR:
+        return image
+    curve = [round(255 * (value / 255) ** (_SCREEN / gamma)) for value in range(256)]
+    straight = list(range(256))
+    return image.point([*curve * len(image.mode.removesuffix("A")), *straight * image.mode.endswith("A")])
 
 
 def _scans(content: bytes) -> int:

@@ -9,7 +9,7 @@ from typing import ClassVar, Literal
 from adacross.data.formats import clouds
 from adacross.data.formats.base import DatasetIndex, Format, SampleRef
 from adacross.data.formats.clouds import READERS, finite, looks_like_a_cloud
-from adacross.data.formats.mesh_files import UP, read_mesh, read_ply
+from adacross.data.formats.mesh_files import UP, read_mesh
 from adacross.data.shape import Axis, BrokenShapeError, Mesh, PointCloud, Split
 from adacross.errors import UserError
 
@@ -93,10 +93,7 @@ def read_file(path: Path) -> Mesh | PointCloud:
     if suffix not in SUFFIXES:
         raise BrokenShapeError(f"no file of shapes; it must end in one of {', '.join(SUFFIXES)}")
     try:
-        if suffix in READERS:
-            found: Mesh | PointCloud = READERS[suffix](path)
-        else:
-            found = read_ply(path) if suffix == ".ply" else read_mesh(path)
+        found = READERS[suffix](path) if suffix in READERS else read_mesh(path)
         return finite(found) if isinstance(found, PointCloud) else found
     except OSError as error:
         raise BrokenShapeError(error.strerror or str(error)) from error

@@ -1,8 +1,7 @@
-"""One mesh file in, one `Mesh` (of a PLY file without faces one `PointCloud`) out, or the reason why not."""
+"""One mesh file in, one `Mesh` (one `PointCloud` if it holds points only) out, or the reason why not."""
 
 import io
 import json
-import re
 import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,7 +12,11 @@ import numpy as np
 from jaxtyping import Int64, UInt8
 from PIL import EpsImagePlugin
 
+from adacross.data.formats.obj import read_obj
 from adacross.data.formats.off import read_off
+from adacross.data.formats.ply import read_ply
+from adacross.data.formats.polygons import GREY, check_corners
+from adacross.data.formats.stl import read_stl
 from adacross.data.images import FORMATS, IMAGE_ERRORS, LARGEST_SIDE
 from adacross.data.shape import Axis, BrokenShapeError, Mesh, PointCloud
 from adacross.errors import one_line
@@ -23,64 +26,38 @@ from adacross.io.files import read_bytes
 # GLB: y, by its specification. OFF: z, as in ModelNet. OBJ, PLY, STL: y, as most modeling programs export.
 UP: dict[str, Axis] = {".glb": "y", ".obj": "y", ".off": "z", ".ply": "y", ".stl": "y"}
 
-GREY = (200, 200, 200)
 _TEXTURES = (*FORMATS, "GIF", "TGA", "TIFF", None)  # None: made by trimesh itself
 # What trimesh paints a file that names no material, as a color and as a texture: stands for no color.
 _UNTOUCHED = ((102, 102, 102), (100, 100, 100))
-MOST_MATERIALS = 2_000  # of an OBJ file
 MOST_PLACED = 30_000_000  # corners, points and attributes of a GLB file whose nodes share meshes
-_MATERIAL = re.compile(rb"^[ \t]*usemtl([^\r\n]*)", re.MULTILINE)
-
 # What trimesh's parsers raise on bytes that are not what they expect. Anything else ends the worker
 # process, and the file is named for that.
 _PARSER_ERRORS = (*IMAGE_ERRORS, AssertionError, ImportError, NameError)
 
 
-def read_mesh(path: Path) -> Mesh:
-    """Read an OFF, OBJ, PLY, STL or GLB file as one triangle mesh, or raise BrokenShapeError.
+def read_mesh(path: Path) -> Mesh | PointCloud:
+    """Read an OFF, OBJ, PLY, STL or GLB file as one triangle mesh, or as a cloud if it holds points only.
 
     A scene's parts are put where its graph places them. Colors are kept: of faces, of vertices (mean over the
     face), of materials (OBJ's .mtl, GLB's base color), of textures (the texel at the face's center).
-    Materials and textures are looked up in the mesh's own folder and below, nowhere else.
+    Materials and textures are looked up in the mesh's own folder and below, nowhere else. Raises
+    BrokenShapeError with the reason if there is no shape in the file.
     """
     with _reasons(path):
-        data = _content(path)
-        suffix = path.suffix.lower()
-        if suffix == ".off":
-            mesh = read_off(data.decode("utf-8", errors="replace"))
-        else:
-            if suffix == ".glb":
+        data, folder = _content(path), path.resolve().parent
+        match path.suffix.lower():
+            case ".off":
+                found = read_off(data)
+            case ".obj":
+                found = read_obj(data, folder)
+            case ".ply":
+                found = read_ply(data, folder)
+            case ".stl":
+                found = read_stl(data)
+            case _:
                 _check_glb(data)
-            promised = _promised_faces(data, suffix)
-            is_text = suffix == ".obj" or _is_text_stl(data, suffix)
-            mesh = _join(_scene(path, _text(data) if is_text else data))
-            if len(mesh.faces) < promised:
-                raise BrokenShapeError(f"truncated: {promised} faces promised, {len(mesh.faces)} there")
-    return _checked(mesh)
-
-
-def read_ply(path: Path) -> Mesh | PointCloud:
-    """Read a PLY file as a mesh if its header promises faces, else as its points, in the file's order."""
-    with _reasons(path):
-        data = _content(path)
-        promised = ply_counts(data)
-        if promised.get("face"):
-            return read_mesh(path)
-        parts = list(_scene(path, data).geometry.values())
-        points = np.concatenate([np.zeros((0, 3)), *(part.vertices for part in parts)]).astype(np.float32)
-        if len(points) < promised.get("vertex", 0):
-            raise BrokenShapeError(f"truncated: {promised['vertex']} points promised, {len(points)} there")
-        if len(points) == 0:
-            raise BrokenShapeError("there is neither a face nor a point in it")
-        colors = np.concatenate([np.asarray(part.colors).reshape(-1, 4)[:, :3] for part in parts])
-    return PointCloud(points, colors=colors.astype(np.uint8) if len(colors) == len(points) else None)
-
-
-def ply_counts(data: bytes) -> dict[str, int]:
-    """Return how many of each element a PLY header promises, `{"vertex": 2048}`; nothing if it has no end."""
-    rows = [line.split() for line in data[: max(data.find(b"end_header"), 0)].splitlines()]
-    counts = [row[1:] for row in rows if len(row) == 3 and row[0] == b"element" and row[2].isdigit()]
-    return {name.decode("latin-1"): int(count) for name, count in counts}
+                found = _join(_scene(path, data))
+    return _checked(found) if isinstance(found, Mesh) else found
 
 
 def _content(path: Path) -> bytes:
@@ -106,31 +83,10 @@ def _checked(mesh: Mesh) -> Mesh:
     if len(mesh.faces) == 0:
         points = f" (only {len(mesh.vertices)} points)" if len(mesh.vertices) else ""
         raise BrokenShapeError(f"there is no face in it{points}")
-    low, high = int(mesh.faces.min()), int(mesh.faces.max())
-    if low < 0 or high >= len(mesh.vertices):
-        wrong = low if low < 0 else high
-        raise BrokenShapeError(f"a face points to vertex {wrong}, but there are only {len(mesh.vertices)}")
+    check_corners(mesh.faces, len(mesh.vertices))
     if not np.isfinite(mesh.vertices[mesh.faces]).all():
         raise BrokenShapeError("NaN or infinite coordinates")
     return mesh
-
-
-def _promised_faces(data: bytes, suffix: str) -> int:
-    """Return how many faces a header promises, where trimesh would take fewer in silence."""
-    if suffix == ".stl" and not _is_text_stl(data, suffix):
-        size = len(data)
-        if size < 84:
-            raise BrokenShapeError(f"truncated: a binary STL file has at least 84 bytes, this one {size}")
-        (count,) = struct.unpack("<I", data[80:84])
-        if size < (need := 84 + 50 * count):
-            raise BrokenShapeError(f"truncated: {count} triangles take {need} bytes, the file has {size}")
-        return int(count)
-    return ply_counts(data).get("face", 0) if suffix == ".ply" else 0
-
-
-def _is_text_stl(data: bytes, suffix: str) -> bool:
-    """Binary files may start with "solid", too; only text goes on with "facet"."""
-    return suffix == ".stl" and data.lstrip()[:5].lower() == b"solid" and b"facet" in data[:4096].lower()
 
 
 def _check_glb(data: bytes) -> None:
@@ -154,20 +110,6 @@ def _check_glb(data: bytes) -> None:
             f"its nodes share meshes so often that {placed:,} corners and points are to be placed, more than "
             f"the {MOST_PLACED:,} that a file of {len(data):,} bytes may have"
         )
-
-
-def _text(data: bytes) -> bytes:
-    """Return text as UTF-8, which trimesh wants; refuse binary data, and more materials than it can take."""
-    if b"\0" in data:
-        raise BrokenShapeError("binary data where text belongs")
-    materials = len(set(_MATERIAL.findall(data)))
-    if materials > MOST_MATERIALS:
-        raise BrokenShapeError(f"{materials:,} materials, more than the {MOST_MATERIALS:,} it may have")
-    try:
-        data.decode("utf-8")
-    except UnicodeDecodeError:
-        return data.decode("latin-1").encode("utf-8")
-    return data
 
 
 def _scene(path: Path, data: bytes) -> Any:
@@ -206,8 +148,7 @@ def _own_folder(path: Path) -> Any:
             for candidate in (folder / wanted.relative_to(wanted.anchor).as_posix(), folder / wanted.name):
                 real = candidate.resolve()
                 if real.is_relative_to(folder) and real.is_file():
-                    found = read_bytes(real)
-                    return _text(found) if real.suffix.lower() == ".mtl" else found
+                    return read_bytes(real)
             raise FileNotFoundError(name)
 
         def write(self, name: str, data: Any) -> None:

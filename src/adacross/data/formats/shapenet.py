@@ -25,7 +25,8 @@ from adacross.data.formats.base import (
     median_of,
 )
 from adacross.data.formats.files import files_below
-from adacross.data.formats.mesh_files import ply_counts, read_ply
+from adacross.data.formats.mesh_files import read_mesh
+from adacross.data.formats.ply import ply_counts
 from adacross.io.files import file_size
 
 SHAPES, IMAGES = "ShapeNet", "ShapeNetRendering"
@@ -92,7 +93,7 @@ class ShapeNet(Format):
     def load(self, item: SampleRef) -> RawSample:
         """Read one PLY file, a cloud or a mesh, and list its images."""
         path = Path(item.path)
-        found = read_ply(path)
+        found = read_mesh(path)
         images = images_of(path)
         warnings = found.warnings
         if not images:
