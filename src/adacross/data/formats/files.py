@@ -11,6 +11,8 @@ import numpy as np
 from jaxtyping import Float
 
 from adacross.data.formats.base import DatasetIndex, Format, SampleRef, as_points
+from adacross.data.formats.cad import read_cad
+from adacross.data.formats.gltf import read_gltf
 from adacross.data.formats.mesh_files import UP, read_mesh, read_ply
 from adacross.data.formats.text import read_rows
 from adacross.data.shape import Axis, BrokenShapeError, Mesh, PointCloud, Split
@@ -20,6 +22,9 @@ from adacross.io.files import READER_ERRORS, file_size
 Classes = Literal["auto", "folder", "none"]
 _SEPARATORS = {".csv": ",", ".pts": None, ".txt": None, ".xyz": None}  # of clouds in text, a point a line
 _WIDTHS = (3, 4, 6, 7)  # coordinates, maybe with an intensity, a normal or a color
+_SCENES = {  # files of parts that they place in a frame
+    ".glb": read_gltf, ".gltf": read_gltf, ".step": read_cad, ".stp": read_cad, ".iges": read_cad, ".igs": read_cad,
+}  # fmt: skip
 CLOUDS = (".npy", *_SEPARATORS)  # endings of files that hold nothing else
 SUFFIXES = (*sorted(UP), *CLOUDS)
 _SPLITS: dict[str, Split] = {"train": "train", "test": "test"}
@@ -103,6 +108,8 @@ def read_file(path: Path) -> Mesh | PointCloud:
             return PointCloud(_read_npy(path))
         if suffix in _SEPARATORS:
             return PointCloud(read_rows(path, _WIDTHS, _SEPARATORS[suffix])[:, :3].copy())
+        if suffix in _SCENES:
+            return _SCENES[suffix](path)
         return read_ply(path) if suffix == ".ply" else read_mesh(path)
     except OSError as error:
         raise BrokenShapeError(error.strerror or str(error)) from error
