@@ -46,8 +46,14 @@ class Step:
     def triple(self, kind: str, numbers: Sequence[float]) -> str:
         return self.add(f"{kind}('',({','.join(f'{float(number):.6f}' for number in numbers)}))")
 
-    def axes(self, at: Sequence[float], z: Sequence[float] = (0, 0, 1), x: Sequence[float] = (1, 0, 0)) -> str:
-        point, along, across = self.triple("CARTESIAN_POINT", at), self.triple("DIRECTION", z), self.triple("DIRECTION", x)
+    def axes(
+        self, at: Sequence[float], z: Sequence[float] = (0, 0, 1), x: Sequence[float] = (1, 0, 0)
+    ) -> str:
+        point, along, across = (
+            self.triple("CARTESIAN_POINT", at),
+            self.triple("DIRECTION", z),
+            self.triple("DIRECTION", x),
+        )
         return self.add(f"AXIS2_PLACEMENT_3D('',{point},{along},{across})")
 
     def product(self, name: str, item: str, kind: str) -> tuple[str, str]:
@@ -99,9 +105,7 @@ class Step:
             usage = self.add(f"SURFACE_STYLE_USAGE(.BOTH.,{side_style})")
             style = self.add(f"PRESENTATION_STYLE_ASSIGNMENT(({usage}))")
             styled = self.add(f"STYLED_ITEM('color',({style}),{solid})")
-            self.add(
-                f"MECHANICAL_DESIGN_GEOMETRIC_PRESENTATION_REPRESENTATION('',({styled}),{self.context})"
-            )
+            self.add(f"MECHANICAL_DESIGN_GEOMETRIC_PRESENTATION_REPRESENTATION('',({styled}),{self.context})")
         return solid, self.axes((0, 0, 0))
 
     def text(self) -> str:
@@ -114,7 +118,9 @@ class Step:
         )
 
 
-def step_box(size: Corner = (2, 4, 6), name: str = "block", unit: str = "mm", color: Corner | None = None) -> str:
+def step_box(
+    size: Corner = (2, 4, 6), name: str = "block", unit: str = "mm", color: Corner | None = None
+) -> str:
     """Return a STEP file of one box from the origin."""
     file = Step(unit)
     solid, axes = file.box(size, color)
@@ -140,7 +146,8 @@ def step_assembly(parts: Mapping[str, tuple[Corner, Sequence[Corner]]]) -> str:
             move = file.add(f"ITEM_DEFINED_TRANSFORMATION('','',{origin},{axes})")
             relation = file.add(
                 f"( REPRESENTATION_RELATIONSHIP('','',{representation},{frame}) "
-                f"REPRESENTATION_RELATIONSHIP_WITH_TRANSFORMATION({move}) SHAPE_REPRESENTATION_RELATIONSHIP() )"
+                f"REPRESENTATION_RELATIONSHIP_WITH_TRANSFORMATION({move}) "
+                "SHAPE_REPRESENTATION_RELATIONSHIP() )"
             )
             file.add(f"CONTEXT_DEPENDENT_SHAPE_REPRESENTATION({relation},{shape})")
     return file.text()

@@ -25,7 +25,17 @@ _MILLIMETERS = {
 }  # fmt: skip
 _SI_PREFIXES = {"$": "m", ".MILLI.": "mm", ".CENTI.": "cm", ".KILO.": "km", ".MICRO.": "um"}
 _STEP_NAMES = {"INCH": "in", "FOOT": "ft", "MILE": "mi", "MIL": "mil"}
-_IGES_FLAGS = {"1": "in", "4": "ft", "5": "mi", "6": "m", "7": "km", "8": "mil", "9": "um", "10": "cm", "11": "uin"}
+_IGES_FLAGS = {
+    "1": "in",
+    "4": "ft",
+    "5": "mi",
+    "6": "m",
+    "7": "km",
+    "8": "mil",
+    "9": "um",
+    "10": "cm",
+    "11": "uin",
+}
 _UNITS = re.compile(r"GLOBAL_UNIT_ASSIGNED_CONTEXT\s*\(\s*\(([^)]*)\)")
 _SI_UNIT = re.compile(r"SI_UNIT\s*\(\s*(\$|\.\w+\.)\s*,\s*\.METRE\.\s*\)")
 _OTHER_UNIT = re.compile(r"CONVERSION_BASED_UNIT\s*\(\s*'([^']*)'")
@@ -39,9 +49,10 @@ def read_cad(path: Path) -> Mesh | PointCloud:
     Its parts are the products of the assembly, by name; each keeps its color. Raises BrokenShapeError if the
     file is damaged or holds no surface, or without cascadio.
     """
-    with content_of(path) as data:
+    with content_of(path) as content:
+        start = content.find(b"ISO-10303-21", 0, 1000)  # a byte order mark or blank lines may come first
+        data, is_step = content[max(start, 0) :], start >= 0
         text = data.decode("latin-1")
-        is_step = text.lstrip("\ufeff \r\n\t").startswith(("ISO-10303-21", "ï»¿ISO-10303-21"))
         if is_step:
             _check_assembly(text)
         elif text[72:73] != "S":  # the column in which IGES names the section, here its start
@@ -50,7 +61,9 @@ def read_cad(path: Path) -> Mesh | PointCloud:
         converted = _converted(data, "step" if is_step else "iges")
         if not converted:
             whole = not is_step or "END-ISO-10303-21" in text
-            reason = "Open CASCADE finds no shape in it" if whole else "truncated: END-ISO-10303-21 is missing"
+            reason = (
+                "Open CASCADE finds no shape in it" if whole else "truncated: END-ISO-10303-21 is missing"
+            )
             raise BrokenShapeError(f"not a readable {'STEP' if is_step else 'IGES'} file ({reason})")
         mesh = read_gltf_bytes(converted, path)  # in meters
     if isinstance(mesh, PointCloud):
@@ -59,7 +72,7 @@ def read_cad(path: Path) -> Mesh | PointCloud:
 
 
 def step_unit(text: str) -> str:
-    """Return the unit of length that a STEP file's first context names; "mm" if that is none that is known."""
+    """Return the unit of length that a STEP file's first context names; "mm" for none that is known."""
     context = _UNITS.search(text)
     for number in re.findall(r"#(\d+)", context[1] if context else ""):
         entity = re.search(rf"#{number}\s*=([^;]*);", text)
@@ -73,7 +86,7 @@ def step_unit(text: str) -> str:
 
 
 def iges_unit(text: str) -> str:
-    """Return the unit of an IGES file: the 14th parameter of its global section; "mm" for none that is known."""
+    """Return an IGES file's unit, the 14th parameter of its global section; "mm" for none that is known."""
     rest = "".join(line[:72].ljust(72) for line in text.splitlines() if line[72:73] == "G")
     values: list[str] = []
     while rest and len(values) < 14:

@@ -15,6 +15,7 @@ from adacross.data.formats.cad import read_cad
 from adacross.data.formats.gltf import read_gltf
 from adacross.data.formats.mesh_files import UP, read_mesh, read_ply
 from adacross.data.formats.text import read_rows
+from adacross.data.formats.threemf import read_3mf
 from adacross.data.shape import Axis, BrokenShapeError, Mesh, PointCloud, Split
 from adacross.errors import UserError, one_line
 from adacross.io.files import READER_ERRORS, file_size
@@ -23,7 +24,8 @@ Classes = Literal["auto", "folder", "none"]
 _SEPARATORS = {".csv": ",", ".pts": None, ".txt": None, ".xyz": None}  # of clouds in text, a point a line
 _WIDTHS = (3, 4, 6, 7)  # coordinates, maybe with an intensity, a normal or a color
 _SCENES = {  # files of parts that they place in a frame
-    ".glb": read_gltf, ".gltf": read_gltf, ".step": read_cad, ".stp": read_cad, ".iges": read_cad, ".igs": read_cad,
+    ".3mf": read_3mf, ".glb": read_gltf, ".gltf": read_gltf, ".iges": read_cad, ".igs": read_cad,
+    ".step": read_cad, ".stp": read_cad,
 }  # fmt: skip
 CLOUDS = (".npy", *_SEPARATORS)  # endings of files that hold nothing else
 SUFFIXES = (*sorted(UP), *CLOUDS)

@@ -84,9 +84,7 @@ def _chunks(data: bytes) -> tuple[Any, bytes]:
 
 def _cut(data: bytes, start: int, length: int) -> bytes:
     if start + length > len(data):
-        raise BrokenShapeError(
-            f"truncated: it promises {start + length:,} bytes, the file has {len(data):,}"
-        )
+        raise BrokenShapeError(f"truncated: it promises {start + length:,} bytes, the file has {len(data):,}")
     return data[start : start + length]
 
 
@@ -265,11 +263,12 @@ class _Scene:
         if joints is not None and "JOINTS_0" in attributes:
             points = self._skinned(points, attributes, joints, count, rows)
         if mode == _POINTS:
-            colors = _to_srgb(self._corner_colors(attributes, count)[rows]) if "COLOR_0" in attributes else None
+            colors = (
+                _to_srgb(self._corner_colors(attributes, count)[rows]) if "COLOR_0" in attributes else None
+            )
             normals = self._column(attributes, "NORMAL", count)[rows] if "NORMAL" in attributes else None
             empty = np.zeros((0, 3), dtype=np.int64)
-            cloud = Part("", points, empty, colors, None if normals is None else normals.astype(np.float32))
-            return cloud
+            return Part("", points, empty, colors, None if normals is None else normals.astype(np.float32))
         faces = _triangles(corners, mode)
         return Part("", points, faces, self._colors(primitive, faces, count, rows))
 
@@ -306,7 +305,11 @@ class _Scene:
         """Return the base color of each face, or None if neither its material nor its corners have one."""
         attributes = primitive["attributes"]
         material = self._item("materials", primitive["material"]) if "material" in primitive else {}
-        base, factor, texture = material.get("pbrMetallicRoughness", {}), "baseColorFactor", "baseColorTexture"
+        base, factor, texture = (
+            material.get("pbrMetallicRoughness", {}),
+            "baseColorFactor",
+            "baseColorTexture",
+        )
         if _GLOSSY in material.get("extensions", {}):
             base, factor, texture = material["extensions"][_GLOSSY], "diffuseFactor", "diffuseTexture"
         found = []
@@ -314,7 +317,10 @@ class _Scene:
             found.append(np.tile(np.array(base[factor], dtype=np.float64)[:3], (len(faces), 1)))
         if "COLOR_0" in attributes:
             found.append(self._corner_colors(attributes, count)[rows][faces].mean(1))
-        if texture in base and (texels := self._texels(base[texture], attributes, faces, count, rows)) is not None:
+        if (
+            texture in base
+            and (texels := self._texels(base[texture], attributes, faces, count, rows)) is not None
+        ):
             found.append(_to_linear(texels))
         return _to_srgb(np.prod(found, axis=0)) if found else None
 
@@ -419,7 +425,9 @@ class _Scene:
             raise BrokenShapeError(f"{count} numbers of {size} bytes, each {stride} after the one before")
         if count and start + (count - 1) * stride + size > len(content):
             need = start + (count - 1) * stride + size
-            raise BrokenShapeError(f"truncated: {count:,} numbers take {need:,} bytes, {len(content):,} are there")
+            raise BrokenShapeError(
+                f"truncated: {count:,} numbers take {need:,} bytes, {len(content):,} are there"
+            )
         strides = (stride, kind.itemsize)
         return np.ndarray((count, width), kind, content, start if count else 0, strides)
 
@@ -442,9 +450,9 @@ class _Scene:
         if index not in self._buffers:
             buffer = self._item("buffers", index)
             content = self._uri(buffer["uri"]) if "uri" in buffer else self.binary
-            if len(content) < int(buffer["byteLength"]):
+            if len(content) < (length := int(buffer["byteLength"])):
                 raise BrokenShapeError(
-                    f"truncated: its buffer promises {int(buffer['byteLength']):,} bytes, {len(content):,} are there"
+                    f"truncated: its buffer promises {length:,} bytes, {len(content):,} are there"
                 )
             self._buffers[index] = content
         return self._buffers[index]

@@ -20,10 +20,10 @@ from adacross.io.files import read_bytes
 
 # The axis that points up by the format's rule or, where it has none, by habit.
 # glTF: y, by its specification. OFF: z, as in ModelNet. OBJ, PLY, STL: y, as most modeling programs export.
-# STEP, IGES: z, as CAD programs have it.
+# STEP, IGES, 3MF: z, as CAD programs and printers have it.
 UP: dict[str, Axis] = {
-    ".glb": "y", ".gltf": "y", ".iges": "z", ".igs": "z", ".obj": "y", ".off": "z", ".ply": "y", ".step": "z",
-    ".stl": "y", ".stp": "z",
+    ".3mf": "z", ".glb": "y", ".gltf": "y", ".iges": "z", ".igs": "z", ".obj": "y", ".off": "z", ".ply": "y",
+    ".step": "z", ".stl": "y", ".stp": "z",
 }  # fmt: skip
 
 GREY = (200, 200, 200)

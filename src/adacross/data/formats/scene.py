@@ -61,7 +61,7 @@ class Allowance:
         self._taken += count
         if self._taken > max(MOST_PLACED, 2 * self._size):
             raise BrokenShapeError(
-                f"its parts share and repeat so much that {self._taken:,} corners and points are to be placed, "
+                f"its parts repeat so often that {self._taken:,} corners and points are to be placed, "
                 f"more than the {MOST_PLACED:,} that a file of {self._size:,} bytes may have"
             )
 
