@@ -62,7 +62,7 @@ def read_gltf_bytes(data: bytes, path: Path) -> Mesh | PointCloud:
     scene = _Scene(description, binary, path, len(data))
     parts = list(scene.parts())
     if not parts and scene.lines:
-        raise BrokenShapeError(f"there is neither a face nor a point in it, only {scene.lines:,} lines")
+        raise BrokenShapeError("there is neither a face nor a point in it, only lines")
     return joined(parts, UNIT, scene.warnings())
 
 
@@ -123,7 +123,7 @@ class _Scene:
 
     def __init__(self, description: dict[str, Any], binary: bytes, path: Path, size: int) -> None:
         self.description, self.binary, self.path, self.size = description, binary, path, size
-        self.lines = 0  # primitives that are neither faces nor points
+        self.lines = False  # whether there are any
         self.allowance = Allowance(size)
         self._remarks: dict[str, None] = {}  # in order, each once
         self._read = 0
@@ -135,8 +135,7 @@ class _Scene:
 
     def warnings(self) -> list[str]:
         """Return what was passed over."""
-        lines = [f"{self.lines:,} sets of lines are passed over"] if self.lines else []
-        return [*self._remarks, *lines]
+        return [*self._remarks, *["lines are passed over"] * self.lines]
 
     def parts(self) -> Iterator[Part]:
         """Yield what the default scene shows, in its frame."""
@@ -219,7 +218,7 @@ class _Scene:
     # -- meshes (section 3.7.2)
 
     def _mesh(
-        self, index: int, weights: Sequence[float], joints: Float64[np.ndarray, "J 4 4"] | None = None
+        self, index: int, weights: Sequence[Any], joints: Float64[np.ndarray, "J 4 4"] | None = None
     ) -> list[Part]:
         """Return the primitives of a mesh in its own frame; those of a mesh that many nodes show are kept."""
         key = (index, *weights)
@@ -234,7 +233,7 @@ class _Scene:
     def _primitive(
         self,
         primitive: Mapping[str, Any],
-        weights: Sequence[float],
+        weights: Sequence[Any],
         joints: Float64[np.ndarray, "J 4 4"] | None,
     ) -> Part | None:
         attributes, mode = primitive["attributes"], primitive.get("mode", _TRIANGLES)
@@ -243,7 +242,7 @@ class _Scene:
         if "POSITION" not in attributes:
             return None
         if mode not in (_POINTS, _TRIANGLES, _STRIP, _FAN):
-            self.lines += 1
+            self.lines = True
             return None
         points = self._numbers(attributes["POSITION"]).astype(np.float64)
         count = len(points)

@@ -101,7 +101,7 @@ def joined(parts: Sequence[Part], unit: str, warnings: Sequence[str] = ()) -> Me
     return Mesh(vertices, faces, colors, labels, names, tuple(warnings), unit)
 
 
-def check_corners(faces: Int64[np.ndarray, "F 3"], count: int) -> None:
+def check_corners(faces: Int64[np.ndarray, "..."], count: int) -> None:
     """Raise BrokenShapeError if a face has a corner that is none of `count` vertices."""
     if len(faces) and (faces.min() < 0 or faces.max() >= count):
         wrong = faces.min() if faces.min() < 0 else faces.max()
