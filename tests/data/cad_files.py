@@ -151,3 +151,42 @@ def step_assembly(parts: Mapping[str, tuple[Corner, Sequence[Corner]]]) -> str:
             )
             file.add(f"CONTEXT_DEPENDENT_SHAPE_REPRESENTATION({relation},{shape})")
     return file.text()
+
+
+def iges_square(side: float, unit: int) -> str:
+    """Return an IGES 5.3 file of one ruled surface between two lines; `unit` is its flag (2: mm)."""
+    text = [
+        "1H,",
+        "1H;",
+        "1Ha",
+        "5Ha.igs",
+        "1Ha",
+        "1Ha",
+        "32",
+        "38",
+        "6",
+        "308",
+        "15",
+        "1Ha",
+        "1.",
+        str(unit),
+    ]
+    text += ["2HXX", "1", "0.1", "15H20260101.000000", "1.E-6", "100.", "1Ha", "1Ha", "11", "0"]
+    parameters = [f"110,0.,0.,0.,{side}.,0.,0.;", f"110,0.,{side}.,0.,{side}.,{side}.,0.;", "118,1,3,0,0;"]
+    lines = ["a".ljust(72) + "S0000001"]
+    whole = ",".join(text) + ";"
+    pieces = [whole[at : at + 72] for at in range(0, len(whole), 72)]
+    lines += [piece.ljust(72) + f"G{number:7d}" for number, piece in enumerate(pieces, 1)]
+    for number, entry in enumerate(parameters, 1):
+        kind, form = entry[:3], 1 if entry.startswith("118") else 0
+        status = "00000000" if kind == "118" else "00010000"
+        first = [kind, number, 0, 0, 0, 0, 0, 0]
+        lines.append("".join(f"{value:>8}" for value in first) + status + f"D{2 * number - 1:7d}")
+        lines.append(
+            "".join(f"{value:>8}" for value in (kind, 0, 0, 1, form)) + " " * 32 + f"D{2 * number:7d}"
+        )
+    for number, entry in enumerate(parameters, 1):
+        lines.append(entry.ljust(64) + f"{2 * number - 1:8d}P{number:7d}")
+    counts = f"S0000001G{len(pieces):07d}D{2 * len(parameters):07d}P{len(parameters):07d}"
+    lines.append(counts.ljust(72) + "T0000001")
+    return "\n".join(lines) + "\n"

@@ -19,7 +19,7 @@ from adacross.errors import install
 # becomes 21 chords, and the number of triangles does not depend on the unit.
 LINEAR, ANGULAR = 0.01, 0.3
 MOST_PLACED_PARTS = 100_000  # of an assembly, whose parts may be assemblies that come many times
-_MILLIMETERS = {
+_MILLIMETERS = {  # of a unit; cascadio writes those of STEP in meters, those of IGES in millimeters
     "mm": 1.0, "cm": 10.0, "m": 1000.0, "km": 1e6, "um": 1e-3, "in": 25.4, "ft": 304.8, "mi": 1609344.0,
     "mil": 0.0254, "uin": 2.54e-5,
 }  # fmt: skip
@@ -51,24 +51,24 @@ def read_cad(path: Path) -> Mesh | PointCloud:
     """
     with content_of(path) as content:
         start = content.find(b"ISO-10303-21", 0, 1000)  # a byte order mark or blank lines may come first
-        data, is_step = content[max(start, 0) :], start >= 0
+        data = content[max(start, 0) :]
         text = data.decode("latin-1")
-        if is_step:
+        if start >= 0:
             _check_assembly(text)
-        elif text[72:73] != "S":  # the column in which IGES names the section, here its start
+            kind, unit, scale = "step", step_unit(text), _MILLIMETERS["m"]
+        elif text[72:73] == "S":  # the column in which IGES names its sections, of which this one comes first
+            kind, unit, scale = "iges", iges_unit(text), _MILLIMETERS["mm"]
+        else:
             raise BrokenShapeError("neither a STEP file (ISO-10303-21) nor an IGES file")
-        unit = step_unit(text) if is_step else iges_unit(text)
-        converted = _converted(data, "step" if is_step else "iges")
+        converted = _converted(data, kind)
         if not converted:
-            whole = not is_step or "END-ISO-10303-21" in text
-            reason = (
-                "Open CASCADE finds no shape in it" if whole else "truncated: END-ISO-10303-21 is missing"
-            )
-            raise BrokenShapeError(f"not a readable {'STEP' if is_step else 'IGES'} file ({reason})")
-        mesh = read_gltf_bytes(converted, path)  # in meters
+            torn = kind == "step" and "END-ISO-10303-21" not in text
+            reason = "truncated: END-ISO-10303-21 is missing" if torn else "there is no shape in it"
+            raise BrokenShapeError(f"not a readable {kind.upper()} file ({reason})")
+        mesh = read_gltf_bytes(converted, path)
     if isinstance(mesh, PointCloud):
         return mesh
-    return replace(mesh, vertices=mesh.vertices * (1000 / _MILLIMETERS[unit]), unit=unit)
+    return replace(mesh, vertices=mesh.vertices * (scale / _MILLIMETERS[unit]), unit=unit)
 
 
 def step_unit(text: str) -> str:
