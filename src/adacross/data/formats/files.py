@@ -12,6 +12,7 @@ from jaxtyping import Float
 
 from adacross.data.formats.base import DatasetIndex, Format, SampleRef, as_points
 from adacross.data.formats.cad import read_cad
+from adacross.data.formats.dae import read_dae
 from adacross.data.formats.gltf import read_gltf
 from adacross.data.formats.mesh_files import UP, read_mesh, read_ply
 from adacross.data.formats.text import read_rows
@@ -24,8 +25,8 @@ Classes = Literal["auto", "folder", "none"]
 _SEPARATORS = {".csv": ",", ".pts": None, ".txt": None, ".xyz": None}  # of clouds in text, a point a line
 _WIDTHS = (3, 4, 6, 7)  # coordinates, maybe with an intensity, a normal or a color
 _SCENES = {  # files of parts that they place in a frame
-    ".3mf": read_3mf, ".glb": read_gltf, ".gltf": read_gltf, ".iges": read_cad, ".igs": read_cad,
-    ".step": read_cad, ".stp": read_cad,
+    ".3mf": read_3mf, ".dae": read_dae, ".glb": read_gltf, ".gltf": read_gltf, ".iges": read_cad,
+    ".igs": read_cad, ".step": read_cad, ".stp": read_cad,
 }  # fmt: skip
 CLOUDS = (".npy", *_SEPARATORS)  # endings of files that hold nothing else
 SUFFIXES = (*sorted(UP), *CLOUDS)

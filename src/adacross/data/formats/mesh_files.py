@@ -22,8 +22,8 @@ from adacross.io.files import read_bytes
 # glTF: y, by its specification. OFF: z, as in ModelNet. OBJ, PLY, STL: y, as most modeling programs export.
 # STEP, IGES, 3MF: z, as CAD programs and printers have it.
 UP: dict[str, Axis] = {
-    ".3mf": "z", ".glb": "y", ".gltf": "y", ".iges": "z", ".igs": "z", ".obj": "y", ".off": "z", ".ply": "y",
-    ".step": "z", ".stl": "y", ".stp": "z",
+    ".3mf": "z", ".dae": "y", ".glb": "y", ".gltf": "y", ".iges": "z", ".igs": "z", ".obj": "y", ".off": "z",
+    ".ply": "y", ".step": "z", ".stl": "y", ".stp": "z",
 }  # fmt: skip
 
 GREY = (200, 200, 200)
