@@ -81,6 +81,7 @@ def test_units() -> None:
         ("", "the file is empty"),
         ("probe begin {}", "neither a STEP file .* nor an IGES file"),
         (step_box()[:3000], "not a readable STEP file .truncated: END-ISO-10303-21 is missing"),
+        (step_box().replace("VECTOR('',#26,1.", "VECTOR('',#26,1" + "0" * 400), "more than 100 digits"),
         (step_box().replace("PLANE(", "CARTESIAN_POINT("), "neither a face nor a point"),
         ("".ljust(72) + "S      1\n", "not a readable IGES file|neither a face nor a point"),
     ],

@@ -39,6 +39,7 @@ _IGES_FLAGS = {
 _UNITS = re.compile(r"GLOBAL_UNIT_ASSIGNED_CONTEXT\s*\(\s*\(([^)]*)\)")
 _SI_UNIT = re.compile(r"SI_UNIT\s*\(\s*(\$|\.\w+\.)\s*,\s*\.METRE\.\s*\)")
 _OTHER_UNIT = re.compile(r"CONVERSION_BASED_UNIT\s*\(\s*'([^']*)'")
+_LONG_NUMBER = re.compile(r"\d{101}")
 _TEXT = r"\s*(?:'(?:[^']|'')*'|\$)\s*,"  # of STEP, an argument
 _USAGE = re.compile(rf"NEXT_ASSEMBLY_USAGE_OCCURRENCE\s*\({_TEXT}{_TEXT}{_TEXT}\s*#(\d+)\s*,\s*#(\d+)")
 
@@ -47,12 +48,15 @@ def read_cad(path: Path) -> Mesh | PointCloud:
     """Read a STEP or IGES file as one mesh in the file's own unit, z up.
 
     Its parts are the products of the assembly, by name; each keeps its color. Raises BrokenShapeError if the
-    file is damaged or holds no surface, or without cascadio.
+    file is damaged or holds no surface, or without cascadio. Some damage ends the process: Open CASCADE is
+    compiled, and trusts its input; `prepare`, `inspect` and `embed` read in processes of their own.
     """
     with content_of(path) as content:
         start = content.find(b"ISO-10303-21", 0, 1000)  # a byte order mark or blank lines may come first
         data = content[max(start, 0) :]
         text = data.decode("latin-1")
+        if _LONG_NUMBER.search(text):  # Open CASCADE takes it for infinite, and may not come back
+            raise BrokenShapeError("a number of more than 100 digits in it")
         if start >= 0:
             _check_assembly(text)
             kind, unit, scale = "step", step_unit(text), _MILLIMETERS["m"]
