@@ -105,6 +105,14 @@ def test_lists_strips_and_fans(tmp_path: Path, mode: int, indices: list[int] | N
     assert (np.cross(b - a, c - a)[:, 2] > 0).all()
 
 
+def test_too_few_corners_for_a_triangle_are_no_points(tmp_path: Path) -> None:
+    for mode in (4, 5, 6):
+        file = Gltf()
+        file.node(mesh=file.mesh(SQUARE, np.array([0, 1], dtype=np.uint16), mode))
+        with pytest.raises(BrokenShapeError, match="neither a face nor a point"):
+            read(tmp_path, file)
+
+
 def test_a_sparse_accessor_replaces_numbers(tmp_path: Path) -> None:
     file = Gltf()
     points = BOX.copy()
@@ -203,6 +211,16 @@ def test_instances(tmp_path: Path) -> None:
     found = read(tmp_path, file)
     assert len(found.faces) == 36
     assert bounds(found) == [[1, 0, 0], [25, 4, 6]]
+
+
+def test_instances_without_number(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("adacross.data.formats.scene.MOST_PLACED", 10_000)
+    file = Gltf()
+    mesh = file.mesh(BOX, BOX_FACES)
+    where = file.array(np.zeros((3000, 3), dtype=np.float32))
+    file.node(mesh=mesh, extensions={"EXT_mesh_gpu_instancing": {"attributes": {"TRANSLATION": where}}})
+    with pytest.raises(BrokenShapeError, match="are to be placed, more than the 10,000 that a file of"):
+        read(tmp_path, file)
 
 
 def test_morph_targets_count_by_their_weights(tmp_path: Path) -> None:

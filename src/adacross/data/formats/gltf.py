@@ -37,6 +37,7 @@ _HARMLESS = re.compile(
     rf"{_INSTANCES}|KHR_mesh_quantization|(KHR|EXT|MSFT)_(texture|materials|lights|animation|xmp)\w*|"
     r"KHR_audio\w*|KHR_interactivity|MSFT_lod"
 )
+_PLACING = 100  # what a placed part counts of the allowance, beside its corners: it takes as long
 _HELD = 2**28  # bytes of decoded textures that are kept for the next part
 
 
@@ -150,7 +151,7 @@ class _Scene:
             transforms = [np.eye(4)] if joints is not None else self._instances(node, world)
             for part in self._mesh(node["mesh"], weights, joints):
                 for transform in transforms:
-                    self.allowance.take(len(part.vertices) + part.faces.size)
+                    self.allowance.take(_PLACING + len(part.vertices) + part.faces.size)
                     yield replace(part.placed(transform), name=str(name))
         if not self.description.get("nodes"):  # a library of meshes: nothing places them
             for index, mesh in enumerate(self.description.get("meshes", ())):
@@ -200,6 +201,7 @@ class _Scene:
             if name in ("TRANSLATION", "ROTATION", "SCALE")
         }
         count = min((len(column) for column in columns.values()), default=1)
+        self.allowance.take(_PLACING * count)
         return [world @ _local({key: column[i] for key, column in columns.items()}) for i in range(count)]
 
     def _joints(
@@ -237,24 +239,26 @@ class _Scene:
         joints: Float64[np.ndarray, "J 4 4"] | None,
     ) -> Part | None:
         attributes, mode = primitive["attributes"], primitive.get("mode", _TRIANGLES)
-        if _DRACO in primitive.get("extensions", {}) and self._is_empty(attributes["POSITION"]):
-            raise BrokenShapeError(_packed(_DRACO))
         if "POSITION" not in attributes:
             return None
+        plain = self._item("accessors", attributes["POSITION"]).keys() & {"bufferView", "sparse"}
+        if _DRACO in primitive.get("extensions", {}) and not plain:
+            raise BrokenShapeError(_packed(_DRACO))
         if mode not in (_POINTS, _TRIANGLES, _STRIP, _FAN):
             self.lines = True
             return None
-        points = self._numbers(attributes["POSITION"]).astype(np.float64)
-        count = len(points)
-        corners = np.arange(count)
+        stored = self._numbers(attributes["POSITION"])
+        count = len(stored)
         if "indices" in primitive:
             corners = self._numbers(primitive["indices"])[:, 0].astype(np.int64)
             check_corners(corners, count)
+        else:
+            corners = np.arange(count)
         # Primitives often share the vertices of the whole scene; each keeps those that it uses.
         rows: Int64[np.ndarray, " V"] | slice = slice(None)
         if 2 * len(corners) < count:
             rows, corners = np.unique(corners, return_inverse=True)
-        points = points[rows]
+        points = stored[rows].astype(np.float64)
         self.allowance.take(len(points) + len(corners))
         for weight, target in zip(weights, primitive.get("targets", ()), strict=False):
             if weight and "POSITION" in target:
@@ -262,13 +266,15 @@ class _Scene:
         if joints is not None and "JOINTS_0" in attributes:
             points = self._skinned(points, attributes, joints, count, rows)
         if mode == _POINTS:
-            colors = (
-                _to_srgb(self._corner_colors(attributes, count)[rows]) if "COLOR_0" in attributes else None
-            )
+            colors = None
+            if "COLOR_0" in attributes:
+                colors = _to_srgb(self._corner_colors(attributes, count, rows))
             normals = self._column(attributes, "NORMAL", count)[rows] if "NORMAL" in attributes else None
             empty = np.zeros((0, 3), dtype=np.int64)
             return Part("", points, empty, colors, None if normals is None else normals.astype(np.float32))
         faces = _triangles(corners, mode)
+        if not len(faces):
+            return None
         return Part("", points, faces, self._colors(primitive, faces, count, rows))
 
     def _skinned(
@@ -281,7 +287,7 @@ class _Scene:
     ) -> Float64[np.ndarray, "V 3"]:
         """Move each point by its joints, up to four, in proportion to their weights."""
         numbers = self._column(attributes, "JOINTS_0", count)[rows].astype(np.int64)
-        shares = _fractions(self._column(attributes, "WEIGHTS_0", count))[rows].astype(np.float64)
+        shares = _fractions(self._column(attributes, "WEIGHTS_0", count)[rows]).astype(np.float64)
         if len(numbers) and not 0 <= numbers.min() <= numbers.max() < len(joints):
             raise BrokenShapeError(f"a vertex follows joint {numbers.max()} of {len(joints)}")
         total = shares.sum(1, keepdims=True)
@@ -295,8 +301,10 @@ class _Scene:
 
     # -- colors (sections 3.9.2 and 3.9.3)
 
-    def _corner_colors(self, attributes: Mapping[str, int], count: int) -> Float64[np.ndarray, "V 3"]:
-        return _fractions(self._column(attributes, "COLOR_0", count))[:, :3].astype(np.float64)
+    def _corner_colors(
+        self, attributes: Mapping[str, int], count: int, rows: Any
+    ) -> Float64[np.ndarray, "V 3"]:
+        return _fractions(self._column(attributes, "COLOR_0", count)[rows])[:, :3].astype(np.float64)
 
     def _colors(
         self, primitive: Mapping[str, Any], faces: Int64[np.ndarray, "F 3"], count: int, rows: Any
@@ -315,7 +323,7 @@ class _Scene:
         if factor in base:
             found.append(np.tile(np.array(base[factor], dtype=np.float64)[:3], (len(faces), 1)))
         if "COLOR_0" in attributes:
-            found.append(self._corner_colors(attributes, count)[rows][faces].mean(1))
+            found.append(self._corner_colors(attributes, count, rows)[faces].mean(1))
         if (
             texture in base
             and (texels := self._texels(base[texture], attributes, faces, count, rows)) is not None
@@ -340,7 +348,7 @@ class _Scene:
         pixels = self._pixels(texture)
         if pixels is None:
             return None
-        uv = _fractions(self._column(attributes, place, count))[rows][faces].mean(1, dtype=np.float64)
+        uv = _fractions(self._column(attributes, place, count)[rows])[faces].mean(1, dtype=np.float64)
         angle = float(moved.get("rotation", 0))
         cosine, sine = np.cos(angle), np.sin(angle)
         uv = uv * moved.get("scale", (1, 1)) @ np.array([[cosine, -sine], [sine, cosine]])
@@ -383,10 +391,6 @@ class _Scene:
         if len(found) != count:
             raise BrokenShapeError(f"{count:,} vertices and {len(found):,} of their {name}")
         return found
-
-    def _is_empty(self, index: int) -> bool:
-        """Return whether an accessor has no numbers of its own."""
-        return "bufferView" not in self._item("accessors", index)
 
     def _numbers(self, index: int) -> np.ndarray:
         """Return an accessor's numbers `(count, width)`, normalized integers as fractions."""
