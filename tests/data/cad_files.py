@@ -87,11 +87,12 @@ class Step:
                 loop.append(self.add(f"ORIENTED_EDGE('',*,*,{edges[key]},.{'T' if key == (a, b) else 'F'}.)"))
             around = self.add(f"EDGE_LOOP('',({','.join(loop)}))")
             bound = self.add(f"FACE_OUTER_BOUND('',{around},.T.)")
-            a, b, c = (corners[i] for i in side[:3])
-            u, v = [q - p for p, q in zip(a, b, strict=True)], [q - p for p, q in zip(b, c, strict=True)]
+            at, beside, across_it = (corners[i] for i in side[:3])
+            u = [q - p for p, q in zip(at, beside, strict=True)]
+            v = [q - p for p, q in zip(beside, across_it, strict=True)]
             normal = (u[1] * v[2] - u[2] * v[1], u[2] * v[0] - u[0] * v[2], u[0] * v[1] - u[1] * v[0])
             length, across = sum(map(abs, normal)), sum(map(abs, u))
-            axes = self.axes(a, [n / length for n in normal], [n / across for n in u])
+            axes = self.axes(at, [n / length for n in normal], [n / across for n in u])
             plane = self.add(f"PLANE('',{axes})")
             faces.append(self.add(f"ADVANCED_FACE('',({bound}),{plane},.T.)"))
         shell = self.add(f"CLOSED_SHELL('',({','.join(faces)}))")

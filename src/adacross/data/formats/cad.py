@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
+from typing import Literal
 
 from adacross.data.formats.gltf import read_gltf_bytes
 from adacross.data.formats.scene import content_of
@@ -57,6 +58,7 @@ def read_cad(path: Path) -> Mesh | PointCloud:
         text = data.decode("latin-1")
         if _LONG_NUMBER.search(text):  # Open CASCADE takes it for infinite, and may not come back
             raise BrokenShapeError("a number of more than 100 digits in it")
+        kind: Literal["step", "iges"]
         if start >= 0:
             _check_assembly(text)
             kind, unit, scale = "step", step_unit(text), _MILLIMETERS["m"]
@@ -122,7 +124,7 @@ def _check_assembly(text: str) -> None:
         )
 
 
-def _converted(data: bytes, kind: str) -> bytes:
+def _converted(data: bytes, kind: Literal["step", "iges"]) -> bytes:
     """Return a CAD file as GLB, nothing if that fails; what Open CASCADE says is not shown."""
     try:
         import cascadio

@@ -39,10 +39,10 @@ _PARSER_ERRORS = (*IMAGE_ERRORS, AssertionError, ImportError, NameError)
 
 
 def read_mesh(path: Path) -> Mesh:
-    """Read an OFF, OBJ, PLY, STL or GLB file as one triangle mesh, or raise BrokenShapeError.
+    """Read an OFF, OBJ, PLY or STL file as one triangle mesh, or raise BrokenShapeError.
 
     A scene's parts are put where its graph places them. Colors are kept: of faces, of vertices (mean over the
-    face), of materials (OBJ's .mtl, GLB's base color), of textures (the texel at the face's center).
+    face), of materials (OBJ's .mtl), of textures (the texel at the face's center).
     Materials and textures are looked up in the mesh's own folder and below, nowhere else.
     """
     with _reasons(path):

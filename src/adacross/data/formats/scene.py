@@ -92,7 +92,7 @@ def joined(parts: Sequence[Part], unit: str, warnings: Sequence[str] = ()) -> Me
         )
     if not solid:
         whole = all(part.normals is not None for part in used)
-        normals = np.concatenate([part.normals for part in used]) if whole else None  # type: ignore[misc]
+        normals = np.concatenate([part.normals for part in used]) if whole else None
         _check_finite(vertices)
         return PointCloud(vertices, normals, colors, labels, names, tuple(warnings))
     starts = np.cumsum([0, *(len(part.vertices) for part in used)])
