@@ -119,7 +119,7 @@ def read_file(path: Path) -> Mesh | PointCloud:
 
 
 def read_shape(path: str | Path) -> Mesh | PointCloud:
-    """Read a mesh (OFF, OBJ, PLY, STL, glTF, STEP, IGES, 3MF, DAE) or a point cloud (PLY, NPY, or text with a point a line).
+    """Read a mesh (OFF, OBJ, PLY, STL, glTF, STEP, IGES, 3MF, DAE) or a cloud (PLY, glTF, NPY, text).
 
     The shape is in the file's own frame; `.warnings` names what is unusual about it. The file is read in this
     process: `prepare` and `embed` isolate files that may be hostile.
