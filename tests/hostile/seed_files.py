@@ -4,6 +4,7 @@ import io
 import json
 import pickle  # noqa: TID251  the tests write what the library must read without it
 import struct
+import zipfile
 from dataclasses import asdict, fields, is_dataclass
 from pathlib import Path
 from types import UnionType
@@ -100,6 +101,47 @@ def stl_binary(root: Path) -> None:
 
 def glb(root: Path) -> None:
     write(root, "box/a.glb", glb_of(gltf()))
+
+
+def gltf_text(root: Path) -> None:
+    """The same as `.gltf`, with its numbers and its texture beside it."""
+    description = gltf()
+    description["buffers"][0]["uri"] = "box.bin"
+    description["images"] = [{"uri": "skin.png"}]
+    write(root, "box/a.gltf", json.dumps(description))
+    write(root, "box/box.bin", glb_binary())
+    write(root, "box/skin.png", picture(8))
+
+
+def threemf(root: Path) -> None:
+    """Two boxes on a plate, one of them colored."""
+    write(root, "box/a.3mf", threemf_of(threemf_model()))
+
+
+def threemf_model() -> str:
+    corners = "".join(f'<vertex x="{x}" y="{y}" z="{z}"/>' for x, y, z in CORNERS)
+    faces = "".join(f'<triangle v1="{a}" v2="{b}" v3="{c}"/>' for a, b, c in TRIANGLES)
+    mesh = f"<mesh><vertices>{corners}</vertices><triangles>{faces}</triangles></mesh>"
+    return (
+        '<?xml version="1.0" encoding="UTF-8"?>\n'
+        '<model unit="millimeter" xmlns="http://schemas.microsoft.com/3dmanufacturing/core/2015/02">\n'
+        '<resources><basematerials id="5"><base name="red" displaycolor="#FF0000"/></basematerials>\n'
+        f'<object id="1" name="red" type="model" pid="5" pindex="0">{mesh}</object>\n'
+        '<object id="2" type="model"><components><component objectid="1"/>'
+        '<component objectid="1" transform="1 0 0 0 1 0 0 0 1 5 0 0"/></components></object></resources>\n'
+        '<build><item objectid="2" transform="2 0 0 0 2 0 0 0 2 0 0 7"/><item objectid="1"/></build>\n'
+        "</model>\n"
+    )
+
+
+def threemf_of(model: str | bytes, **more: str | bytes) -> bytes:
+    """A 3MF archive of one model and other files."""
+    sink = io.BytesIO()
+    with zipfile.ZipFile(sink, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("3D/3dmodel.model", model)
+        for name, content in more.items():
+            archive.writestr(name, content)
+    return sink.getvalue()
 
 
 def gltf() -> dict[str, Any]:

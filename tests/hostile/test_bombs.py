@@ -14,7 +14,8 @@ from adacross.data import isolated
 from adacross.data.collection.inspect import inspect
 from adacross.data.formats import hdf5
 from adacross.data.formats.base import SampleRef
-from adacross.data.formats.mesh_files import MOST_PLACED, read_mesh
+from adacross.data.formats.gltf import read_gltf
+from adacross.data.formats.scene import MOST_PLACED
 from adacross.data.image_set import read_pickled_table
 from adacross.data.images import MOST_SCANS, open_picture
 from adacross.data.isolated import find_apart, views_apart
@@ -26,17 +27,17 @@ from adacross.search.query import read_query
 
 @pytest.mark.parametrize("bomb", [bombs.nodes_that_share_a_mesh, bombs.primitives_that_share_their_numbers])
 def test_meshes_that_are_placed_too_often(bomb, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert len(read_mesh(bomb(tmp_path, 1)).faces) == 100 * bombs.FACES
+    assert len(read_gltf(bomb(tmp_path, 1)).faces) == 100 * bombs.FACES
     with pytest.raises(BrokenShapeError, match=rf"more than the {MOST_PLACED:,} that a file of"):
-        read_mesh(bomb(tmp_path, 20))
+        read_gltf(bomb(tmp_path, 20))
 
 
 def test_a_large_mesh_that_nobody_shares_is_placed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("adacross.data.formats.mesh_files.MOST_PLACED", 10)
+    monkeypatch.setattr("adacross.data.formats.scene.MOST_PLACED", 10)
     monkeypatch.setattr(bombs, "FACES", 40)
     (tmp_path / "whole").mkdir()
     path = bombs._glb(tmp_path, lambda description: None)
-    assert len(read_mesh(path).faces) == 40
+    assert len(read_gltf(path).faces) == 40
 
 
 def test_a_jpeg_has_a_hundred_scans_at_most() -> None:

@@ -22,6 +22,7 @@ from adacross.cli import main
 from adacross.data.collection.collection import Collection
 from adacross.data.collection.inspect import inspect
 from adacross.data.formats import index_source
+from adacross.data.formats.gltf import read_gltf
 from adacross.data.formats.mesh_files import read_mesh
 from adacross.data.formats.text import file_below
 from adacross.data.image_set import read_image_set
@@ -135,7 +136,7 @@ def test_no_program_is_started_for_a_picture(no_programs: None, tmp_path: Path) 
     (said,) = read_mesh(tmp_path / "box" / "a.obj").warnings
     assert said.startswith("its texture skin.png cannot be used (no picture: none of PNG")
     shining = crafted_for("GLB")["a shining texture in PostScript"]
-    read_mesh(put(tmp_path / "a.glb", shining))
+    read_gltf(put(tmp_path / "a.glb", shining))
     assert EpsImagePlugin.gs_binary == "gs"
 
 
@@ -159,7 +160,7 @@ def test_ten_thousand_materials_do_not_take_minutes(tmp_path: Path) -> None:
 
 def test_zeros_that_lie_nowhere_in_a_glb(tmp_path: Path) -> None:
     with pytest.raises(BrokenShapeError, match="1,000,000,000 numbers promised that are not in the file"):
-        read_mesh(put(tmp_path / "a.glb", crafted_for("GLB")["a billion points out of nothing"]))
+        read_gltf(put(tmp_path / "a.glb", crafted_for("GLB")["a billion points out of nothing"]))
 
 
 @pytest.mark.parametrize(

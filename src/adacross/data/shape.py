@@ -32,6 +32,7 @@ class Mesh:
         face_parts: `(F,)` index into `part_names`, or None.
         part_names: names of the parts that `face_parts` points to.
         warnings: what is unusual about it, a sentence each.
+        unit: of the coordinates ("mm", "m", "in", ...), "" where the file does not say.
 
     Example:
         >>> Mesh(np.eye(3), np.array([[0, 1, 2]])).faces.shape
@@ -44,6 +45,7 @@ class Mesh:
     face_parts: Int64[np.ndarray, " F"] | None = None
     part_names: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
+    unit: str = ""
 
     _repr_html_ = _rendered
 

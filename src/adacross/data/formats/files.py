@@ -8,12 +8,20 @@ from typing import ClassVar, Literal
 
 from adacross.data.formats import clouds
 from adacross.data.formats.base import DatasetIndex, Format, SampleRef
+from adacross.data.formats.cad import read_cad
 from adacross.data.formats.clouds import READERS, finite, looks_like_a_cloud
+from adacross.data.formats.dae import read_dae
+from adacross.data.formats.gltf import read_gltf
 from adacross.data.formats.mesh_files import UP, read_mesh
+from adacross.data.formats.threemf import read_3mf
 from adacross.data.shape import Axis, BrokenShapeError, Mesh, PointCloud, Split
 from adacross.errors import UserError
 
 Classes = Literal["auto", "folder", "none"]
+_SCENES = {  # files of parts that they place in a frame
+    ".3mf": read_3mf, ".dae": read_dae, ".glb": read_gltf, ".gltf": read_gltf, ".iges": read_cad,
+    ".igs": read_cad, ".step": read_cad, ".stp": read_cad,
+}  # fmt: skip
 CLOUDS = tuple(sorted(READERS))  # endings of files that hold nothing else
 SUFFIXES = (*sorted(UP), *CLOUDS)
 _SPLITS: dict[str, Split] = {"train": "train", "test": "test"}
@@ -93,14 +101,16 @@ def read_file(path: Path) -> Mesh | PointCloud:
     if suffix not in SUFFIXES:
         raise BrokenShapeError(f"no file of shapes; it must end in one of {', '.join(SUFFIXES)}")
     try:
-        found = READERS[suffix](path) if suffix in READERS else read_mesh(path)
+        found = (READERS | _SCENES).get(suffix, read_mesh)(path)
         return finite(found) if isinstance(found, PointCloud) else found
     except OSError as error:
         raise BrokenShapeError(error.strerror or str(error)) from error
 
 
 def read_shape(path: str | Path) -> Mesh | PointCloud:
-    """Read a mesh (OFF, OBJ, PLY, STL, GLB) or a point cloud (PLY, NPY, NPZ, PCD, LAS, LAZ, text).
+    """Read a mesh (OFF, OBJ, PLY, STL, glTF, STEP, IGES, 3MF, DAE) or a point cloud.
+
+    Clouds are NPY, NPZ, PCD, LAS, LAZ, text, and meshes' files that hold points only.
 
     The shape is in the file's own frame; `.warnings` names what is unusual about it. The file is read in this
     process: `prepare` and `embed` isolate files that may be hostile.

@@ -1,0 +1,157 @@
+"""Scenes: parts that a file places in a common frame, and the other files that it names."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path, PureWindowsPath
+
+import numpy as np
+from jaxtyping import Float32, Float64, Int64, UInt8
+
+from adacross.data.formats.base import printable
+from adacross.data.shape import BrokenShapeError, Mesh, PointCloud
+from adacross.errors import one_line
+from adacross.io.files import READER_ERRORS, read_bytes
+
+GREY = (200, 200, 200)  # of faces without a color in a scene that has colors
+MOST_PLACED = 30_000_000  # corners, points and attributes of a small file that repeats what it holds
+
+
+@dataclass(frozen=True, eq=False)
+class Part:
+    """Triangles of a scene, or loose points, in its common frame.
+
+    Attributes:
+        name: of the object that it belongs to; parts of one name are one part of the shape.
+        vertices: `(V, 3)` coordinates.
+        faces: `(F, 3)` vertex indices; none where the vertices are a cloud.
+        colors: `(F, 3)` RGB of the faces, `(V, 3)` of a cloud, or None.
+        normals: `(V, 3)` unit normals of a cloud, or None.
+    """
+
+    name: str
+    vertices: Float64[np.ndarray, "V 3"]
+    faces: Int64[np.ndarray, "F 3"]
+    colors: UInt8[np.ndarray, "n 3"] | None = None
+    normals: Float32[np.ndarray, "V 3"] | None = None
+
+    def placed(self, transform: Float64[np.ndarray, "4 4"]) -> "Part":
+        """Return the part where a matrix puts its column vectors; a mirror turns the faces around."""
+        linear = transform[:3, :3]
+        with np.errstate(all="ignore"):  # what is not finite is named when all is joined
+            vertices = self.vertices @ linear.T + transform[:3, 3]
+            mirrored = np.linalg.det(linear) < 0
+            normals = None if self.normals is None else _turned(self.normals, linear)
+        faces = self.faces[:, ::-1] if mirrored else self.faces
+        return Part(self.name, vertices, faces, self.colors, normals)
+
+
+class Allowance:
+    """Bound on the corners and points that a file stands for, however often it repeats what it holds.
+
+    Args:
+        size: of the file, in bytes.
+    """
+
+    def __init__(self, size: int) -> None:
+        self._size, self._taken = size, 0
+
+    def take(self, count: int) -> None:
+        """Count what is about to be made; BrokenShapeError if a file of this size may not have so much."""
+        self._taken += count
+        if self._taken > max(MOST_PLACED, 2 * self._size):
+            raise BrokenShapeError(
+                f"its parts repeat so often that {self._taken:,} corners and points are to be placed, "
+                f"more than the {MOST_PLACED:,} that a file of {self._size:,} bytes may have"
+            )
+
+
+def joined(parts: Sequence[Part], unit: str, warnings: Sequence[str] = ()) -> Mesh | PointCloud:
+    """Return the parts as one mesh whose `part_names` are theirs, or the points where there are no faces.
+
+    Raises BrokenShapeError if there is nothing, or a coordinate is not finite.
+    """
+    solid = [part for part in parts if len(part.faces)]
+    loose = [part for part in parts if not len(part.faces) and len(part.vertices)]
+    used = solid or loose
+    if not used:
+        raise BrokenShapeError("there is neither a face nor a point in it")
+    if solid and loose:
+        count = sum(len(part.vertices) for part in loose)
+        warnings = [*warnings, f"{count:,} loose points beside the faces are passed over"]
+    vertices = np.concatenate([part.vertices for part in used])
+    sizes = [len(part.faces if solid else part.vertices) for part in used]
+    numbers: dict[str, int] = {}  # by name
+    labels = np.repeat([numbers.setdefault(printable(part.name), len(numbers)) for part in used], sizes)
+    names = tuple(numbers)
+    colors = None
+    if any(part.colors is not None for part in used):
+        plain = [np.full((size, 3), GREY, dtype=np.uint8) for size in sizes]
+        colors = np.concatenate(
+            [grey if part.colors is None else part.colors for part, grey in zip(used, plain, strict=True)]
+        )
+    if not solid:
+        whole = all(part.normals is not None for part in used)
+        normals = np.concatenate([part.normals for part in used]) if whole else None
+        _check_finite(vertices)
+        return PointCloud(vertices, normals, colors, labels, names, tuple(warnings))
+    starts = np.cumsum([0, *(len(part.vertices) for part in used)])
+    faces = np.concatenate([part.faces + start for part, start in zip(used, starts, strict=False)])
+    _check_finite(vertices[faces])
+    return Mesh(vertices, faces, colors, labels, names, tuple(warnings), unit)
+
+
+def check_corners(faces: Int64[np.ndarray, "..."], count: int) -> None:
+    """Raise BrokenShapeError if a face has a corner that is none of `count` vertices."""
+    if len(faces) and (faces.min() < 0 or faces.max() >= count):
+        wrong = faces.min() if faces.min() < 0 else faces.max()
+        raise BrokenShapeError(f"a face points to vertex {wrong}, but there are only {count}")
+
+
+def beside(path: Path, name: str) -> Path:
+    """Return the file that another file names, in that one's own folder or below.
+
+    It is found by its name alone, too: exporters write absolute paths of somebody else's machine. Only the
+    folder is looked at: on Windows `//host/share` would ask that host, with the user's credentials. Raises
+    FileNotFoundError if there is none.
+    """
+    folder = path.resolve().parent
+    wanted = PureWindowsPath(name.strip())
+    for candidate in (folder / wanted.relative_to(wanted.anchor).as_posix(), folder / wanted.name):
+        real = candidate.resolve()
+        if real.is_relative_to(folder) and real.is_file():
+            return real
+    raise FileNotFoundError(f"{name} is not in its folder")
+
+
+@contextmanager
+def content_of(path: Path) -> Iterator[bytes]:
+    """Yield a file's bytes; what parsers raise on them becomes a BrokenShapeError that names the format."""
+    try:
+        data = read_bytes(path)
+    except OSError as error:
+        raise BrokenShapeError(error.strerror or str(error)) from error
+    if not data.strip():
+        raise BrokenShapeError("the file is empty")
+    try:
+        yield data
+    except BrokenShapeError:
+        raise
+    except READER_ERRORS as error:
+        kind = path.suffix[1:].upper()
+        raise BrokenShapeError(f"not a readable {kind} file ({one_line(error, 200)})") from error
+
+
+def _check_finite(points: np.ndarray) -> None:
+    if not np.isfinite(points).all():
+        raise BrokenShapeError("NaN or infinite coordinates")
+
+
+def _turned(
+    normals: Float32[np.ndarray, "V 3"], linear: Float64[np.ndarray, "3 3"]
+) -> Float32[np.ndarray, "V 3"]:
+    """Return unit normals after a linear map of the surface: its cofactors map them, as areas."""
+    a, b, c = linear
+    turned = normals @ np.stack([np.cross(b, c), np.cross(c, a), np.cross(a, b)]).T
+    length = np.linalg.norm(turned, axis=1, keepdims=True)
+    return np.divide(turned, length, where=length > 0, out=np.zeros_like(turned)).astype(np.float32)

@@ -1,0 +1,121 @@
+"""COLLADA files, written here; and one that trimesh writes."""
+
+import builtins
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trimesh
+
+from adacross.data.formats.dae import read_dae
+from adacross.data.formats.files import read_file
+from adacross.data.sampling import face_areas
+from adacross.data.shape import BrokenShapeError, Mesh
+
+CORNERS = " ".join(f"{x} {y} {z}" for z in (0, 6) for y in (0, 4) for x in (0, 2))
+SIDES = "0 2 3 1 4 5 7 6 0 1 5 4 2 6 7 3 0 4 6 2 1 3 7 5"
+
+
+def dae(up: str = "Y_UP", place: str = "", unit: str = '<unit name="meter" meter="1"/>') -> str:
+    """A red box (0, 0, 0) to (2, 4, 6) of six squares."""
+    return f"""<?xml version="1.0"?>
+<COLLADA xmlns="http://www.collada.org/2005/11/COLLADASchema" version="1.4.1">
+<asset>{unit}<up_axis>{up}</up_axis></asset>
+<library_effects><effect id="e"><profile_COMMON><technique sid="common"><lambert><diffuse>
+<color>1 0.5 0 1</color></diffuse></lambert></technique></profile_COMMON></effect></library_effects>
+<library_materials><material id="m"><instance_effect url="#e"/></material></library_materials>
+<library_geometries><geometry id="g" name="crate"><mesh>
+<source id="s"><float_array id="a" count="24">{CORNERS}</float_array><technique_common>
+<accessor source="#a" count="8" stride="3"><param name="X" type="float"/><param name="Y" type="float"/>
+<param name="Z" type="float"/></accessor></technique_common></source>
+<vertices id="v"><input semantic="POSITION" source="#s"/></vertices>
+<polylist count="6" material="red"><input semantic="VERTEX" source="#v" offset="0"/>
+<vcount>4 4 4 4 4 4</vcount><p>{SIDES}</p></polylist></mesh></geometry></library_geometries>
+<library_visual_scenes><visual_scene id="w"><node>{place}<instance_geometry url="#g"><bind_material>
+<technique_common><instance_material symbol="red" target="#m"/></technique_common></bind_material>
+</instance_geometry></node></visual_scene></library_visual_scenes>
+<scene><instance_visual_scene url="#w"/></scene></COLLADA>"""
+
+
+def read(folder: Path, text: str) -> Mesh:
+    (folder / "a.dae").write_text(text)
+    found = read_file(folder / "a.dae")
+    assert isinstance(found, Mesh)
+    return found
+
+
+def bounds(mesh: Mesh) -> list[list[float]]:
+    corners = mesh.vertices[mesh.faces].reshape(-1, 3)
+    return [corners.min(0).round(5).tolist(), corners.max(0).round(5).tolist()]
+
+
+def test_a_box_of_squares(tmp_path: Path) -> None:
+    mesh = read(tmp_path, dae())
+    assert face_areas(mesh).sum() == pytest.approx(88)
+    assert bounds(mesh) == [[0, 0, 0], [2, 4, 6]]
+    assert (mesh.part_names, mesh.unit) == (("crate",), "m")
+    assert mesh.face_colors is not None
+    assert mesh.face_colors.tolist() == [[255, 128, 0]] * 12
+
+
+def test_where_nodes_put_it(tmp_path: Path) -> None:
+    mesh = read(tmp_path, dae(place="<translate>10 0 0</translate><scale>1 2 1</scale>"))
+    assert bounds(mesh) == [[10, 0, 0], [12, 8, 6]]
+
+
+@pytest.mark.parametrize(
+    ("up", "expected"),
+    [("Y_UP", [[0, 0, 0], [2, 4, 6]]), ("Z_UP", [[0, 0, -4], [2, 6, 0]]), ("X_UP", [[-4, 0, 0], [0, 2, 6]])],
+)
+def test_it_is_turned_to_y_up(tmp_path: Path, up: str, expected: list[list[float]]) -> None:
+    assert bounds(read(tmp_path, dae(up))) == expected
+
+
+def test_the_unit_that_it_names(tmp_path: Path) -> None:
+    assert read(tmp_path, dae(unit='<unit name="inch" meter="0.0254"/>')).unit == "in"
+
+
+def test_what_trimesh_writes(tmp_path: Path) -> None:
+    text = trimesh.exchange.dae.export_collada(trimesh.creation.box((2, 4, 6)))
+    assert face_areas(read(tmp_path, text.decode())).sum() == pytest.approx(88)
+
+
+def test_lines_and_textures_are_passed_over_and_said(tmp_path: Path) -> None:
+    lines = '<lines count="1"><input semantic="VERTEX" source="#v" offset="0"/><p>0 1</p></lines></mesh>'
+    assert read(tmp_path, dae().replace("</mesh>", lines)).warnings == ("lines are passed over",)
+    image = '<library_images><image id="i"><init_from>skin.png</init_from></image></library_images>'
+    texture = """<newparam sid="f"><surface type="2D"><init_from>i</init_from></surface></newparam>
+<newparam sid="t"><sampler2D><source>f</source></sampler2D></newparam><technique"""
+    text = dae().replace("<library_effects>", image + "<library_effects>").replace("<technique", texture, 1)
+    mesh = read(tmp_path, text.replace("<color>1 0.5 0 1</color>", '<texture texture="t" texcoord="uv"/>'))
+    assert (mesh.face_colors, mesh.warnings) == (None, ("its textures are passed over",))
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("hello", "not a readable DAE file"),
+        (dae()[:900], "not a readable DAE file"),
+        (dae().replace("<COLLADA", '<!DOCTYPE a [<!ENTITY b "c">]><COLLADA'), "declares a document type"),
+        (dae().replace("5</p>", "9</p>"), "not a readable DAE file|vertex 9"),
+        (dae().replace('url="#g"', 'url="#h"'), "neither a face nor a point"),
+    ],
+)
+def test_what_is_refused_says_why(tmp_path: Path, text: str, reason: str) -> None:
+    with pytest.raises(BrokenShapeError, match=reason):
+        read(tmp_path, text)
+
+
+def test_without_pycollada_a_sentence_says_what_to_install(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    imported = builtins.__import__
+
+    def missing(name: str, *rest: Any, **named: Any) -> Any:
+        if name == "collada":
+            raise ImportError(name)
+        return imported(name, *rest, **named)
+
+    monkeypatch.setattr(builtins, "__import__", missing)
+    with pytest.raises(BrokenShapeError, match=r"read by pycollada, which is not installed\. .*\[cad\]"):
+        read_dae(tmp_path / "a.dae")
