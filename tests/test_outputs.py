@@ -76,7 +76,7 @@ def test_files_beside_a_result_are_kept(
 ):
     monkeypatch.chdir(tmp_path)
     (tmp_path / beside).write_text("mine")
-    assert main("evaluate compare none/a none/b none/data --output a.json".split()) == 2
+    assert main(["evaluate", "compare", "none/a", "none/b", "none/data", "--output", "a.json"]) == 2
     assert f"{beside} exists" in capsys.readouterr().err
 
 
