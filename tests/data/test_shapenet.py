@@ -198,10 +198,10 @@ def test_parent_or_shapenet_itself(root: Path) -> None:
     for folder in (root, root / "ShapeNet"):
         source = source_of(folder)
         assert (source.format, source.location, len(source.items)) == ("shapenet", str(root.resolve()), 5)
-    assert source_of(root / "ShapeNet" / PLANE).format == "meshes"
+    assert source_of(root / "ShapeNet" / PLANE).format == "files"
     (root / "ShapeNetRendering").rename(root / "elsewhere")
     assert source_of(root).format == "shapenet"
-    assert source_of(root / "ShapeNet").format == "meshes"
+    assert source_of(root / "ShapeNet").format == "files"
 
 
 def test_names_of_all_55_categories() -> None:

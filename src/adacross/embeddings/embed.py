@@ -12,11 +12,11 @@ import numpy as np
 from jaxtyping import Float32
 
 from adacross.console import Table, console, progress_bar, words
+from adacross.data.collection.build import digest_of
 from adacross.data.collection.collection import Collection
 from adacross.data.collection.description import DESCRIPTION
 from adacross.data.collection.sample import SERVE, SampleOptions, read_row
-from adacross.data.collection.build import digest_of
-from adacross.data.formats import MESHES
+from adacross.data.formats import FILES
 from adacross.data.formats.base import DatasetIndex, SampleRef
 from adacross.data.formats.files import file_ref
 from adacross.data.isolated import find_apart
@@ -98,7 +98,7 @@ def find_data(data: str, *, up: Axis | None, workers: int | None, timeout: float
         if not paths:
             raise UserError("standard input named no files; expected one path a line, as `ls *.stl` writes.")
         items = [file_ref(path, up) for path in dict.fromkeys(paths)]
-        return Files(DatasetIndex(items, format=MESHES, location=str(Path.cwd())), workers, timeout)
+        return Files(DatasetIndex(items, format=FILES, location=str(Path.cwd())), workers, timeout)
     if is_url(data) or (Path(data) / DESCRIPTION).is_file():
         collection = Collection.open(data)
         if up is not None:

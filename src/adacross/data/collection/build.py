@@ -226,11 +226,17 @@ def splits_of(items: Sequence[SampleRef], test_fraction: float, seed: int) -> li
 
     The source's own counts where it knows both: with one alone there would be nothing to test on. An item
     without a split in such a source is drawn like the rest. Of `n` drawn items `round(test_fraction * n)` are
-    for testing, spread over the classes by largest remainder: each has its share to within one shape.
+    for testing, spread over the classes by largest remainder: each has its share to within one shape. Items
+    of one group count as one, of the first one's class, and share its split.
     """
     own = {item.split for item in items} >= {"train", "test"}
     splits: list[Split] = [item.split if own and item.split else "train" for item in items]
-    drawn = np.array([i for i, item in enumerate(items) if not (own and item.split)], dtype=np.int64)
+    groups: dict[str | int, list[int]] = {}
+    for i, item in enumerate(items):
+        if not (own and item.split):
+            groups.setdefault(item.group or i, []).append(i)
+    members = {few[0]: few for few in groups.values()}
+    drawn = np.array(list(members), dtype=np.int64)
     labels = np.array([items[i].label for i in drawn], dtype=np.int64)
     rng = np.random.default_rng([seed, 1])
     classes, sizes = np.unique(labels, return_counts=True)
@@ -240,8 +246,9 @@ def splits_of(items: Sequence[SampleRef], test_fraction: float, seed: int) -> li
     order = np.lexsort((rng.permutation(len(classes)), -(shares - quota).round(9)))
     quota[order[: max(missing, 0)]] += 1
     for name, count in zip(classes, quota, strict=True):
-        for i in rng.permutation(drawn[labels == name])[:count]:
-            splits[i] = "test"
+        for first in rng.permutation(drawn[labels == name])[:count].tolist():
+            for i in members[first]:
+                splits[i] = "test"
     return splits
 
 
@@ -292,6 +299,8 @@ def _description(work: WorkFolder, name: str, index: DatasetIndex, how: SampleOp
         splits={"train": splits.count("train"), "test": splits.count("test")},
         skipped=skipped,
         warnings=note["warnings"],
+        note=index.note,
+        unread=index.unread,
         made=made,
     )
 

@@ -39,6 +39,8 @@ class CollectionInfo:
     splits: dict[str, int]  # number of shapes in each split
     skipped: list[dict[str, str]] = field(default_factory=list)  # {"name": ..., "reason": ...}
     warnings: list[dict[str, str]] = field(default_factory=list)  # the same, of shapes that are in
+    note: str = ""  # sentences about the source as a whole: its split, its objects, what was not read
+    unread: dict[str, int] = field(default_factory=dict)  # files in the source that are no shapes, by ending
     made: dict[str, Any] = field(default_factory=dict)  # options, seed, version of adacross and date
 
     def table(self) -> "RenderableType":
@@ -59,6 +61,7 @@ class CollectionInfo:
             "made": f"{when} ({', '.join(options)})",
             "skipped": f"{len(self.skipped)}" if self.skipped else "none",
         }
+        rows |= {"note": self.note} if self.note else {}
         return Group(facts(f"collection {self.name}", rows), *notes(self.warnings, self.skipped))
 
     def write(self, folder: Path) -> None:

@@ -12,7 +12,7 @@ from adacross.data.collection.build import PLAN, read_notes, read_plan
 from adacross.data.collection.collection import Collection
 from adacross.data.collection.contact_sheet import write_contact_sheet
 from adacross.data.collection.description import DESCRIPTION, facts, notes, size_of, unfinished
-from adacross.data.formats import CLOUDS, MESHES, format_of
+from adacross.data.formats import FILES, format_of
 from adacross.data.formats.base import DatasetIndex
 from adacross.data.formats.scanobjectnn import variants as variants_of
 from adacross.data.formats.shapenet import images_of
@@ -148,7 +148,7 @@ def _source(folder: Path, source: DatasetIndex, variants: list[str], format: str
         "missing": "; ".join(source.missing),
     }
     rows |= {name: text for name, text in optional.items() if text}
-    if source.format in (MESHES, CLOUDS):
+    if source.format == FILES:
         types = Counter(Path(item.path).suffix.lower() for item in source.items)
         rows["files"] = ", ".join(f"{suffix} {n:,}" for suffix, n in sorted(types.items()))
     if source.format == "shapenet":

@@ -12,7 +12,7 @@ from adacross.data.collection.collection import MOST_PIXELS, Collection
 from adacross.data.collection.sample import SERVE, Row, SampleOptions, read_row
 from adacross.data.formats import BUILTIN
 from adacross.data.formats.base import DatasetIndex
-from adacross.data.formats.files import Classes
+from adacross.data.formats.folder import Classes
 from adacross.data.isolated import find_apart
 from adacross.data.shape import Axis
 from adacross.data.workers import ray as ray_workers

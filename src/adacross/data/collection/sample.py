@@ -11,7 +11,7 @@ import pyarrow as pa
 from jaxtyping import Float32, Float64, UInt8
 
 from adacross.data.collection.schema import read_stream, to_batch, to_bytes
-from adacross.data.formats import MESHES, format_of
+from adacross.data.formats import FILES, format_of
 from adacross.data.formats.base import RawSample, SampleRef
 from adacross.data.formats.files import SUFFIXES, file_ref
 from adacross.data.images import read_views
@@ -168,7 +168,7 @@ def load_shape(
     one_of("up axis", up or "y", ("x", "y", "z"))
     if not path.is_file():
         raise UserError(f"{path} does not exist; expected a file that ends in {', '.join(SUFFIXES)}.")
-    item, options = file_ref(path, up), SampleOptions(MESHES, points, seed=seed)
+    item, options = file_ref(path, up), SampleOptions(FILES, points, seed=seed)
     try:
         if timeout is None:
             return make_sample(item, options).shape

@@ -28,6 +28,7 @@ class SampleRef:
         up: axis that points up; None takes the format's.
         fingerprint: changes when the file does, so that a restart notices; by default from size and time.
         extra: what only the format itself needs, JSON values.
+        group: name that items of one object share, which a drawn split keeps together; "" for none.
     """
 
     id: str
@@ -38,6 +39,7 @@ class SampleRef:
     up: Axis | None = None
     fingerprint: str = ""
     extra: dict[str, Any] = field(default_factory=dict)
+    group: str = ""
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,7 @@ class DatasetIndex:
         note: what people should know before the work begins, a sentence, or "".
         missing: files that belong to the layout and are not there.
         skipped: what is already known to be unreadable.
+        unread: number of files by ending that lie in the source and are no shapes.
         format: name of the format; `index_source` fills it in.
         location: the folder, absolute, or "builtin"; `index_source` fills it in.
     """
@@ -67,6 +70,7 @@ class DatasetIndex:
     note: str = ""
     missing: list[str] = field(default_factory=list)
     skipped: Skipped = field(default_factory=list)
+    unread: dict[str, int] = field(default_factory=dict)
     format: str = ""
     location: str = ""
 
