@@ -1,13 +1,16 @@
 """Folders as people have them: splits, classes, objects in several formats, files that are no shapes."""
 
+import hashlib
 from pathlib import Path
 
 import numpy as np
 import pytest
+import trimesh
 
 from adacross.data.collection.build import splits_of
 from adacross.data.collection.inspect import inspect
 from adacross.data.collection.prepare import prepare
+from adacross.data.collection.schema import mapped, read_stream
 from adacross.data.formats import index_source
 from adacross.data.formats.base import DatasetIndex, SampleRef
 from adacross.errors import UserError
@@ -168,3 +171,45 @@ def test_a_single_file_is_a_source(tmp_path: Path) -> None:
     assert found.ids == ["scan.npy"]
     assert inspect(str(tmp_path / "scan.npy")).kind == "files"
     assert index_source(str(tmp_path / "scan.npy"), format="clouds").format == "files"  # an earlier name
+
+
+def test_the_size_of_every_shape_is_kept(tmp_path: Path) -> None:
+    box = trimesh.creation.box((2, 4, 6))
+    for name in ("box.off", "box.stl", "box.obj"):
+        write_mesh(tmp_path / "in" / name, box)
+    box.update_faces(np.arange(12) > 1)
+    write_mesh(tmp_path / "in" / "open.off", box)
+    cloud = np.random.default_rng(0).normal(size=(400, 3))
+    np.save(tmp_path / "in" / "scan.npy", cloud)
+    made = prepare(str(tmp_path / "in"), str(tmp_path / "c"), points=16, views=0, workers=1, test_fraction=0.0)
+    table = read_stream(mapped(next(made.folder.glob("data-*.arrow"))))
+    rows = {row["id"]: row for row in table.to_pylist()}
+    for name in ("box.off", "box.stl", "box.obj"):
+        row = rows[name]
+        assert (row["lower"], row["upper"]) == ([-1, -2, -3], [1, 2, 3])
+        assert (row["watertight"], row["triangles"], row["path"]) == (True, 12, name)
+        assert (row["area"], row["volume"]) == pytest.approx((88, 48))
+        assert row["sha256"] == hashlib.sha256((tmp_path / "in" / name).read_bytes()).hexdigest()
+        assert row["content"] == rows["box.off"]["content"]
+    assert (rows["open.off"]["watertight"], rows["open.off"]["volume"]) == (False, None)
+    scan = rows["scan.npy"]
+    assert (scan["area"], scan["volume"], scan["triangles"]) == (None, None, 0)
+    np.testing.assert_allclose(scan["upper"], cloud.max(0), rtol=1e-6)  # of all its points
+
+
+def test_copies_of_training_shapes_are_named(tmp_path: Path) -> None:
+    box = trimesh.creation.box((2, 4, 6))
+    for name in ("train/a.off", "test/same.off", "test/other.stl"):
+        write_mesh(tmp_path / "in" / name, box)
+    write_mesh(tmp_path / "in" / "test/cone.off", trimesh.creation.cone(1, 2))
+    info = prepare(str(tmp_path / "in"), str(tmp_path / "c"), points=16, views=0, workers=1).info
+    assert info.warnings == [
+        {"name": "test/other.stl", "reason": "the same surface or cloud as train/a.off, which is trained on"},
+        {"name": "test/same.off", "reason": "the same file as train/a.off, which is trained on"},
+    ]
+    assert "2 test shapes are copies of training shapes." in info.note
+
+
+def write_mesh(path: Path, mesh: trimesh.Trimesh) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    mesh.export(path)

@@ -30,7 +30,7 @@ from adacross.data.collection.description import (
     write_description,
 )
 from adacross.data.collection.sample import Row, SampleOptions
-from adacross.data.collection.schema import arrow_schema, shard_name, write_shard
+from adacross.data.collection.schema import arrow_schema, mapped, read_stream, shard_name, write_shard
 from adacross.data.formats.base import DatasetIndex, SampleRef
 from adacross.data.shape import Split
 from adacross.errors import UserError, one_of
@@ -99,7 +99,7 @@ def build_collection(
         with _saying_how_to_go_on(work):
             for shard, found in _shards(work, index, rows):
                 names = [index.items[number].id for number in work.plan.members(shard)]
-                work.save(shard, found, names, arrow_schema(how.points, bool(how.parts)))
+                work.save(shard, found, names, arrow_schema(how.points, bool(how.parts), bool(how.source)))
         work.describe(_description(work, target.name, index, how))
         check_target(target, overwrite)  # hours later, it may hold somebody's files
         work.finish(target)
@@ -176,6 +176,25 @@ class WorkFolder:
         """Write the descriptions of the finished shards."""
         shards = [shard_name(shard, self.plan.shards) for shard in range(self.plan.shards)]
         write_description(self.folder, info, shards, self.plan.digest)
+
+    def copies(self) -> list[dict[str, str]]:
+        """Name each test shape that is a copy of a training shape: of its file, or of its content."""
+        columns = ["id", "split", "sha256", "content"]
+        trained: dict[str, str] = {}
+        tested: list[tuple[str, str, str]] = []
+        for shard in range(self.plan.shards):
+            table = read_stream(mapped(self.folder / shard_name(shard, self.plan.shards))).select(columns)
+            for name, split, sha256, content in zip(*table.to_pydict().values(), strict=True):
+                if split == "test":
+                    tested.append((name, sha256, content))
+                else:
+                    trained |= {key: name for key in (sha256, content) if key}
+        found = []
+        for name, sha256, content in tested:
+            if other := trained.get(sha256) or trained.get(content):
+                kind = "file" if sha256 in trained else "surface or cloud"
+                found.append({"name": name, "reason": f"the same {kind} as {other}, which is trained on"})
+        return found
 
     def finish(self, collection: Path) -> None:
         """Turn the work folder into the collection, in the place of one that is already there."""
@@ -282,6 +301,8 @@ def _description(work: WorkFolder, name: str, index: DatasetIndex, how: SampleOp
         work.discard()
         reasons = "\n".join(f"  {entry['name']}: {entry['reason']}" for entry in skipped[:10])
         raise UserError(f"none of the {len(skipped)} shapes in {index.location} can be read:\n{reasons}")
+    copies = work.copies() if how.source else []
+    said = f"{len(copies):,} test shapes are copies of training shapes." if copies else ""
     now = datetime.now(UTC).isoformat(timespec="seconds")
     made = {"options": work.plan.options, "seed": how.seed, "adacross": __version__, "date": now}
     return CollectionInfo(
@@ -298,9 +319,10 @@ def _description(work: WorkFolder, name: str, index: DatasetIndex, how: SampleOp
         parts=index.parts,
         splits={"train": splits.count("train"), "test": splits.count("test")},
         skipped=skipped,
-        warnings=note["warnings"],
-        note=index.note,
+        warnings=note["warnings"] + copies,
+        note=f"{index.note} {said}".strip(),
         unread=index.unread,
+        measured=bool(how.source),
         made=made,
     )
 

@@ -119,7 +119,7 @@ def prepare(
     with console.status("looking at the source"):
         index = find_apart(source, format=format, up=up, count=count, seed=seed, **given)
     kept, shown = _available("points", points, index.points), _available("images", views, index.images)
-    how = SampleOptions(index.format, kept, shown, size, seed, index.parts)
+    how = SampleOptions(index.format, kept, shown, size, seed, index.parts, index.location)
     for sentence in (index.note, f"missing in the source: {'; '.join(index.missing)}." * bool(index.missing)):
         if sentence:
             console.print(sentence)

@@ -93,6 +93,7 @@ class RawSample:
 
     mesh: Mesh | None = None  # source of the images, and of the points if there is no cloud
     cloud: PointCloud | None = None  # source of the points
+    whole: PointCloud | None = None  # the cloud before points of it were chosen
     images: tuple[Path, ...] = ()  # ready-made images, in order, which are kept in place of rendered ones
     warnings: tuple[str, ...] = ()  # what is unusual, beside the warnings of mesh and cloud
 
@@ -154,7 +155,7 @@ def keep_points(found: RawSample, keep: Keep, points: int, rng: np.random.Genera
     if keep == "random":
         rows = rng.permutation(count)[:points]
         rows = np.concatenate([rows, rng.integers(0, count, points - len(rows))])
-        return replace(found, cloud=found.cloud[rows])
+        return replace(found, cloud=found.cloud[rows], whole=found.cloud)
     warnings = found.warnings
     if count < points and keep == "first":
         raise BrokenShapeError(
@@ -162,7 +163,8 @@ def keep_points(found: RawSample, keep: Keep, points: int, rng: np.random.Genera
         )
     if count < points:
         warnings += (f"{count:,} real points, fewer than {points:,}; they are repeated in turn",)
-    return replace(found, cloud=found.cloud[np.arange(points) % count], warnings=warnings)
+    chosen = found.cloud[np.arange(points) % count]
+    return replace(found, cloud=chosen, whole=found.cloud, warnings=warnings)
 
 
 def as_sample(found: Mesh | PointCloud | np.ndarray | RawSample) -> RawSample:
