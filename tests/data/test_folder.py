@@ -13,6 +13,7 @@ from adacross.data.collection.prepare import prepare
 from adacross.data.collection.schema import mapped, read_stream
 from adacross.data.formats import index_source
 from adacross.data.formats.base import DatasetIndex, SampleRef
+from adacross.data.formats.measures import mixed_units
 from adacross.errors import UserError
 
 CLOUD = "0 0 0\n1 2 3\n4 5 7\n" * 6
@@ -181,7 +182,9 @@ def test_the_size_of_every_shape_is_kept(tmp_path: Path) -> None:
     write_mesh(tmp_path / "in" / "open.off", box)
     cloud = np.random.default_rng(0).normal(size=(400, 3))
     np.save(tmp_path / "in" / "scan.npy", cloud)
-    made = prepare(str(tmp_path / "in"), str(tmp_path / "c"), points=16, views=0, workers=1, test_fraction=0.0)
+    made = prepare(
+        str(tmp_path / "in"), str(tmp_path / "c"), points=16, views=0, workers=1, test_fraction=0.0
+    )
     table = read_stream(mapped(next(made.folder.glob("data-*.arrow"))))
     rows = {row["id"]: row for row in table.to_pylist()}
     for name in ("box.off", "box.stl", "box.obj"):
@@ -208,6 +211,27 @@ def test_copies_of_training_shapes_are_named(tmp_path: Path) -> None:
         {"name": "test/same.off", "reason": "the same file as train/a.off, which is trained on"},
     ]
     assert "2 test shapes are copies of training shapes." in info.note
+
+
+@pytest.mark.parametrize(("factor", "said"), [(25.4, "inches"), (1000.0, "meters"), (6.0, None)])
+def test_two_groups_of_sizes_are_said(factor: float, said: str | None) -> None:
+    rng = np.random.default_rng(0)
+    sizes = rng.uniform(8, 14, 40)
+    sizes[::2] *= factor
+    found = mixed_units(sizes)
+    assert (said is None) == (found == "")
+    assert said is None or f"some are in {said}" in found
+    assert not mixed_units(np.geomspace(1, 1000, 60))  # bolts and beams of one unit
+    assert not mixed_units(np.zeros(9))
+
+
+def test_inspect_says_sizes_and_mixed_units(tmp_path: Path) -> None:
+    for number in range(6):
+        size = (1 + 0.1 * number) * (25.4 if number % 2 else 1)
+        write_mesh(tmp_path / f"{number}.off", trimesh.creation.box((size, 1, 1)))
+    said = str(inspect(str(tmp_path)).tables[0].columns[1]._cells)
+    assert "1 to 38.1, the longest side" in said
+    assert "perhaps some are in inches" in said
 
 
 def write_mesh(path: Path, mesh: trimesh.Trimesh) -> None:

@@ -39,11 +39,7 @@ class Measures:
 
 def measure(raw: RawSample) -> Measures:
     """Measure a shape that was read and is finite: its mesh, or all points of its cloud."""
-    mesh, cloud = raw.mesh, raw.whole or raw.cloud
-    if mesh is None:
-        points = np.zeros((1, 3)) if cloud is None else cloud.points.astype(np.float64)
-    else:
-        points = mesh.vertices[mesh.faces].reshape(-1, 3)
+    mesh, points = raw.mesh, _points(raw)
     lower, upper = points.min(0), points.max(0)
     keys, ids = np.unique(_keys(points - lower), return_inverse=True)
     content = hashlib.sha256(keys.tobytes()).hexdigest()
@@ -55,9 +51,40 @@ def measure(raw: RawSample) -> Measures:
     return Measures(*box, float(face_areas(mesh).sum()), volume, closed, len(mesh.faces), content)
 
 
-def extent_of(measures: Measures) -> float:
-    """Return the length of the longest side of the bounding box."""
-    return float(np.subtract(measures.upper, measures.lower).max())
+def extent_of(raw: RawSample) -> float:
+    """Return the length of the longest side of a shape's bounding box; 0 if it is not finite."""
+    with np.errstate(invalid="ignore", over="ignore"):
+        extent = float(np.ptp(_points(raw), axis=0).max())
+    return extent if np.isfinite(extent) else 0.0
+
+
+def mixed_units(extents: Float64[np.ndarray, " n"]) -> str:
+    """Return a sentence if sizes fall into two groups as by millimeters and inches or meters, else ""."""
+    logs = np.sort(np.log(extents[extents > 0]))
+    if len(logs) < 4:
+        return ""
+    cut = int(np.diff(logs).argmax()) + 1
+    small, large = logs[:cut], logs[cut:]
+    factor = float(np.exp(np.median(large) - np.median(small)))
+    if min(len(small), len(large)) < max(2, len(logs) // 10) or logs[cut] - logs[cut - 1] < np.log(4):
+        return ""
+    units = {"inches": 25.4, "meters": 1000.0}
+    unit = next((name for name, times in units.items() if 1 / 1.8 < factor / times < 1.8), None)
+    if unit is None:
+        return ""
+    return (
+        f"{len(small)} shapes measure about {np.exp(np.median(small)):.3g}, {len(large)} about "
+        f"{np.exp(np.median(large)):.3g} ({factor:.0f} times as much): perhaps some are in {unit}, others in "
+        "millimeters. Each shape is scaled on its own; the sizes that the collection keeps are the files'."
+    )
+
+
+def _points(raw: RawSample) -> Float64[np.ndarray, "N 3"]:
+    """Return the corners of a mesh's triangles, three at a time, or all points of a cloud."""
+    if raw.mesh is not None:
+        return raw.mesh.vertices[raw.mesh.faces].reshape(-1, 3)
+    cloud = raw.whole or raw.cloud
+    return np.zeros((1, 3)) if cloud is None else cloud.points.astype(np.float64)
 
 
 def _keys(points: Float64[np.ndarray, "N 3"]) -> UInt64[np.ndarray, " N"]:
