@@ -14,6 +14,7 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
+from itertools import chain
 from pathlib import Path
 from typing import Any, get_type_hints
 
@@ -38,10 +39,13 @@ from adacross.io.files import fits, locked, read_json, remove_own, replace_folde
 from adacross.io.remote import local_target
 from adacross.version import __version__
 
-SHARD = 64  # items a shard: seconds of work lost at most, and few enough files at 50,000 shapes
+SHARD = 64  # items a shard: seconds of work lost at most
+FILE = 4096  # items a finished file holds at most: few enough files at 10 million shapes
+FILE_BYTES = 2**29  # of a finished file, which is put together in memory
 PLAN = "progress/plan.json"
+_FILES = "progress/files.json"  # the shards of each finished file
 _NOTES = "progress/shard-*.json"
-_OWN = re.compile(rf"{OWN}|progress/(plan|shard-\d{{5,}})\.json")  # of an unfinished preparation
+_OWN = re.compile(rf"{OWN}|progress/(plan|files|shard-\d{{5,}})\.json")  # of an unfinished preparation
 # "skipped": shapes that are left out, "warnings": shapes that are in; each {"name": ..., "reason": ...}.
 Note = dict[str, list[dict[str, str]]]
 # Makes the rows of some items, by number, in any order: yields (place in the numbers, row).
@@ -100,6 +104,7 @@ def build_collection(
             for shard, found in _shards(work, index, rows):
                 names = [index.items[number].id for number in work.plan.members(shard)]
                 work.save(shard, found, names, arrow_schema(how.points, bool(how.parts), bool(how.source)))
+            work.merge()
         work.describe(_description(work, target.name, index, how))
         check_target(target, overwrite)  # hours later, it may hold somebody's files
         work.finish(target)
@@ -174,16 +179,35 @@ class WorkFolder:
 
     def describe(self, info: CollectionInfo) -> None:
         """Write the descriptions of the finished shards."""
+        write_description(self.folder, info, self.merge(), self.plan.digest)
+
+    def merge(self) -> list[str]:
+        """Put the shards, all of which are there, together into the finished files; return their names."""
         shards = [shard_name(shard, self.plan.shards) for shard in range(self.plan.shards)]
-        write_description(self.folder, info, shards, self.plan.digest)
+        if not (self.folder / _FILES).is_file():
+            write_json(self.folder / _FILES, _files([(self.folder / name).stat().st_size for name in shards]))
+        files = read_json(self.folder / _FILES, "the shards of each finished file")
+        if not fits(files, list[list[int]]) or [*chain(*files)] != list(range(len(shards))):
+            raise UserError(f"{self.folder / _FILES} is damaged. Delete {self.folder} and prepare again.")
+        if len(files) == len(shards):
+            return shards
+        names = [shard_name(file, len(files)) for file in range(len(files))]
+        for name, members in zip(names, files, strict=True):
+            if not (self.folder / name).is_file():
+                tables = [read_stream(mapped(self.folder / shards[shard])) for shard in members]
+                write_shard(self.folder / name, tables, tables[0].schema)
+                del tables  # an open map cannot be deleted on Windows
+            for shard in members:
+                (self.folder / shards[shard]).unlink(missing_ok=True)
+        return names
 
     def copies(self) -> list[dict[str, str]]:
         """Name each test shape that is a copy of a training shape: of its file, or of its content."""
         columns = ["id", "split", "sha256", "content"]
         trained: dict[str, str] = {}
         tested: list[tuple[str, str, str]] = []
-        for shard in range(self.plan.shards):
-            table = read_stream(mapped(self.folder / shard_name(shard, self.plan.shards))).select(columns)
+        for file in self.merge():
+            table = read_stream(mapped(self.folder / file)).select(columns)
             for name, split, sha256, content in zip(*table.to_pydict().values(), strict=True):
                 if split == "test":
                     tested.append((name, sha256, content))
@@ -233,6 +257,19 @@ def read_notes(folder: Path) -> Note:
         found["skipped"] += note.get("skipped", [])
         found["warnings"] += note.get("warnings", note.get("remarks", []))  # version 0.1 wrote remarks
     return found
+
+
+def _files(sizes: Sequence[int]) -> list[list[int]]:
+    """Group shards of some sizes in bytes, in order, into files of at most `FILE` items and `FILE_BYTES`."""
+    files: list[list[int]] = []
+    size = 0
+    for shard, more in enumerate(sizes):
+        if not files or (len(files[-1]) + 1) * SHARD > FILE or size + more > FILE_BYTES:
+            files.append([])
+            size = 0
+        files[-1].append(shard)
+        size += more
+    return files
 
 
 def digest_of(values: Any) -> str:

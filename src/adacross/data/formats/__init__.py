@@ -16,7 +16,7 @@ from adacross.data.formats.folder import Files, holdings, survey
 from adacross.data.formats.modelnet import ModelNet40, ModelNetText
 from adacross.data.formats.s3dis import S3DIS
 from adacross.data.formats.scanobjectnn import ScanObjectNN
-from adacross.data.formats.shapenet import ShapeNet
+from adacross.data.formats.shapenet import ShapeNet, ShapeNet55
 from adacross.data.formats.shapenetpart import ShapeNetPart
 from adacross.data.shape import Axis
 from adacross.errors import UserError
@@ -26,6 +26,7 @@ FORMATS: dict[str, type[Format]] = {  # in the order in which they are asked to 
     "shapenetpart": ShapeNetPart,
     "s3dis": S3DIS,
     "shapenet": ShapeNet,
+    "shapenet55": ShapeNet55,
     "modelnet40": ModelNet40,
     "modelnet_text": ModelNetText,
     "scanobjectnn": ScanObjectNN,
