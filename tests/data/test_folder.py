@@ -2,12 +2,14 @@
 
 import hashlib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import trimesh
 
 from adacross.data.collection.build import splits_of
+from adacross.data.collection.collection import Collection
 from adacross.data.collection.inspect import inspect
 from adacross.data.collection.prepare import prepare
 from adacross.data.collection.schema import mapped, read_stream
@@ -237,3 +239,32 @@ def test_inspect_says_sizes_and_mixed_units(tmp_path: Path) -> None:
 def write_mesh(path: Path, mesh: trimesh.Trimesh) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     mesh.export(path)
+
+
+def test_an_update_reads_only_what_is_new(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def made(**options: Any) -> Collection:
+        small = {"points": 16, "views": 1, "size": 16, "workers": 1, "classes": "folder"}
+        return prepare(str(tmp_path / "in"), str(tmp_path / "c"), **small | options)
+
+    def add(*names: str) -> None:
+        for number, name in enumerate(names):
+            write_mesh(tmp_path / "in" / f"{name}.off", trimesh.creation.box((1, 2, 3 + number + len(name))))
+
+    add("jar/a", "jar/b", "jar/c", "jar/d", "pan/a", "pan/b", "pan/c", "pan/d")
+    old = made(update=True, test_fraction=0.25)  # there is none yet
+    before = {old.ids[i]: old[i] for i in range(len(old))}
+    add("cup/new", "cup/newer", "pan/d")
+    (tmp_path / "in" / "jar/b.off").unlink()
+    capsys.readouterr()
+    new = made(update=True, test_fraction=0.25)
+    assert "update: 6 shapes are kept, 3 are read, 1 are gone." in capsys.readouterr().err
+    assert new.info.classes == ["cup", "jar", "pan"]
+    assert new.ids == ["cup/new.off", "cup/newer.off", *(n for n in old.ids if n != "jar/b.off")]
+    for i, name in enumerate(new.ids[2:], 2):
+        assert new[i].split == before[name].split
+        assert new.info.classes[new[i].label or 0] == name.split("/")[0]
+        assert np.array_equal(new[i].points, before[name].points) == (name != "pan/d.off")
+    with pytest.raises(UserError, match=r"other options \(seed was 0, is 1\)"):
+        made(update=True, test_fraction=0.25, seed=1)
+    with pytest.raises(UserError, match="--overwrite"):
+        made(test_fraction=0.25)

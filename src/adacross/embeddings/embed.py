@@ -161,7 +161,7 @@ def embed(
         data: a collection or its URL; any source that prepare reads; one mesh or cloud; or "-" for paths from
             standard input, one per line.
         output: the Parquet file to write.
-        up: up axis of the files; by default z for OFF, y otherwise. A collection is y up.
+        up: up axis of the files; by default z for OFF and STL, y otherwise. A collection is y up.
         points: points per cloud; by default as in the encoder's training, 1,024 if unknown.
         batch_size: clouds per batch; does not change the result.
         device: cpu or cuda; cuda if available.

@@ -42,6 +42,7 @@ from adacross.version import __version__
 SHARD = 64  # items a shard: seconds of work lost at most
 FILE = 4096  # items a finished file holds at most: few enough files at 10 million shapes
 FILE_BYTES = 2**29  # of a finished file, which is put together in memory
+COPIED = "which is trained on"  # how the warning about a test shape ends that is a copy
 PLAN = "progress/plan.json"
 _FILES = "progress/files.json"  # the shards of each finished file
 _NOTES = "progress/shard-*.json"
@@ -75,6 +76,7 @@ def build_collection(
     *,
     content: str = "",
     overwrite: bool = False,
+    replaces: bool = False,
 ) -> None:
     """Write a collection, or go on with the work that an interruption has left.
 
@@ -87,6 +89,7 @@ def build_collection(
             draw the split where the index has none.
         content: digest of what the rows are made from, where the items do not say it.
         overwrite: replace a collection, and discard unfinished work of other options.
+        replaces: replace a collection, and go on with unfinished work or refuse.
 
     Raises UserError if the target is in use or holds somebody's files, no shape can be read, or the disk is
     full. The message of KeyboardInterrupt says how to go on.
@@ -96,7 +99,7 @@ def build_collection(
     index, items = replace(index, items=refs), [asdict(item) for item in refs]
     said = [SHARD, [VERSION, items, index.classes, index.parts, index.skipped, content]]
     with locked(target, "prepare"):
-        check_target(target, overwrite)
+        check_target(target, overwrite or replaces)
         work, message = WorkFolder.open(target, Plan(options, len(items), digest_of(said)), overwrite)
         if message:
             console.print(message)
@@ -106,7 +109,7 @@ def build_collection(
                 work.save(shard, found, names, arrow_schema(how.points, bool(how.parts), bool(how.source)))
             work.merge()
         work.describe(_description(work, target.name, index, how))
-        check_target(target, overwrite)  # hours later, it may hold somebody's files
+        check_target(target, overwrite or replaces)  # hours later, it may hold somebody's files
         work.finish(target)
 
 
@@ -217,7 +220,7 @@ class WorkFolder:
         for name, sha256, content in tested:
             if other := trained.get(sha256) or trained.get(content):
                 kind = "file" if sha256 in trained else "surface or cloud"
-                found.append({"name": name, "reason": f"the same {kind} as {other}, which is trained on"})
+                found.append({"name": name, "reason": f"the same {kind} as {other}, {COPIED}"})
         return found
 
     def finish(self, collection: Path) -> None:

@@ -184,7 +184,7 @@ def load_shape(
     Args:
         path: OFF, OBJ, PLY, STL or GLB; or a cloud as PLY, NPY, or text with a point a line.
         points: how many; of a larger cloud they are drawn, of a smaller one some are repeated.
-        up: the axis that points up in the file; by default z for OFF, y for all else.
+        up: the axis that points up in the file; by default z for OFF and STL, y for all else.
         seed: of the sampling.
         timeout: seconds that reading may take; given, a process of its own reads the file, and may crash.
 

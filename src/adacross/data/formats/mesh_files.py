@@ -21,7 +21,7 @@ from adacross.io.files import read_bytes
 
 # The axis that points up by the format's rule or, where it has none, by habit.
 # GLB: y, by its specification. OFF: z, as in ModelNet. OBJ, PLY, STL: y, as most modeling programs export.
-UP: dict[str, Axis] = {".glb": "y", ".obj": "y", ".off": "z", ".ply": "y", ".stl": "y"}
+UP: dict[str, Axis] = {".glb": "y", ".obj": "y", ".off": "z", ".ply": "y", ".stl": "z"}
 
 GREY = (200, 200, 200)
 _TEXTURES = (*FORMATS, "GIF", "TGA", "TIFF", None)  # None: made by trimesh itself
