@@ -62,8 +62,10 @@ def check_apart(format: str, items: Sequence[SampleRef], points: int) -> list[tu
     found: list[tuple[bool, str, float]] = [(False, "", 0.0)] * len(items)
     with closing(each(f"{__name__}:serve_check", requests, _processes(items), TIMEOUT)) as answers:
         for place, answer in answers:
-            crashed = isinstance(answer, WorkerCrash)
-            found[place] = (False, answer.reason, 0.0) if crashed else tuple(json.loads(answer))
+            if isinstance(answer, WorkerCrash):
+                found[place] = (False, answer.reason, 0.0)
+            else:
+                found[place] = tuple(json.loads(answer))
     return found
 
 

@@ -121,8 +121,8 @@ def _completed(index: DatasetIndex, reader: Format, up: Axis | None) -> DatasetI
     index = replace(index, items=items, classes=classes, note=printable(index.note))
     if index.up == "mixed":
         axes = {str(item.up): Path(item.path).suffix.lower() for item in reversed(items)}
-        said = ", ".join(f"{axis} for {ending}" for axis, ending in sorted(axes.items()))
-        note = f"The up axis differs by file type ({said}, ...); --up gives one to all."
+        listed = ", ".join(f"{axis} for {ending}" for axis, ending in sorted(axes.items()))
+        note = f"The up axis differs by file type ({listed}, ...); --up gives one to all."
         index = replace(index, note=f"{index.note} {note}".strip())
     return index
 
@@ -142,8 +142,8 @@ def _recognise(folder: Path) -> tuple[str, str, list[str]]:
         return FILES, said * bool(below), below
     near = [*_data_sets([folder.parent]), *below][:3]
     hint = f" Did you mean {' or '.join(near)}?" if near else ""
-    _, others = survey(folder, files_below(folder, None))
-    raise UserError(f"{folder} holds no shapes of a known format: {holdings(others)}.{hint} {_known()}")
+    _, there = survey(folder, files_below(folder, None))
+    raise UserError(f"{folder} holds no shapes of a known format: {holdings(there)}.{hint} {_known()}")
 
 
 def _data_set(folder: Path) -> str | None:

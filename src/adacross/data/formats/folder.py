@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Literal
 
 from adacross.data.formats.base import DatasetIndex, Format, SampleRef, Skipped
-from adacross.data.formats.files import CLOUDS, SUFFIXES, UP, files_below, looks_like_a_cloud, read_file
+from adacross.data.formats.files import CLOUDS, SUFFIXES, files_below, looks_like_a_cloud, read_file
+from adacross.data.formats.mesh_files import UP
 from adacross.data.shape import Mesh, PointCloud, Split
 from adacross.errors import UserError, listed
 
