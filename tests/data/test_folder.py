@@ -14,9 +14,10 @@ from adacross.data.collection.collection import Collection
 from adacross.data.collection.inspect import inspect
 from adacross.data.collection.prepare import prepare
 from adacross.data.collection.schema import mapped, read_stream
-from adacross.data.formats import index_source
-from adacross.data.formats.base import DatasetIndex, SampleRef
-from adacross.data.formats.measures import mixed_units
+from adacross.data.formats import index_source, measures
+from adacross.data.formats.base import DatasetIndex, RawSample, SampleRef
+from adacross.data.formats.measures import measure, mixed_units
+from adacross.data.shape import Mesh
 from adacross.errors import UserError
 
 CLOUD = "0 0 0\n1 2 3\n4 5 7\n" * 6
@@ -200,6 +201,16 @@ def test_the_size_of_every_shape_is_kept(tmp_path: Path) -> None:
     scan = rows["scan.npy"]
     assert (scan["area"], scan["volume"], scan["triangles"]) == (None, None, 0)
     np.testing.assert_allclose(scan["upper"], cloud.max(0), rtol=1e-6)  # of all its points
+
+
+def test_a_mesh_of_many_triangles_is_measured_without_its_edges(monkeypatch: pytest.MonkeyPatch) -> None:
+    box = trimesh.creation.box((1, 2, 3))
+    raw = RawSample(mesh=Mesh(np.array(box.vertices, np.float64), np.array(box.faces, np.int64)))
+    assert measure(raw).watertight
+    monkeypatch.setattr(measures, "MOST", 11)
+    found = measure(raw)
+    assert (found.watertight, found.volume, found.content, found.triangles) == (None, None, "", 12)
+    assert found.area == pytest.approx(22)
 
 
 def test_copies_of_training_shapes_are_named(tmp_path: Path) -> None:

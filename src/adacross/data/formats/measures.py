@@ -12,6 +12,7 @@ from adacross.data.sampling import face_areas
 _MIXERS = np.array(
     [0x9E3779B97F4A7C15, 0xC2B2AE3D27D4EB4F, 0x165667B19E3779F9], np.uint64
 )  # odd, random bits
+MOST = 2**20  # triangles of a mesh whose edges are compared: more would take memory that reading needs
 
 
 @dataclass(frozen=True)
@@ -23,16 +24,17 @@ class Measures:
         upper: largest coordinates.
         area: of a mesh, in the unit squared; None for a cloud.
         volume: of a watertight mesh, in the unit cubed; None for other shapes.
-        watertight: whether every edge of a mesh joins two triangles.
+        watertight: whether every edge of a mesh joins two triangles; None for one of more than `MOST`.
         triangles: of a mesh; 0 for a cloud.
-        content: digest of the set of all corners or points, without where the set lies.
+        content: digest of the set of all corners or points, without where the set lies; "" for a shape of
+            more corners than those of `MOST` triangles.
     """
 
     lower: tuple[float, ...]
     upper: tuple[float, ...]
     area: float | None
     volume: float | None
-    watertight: bool
+    watertight: bool | None
     triangles: int
     content: str
 
@@ -41,14 +43,14 @@ def measure(raw: RawSample) -> Measures:
     """Measure a shape that was read and is finite: its mesh, or all points of its cloud."""
     mesh, points = raw.mesh, _points(raw)
     lower, upper = points.min(0), points.max(0)
-    keys, ids = np.unique(_keys(points - lower), return_inverse=True)
-    content = hashlib.sha256(keys.tobytes()).hexdigest()
-    box = tuple(lower.tolist()), tuple(upper.tolist())
-    if mesh is None:
-        return Measures(*box, None, None, False, 0, content)
-    closed = _is_watertight(ids.reshape(-1, 3))
-    volume = _volume(points - lower) if closed else None
-    return Measures(*box, float(face_areas(mesh).sum()), volume, closed, len(mesh.faces), content)
+    content, closed, volume = "", None if mesh else False, None
+    if len(points) <= 3 * MOST:
+        keys, ids = np.unique(_keys(points - lower), return_inverse=True)
+        content = hashlib.sha256(keys.tobytes()).hexdigest()
+        closed = mesh is not None and _is_watertight(ids.reshape(-1, 3))
+        volume = _volume(points - lower) if closed else None
+    area, triangles = (float(face_areas(mesh).sum()), len(mesh.faces)) if mesh else (None, 0)
+    return Measures(tuple(lower.tolist()), tuple(upper.tolist()), area, volume, closed, triangles, content)
 
 
 def extent_of(raw: RawSample) -> float:
