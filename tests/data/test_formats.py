@@ -377,6 +377,15 @@ def test_modelnet40_rows_splits_and_names(tmp_path: Path) -> None:
     np.testing.assert_array_equal(loaded.cloud.points, clouds[66, :5])
 
 
+def test_modelnet40_with_normals_behind_the_coordinates(tmp_path: Path) -> None:
+    clouds = np.random.default_rng(0).normal(size=(2, 8, 6)).astype(np.float32)
+    hdf5(tmp_path / "ply_data_train0.h5", clouds, np.array([0, 1]))
+    source = index_source(str(tmp_path))
+    loaded = format_of("modelnet40").sample(source.items[1], 8, np.random.default_rng(0))
+    assert loaded.cloud is not None
+    np.testing.assert_array_equal(loaded.cloud.points, clouds[1, :, :3])
+
+
 def test_modelnet40_listing_decides_and_must_be_complete(tmp_path: Path) -> None:
     clouds = np.zeros((2, 4, 3), dtype=np.float32)
     for number in (0, 1):

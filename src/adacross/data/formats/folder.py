@@ -149,8 +149,9 @@ def holdings(others: dict[str, list[str]]) -> str:
     said = f"it holds {counts}"
     if packed := [ending for ending in others if ending in _ARCHIVES]:
         return f"{said}; unpack {others[packed[0]][0]} first"
-    known = [ending for ending in others if ending in SUFFIXES]
-    if known:
+    if others.keys() & {".h5", ".hdf5"}:
+        return f"{said}; HDF5 files are read where they are named as those of a data set"
+    if known := [ending for ending in others if ending in SUFFIXES]:
         return f"{said}; {others[known[0]][0]} does not begin with a point of 3 coordinates or more"
     return f"{said}, none of which is read; export them as {', '.join(sorted(UP))}"
 

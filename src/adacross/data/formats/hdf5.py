@@ -94,7 +94,10 @@ class RowFormat(Format):
         with _stored(path, keys, f"not an HDF5 file with `data` and `{key or 'label'}`") as (data, *labels):
             shape = tuple(data.shape)
             labeled = [tuple(found.shape) for found in labels]
-        if len(shape) != 3 or shape[2] != self.channels or not 1 <= shape[1] <= _MOST_POINTS:
+        channels = (
+            range(3, 10) if self.channels == 3 else [self.channels]
+        )  # coordinates, maybe normals, colors
+        if len(shape) != 3 or shape[2] not in channels or not 1 <= shape[1] <= _MOST_POINTS:
             raise BrokenShapeError(f"`data` has shape {shape}, expected (n, points, {self.channels})")
         if shape[0] > _MOST_ROWS:
             raise BrokenShapeError(f"`data` has {shape[0]:,} shapes, more than the {_MOST_ROWS:,} of a file")
