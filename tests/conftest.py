@@ -11,6 +11,7 @@ import pytest
 import torch
 from toy import TOY
 
+from adacross.data.collection import build
 from adacross.data.collection.collection import Collection
 from adacross.data.collection.prepare import prepare
 from adacross.training.config import PretrainConfig
@@ -80,9 +81,11 @@ def closed_port() -> Iterator[int]:
 
 @pytest.fixture(scope="session")
 def toy_collection(tmp_path_factory: pytest.TempPathFactory) -> Collection:
-    """Built-in shapes, five of a category, small clouds and pictures."""
+    """Built-in shapes, five of a category, small clouds and pictures, in several files."""
     folder = tmp_path_factory.mktemp("collections") / "toy"
-    prepare("builtin", str(folder), count=220, points=64, views=1, size=32, workers=1, test_fraction=0.4)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(build, "FILE", build.SHARD)
+        prepare("builtin", str(folder), count=220, points=64, views=1, size=32, workers=1, test_fraction=0.4)
     return Collection.open(read_only(folder))
 
 

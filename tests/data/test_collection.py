@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from adacross.data.collection import build
 from adacross.data.collection.build import SHARD, Plan, WorkFolder
 from adacross.data.collection.collection import Collection
 from adacross.data.collection.description import VERSION, CollectionInfo
@@ -62,7 +63,9 @@ def write_collection(folder: Path, shapes: list[Shape]) -> Path:
         ["a", "b"],
         counts,
     )
-    work.describe(info)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(build, "FILE", SHARD)  # a shard is a file, so that there are several
+        work.describe(info)
     work.finish(folder)
     return folder
 

@@ -66,7 +66,7 @@ def test_names_that_are_no_format(source: Path, name: str, message: str) -> None
 
 
 def test_options_of_prepare_are_those_of_the_constructor(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"variant x was given, but .* has none \(meshes\)"):
+    with pytest.raises(UserError, match=r"variant x was given, but .* has none \(files\)"):
         index_source(str(tmp_path), format="meshes", variant="x")
     assert issubclass(FORMATS["modelnet40"], Format)
 

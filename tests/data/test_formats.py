@@ -265,7 +265,7 @@ def test_folders_that_look_like_classes(tmp_path: Path, names: list[str], classe
     below = [name.split("/") for name in names if "/" in name]
     tops = {place[1] if {place[0]} <= {"train", "test"} else place[0] for place in below}
     assert chosen["folder"].classes == sorted(tops)
-    assert not chosen["folder"].note + chosen["none"].note
+    assert "--classes" not in chosen["folder"].note + chosen["none"].note
 
 
 def test_read_shape(tmp_path: Path) -> None:
@@ -294,26 +294,27 @@ def test_links_in_a_circle_end(tmp_path: Path) -> None:
     assert [item.id for item in index_source(str(tmp_path), classes="folder").items] == ["real/a.off"]
 
 
-def test_a_folder_of_clouds_is_one_where_there_is_no_mesh(tmp_path: Path) -> None:
+def test_meshes_and_clouds_in_one_folder(tmp_path: Path) -> None:
     write(tmp_path, "chair/a.xyz", "0 0 0\n1 1 1 \n0 2 1\n" * 2)
-    write(tmp_path, "chair/b.csv", "\n0,0,0,.5\n1,1,1,.5\n0,1,0,.5\n" * 2)
-    write(tmp_path, "table/test/c.ply.txt", "0 0 0 0 0 1\n1 1 1 0 0 1\n" * 3)
+    write(tmp_path, "chair/b.csv", "\n" + "0,0,0,.5\n1,1,1,.5\n0,1,0,.5\n" * 9)
+    write(tmp_path, "table/test/c.ply.txt", "0 0 0 0 0 1\n1 1 1 0 0 1\n" * 9)
     for name, content in (("labels.csv", "id,class\na,b\n"), ("readme.txt", "2 chairs"), ("empty.txt", "")):
         write(tmp_path, name, content)
     os.mkfifo(tmp_path / "pipe.xyz")  # whoever opens it waits for ever
     np.save(tmp_path / "chair" / "d.npy", np.random.default_rng(0).normal(size=(5, 3)))
     source = index_source(str(tmp_path))
-    assert source.format == "clouds"
+    assert source.format == "files"
+    assert source.unread == {".csv": 1, ".txt": 2, ".xyz": 1}
     assert [item.id for item in source.items] == [
         "chair/a.xyz", "chair/b.csv", "chair/d.npy", "table/test/c.ply.txt"
     ]  # fmt: skip
-    assert [item.split for item in source.items] == [None, None, None, "test"]
+    assert [item.split for item in source.items] == [None] * 4  # one folder called test is no split
     assert {item.up for item in source.items} == {"y"}
     loaded = format_of(source.format).sample(source.items[0], 2, np.random.default_rng(0))
     assert loaded.cloud is not None
     assert loaded.cloud.points.shape == (2, 3)
     write(tmp_path, "chair/e.off", "")
-    assert [item.id for item in index_source(str(tmp_path), classes="folder").items] == ["chair/e.off"]
+    assert len(index_source(str(tmp_path)).items) == 5
 
 
 def test_sources_that_are_none(tmp_path: Path) -> None:
@@ -322,8 +323,8 @@ def test_sources_that_are_none(tmp_path: Path) -> None:
         index_source(str(tmp_path), **options)
     with pytest.raises(UserError, match="does not exist"):
         index_source(str(tmp_path / "nowhere"), **options)
-    with pytest.raises(UserError, match="is a file"):
-        index_source(str(write(tmp_path, "a.off", "")), **options)
+    with pytest.raises(UserError, match=r"ends in \.pdf, which is not read. Give a folder"):
+        index_source(str(write(tmp_path, "a.pdf", "")), **options)
 
 
 def hdf5(path: Path, shapes: np.ndarray, labels: np.ndarray) -> None:
@@ -351,6 +352,15 @@ def test_modelnet40_rows_splits_and_names(tmp_path: Path) -> None:
     loaded = format_of("modelnet40").sample(item, 5, np.random.default_rng(0))
     assert loaded.cloud is not None
     np.testing.assert_array_equal(loaded.cloud.points, clouds[66, :5])
+
+
+def test_modelnet40_with_normals_behind_the_coordinates(tmp_path: Path) -> None:
+    clouds = np.random.default_rng(0).normal(size=(2, 8, 6)).astype(np.float32)
+    hdf5(tmp_path / "ply_data_train0.h5", clouds, np.array([0, 1]))
+    source = index_source(str(tmp_path))
+    loaded = format_of("modelnet40").sample(source.items[1], 8, np.random.default_rng(0))
+    assert loaded.cloud is not None
+    np.testing.assert_array_equal(loaded.cloud.points, clouds[1, :, :3])
 
 
 def test_modelnet40_listing_decides_and_must_be_complete(tmp_path: Path) -> None:

@@ -116,7 +116,7 @@ def test_folder_of_meshes_says_what_is_broken(tmp_path: Path) -> None:
         (tmp_path / name).write_text(content)
     found = inspect(str(tmp_path))
     text = text_of(found.table())
-    assert found.kind == "meshes"
+    assert found.kind == "files"
     for expected in (
         "(no class) 4",
         ".obj 1, .off 3",

@@ -74,8 +74,11 @@ def test_one_folder_too_high(tmp_path: Path) -> None:
         look(tmp_path)
     write(tmp_path, "meshes/a.off", "OFF\n3 1 0\n0 0 0\n1 0 0\n0 1 0\n3 0 1 2\n")
     kind, text = inspected(tmp_path)
-    assert kind == "meshes"
-    assert f"note mesh files alone are read; data of another layout lies in {tmp_path / 'modelnet'}" in text
+    assert kind == "files"
+    assert (
+        f"note files of single shapes alone are read; data of another layout lies in {tmp_path / 'modelnet'}"
+        in text
+    )
 
 
 def test_a_folder_that_nobody_knows_lists_the_layouts(tmp_path: Path) -> None:

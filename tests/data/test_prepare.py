@@ -42,10 +42,11 @@ def meshes(tmp_path: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def by_processes(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The same meshes, prepared by two worker processes, in shards of 4."""
+    """The same meshes, prepared by two worker processes, in shards of 4 and files of 8."""
     folder = tmp_path_factory.mktemp("processes")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(build, "SHARD", 4)
+        patch.setattr(build, "FILE", 8)
         prepare(str(write_meshes(folder / "meshes")), str(folder / "c"), workers=2, **SMALL)
     return folder / "c"
 
@@ -94,6 +95,7 @@ def in_process(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[str]]:
         return asked
 
     monkeypatch.setattr(build, "SHARD", 4)
+    monkeypatch.setattr(build, "FILE", 8)
     return install
 
 
@@ -119,7 +121,7 @@ def test_good_shapes_are_in_and_broken_ones_named(by_processes: Path) -> None:
     assert (shape.views != 255).any(axis=(1, 2, 3)).all()
     assert sorted(path.name for path in by_processes.iterdir()) == [
         "collection.json",
-        *(f"data-{shard:05d}-of-00005.arrow" for shard in range(5)),
+        *(f"data-{file:05d}-of-00003.arrow" for file in range(3)),
         "dataset_info.json",
         "state.json",
     ]
@@ -140,6 +142,34 @@ def test_result_does_not_depend_on_workers_or_interruptions(
     assert 3 <= len(asked) <= 12
     assert content(tmp_path / "c") == content(by_processes)
     assert info.skipped == Collection.open(by_processes).info.skipped
+
+
+def test_finished_files_are_put_together_again_after_an_interruption(
+    by_processes: Path, tmp_path: Path, in_process: Callable[..., list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    meshes = str(by_processes.parent / "meshes")
+    in_process()
+    write = build.write_shard
+
+    def interrupted(path: Path, *rest: Any) -> None:
+        if path.name == "data-00001-of-00003.arrow":
+            raise KeyboardInterrupt
+        write(path, *rest)
+
+    monkeypatch.setattr(build, "write_shard", interrupted)
+    with pytest.raises(KeyboardInterrupt, match="5 of 5 parts"):
+        prepare(meshes, str(tmp_path / "c"), **SMALL)
+    monkeypatch.setattr(build, "write_shard", write)
+    asked = in_process()
+    prepare(meshes, str(tmp_path / "c"), **SMALL)
+    assert not asked
+    assert content(tmp_path / "c") == content(by_processes)
+
+
+def test_files_are_bounded_in_items_and_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert build._files([1] * 130) == [list(range(64)), list(range(64, 128)), [128, 129]]
+    monkeypatch.setattr(build, "FILE_BYTES", 10)
+    assert build._files([4, 4, 4, 30, 1]) == [[0, 1], [2], [3], [4]]
 
 
 @pytest.mark.slow

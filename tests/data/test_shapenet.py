@@ -199,10 +199,10 @@ def test_parent_or_shapenet_itself(root: Path) -> None:
     for folder in (root, root / "ShapeNet"):
         source = source_of(folder)
         assert (source.format, source.location, len(source.items)) == ("shapenet", str(root.resolve()), 5)
-    assert source_of(root / "ShapeNet" / PLANE).format == "meshes"
+    assert source_of(root / "ShapeNet" / PLANE).format == "files"
     (root / "ShapeNetRendering").rename(root / "elsewhere")
     assert source_of(root).format == "shapenet"
-    assert source_of(root / "ShapeNet").format == "meshes"
+    assert source_of(root / "ShapeNet").format == "files"
 
 
 def test_names_of_all_55_categories() -> None:
@@ -414,3 +414,27 @@ def test_reading_alone_says_why_not(root: Path) -> None:
     Path(item.path).unlink()
     with pytest.raises(BrokenShapeError, match="No such file"):
         format_of("shapenet").sample(item, 5, np.random.default_rng(0))
+
+
+@pytest.mark.parametrize("lists", ["", "ShapeNet-55/"])
+def test_lists_of_clouds_give_the_split(tmp_path: Path, lists: str) -> None:
+    names = [f"{synset}-{number}.npy" for synset in ("02691156", "02691157") for number in range(3)]
+    (tmp_path / "shapenet_pc").mkdir()
+    for name in names:
+        np.save(tmp_path / "shapenet_pc" / name, np.random.default_rng(0).normal(size=(20, 3)))
+    (tmp_path / lists).mkdir(exist_ok=True)
+    (tmp_path / lists / "train.txt").write_text("\n".join([*names[:3], "../out.npy"]))
+    (tmp_path / lists / "test.txt").write_text(f"{names[4]}\n{names[0]}\n")
+    for folder in (tmp_path, tmp_path / "shapenet_pc", tmp_path / lists):
+        found = index_source(str(folder))
+        assert (found.format, found.location) == ("shapenet55", str(tmp_path))
+        assert [item.split for item in found.items] == ["train"] * 3 + ["test"]
+        assert found.classes == ["02691157", "airplane"]
+        assert found.note == (
+            f"{lists}train.txt and test.txt give the split. Not read: 2 clouds that neither names."
+        )
+        reasons = [entry["reason"] for entry in found.skipped]
+        assert reasons == ["shapenet_pc/../out.npy is not there", "named twice; its first place counts"]
+    loaded = format_of(found.format).sample(found.items[0], 8, np.random.default_rng(0))
+    assert loaded.cloud is not None
+    assert loaded.cloud.points.shape == (8, 3)

@@ -85,7 +85,7 @@ def test_an_axis_that_was_not_given_is_said(
 ):
     adacross.embed(str(toy_run), str(meshes), str(tmp_path / "a.parquet"), workers=1)
     said = " ".join(capsys.readouterr().err.split())
-    assert "taken as y up" in said
+    assert "taken as z up" in said
     adacross.embed(str(toy_run), str(meshes), str(tmp_path / "b.parquet"), workers=1, points=64)
     assert "trained with 48 points a cloud, these have 64" in " ".join(capsys.readouterr().err.split())
 

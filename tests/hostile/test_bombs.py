@@ -126,7 +126,7 @@ def test_inspect_opens_no_file_of_shapes_itself(tmp_path: Path, monkeypatch: pyt
     (tmp_path / "a.off").write_text("OFF\n3 1 0\n0 0 0\n1 0 0\n0 1 0\n3 0 1 2\n")
     monkeypatch.setattr(isolated, "index_source", lambda **_: pytest.fail("looked at here"))
     monkeypatch.setattr(isolated, "format_of", lambda _: pytest.fail("read here"))
-    assert inspect(str(tmp_path)).kind == "meshes"
+    assert inspect(str(tmp_path)).kind == "files"
 
 
 def test_a_source_that_ends_its_reader_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,6 +17,7 @@ from jaxtyping import UInt8
 
 from adacross.data.formats import BUILTIN, format_of, index_source
 from adacross.data.formats.base import DatasetIndex, SampleRef
+from adacross.data.formats.measures import extent_of
 from adacross.data.images import read_views
 from adacross.data.shape import BrokenShapeError
 from adacross.data.workers.local import Request, WorkerCrash, each, shortage
@@ -52,15 +53,19 @@ def serve_index(request: Request) -> bytes:
     return json.dumps(vars(found) | {"items": [vars(item) for item in found.items]}).encode()
 
 
-def check_apart(format: str, items: Sequence[SampleRef], points: int) -> list[tuple[bool, str]]:
-    """Read some shapes with all images; return of each whether it can be read, and warnings or the reason."""
+def check_apart(format: str, items: Sequence[SampleRef], points: int) -> list[tuple[bool, str, float]]:
+    """Read some shapes with all images.
+
+    Returns for each whether it can be read, warnings or the reason, and the longest side of its box.
+    """
     requests = [{"item": asdict(item), "format": format, "points": points} for item in items]
-    found: list[tuple[bool, str]] = [(False, "")] * len(items)
+    found: list[tuple[bool, str, float]] = [(False, "", 0.0)] * len(items)
     with closing(each(f"{__name__}:serve_check", requests, _processes(items), TIMEOUT)) as answers:
         for place, answer in answers:
-            found[place] = (
-                (False, answer.reason) if isinstance(answer, WorkerCrash) else tuple(json.loads(answer))
-            )
+            if isinstance(answer, WorkerCrash):
+                found[place] = (False, answer.reason, 0.0)
+            else:
+                found[place] = tuple(json.loads(answer))
     return found
 
 
@@ -72,9 +77,9 @@ def serve_check(request: Request) -> bytes:
     except BrokenShapeError as error:
         if shortage(error):
             raise
-        return json.dumps([False, str(error)]).encode()
+        return json.dumps([False, str(error), 0.0]).encode()
     _, warnings = read_views(raw.images, max(1, len(raw.images)), 16)
-    return json.dumps([True, "; ".join((*raw.warnings, *warnings))]).encode()
+    return json.dumps([True, "; ".join((*raw.warnings, *warnings)), extent_of(raw)]).encode()
 
 
 def views_apart(

@@ -16,7 +16,7 @@ from adacross.data.collection.build import digest_of
 from adacross.data.collection.collection import Collection
 from adacross.data.collection.description import DESCRIPTION
 from adacross.data.collection.sample import SERVE, SampleOptions, read_row
-from adacross.data.formats import MESHES
+from adacross.data.formats import FILES
 from adacross.data.formats.base import DatasetIndex, SampleRef
 from adacross.data.formats.files import file_ref
 from adacross.data.isolated import find_apart
@@ -98,7 +98,7 @@ def find_data(data: str, *, up: Axis | None, workers: int | None, timeout: float
         if not paths:
             raise UserError("standard input named no files; expected one path a line, as `ls *.stl` writes.")
         items = [file_ref(path, up) for path in dict.fromkeys(paths)]
-        return Files(DatasetIndex(items, format=MESHES, location=str(Path.cwd())), workers, timeout)
+        return Files(DatasetIndex(items, format=FILES, location=str(Path.cwd())), workers, timeout)
     if is_url(data) or (Path(data) / DESCRIPTION).is_file():
         collection = Collection.open(data)
         if up is not None:
@@ -161,7 +161,7 @@ def embed(
         data: a collection or its URL; any source that prepare reads; one mesh or cloud; or "-" for paths from
             standard input, one per line.
         output: the Parquet file to write.
-        up: up axis of the files; by default z for OFF, y otherwise. A collection is y up.
+        up: up axis of the files; by default z for OFF and STL, y otherwise. A collection is y up.
         points: points per cloud; by default as in the encoder's training, 1,024 if unknown.
         batch_size: clouds per batch; does not change the result.
         device: cpu or cuda; cuda if available.

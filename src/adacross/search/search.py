@@ -39,7 +39,7 @@ def search(
         output: image of the results to write, .png or .html.
         labels: CSV file (id, class) for the page's Label tab; written at each click.
         points: points per cloud; by default as in the encoder's training.
-        up: up axis of the query's file; by default z for OFF, y otherwise.
+        up: up axis of the query's file; by default z for OFF and STL, y otherwise.
         device: cpu or cuda; cuda if available.
         host: address of the page; 127.0.0.1 is visible on this machine only.
         port: port of the page; the next free one if it is taken.

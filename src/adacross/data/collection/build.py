@@ -14,6 +14,7 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
+from itertools import chain
 from pathlib import Path
 from typing import Any, get_type_hints
 
@@ -30,7 +31,7 @@ from adacross.data.collection.description import (
     write_description,
 )
 from adacross.data.collection.sample import Row, SampleOptions
-from adacross.data.collection.schema import arrow_schema, shard_name, write_shard
+from adacross.data.collection.schema import arrow_schema, mapped, read_stream, shard_name, write_shard
 from adacross.data.formats.base import DatasetIndex, SampleRef
 from adacross.data.shape import Split
 from adacross.errors import UserError, one_of
@@ -38,10 +39,14 @@ from adacross.io.files import fits, locked, read_json, remove_own, replace_folde
 from adacross.io.remote import local_target
 from adacross.version import __version__
 
-SHARD = 64  # items a shard: seconds of work lost at most, and few enough files at 50,000 shapes
+SHARD = 64  # items a shard: seconds of work lost at most
+FILE = 4096  # items a finished file holds at most: few enough files at 10 million shapes
+FILE_BYTES = 2**29  # of a finished file, which is put together in memory
+COPIED = "which is trained on"  # how the warning about a test shape ends that is a copy
 PLAN = "progress/plan.json"
+_FILES = "progress/files.json"  # the shards of each finished file
 _NOTES = "progress/shard-*.json"
-_OWN = re.compile(rf"{OWN}|progress/(plan|shard-\d{{5,}})\.json")  # of an unfinished preparation
+_OWN = re.compile(rf"{OWN}|progress/(plan|files|shard-\d{{5,}})\.json")  # of an unfinished preparation
 # "skipped": shapes that are left out, "warnings": shapes that are in; each {"name": ..., "reason": ...}.
 Note = dict[str, list[dict[str, str]]]
 # Makes the rows of some items, by number, in any order: yields (place in the numbers, row).
@@ -71,6 +76,7 @@ def build_collection(
     *,
     content: str = "",
     overwrite: bool = False,
+    replaces: bool = False,
 ) -> None:
     """Write a collection, or go on with the work that an interruption has left.
 
@@ -83,6 +89,7 @@ def build_collection(
             draw the split where the index has none.
         content: digest of what the rows are made from, where the items do not say it.
         overwrite: replace a collection, and discard unfinished work of other options.
+        replaces: replace a collection, and go on with unfinished work or refuse.
 
     Raises UserError if the target is in use or holds somebody's files, no shape can be read, or the disk is
     full. The message of KeyboardInterrupt says how to go on.
@@ -92,16 +99,17 @@ def build_collection(
     index, items = replace(index, items=refs), [asdict(item) for item in refs]
     said = [SHARD, [VERSION, items, index.classes, index.parts, index.skipped, content]]
     with locked(target, "prepare"):
-        check_target(target, overwrite)
+        check_target(target, overwrite or replaces)
         work, message = WorkFolder.open(target, Plan(options, len(items), digest_of(said)), overwrite)
         if message:
             console.print(message)
         with _saying_how_to_go_on(work):
             for shard, found in _shards(work, index, rows):
                 names = [index.items[number].id for number in work.plan.members(shard)]
-                work.save(shard, found, names, arrow_schema(how.points, bool(how.parts)))
+                work.save(shard, found, names, arrow_schema(how.points, bool(how.parts), bool(how.source)))
+            work.merge()
         work.describe(_description(work, target.name, index, how))
-        check_target(target, overwrite)  # hours later, it may hold somebody's files
+        check_target(target, overwrite or replaces)  # hours later, it may hold somebody's files
         work.finish(target)
 
 
@@ -174,8 +182,46 @@ class WorkFolder:
 
     def describe(self, info: CollectionInfo) -> None:
         """Write the descriptions of the finished shards."""
+        write_description(self.folder, info, self.merge(), self.plan.digest)
+
+    def merge(self) -> list[str]:
+        """Put the shards, all of which are there, together into the finished files; return their names."""
         shards = [shard_name(shard, self.plan.shards) for shard in range(self.plan.shards)]
-        write_description(self.folder, info, shards, self.plan.digest)
+        if not (self.folder / _FILES).is_file():
+            write_json(self.folder / _FILES, _files([(self.folder / name).stat().st_size for name in shards]))
+        files = read_json(self.folder / _FILES, "the shards of each finished file")
+        if not fits(files, list[list[int]]) or [*chain(*files)] != list(range(len(shards))):
+            raise UserError(f"{self.folder / _FILES} is damaged. Delete {self.folder} and prepare again.")
+        if len(files) == len(shards):
+            return shards
+        names = [shard_name(file, len(files)) for file in range(len(files))]
+        for name, members in zip(names, files, strict=True):
+            if not (self.folder / name).is_file():
+                tables = [read_stream(mapped(self.folder / shards[shard])) for shard in members]
+                write_shard(self.folder / name, tables, tables[0].schema)
+                del tables  # an open map cannot be deleted on Windows
+            for shard in members:
+                (self.folder / shards[shard]).unlink(missing_ok=True)
+        return names
+
+    def copies(self) -> list[dict[str, str]]:
+        """Name each test shape that is a copy of a training shape: of its file, or of its content."""
+        columns = ["id", "split", "sha256", "content"]
+        trained: dict[str, str] = {}
+        tested: list[tuple[str, str, str]] = []
+        for file in self.merge():
+            table = read_stream(mapped(self.folder / file)).select(columns)
+            for name, split, sha256, content in zip(*table.to_pydict().values(), strict=True):
+                if split == "test":
+                    tested.append((name, sha256, content))
+                else:
+                    trained |= {key: name for key in (sha256, content) if key}
+        found = []
+        for name, sha256, content in tested:
+            if other := trained.get(sha256) or trained.get(content):
+                kind = "file" if sha256 in trained else "surface or cloud"
+                found.append({"name": name, "reason": f"the same {kind} as {other}, {COPIED}"})
+        return found
 
     def finish(self, collection: Path) -> None:
         """Turn the work folder into the collection, in the place of one that is already there."""
@@ -216,6 +262,19 @@ def read_notes(folder: Path) -> Note:
     return found
 
 
+def _files(sizes: Sequence[int]) -> list[list[int]]:
+    """Group shards of some sizes in bytes, in order, into files of at most `FILE` items and `FILE_BYTES`."""
+    files: list[list[int]] = []
+    size = 0
+    for shard, more in enumerate(sizes):
+        if not files or (len(files[-1]) + 1) * SHARD > FILE or size + more > FILE_BYTES:
+            files.append([])
+            size = 0
+        files[-1].append(shard)
+        size += more
+    return files
+
+
 def digest_of(values: Any) -> str:
     """Return a short fingerprint of JSON values."""
     return hashlib.blake2b(json.dumps(values, sort_keys=True).encode(), digest_size=16).hexdigest()
@@ -226,11 +285,17 @@ def splits_of(items: Sequence[SampleRef], test_fraction: float, seed: int) -> li
 
     The source's own counts where it knows both: with one alone there would be nothing to test on. An item
     without a split in such a source is drawn like the rest. Of `n` drawn items `round(test_fraction * n)` are
-    for testing, spread over the classes by largest remainder: each has its share to within one shape.
+    for testing, spread over the classes by largest remainder: each has its share to within one shape. Items
+    of one group count as one, of the first one's class, and share its split.
     """
     own = {item.split for item in items} >= {"train", "test"}
     splits: list[Split] = [item.split if own and item.split else "train" for item in items]
-    drawn = np.array([i for i, item in enumerate(items) if not (own and item.split)], dtype=np.int64)
+    groups: dict[str | int, list[int]] = {}
+    for i, item in enumerate(items):
+        if not (own and item.split):
+            groups.setdefault(item.group or i, []).append(i)
+    members = {few[0]: few for few in groups.values()}
+    drawn = np.array(list(members), dtype=np.int64)
     labels = np.array([items[i].label for i in drawn], dtype=np.int64)
     rng = np.random.default_rng([seed, 1])
     classes, sizes = np.unique(labels, return_counts=True)
@@ -240,8 +305,9 @@ def splits_of(items: Sequence[SampleRef], test_fraction: float, seed: int) -> li
     order = np.lexsort((rng.permutation(len(classes)), -(shares - quota).round(9)))
     quota[order[: max(missing, 0)]] += 1
     for name, count in zip(classes, quota, strict=True):
-        for i in rng.permutation(drawn[labels == name])[:count]:
-            splits[i] = "test"
+        for first in rng.permutation(drawn[labels == name])[:count].tolist():
+            for i in members[first]:
+                splits[i] = "test"
     return splits
 
 
@@ -275,6 +341,8 @@ def _description(work: WorkFolder, name: str, index: DatasetIndex, how: SampleOp
         work.discard()
         reasons = "\n".join(f"  {entry['name']}: {entry['reason']}" for entry in skipped[:10])
         raise UserError(f"none of the {len(skipped)} shapes in {index.location} can be read:\n{reasons}")
+    copies = work.copies() if how.source else []
+    said = f"{len(copies):,} test shapes are copies of training shapes." if copies else ""
     now = datetime.now(UTC).isoformat(timespec="seconds")
     made = {"options": work.plan.options, "seed": how.seed, "adacross": __version__, "date": now}
     return CollectionInfo(
@@ -291,7 +359,10 @@ def _description(work: WorkFolder, name: str, index: DatasetIndex, how: SampleOp
         parts=index.parts,
         splits={"train": splits.count("train"), "test": splits.count("test")},
         skipped=skipped,
-        warnings=note["warnings"],
+        warnings=note["warnings"] + copies,
+        note=f"{index.note} {said}".strip(),
+        unread=index.unread,
+        measured=bool(how.source),
         made=made,
     )
 

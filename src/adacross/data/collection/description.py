@@ -39,6 +39,9 @@ class CollectionInfo:
     splits: dict[str, int]  # number of shapes in each split
     skipped: list[dict[str, str]] = field(default_factory=list)  # {"name": ..., "reason": ...}
     warnings: list[dict[str, str]] = field(default_factory=list)  # the same, of shapes that are in
+    note: str = ""  # sentences about the source as a whole: its split, its objects, what was not read
+    unread: dict[str, int] = field(default_factory=dict)  # files in the source that are no shapes, by ending
+    measured: bool = False  # whether each shape's size in its source is kept (`schema.MEASURED`)
     made: dict[str, Any] = field(default_factory=dict)  # options, seed, version of adacross and date
 
     def table(self) -> "RenderableType":
@@ -59,6 +62,7 @@ class CollectionInfo:
             "made": f"{when} ({', '.join(options)})",
             "skipped": f"{len(self.skipped)}" if self.skipped else "none",
         }
+        rows |= {"note": self.note} if self.note else {}
         return Group(facts(f"collection {self.name}", rows), *notes(self.warnings, self.skipped))
 
     def write(self, folder: Path) -> None:
@@ -97,7 +101,7 @@ def write_description(folder: Path, info: CollectionInfo, shards: list[str], fin
     state: dict[str, Any] = {"_data_files": [{"filename": name} for name in shards]}
     state |= {"_fingerprint": fingerprint, "_format_columns": None, "_format_kwargs": {}}
     state |= {"_format_type": None, "_output_all_columns": False, "_split": None}
-    columns = dataset_features(arrow_schema(info.points, bool(info.parts)), info.classes)
+    columns = dataset_features(arrow_schema(info.points, bool(info.parts), info.measured), info.classes)
     write_json(folder / "state.json", state)
     write_json(folder / "dataset_info.json", {"features": columns})
     info.write(folder)

@@ -12,8 +12,9 @@ from adacross.data.collection.build import PLAN, read_notes, read_plan
 from adacross.data.collection.collection import Collection
 from adacross.data.collection.contact_sheet import write_contact_sheet
 from adacross.data.collection.description import DESCRIPTION, facts, notes, size_of, unfinished
-from adacross.data.formats import CLOUDS, MESHES, format_of
+from adacross.data.formats import FILES, format_of
 from adacross.data.formats.base import DatasetIndex
+from adacross.data.formats.measures import mixed_units
 from adacross.data.formats.scanobjectnn import variants as variants_of
 from adacross.data.formats.shapenet import images_of
 from adacross.data.image_set import holds_pictures, read_image_set
@@ -148,7 +149,7 @@ def _source(folder: Path, source: DatasetIndex, variants: list[str], format: str
         "missing": "; ".join(source.missing),
     }
     rows |= {name: text for name, text in optional.items() if text}
-    if source.format in (MESHES, CLOUDS):
+    if source.format == FILES:
         types = Counter(Path(item.path).suffix.lower() for item in source.items)
         rows["files"] = ", ".join(f"{suffix} {n:,}" for suffix, n in sorted(types.items()))
     if source.format == "shapenet":
@@ -159,10 +160,17 @@ def _source(folder: Path, source: DatasetIndex, variants: list[str], format: str
     warnings: list[dict[str, str]] = []
     broken: list[dict[str, str]] = []
     chosen = [source.items[i] for i in spread(len(source.items), most)]
-    for item, (readable, reason) in zip(chosen, check_apart(source.format, chosen, points), strict=True):
+    extents: list[float] = []
+    checked = check_apart(source.format, chosen, points)
+    for item, (readable, reason, extent) in zip(chosen, checked, strict=True):
+        extents += [extent] if readable and extent else []
         if reason:
             (warnings if readable else broken).append({"name": item.id, "reason": reason})
     rows["readable"] = f"{len(chosen) - len(broken)} of {len(chosen)} {unit} that were read"
+    if extents:
+        rows["sizes"] = f"{min(extents):.4g} to {max(extents):.4g}, the longest side in the source's unit"
+    if said := mixed_units(np.array(extents)):
+        rows["units"] = said
     option += "" if format is None else f" --format {format}"
     rows["next"] = f"adacross prepare {folder} COLLECTION{option}"
     title = facts(f"{source.format} {folder}", rows)

@@ -9,10 +9,12 @@ from typing import Any, Literal, get_args
 from adacross.console import console
 from adacross.data.collection.build import build_collection, check_options, target_of
 from adacross.data.collection.collection import MOST_PIXELS, Collection
+from adacross.data.collection.description import is_collection
 from adacross.data.collection.sample import SERVE, Row, SampleOptions, read_row
+from adacross.data.collection.update import Update
 from adacross.data.formats import BUILTIN
 from adacross.data.formats.base import DatasetIndex
-from adacross.data.formats.files import Classes
+from adacross.data.formats.folder import Classes
 from adacross.data.isolated import find_apart
 from adacross.data.shape import Axis
 from adacross.data.workers import ray as ray_workers
@@ -41,6 +43,7 @@ def prepare(
     ray_address: str | None = None,
     count: int = 2000,
     variant: str | None = None,
+    update: bool = False,
     overwrite: bool = False,
 ) -> Collection:
     """Turn meshes, a published data set or built-in shapes into a collection.
@@ -51,11 +54,12 @@ def prepare(
     whose ready-made images are missing is rendered, and named, too.
 
     Args:
-        source: a folder of meshes (OFF, OBJ, PLY, STL, GLB, in any layout), an unpacked data set (ModelNet40
-            as HDF5 or text, ScanObjectNN, ShapeNet with ShapeNetRendering, ShapeNetPart, S3DIS in blocks), or
-            the word "builtin" (a folder of that name is "./builtin").
+        source: a folder of meshes (OFF, OBJ, PLY, STL, GLB) and clouds in any layout, one such file, an
+            unpacked data set (ModelNet40 as HDF5 or text, ScanObjectNN, ShapeNet with ShapeNetRendering,
+            ShapeNet-55, ShapeNetPart, S3DIS in blocks), or the word "builtin" (a folder of that name is
+            "./builtin").
         collection: the folder to create.
-        format: how the source is read: a built-in format ("meshes", "modelnet40", ...), the name of an
+        format: how the source is read: a built-in format ("files", "modelnet40", ...), the name of an
             installed one, or `package.module:Class`; recognized by default.
         classes: whether the first level of folders is the class of a mesh or cloud: folder, none, or auto
             for folders that look like classes.
@@ -64,7 +68,7 @@ def prepare(
         views: images per shape, from cameras around it; 0 for none. Of existing images the first by name
             are kept, on white; a shape with fewer than most repeats its own.
         size: side of an image in pixels; existing images are resized.
-        up: up axis of the source; by default z for OFF files and S3DIS, y otherwise. The collection is always
+        up: up axis of the source; by default z for OFF, STL and S3DIS, y otherwise. The collection is always
             y up and records the source's axis.
         test_fraction: fraction of the shapes set aside for testing, equally from every class, if the source
             has no split.
@@ -79,6 +83,8 @@ def prepare(
         variant: which variant of the source. Built-in shapes: clean (default), or scanned as a depth camera
             sees them. ModelNet40: modelnet40 (default) or modelnet10. ScanObjectNN: obj_only, obj_bg or
             pb_t50_rs; by default the one present.
+        update: bring an existing collection up to date: files that it has as they are now are not read
+            again, and their shapes keep their split; files that are gone are left out.
         overwrite: replace an existing collection.
 
     Returns:
@@ -113,13 +119,13 @@ def prepare(
     check_options(up, test_fraction)
     one_of("engine", engine, get_args(Engine))
     one_of("choice of classes", classes, get_args(Classes))
-    target = target_of(collection, overwrite)
+    target = target_of(collection, overwrite or update)
 
     given = {"variant": variant, "classes": None if classes == "auto" else classes}
     with console.status("looking at the source"):
         index = find_apart(source, format=format, up=up, count=count, seed=seed, **given)
     kept, shown = _available("points", points, index.points), _available("images", views, index.images)
-    how = SampleOptions(index.format, kept, shown, size, seed, index.parts)
+    how = SampleOptions(index.format, kept, shown, size, seed, index.parts, index.location)
     for sentence in (index.note, f"missing in the source: {'; '.join(index.missing)}." * bool(index.missing)):
         if sentence:
             console.print(sentence)
@@ -130,8 +136,23 @@ def prepare(
     options |= {"classes": classes} if classes != "auto" else {}
     options |= {"variant": index.variant} if index.variant else {}
 
+    earlier = None
+    if update and is_collection(target):
+        earlier = Update(Collection.open(target), index, options)
+        index = earlier.index
+        new = len(index.items) - earlier.kept
+        console.print(
+            f"update: {earlier.kept:,} shapes are kept, {new:,} are read, {earlier.gone:,} are gone."
+        )
+
     def rows(index: DatasetIndex, numbers: Sequence[int]) -> Generator[tuple[int, Row], None, None]:
-        todo: list[Request] = [{"item": asdict(index.items[n]), "options": asdict(how)} for n in numbers]
+        kept = {place: earlier.row(n) for place, n in enumerate(numbers)} if earlier else {}
+        yield from ((place, row) for place, row in kept.items() if row)
+        places = [place for place in range(len(numbers)) if not kept.get(place)]
+        if not places:
+            return
+        items = [index.items[numbers[place]] for place in places]
+        todo: list[Request] = [{"item": asdict(item), "options": asdict(how)} for item in items]
         folder = None if index.format == BUILTIN else index.location
         if engine == "ray":
             answers = ray_workers.each(SERVE, todo, workers, timeout, address=ray_address, folder=folder)
@@ -139,9 +160,9 @@ def prepare(
             answers = each(SERVE, todo, min(workers or os.cpu_count() or 1, len(todo)), timeout)
         with closing(answers) as arriving:
             for place, answer in arriving:
-                yield place, read_row(answer)
+                yield places[place], read_row(answer)
 
-    build_collection(target, index, how, rows, options, overwrite=overwrite)
+    build_collection(target, index, how, rows, options, overwrite=overwrite, replaces=update)
     return Collection.open(target)
 
 

@@ -1,19 +1,21 @@
 """From one item of a source to one prepared shape: read, sampled, upright, normalized, rendered."""
 
 import hashlib
+import os
 from contextlib import closing
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
 from jaxtyping import Float32, Float64, UInt8
 
-from adacross.data.collection.schema import read_stream, to_batch, to_bytes
-from adacross.data.formats import MESHES, format_of
-from adacross.data.formats.base import RawSample, SampleRef
+from adacross.data.collection.schema import MEASURED, read_stream, to_batch, to_bytes
+from adacross.data.formats import FILES, format_of
+from adacross.data.formats.base import RawSample, SampleRef, printable
 from adacross.data.formats.files import SUFFIXES, file_ref
+from adacross.data.formats.measures import measure
 from adacross.data.images import read_views
 from adacross.data.rendering.render import orbit, render_cloud, render_mesh
 from adacross.data.sampling import sample_surface, to_y_up, unit_sphere
@@ -36,6 +38,7 @@ class SampleOptions:
     size: int = 1  # side of an image in pixels
     seed: int = 0  # of the whole preparation
     parts: list[str] = field(default_factory=list)  # names of all parts of the collection
+    source: str = ""  # the place that paths are relative to; "" measures nothing
 
 
 class Sample(NamedTuple):
@@ -69,8 +72,11 @@ def make_sample(item: SampleRef, options: SampleOptions) -> Sample:
     All randomness comes from the seed and the item's id, so a shape does not depend on its neighbors, on the
     number of workers or on interruptions. Raises BrokenShapeError if the item cannot become a shape.
     """
-    rng = _rng(options.seed, item.id, 0)
-    return finish_sample(format_of(options.format).sample(item, options.points, rng), item, options)
+    return finish_sample(_read(item, options), item, options)
+
+
+def _read(item: SampleRef, options: SampleOptions) -> RawSample:
+    return format_of(options.format).sample(item, options.points, _rng(options.seed, item.id, 0))
 
 
 def finish_sample(
@@ -124,15 +130,35 @@ def finish_sample(
 
 def serve_sample(request: Request) -> bytes:
     """Answer a worker's request, `{"item": ..., "options": ...}`; `read_row` reads the answer."""
+    item, options = SampleRef(**request["item"]), SampleOptions(**request["options"])
     try:
-        made = make_sample(SampleRef(**request["item"]), SampleOptions(**request["options"]))
+        raw = _read(item, options)
+        made = finish_sample(raw, item, options)
+        measured = _measured(raw, item, options.source) if options.source else {}
     except BrokenShapeError as error:
         if shortage(error):  # no fault of the file: the worker tells its caller
             raise
         return _REASON + str(error).encode(errors="replace")
     batch = to_batch(*made[:3])
+    for name, value in measured.items():
+        batch = batch.append_column(MEASURED.field(name), pa.array([value], MEASURED.field(name).type))
     said = {_WARNINGS: made.warnings.encode(errors="replace")}
     return _ROW + to_bytes(batch.replace_schema_metadata(said))
+
+
+def _measured(raw: RawSample, item: SampleRef, source: str) -> dict[str, Any]:
+    """Return the columns `MEASURED` of a shape that could be read; BrokenShapeError if its file is gone."""
+    path, sha256 = "", ""
+    if item.path:
+        path = printable(os.path.relpath(item.path, source) if item.path != source else Path(source).name)
+    if Path(item.path).suffix.lower() in SUFFIXES:
+        try:
+            with Path(item.path).open("rb") as file:
+                sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+        except OSError as error:
+            raise BrokenShapeError(error.strerror or str(error)) from error
+    values = asdict(measure(raw)) | {"path": path, "sha256": sha256}
+    return {name: values[name] for name in MEASURED.names}
 
 
 def read_row(answer: bytes | WorkerCrash) -> Row:
@@ -158,7 +184,7 @@ def load_shape(
     Args:
         path: a mesh or a cloud, of a kind that `read_shape` reads.
         points: how many; of a larger cloud they are drawn, of a smaller one some are repeated.
-        up: the axis that points up in the file; by default z for OFF, y for all else.
+        up: the axis that points up in the file; by default z for OFF and STL, y for all else.
         seed: of the sampling.
         timeout: seconds that reading may take; given, a process of its own reads the file, and may crash.
 
@@ -168,7 +194,7 @@ def load_shape(
     one_of("up axis", up or "y", ("x", "y", "z"))
     if not path.is_file():
         raise UserError(f"{path} does not exist; expected a file that ends in {', '.join(SUFFIXES)}.")
-    item, options = file_ref(path, up), SampleOptions(MESHES, points, seed=seed)
+    item, options = file_ref(path, up), SampleOptions(FILES, points, seed=seed)
     try:
         if timeout is None:
             return make_sample(item, options).shape

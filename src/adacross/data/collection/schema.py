@@ -9,6 +9,11 @@
 | center, scale | float32 (3,), float32 | points * scale + center: the source's coordinates, turned y up |
 | part | int16 (N,) | index into the parts, -1 for none; only in collections with parts |
 | views | images | V lossless WebP images |
+
+Collections that `prepare` made also say what each shape was in its source (`MEASURED`): the file's `path`
+there and its `sha256` ("" where a file holds several shapes), `content` (of all corners or points, equal
+for copies in other formats), `lower` and `upper` corner of the bounding box in the source's unit and frame,
+and of a mesh `area`, `volume` (null unless `watertight`) and the number of `triangles`.
 """
 
 import io
@@ -29,9 +34,23 @@ from adacross.data.shape import Shape
 from adacross.errors import UserError
 from adacross.io.files import file_size, whole_file
 
+MEASURED = pa.schema(
+    {
+        "path": pa.string(),
+        "sha256": pa.string(),
+        "content": pa.string(),
+        "lower": pa.list_(pa.float64(), 3),
+        "upper": pa.list_(pa.float64(), 3),
+        "area": pa.float64(),
+        "volume": pa.float64(),
+        "watertight": pa.bool_(),
+        "triangles": pa.int64(),
+    }
+)
 
-def arrow_schema(points: int, parts: bool) -> pa.Schema:
-    """Return the columns of a collection whose shapes have `points` points, with or without parts."""
+
+def arrow_schema(points: int, parts: bool, measured: bool = False) -> pa.Schema:
+    """Return the columns of shapes of `points` points, with or without parts, and what they were."""
     columns = {
         "id": pa.string(),
         "split": pa.string(),
@@ -43,7 +62,8 @@ def arrow_schema(points: int, parts: bool) -> pa.Schema:
     }
     if parts:
         columns["part"] = pa.list_(pa.int16(), points)
-    return pa.schema(columns)
+    schema = pa.schema(columns)
+    return pa.unify_schemas([schema, MEASURED]) if measured else schema
 
 
 def read_shard(path: Path, points: int, views: int, classes: int, parts: int) -> pa.Table:

@@ -12,28 +12,30 @@ from adacross import plugins
 from adacross.data.formats.antao import AnTao
 from adacross.data.formats.base import DatasetIndex, Format, SampleRef, fingerprint_of, printable
 from adacross.data.formats.builtin import Builtin
-from adacross.data.formats.files import Clouds, Meshes
+from adacross.data.formats.files import SUFFIXES, file_ref, files_below
+from adacross.data.formats.folder import Files, holdings, survey
 from adacross.data.formats.modelnet import ModelNet40, ModelNetText
 from adacross.data.formats.s3dis import S3DIS
 from adacross.data.formats.scanobjectnn import ScanObjectNN
-from adacross.data.formats.shapenet import ShapeNet
+from adacross.data.formats.shapenet import ShapeNet, ShapeNet55
 from adacross.data.formats.shapenetpart import ShapeNetPart
 from adacross.data.shape import Axis
 from adacross.errors import UserError
 
-BUILTIN, MESHES, CLOUDS = "builtin", "meshes", "clouds"
+BUILTIN, FILES = "builtin", "files"
 FORMATS: dict[str, type[Format]] = {  # in the order in which they are asked to recognise a folder
     "shapenetpart": ShapeNetPart,
     "s3dis": S3DIS,
     "shapenet": ShapeNet,
+    "shapenet55": ShapeNet55,
     "modelnet40": ModelNet40,
     "modelnet_text": ModelNetText,
     "scanobjectnn": ScanObjectNN,
     "antao": AnTao,
     BUILTIN: Builtin,
-    MESHES: Meshes,
-    CLOUDS: Clouds,
+    FILES: Files,
 }
+_EARLIER = {"meshes": FILES, "clouds": FILES}  # names of formats until version 0.2
 _NEAR = 100  # neighbors that are looked at when a folder is not what was expected
 
 
@@ -49,7 +51,7 @@ def index_source(
     """List what a source holds, without reading it.
 
     Args:
-        source: a folder, or the word "builtin".
+        source: a folder, a file of one shape, or the word "builtin".
         format: name of the format; None asks all of them whether they recognise the folder.
         up: the axis that points up in it; None takes the items' own, or the format's.
         options: for the format: `variant`, `classes`, `count`, `seed`; None, and what it lacks, is left out.
@@ -58,15 +60,18 @@ def index_source(
     """
     if source == BUILTIN and format is None:
         format = BUILTIN
-    folder = Path(source)
+    format = _EARLIER.get(format or "", format)
+    folder = Path(source).expanduser()
     note = ""
     if format != BUILTIN:
+        if folder.is_file() and format in (None, FILES):
+            return _completed(_single(folder), Files(), up)
         if not folder.is_dir():
             what = "is a file, not a folder" if folder.exists() else "does not exist"
             raise UserError(f"{source} {what}. {_known()}")
         folder = folder.resolve()
         if format is None:
-            format, note = _recognise(folder)
+            format, note, options["without"] = _recognise(folder)
     given = {name: value for name, value in options.items() if value is not None}
     made = plugins.find("format", format, FORMATS, Format)
     known = signature(made).parameters
@@ -86,6 +91,18 @@ def index_source(
     return _completed(found, reader, up)
 
 
+def _single(path: Path) -> DatasetIndex:
+    """Return one file as a source; UserError if its ending is no shape's."""
+    if path.suffix.lower() not in SUFFIXES:
+        raise UserError(
+            f"{path} is a file that ends in {path.suffix or 'nothing'}, which is not read. Give a folder, "
+            f"or a file that ends in {', '.join(SUFFIXES)}."
+        )
+    path = path.resolve()
+    item = replace(file_ref(path), id=path.name)
+    return DatasetIndex([item], format=FILES, location=str(path))
+
+
 def _completed(index: DatasetIndex, reader: Format, up: Axis | None) -> DatasetIndex:
     """Return an index whose items have labels by number, an axis, a fingerprint and printable ids."""
     said = {item.label for item in index.items if isinstance(item.label, str)}
@@ -102,27 +119,38 @@ def _completed(index: DatasetIndex, reader: Format, up: Axis | None) -> DatasetI
         return replace(item, id=printable(item.id), label=label, up=axis, fingerprint=stamp)
 
     items = [completed(item) for item in index.items]
-    return replace(index, items=items, classes=[printable(name) for name in names])
+    classes = [printable(name) for name in names]
+    index = replace(index, items=items, classes=classes, note=printable(index.note))
+    if index.up == "mixed":
+        axes = {str(item.up): Path(item.path).suffix.lower() for item in reversed(items)}
+        listed = ", ".join(f"{axis} for {ending}" for axis, ending in sorted(axes.items()))
+        note = f"The up axis differs by file type ({listed}, ...); --up gives one to all."
+        index = replace(index, note=f"{index.note} {note}".strip())
+    return index
 
 
-def _recognise(folder: Path) -> tuple[str, str]:
-    """Return a folder's format and a note about data of other layouts below it; UserError if it has none."""
+def _recognise(folder: Path) -> tuple[str, str, list[str]]:
+    """Return a folder's format, and a note about data of other layouts below it and their folders.
+
+    Raises UserError, which says what is there, if it has no format.
+    """
     if (name := _data_set(folder)) is not None:
-        return name, ""
+        return name, "", []
     below = _data_sets(sorted(place for place in folder.glob("[!.]*") if place.is_dir()))
-    if Meshes().recognise(folder):
+    files = Files(without=below)
+    if files.recognise(folder):
         others = ", ".join(below[:3])
-        return MESHES, f"mesh files alone are read; data of another layout lies in {others}." * bool(below)
-    if not below and Clouds().recognise(folder):
-        return CLOUDS, ""
+        said = f"files of single shapes alone are read; data of another layout lies in {others}."
+        return FILES, said * bool(below), below
     near = [*_data_sets([folder.parent]), *below][:3]
     hint = f" Did you mean {' or '.join(near)}?" if near else ""
-    raise UserError(f"{folder} holds no shapes of a known format.{hint} {_known()}")
+    _, there = survey(folder, files_below(folder, None))
+    raise UserError(f"{folder} holds no shapes of a known format: {holdings(there)}.{hint} {_known()}")
 
 
 def _data_set(folder: Path) -> str | None:
     """Return the name of the first format but those of single files that recognises a folder."""
-    names = [name for name in plugins.names("format", FORMATS) if name not in (MESHES, CLOUDS)]
+    names = [name for name in plugins.names("format", FORMATS) if name != FILES]
     return next((name for name in names if format_of(name).recognise(folder)), None)
 
 

@@ -31,6 +31,7 @@ class SampleRef:
         up: axis that points up; None takes the format's.
         fingerprint: changes when the file does, so that a restart notices; by default from size and time.
         extra: what only the format itself needs, JSON values.
+        group: name that items of one object share, which a drawn split keeps together; "" for none.
     """
 
     id: str
@@ -41,6 +42,7 @@ class SampleRef:
     up: Axis | None = None
     fingerprint: str = ""
     extra: dict[str, Any] = field(default_factory=dict)
+    group: str = ""
 
 
 @dataclass(frozen=True)
@@ -57,6 +59,7 @@ class DatasetIndex:
         note: what people should know before the work begins, a sentence, or "".
         missing: files that belong to the layout and are not there.
         skipped: what is already known to be unreadable.
+        unread: number of files by ending that lie in the source and are no shapes.
         format: name of the format; `index_source` fills it in.
         location: the folder, absolute, or "builtin"; `index_source` fills it in.
     """
@@ -70,6 +73,7 @@ class DatasetIndex:
     note: str = ""
     missing: list[str] = field(default_factory=list)
     skipped: Skipped = field(default_factory=list)
+    unread: dict[str, int] = field(default_factory=dict)
     format: str = ""
     location: str = ""
 
@@ -92,6 +96,7 @@ class RawSample:
 
     mesh: Mesh | None = None  # source of the images, and of the points if there is no cloud
     cloud: PointCloud | None = None  # source of the points
+    whole: PointCloud | None = None  # the cloud before points of it were chosen
     images: tuple[Path, ...] = ()  # ready-made images, in order, which are kept in place of rendered ones
     warnings: tuple[str, ...] = ()  # what is unusual, beside the warnings of mesh and cloud
 
@@ -151,7 +156,7 @@ def keep_points(found: RawSample, keep: Keep, points: int, rng: np.random.Genera
     if count == 0:
         raise BrokenShapeError("there is no point in it")
     if keep == "random":
-        return replace(found, cloud=found.cloud[draw_rows(count, points, rng)])
+        return replace(found, cloud=found.cloud[draw_rows(count, points, rng)], whole=found.cloud)
     warnings = found.warnings
     if count < points and keep == "first":
         raise BrokenShapeError(
@@ -159,7 +164,8 @@ def keep_points(found: RawSample, keep: Keep, points: int, rng: np.random.Genera
         )
     if count < points:
         warnings += (f"{count:,} real points, fewer than {points:,}; they are repeated in turn",)
-    return replace(found, cloud=found.cloud[np.arange(points) % count], warnings=warnings)
+    chosen = found.cloud[np.arange(points) % count]
+    return replace(found, cloud=chosen, whole=found.cloud, warnings=warnings)
 
 
 def as_sample(found: Mesh | PointCloud | np.ndarray | RawSample) -> RawSample:

@@ -17,11 +17,11 @@ from adacross.errors import one_line
 from adacross.io.files import read_bytes
 
 # The axis that points up by the format's rule or, where it has none, by habit.
-# glTF: y, by its specification. OFF: z, as in ModelNet. OBJ, PLY, STL: y, as most modeling programs export.
-# STEP, IGES, 3MF: z, as CAD programs and printers have it.
+# glTF: y, by its specification. OFF: z, as in ModelNet. OBJ, PLY: y, as most modeling programs export.
+# STL, STEP, IGES, 3MF: z, as CAD programs and printers have it.
 UP: dict[str, Axis] = {
     ".3mf": "z", ".dae": "y", ".glb": "y", ".gltf": "y", ".iges": "z", ".igs": "z", ".obj": "y", ".off": "z",
-    ".ply": "y", ".step": "z", ".stl": "y", ".stp": "z",
+    ".ply": "y", ".step": "z", ".stl": "z", ".stp": "z",
 }  # fmt: skip
 
 # What parsers raise on bytes that are not what they expect. Anything else ends the worker process, and the

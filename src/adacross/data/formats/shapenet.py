@@ -1,4 +1,4 @@
-"""ShapeNet with ready-made images, as CrossPoint, CrossNet and AdaCrossNet read it.
+"""ShapeNet with ready-made images, as CrossPoint, CrossNet and AdaCrossNet read it; and ShapeNet-55's lists.
 
 `ShapeNet/<synset>/<id>.ply` is a shape, `ShapeNetRendering/<synset>/<id>/rendering/*.png` are its images.
 The published set has the 13 categories and 24 images of 137 x 137 RGBA of 3D-R2N2 (Choy et al., ECCV 2016).
@@ -24,12 +24,14 @@ from adacross.data.formats.base import (
     fingerprint_of,
     median_of,
 )
-from adacross.data.formats.files import files_below
-from adacross.data.formats.mesh_files import read_mesh
+from adacross.data.formats.files import files_below, read_file
 from adacross.data.formats.ply import ply_counts
+from adacross.data.formats.text import Listed, find_listed, lines_of
+from adacross.data.shape import Mesh, PointCloud, Split
+from adacross.errors import UserError
 from adacross.io.files import file_size
 
-SHAPES, IMAGES = "ShapeNet", "ShapeNetRendering"
+SHAPES, IMAGES, CLOUDS = "ShapeNet", "ShapeNetRendering", "shapenet_pc"
 # The 55 categories of ShapeNetCore: WordNet 3.0 noun offsets and the names they usually go by.
 SYNSETS = {
     "02691156": "airplane", "02747177": "trash bin", "02773838": "bag", "02801938": "basket",
@@ -93,13 +95,58 @@ class ShapeNet(Format):
     def load(self, item: SampleRef) -> RawSample:
         """Read one PLY file, a cloud or a mesh, and list its images."""
         path = Path(item.path)
-        found = read_mesh(path)
+        found = read_file(path)
         images = images_of(path)
         warnings = found.warnings
         if not images:
             place = f"{IMAGES}/{path.parent.name}/{path.stem}/rendering"
             warnings += (f"no PNG file in {place}; its images are rendered",)
         return replace(as_sample(found), images=images, warnings=warnings)
+
+
+class ShapeNet55(Format):
+    """Clouds in NumPy files, and lists of their names (Yu et al., PoinTr, ICCV 2021; Point-BERT, Point-MAE).
+
+    `shapenet_pc/<synset>-<id>.npy` is a shape. `train.txt` and `test.txt` name its file, a line each; they
+    lie beside that folder, or in `ShapeNet-55` or `ShapeNet-34` there.
+    """
+
+    layout = f"ShapeNet-55 (train.txt and test.txt that name the clouds in {CLOUDS}/<synset>-<id>.npy)"
+
+    def recognise(self, folder: Path) -> bool:
+        """Return whether there are clouds and a list of them."""
+        return self._lists(folder) is not None
+
+    def find(self, folder: Path) -> DatasetIndex:
+        """List the shapes of both lists; those that are in none are counted."""
+        lists = self._lists(folder)
+        if lists is None:
+            raise UserError(f"{folder} has no {CLOUDS} with train.txt and test.txt beside it.")
+        root = _beside(folder, CLOUDS)
+
+        def entry(name: str, split: Split) -> Listed:
+            synset = name.split("-", maxsplit=1)[0]
+            label = SYNSETS.get(synset, synset)
+            return Listed(name.removesuffix(".npy"), f"{CLOUDS}/{name}", f"{split}.txt", split, label)
+
+        splits: tuple[Split, Split] = ("train", "test")
+        entries = [entry(line, split) for split in splits for line in lines_of(lists / f"{split}.txt")]
+        found = find_listed(root, entries, "no class")
+        rest = sum(1 for _ in (root / CLOUDS).glob("[!.]*.npy")) - len(found.items)
+        note = f"{lists.relative_to(root) / 'train.txt'} and test.txt give the split."
+        note += f" Not read: {rest:,} clouds that neither names." if rest else ""
+        return replace(found, location=str(root), note=note, unread={".npy": rest} if rest else {})
+
+    def load(self, item: SampleRef) -> Mesh | PointCloud:
+        return read_file(Path(item.path))
+
+    def _lists(self, folder: Path) -> Path | None:
+        """Return the folder with the lists of the clouds in a folder or beside it."""
+        root = _beside(folder, CLOUDS)
+        if not (root / CLOUDS).is_dir():
+            return None
+        places = dict.fromkeys([folder, root, root / "ShapeNet-55", root / "ShapeNet-34"])
+        return next((place for place in places if (place / "train.txt").is_file()), None)
 
 
 def images_of(path: Path) -> tuple[Path, ...]:
@@ -117,6 +164,11 @@ def _root(folder: Path) -> Path:
     """Return the folder that holds both; the one given, unless that is `ShapeNet` itself."""
     beside = folder.name == SHAPES and (folder.parent / IMAGES).is_dir()
     return folder.parent if beside and not (folder / SHAPES).is_dir() else folder
+
+
+def _beside(folder: Path, name: str) -> Path:
+    """Return the folder that holds a folder of a name: the one given, or its parent."""
+    return folder.parent if not (folder / name).is_dir() and (folder.parent / name).is_dir() else folder
 
 
 def _points(path: Path) -> int:
