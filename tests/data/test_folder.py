@@ -150,7 +150,7 @@ def test_every_file_that_is_not_read_is_counted(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("names", "said"),
     [
-        (["a.fbx", "b/c.blend"], r"it holds \.blend 1, \.fbx 1, none of which is read; export them as \.glb"),
+        (["a.fbx", "b/c.blend"], r"it holds \.blend 1, \.fbx 1, none of which is read; export them as \.3mf"),
         (["a.zip", "b.off.gz"], r"it holds \.gz 1, \.zip 1; unpack b\.off\.gz first"),
         (["train0.h5"], r"it holds \.h5 1; HDF5 files are read where they are named as those of a data set"),
         ([], "it is empty"),

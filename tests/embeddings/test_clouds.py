@@ -119,10 +119,10 @@ def test_files_arrays_meshes_and_clouds_of_unequal_sizes_in_one_list(
     encoder: PointNet, clouds: np.ndarray, tmp_path: Path
 ):
     box = Mesh(BOX.vertices * 1000, BOX.faces)
-    trimesh.Trimesh(BOX.vertices, BOX.faces).export(tmp_path / "box.stl")
+    trimesh.Trimesh(BOX.vertices, BOX.faces).export(tmp_path / "box.ply")
     given = [
         clouds[0],
-        str(tmp_path / "box.stl"),
+        str(tmp_path / "box.ply"),
         torch.from_numpy(clouds[1][:40]),
         box,
         PointCloud(clouds[2]),
@@ -132,7 +132,7 @@ def test_files_arrays_meshes_and_clouds_of_unequal_sizes_in_one_list(
     assert found.dtype == np.float32
     for place in (0, 2, 4):
         assert np.array_equal(found[place], encoder.encode(given[place])[0])
-    assert np.array_equal(found[1], encoder.encode(tmp_path / "box.stl")[0])
+    assert np.array_equal(found[1], encoder.encode(tmp_path / "box.ply")[0])
     assert np.abs(found[3] - found[1]).max() < 0.3 * np.abs(found[1]).max()  # the same box, in millimeters
 
 
