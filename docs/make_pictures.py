@@ -45,7 +45,7 @@ def main(demo: Path, joint_mae: Path | None) -> None:
             page.wait_for_timeout(3000)
             page.locator("#completed").screenshot(path=IMAGES / "joint-mae.png")
         browser.close()
-    inspect(str(demo / "shapes"), sheet=str(IMAGES / "shapes.png"))
+    inspect(str(demo / "shapes"), sheet=str(IMAGES / "shapes.png"), overwrite=True)
     taken = [
         "report",
         "report-training",
