@@ -73,6 +73,7 @@ def headlines(run: RunData) -> list[dict[str, Any]]:
                 one for one in result.scores if (one.metric, one.setting) == (score.metric, score.setting)
             ]
             baseline = next((one for one in beside if one.network in BASELINES), None)
+            chance = next((one for one in beside if one.network == CHANCE), None)
             found.append(
                 {
                     "anchor": f"result-{number}",
@@ -83,6 +84,7 @@ def headlines(run: RunData) -> list[dict[str, Any]]:
                     "pretrained": cell(score.estimate),
                     "baseline": cell(baseline.estimate if baseline else None),
                     "network": baseline.network if baseline else "",
+                    "chance": percent(chance.estimate.mean) if chance else "",
                     "gain": cell(score.minus(baseline) if baseline else None),
                     "verdict": next(iter(verdicts(result)), ""),
                     "own": run.own(result),
