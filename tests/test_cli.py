@@ -202,6 +202,7 @@ def test_a_recipe_with_an_unknown_key_is_refused(capsys: pytest.CaptureFixture[s
     assert "learning_rte" in err
 
 
+@pytest.mark.slow
 def test_pretrain_evaluate_report_as_typed(
     capsys: pytest.CaptureFixture[str], toy_collection: Collection, tmp_path: Path
 ):

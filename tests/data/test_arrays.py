@@ -130,6 +130,7 @@ def test_only_a_collection_is_replaced(tmp_path: Path) -> None:
         made(tmp_path, CLOUDS, overwrite=True)
 
 
+@pytest.mark.slow
 def test_prepare_without_images_and_what_it_returns(tmp_path: Path) -> None:
     for name in ("a", "b"):
         trimesh.creation.box((1, 2, 3)).export(tmp_path / f"{name}.off")

@@ -136,6 +136,7 @@ def test_shapes_of_one_class_in_mixed_formats_are_not_one_object(tmp_path: Path)
     assert {item.group for item in source.items} == {""}
 
 
+@pytest.mark.slow
 def test_every_file_that_is_not_read_is_counted(tmp_path: Path) -> None:
     tree(tmp_path / "in", "a/0.off", "a/1.xyz", "a/2.off", "b/4.fbx", "b/5.FBX", "LICENSE", ".hidden.fbx")
     (tmp_path / "in" / "calib.txt").write_text("1 0 0 0\n0 1 0 0\n0 0 1 0\n")
@@ -170,6 +171,7 @@ def test_file_types_of_other_axes_are_named(tmp_path: Path) -> None:
     assert "axis" not in index_source(str(tmp_path), up="z").note
 
 
+@pytest.mark.slow
 def test_a_single_file_is_a_source(tmp_path: Path) -> None:
     np.save(tmp_path / "scan.npy", np.random.default_rng(0).normal(size=(50, 3)))
     found = prepare(str(tmp_path / "scan.npy"), str(tmp_path / "c"), points=16, views=0, workers=1)
@@ -178,6 +180,7 @@ def test_a_single_file_is_a_source(tmp_path: Path) -> None:
     assert index_source(str(tmp_path / "scan.npy"), format="clouds").format == "files"  # an earlier name
 
 
+@pytest.mark.slow
 def test_the_size_of_every_shape_is_kept(tmp_path: Path) -> None:
     box = trimesh.creation.box((2, 4, 6))
     for name in ("box.off", "box.stl", "box.obj"):
@@ -253,6 +256,7 @@ def write_mesh(path: Path, mesh: trimesh.Trimesh) -> None:
     mesh.export(path)
 
 
+@pytest.mark.slow
 def test_an_update_reads_only_what_is_new(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     def made(**options: Any) -> Collection:
         small = {"points": 16, "views": 1, "size": 16, "workers": 1, "classes": "folder"}

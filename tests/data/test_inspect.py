@@ -87,6 +87,7 @@ def test_every_class_is_on_the_sheet(toy_collection: Collection) -> None:
     assert len(set(chosen.tolist())) == len(chosen)
 
 
+@pytest.mark.slow
 def test_sheet_that_cannot_be_written(toy_collection: Collection, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(UserError, match="cannot write"):

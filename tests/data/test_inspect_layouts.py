@@ -51,6 +51,7 @@ KINDS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", KINDS)
 def test_every_layout_is_told_from_every_other(tmp_path: Path, name: str) -> None:
     write_layouts(tmp_path)

@@ -171,6 +171,7 @@ def test_lists_and_files_that_disagree(root: Path) -> None:
     assert source.missing == ["2 of the files that the lists name"]
 
 
+@pytest.mark.slow
 def test_what_is_missing(
     root: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

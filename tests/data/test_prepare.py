@@ -144,6 +144,7 @@ def test_result_does_not_depend_on_workers_or_interruptions(
     assert info.skipped == Collection.open(by_processes).info.skipped
 
 
+@pytest.mark.slow
 def test_finished_files_are_put_together_again_after_an_interruption(
     by_processes: Path, tmp_path: Path, in_process: Callable[..., list[str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -280,6 +281,7 @@ def test_up_axis_and_the_way_back(tmp_path: Path, in_process: Callable[..., list
     assert np.ptp(Collection.open(tmp_path / "d")[0].points, axis=0).argmax() == 2
 
 
+@pytest.mark.slow
 def test_modelnet40_folder(
     tmp_path: Path, in_process: Callable[..., list[str]], capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -48,6 +48,7 @@ def only(root: Path, variant: str) -> Path:
     return root
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("variant", SIZES)
 def test_variants(root: Path, variant: str, monkeypatch: pytest.MonkeyPatch) -> None:
     collection = prepared(monkeypatch, root, variant=variant)
@@ -113,6 +114,7 @@ def test_the_contrastive_programs_files(tmp_path: Path) -> None:
     assert look(tmp_path).missing == [f"main_split/test_{PLAIN}"]
 
 
+@pytest.mark.slow
 def test_filling_is_replaced_by_real_points(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     data = clouds(3, 4, POINTS)
     data[0, 5:] = -1

@@ -73,6 +73,7 @@ def test_categories_and_their_parts() -> None:
     assert parts["motorbike"] == {f"motorbike/{k}": 30 + k for k in range(6)}
 
 
+@pytest.mark.slow
 def test_from_text_to_a_collection(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     collection = prepared(monkeypatch, root)
     info = collection.info
@@ -298,6 +299,7 @@ def test_no_variants(root: Path) -> None:
         look(root, "obj_bg")
 
 
+@pytest.mark.slow
 def test_inspect(root: Path, rows: Path) -> None:
     write(root, f"{place('mug/m2')}.txt", "broken\n")
     kind, text = inspected(root)

@@ -59,6 +59,7 @@ def test_both_encoders_and_their_heads(name, kind, prefix, tmp_path):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "kind"),
     [

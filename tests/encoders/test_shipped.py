@@ -31,6 +31,7 @@ def test_all_of_them_are_small_and_have_a_card():
         assert "untrained" in card
 
 
+@pytest.mark.slow
 def test_a_new_process_without_network_encodes_a_cloud(tmp_path: Path):
     code = (
         "import adacross, torch; encoder = adacross.load('builtin-small');"

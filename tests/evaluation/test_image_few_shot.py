@@ -343,6 +343,7 @@ def test_numbers_out_of_range_are_refused(wrong: dict[str, Any], run: Path, fold
         images(run, folder, **BRIEF | wrong)
 
 
+@pytest.mark.slow
 def test_an_interrupted_measurement_goes_on(run: Path, folder: Path, monkeypatch: pytest.MonkeyPatch):
     done: list[str] = []
     real = Study.measure

@@ -47,6 +47,7 @@ def split_features(encoder: Encoder, collection: Collection, points: int) -> lis
     ]
 
 
+@pytest.mark.slow
 def test_figures_are_those_of_scikit_learn(shapes: Collection, encoder: Encoder):
     result = linear(encoder, shapes, points=40, folds=3, seeds=2)
     train, test = (shapes.labels[shapes.indices(split)] for split in ("train", "test"))

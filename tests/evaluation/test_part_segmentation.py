@@ -172,6 +172,7 @@ def test_several_encoders_take_turns(result: Result, toy_collection: Collection,
     assert given.outcomes == [result.score(PRETRAINED).outcomes[0], found.score(SCRATCH).outcomes[1]]
 
 
+@pytest.mark.slow
 def test_ctrl_c_keeps_what_is_done(
     toy_run: Path,
     toy_collection: Collection,

@@ -185,6 +185,7 @@ def test_features_that_are_not_finite_are_refused():
             fit()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("largest", [10, 40])
 @pytest.mark.parametrize("case", ["overlapping", "unbalanced", "many classes", "repeated rows"])
 def test_machines_of_many_rows_are_the_same_a_pair_of_classes_at_a_time(
@@ -203,6 +204,7 @@ def test_machines_of_many_rows_are_the_same_a_pair_of_classes_at_a_time(
         assert (predicted == fixed).mean() >= 0.97
 
 
+@pytest.mark.slow
 def test_no_matrix_of_all_rows_is_made_of_many(monkeypatch: pytest.MonkeyPatch):
     train, labels, _ = CASES["many classes"]
     made = []

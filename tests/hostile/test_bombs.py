@@ -66,6 +66,7 @@ def test_a_smaller_side_bounds_a_picture_before_it_is_decoded(monkeypatch: pytes
         open_picture(picture, 16)
 
 
+@pytest.mark.slow
 def test_rows_that_were_never_written_are_not_read(tmp_path: Path) -> None:
     for bomb, reason in (
         (bombs.labels_never_written, "shape .* but only 0 bytes in the file"),

@@ -124,6 +124,7 @@ def test_what_cannot_be_searched_is_said(
         search_index.search(query, **options)  # type: ignore[arg-type]
 
 
+@pytest.mark.slow
 def test_broken_files_are_named(search_index: SearchIndex, tmp_path: Path) -> None:
     for name, content in (
         ("broken.png", b"\x89PNG nothing"),

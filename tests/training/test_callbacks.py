@@ -48,6 +48,7 @@ class Recorder(Callback):
         self.saved = (training.folder / "encoder").exists()
 
 
+@pytest.mark.slow
 def test_callbacks_are_called_in_order_and_change_nothing(
     toy_collection: Collection, toy_run: Path, tmp_path: Path
 ):
@@ -152,6 +153,7 @@ def test_a_tracker_that_is_not_installed_is_a_sentence(
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["wandb", "mlflow"])
 def test_other_trackers_are_given_options_and_metrics(
     toy_collection: Collection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str

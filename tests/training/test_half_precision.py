@@ -147,6 +147,7 @@ def test_what_is_computed_in_bfloat16(make: Any, shape: tuple[int, ...], bfloat1
     assert products.count == {torch.bfloat16: bfloat16, torch.float32: float32}
 
 
+@pytest.mark.slow
 def test_weights_optimiser_and_statistics_of_a_bf16_run_are_float32(
     toy_collection: Collection, tmp_path: Path
 ):

@@ -129,6 +129,7 @@ def test_a_learning_rate_beyond_reason_is_found(toy_collection: Collection, tmp_
     assert not folder.exists()
 
 
+@pytest.mark.slow
 def test_a_masked_methods_step_is_kept_without_images(toy_collection: Collection, tmp_path: Path):
     run = tmp_path / "run"
     with pytest.MonkeyPatch.context() as patch:

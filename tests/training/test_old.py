@@ -80,6 +80,7 @@ def test_the_commands_read_them(old: Path):
     assert (old / "finished" / "evaluation" / "linear.json").exists()
 
 
+@pytest.mark.slow
 def test_a_run_that_cannot_go_on_says_why(old: Path):
     with pytest.raises(UserError, match="a finished run without checkpoints"):
         adacross.pretrain("collection", run="finished", resume="auto", batch_size=4)

@@ -92,6 +92,7 @@ def networks(config: PretrainConfig, run: Path) -> Iterator[tuple[str, str, bool
         )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["adam", "adamw", "sgd"])
 def test_a_run_trains_every_network(toy_collection: Collection, tmp_path: Path, name: str):
     """The released programs' SGD option leaves both ResNets at their random start."""

@@ -160,6 +160,7 @@ def test_a_warm_start_from_another_encoder_is_refused_before_anything_is_written
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("keep", "after"), [(None, [4]), (1, [4]), (3, [2, 3, 4]), (9, [1, 2, 3, 4])])
 def test_the_checkpoints_that_stay(
     toy_collection: Collection,
