@@ -115,6 +115,6 @@ def test_nobody_is_told_to_install_a_name_that_anybody_could_register():
 def test_a_run_names_versions_of_required_packages_only():
     """Others, such as those of the tests, may not be installed."""
     text = (PACKAGE / "training" / "environment.py").read_text(encoding="utf-8")
-    (named,) = re.findall(r"packages = \((.*)\)", text)
+    (named,) = re.findall(r"version\(name\) for name in \((.*)\)", text)
     required = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["dependencies"]
     assert set(re.findall(r'"(.*?)"', named)) <= {re.split(r"[><=\[;]", line)[0] for line in required}

@@ -63,6 +63,7 @@ def test_what_was_done_is_in_the_result(result: Result, toy_collection: Collecti
     others = [
         ("clean", None),
         ("all", None),
+        *((kind, None) for kind in KINDS),
         ("any rotation", None),
         ("any rotation about y", None),
         ("32 points", None),
@@ -307,7 +308,8 @@ def test_published_clouds_are_tested_as_they_are(run: Path, toy_collection: Coll
     found = robustness(str(run), toy_collection, **given, output=str(tmp_path / "r.json"))
     settings = [(one.setting["corruption"], one.setting.get("severity")) for one in found.scores]
     assert list(dict.fromkeys(settings)) == [
-        ("clean", None), ("all", None), ("add_local", "0"), ("add_local", "1"),
+        ("clean", None), ("all", None), ("add_local", None), ("dropout_global", None),
+        ("add_local", "0"), ("add_local", "1"),
         ("dropout_global", "0"), ("dropout_global", "4"),
     ]  # fmt: skip
     assert found.details["points"] == 56  # as many as the clean clouds have

@@ -114,6 +114,8 @@ def unit_sphere(
     # Far from the origin float32 leaves only rounding noise; that is no shape either.
     if not scale > 1e-12 * max(1.0, float(np.abs(exact).max())):
         raise BrokenShapeError("all points coincide")
+    if not max(scale, float(np.abs(center).max())) < np.finfo(np.float32).max:  # a collection keeps float32
+        raise BrokenShapeError("coordinates are beyond 3e38")
     return (centered / scale).astype(np.float32), center, scale
 
 

@@ -185,6 +185,10 @@ class Measured:
     truth: list[int] = field(default_factory=list)
     details: dict[str, Any] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        if not self.scores:
+            raise ValueError("it has no score")
+
 
 @dataclass(frozen=True)
 class Result(Measured, Tabular):
@@ -275,8 +279,8 @@ class Result(Measured, Tabular):
     @property
     def uncertainty(self) -> str:
         """What follows the figures, in a sentence."""
-        pretrained = [one for one in self.scores if one.network == PRETRAINED]
-        count, units = len(set(pretrained[0].networks)), pretrained[0].units
+        main = next((one for one in self.scores if one.network == PRETRAINED), self.scores[0])
+        count, units = len(set(main.networks)), main.units
         own = (
             f"mean ± standard deviation over {count} pre-trainings"
             if count > 1
