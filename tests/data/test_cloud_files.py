@@ -136,7 +136,7 @@ REFUSED = {
     "a grid": ("ncols 3\nnrows 2\nxllcorner 0\n1 2 3\n1 2 3\n", "found the line 'ncols 3'"),
     "names alone": ("x,y,z\n", "found the line 'x,y,z'"),
     "blank": (" \n\n", "the file is empty"),
-    "binary": (b"1 2 3\n\0\0\0\0" * 9, "the file is binary"),
+    "binary": (b"1 2 3\n\0\0\0\0" * 9, "binary data where text belongs"),
     "a long line": ("1 " * 60_000, "a line of more than 100,000 characters"),
 }  # fmt: skip
 

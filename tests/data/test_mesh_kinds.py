@@ -236,9 +236,9 @@ def test_points_that_are_not_finite_are_left_out_and_said(tmp_path: Path, kind: 
     }  # fmt: skip
     found = cloud(tmp_path, f"a.{kind}", content[kind])
     np.testing.assert_array_equal(found.points, CORNERS)
-    assert found.warnings == ("3 of 7 points are left out: NaN or infinite coordinates",)
+    assert found.warnings == ("3 of 7 points have a NaN or infinite coordinate and are left out",)
     assert (found.colors is None) == (kind == "ply")
-    with pytest.raises(BrokenShapeError, match="NaN or infinite coordinates in all"):
+    with pytest.raises(BrokenShapeError, match="no point is finite: each has a NaN or infinite coordinate"):
         read(tmp_path, "none.obj", "v nan 0 0\n")
 
 

@@ -81,8 +81,7 @@ def prepared(folder: Path) -> Notes:
     for item in source.items:
         ((_, found),) = each_here(SERVE, [{"item": asdict(item), "options": options}])
         answer = read_row(found)
-        # What a sound file has besides coordinates is said of it, and is no damage.
-        if answer.note and "columns are read" not in answer.note:
+        if answer.note:
             notes.append((item.id, answer.note))
         sane(answer.table is not None or answer.note, f"{item.id} was left out without a reason")
         if answer.table is None:

@@ -210,3 +210,19 @@ def median_of(counts: Sequence[int]) -> int | None:
 def printable(name: str) -> str:
     """Return a file's name as text: bytes that are no UTF-8, which a file's name may have, as `\\udcff`."""
     return name.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def finite(cloud: PointCloud) -> PointCloud:
+    """Return a cloud without points that are not finite, and with a warning that says how many there were.
+
+    Numbers beyond float32, which centers are stored in, count as infinite. Raises BrokenShapeError if no
+    point is finite.
+    """
+    whole = (np.abs(cloud.points) <= np.finfo(np.float32).max).all(axis=1)  # NaN is not
+    if whole.all():
+        return cloud
+    if not whole.any():
+        raise BrokenShapeError("no point is finite: each has a NaN or infinite coordinate")
+    said = f"{np.sum(~whole):,} of {len(whole):,} points have a NaN or infinite coordinate and are left out"
+    kept = cloud[np.flatnonzero(whole)]
+    return replace(kept, warnings=(*kept.warnings, said))

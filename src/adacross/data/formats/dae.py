@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 from jaxtyping import Int64, UInt8
 
-from adacross.data.formats.scene import Allowance, Part, beside, check_corners, content_of, joined
+from adacross.data.formats.polygons import check_corners
+from adacross.data.formats.scene import Allowance, Part, beside, content_of, joined
 from adacross.data.sampling import to_y_up
 from adacross.data.shape import Axis, BrokenShapeError, Mesh, PointCloud
 from adacross.errors import install, one_line

@@ -5,9 +5,9 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from adacross.data.formats import clouds
-from adacross.data.formats.base import SampleRef
+from adacross.data.formats.base import SampleRef, finite
 from adacross.data.formats.cad import read_cad
-from adacross.data.formats.clouds import READERS, finite, looks_like_a_cloud
+from adacross.data.formats.clouds import READERS, looks_like_a_cloud
 from adacross.data.formats.dae import read_dae
 from adacross.data.formats.gltf import read_gltf
 from adacross.data.formats.mesh_files import UP as MESHES_UP

@@ -17,7 +17,8 @@ from urllib.parse import unquote
 import numpy as np
 from jaxtyping import Float64, Int64, UInt8
 
-from adacross.data.formats.scene import Allowance, Part, beside, check_corners, content_of, joined
+from adacross.data.formats.polygons import check_corners
+from adacross.data.formats.scene import Allowance, Part, beside, content_of, joined
 from adacross.data.images import IMAGE_ERRORS, open_picture
 from adacross.data.shape import BrokenShapeError, Mesh, PointCloud
 from adacross.data.workers.local import shortage

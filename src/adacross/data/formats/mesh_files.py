@@ -1,7 +1,5 @@
 """One mesh file in, one `Mesh` (one `PointCloud` if it holds points only) out, or the reason why not."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -10,11 +8,9 @@ from adacross.data.formats.obj import read_obj
 from adacross.data.formats.off import read_off
 from adacross.data.formats.ply import read_ply
 from adacross.data.formats.polygons import check_corners
+from adacross.data.formats.scene import content_of
 from adacross.data.formats.stl import read_stl
-from adacross.data.images import IMAGE_ERRORS
 from adacross.data.shape import Axis, BrokenShapeError, Mesh, PointCloud
-from adacross.errors import one_line
-from adacross.io.files import read_bytes
 
 # The axis that points up by the format's rule or, where it has none, by habit.
 # glTF: y, by its specification. OFF: z, as in ModelNet. OBJ, PLY: y, as most modeling programs export.
@@ -24,10 +20,6 @@ UP: dict[str, Axis] = {
     ".ply": "y", ".step": "z", ".stl": "z", ".stp": "z",
 }  # fmt: skip
 
-# What parsers raise on bytes that are not what they expect. Anything else ends the worker process, and the
-# file is named for that.
-_PARSER_ERRORS = (*IMAGE_ERRORS, AssertionError, ImportError, NameError)
-
 
 def read_mesh(path: Path) -> Mesh | PointCloud:
     """Read an OFF, OBJ, PLY or STL file as one triangle mesh, or as a cloud if it holds points only.
@@ -36,8 +28,8 @@ def read_mesh(path: Path) -> Mesh | PointCloud:
     texel at the face's center). Materials and textures are looked up in the mesh's own folder and below,
     nowhere else. Raises BrokenShapeError with the reason if there is no shape in the file.
     """
-    with _reasons(path):
-        data, folder = _content(path), path.resolve().parent
+    folder = path.resolve().parent
+    with content_of(path) as data:
         match path.suffix.lower():
             case ".off":
                 found = read_off(data)
@@ -48,25 +40,6 @@ def read_mesh(path: Path) -> Mesh | PointCloud:
             case _:
                 found = read_stl(data)
     return _checked(found) if isinstance(found, Mesh) else found
-
-
-def _content(path: Path) -> bytes:
-    data = read_bytes(path)
-    if not data.strip():
-        raise BrokenShapeError("the file is empty")
-    return data
-
-
-@contextmanager
-def _reasons(path: Path) -> Iterator[None]:
-    """Turn what parsers raise into a reason."""
-    try:
-        yield
-    except BrokenShapeError:
-        raise
-    except _PARSER_ERRORS as error:
-        text = one_line(error, 200)
-        raise BrokenShapeError(f"not a readable {path.suffix[1:].upper()} file ({text})") from error
 
 
 def _checked(mesh: Mesh) -> Mesh:

@@ -6,6 +6,7 @@ import mapbox_earcut
 import numpy as np
 from jaxtyping import Bool, Float, Float64, Int64, UInt8
 
+from adacross.data.formats.base import finite
 from adacross.data.shape import BrokenShapeError, PointCloud
 
 GREY = (200, 200, 200)  # of what has no color, beside what has one
@@ -137,10 +138,4 @@ def cloud_of(
     """Return the finite points of a file, and a warning about the others; BrokenShapeError for no point."""
     if not len(points):
         raise BrokenShapeError("there is neither a face nor a point in it")
-    finite = np.isfinite(points).all(1)
-    if not finite.any():
-        raise BrokenShapeError("NaN or infinite coordinates in all of its points")
-    if not finite.all():
-        lost = np.count_nonzero(~finite)
-        warnings += (f"{lost:,} of {len(points):,} points are left out: NaN or infinite coordinates",)
-    return PointCloud(points[finite], colors=None if colors is None else colors[finite], warnings=warnings)
+    return finite(PointCloud(points, colors=colors, warnings=warnings))

@@ -3,18 +3,24 @@
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path, PureWindowsPath
+from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float32, Float64, Int64, UInt8
 
 from adacross.data.formats.base import printable
+from adacross.data.formats.polygons import GREY
+from adacross.data.formats.textures import companion
+from adacross.data.images import IMAGE_ERRORS
 from adacross.data.shape import BrokenShapeError, Mesh, PointCloud
 from adacross.errors import one_line
-from adacross.io.files import READER_ERRORS, read_bytes
+from adacross.io.files import read_bytes
 
-GREY = (200, 200, 200)  # of faces without a color in a scene that has colors
 MOST_PLACED = 30_000_000  # corners, points and attributes of a small file that repeats what it holds
+
+# What parsers raise on bytes that are not what they expect. Anything else ends the worker process, and the
+# file is named for that.
+_PARSER_ERRORS = (*IMAGE_ERRORS, AssertionError, ImportError, NameError)
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,27 +107,12 @@ def joined(parts: Sequence[Part], unit: str, warnings: Sequence[str] = ()) -> Me
     return Mesh(vertices, faces, colors, labels, names, tuple(warnings), unit)
 
 
-def check_corners(faces: Int64[np.ndarray, "..."], count: int) -> None:
-    """Raise BrokenShapeError if a face has a corner that is none of `count` vertices."""
-    if len(faces) and (faces.min() < 0 or faces.max() >= count):
-        wrong = faces.min() if faces.min() < 0 else faces.max()
-        raise BrokenShapeError(f"a face points to vertex {wrong}, but there are only {count}")
-
-
 def beside(path: Path, name: str) -> Path:
-    """Return the file that another file names, in that one's own folder or below.
-
-    It is found by its name alone, too: exporters write absolute paths of somebody else's machine. Only the
-    folder is looked at: on Windows `//host/share` would ask that host, with the user's credentials. Raises
-    FileNotFoundError if there is none.
-    """
-    folder = path.resolve().parent
-    wanted = PureWindowsPath(name.strip())
-    for candidate in (folder / wanted.relative_to(wanted.anchor).as_posix(), folder / wanted.name):
-        real = candidate.resolve()
-        if real.is_relative_to(folder) and real.is_file():
-            return real
-    raise FileNotFoundError(f"{name} is not in its folder")
+    """Return the file that another file names, as `companion` finds it; FileNotFoundError if there is none."""
+    found = companion(path.resolve().parent, name)
+    if found is None:
+        raise FileNotFoundError(f"{name} is not in its folder")
+    return found
 
 
 @contextmanager
@@ -137,7 +128,7 @@ def content_of(path: Path) -> Iterator[bytes]:
         yield data
     except BrokenShapeError:
         raise
-    except READER_ERRORS as error:
+    except _PARSER_ERRORS as error:
         kind = path.suffix[1:].upper()
         raise BrokenShapeError(f"not a readable {kind} file ({one_line(error, 200)})") from error
 

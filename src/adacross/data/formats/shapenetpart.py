@@ -50,11 +50,11 @@ class ShapeNetPart(RowFormat):
     point_labels = "pid"
 
     def recognise(self, folder: Path) -> bool:
-        return (folder / _NAMES).is_file() or any(has(path, "pid") for path in folder.glob("ply_data_*.h5"))
+        return _is_text(folder) or any(has(path, "pid") for path in folder.glob("ply_data_*.h5"))
 
     def find(self, folder: Path) -> DatasetIndex:
         """List the shapes, those of training and validation first."""
-        return self._find_text(folder) if (folder / _NAMES).is_file() else self._find_hdf5(folder)
+        return self._find_text(folder) if _is_text(folder) else self._find_hdf5(folder)
 
     def load(self, item: SampleRef) -> PointCloud:
         """Read one shape; BrokenShapeError also if a point's part is none of its category's."""
@@ -132,8 +132,18 @@ def _with_parts(index: DatasetIndex, parts: Parts) -> DatasetIndex:
     return replace(index, items=items, parts=names)
 
 
+def _is_text(folder: Path) -> bool:
+    """Return whether a folder has the names of categories, or the lists of shapes that need them."""
+    return (folder / _NAMES).is_file() or any((folder / _LISTS).glob("shuffled_*_file_list.json"))
+
+
 def _synsets(folder: Path) -> dict[str, str]:
-    """Return the categories' names by their folders."""
+    """Return the categories' names by their folders; UserError without the file that has them."""
+    if not (folder / _NAMES).is_file():
+        raise UserError(
+            f"{folder} has {_LISTS}, the lists of ShapeNetPart, but no file {_NAMES}, which names its "
+            "categories. Add it: a line each, such as Airplane, a tab and 02691156."
+        )
     found = {}
     for line in lines_of(folder / _NAMES):
         name, _, synset = line.replace("\t", " ").rpartition(" ")

@@ -13,6 +13,7 @@ import numpy as np
 from jaxtyping import Float64
 
 from adacross.data.formats.base import MOST_COLUMNS, as_points
+from adacross.data.formats.tokens import decode_text
 from adacross.data.shape import BrokenShapeError, PointCloud
 from adacross.errors import shortened
 from adacross.io.files import file_size, read_bytes
@@ -54,7 +55,7 @@ def read_text_cloud(path: Path) -> PointCloud:
     Raises BrokenShapeError if a line is no point, fewer points are there than promised, or the names of the
     columns do not say which are x, y and z.
     """
-    text = _decoded(read_bytes(path))
+    text = decode_text(read_bytes(path))
     lines = _lines(text)
     layout = _layout(lines)
     counts = [int(line) for line in lines if _is_count(line)]
@@ -87,23 +88,11 @@ def looks_like_points(path: Path) -> bool:
     try:
         size = file_size(path)  # refuses pipes and devices
         with path.open("rb") as file:
-            lines = _lines(_decoded(file.read(_GLANCE)))
+            lines = _lines(decode_text(file.read(_GLANCE)))
         lines = lines[:-1] if size > _GLANCE else lines  # the last one is cut
         return len(lines) - _layout(lines).first >= _FEWEST
     except (OSError, BrokenShapeError):
         return False
-
-
-def _decoded(data: bytes) -> str:
-    """Return the text of a file in UTF-8 or UTF-16, with or without a byte order mark."""
-    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
-        return data.decode("utf-16", errors="replace")
-    zeros = [byte == 0 for byte in data[:4]]
-    if zeros in ([False, True] * 2, [True, False] * 2):
-        return data.decode("utf-16-be" if zeros[0] else "utf-16-le", errors="replace")
-    if b"\0" in data:
-        raise BrokenShapeError("not a cloud of points: the file is binary")
-    return data.decode("utf-8-sig", errors="replace")
 
 
 def _lines(text: str) -> list[str]:

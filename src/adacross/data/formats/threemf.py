@@ -17,7 +17,8 @@ from xml.parsers.expat import ExpatError, ParserCreate
 import numpy as np
 from jaxtyping import Float64
 
-from adacross.data.formats.scene import GREY, Allowance, Part, check_corners, content_of, joined
+from adacross.data.formats.polygons import GREY, check_corners
+from adacross.data.formats.scene import Allowance, Part, content_of, joined
 from adacross.data.shape import BrokenShapeError, Mesh, PointCloud
 from adacross.errors import shortened
 

@@ -1,4 +1,4 @@
-"""Text of mesh files, decoded and turned into numbers."""
+"""Text of meshes and clouds, decoded and turned into numbers."""
 
 import codecs
 import re
@@ -15,12 +15,15 @@ _WINDOWS_NAN = re.compile(r"-?(?:nan\(\w*\)|1\.#\w+)", re.IGNORECASE)
 
 
 def decode_text(data: bytes) -> str:
-    """Return text whose lines end in a line feed: UTF-16 or UTF-8 by its byte order mark, UTF-8, or Latin-1.
+    """Return text whose lines end in a line feed: UTF-16 (also without a byte order mark), UTF-8 or Latin-1.
 
     Raises BrokenShapeError if the data is binary.
     """
+    zeros = [byte == 0 for byte in data[:4]]
     if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         text = data.decode("utf-16", errors="replace")
+    elif zeros in ([False, True] * 2, [True, False] * 2):
+        text = data.decode("utf-16-be" if zeros[0] else "utf-16-le", errors="replace")
     else:
         data = data.removeprefix(codecs.BOM_UTF8)
         try:

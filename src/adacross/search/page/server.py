@@ -25,6 +25,7 @@ Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
+_GONE = 499  # nginx's status of a client that left before its answer
 
 
 class Guard:
@@ -54,6 +55,9 @@ class Guard:
             except RuntimeError as error:
                 if str(error) != "No response returned.":  # Starlette's word for a browser that has gone
                     raise
+                # NiceGUI's own middleware lies around this one and would complain in the same words.
+                await guarded({"type": "http.response.start", "status": _GONE, "headers": []})
+                await guarded({"type": "http.response.body", "body": b""})
         elif scope["type"] == "websocket":
             await send({"type": "websocket.close", "code": 1008})  # answered with 403 before it is open
         else:
