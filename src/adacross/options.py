@@ -1,4 +1,4 @@
-"""Whether options from a recipe, a configuration or Python are of the types that their owner says."""
+"""Type checks of options from a recipe, a configuration or Python."""
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress

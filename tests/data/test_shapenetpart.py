@@ -311,3 +311,13 @@ def test_inspect(root: Path, rows: Path) -> None:
     kind, text = inspected(rows)
     assert kind == "shapenetpart"
     assert "5 of 5 rows" in text
+
+
+@pytest.mark.parametrize("kind", ["missing", "a folder"])
+def test_lists_without_the_names_of_categories_are_named(root: Path, kind: str) -> None:
+    """Such a folder was read as clouds without parts."""
+    (root / "synsetoffset2category.txt").unlink()
+    if kind == "a folder":
+        (root / "synsetoffset2category.txt").mkdir()
+    with pytest.raises(UserError, match=r"lists of ShapeNetPart, but no file synsetoffset2category\.txt"):
+        look(root)

@@ -1,4 +1,4 @@
-"""How the clouds were that an encoder was trained with, as its `config.json` says."""
+"""Specification of the clouds that an encoder was trained with, as its `config.json` has it."""
 
 from dataclasses import asdict, dataclass, fields
 from typing import Any

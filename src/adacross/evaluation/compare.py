@@ -67,7 +67,7 @@ class Comparison(Tabular):
 
     @property
     def identity(self) -> dict[str, Any]:
-        """What makes two comparisons the same."""
+        """Plain values that are equal for two comparisons of the same thing."""
         own = ("task", "options", "baseline", "weights")
         return {name: getattr(self, name) for name in own} | {"data": self.data.digest}
 

@@ -18,7 +18,7 @@ from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from inspect import Parameter, Signature, cleandoc, signature
 from pathlib import Path
-from typing import Any, TypeVar, get_type_hints
+from typing import Any, TypeVar, cast, get_type_hints
 
 import numpy as np
 from jaxtyping import Float32
@@ -52,7 +52,7 @@ _LAST = """\
 
 @dataclass(frozen=True, eq=False)
 class Bench:
-    """What a protocol measures with.
+    """Encoders, data and caches for a protocol to measure with.
 
     Attributes:
         encoders: pre-trained encoders of one architecture, which differ in their seed.
@@ -70,9 +70,8 @@ class Bench:
 
     @property
     def collection(self) -> Collection:
-        """The data, if they are a collection."""
-        assert isinstance(self.data, Collection)
-        return self.data
+        """The data of a protocol that opens a collection."""
+        return cast(Collection, self.data)
 
     def points(self, requested: int | None) -> int:
         """Return the number of points of a cloud: as requested, else as the encoder was trained.

@@ -108,7 +108,7 @@ class Efficiency(Tabular):
 
     @property
     def identity(self) -> dict[str, Any]:
-        """What makes two results the same: accuracies, runs and their curves."""
+        """Plain values that are equal for two results of the same thing."""
         return {"reach": self.reach, "entries": [[one.name, one.runs, one.curves] for one in self.entries]}
 
     @property

@@ -11,7 +11,7 @@ from adacross.evaluation.driver import Bench, protocol
 from adacross.evaluation.labeled import Labeled
 from adacross.evaluation.result import CHANCE, HISTOGRAM, PRETRAINED, UNTRAINED, Measured, Paper, Score
 from adacross.features.knn import NEIGHBORS, knn
-from adacross.features.svm import at_edge, fit_svm, fixed_svm
+from adacross.features.svm import at_edge, enough_folds, fit_svm, fixed_svm
 
 
 @dataclass(frozen=True)
@@ -97,8 +97,7 @@ def linear(
         points = points or min(preset.points or stored, stored)
     count = bench.points(points)
     train_labels, test_labels = shapes.labels
-    smallest = int(np.unique(train_labels, return_counts=True)[1].min())
-    used = max(2, min(folds, smallest))
+    used = enough_folds(train_labels, folds)
     penalties: dict[str, list[float]] = {}
     edges = set()
     scores = []
@@ -137,7 +136,7 @@ def linear(
     if C is not None:
         notes.append("one C suits features of one scale: with a fixed C the gain is not pre-training's alone")
     elif used != folds:
-        notes.append(f"{used} folds instead of {folds}: the smallest class has {smallest} training shapes")
+        notes.append(f"{used} folds instead of {folds}: the smallest class has no more training shapes")
     if edges:
         notes.append(f"C lies at an edge of its grid for {', '.join(sorted(edges))}: a better one may exist")
     return Measured(

@@ -1,4 +1,4 @@
-"""What a method that masks makes of held-out shapes: the input, what it is shown of it, what it fills in."""
+"""Held-out shapes completed by a masked method: the input, its visible part, and the completion."""
 
 from dataclasses import dataclass
 

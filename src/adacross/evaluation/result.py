@@ -144,7 +144,7 @@ class Score:
 
 @dataclass(frozen=True)
 class Data:
-    """What was measured on.
+    """Data of a measurement.
 
     Attributes:
         name: of the collection or image set.
@@ -165,7 +165,7 @@ class Data:
 
 @dataclass(frozen=True)
 class Measured:
-    """What a protocol returns.
+    """Scores of a protocol, with all that explains them.
 
     Attributes:
         data: what was measured on.
@@ -192,7 +192,7 @@ class Measured:
 
 @dataclass(frozen=True)
 class Result(Measured, Tabular):
-    """What a protocol measured, of which encoders, with which options, and when.
+    """Scores of a protocol, with encoders, options and date.
 
     Attributes:
         task: the protocol's name ("linear").
@@ -220,7 +220,7 @@ class Result(Measured, Tabular):
 
     @property
     def identity(self) -> dict[str, Any]:
-        """What makes two measurements the same: task, data, weights and options."""
+        """Plain values that are equal for two measurements of the same thing."""
         return {
             "task": self.task,
             "data": self.data.digest,
@@ -278,7 +278,7 @@ class Result(Measured, Tabular):
 
     @property
     def uncertainty(self) -> str:
-        """What follows the figures, in a sentence."""
+        """A sentence on the uncertainty that stands behind the figures."""
         main = next((one for one in self.scores if one.network == PRETRAINED), self.scores[0])
         count, units = len(set(main.networks)), main.units
         own = (

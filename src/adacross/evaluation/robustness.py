@@ -23,7 +23,7 @@ from adacross.evaluation.driver import Bench, protocol
 from adacross.evaluation.labeled import Labeled
 from adacross.evaluation.result import CHANCE, HISTOGRAM, PRETRAINED, UNTRAINED, Measured, Score
 from adacross.features.histogram import shape_histogram
-from adacross.features.svm import Machines, at_edge, fit_svm
+from adacross.features.svm import Machines, at_edge, enough_folds, fit_svm
 
 ALL = "all"
 ACCURACY, MCE, NORMALIZED, LOST = "accuracy", "mCE", "normalized mCE", "accuracy lost"
@@ -84,8 +84,7 @@ def robustness(
         published = tested.conditions[0].changes[""](0, np.arange(1)).shape[1]
         count = bench.points(points or min(published, bench.collection.info.points))
     _try_out(bench.encoders[0], tested.conditions, count, bench.device)
-    smallest = int(np.unique(shapes.labels[0], return_counts=True)[1].min())
-    used = max(2, min(folds, smallest))
+    used = enough_folds(shapes.labels[0], folds)
     classifiers = [
         Classifier(bench, shapes, count, used, network, number, encoder)
         for network, encoders in (
@@ -126,7 +125,7 @@ def robustness(
     clean = [*scores[:3], Score.of(CHANCE, ACCURACY, [chance], corruption=CLEAN)]
     notes = [*tested.notes]
     if used != folds:
-        notes.append(f"{used} folds instead of {folds}: the smallest class has {smallest} training shapes")
+        notes.append(f"{used} folds instead of {folds}: the smallest class has no more training shapes")
     if edges:
         notes.append(f"C lies at an edge of its grid for {', '.join(sorted(edges))}: a better one may exist")
     data = shapes.data()

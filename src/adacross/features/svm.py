@@ -312,6 +312,16 @@ def _elect(
     return classes[(won @ vote[first] + ~won @ vote[second]).argmax(axis=1)]
 
 
+def enough_folds(labels: Int64[np.ndarray, " n"], folds: int) -> int:
+    """Return `folds`, or as many as the smallest class has rows if that is less, but 2 at least.
+
+    Example:
+        >>> enough_folds(np.array([0, 0, 0, 1, 1, 1, 1]), 5)
+        3
+    """
+    return max(2, min(folds, int(np.unique(labels, return_counts=True)[1].min())))
+
+
 def at_edge(C: float, train: Float[np.ndarray, "n D"]) -> bool:
     """Return whether a chosen C is the smallest or the largest of the grid."""
     relative = C * max(float(train.astype(np.float64).var(axis=0).mean()), 1e-300)

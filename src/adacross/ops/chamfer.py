@@ -1,4 +1,4 @@
-"""How far two point clouds are apart: the Chamfer distance of masked point modeling."""
+"""Chamfer distance of two point clouds, as masked point modeling uses it."""
 
 import torch
 from jaxtyping import Float

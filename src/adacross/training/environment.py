@@ -1,4 +1,4 @@
-"""What a run's figures depend on beside its options."""
+"""Versions and machine of a run, on which its figures depend beside its options."""
 
 import os
 import platform

@@ -17,7 +17,7 @@ from adacross.encoders import Encoder
 from adacross.encoders.frozen import encode, frozen, in_batches
 from adacross.features.metrics import cosine_ranking, recall_at
 from adacross.features.sources import untrained_like
-from adacross.features.svm import svm
+from adacross.features.svm import enough_folds, svm
 from adacross.methods import CrossModal, Method
 
 LARGEST = 256  # validation shapes, at most
@@ -90,8 +90,7 @@ class Monitor:
         """Fit the probe of `evaluate linear` on some shapes' features; return its accuracy on others."""
         labels = self.collection.labels
         known, asked = (encode(encoder, self._clouds(part), device=self.device) for part in (fit, check))
-        smallest = int(np.unique(labels[fit], return_counts=True)[1].min())
-        predicted, _ = svm(known, labels[fit], asked, folds=max(2, min(_FOLDS, smallest)), seed=0)
+        predicted, _ = svm(known, labels[fit], asked, enough_folds(labels[fit], _FOLDS), seed=0)
         return float(np.mean(predicted == labels[check]))
 
     def _clouds(self, indices: Int64[np.ndarray, " k"]) -> Float[np.ndarray, "k N 3"]:

@@ -108,7 +108,7 @@ def joined(parts: Sequence[Part], unit: str, warnings: Sequence[str] = ()) -> Me
 
 
 def beside(path: Path, name: str) -> Path:
-    """Return the file that another file names, as `companion` finds it; FileNotFoundError if there is none."""
+    """Return the file of a name, as `companion` finds it; FileNotFoundError if there is none."""
     found = companion(path.resolve().parent, name)
     if found is None:
         raise FileNotFoundError(f"{name} is not in its folder")

@@ -1,4 +1,4 @@
-"""What the fused layers are given: a product's weight, and the BatchNorm and activation that follow it.
+"""Input of the fused layers: a product's weight, and the BatchNorm and activation that follow it.
 
 While training, each of them updates the running statistics in place, as `torch.nn.BatchNorm1d` does (unbiased
 variance over all rows of the batch). Half precision is computed in float32 and rounded once.
