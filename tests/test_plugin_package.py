@@ -12,6 +12,7 @@ import pytest
 import torch
 from toy import TOY
 
+from adacross.console import markdown_text
 from adacross.data.collection.collection import Collection
 from adacross.data.transforms import RawBatch
 from adacross.encoders import build_encoder, load
@@ -102,7 +103,7 @@ def test_every_command_takes_classes_of_another_package(installed: Path, tmp_pat
     adacross(tmp_path, installed, "share", "run", "owner/name", "--dry-run", "look")
     adacross(tmp_path, installed, "report", "run")
     card = (tmp_path / "look" / "README.md").read_text()
-    assert ENCODER in card
+    assert markdown_text(ENCODER) in card
     assert "frozen" in card
     assert "checked with onnxruntime" in adacross(tmp_path, installed, "export", "run", "run.onnx")
 

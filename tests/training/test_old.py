@@ -77,7 +77,7 @@ def test_the_commands_read_them(old: Path):
     assert "24" in command("inspect", "collection")
     assert "report.html" in command("report", "finished")
     command("evaluate", "linear", "finished", "collection")
-    assert (old / "finished" / "evaluation" / "linear.json").exists()
+    assert (old / "finished" / "evaluation" / "collection" / "linear.json").exists()
 
 
 @pytest.mark.slow

@@ -28,8 +28,8 @@ def read_mesh(path: Path) -> Mesh | PointCloud:
     texel at the face's center). Materials and textures are looked up in the mesh's own folder and below,
     nowhere else. Raises BrokenShapeError with the reason if there is no shape in the file.
     """
-    folder = path.resolve().parent
     with content_of(path) as data:
+        folder = path.resolve().parent
         match path.suffix.lower():
             case ".off":
                 found = read_off(data)
