@@ -28,6 +28,7 @@ from adacross.evaluation.result import load as load_result
 from adacross.recipes import recipes
 from adacross.training.config import PretrainConfig
 from adacross.training.log import Log, read_log
+from adacross.version import kernels
 
 
 def typed(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, str, str]:
@@ -41,7 +42,7 @@ def test_help_and_version(capsys: pytest.CaptureFixture[str]):
     assert code == 0
     assert all(name in out for name in COMMANDS)
     assert typed(capsys)[:2] == (code, out)
-    assert typed(capsys, "--version")[1].strip() == f"adacross {__version__}"
+    assert typed(capsys, "--version")[1].strip() == f"adacross {__version__}, {kernels()}"
 
 
 @pytest.mark.parametrize("name", COMMANDS)

@@ -166,9 +166,9 @@ def _answer(given: list[str]) -> None:
     if not given or given[0] in _HELP:
         sys.stdout.write(overview() + "\n")
     elif given[0] == "--version":
-        from adacross.version import __version__
+        from adacross.version import __version__, kernels
 
-        sys.stdout.write(f"adacross {__version__}\n")
+        sys.stdout.write(f"adacross {__version__}, {kernels()}\n")
     elif tasks(given[0]) and (len(given) == 1 or given[1] in _HELP):
         sys.stdout.write(overview(given[0]) + "\n")
     else:

@@ -1,5 +1,33 @@
-"""The installed version."""
+"""The installed version, and that of the compiler of its kernels."""
 
-from importlib.metadata import version
+import os
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
 
 __version__ = version("adacross")
+KERNELS = "ADACROSS_KERNELS"  # the environment's variable that turns compiled kernels off: "0"
+
+
+def numba_version() -> str | None:
+    """Return the version of Numba; None if it is not installed, or turned off."""
+    return None if os.environ.get(KERNELS) == "0" else _installed("numba")
+
+
+def kernels() -> str:
+    """Return in words what computes on the CPU."""
+    if os.environ.get(KERNELS) == "0":
+        return f"plain torch ({KERNELS}=0)"
+    found = numba_version()
+    return (
+        f"compiled kernels (Numba {found})"
+        if found
+        else "plain torch (pip install numba for compiled kernels)"
+    )
+
+
+@cache
+def _installed(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None

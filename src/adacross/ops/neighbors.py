@@ -8,6 +8,7 @@ from torch import Tensor
 
 from adacross.errors import UserError
 from adacross.ops.fused.blocks import block_size
+from adacross.ops.kernels import use_kernels
 
 # Searches of at least so many entries per neighbor are done in groups, of this size.
 _WORTH_GROUPING = 8
@@ -152,8 +153,13 @@ def farthest_point_sample(points: Float[Tensor, "B N D"], count: int) -> Int64[T
         raise UserError(f"cannot choose {count} points from clouds of {N}; give 1 to {N}, or larger clouds.")
     with torch.no_grad():
         wide = points.to(torch.promote_types(points.dtype, torch.float32))
-        # A loop that a compiler may not unroll is an operation of its own.
-        return _farthest_points(wide, count) if torch.compiler.is_compiling() else _farthest(wide, count)
+        if torch.compiler.is_compiling():  # a loop that a compiler may not unroll is an operation of its own
+            return _farthest_points(wide, count)
+        if use_kernels(wide) and wide.shape[2] == 3:
+            from adacross.ops.kernels.farthest_points import farthest_points
+
+            return farthest_points(wide, count)
+        return _farthest(wide, count)
 
 
 def _farthest(points: Float[Tensor, "B N D"], count: int) -> Int64[Tensor, "B count"]:

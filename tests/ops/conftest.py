@@ -1,0 +1,12 @@
+"""Every operation is tested twice: with compiled kernels, and in its plain torch form."""
+
+import pytest
+
+from adacross.version import KERNELS
+
+
+@pytest.fixture(autouse=True, params=["1", "0"], ids=["kernels", "torch"])
+def kernels(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> bool:
+    """Turn the kernels on or off; True if they are on."""
+    monkeypatch.setenv(KERNELS, request.param)
+    return request.param == "1"
