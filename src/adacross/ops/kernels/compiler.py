@@ -30,7 +30,7 @@ class Kernel:
 
     def __init__(self, function: Callable[..., Any], fast_math: frozenset[str] = FAST_MATH) -> None:
         self.function = inspect.unwrap(function)  # without the checks of types that tests add
-        options = {"nogil": True, "fastmath": set(fast_math), "error_model": "numpy"}
+        options: dict[str, Any] = {"nogil": True, "fastmath": set(fast_math), "error_model": "numpy"}
         try:
             self.compiled = numba.njit(cache=True, **options)(self.function)
         except RuntimeError:  # no folder for its code can be written
