@@ -80,9 +80,9 @@ def prepare(
         ray_address: address of the cluster: host:port, or "auto" on one of its machines; by default
             RAY_ADDRESS, or Ray on this machine alone.
         count: number of built-in shapes.
-        variant: which variant of the source. Built-in shapes: clean (default), or scanned as a depth camera
-            sees them. ModelNet40: modelnet40 (default) or modelnet10. ScanObjectNN: obj_only, obj_bg or
-            pb_t50_rs; by default the one present.
+        variant: which variant of the source. Built-in shapes: clean (default), scanned as a depth camera
+            sees them, or composite (nameless piles of primitives). ModelNet40: modelnet40 (default) or
+            modelnet10. ScanObjectNN: obj_only, obj_bg or pb_t50_rs; by default the one present.
         update: bring an existing collection up to date: files that it has as they are now are not read
             again, and their shapes keep their split; files that are gone are left out.
         overwrite: replace an existing collection.

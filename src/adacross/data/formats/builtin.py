@@ -6,15 +6,15 @@ from pathlib import Path
 import numpy as np
 
 from adacross.data.formats.base import DatasetIndex, Format, RawSample, SampleRef
-from adacross.data.procedural import CATEGORIES, make_mesh, scan
+from adacross.data.procedural import CATEGORIES, make_composite, make_mesh, scan
 from adacross.data.shape import Mesh
 from adacross.errors import one_of
 
-VARIANTS = ("clean", "scanned")
+VARIANTS = ("clean", "scanned", "composite")
 
 
 class Builtin(Format):
-    """Procedural shapes, spread evenly over the categories, sampled all over or scanned from one side."""
+    """Procedural shapes: of all categories, sampled all over or scanned from one side, or nameless ones."""
 
     layout = "shapes from nothing, by the word 'builtin' in a folder's place"
 
@@ -27,20 +27,24 @@ class Builtin(Format):
         return False
 
     def find(self, folder: Path) -> DatasetIndex:
+        categories = ["composite"] if self.variant == "composite" else list(CATEGORIES)
         items = []
-        for label, category in enumerate(CATEGORIES):
-            for number in range(self.count // len(CATEGORIES) + (label < self.count % len(CATEGORIES))):
+        for label, category in enumerate(categories):
+            for number in range(self.count // len(categories) + (label < self.count % len(categories))):
                 seed = int(np.random.SeedSequence([self.seed, number]).generate_state(1)[0])
                 extra = {"category": category, "seed": seed, "variant": self.variant}
-                items.append(SampleRef(f"{category}/{number:05d}", label=label, extra=extra))
+                known = -1 if self.variant == "composite" else label
+                items.append(SampleRef(f"{category}/{number:05d}", label=known, extra=extra))
         # Which parts an object has depends on its seed, so the list of names needs a look at each.
         parts = sorted({name for item in items for name in self.load(item).part_names})
-        return DatasetIndex(items, list(CATEGORIES), parts, variant=self.variant)
+        named = [] if self.variant == "composite" else categories
+        return DatasetIndex(items, named, parts, variant=self.variant)
 
     def load(self, item: SampleRef) -> Mesh:
         """Make one mesh; its parts are called `<category>/<part>`."""
         category = item.extra["category"]
-        mesh = make_mesh(category, item.extra["seed"])
+        seed = item.extra["seed"]
+        mesh = make_composite(seed) if category == "composite" else make_mesh(category, seed)
         return replace(mesh, part_names=tuple(f"{category}/{name}" for name in mesh.part_names))
 
     def sample(self, item: SampleRef, points: int, rng: np.random.Generator) -> RawSample:

@@ -1,4 +1,4 @@
-"""Built-in shapes: parametric meshes of everyday things, any number, any seed, nothing to download.
+"""Built-in shapes: meshes of everyday things and nameless ones, any number, any seed, nothing to download.
 
 Every category is a function from a generator to named solids. Neighbors overlap on purpose (stool, chair,
 bench; mug, jug, vase; bolt, nut, flange), proportions and colors are drawn alike for all, and so a category
@@ -11,6 +11,7 @@ from collections.abc import Callable
 import numpy as np
 
 from adacross.data.procedural import furniture, machine, tableware, tools, vehicles
+from adacross.data.procedural.composites import make_composite
 from adacross.data.procedural.curves import Rng
 from adacross.data.procedural.parts import Parts, mesh_of
 from adacross.data.procedural.scan import scan
@@ -42,4 +43,4 @@ def make_mesh(category: str, seed: int) -> Mesh:
     return mesh_of(maker(rng), rng)
 
 
-__all__ = ["CATEGORIES", "MAKERS", "make_mesh", "scan"]
+__all__ = ["CATEGORIES", "MAKERS", "make_composite", "make_mesh", "scan"]

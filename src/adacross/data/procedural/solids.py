@@ -53,7 +53,8 @@ def rounded_box(x: Number, y: Number, z: Number, radius: Number, steps: int = 2)
     """Return a box standing on y = 0, rounded by a radius that is kept below 49 % of the smallest size."""
     half = np.array((x, y, z)) / 2
     radius = min(radius, 0.98 * float(half.min()))
-    grid, faces = _cube_grid(steps)
+    ramp = np.linspace(0.0, 1.0, steps + 1)  # entries beyond 1 lie in a corner's rounding
+    grid, faces = cube_grid((*(-2.0 + ramp), *(2.0 - ramp[::-1])))
     core = np.sign(grid) * (half - radius)
     offset = np.sign(grid) * np.maximum(np.abs(grid) - 1.0, 0.0)
     offset *= radius / np.linalg.norm(offset, axis=1, keepdims=True)
@@ -61,12 +62,10 @@ def rounded_box(x: Number, y: Number, z: Number, radius: Number, steps: int = 2)
 
 
 @lru_cache(maxsize=8)
-def _cube_grid(steps: int) -> tuple[Float64[np.ndarray, "V 3"], Int64[np.ndarray, "F 3"]]:
-    """Six unwelded grids over the cube's sides; entries up to 1 lie in a corner's rounding, 1 at its end."""
-    line = np.linspace(0.0, 1.0, steps + 1)
-    line = np.concatenate((-2.0 + line, 2.0 - line[::-1]))
+def cube_grid(line: tuple[float, ...]) -> tuple[Float64[np.ndarray, "V 3"], Int64[np.ndarray, "F 3"]]:
+    """Return the six unwelded sides of a cube as grids whose lines lie at `line`, its ends the cube's."""
     u, v = (axis.ravel() for axis in np.meshgrid(line, line, indexing="ij"))
-    side = np.stack((u, v, np.full_like(u, 2.0)), 1)
+    side = np.stack((u, v, np.full_like(u, line[-1])), 1)
     index = np.arange(len(line) ** 2).reshape(len(line), -1)
     a, b, c, d = index[:-1, :-1], index[1:, :-1], index[1:, 1:], index[:-1, 1:]
     quads = np.concatenate([np.stack(t, -1).reshape(-1, 3) for t in ((a, b, c), (a, c, d))])
