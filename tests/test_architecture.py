@@ -18,7 +18,7 @@ errors version console plugins options recipes
 io
 distributed ops nn
 data.shape data.sampling data.rendering data.procedural data.workers data.images data.formats
-data.isolated data.image_set data.collection data.transforms
+data.isolated data.image_set data.collection data.transforms data.fresh
 losses encoders
 methods features training evaluation
 embeddings labeling search onnx report hub

@@ -39,7 +39,7 @@ _LEAST = {
     **dict.fromkeys(("epochs", "batch_size", "checkpoint_every"), 1),
     **dict.fromkeys(("accumulate", "keep_checkpoints"), 1),
     **dict.fromkeys(("image_size", "points"), 32),
-    **dict.fromkeys(("monitor_every", "seed", "warmup", "weight_decay", "image_cache"), 0),
+    **dict.fromkeys(("monitor_every", "seed", "warmup", "weight_decay", "image_cache", "fresh"), 0),
 }
 _MOST = {"image_size": 1024, "points": MOST_POINTS}  # a file may ask for any
 _RENAMED = {"picture_size": "image_size", "picture_cache": "image_cache"}  # since version 0.1
@@ -71,6 +71,8 @@ class PretrainConfig:
         points: points drawn at random for each augmented cloud; all stored points by default.
         augmentation: augmentation of point clouds: crosspoint (all contrastive methods') or point-m2ae
             (Joint-MAE's, too); the method's own by default.
+        fresh: train on this many new built-in shapes an epoch, drawn while training and never stored, in
+            place of the collection's; the collection then serves the monitor alone. 0: on the collection's.
         epochs: number of passes over the training set.
         batch_size: shapes in a batch, of all processes together.
         accumulate: batches whose gradients are averaged for one optimizer step. A contrastive loss compares
@@ -119,6 +121,7 @@ class PretrainConfig:
     image_size: int = 224
     points: int | None = None
     augmentation: str | None = None
+    fresh: int = 0
     epochs: int = 100
     batch_size: int = 32
     accumulate: int = 1

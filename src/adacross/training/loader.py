@@ -2,12 +2,14 @@
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 
 import numpy as np
 import torch
 
 from adacross.data.collection.collection import Collection
 from adacross.data.collection.decoded import DecodedViews
+from adacross.data.fresh import Drawn, FreshShapes
 from adacross.data.transforms import RawBatch
 from adacross.distributed.batch import BatchSlice
 
@@ -57,6 +59,10 @@ class BatchLoader:
             order = self._order = epoch, np.random.default_rng([self.seed, epoch]).permutation(self.indices)
         return order[1][position * self.batch_size : (position + 1) * self.batch_size]
 
+    def names(self, batch: int) -> list[str]:
+        """Return the names of the shapes of a batch."""
+        return [self.collection.ids[index] for index in self.members(batch)]
+
     def load(self, batch: int) -> RawBatch:
         """Read and decode this process's rows of a batch."""
         members = self.members(batch)[self.share.rows]
@@ -75,6 +81,58 @@ class BatchLoader:
                 raw = ahead.result()  # type: ignore[union-attr]  # submitted whenever there is a batch
                 ahead = reader.submit(self.load, batch + 1) if batch + 1 < stop else None
                 yield raw
+
+
+class FreshLoader(BatchLoader):
+    """Yield batches of built-in shapes that are drawn for them: no shape comes twice.
+
+    Shape `i` of the run follows from the seed alone, so a resumed run sees the same ones.
+
+    Args:
+        collection: what the run is measured on while it trains.
+        fresh: the shapes.
+        count: shapes an epoch.
+        batch_size: shapes a batch.
+        share: rows of every batch that this process draws; all if not given.
+        accumulate: batches a step.
+        workers: processes that draw.
+    """
+
+    def __init__(
+        self,
+        collection: Collection,
+        fresh: FreshShapes,
+        count: int,
+        batch_size: int,
+        share: BatchSlice | None = None,
+        accumulate: int = 1,
+        workers: int = 1,
+    ) -> None:
+        super().__init__(collection, np.arange(count), batch_size, fresh.seed, None, share, accumulate)
+        self.fresh = fresh
+        self.workers = workers
+
+    def members(self, batch: int) -> np.ndarray:
+        return np.arange(batch * self.batch_size, (batch + 1) * self.batch_size)
+
+    def names(self, batch: int) -> list[str]:
+        return [self.fresh.name(number) for number in self.members(batch).tolist()]
+
+    def load(self, batch: int) -> RawBatch:
+        return _raw(self.fresh.draw(self._numbers(batch)))
+
+    def batches(self, start: int, stop: int) -> Iterator[RawBatch]:
+        with closing(self.fresh.batches(map(self._numbers, range(start, stop)), self.workers)) as drawn:
+            yield from map(_raw, drawn)
+
+    def _numbers(self, batch: int) -> list[int]:
+        numbers: list[int] = self.members(batch)[self.share.rows].tolist()
+        return numbers
+
+
+def _raw(drawn: Drawn) -> RawBatch:
+    points, images = drawn
+    return RawBatch(torch.from_numpy(points), None if images is None else torch.from_numpy(images))
 
 
 def step_seed(seed: int, step: int) -> int:

@@ -103,7 +103,7 @@ def dump_step(
         "step": error.batch // loader.accumulate,
         "batch": error.batch,
         **error.about,
-        "shapes": [loader.collection.ids[index] for index in whole.members(error.batch)],
+        "shapes": whole.names(error.batch),
         "torch": torch.__version__,
         "threads": torch.get_num_threads(),
     }

@@ -1,5 +1,6 @@
 """Pre-training: from a collection and options to a run."""
 
+import os
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import replace
@@ -9,6 +10,7 @@ from typing import Any
 from adacross.console import console
 from adacross.data.collection.collection import Collection
 from adacross.data.collection.decoded import DecodedViews
+from adacross.data.fresh import FreshShapes
 from adacross.distributed.group import ProcessGroup
 from adacross.encoders.inputs import InputSpec
 from adacross.errors import UserError
@@ -30,7 +32,7 @@ from adacross.training.checkpoint import (
 )
 from adacross.training.config import PretrainConfig
 from adacross.training.environment import environment
-from adacross.training.loader import BatchLoader
+from adacross.training.loader import BatchLoader, FreshLoader
 from adacross.training.loop import Callback, Training
 from adacross.training.monitor import Monitor, split_validation
 from adacross.training.networks import new_method, save_method, warm_start
@@ -43,12 +45,17 @@ def _data(config: PretrainConfig, group: ProcessGroup) -> tuple[BatchLoader, Mon
     collection = Collection.open(config.collection)
     info = collection.info
     train, validation = split_validation(collection.indices("train"), config.validation_fraction, config.seed)
-    if config.batch_size * config.accumulate > len(train):
+    if config.batch_size * config.accumulate > (config.fresh or len(train)):
         times = f" times accumulate {config.accumulate}" if config.accumulate > 1 else ""
+        held, cure = f"fresh is {config.fresh}", "a larger --fresh"
+        if not config.fresh:
+            held = (
+                f"{config.collection} has {len(train)} shapes to train on ({info.splits.get('train', 0)} in "
+                f"its training split, {len(validation)} kept for the monitor)"
+            )
+            cure = "prepare more shapes"
         raise UserError(
-            f"batch_size is {config.batch_size}{times}, but {config.collection} has {len(train)} shapes to "
-            f"train on ({info.splits.get('train', 0)} in its training split, {len(validation)} kept for the "
-            "monitor). Give a smaller --batch-size, or prepare more shapes."
+            f"batch_size is {config.batch_size}{times}, but {held}. Give a smaller --batch-size, or {cure}."
         )
     if config.batch_size < 2 * group.count:
         raise UserError(
@@ -60,15 +67,20 @@ def _data(config: PretrainConfig, group: ProcessGroup) -> tuple[BatchLoader, Mon
             f"points is {config.points}, but {config.collection} stores {info.points} a shape. "
             f"Give --points {info.points} or less, or prepare it with more."
         )
-    images = None
-    if method_class(config.method).uses_images:
-        limit = round(config.image_cache * 1e9 / group.count)
-        images = DecodedViews(collection, config.run_folder, limit)
-    share = group.share(config.batch_size)
-    loader = BatchLoader(collection, train, config.batch_size, config.seed, images, share, config.accumulate)
     points = min(config.points or 1024, info.points)
     monitor = Monitor.of(collection, train, validation, points, group.device)
-    return loader, monitor
+    uses_images, share = method_class(config.method).uses_images, group.share(config.batch_size)
+    if config.fresh:
+        shapes = FreshShapes(config.seed, info.points, config.image_size if uses_images else 0)
+        workers = max(1, (os.cpu_count() or 1) // (2 * group.count))
+        drawn = (shapes, config.fresh, config.batch_size, share, config.accumulate, workers)
+        return FreshLoader(collection, *drawn), monitor
+    images = None
+    if uses_images:
+        limit = round(config.image_cache * 1e9 / group.count)
+        images = DecodedViews(collection, config.run_folder, limit)
+    stored = (train, config.batch_size, config.seed, images, share, config.accumulate)
+    return BatchLoader(collection, *stored), monitor
 
 
 def _resumes(config: PretrainConfig, run: Path) -> bool:
