@@ -18,6 +18,7 @@ from adacross.data.transforms import (
     augment_views,
     draw_points,
     plain_views,
+    rotate_any,
     rotate_y,
     scale_and_shift,
     unit_sphere,
@@ -321,3 +322,15 @@ def test_grey_is_pillows():
     theirs = Image.fromarray(views[0].numpy()).convert("L").resize((24, 24), Image.Resampling.BILINEAR)
     ours = (plain_views(views, 24, gray=True)[0, 0] * 0.229 + 0.485) * 255
     assert (ours - torch.from_numpy(np.array(theirs)).float()).abs().max() <= 1.5
+
+
+def test_any_rotation_is_uniform() -> None:
+    axes = torch.eye(3).expand(4000, -1, -1)
+    turned = rotate_any(axes, generator()).mT  # columns are where the axes go
+    assert torch.allclose(turned @ turned.mT, axes, atol=1e-5)
+    assert torch.allclose(torch.linalg.det(turned), torch.ones(4000), atol=1e-5)
+    cosine = (turned.diagonal(dim1=1, dim2=2).sum(1) - 1) / 2
+    angle = cosine.clamp(-1, 1).arccos().numpy()
+    assert kstest(angle, lambda theta: (theta - np.sin(theta)) / np.pi).pvalue > 0.01  # Haar measure
+    assert kstest(turned[:, 1, 0].numpy(), "uniform", (-1, 2)).pvalue > 0.01  # Archimedes: a sphere's height
+    assert torch.equal(rotate_any(axes[:2], generator(5)), rotate_any(axes[:2], generator(5)))

@@ -48,7 +48,7 @@ def test_processes_draw_the_same_in_order_and_can_be_left() -> None:
         assert np.array_equal(images, drawn)
     endless = SHAPES.batches(([i] for i in count()), 2)
     assert len(list(islice(endless, 3))) == 3
-    endless.close()  # type: ignore[attr-defined]  # a generator
+    endless.close()
 
 
 def test_each_process_of_a_group_draws_its_rows(toy_collection: adacross.Collection) -> None:

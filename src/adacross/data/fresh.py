@@ -1,7 +1,7 @@
 """Built-in shapes that are drawn while a network trains: new ones for every batch, none of them stored."""
 
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import closing
 from dataclasses import asdict, dataclass
 
@@ -58,7 +58,7 @@ class FreshShapes:
         extra = {"category": category, "seed": int(rng.integers(2**32)), "variant": "clean"}
         return SampleRef(f"{category}/{number}", extra=extra)
 
-    def batches(self, batches: Iterable[list[int]], workers: int) -> Iterator[Drawn]:
+    def batches(self, batches: Iterable[list[int]], workers: int) -> Generator[Drawn, None, None]:
         """Draw batches in worker processes, a few ahead of the caller; yield them in their order.
 
         Raises:

@@ -55,6 +55,19 @@ def rotate_y(points: Float[Tensor, "B N 3"], angle: Float[Tensor, " B"]) -> Floa
     return (torch.stack(rows, dim=1).view(-1, 3, 3) @ points.mT).mT
 
 
+def rotate_any(points: Float[Tensor, "B N 3"], generator: Generator) -> Float[Tensor, "B N 3"]:
+    """Turn each cloud by its own rotation, uniform over all: the quaternion of a normal 4-vector."""
+    options = {"device": points.device, "dtype": points.dtype, "generator": generator}
+    drawn = sample_for_batch(torch.randn, (len(points), 4), **options)
+    w, x, y, z = torch.nn.functional.normalize(drawn, dim=1).unbind(1)
+    rows = [
+        *(1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y)),
+        *(2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x)),
+        *(2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)),
+    ]
+    return (torch.stack(rows, dim=1).view(-1, 3, 3) @ points.mT).mT
+
+
 def augment_points(points: Float[Tensor, "B N 3"], generator: Generator) -> Float[Tensor, "B N 3"]:
     """Draw one augmented view of every cloud `(B, N, 3)`, y up, as the three released programs do.
 

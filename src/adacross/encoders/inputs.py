@@ -13,7 +13,7 @@ MIN_POINTS, MOST_POINTS = 32, 2**20  # of a cloud
 class InputSpec:
     """Description of the clouds that an encoder expects."""
 
-    up: str = "y"  # the axis that points up
+    up: str = "y"  # the axis that points up, or "any": trained on clouds in any orientation
     scale: str = "unit sphere"  # where the points lie
     points: int | None = None  # points a cloud while it was trained, 32 to 2^20; None where that is not known
 
@@ -42,7 +42,7 @@ class InputSpec:
             found = cls(**stored)
         except UserError as error:
             raise UserError(f"{source}: {str(error).removesuffix(' Give other --points.')}") from None
-        if (found.up, found.scale) != (cls.up, cls.scale):
+        if found.up not in (cls.up, "any") or found.scale != cls.scale:
             raise UserError(
                 f"{source} says of its encoder's clouds: {found.up} up, {found.scale}; here all clouds are "
                 f"{cls.up} up, {cls.scale}."

@@ -139,7 +139,7 @@ def model_card(encoder: Encoder, name: str, run: Path | None, license: str | Non
             config=config,
             method=METHODS.get(config.method, config.method) if config else None,
             clouds={
-                "up": f"{encoder.inputs.up} points up",
+                "up": "any orientation" if encoder.inputs.up == "any" else f"{encoder.inputs.up} points up",
                 "place and size": f"{encoder.inputs.scale}: the centroid at 0, the largest norm 1",
                 "points a cloud": f"{trained}; at least {least_points(encoder)}",
             },

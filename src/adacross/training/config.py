@@ -71,6 +71,8 @@ class PretrainConfig:
         points: points drawn at random for each augmented cloud; all stored points by default.
         augmentation: augmentation of point clouds: crosspoint (all contrastive methods') or point-m2ae
             (Joint-MAE's, too); the method's own by default.
+        orientation: orientation that clouds are learned in: up (turned about the upright axis, as published)
+            or any (turned by any rotation), for parts that lie in no fixed way.
         fresh: train on this many new built-in shapes an epoch, drawn while training and never stored, in
             place of the collection's; the collection then serves the monitor alone. 0: on the collection's.
         epochs: number of passes over the training set.
@@ -121,6 +123,7 @@ class PretrainConfig:
     image_size: int = 224
     points: int | None = None
     augmentation: str | None = None
+    orientation: Literal["up", "any"] = "up"
     fresh: int = 0
     epochs: int = 100
     batch_size: int = 32

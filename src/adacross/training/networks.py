@@ -12,6 +12,7 @@ from adacross.features.sources import NamedEncoder
 from adacross.io.files import whole_file
 from adacross.io.weights import read_tensors
 from adacross.methods import CrossModal, Method, build_method, method_class
+from adacross.methods.base import in_any_orientation
 from adacross.options import plain
 from adacross.training.config import PretrainConfig
 
@@ -24,6 +25,8 @@ def new_method(config: PretrainConfig) -> Method:
         method = build_method(
             config.method, encoder, config.images, config.points, config.augmentation, **config.method_args
         )
+    if config.orientation == "any":
+        method.augment = in_any_orientation(method.augment)
     # The image towers' faster layout, on CPU and GPU; torch's type stub does not know the argument.
     return method.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 

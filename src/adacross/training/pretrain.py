@@ -151,7 +151,8 @@ def _train(
     if unused := config.without_effect():
         console.print(f"without effect on {config.method}: {', '.join(unused)}.", style="yellow")
     method = new_method(config).to(group.device)
-    method.encoder.inputs = InputSpec(points=config.points or loader.collection.info.points)
+    up = "any" if config.orientation == "any" else InputSpec.up
+    method.encoder.inputs = InputSpec(up, points=config.points or loader.collection.info.points)
     if config.init and group.first and not _resumes(config, run):
         warm_start(method.encoder, config.init)
     optimizer = make_optimizer(config.optimizer, method, config.learning_rate, config.weight_decay)
