@@ -56,6 +56,16 @@ class Collection:
         self._centers = [_block(shard, "center").reshape(-1, 3) for shard in shards]
         self._scales = [_block(shard, "scale") for shard in shards]
         self._views = [_only(shard, "views") for shard in shards]
+        # a file that holds several shapes has no digest; nothing but `prepare` writes these columns
+        self._paths: list[str] = [
+            path if digest else ""
+            for shard in shards
+            for path, digest in (
+                zip(shard["path"].to_pylist(), shard["sha256"].to_pylist(), strict=True)
+                if info.measured
+                else [("", "")] * len(shard)
+            )
+        ]
 
     @classmethod
     def open(cls, folder: str | Path) -> "Collection":
@@ -240,6 +250,12 @@ class Collection:
     ) -> tuple[Float32[np.ndarray, "k 3"], Float32[np.ndarray, " k"]]:
         """Return centers `(k, 3)` and scales `(k,)`: `points * scale + center` is as in the source, y up."""
         return self._gather(self._centers, indices), self._gather(self._scales, indices)
+
+    def files(self) -> list[Path | None]:
+        """Return the file that each shape was prepared from; None if it has none of its own, or it is gone."""
+        source = Path(self.info.source)
+        found = [None if not path else source / path for path in self._paths]
+        return [path if path is not None and path.is_file() else None for path in found]
 
     def part_labels(self, indices: Int64[np.ndarray, " k"]) -> Int64[np.ndarray, "k N"]:
         """Return the part of each point of some shapes, `(k, N)`, -1 for none; UserError without parts."""

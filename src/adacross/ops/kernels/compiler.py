@@ -78,6 +78,13 @@ def kernel(function: Callable[..., Any]) -> Kernel:
     return Kernel(function)
 
 
+def function(function: Callable[..., Any]) -> Any:
+    """Compile a function that kernels call (a decorator); it becomes part of their code."""
+    return numba.njit(inline="never", nogil=True, fastmath=set(FAST_MATH), error_model="numpy")(
+        inspect.unwrap(function)
+    )
+
+
 @cache
 def _announce_once() -> None:
     console.print(_ONCE, style="dim")

@@ -1,0 +1,1 @@
+"""Copies of one part among many: identical, rescaled, mirrored or nearly equal."""

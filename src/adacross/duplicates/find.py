@@ -1,0 +1,338 @@
+"""`adacross duplicates`: groups of copies among many shapes.
+
+Shapes that agree in all rotation-free moments are candidates for exact copies; those with the most similar
+histograms of distances, for near ones. Every candidate is aligned and measured, surface to surface, before
+it is called a copy. Nothing is deleted.
+"""
+
+import json
+import os
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+import numpy as np
+from scipy.sparse import coo_matrix
+from scipy.sparse.csgraph import connected_components
+from scipy.spatial import cKDTree
+from scipy.spatial.distance import cdist
+
+from adacross.console import console, progress_bar
+from adacross.data.collection.collection import Collection
+from adacross.data.collection.description import DESCRIPTION
+from adacross.data.isolated import TIMEOUT, find_apart
+from adacross.data.workers.local import Request, WorkerCrash, each
+from adacross.duplicates.groups import RELATIONS, Copy, Duplicates, Relation
+from adacross.duplicates.serve import PAIRS, SIGNATURE, Place, file_place, item_place, read_pairs, row_place
+from adacross.duplicates.signature import Signature
+from adacross.errors import UserError, check_ending
+from adacross.io.files import check_free
+
+AGREE = 1e-4  # largest difference of invariants of one surface; of other parts it is 100 times that
+EXACT = 0.1  # largest distance between two meshes of one surface, in per cent of the diagonal
+SAME_SIZE = 1e-3  # relative difference of sizes of which nothing is made
+SIMILAR = 0.006  # mean difference of histograms of near copies; 5 % of stretching makes 0.002 to 0.0045
+NEIGHBORS = 4  # most similar shapes that are looked at
+_ROWS = 512  # whose histograms are compared together
+_TOGETHER = 8  # candidates of one shape that a process compares at a time
+
+
+class Link(NamedTuple):
+    """A copy, by the places of the two shapes."""
+
+    reference: int
+    copy: int
+    distance: float  # the largest between the surfaces, in percent of the diagonal
+    mirrored: bool
+
+
+@dataclass(frozen=True)
+class _Shape:
+    """One of the shapes that are compared."""
+
+    id: str
+    place: Place
+    signature: Signature
+    box: tuple[float, float, float]
+    mesh: bool
+
+
+def find_duplicates(
+    source: str | Path | Collection,
+    *,
+    against: str | Path | Collection | None = None,
+    size: Literal["on", "off"] = "on",
+    mirrored: bool = True,
+    threshold: float = 2.0,
+    output: str | None = None,
+    page: str | None = None,
+    workers: int | None = None,
+    timeout: float = TIMEOUT,
+    overwrite: bool = False,
+) -> Duplicates:
+    """Find groups of copies among shapes: identical, rescaled, mirrored, or nearly equal.
+
+    A copy may lie elsewhere, be turned, and be meshed differently. Shapes of a collection are read in their
+    source if that is still there; otherwise their stored points are compared. Nothing is deleted.
+
+    Args:
+        source: collection or folder of shapes.
+        against: another collection or folder: find the copies of its shapes among those of SOURCE.
+        size: on, or off to call a rescaled copy identical.
+        mirrored: look for mirrored copies, too.
+        threshold: largest distance between near copies, in percent of the diagonal of the bounding box.
+        output: CSV file to write: group, id, relation, factor, distance_percent, reference.
+        page: HTML file to write, with images.
+        workers: processes that read and compare; one per core by default.
+        timeout: seconds that reading one shape may take.
+        overwrite: replace existing output files.
+
+    Raises:
+        UserError: a source that is not there, an option out of range, an output file that is there.
+
+    Example:
+        >>> from adacross.data.procedural import make_mesh
+        >>> from tempfile import mkdtemp
+        >>> folder = Path(mkdtemp())
+        >>> cup = make_mesh("cup", 0)
+        >>> for name, scale in (("cup", 1.0), ("cup in inches", 1 / 25.4)):
+        ...     corners = "".join(f"v {x} {y} {z}\\n" for x, y, z in cup.vertices * scale)
+        ...     faces = "".join(f"f {a} {b} {c}\\n" for a, b, c in cup.faces + 1)
+        ...     _ = (folder / f"{name}.obj").write_text(corners + faces)
+        >>> for copy in find_duplicates(folder).copies:
+        ...     print(copy.id, copy.relation, round(copy.factor, 4))
+        cup.obj reference 1.0
+        cup in inches.obj rescaled 0.0394
+    """
+    if not 0 < threshold <= 20:
+        raise UserError(
+            f"threshold is {threshold}; expected percent of the diagonal, above 0 and at most 20."
+        )
+    targets = [Path(check_ending(name, end, "duplicates writes CSV and a page")) if name else None
+               for name, end in ((output, ".csv"), (page, ".html"))]  # fmt: skip
+    for target in targets:
+        if target:
+            check_free(target, overwrite)
+    count = workers or os.cpu_count() or 1
+    places = _places(source)
+    first = len(places)
+    if against is not None:
+        places += _places(against)
+    shapes, skipped = _described(places, count, timeout)
+    mine = {id(place) for _, place in places[:first]}
+    ours = sum(id(shape.place) in mine for shape in shapes) if against is not None else 0
+    compared = _Comparison(shapes, ours, size == "on", mirrored, threshold, count, timeout)
+    found = Duplicates(compared.copies(), len(shapes), skipped)
+    if targets[0]:
+        found.to_csv(targets[0])
+    if targets[1]:
+        from adacross.duplicates.page import write_page
+
+        write_page(targets[1], found, {shape.id: shape.place for shape in shapes}, count)
+    return found
+
+
+def _places(source: str | Path | Collection) -> list[tuple[str, Place]]:
+    """Return the id and the place of every shape of a collection or a folder."""
+    if isinstance(source, Collection) or (Path(source) / DESCRIPTION).is_file():
+        collection = source if isinstance(source, Collection) else Collection.open(source)
+        files = collection.files()
+        gone = sum(path is None for path in files)
+        if gone:
+            console.print(
+                f"{gone:,} of {len(files):,} shapes have no file of their own that is still there: their "
+                "stored points are compared, which tells less than a surface.",
+                style="yellow",
+            )
+        return [
+            (name, row_place(collection.folder, row) if path is None else file_place(path))
+            for row, (name, path) in enumerate(zip(collection.ids, files, strict=True))
+        ]
+    index = find_apart(str(source))
+    return [(item.id, item_place(item, index.format)) for item in index.items]
+
+
+def _described(
+    places: Sequence[tuple[str, Place]], workers: int, timeout: float
+) -> tuple[list[_Shape], list[tuple[str, str]]]:
+    """Describe every shape; return those that could be read, in order, and the others with the reason."""
+    requests: list[Request] = [{"place": place} for _, place in places]
+    found: dict[int, _Shape] = {}
+    skipped: dict[int, str] = {}
+    for number, answer in _answers("describing", SIGNATURE, requests, workers, timeout):
+        name, place = places[number]
+        said = {"error": answer.reason} if isinstance(answer, WorkerCrash) else json.loads(answer)
+        if "error" in said:
+            skipped[number] = said["error"]
+        else:
+            found[number] = _Shape(name, place, Signature.read(said), tuple(said["box"]), said["mesh"])
+    return [found[i] for i in sorted(found)], [(places[i][0], skipped[i]) for i in sorted(skipped)]
+
+
+def _answers(
+    doing: str, function: str, requests: Sequence[Request], workers: int, timeout: float
+) -> Generator[tuple[int, bytes | WorkerCrash], None, None]:
+    with progress_bar("shapes" if function == SIGNATURE else "comparisons") as progress:
+        task = progress.add_task(doing, total=len(requests), note="")
+        with closing(each(function, requests, max(1, min(workers, len(requests))), timeout)) as answers:
+            for answer in answers:
+                progress.advance(task)
+                yield answer
+
+
+@dataclass(frozen=True, eq=False)
+class _Comparison:
+    """Shapes, and the options under which pairs of them are copies.
+
+    With `ours` above 0 the first `ours` shapes are compared with the others alone.
+    """
+
+    shapes: list[_Shape]
+    ours: int
+    same_size: bool
+    mirrored: bool
+    threshold: float
+    workers: int
+    timeout: float
+
+    def links(self) -> dict[int, Link]:
+        """Return for each shape that is a copy the one that it is a copy of: exact copies, then near ones."""
+        if not self.shapes:
+            return {}
+        links = self._exact()
+        return links | self._near([i for i in range(len(self.shapes)) if i not in links])
+
+    def _split(self, members: Iterable[int]) -> tuple[list[int], list[int]]:
+        """Return those that others may be copies of, and those that may be copies."""
+        members = list(members)
+        if not self.ours:
+            return members, members
+        return [i for i in members if i >= self.ours], [i for i in members if i < self.ours]
+
+    def _exact(self) -> dict[int, Link]:
+        """Compare shapes that agree in their invariants with the first of them, the rest with the second, ..."""
+        count = len(self.shapes)
+        tree = cKDTree(np.stack([shape.signature.invariants for shape in self.shapes]))
+        pairs = tree.query_pairs(AGREE, p=np.inf, output_type="ndarray")
+        graph = coo_matrix((np.ones(len(pairs)), pairs.T), (count, count))
+        _, component = connected_components(graph, directed=False)
+        order = np.argsort(component, kind="stable")
+        alike = np.split(order, np.flatnonzero(np.diff(component[order])) + 1)
+        clusters = [self._split(members.tolist()) for members in alike]
+        links: dict[int, Link] = {}
+        while True:
+            stars = {}
+            for place, (references, pool) in enumerate(clusters):
+                references = [i for i in references if i not in links]
+                pool = [i for i in pool if i not in links and i not in references[:1]]
+                if references and pool:
+                    stars[references[0]] = pool
+                clusters[place] = references[1:], pool
+            if not stars:
+                return links
+            for link in self._compared("comparing what agrees", stars):
+                if link.distance <= EXACT:
+                    links[link.copy] = link
+
+    def _near(self, members: list[int]) -> dict[int, Link]:
+        """Compare shapes with those of the most similar histograms; each is a copy of one at most."""
+        references, pool = self._split(members)
+        if not (references and pool):
+            return {}
+        histograms = np.stack([shape.signature.distances for shape in self.shapes])
+        stars: dict[int, list[int]] = {}
+        for start in range(0, len(pool), _ROWS):
+            rows = pool[start : start + _ROWS]
+            apart = cdist(histograms[rows], histograms[references], "cityblock") / histograms.shape[1]
+            apart[np.equal.outer(rows, references)] = np.inf
+            nearest = np.argsort(apart, axis=1)[:, :NEIGHBORS]
+            for i, row, near in zip(rows, apart, nearest, strict=True):
+                for j in (references[n] for n in near.tolist() if row[n] <= SIMILAR):
+                    one, other = (j, i) if self.ours else (min(i, j), max(i, j))
+                    if other not in stars.setdefault(one, []):
+                        stars[one].append(other)
+        links = [
+            link
+            for link in self._compared("comparing what is similar", stars)
+            if link.distance <= self.threshold
+        ]
+        return _best(links, symmetric=not self.ours)
+
+    def _compared(self, doing: str, stars: dict[int, list[int]]) -> Iterator[Link]:
+        """Align and measure each shape's candidates."""
+        options = {"mirrored": self.mirrored, "enough": EXACT / 1000}
+        requests: list[Request] = []
+        pairs: list[tuple[int, list[int]]] = []
+        for one, others in stars.items():
+            for start in range(0, len(others), _TOGETHER):
+                some = others[start : start + _TOGETHER]
+                pairs.append((one, some))
+                places = [self.shapes[i].place for i in some]
+                requests.append({"one": self.shapes[one].place, "others": places, "options": options})
+        timeout = self.timeout * _TOGETHER
+        for number, answer in _answers(doing, PAIRS, requests, self.workers, timeout):
+            one, others = pairs[number]
+            if isinstance(answer, WorkerCrash):
+                console.print(f"{self.shapes[one].id} was not compared: {answer.reason}", style="yellow")
+                continue
+            for other, (distance, mirrored) in zip(others, read_pairs(answer), strict=False):
+                yield Link(one, other, distance, mirrored)
+
+    def copies(self) -> list[Copy]:
+        """Return the groups' members, the best evidence first."""
+        links = self.links()
+        groups: dict[int, list[int]] = {}
+        for copy in links:
+            root = copy
+            while root in links:
+                root = links[root].reference
+            groups.setdefault(root, []).append(copy)
+
+        def evidence(root: int) -> tuple[float, int, int]:
+            return max(links[i].distance for i in groups[root]), -len(groups[root]), root
+
+        rows: list[Copy] = []
+        for number, root in enumerate(sorted(groups, key=evidence), 1):
+            name = self.shapes[root].id
+            rows.append(Copy(number, name, "reference", 1.0, 0.0, name))
+            members = [self._row(number, links[i]) for i in groups[root]]
+            rows += sorted(
+                members, key=lambda row: (RELATIONS.index(row.relation), row.distance_percent, row.id)
+            )
+        return rows
+
+    def _row(self, group: int, link: Link) -> Copy:
+        one, other = self.shapes[link.reference], self.shapes[link.copy]
+        factor = other.signature.size / one.signature.size
+        resized = self.same_size and abs(factor - 1) > SAME_SIZE
+        relation: Relation = "rescaled" if resized else "identical"
+        if link.distance > EXACT:
+            relation = "near"
+        elif link.mirrored:
+            relation = "mirrored"
+        return Copy(group, other.id, relation, factor, link.distance, one.id)
+
+
+def _best(links: list[Link], *, symmetric: bool) -> dict[int, Link]:
+    """Choose for each copy one reference, so that no reference is a copy itself.
+
+    With `symmetric`, either shape of a link may be the reference: the one with the most links is.
+    """
+    around: dict[int, list[Link]] = {}
+    for link in links:
+        around.setdefault(link.reference, []).append(link)
+        if symmetric:
+            around.setdefault(link.copy, []).append(link._replace(reference=link.copy, copy=link.reference))
+    chosen: dict[int, Link] = {}
+    taken: set[int] = set()
+    for reference in sorted(around, key=lambda i: (-len(around[i]), i)):
+        if reference in chosen:
+            continue
+        for link in around[reference]:
+            held = chosen.get(link.copy)
+            if link.copy not in taken and (held is None or link.distance < held.distance):
+                chosen[link.copy] = link
+        taken.add(reference)
+    return chosen

@@ -1,0 +1,132 @@
+"""Groups of copies as rows: for the terminal, as CSV, as a data frame, in a notebook."""
+
+import csv
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from adacross.console import Table, words
+from adacross.errors import shortened
+from adacross.io.files import whole_file
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+Relation = Literal["reference", "identical", "rescaled", "mirrored", "near"]
+RELATIONS: tuple[Relation, ...] = ("reference", "identical", "rescaled", "mirrored", "near")
+_UNITS = {
+    25.4: "inches and millimeters",
+    1000.0: "meters and millimeters",
+    10.0: "centimeters and millimeters",
+}
+_CLOSE = 1e-3  # relative difference of a factor from that of two units
+_LISTED = 20  # groups that the terminal shows
+
+
+@dataclass(frozen=True)
+class Copy:
+    """A member of a group.
+
+    Attributes:
+        group: number of the group, 1 for the one with the best evidence.
+        id: of the shape.
+        relation: to `reference`: identical (the same surface, perhaps moved, turned or meshed anew),
+            rescaled, mirrored, or near; of the group's first member: reference.
+        factor: size of the shape divided by the reference's.
+        distance_percent: largest distance between the two surfaces, once aligned and of one size, in percent
+            of the diagonal of the bounding box.
+        reference: id of the shape that it was compared with.
+    """
+
+    group: int
+    id: str
+    relation: Relation
+    factor: float
+    distance_percent: float
+    reference: str
+
+    @property
+    def unit(self) -> str:
+        """Return the units whose ratio the factor is, in words; "" for none."""
+        larger = max(self.factor, 1 / self.factor) if self.factor > 0 else 0.0
+        return next((name for times, name in _UNITS.items() if abs(larger / times - 1) < _CLOSE), "")
+
+
+@dataclass(frozen=True)
+class Duplicates:
+    """Result of `find_duplicates`.
+
+    Attributes:
+        copies: the members of all groups, the best evidence first.
+        shapes: number of shapes that were compared.
+        skipped: name and reason of those that could not be read.
+    """
+
+    copies: list[Copy]
+    shapes: int
+    skipped: list[tuple[str, str]]
+
+    @property
+    def groups(self) -> list[list[Copy]]:
+        """Return the members group by group."""
+        found: dict[int, list[Copy]] = {}
+        for copy in self.copies:
+            found.setdefault(copy.group, []).append(copy)
+        return list(found.values())
+
+    def to_dataframe(self) -> Any:
+        """Return the rows as a pandas `DataFrame`; ImportError without pandas."""
+        import pandas as pd
+
+        return pd.DataFrame([asdict(copy) for copy in self.copies], columns=_COLUMNS)
+
+    def to_csv(self, path: Path) -> None:
+        """Write the rows."""
+        with whole_file(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+            writer = csv.writer(file)
+            writer.writerow(_COLUMNS)
+            for copy in self.copies:
+                numbers = {"factor": f"{copy.factor:.6g}", "distance_percent": f"{copy.distance_percent:.4g}"}
+                writer.writerow((asdict(copy) | numbers).values())
+
+    def summary(self) -> str:
+        """Return a sentence: how many shapes, groups and copies of each kind."""
+        kinds = [copy.relation for copy in self.copies]
+        counts = ", ".join(f"{kinds.count(kind):,} {kind}" for kind in RELATIONS[1:] if kind in kinds)
+        groups = f"{len(self.groups):,} group{'s' * (len(self.groups) != 1)} of copies"
+        return f"{groups} among {self.shapes:,} shapes{': ' + counts if counts else ''}."
+
+    def table(self) -> "RenderableType":
+        """Render the groups with the best evidence, and what was skipped."""
+        from rich.console import Group
+
+        table = Table("group", "shape", "relation", "size", "distance")
+        for copy in (copy for group in self.groups[:_LISTED] for copy in group):
+            size = "" if copy.relation == "reference" else f"x {copy.factor:.4g}"
+            apart = "" if copy.relation == "reference" else f"{copy.distance_percent:.2g} %"
+            unit = f" ({copy.unit})" if copy.unit else ""
+            table.add_row(str(copy.group), shortened(copy.id), copy.relation, size + unit, apart)
+        more = len(self.groups) - _LISTED
+        lines = [self.summary()]
+        lines += [f"{more:,} more groups: write all of them with --output copies.csv."] if more > 0 else []
+        lines += [f"{name} was skipped: {reason}" for name, reason in self.skipped[:_LISTED]]
+        lines += [f"... and {len(self.skipped) - _LISTED:,} more"] if len(self.skipped) > _LISTED else []
+        return Group(*([table] if self.copies else []), *map(words, lines))
+
+    def _repr_html_(self) -> str:
+        """Render the rows as a table, for notebooks."""
+        from markupsafe import Markup
+
+        row = Markup("<tr>{}</tr>").format
+        cells = [
+            Markup("").join(Markup("<td>{}</td>").format(value) for value in (
+                copy.group, copy.id, copy.relation, f"{copy.factor:.4g}", f"{copy.distance_percent:.2g} %",
+            ))
+            for copy in self.copies[:200]
+        ]  # fmt: skip
+        head = Markup("").join(Markup("<th>{}</th>").format(name) for name in _COLUMNS[:5])
+        table = Markup("<table>{}{}</table>").format(row(head), Markup("").join(map(row, cells)))
+        return str(Markup("<p>{}</p>{}").format(self.summary(), table))
+
+
+_COLUMNS = [field.name for field in fields(Copy)]
