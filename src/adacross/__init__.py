@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from adacross.data.shape import BrokenShapeError as BrokenShapeError
     from adacross.data.shape import Mesh as Mesh
     from adacross.data.shape import PointCloud as PointCloud
+    from adacross.duplicates.find import find_duplicates as find_duplicates
     from adacross.embeddings.embed import embed as embed
     from adacross.embeddings.table import Embeddings as Embeddings
     from adacross.embeddings.table import read_embeddings as read_embeddings
@@ -77,6 +78,7 @@ _HOMES = {
     "Run": "adacross.run",
     "UserError": "adacross.errors",
     "Result": "adacross.evaluation.result",
+    "find_duplicates": "adacross.duplicates.find",
     "compare": "adacross.evaluation.compare",
     "efficiency": "adacross.evaluation.efficiency",
     "embed": "adacross.embeddings.embed",

@@ -70,6 +70,18 @@ COMMANDS = {
         ),
         next=_pretrain,
     ),
+    "duplicates": Command(
+        "adacross.duplicates.find:find_duplicates",
+        "groups of identical, rescaled, mirrored and nearly equal shapes, as a table, CSV and a page",
+        (
+            "adacross duplicates parts/",
+            "adacross duplicates collections/parts --output copies.csv --page copies.html",
+            "adacross duplicates new-parts/ --against vault/ --size off",
+        ),
+        next=lambda given, result: (
+            () if given.page else (("duplicates", given.source, "--page", "copies.html"),)
+        ),
+    ),
     "inspect": Command(
         "adacross.data.collection.inspect:inspect",
         "identify a folder, report problems, draw a contact sheet",

@@ -7,6 +7,7 @@ from itertools import permutations, product
 import numpy as np
 from jaxtyping import Float64
 
+from adacross.duplicates.signature import Points
 from adacross.duplicates.surface import Surface
 
 Rotation = Float64[np.ndarray, "3 3"]
@@ -14,10 +15,10 @@ Rotation = Float64[np.ndarray, "3 3"]
 ALIKE = 0.12  # relative difference of two variances up to which their axes may be swapped or turned
 COARSE = 64  # points that choose among starting orientations
 EXACT = 1e-4  # distance, in units of the size, below which nothing is left to refine
-MOVED = 384  # points that refinement looks at
-KEPT = 4  # starting orientations that are refined
+MOVED = 256  # points that refinement looks at
+KEPT = 3  # starting orientations that are refined
 STEPS = 30  # of refinement, at most
-LOOK, HOPELESS = 6, 0.08  # the step at which, and the mean distance beyond which, a start is given up
+LOOK, HOPELESS = 8, 0.05  # the step at which, and the mean distance beyond which, a start is given up
 TURNS = 24  # about an axis of symmetry
 
 
@@ -101,23 +102,32 @@ def _everywhere() -> Float64[np.ndarray, "n 3 3"]:
 
 def _refined(one: Surface, other: Surface, start: Rotation) -> float:
     """Return the largest distance after refinement, in units of the diagonal."""
-    turn, shift, last, probes = start, np.zeros(3), np.inf, one.probes[:MOVED]
-    exact = other.closest(one.probes[:COARSE] @ turn.T)[1].max()
+    matrix, shift, last, probes = start, np.zeros(3), np.inf, one.probes[:MOVED]
+    exact = other.closest(one.probes[:COARSE] @ matrix.T)[1].max()
     for step in range(STEPS if exact > EXACT else 0):
-        moved = probes @ turn.T + shift
-        found, distance = other.closest(moved)
+        found, distance = other.closest(probes @ matrix.T + shift)
         error = float(np.mean(distance**2))
         if error > 0.999 * last:
             break
         if step == LOOK and error > HOPELESS**2:
             return np.inf
         last = error
-        here, there = probes.mean(0), found.mean(0)
-        u, _, v = np.linalg.svd((found - there).T @ (probes - here))
-        sign = np.sign(np.linalg.det(u @ v)) * np.sign(np.linalg.det(turn))
-        turn = (u * np.array((1.0, 1.0, sign))) @ v
-        shift = there - turn @ here
-    forth = other.closest(one.probes @ turn.T + shift)[1]
-    back = one.closest((other.probes - shift) @ turn)[1]
+        matrix, shift = _similarity(probes, found, bool(np.linalg.det(start) < 0))
+    forth = other.closest(one.probes @ matrix.T + shift)[1]
+    back = one.closest((other.probes - shift) @ np.linalg.inv(matrix).T)[1] * np.cbrt(
+        abs(np.linalg.det(matrix))
+    )
     diagonal = max(np.linalg.norm(np.ptp(each.probes, axis=0)) for each in (one, other))
     return float(max(forth.max(), back.max()) / diagonal)
+
+
+def _similarity(
+    points: Points, targets: Points, mirrored: bool
+) -> tuple[Float64[np.ndarray, "3 3"], Float64[np.ndarray, "3"]]:
+    """Return the rotation, scale and shift that bring points nearest to their targets (Umeyama 1991)."""
+    here, there = points.mean(0), targets.mean(0)
+    points = points - here
+    u, stretch, v = np.linalg.svd((targets - there).T @ points)
+    ends = np.array((1.0, 1.0, np.sign(np.linalg.det(u @ v)) * (-1 if mirrored else 1)))
+    matrix = (u * ends) @ v * float((stretch * ends).sum() / (points**2).sum())
+    return matrix, there - matrix @ here

@@ -15,8 +15,8 @@ def _below(x: float, y: float, z: float, box: np.ndarray) -> float:
 
 
 @function
-def _nearest(x: float, y: float, z: float, t: np.ndarray) -> tuple[float, float]:
-    """Return the weights of the second and third corner at a triangle's nearest point (Ericson 2005, 5.1.5)."""
+def _nearest(x: float, y: float, z: float, t: np.ndarray) -> tuple[float, float]:  # noqa: PLR0911  a corner each
+    """Return the weights of two corners at a triangle's nearest point (Ericson 2005, section 5.1.5)."""
     abx, aby, abz = t[1, 0] - t[0, 0], t[1, 1] - t[0, 1], t[1, 2] - t[0, 2]
     acx, acy, acz = t[2, 0] - t[0, 0], t[2, 1] - t[0, 1], t[2, 2] - t[0, 2]
     px, py, pz = x - t[0, 0], y - t[0, 1], z - t[0, 2]

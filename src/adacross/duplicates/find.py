@@ -33,7 +33,7 @@ from adacross.io.files import check_free
 AGREE = 1e-4  # largest difference of invariants of one surface; of other parts it is 100 times that
 EXACT = 0.1  # largest distance between two meshes of one surface, in per cent of the diagonal
 SAME_SIZE = 1e-3  # relative difference of sizes of which nothing is made
-SIMILAR = 0.006  # mean difference of histograms of near copies; 5 % of stretching makes 0.002 to 0.0045
+SIMILAR = 0.008  # mean difference of histograms of near copies; 5 % of stretching makes 0.002 to 0.0045
 NEIGHBORS = 4  # most similar shapes that are looked at
 _ROWS = 512  # whose histograms are compared together
 _TOGETHER = 8  # candidates of one shape that a process compares at a time
@@ -55,8 +55,7 @@ class _Shape:
     id: str
     place: Place
     signature: Signature
-    box: tuple[float, float, float]
-    mesh: bool
+    box: tuple[float, ...]
 
 
 def find_duplicates(
@@ -167,7 +166,7 @@ def _described(
         if "error" in said:
             skipped[number] = said["error"]
         else:
-            found[number] = _Shape(name, place, Signature.read(said), tuple(said["box"]), said["mesh"])
+            found[number] = _Shape(name, place, Signature.read(said), tuple(said["box"]))
     return [found[i] for i in sorted(found)], [(places[i][0], skipped[i]) for i in sorted(skipped)]
 
 
@@ -212,7 +211,7 @@ class _Comparison:
         return [i for i in members if i >= self.ours], [i for i in members if i < self.ours]
 
     def _exact(self) -> dict[int, Link]:
-        """Compare shapes that agree in their invariants with the first of them, the rest with the second, ..."""
+        """Compare what agrees in its invariants with the first of it, the rest with the second, and so on."""
         count = len(self.shapes)
         tree = cKDTree(np.stack([shape.signature.invariants for shape in self.shapes]))
         pairs = tree.query_pairs(AGREE, p=np.inf, output_type="ndarray")
@@ -223,10 +222,10 @@ class _Comparison:
         clusters = [self._split(members.tolist()) for members in alike]
         links: dict[int, Link] = {}
         while True:
-            stars = {}
-            for place, (references, pool) in enumerate(clusters):
-                references = [i for i in references if i not in links]
-                pool = [i for i in pool if i not in links and i not in references[:1]]
+            stars: dict[int, list[int]] = {}
+            for place, members in enumerate(clusters):
+                references, pool = ([i for i in some if i not in links] for some in members)
+                pool = [i for i in pool if i not in references[:1]]
                 if references and pool:
                     stars[references[0]] = pool
                 clusters[place] = references[1:], pool

@@ -60,7 +60,7 @@ def serve_signature(request: Request) -> bytes:
         found = signature(shape).stored()
         digits = shape.vertices[shape.faces] if isinstance(shape, Mesh) else shape.points
         lower, upper = digits.reshape(-1, 3).min(0), digits.reshape(-1, 3).max(0)
-        return json.dumps(found | {"mesh": isinstance(shape, Mesh), "box": (upper - lower).tolist()}).encode()
+        return json.dumps(found | {"box": (upper - lower).tolist()}).encode()
     except BrokenShapeError as error:
         if shortage(error):
             raise
@@ -68,7 +68,7 @@ def serve_signature(request: Request) -> bytes:
 
 
 def serve_pairs(request: Request) -> bytes:
-    """Compare a shape with others: for each the distance in per cent of the diagonal, and whether mirrored."""
+    """Compare a shape with others: distances in percent of the diagonal, and whether they are mirrored."""
     options = request["options"]
     try:
         one = _surface(json.dumps(request["one"]))

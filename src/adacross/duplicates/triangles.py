@@ -1,7 +1,7 @@
 """The nearest point of a mesh's surface, exact for every triangle.
 
-Triangles are put in an order along a space-filling curve and gathered in leaves of `LEAF`, leaves in branches.
-A box whose distance exceeds the best found so far is passed over with all that it holds.
+Triangles are put in an order along a space-filling curve and gathered in leaves of `LEAF`, leaves in
+branches. A box whose distance exceeds the best found so far is passed over with all that it holds.
 """
 
 from dataclasses import dataclass

@@ -252,7 +252,7 @@ class Collection:
         return self._gather(self._centers, indices), self._gather(self._scales, indices)
 
     def files(self) -> list[Path | None]:
-        """Return the file that each shape was prepared from; None if it has none of its own, or it is gone."""
+        """Return the file that each shape was prepared from; None for a shared file, and one that is gone."""
         source = Path(self.info.source)
         found = [None if not path else source / path for path in self._paths]
         return [path if path is not None and path.is_file() else None for path in found]
