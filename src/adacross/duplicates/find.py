@@ -11,7 +11,7 @@ from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from scipy.sparse import coo_matrix
@@ -162,7 +162,8 @@ def _described(
     skipped: dict[int, str] = {}
     for number, answer in _answers("describing", SIGNATURE, requests, workers, timeout):
         name, place = places[number]
-        said = {"error": answer.reason} if isinstance(answer, WorkerCrash) else json.loads(answer)
+        crashed = isinstance(answer, WorkerCrash)
+        said: dict[str, Any] = {"error": answer.reason} if crashed else json.loads(answer)
         if "error" in said:
             skipped[number] = said["error"]
         else:

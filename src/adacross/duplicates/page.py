@@ -36,8 +36,8 @@ def write_page(path: Path, found: Duplicates, places: Mapping[str, Place], worke
                     images[names[number]] = data_uri(answer)
     body = section("copies", "Groups of copies", groups=found.groups, images=images, skipped=found.skipped)
     footer = (
-        "Distances are the largest between two surfaces, aligned and of one size, in percent of the diagonal. "
-        "Nothing was deleted."
+        "Distances are the largest between two surfaces, aligned and of one size, in percent of the "
+        "diagonal. Nothing was deleted."
     )
     with whole_file(path) as temporary:
         temporary.write_text(page("Duplicates", found.summary(), [body], footer), encoding="utf-8")
