@@ -26,11 +26,12 @@ from jaxtyping import Float32
 from adacross.console import console
 from adacross.data.collection.collection import Collection
 from adacross.encoders import Encoder
+from adacross.encoders.frozen import encode
 from adacross.errors import UserError, check_ending
 from adacross.evaluation.labeled import data_name
 from adacross.evaluation.ledger import Ledger
-from adacross.evaluation.result import Measured, Result, load, save
-from adacross.evaluation.tabular import Tabular
+from adacross.evaluation.result import HISTOGRAM, PRETRAINED, SCRATCH, UNTRAINED, Measured, Result, load, save
+from adacross.evaluation.tabular import Tabular, write_tables
 from adacross.features.collection import FeatureCache, collection_features, points_for, weights_digest
 from adacross.features.histogram import shape_histogram
 from adacross.features.sources import NamedEncoder, check_alike, find_encoders, untrained_like, usual_device
@@ -39,15 +40,21 @@ from adacross.version import __version__
 
 Kept = TypeVar("Kept", bound=Tabular)
 _LONGEST = 80  # letters of a result's name
-_FIRST = """\
-    encoder: a run, an encoder folder, hf://owner/name or builtin-small; several runs that differ in their
-        seed are measured together, and the spread is over them.
-    data: {data}."""
-_LAST = """\
-    device: cpu or cuda; cuda if available.
-    output: JSON file to write; by default evaluation/DATA/{task}.json in the (first) run, with the options
-        that were given in its name.
-    overwrite: measure again what has been measured, and replace an existing output file."""
+_ENCODER = """a run, an encoder folder, hf://owner/name or builtin-small; several runs that differ in their
+        seed are measured together, and the spread is over them."""
+# Options by name, for a protocol whose docstring says nothing else of them.
+_SHARED = {
+    "points": "points per cloud, the first ones stored; by default as the encoder was trained.",
+    "folds": """cross-validation folds that choose C; as many as the smallest class has shapes if that is
+        less.""",
+    "batch_size": "shapes per step.",
+    "learning_rate": "peak learning rate.",
+    "neighbors": "k of a DGCNN during fine-tuning; as in pre-training by default.",
+    "device": "cpu or cuda; cuda if available.",
+    "output": """JSON file to write; by default evaluation/DATA/{task}.json in the (first) run, with the
+        options that were given in its name.""",
+    "overwrite": "measure again what has been measured, and replace an existing output file.",
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,22 +94,46 @@ class Bench:
             )
         return points_for(self.encoders[0], requested, stored)
 
-    def features(self, encoder: Encoder, points: int) -> Float32[np.ndarray, "n D"]:
+    def untrained(self, seed: int) -> Encoder:
+        """Return the same encoder with newly drawn weights."""
+        return untrained_like(self.encoders[0], seed)
+
+    def networks(self, seeds: int) -> dict[str, list[Encoder | None]]:
+        """Return the sources of frozen features by kind; None is the shape histogram, without parameters."""
+        return {
+            PRETRAINED: [*self.encoders],
+            UNTRAINED: [self.untrained(seed) for seed in range(seeds)],
+            HISTOGRAM: [None],
+        }
+
+    def turns(self, seeds: int) -> dict[str, list[int]]:
+        """Return the network that each repetition measures, by kind: pre-trained encoders take turns.
+
+        There are as many repetitions as seeds, at least one for each encoder.
+
+        Raises:
+            UserError: fewer than 1 seed.
+        """
+        if seeds < 1:
+            raise UserError(f"seeds is {seeds}; expected at least 1.")
+        repetitions = range(max(seeds, len(self.encoders)))
+        return {PRETRAINED: [seed % len(self.encoders) for seed in repetitions], SCRATCH: [*repetitions]}
+
+    def encode(self, encoder: Encoder | None, clouds: Float32[np.ndarray, "n N 3"]) -> np.ndarray:
+        """Return features `(n, D)` of clouds; of None their shape histograms."""
+        return encode(encoder, clouds, device=self.device) if encoder else shape_histogram(clouds)
+
+    def features(self, encoder: Encoder | None, points: int) -> Float32[np.ndarray, "n D"]:
         """Encode the first `points` points of every shape of the collection, or read them from the cache.
 
         The cache is shared by all protocols, the report and search. It lies in the run, or in the
         collection's folder.
         """
-        cache = FeatureCache.of(encoder, self.collection, points, self.runs[0] or self.collection.folder)
-        return collection_features(encoder, self.collection, points=points, device=self.device, cache=cache)
-
-    def histograms(self, points: int) -> Float32[np.ndarray, "n 128"]:
-        """Return the shape histogram of every shape: a baseline without parameters."""
-        return shape_histogram(self.collection.points(np.arange(len(self.collection)))[:, :points])
-
-    def untrained(self, seed: int) -> Encoder:
-        """Return the same encoder with newly drawn weights."""
-        return untrained_like(self.encoders[0], seed)
+        collection = self.collection
+        if encoder is None:
+            return shape_histogram(collection.points(collection.indices("all"))[:, :points])
+        cache = FeatureCache.of(encoder, collection, points, self.runs[0] or collection.folder)
+        return collection_features(encoder, collection, points=points, device=self.device, cache=cache)
 
 
 class Protocol:
@@ -137,7 +168,8 @@ class Protocol:
         )
         self.__name__ = self.__qualname__ = measure.__name__
         self.__module__ = measure.__module__
-        self.__doc__ = _documented(measure.__doc__ or "", task, data)
+        names = [one.name for one in own] + list(defaults)
+        self.__doc__ = _documented(measure.__doc__ or "", names, task, data)
 
     def __call__(self, *given: Any, **named: Any) -> Result:
         """Measure, save and return the result; as `adacross.evaluate`."""
@@ -275,6 +307,21 @@ def place(
     raise UserError(f"{path} holds another measurement. Move it away, or give --output.")
 
 
+def keep(
+    result: Tabular,
+    output: str | None,
+    folder: Path | None,
+    name: str,
+    read: Callable[[Path], Tabular],
+) -> None:
+    """Write a table as JSON, with Markdown, CSV and LaTeX beside it: to `output`, or into a folder if any."""
+    if output is None and folder is None:
+        return
+    path = Path(output) if output else place(cast(Path, folder), name, result.identity, read)[0]
+    save(result, path)
+    write_tables(result, path)
+
+
 def _name(task: str, options: Mapping[str, Any], encoders: int) -> str:
     """Return a result's name: the task, the options that were given, and how many runs if several.
 
@@ -317,11 +364,12 @@ def file_name(text: str) -> str:
     return re.sub(r"[^\w.+-]+", "-", text).strip("-.")
 
 
-def _documented(text: str, task: str, data: str) -> str:
-    """Return a protocol's docstring with the arguments that all protocols share, instead of its bench."""
-    lines = cleandoc(text).splitlines()
-    start = lines.index("Args:") + 1
-    end = lines.index("", start) if "" in lines[start:] else len(lines)
-    own = [line for line in lines[start:end] if not line.strip().startswith("bench:")]
-    shared = [_FIRST.format(data=data), *own, _LAST.format(task=task)]
-    return "\n".join([*lines[:start], *shared, *lines[end:]])
+def _documented(text: str, options: Sequence[str], task: str, data: str) -> str:
+    """Return a protocol's docstring with the arguments that protocols share, instead of its bench."""
+    before, _, rest = cleandoc(text).partition("\n\nArgs:\n")
+    own, *after = rest.split("\n\n", 1)
+    entries = re.split(r"\n    (?=\w+:)", f"\n{own}")[1:]
+    said = dict(entry.split(": ", 1) for entry in entries)
+    shared = {"encoder": _ENCODER, "data": f"{data}.", **_SHARED} | said
+    lines = [f"    {name}: {shared[name]}" for name in ("encoder", "data", *options) if name in shared]
+    return "\n\n".join([before, "\n".join(["Args:", *lines]).replace("{task}", task), *after])

@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from adacross.errors import UserError, check_ending
-from adacross.evaluation.driver import named_entries, place
-from adacross.evaluation.result import read_as, save
-from adacross.evaluation.tabular import Tabular, check_output, write_tables
+from adacross.errors import UserError
+from adacross.evaluation.driver import keep, named_entries
+from adacross.evaluation.result import read_as
+from adacross.evaluation.tabular import Tabular, check_output
 from adacross.features.sources import find_runs
 from adacross.features.statistics import CONFIDENCE
 from adacross.io.files import read_json
@@ -172,8 +172,7 @@ def efficiency(
     """
     if wrong := [value for value in reach or [] if not 0 < value <= 1]:
         raise UserError(f"reach is {wrong[0]:g}; expected accuracies above 0 and at most 1, such as 0.4.")
-    if output is not None:
-        check_output(check_ending(output, ".json", "a result is JSON"), overwrite)
+    check_output(output, "an efficiency result", overwrite)
     found = {name: find_runs(word) for name, word in named_entries(runs).items()}
     if missing := [name for name, folders in found.items() if not folders]:
         raise UserError(f"{missing[0]} is no run and no pattern of runs. Give folders of adacross pretrain.")
@@ -187,10 +186,7 @@ def efficiency(
     unfinished = [f"{log.name} is not finished" for log in each if not log.finished]
     now = datetime.now(UTC).isoformat(timespec="seconds")
     result = Efficiency(chosen, entries, unfinished, __version__, now)
-    first = next(iter(found.values()))[0] / "evaluation"
-    path = Path(output) if output else place(first, "efficiency", result.identity, load)[0]
-    save(result, path)
-    write_tables(result, path)
+    keep(result, output, next(iter(found.values()))[0] / "evaluation", "efficiency", load)
     return result
 
 

@@ -21,8 +21,8 @@ from adacross.evaluation.corruptions.draws import Changed, Clouds
 from adacross.evaluation.corruptions.modelnet_c import CLEAN, ModelNetC
 from adacross.evaluation.driver import Bench, protocol
 from adacross.evaluation.labeled import Labeled
+from adacross.evaluation.linear import notes_on_C
 from adacross.evaluation.result import CHANCE, HISTOGRAM, PRETRAINED, UNTRAINED, Measured, Score
-from adacross.features.histogram import shape_histogram
 from adacross.features.svm import Machines, at_edge, enough_folds, fit_svm
 
 ALL = "all"
@@ -53,11 +53,9 @@ def robustness(
     collection of ModelNet40.
 
     Args:
-        bench: what to measure with.
         points: points per cloud, the first ones stored; by default as the encoder was trained, with
             --corrupted as in its clean.h5.
         seeds: draws of the corruptions, and untrained encoders.
-        folds: cross-validation folds that choose C; as many as the smallest class has shapes if that is less.
         test_shapes: maximum number of test shapes, drawn by class; all by default. Each is encoded 80 times
             or more per draw, by each encoder.
         corrupted: a folder of clean.h5 and NAME_SEVERITY.h5 (scale_0.h5 to add_local_4.h5 in ModelNet-C).
@@ -87,11 +85,7 @@ def robustness(
     used = enough_folds(shapes.labels[0], folds)
     classifiers = [
         Classifier(bench, shapes, count, used, network, number, encoder)
-        for network, encoders in (
-            (PRETRAINED, bench.encoders),
-            (UNTRAINED, [bench.untrained(seed) for seed in range(seeds)]),
-            (HISTOGRAM, [None]),
-        )
+        for network, encoders in bench.networks(seeds).items()
         for number, encoder in enumerate(encoders)
     ]
     repetitions = range(max(seeds, len(bench.encoders)))
@@ -123,11 +117,6 @@ def robustness(
     counting = [condition.name for condition in tested.conditions if condition.counts]
     chance = np.mean(tested.labels == np.bincount(shapes.labels[0]).argmax())
     clean = [*scores[:3], Score.of(CHANCE, ACCURACY, [chance], corruption=CLEAN)]
-    notes = [*tested.notes]
-    if used != folds:
-        notes.append(f"{used} folds instead of {folds}: the smallest class has no more training shapes")
-    if edges:
-        notes.append(f"C lies at an edge of its grid for {', '.join(sorted(edges))}: a better one may exist")
     data = shapes.data()
     return Measured(
         data=replace(data, test=len(tested.labels), left_out=data.left_out | tested.left_out),
@@ -135,7 +124,7 @@ def robustness(
         protocol=f"linear SVM (SVC) on clean training clouds of {count:,} points, C by {used}-fold "
         f"cross-validation; {tested.protocol}; mCE: mean error over corruptions and severities; normalized: "
         "the error of each corruption is divided by the untrained encoder's first",
-        notes=notes,
+        notes=[*tested.notes, *notes_on_C(folds, used, edges)],
         ids=tested.ids,
         truth=tested.labels.tolist(),
         details={"points": count, "C": penalties, "corruptions": counting} | tested.details,
@@ -212,9 +201,7 @@ class Classifier:
     @cached_property
     def fitted(self) -> tuple[Machines, bool]:
         """The SVM, and True if its C lies at an edge of the grid; fitted when it is first asked for."""
-        encoder, bench = self.encoder, self.bench
-        features = bench.features(encoder, self.points) if encoder else bench.histograms(self.points)
-        features = features[self.shapes.train]
+        features = self.bench.features(self.encoder, self.points)[self.shapes.train]
         machine = fit_svm(features, self.shapes.labels[0], self.folds, seed=0)
         return machine, at_edge(machine.C, features)
 
@@ -225,10 +212,7 @@ class Classifier:
 
     def predict(self, clouds: Changed) -> Int64[np.ndarray, " n"]:
         """Return the classes of clouds."""
-        encoder, device = self.encoder, self.bench.device
-        return self.fitted[0].predict(
-            encode(encoder, clouds, device=device) if encoder else shape_histogram(clouds)
-        )
+        return self.fitted[0].predict(self.bench.encode(self.encoder, clouds))
 
     def measured(self, seed: int, encoders: int, drawn: bool) -> bool:
         """Return whether a repetition measures it: pre-trained encoders take turns, others have a seed each.

@@ -3,6 +3,8 @@
 import numpy as np
 from jaxtyping import Float, Int64
 
+from adacross.features.metrics import unit_rows
+
 NEIGHBORS = 5
 
 
@@ -28,12 +30,12 @@ def knn(
         >>> knn(train, np.array([0, 0, 1]), np.array([[1.0, 0.2], [0.1, 1.0]]), k=1)
         array([0, 1])
     """
-    unit = [rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12) for rows in (train, test)]
+    known, asked = unit_rows(train), unit_rows(test)
     classes, codes = np.unique(train_labels, return_inverse=True)
     one_hot, count = np.eye(len(classes)), min(k, len(train))
     predicted = []
     for start in range(0, len(test), 1024):
-        cosines = unit[1][start : start + 1024] @ unit[0].T
+        cosines = asked[start : start + 1024] @ known.T
         nearest = np.argpartition(-cosines, count - 1, axis=1)[:, :count]
         votes = np.take_along_axis(cosines, nearest, axis=1) + 1.0  # never negative
         predicted.append((one_hot[codes[nearest]] * votes[..., None]).sum(axis=1).argmax(axis=1))

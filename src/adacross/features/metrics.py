@@ -6,14 +6,16 @@ import numpy as np
 from jaxtyping import Float, Float64, Int64
 
 
+def unit_rows(rows: Float[np.ndarray, "n D"]) -> Float[np.ndarray, "n D"]:
+    """Scale rows to length 1, so that the product of two is their cosine; rows of zeros stay."""
+    return rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)
+
+
 def cosine_ranking(
     queries: Float[np.ndarray, "q D"], gallery: Float[np.ndarray, "g D"]
 ) -> Int64[np.ndarray, "q g"]:
     """Rank the gallery for every query, the most similar first, by cosine."""
-    unit = [
-        rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12) for rows in (queries, gallery)
-    ]
-    return np.argsort(-(unit[0] @ unit[1].T), axis=1, kind="stable")
+    return np.argsort(-(unit_rows(queries) @ unit_rows(gallery).T), axis=1, kind="stable")
 
 
 def without_self(ranking: Int64[np.ndarray, "n n"]) -> Int64[np.ndarray, "n m"]:

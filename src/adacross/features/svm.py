@@ -55,29 +55,6 @@ class Machines:
         return _elect(_double(features) @ self.weights.T + self.intercepts, self.classes)
 
 
-def svm(
-    train: Float[np.ndarray, "n D"],
-    train_labels: Int64[np.ndarray, " n"],
-    test: Float[np.ndarray, "m D"],
-    folds: int,
-    seed: int,
-) -> tuple[Int64[np.ndarray, " m"], float]:
-    """Predict with a linear SVM whose C is chosen by cross-validation on the training features alone.
-
-    Args:
-        train: `(n, D)` features to fit on.
-        train_labels: `(n,)` their classes.
-        test: `(m, D)` features to predict.
-        folds: of the stratified cross-validation.
-        seed: of the folds.
-
-    Returns:
-        Predictions `(m,)` and the chosen C (see `fit_svm`).
-    """
-    fitted = fit_svm(train, train_labels, folds, seed)
-    return fitted.predict(test), fitted.C
-
-
 @contextmanager
 def _few_rows_a_class() -> Iterator[None]:
     """Silence what scikit-learn says of classes with a shape or two."""

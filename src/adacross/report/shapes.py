@@ -10,6 +10,7 @@ from jaxtyping import Int64
 
 from adacross.data.collection.collection import Collection
 from adacross.data.rendering.palette import part_colors
+from adacross.features.metrics import unit_rows
 from adacross.report.drawing import webp
 from adacross.report.page import Section, missing, section
 from adacross.report.run import RunData
@@ -95,7 +96,7 @@ def neighbors(run: RunData) -> Section:
         return missing("neighbors", title, reason)
     if len(features.indices) < 2:
         return missing("neighbors", title, "A single shape has no neighbors.")
-    unit = features.values / np.maximum(np.linalg.norm(features.values, axis=1, keepdims=True), 1e-12)
+    unit = unit_rows(features.values)
     labels = run.collection.labels[features.indices]
     queries = spread(labels, ROWS, np.random.default_rng(run.seed))
     cosines = unit[queries] @ unit.T

@@ -40,11 +40,6 @@ KINDS: dict[str, Callable[[Clouds, int, Draws], Changed]] = {
     "distortion_rbf": transformation.distortion_rbf,
     "distortion_rbf_inv": transformation.distortion_rbf_inv,
 }
-FAMILIES: dict[str, tuple[str, ...]] = {
-    "density": tuple(KINDS)[:5],
-    "noise": tuple(KINDS)[5:10],
-    "transformation": tuple(KINDS)[10:],
-}
 _BLOCK = 64  # clouds at a time: what is computed for each then fits a processor's cache
 
 
