@@ -28,21 +28,14 @@ BATCH = 32  # clouds at a time in testing
 
 @dataclass(frozen=True)
 class Training(FineTuning):
-    """Settings of fine-tuning a classifier, beside those of `FineTuning`.
+    """Settings of fine-tuning a classifier, beside those of `FineTuning`."""
 
-    Attributes:
-        hidden: widths of the head's layers.
-        negative_slope: of their LeakyReLU.
-        draw: points that a step trains on: "first", the same; "random", drawn at every step; "farthest",
-            drawn at every step from 1.17 times as many that farthest point sampling chose (Point-M2AE: 1,024
-            of 1,200).
-        rotate_y: rotate each cloud by a random angle about the up axis.
-    """
-
-    hidden: tuple[int, ...] = (512, 256)
-    negative_slope: float = 0.2
+    hidden: tuple[int, ...] = (512, 256)  # widths of the head's layers
+    negative_slope: float = 0.2  # of their LeakyReLU
+    # points that a step trains on: "first", the same; "random", drawn at every step; "farthest", drawn at
+    # every step from 1.17 times as many that farthest point sampling chose (Point-M2AE: 1,024 of 1,200)
     draw: Literal["first", "random", "farthest"] = "first"
-    rotate_y: bool = False
+    rotate_y: bool = False  # rotate each cloud by a random angle about the up axis
 
     def __str__(self) -> str:
         """Return the settings in a line."""
@@ -154,8 +147,8 @@ def fine_tuned_predictions(
         bench: device and ledger.
         note: name of the piece, and its description in the progress bar.
         encoder: stays as it is.
-        train: clouds `(n, N, 3)` and their labels `(n,)` from 0.
-        test: clouds `(m, N, 3)`.
+        train: clouds and their labels from 0.
+        test: clouds.
         classes: number of classes.
         training: settings.
         seed: of head, order, augmentation, dropout and votes.
@@ -200,7 +193,7 @@ def classify(
 
     Args:
         network: `(B, N, 3)` to scores `(B, classes)`.
-        clouds: `(n, N, 3)`.
+        clouds: to classify.
         votes: scaled and shifted copies of each cloud whose class probabilities are added.
         seed: of those copies.
         device: where to compute.

@@ -22,22 +22,15 @@ Key = tuple[Any, ...]  # a score's metric and setting
 
 @dataclass(frozen=True)
 class ComparedRow:
-    """A figure of a comparison, of an entry or of what stands beside the entries.
+    """A figure of a comparison, of an entry or of what stands beside the entries."""
 
-    Attributes:
-        encoder: name of the entry, or "untrained pointnet", "chance", ...
-        metric: name of the figure.
-        setting: what it was measured under, such as {"labels": "10 %"}.
-        figure: with its uncertainty.
-        difference: from the baseline's figure; None for the baseline and for what is not compared.
-        p_holm: p-value, corrected for all comparisons of the table; None where there is no test.
-    """
-
-    encoder: str
-    metric: str
-    setting: dict[str, str]
-    figure: Estimate
+    encoder: str  # name of the entry, or "untrained pointnet", "chance", ...
+    metric: str  # name of the figure
+    setting: dict[str, str]  # what it was measured under, such as {"labels": "10 %"}
+    figure: Estimate  # with its uncertainty
+    # from the baseline's figure; None for the baseline and for what is not compared
     difference: Difference | None = None
+    # p-value, corrected for all comparisons of the table; None where there is no test
     p_holm: float | None = None
 
 

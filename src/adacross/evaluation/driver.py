@@ -172,13 +172,56 @@ class Protocol:
         self.__doc__ = _documented(measure.__doc__ or "", names, task, data)
 
     def __call__(self, *given: Any, **named: Any) -> Result:
-        """Measure, save and return the result; as `adacross.evaluate`."""
-        bound = self.__signature__.bind(*given, **named)
-        options = dict(bound.arguments)
-        encoder, data = options.pop("encoder"), options.pop("data")
-        device, output = options.pop("device", None), options.pop("output", None)
-        overwrite = bool(options.pop("overwrite", False))
-        return _run(self, encoder, data, options, device, output, overwrite)
+        """Measure, save and return the result, or return what was measured before in the same way.
+
+        As `adacross.evaluate`.
+        """
+        started = time.monotonic()
+        options = self.__signature__.bind(*given, **named).arguments
+        encoder, data, device, output, overwrite = (
+            options.pop(name, None) for name in ("encoder", "data", "device", "output", "overwrite")
+        )
+        if output is not None:
+            check_free(check_ending(output, ".json", "a result is JSON"), bool(overwrite))
+        found = named_encoders(encoder)
+        opened = data if hasattr(data, "digest") else self.open_data(str(data))
+        defaults = {name: one.default for name, one in self.__signature__.parameters.items()}
+        changed = {name: _plain(value) for name, value in options.items() if value != defaults[name]}
+        name = _name(self.task, changed, len(found))
+        head: dict[str, Any] = {
+            "task": self.task,
+            "name": name,
+            "encoders": [one.name for one in found],
+            "kind": found[0].encoder.kind,
+            "weights": [weights_digest(one.encoder) for one in found],
+            "options": changed,
+            "version": __version__,
+        }
+        identity = {key: head[key] for key in ("task", "weights", "options")} | {"data": opened.digest()}
+        path = None if output is None else Path(output)
+        if path is None and (run := found[0].run) is not None:
+            path, kept = place(run / "evaluation" / _data_name(opened), name, identity, load)
+            if kept and not overwrite:
+                console.print(
+                    f"{path} was measured on {kept.date[:10]} with these weights, data and options; "
+                    "--overwrite measures again.",
+                    soft_wrap=True,
+                )
+                return kept
+        ledger = Ledger(path, identity)
+        runs = [one.run for one in found]
+        bench = Bench([one.encoder for one in found], runs, opened, usual_device(device), ledger)
+        measured = self.measure(bench, **options)
+        result = Result(
+            **{item.name: getattr(measured, item.name) for item in fields(measured)},
+            **head,
+            date=datetime.now(UTC).isoformat(timespec="seconds"),
+            seconds=round(time.monotonic() - started, 1),
+        )
+        if path:
+            save(result, path)
+            ledger.remove()
+        return result
 
 
 def protocol(
@@ -223,79 +266,12 @@ def named_entries(words: Sequence[str]) -> dict[str, str]:
     return {(name if short.count(name) == 1 else word): word for name, word in zip(short, words, strict=True)}
 
 
-def _run(
-    protocol: Protocol,
-    encoder: Any,
-    data: Any,
-    options: Mapping[str, Any],
-    device: str | None,
-    output: str | Path | None,
-    overwrite: bool,
-) -> Result:
-    """Measure, or return what was measured before of the same encoders, data and options."""
-    started = time.monotonic()
-    if output is not None:
-        check_free(check_ending(output, ".json", "a result is JSON"), overwrite)
-    found = named_encoders(encoder)
-    opened = data if hasattr(data, "digest") else protocol.open_data(str(data))
-    defaults = {name: one.default for name, one in protocol.__signature__.parameters.items()}
-    given = {name: _plain(value) for name, value in options.items() if value != defaults[name]}
-    name = _name(protocol.task, given, len(found))
-    head: dict[str, Any] = {
-        "task": protocol.task,
-        "name": name,
-        "encoders": [one.name for one in found],
-        "kind": found[0].encoder.kind,
-        "weights": [weights_digest(one.encoder) for one in found],
-        "options": given,
-        "version": __version__,
-    }
-    identity = {key: head[key] for key in ("task", "weights", "options")} | {"data": opened.digest()}
-    if output is not None:
-        path: Path | None = Path(output)
-    elif (run := found[0].run) is None:
-        path = None
-    else:
-        path, kept = place(run / "evaluation" / _data_name(opened), name, identity, load)
-        if kept and not overwrite:
-            console.print(
-                f"{path} was measured on {kept.date[:10]} with these weights, data and options; "
-                "--overwrite measures again.",
-                soft_wrap=True,
-            )
-            return kept
-    bench = Bench(
-        [one.encoder for one in found],
-        [one.run for one in found],
-        opened,
-        usual_device(device),
-        Ledger(path, identity),
-    )
-    measured = protocol.measure(bench, **options)
-    result = Result(
-        **{item.name: getattr(measured, item.name) for item in fields(measured)},
-        **head,
-        date=datetime.now(UTC).isoformat(timespec="seconds"),
-        seconds=round(time.monotonic() - started, 1),
-    )
-    if path:
-        save(result, path)
-        bench.ledger.remove()
-    return result
-
-
 def place(
     folder: Path, name: str, identity: Mapping[str, Any], read: Callable[[Path], Kept]
 ) -> tuple[Path, Kept | None]:
-    """Return a result's file, and what it holds if that was measured in the same way.
+    """Return the file for a result of this name, and what it holds if its identity is the same.
 
     A file that holds another measurement is left as it is; then the name has a digest.
-
-    Args:
-        folder: of the file.
-        name: of the file, without its ending.
-        identity: what makes two measurements the same, as plain values.
-        read: reads a result.
     """
     digest = hashlib.blake2b(json.dumps(identity, sort_keys=True).encode(), digest_size=3).hexdigest()
     for path in (folder / f"{name}.json", folder / f"{name}-{digest}.json"):

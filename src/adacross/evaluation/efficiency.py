@@ -26,16 +26,11 @@ COSTS = {"steps": "step", "core-seconds": "core_seconds", "shapes seen": "shapes
 
 @dataclass(frozen=True)
 class Figure:
-    """A figure of an entry.
+    """A figure of an entry."""
 
-    Attributes:
-        name: such as "final accuracy" or "steps to 40 %".
-        share: whether it is a share, shown in per cent, and not what an accuracy costs.
-        values: of each run; None if the run never reached the accuracy, or its log does not have the figure.
-    """
-
-    name: str
-    share: bool
+    name: str  # such as "final accuracy" or "steps to 40 %"
+    share: bool  # whether it is a share, shown in per cent, and not what an accuracy costs
+    # of each run; None if the run never reached the accuracy, or its log does not have the figure
     values: list[float | None]
 
     @property
@@ -73,19 +68,13 @@ class Figure:
 
 @dataclass(frozen=True)
 class Trained:
-    """An entry: a run, or runs that differ in their seed.
+    """An entry: a run, or runs that differ in their seed."""
 
-    Attributes:
-        name: of the entry.
-        runs: names of its runs.
-        figures: of the table.
-        curves: of each run, lists by name: "step", "core_seconds", "shapes" and "accuracy" at each evaluation
-            of the monitor; "epoch" and "loss", the mean over the steps of each epoch.
-    """
-
-    name: str
-    runs: list[str]
-    figures: list[Figure]
+    name: str  # of the entry
+    runs: list[str]  # names of its runs
+    figures: list[Figure]  # of the table
+    # of each run, lists by name: "step", "core_seconds", "shapes" and "accuracy" at each evaluation of the
+    # monitor; "epoch" and "loss", the mean over the steps of each epoch
     curves: list[dict[str, list[float]]]
 
 

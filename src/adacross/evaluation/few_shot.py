@@ -39,19 +39,12 @@ Answer = Callable[[Setting, int], Int64[np.ndarray, " q"]]  # classes of the que
 
 @dataclass(frozen=True)
 class Preset:
-    """The protocol of a paper.
+    """The protocol of a paper."""
 
-    Attributes:
-        rule: of the episodes.
-        points: points per cloud, if as many are stored; None for all.
-        training: of the whole network; None for frozen features.
-        source: of the protocol.
-    """
-
-    rule: Rule
-    points: int | None
-    training: Training | None
-    source: str
+    rule: Rule  # of the episodes
+    points: int | None  # points per cloud, if as many are stored; None for all
+    training: Training | None  # of the whole network; None for frozen features
+    source: str  # of the protocol
 
 
 # Read from the programs. CrossPoint's script draws 50 episodes without a seed, the paper says 10; the script

@@ -13,19 +13,12 @@ from adacross.evaluation.result import Data
 
 @dataclass(frozen=True, eq=False)
 class Labeled:
-    """Training and test shapes with a label.
+    """Training and test shapes with a label."""
 
-    Attributes:
-        collection: of the shapes.
-        train: `(n,)` indices of training shapes.
-        test: `(m,)` indices of test shapes whose class has a training shape.
-        left_out: reasons by what was left out.
-    """
-
-    collection: Collection
-    train: Int64[np.ndarray, " n"]
-    test: Int64[np.ndarray, " m"]
-    left_out: dict[str, str]
+    collection: Collection  # of the shapes
+    train: Int64[np.ndarray, " n"]  # indices of training shapes
+    test: Int64[np.ndarray, " m"]  # indices of test shapes whose class has a training shape
+    left_out: dict[str, str]  # reasons by what was left out
 
     @classmethod
     def of(cls, collection: Collection) -> "Labeled":

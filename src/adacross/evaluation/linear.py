@@ -17,19 +17,12 @@ from adacross.features.svm import at_edge, enough_folds, fit_svm, fixed_svm
 
 @dataclass(frozen=True)
 class Preset:
-    """The probe of a paper's program: SVC with a fixed C, on the first stored points.
+    """The probe of a paper's program: SVC with a fixed C, on the first stored points."""
 
-    Attributes:
-        C: of the SVM.
-        points: number of points; None for all.
-        source: where C comes from.
-        other: C on collections of other formats.
-    """
-
-    C: float
-    points: int | None
-    source: str
-    other: dict[str, float] = field(default_factory=dict)
+    C: float  # of the SVM
+    points: int | None  # number of points; None for all
+    source: str  # where C comes from
+    other: dict[str, float] = field(default_factory=dict)  # C on collections of other formats
 
     def penalty(self, collection: Collection) -> float:
         """Return C on this collection."""

@@ -53,21 +53,13 @@ PRESETS: dict[Paper, Training] = {
 
 @dataclass(frozen=True, eq=False)
 class PartShapes:
-    """Training and test shapes that have a category and a point with a part.
+    """Training and test shapes that have a category and a point with a part."""
 
-    Attributes:
-        train: training shapes, all their points.
-        test: test shapes of a category with training shapes, their first points.
-        tested: their places in the collection.
-        counted: `(categories, parts)` which parts each category has.
-        left_out: reasons by what was left out.
-    """
-
-    train: Clouds
-    test: Clouds
-    tested: Int64[np.ndarray, " m"]
-    counted: Bool[np.ndarray, "categories parts"]
-    left_out: dict[str, str]
+    train: Clouds  # training shapes, all their points
+    test: Clouds  # test shapes of a category with training shapes, their first points
+    tested: Int64[np.ndarray, " m"]  # their places in the collection
+    counted: Bool[np.ndarray, "categories parts"]  # which parts each category has
+    left_out: dict[str, str]  # reasons by what was left out
 
     @classmethod
     def of(cls, collection: Collection, points: int) -> "PartShapes":

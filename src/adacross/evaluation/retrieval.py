@@ -96,18 +96,12 @@ def retrieval(bench: Bench, points: int | None = None, seeds: int = 3) -> Measur
 
 @dataclass(frozen=True, eq=False)
 class Gallery:
-    """Test shapes, which search each other.
+    """Test shapes, which search each other."""
 
-    Attributes:
-        collection: of the shapes and their images.
-        test: `(n,)` their indices.
-        labels: `(n,)` their classes, -1 for none.
-        relevant: `(n,)` number of shapes of each one's class, itself among them; 0 without a class.
-    """
-
-    collection: Collection
-    test: Int64[np.ndarray, " n"]
-    labels: Int64[np.ndarray, " n"]
+    collection: Collection  # of the shapes and their images
+    test: Int64[np.ndarray, " n"]  # their indices
+    labels: Int64[np.ndarray, " n"]  # their classes, -1 for none
+    # number of shapes of each one's class, itself among them; 0 without a class
     relevant: Int64[np.ndarray, " n"]
 
     @classmethod

@@ -133,65 +133,38 @@ def robustness(
 
 @dataclass(frozen=True)
 class Condition:
-    """A corruption that test clouds go through.
+    """A corruption that test clouds go through."""
 
-    Attributes:
-        name: of the corruption.
-        changes: by severity; a single "" where there is none.
-        drawn: True if a seed changes it.
-        counts: True if it belongs to the mean corruption error.
-    """
-
-    name: str
-    changes: dict[str, Change]
-    drawn: bool = False
-    counts: bool = False
+    name: str  # of the corruption
+    changes: dict[str, Change]  # by severity; a single "" where there is none
+    drawn: bool = False  # True if a seed changes it
+    counts: bool = False  # True if it belongs to the mean corruption error
 
 
 @dataclass(frozen=True, eq=False)
 class Tested:
-    """Test clouds, clean and corrupted.
+    """Test clouds, clean and corrupted."""
 
-    Attributes:
-        labels: `(n,)` classes.
-        ids: of the shapes.
-        conditions: clean first.
-        left_out: reasons by what was left out.
-        protocol: their origin in a phrase.
-        notes: for the result.
-        details: for the result.
-    """
-
-    labels: Shapes
-    ids: list[str]
-    conditions: list[Condition]
-    left_out: dict[str, str]
-    protocol: str
-    notes: list[str] = field(default_factory=list)
-    details: dict[str, Any] = field(default_factory=dict)
+    labels: Shapes  # `(n,)` classes
+    ids: list[str]  # of the shapes
+    conditions: list[Condition]  # clean first
+    left_out: dict[str, str]  # reasons by what was left out
+    protocol: str  # their origin in a phrase
+    notes: list[str] = field(default_factory=list)  # for the result
+    details: dict[str, Any] = field(default_factory=dict)  # for the result
 
 
 @dataclass(frozen=True, eq=False)
 class Classifier:
-    """A network, or the shape histogram, and a linear SVM on its features of clean training clouds.
+    """A network, or the shape histogram, and a linear SVM on its features of clean training clouds."""
 
-    Attributes:
-        bench: encodes the training clouds.
-        shapes: to fit on.
-        points: points of a training cloud.
-        folds: of the cross-validation.
-        network: kind of network.
-        number: among its kind.
-        encoder: None for the shape histogram.
-    """
-
-    bench: Bench
-    shapes: Labeled
-    points: int
-    folds: int
-    network: str
-    number: int
-    encoder: Encoder | None
+    bench: Bench  # encodes the training clouds
+    shapes: Labeled  # to fit on
+    points: int  # points of a training cloud
+    folds: int  # of the cross-validation
+    network: str  # kind of network
+    number: int  # among its kind
+    encoder: Encoder | None  # None for the shape histogram
 
     @property
     def name(self) -> str:

@@ -167,14 +167,10 @@ class Training(FineTuning):
     """Settings of fine-tuning a segmentation network, beside those of `FineTuning`.
 
     The points of a step are drawn in random order.
-
-    Attributes:
-        neighbors: k of a DGCNN while it is fine-tuned; None: as it was pre-trained.
-        augment: a scale and a shift for each axis, as Point-M2AE does.
     """
 
-    neighbors: int | None = None
-    augment: bool = False
+    neighbors: int | None = None  # k of a DGCNN while it is fine-tuned; None: as it was pre-trained
+    augment: bool = False  # a scale and a shift for each axis, as Point-M2AE does
 
     @classmethod
     def chosen(cls, bench: Bench, *given: Any, neighbors: int | None = None, **changes: Any) -> "Training":
@@ -216,17 +212,11 @@ CROSSNET = Schedule(
 
 @dataclass(frozen=True, eq=False)
 class Clouds:
-    """Clouds with a part for every point.
-
-    Attributes:
-        points: `(n, N, 3)`.
-        part: `(n, N)`, -1 for none.
-        labels: `(n,)` the objects' categories; 0 where there is none.
-    """
+    """Clouds with a part for every point."""
 
     points: Float32[np.ndarray, "n N 3"]
-    part: Int64[np.ndarray, "n N"]
-    labels: Int64[np.ndarray, " n"]
+    part: Int64[np.ndarray, "n N"]  # -1 for none
+    labels: Int64[np.ndarray, " n"]  # the objects' categories; 0 where there is none
 
     def __len__(self) -> int:
         return len(self.points)

@@ -42,23 +42,15 @@ PRESETS: dict[Paper, Training] = {"crossnet": Training(CROSSNET, points=4096, ne
 
 @dataclass(frozen=True, eq=False)
 class Held:
-    """An area, or a test split, that is held out, as places in the collection.
+    """An area, or a test split, that is held out, as places in the collection."""
 
-    Attributes:
-        name: of the area, or of the split.
-        train: blocks to train on.
-        test: blocks to test on.
-        rooms: `(m,)` room of each test block, counted from 0: what is independent of the others.
-        units: names of the rooms; a block of no room is a unit of its own.
-        left_out: test blocks without a class.
-    """
-
-    name: str
-    train: Int64[np.ndarray, " n"]
-    test: Int64[np.ndarray, " m"]
+    name: str  # of the area, or of the split
+    train: Int64[np.ndarray, " n"]  # blocks to train on
+    test: Int64[np.ndarray, " m"]  # blocks to test on
+    # room of each test block, counted from 0: what is independent of the others
     rooms: Int64[np.ndarray, " m"]
-    units: list[str]
-    left_out: int
+    units: list[str]  # names of the rooms; a block of no room is a unit of its own
+    left_out: int  # test blocks without a class
 
     @property
     def shown(self) -> Int64[np.ndarray, " s"]:

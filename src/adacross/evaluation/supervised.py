@@ -35,33 +35,21 @@ Loss = Callable[[Int64[Tensor, " b"], Generator], Float[Tensor, ""]]
 
 @dataclass(frozen=True)
 class Schedule:
-    """Optimizer, learning rates and epochs of a training.
+    """Optimizer, learning rates and epochs of a training."""
 
-    Attributes:
-        epochs: passes over the training samples.
-        least_steps: minimum of optimizer steps; with few samples there are more epochs.
-        batch_size: samples per step; batches of an epoch differ by one at most, so none is a single sample.
-        optimizer: "sgd" (momentum 0.9), "adam" or "adamw".
-        learning_rate: peak learning rate.
-        last_rate: learning rate at which a cosine decay over all steps ends.
-        drops: shares of all steps after which the rate falls to a tenth, instead of decay and warm-up.
-        weight_decay: of the optimizer.
-        warmup: epochs of linear warm-up.
-        label_smoothing: of the cross-entropy.
-        clip: largest norm of the gradients; None for any.
-    """
-
-    epochs: int
-    least_steps: int = 0
+    epochs: int  # passes over the training samples
+    least_steps: int = 0  # minimum of optimizer steps; with few samples there are more epochs
+    # samples per step; batches of an epoch differ by one at most, so none is a single sample
     batch_size: int = 32
-    optimizer: Optimizer = "sgd"
-    learning_rate: float = 0.1
-    last_rate: float = 0.001
+    optimizer: Optimizer = "sgd"  # "sgd" (momentum 0.9), "adam" or "adamw"
+    learning_rate: float = 0.1  # peak learning rate
+    last_rate: float = 0.001  # learning rate at which a cosine decay over all steps ends
+    # shares of all steps after which the rate falls to a tenth, instead of decay and warm-up
     drops: tuple[float, ...] = ()
-    weight_decay: float = 1e-4
-    warmup: int = 0
-    label_smoothing: float = 0.2
-    clip: float | None = None
+    weight_decay: float = 1e-4  # of the optimizer
+    warmup: int = 0  # epochs of linear warm-up
+    label_smoothing: float = 0.2  # of the cross-entropy
+    clip: float | None = None  # largest norm of the gradients; None for any
 
     def steps_per_epoch(self, count: int) -> int:
         """Return the optimizer steps of one pass over `count` samples."""
@@ -118,16 +106,11 @@ class Schedule:
 
 @dataclass(frozen=True)
 class FineTuning:
-    """Settings of fine-tuning an encoder and a head. Abstract.
+    """Settings of fine-tuning an encoder and a head. Abstract."""
 
-    Attributes:
-        schedule: optimizer, learning rates, epochs.
-        points: points per cloud; the first ones are tested on.
-        radii: of a Point-M2AE's attention while fine-tuning; None: as it was pre-trained.
-    """
-
-    schedule: Schedule
-    points: int = 1024
+    schedule: Schedule  # optimizer, learning rates, epochs
+    points: int = 1024  # points per cloud; the first ones are tested on
+    # of a Point-M2AE's attention while fine-tuning; None: as it was pre-trained
     radii: tuple[float, ...] | None = None
 
     @classmethod

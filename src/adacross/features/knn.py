@@ -16,15 +16,6 @@ def knn(
 ) -> Int64[np.ndarray, " m"]:
     """Predict the class with the largest sum of cosines among the k nearest training features.
 
-    Args:
-        train: `(n, D)` features.
-        train_labels: `(n,)` their classes.
-        test: `(m, D)` features to predict.
-        k: neighbors.
-
-    Returns:
-        `(m,)` classes.
-
     Example:
         >>> train = np.array([[1.0, 0.0], [0.9, 0.1], [0.0, 1.0]])
         >>> knn(train, np.array([0, 0, 1]), np.array([[1.0, 0.2], [0.1, 1.0]]), k=1)

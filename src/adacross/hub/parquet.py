@@ -53,19 +53,12 @@ _AGAIN = "Download it again, or share it again."
 
 @dataclass(frozen=True)
 class Piece:
-    """The shapes of one shard and one split: a row group.
+    """The shapes of one shard and one split: a row group."""
 
-    Attributes:
-        file: the Parquet file, relative to the folder.
-        row_group: its number in the file.
-        rows: number of shapes.
-        sha256: digest of their values (`content_digest`).
-    """
-
-    file: str
-    row_group: int
-    rows: int
-    sha256: str
+    file: str  # the Parquet file, relative to the folder
+    row_group: int  # its number in the file
+    rows: int  # number of shapes
+    sha256: str  # digest of their values (`content_digest`)
 
     @property
     def split(self) -> str:
@@ -85,12 +78,7 @@ def shared_schema(info: CollectionInfo) -> pa.Schema:
 
 
 def write_parquet(collection: Path, info: CollectionInfo, folder: Path) -> None:
-    """Write a collection's shapes and `shards.json` into an empty folder, a row group at a time.
-
-    Args:
-        collection: its folder.
-        info: its description, which is written, too.
-        folder: to write to.
+    """Write a collection's shapes, `shards.json` and `info` into an empty folder, a row group at a time.
 
     Raises:
         UserError: the collection is damaged.
@@ -161,12 +149,7 @@ def _rows(shard: pa.Table, start: int, split: str, schema: pa.Schema) -> pa.Tabl
 def read_parquet(shared: Path, folder: Path) -> CollectionInfo:
     """Write the collection that downloaded files hold into an empty folder, a shard at a time.
 
-    Args:
-        shared: a folder that `write_parquet` wrote, from any source.
-        folder: to write to.
-
-    Returns:
-        The collection's description.
+    `shared` is a folder that `write_parquet` wrote, from any source. Returns the collection's description.
 
     Raises:
         UserError: a file is missing, damaged, or contradicts the descriptions.

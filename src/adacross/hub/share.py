@@ -23,21 +23,13 @@ _LISTED = 20
 
 @dataclass(frozen=True)
 class Shared:
-    """The files of a repository, uploaded or written for inspection.
+    """The files of a repository, uploaded or written for inspection."""
 
-    Attributes:
-        name: `owner/name` on the hub.
-        kind: of the repository, "model" or "dataset".
-        url: its address; None after a dry run.
-        folder: folder of a dry run, else None.
-        files: sizes in bytes by name.
-    """
-
-    name: str
-    kind: hub.Kind
-    url: str | None
-    folder: Path | None
-    files: dict[str, int]
+    name: str  # `owner/name` on the hub
+    kind: hub.Kind  # of the repository, "model" or "dataset"
+    url: str | None  # its address; None after a dry run
+    folder: Path | None  # folder of a dry run, else None
+    files: dict[str, int]  # sizes in bytes by name
 
     def table(self) -> Table:
         """Render as a rich table."""

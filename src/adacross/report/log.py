@@ -13,22 +13,14 @@ Columns = dict[str, Float64[np.ndarray, " S"]]
 
 @dataclass(frozen=True, eq=False)
 class Log:
-    """The curves of `log.jsonl`; NaN where a record lacks a value.
+    """The curves of `log.jsonl`; NaN where a record lacks a value."""
 
-    Attributes:
-        steps: `(S,)` optimizer steps, rising.
-        values: "epoch", "loss", "lr", "seconds", each `(S,)`.
-        terms: every loss term, unweighted, `(S,)`.
-        weights: every term's weight, `(S,)`.
-        monitor_steps: `(M,)`.
-        monitor: "probe_accuracy", "untrained_accuracy" and "recall_at_1", `(M,)`.
-    """
-
-    steps: Int64[np.ndarray, " S"]
-    values: Columns
-    terms: Columns
-    weights: Columns
+    steps: Int64[np.ndarray, " S"]  # optimizer steps, rising
+    values: Columns  # "epoch", "loss", "lr", "seconds", each `(S,)`
+    terms: Columns  # every loss term, unweighted, `(S,)`
+    weights: Columns  # every term's weight, `(S,)`
     monitor_steps: Int64[np.ndarray, " M"]
+    # "probe_accuracy", "untrained_accuracy" and "recall_at_1", `(M,)`
     monitor: dict[str, Float64[np.ndarray, " M"]]
 
 

@@ -26,19 +26,13 @@ Kind = Literal["", "right", "wrong", "object"]
 
 @dataclass(frozen=True)
 class Card:
-    """An image of a shape.
+    """An image of a shape."""
 
-    Attributes:
-        id: of the shape.
-        class_name: None without a label.
-        image: a WebP file.
-        kind: "right" or "wrong" for a result of the query's class or of another, "object" for the query
-            itself, "" otherwise.
-    """
-
-    id: str
-    class_name: str | None
-    image: bytes
+    id: str  # of the shape
+    class_name: str | None  # None without a label
+    image: bytes  # a WebP file
+    # "right" or "wrong" for a result of the query's class or of another, "object" for the query itself, ""
+    # otherwise
     kind: Kind = ""
 
     @property
