@@ -14,6 +14,7 @@ from adacross.encoders import Encoder, load
 from adacross.errors import UserError
 from adacross.evaluation import evaluate
 from adacross.evaluation.result import Result
+from adacross.features.sources import encoder_folder
 from adacross.io.remote import is_address
 from adacross.methods import Method
 from adacross.report import write_report
@@ -68,9 +69,7 @@ class Run:
     @cached_property
     def encoder(self) -> Encoder:
         """The pre-trained encoder, in evaluation mode, on the CPU."""
-        if not (self.folder / "encoder").exists():
-            raise UserError(f"run {self.folder} is not finished; continue it with resume='auto'.")
-        return load(self.folder / "encoder")
+        return load(encoder_folder(self.folder))
 
     @cached_property
     def method(self) -> Method:

@@ -52,11 +52,7 @@ def evaluate(
 
 
 def find_protocol(task: str) -> "Callable[..., Result]":
-    """Return a protocol by its name.
-
-    Raises:
-        UserError: there is none.
-    """
+    """Return a protocol by its name; an unknown one is refused."""
     from adacross.evaluation.result import Result
 
     if task in PROTOCOLS:

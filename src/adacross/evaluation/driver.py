@@ -27,7 +27,7 @@ from adacross.console import console
 from adacross.data.collection.collection import Collection
 from adacross.encoders import Encoder
 from adacross.encoders.frozen import encode
-from adacross.errors import UserError, check_ending
+from adacross.errors import UserError, check_ending, check_least
 from adacross.evaluation.labeled import data_name
 from adacross.evaluation.ledger import Ledger
 from adacross.evaluation.result import HISTOGRAM, PRETRAINED, SCRATCH, UNTRAINED, Measured, Result, load, save
@@ -114,8 +114,7 @@ class Bench:
         Raises:
             UserError: fewer than 1 seed.
         """
-        if seeds < 1:
-            raise UserError(f"seeds is {seeds}; expected at least 1.")
+        check_least(seeds=seeds)
         repetitions = range(max(seeds, len(self.encoders)))
         return {PRETRAINED: [seed % len(self.encoders) for seed in repetitions], SCRATCH: [*repetitions]}
 
@@ -241,11 +240,7 @@ def protocol(
 
 
 def named_encoders(given: Any) -> list[NamedEncoder]:
-    """Return encoders by name, path, `Run` or as they are; several of one architecture in a list.
-
-    Raises:
-        UserError: no such encoder, or several architectures.
-    """
+    """Return encoders by name, path, `Run` or as they are; several in a list must be of one architecture."""
     each = list(given) if isinstance(given, (list, tuple)) else [given]
     if not any(isinstance(one, Encoder) for one in each):
         return find_encoders([str(getattr(one, "folder", one)) for one in each])
@@ -255,11 +250,7 @@ def named_encoders(given: Any) -> list[NamedEncoder]:
 
 
 def named_entries(words: Sequence[str]) -> dict[str, str]:
-    """Return what was typed by a short name: the last part of each path, or all of it if others share that.
-
-    Raises:
-        UserError: one was given twice.
-    """
+    """Return what was typed, each once, by its path's last part, or by all of it if others share that."""
     if len(set(words)) < len(words):
         raise UserError(f"an entry was given twice: {', '.join(words)}. Give each once.")
     short = [Path(word).name for word in words]

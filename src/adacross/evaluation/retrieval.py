@@ -14,7 +14,7 @@ from adacross.distributed.device import find_device
 from adacross.encoders import Encoder
 from adacross.encoders.frozen import frozen, in_batches
 from adacross.encoders.inputs import MIN_POINTS
-from adacross.errors import UserError
+from adacross.errors import UserError, check_least
 from adacross.evaluation.driver import Bench, protocol
 from adacross.evaluation.labeled import described
 from adacross.evaluation.result import CHANCE, PRETRAINED, Measured, Score
@@ -60,8 +60,7 @@ def retrieval(bench: Bench, points: int | None = None, seeds: int = 3) -> Measur
     # `details` holds `points`; `views` of a shape; `counted`, the rows of `ids` that "shape to its class" and
     # mAP are of; and what to draw (`Gallery.example`): `neighbors` (shape to shape), and with an image tower
     # `examples` (image to shape) and `shape_examples` (shape to image).
-    if seeds < 1:
-        raise UserError(f"seeds is {seeds}; expected at least 1.")
+    check_least(seeds=seeds)
     gallery, count = Gallery.of(bench.collection), bench.points(points)
     collection, half = gallery.collection, min(count, gallery.collection.info.points // 2)
     by_image, shown = _by_image(bench, gallery, count, seeds)
@@ -219,11 +218,7 @@ class Gallery:
 
 
 def _by_image(bench: Bench, gallery: Gallery, count: int, seeds: int) -> tuple[list[Score], dict[str, Any]]:
-    """Let one image of each shape find shapes, and shapes images; return scores and examples.
-
-    Raises:
-        UserError: some encoders have an image tower and some have none.
-    """
+    """Let one image of each shape find shapes, and shapes images; return scores and examples."""
     towers = [load_towers(NamedEncoder("", *each)) for each in zip(bench.encoders, bench.runs, strict=True)]
     methods = [tower for tower in towers if isinstance(tower, CrossModal)]
     if len(methods) not in (0, len(towers)):

@@ -15,7 +15,7 @@ from adacross.data.sampling import stratified
 from adacross.encoders import Encoder
 from adacross.encoders.frozen import encode
 from adacross.encoders.inputs import MIN_POINTS
-from adacross.errors import UserError
+from adacross.errors import UserError, check_least
 from adacross.evaluation.corruptions import KINDS, LEAST_POINTS, SEVERITIES, corrupt, rotate
 from adacross.evaluation.corruptions.draws import Changed, Clouds
 from adacross.evaluation.corruptions.modelnet_c import CLEAN, ModelNetC
@@ -70,9 +70,8 @@ def robustness(
     """
     # `details` holds `points`, `C` by network, `corruptions` (names that mCE counts), and, of our own
     # corruptions, `example`: a test shape to corrupt with seed 0 (`index`, `id`, `class`, `points` (N, 3)).
-    for name, value, least in (("seeds", seeds, 1), ("folds", folds, 2), ("test_shapes", test_shapes, 1)):
-        if value is not None and value < least:
-            raise UserError(f"{name} is {value}; expected at least {least}.")
+    check_least(seeds=seeds, test_shapes=test_shapes)
+    check_least(2, folds=folds)
     shapes = Labeled.of(bench.collection)
     if corrupted is None:
         count = bench.points(points)
@@ -250,11 +249,7 @@ def _outcomes(
 
 
 def _own(bench: Bench, shapes: Labeled, count: int, most: int | None) -> Tested:
-    """Take the collection's test clouds, and our corruptions.
-
-    Raises:
-        UserError: too few points.
-    """
+    """Take the collection's test clouds, and our corruptions; too few points are refused."""
     if count < LEAST_POINTS:
         raise UserError(
             f"robustness was to use {count} points; expected at least {LEAST_POINTS} a cloud. "
@@ -303,11 +298,7 @@ def _own(bench: Bench, shapes: Labeled, count: int, most: int | None) -> Tested:
 
 
 def _published(folder: Path, shapes: Labeled, most: int | None) -> Tested:
-    """Take ModelNet-C's test clouds instead of the collection's.
-
-    Raises:
-        UserError: no such files, or labels that are not the collection's.
-    """
+    """Take ModelNet-C's test clouds instead of the collection's, whose classes must be the same."""
     collection = shapes.collection
     files = ModelNetC.open(folder, collection.info.classes)
     own, labels = collection.labels[collection.indices("test")], files.labels
@@ -369,11 +360,7 @@ def _fewer(encoder: Encoder, cloud: Float32[np.ndarray, "1 N 3"], device: str) -
 
 
 def _try_out(encoder: Encoder, conditions: Sequence[Condition], count: int, device: str) -> None:
-    """Let an encoder read one cloud of each condition at its worst, before anything long begins.
-
-    Raises:
-        UserError: it has too few points for the encoder.
-    """
+    """Refuse conditions that leave an encoder too few points at their worst, before anything long begins."""
     for condition in conditions:
         worst = list(condition.changes.values())[-1](0, np.arange(1))
         try:

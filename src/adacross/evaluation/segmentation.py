@@ -150,11 +150,7 @@ def segmenter(encoder: Encoder, labels: int, categories: int | None = None) -> S
 
 
 def with_neighbors(encoder: Encoder, k: int) -> Encoder:
-    """Return a copy of a DGCNN, of any kind, with k neighbors: its weights do not depend on k.
-
-    Raises:
-        UserError: another kind of encoder, which has no k.
-    """
+    """Return a copy of a DGCNN, of any kind, with k neighbors: its weights do not depend on k."""
     if "k" not in encoder.options:
         raise UserError(f"{type(encoder).__name__} has no neighbors k to change; leave neighbors out.")
     copied = type(encoder)(**(encoder.options | {"k": k}))

@@ -176,11 +176,7 @@ def read_parquet(shared: Path, folder: Path) -> CollectionInfo:
 
 
 def _read_shards(folder: Path, info: CollectionInfo) -> Shards:
-    """Read `shards.json`.
-
-    Raises:
-        UserError: it is of another version, has an invalid entry, or is not of the collection `info`.
-    """
+    """Read `shards.json`, which must be of this version and of the collection `info`."""
     path = folder / SHARDS
     raw = read_json(path, "the pieces of a collection that adacross share wrote")
     if not isinstance(raw, dict) or raw.get("version") != VERSION:
@@ -262,11 +258,7 @@ def _read_piece(shared: Path, info: CollectionInfo, piece: Piece) -> pa.Table:
 
 
 def _check_sizes(metadata: pq.FileMetaData, piece: Piece, info: CollectionInfo, size: int) -> None:
-    """Refuse a row group that claims more than its file can hold, before anything is allocated for it.
-
-    Raises:
-        LookupError, ValueError: it does.
-    """
+    """Refuse a row group that claims more than its file can hold, before anything is allocated for it."""
     if piece.row_group >= metadata.num_row_groups:
         raise ValueError(f"it has {metadata.num_row_groups} row groups")
     group = metadata.row_group(piece.row_group)

@@ -10,6 +10,7 @@ from adacross.data.collection.description import DESCRIPTION, CollectionInfo, ch
 from adacross.encoders import load
 from adacross.encoders.base import CONFIG_FILE, WEIGHTS_FILE
 from adacross.errors import UserError
+from adacross.features.sources import encoder_folder
 from adacross.hub.cards import check_license, dataset_card, model_card, without_path
 from adacross.hub.parquet import SHARDS, read_parquet, write_parquet
 from adacross.io import hub
@@ -131,26 +132,17 @@ def fetch(name: str, folder: str, *, overwrite: bool = False) -> CollectionInfo:
 
 
 def _check_empty(target: Path) -> None:
-    """Refuse to write over files.
-
-    Raises:
-        UserError: `target` is a file, or a folder that holds anything.
-    """
+    """Refuse a target that is a file, or a folder that holds anything."""
     if target.exists() and (target.is_file() or any(target.iterdir())):
         raise UserError(f"{target} exists; choose a new or empty folder.")
 
 
 def _kind(folder: Path, source: str) -> hub.Kind:
-    """Return the kind of repository for a folder.
-
-    Raises:
-        UserError: it cannot be shared.
-    """
+    """Return the kind of repository for a folder; what cannot be shared is refused."""
     if (folder / DESCRIPTION).is_file():
         return "dataset"
     if (folder / "config.yaml").is_file():
-        if not (folder / "encoder").is_dir():
-            raise UserError(f"run {folder} is not finished; continue it with --resume auto.")
+        encoder_folder(folder)
         return "model"
     if (folder / CONFIG_FILE).is_file():
         return "model"
