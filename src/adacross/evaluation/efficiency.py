@@ -143,7 +143,7 @@ class Efficiency(Tabular):
 def efficiency(
     runs: list[str], reach: list[float] | None = None, output: str | None = None, overwrite: bool = False
 ) -> Efficiency:
-    """Tell what runs cost to reach an accuracy, and how steadily they train, from their logs.
+    """Report what runs cost to reach an accuracy, and how steadily they train, from their logs.
 
     Steps, core-seconds and shapes seen until the monitor's accuracy is reached, the final accuracy beside the
     untrained encoder's, and the spread of loss and gradient norm at the end. A run that never reaches an
