@@ -25,10 +25,7 @@ PROTOCOLS = {
 
 
 def evaluate(
-    task: str,
-    encoder: "str | Path | Encoder | list[Any]",
-    data: "str | Path | Collection",
-    **options: Any,
+    task: str, encoder: "str | Path | Encoder | list[Any]", data: "str | Path | Collection", **options: Any
 ) -> "Result":
     """Measure an encoder by a protocol, save the result in its run, and return it.
 

@@ -275,11 +275,7 @@ def place(
 
 
 def keep(
-    result: Tabular,
-    output: str | None,
-    folder: Path | None,
-    name: str,
-    read: Callable[[Path], Tabular],
+    result: Tabular, output: str | None, folder: Path | None, name: str, read: Callable[[Path], Tabular]
 ) -> None:
     """Write a table as JSON, with Markdown, CSV and LaTeX beside it: to `output`, or into a folder if any."""
     if output is None and folder is None:

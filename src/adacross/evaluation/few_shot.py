@@ -18,15 +18,7 @@ from adacross.evaluation.classification import Training, fine_tuned_predictions
 from adacross.evaluation.driver import Bench, protocol
 from adacross.evaluation.episodes import EpisodeSet, Rule, Setting, draw_episodes, read_episodes
 from adacross.evaluation.labeled import described
-from adacross.evaluation.result import (
-    CHANCE,
-    PRETRAINED,
-    SCRATCH,
-    Data,
-    Measured,
-    Paper,
-    Score,
-)
+from adacross.evaluation.result import CHANCE, PRETRAINED, SCRATCH, Data, Measured, Paper, Score
 from adacross.features.svm import fixed_svm
 from adacross.training.loader import step_seed
 

@@ -243,7 +243,7 @@ def sem_seg(
         "points counted over all blocks, absent classes left out; chance: the largest class",
         notes=[
             f"{max(seeds, len(bench.encoders))} repetitions, each with another order and head; those of one "
-            f"network are averaged; intervals and tests are by the jackknife over {units}",
+            f"network are averaged; intervals and tests are by the jackknife over {units}"
         ],
         # of the units of all that is held out, in order
         ids=[name for fold in folds for name in fold.units],
