@@ -11,13 +11,6 @@ Next = Callable[[Any, Any], Iterable[Sequence[object]]]
 LAPTOP = "adacrossnet_pointnet_laptop"  # the recipe that is suggested first
 
 
-def _report(given: Any, result: object) -> Iterable[Sequence[object]]:
-    """Suggest the report of the (first) run that was evaluated."""
-    from adacross.features.sources import find_runs
-
-    return [("report", run) for run in find_runs(next(iter(vars(given).values())))[:1]]
-
-
 @dataclass(frozen=True)
 class Command:
     """A command: its function, what it is for, and how it is typed."""
@@ -27,7 +20,14 @@ class Command:
     examples: tuple[str, ...]  # command lines
     # the commands to type next, without `adacross`, from the command's arguments (attributes by the
     # parameter's name, or its dataclass of options) and its result
-    next: Next = _report
+    next: Next = lambda given, result: ()
+
+
+def _report(given: Any, result: object) -> Iterable[Sequence[object]]:
+    """Suggest the report of the (first) run that was evaluated."""
+    from adacross.features.sources import find_runs
+
+    return [("report", run) for run in find_runs(next(iter(vars(given).values())))[:1]]
 
 
 def _pretrain(given: Any, result: object) -> Iterable[Sequence[object]]:
@@ -99,6 +99,7 @@ COMMANDS = {
             "adacross evaluate linear runs/parts-seed* collections/parts",
             "adacross evaluate linear runs/shapenet collections/modelnet40 --as crosspoint",
         ),
+        next=_report,
     ),
     "evaluate few-shot": Command(
         "adacross.evaluation.few_shot:few_shot",
@@ -108,6 +109,7 @@ COMMANDS = {
             "adacross evaluate few-shot runs/parts collections/parts --ways 5 --shots 1 5",
             "adacross evaluate few-shot runs/shapenet collections/modelnet40 --as point-m2ae",
         ),
+        next=_report,
     ),
     "evaluate fine-tune": Command(
         "adacross.evaluation.fine_tune:fine_tune",
@@ -117,6 +119,7 @@ COMMANDS = {
             "adacross evaluate fine-tune runs/parts collections/parts --fractions 1.0 --votes 10",
             "adacross evaluate fine-tune runs/shapenet collections/modelnet40 --as adacrossnet",
         ),
+        next=_report,
     ),
     "evaluate part-seg": Command(
         "adacross.evaluation.part_seg:part_seg",
@@ -125,6 +128,7 @@ COMMANDS = {
             "adacross evaluate part-seg runs/shapenet collections/shapenetpart",
             "adacross evaluate part-seg runs/parts collections/parts --fractions 0.1 1.0 --epochs 20",
         ),
+        next=_report,
     ),
     "evaluate sem-seg": Command(
         "adacross.evaluation.sem_seg:sem_seg",
@@ -133,6 +137,7 @@ COMMANDS = {
             "adacross evaluate sem-seg runs/shapenet collections/s3dis",
             "adacross evaluate sem-seg runs/shapenet collections/s3dis --areas 1 2 3 4 5 6",
         ),
+        next=_report,
     ),
     "evaluate retrieval": Command(
         "adacross.evaluation.retrieval:retrieval",
@@ -141,16 +146,19 @@ COMMANDS = {
             "adacross evaluate retrieval runs/parts collections/parts",
             "adacross evaluate retrieval runs/parts/encoder collections/parts --output retrieval.json",
         ),
+        next=_report,
     ),
     "evaluate robustness": Command(
         "adacross.evaluation.robustness:robustness",
         "accuracy under 15 corruptions at 5 severities, any rotation, and fewer points",
         ("adacross evaluate robustness runs/parts collections/parts",),
+        next=_report,
     ),
     "evaluate images": Command(
         "adacross.evaluation.images:images",
         "few-shot classification of images with the pre-trained image tower",
         ("adacross evaluate images runs/parts CIFAR-FS/",),
+        next=_report,
     ),
     "evaluate compare": Command(
         "adacross.evaluation.compare:compare",
@@ -159,6 +167,7 @@ COMMANDS = {
             "adacross evaluate compare runs/crosspoint runs/adacrossnet collections/parts",
             "adacross evaluate compare runs/a runs/b collections/parts --task few-shot --output a-and-b.json",
         ),
+        next=_report,
     ),
     "evaluate efficiency": Command(
         "adacross.evaluation.efficiency:efficiency",
@@ -167,6 +176,7 @@ COMMANDS = {
             "adacross evaluate efficiency runs/crosspoint runs/adacrossnet",
             "adacross evaluate efficiency 'runs/static-seed*' 'runs/adaptive-seed*' --reach 0.4 0.5",
         ),
+        next=_report,
     ),
     "search": Command(
         "adacross.search.search:search",
@@ -247,7 +257,7 @@ def command_named(name: str) -> Command:
     """Return a command by its words; `evaluate package.module:name` is a protocol of somebody else's."""
     if name in COMMANDS:
         return COMMANDS[name]
-    return Command(name.removeprefix("evaluate "), "", (f"adacross {name} RUN COLLECTION",))
+    return Command(name.removeprefix("evaluate "), "", (f"adacross {name} RUN COLLECTION",), next=_report)
 
 
 def overview(family: str = "") -> str:
