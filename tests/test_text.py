@@ -163,6 +163,25 @@ def test_progress(name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Cap
     assert text.count(plain(name)) == 2
 
 
+@pytest.mark.parametrize("terminal", [False, True])
+def test_a_bar_is_for_a_terminal(
+    terminal: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    monkeypatch.setattr(console, "_force_terminal", terminal)
+    monkeypatch.setattr(console, "is_interactive", terminal)
+    with progress_bar("shapes") as progress:
+        bar = progress.add_task("encoding", total=2, note="")
+        progress.advance(bar, 2)
+        console.print("said meanwhile")
+    text = capsys.readouterr().err
+    if terminal:
+        assert "encoding" in text
+        assert "2/2" in text
+        assert "said meanwhile\n" in text
+    else:
+        assert text == "said meanwhile\n"
+
+
 def test_what_is_no_instruction_stays():
     kept = "Größe – 部品 \u200d\u05d0 [x] :smile: a\tb\nc é e\u0301"
     assert plain(kept) == kept

@@ -1,4 +1,4 @@
-"""adacross: a folder of unlabelled 3-D shapes in, an encoder that understands them out."""
+"""adacross: a folder of unlabeled 3-D shapes in, an encoder that understands them out."""
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any

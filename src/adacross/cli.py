@@ -24,7 +24,7 @@ LONGEST_MESSAGE = 4000  # characters of an error
 def run(name: str, words: Sequence[str]) -> None:
     """Call a command's function with what was typed, print its result and what to type next.
 
-    A function whose one parameter is a dataclass takes that dataclass's fields as options, and with
+    A function whose first parameter is a dataclass takes that dataclass's fields as options, and with
     `--config RECIPE` any of them from its constructor `recipe(name, **typed)`.
     """
     from adacross.arguments import Parser
@@ -36,9 +36,8 @@ def run(name: str, words: Sequence[str]) -> None:
         from adacross.evaluation import find_protocol
 
         function = find_protocol(command.function)
-    hints = get_type_hints(function)
-    parameters = [hints[parameter] for parameter in signature(function).parameters]
-    options: Any = parameters[0] if len(parameters) == 1 and is_dataclass(parameters[0]) else None
+    first = get_type_hints(function).get(next(iter(signature(function).parameters), ""))
+    options: Any = first if is_dataclass(first) else None
     summary = (function.__doc__ or "").split("\n", 1)[0]
     parser = Parser(name, options or function, summary, command.examples)
     if any(word in _HELP for word in words):

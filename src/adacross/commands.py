@@ -277,7 +277,7 @@ def overview(family: str = "") -> str:
     shown = {name: command for name, command in COMMANDS.items() if name.startswith(family)}
     width = max(map(len, shown))
     lines = [f"  {name:<{width}}  {command.summary}" for name, command in shown.items()]
-    about = "A folder of unlabelled 3-D shapes in, an encoder that understands them out."
+    about = "A folder of unlabeled 3-D shapes in, an encoder that understands them out."
     if family:
         about = f"The tasks of adacross {family}:"
     name = f"{family} TASK" if family else "COMMAND"

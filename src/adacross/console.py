@@ -8,7 +8,7 @@ Progress and messages go to standard error, so that standard output stays for re
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from copy import copy
 from dataclasses import replace
 from typing import Any, TypeVar
@@ -137,7 +137,10 @@ if not results.is_terminal:
 
 @contextmanager
 def progress_bar(unit: str) -> Iterator[Progress]:
-    """A bar with a count, the time left and a free text column `{task.fields[note]}`."""
+    """A bar with a count, the time left and a free text column `{task.fields[note]}`.
+
+    Nothing is shown where there is no terminal and no notebook; rich would print an empty line for each bar.
+    """
     columns = (
         _Words("{task.description}"),
         BarColumn(bar_width=24),
@@ -146,5 +149,6 @@ def progress_bar(unit: str) -> Iterator[Progress]:
         TimeRemainingColumn(),
         _Words("{task.fields[note]}"),
     )
-    with Progress(*columns, console=console, transient=not console.is_terminal) as progress:
+    progress = Progress(*columns, console=console, transient=not console.is_terminal)
+    with progress if console.is_interactive or console.is_jupyter else nullcontext():
         yield progress

@@ -10,7 +10,7 @@ from rich.text import Text
 from adacross.console import Table, console, words
 from adacross.data.collection.collection import Collection
 from adacross.data.collection.prepare import prepare
-from adacross.errors import UserError
+from adacross.errors import check_least
 from adacross.evaluation import evaluate
 from adacross.evaluation.compare import Comparison, compare
 from adacross.evaluation.result import CHANCE, METRIC, PRETRAINED, Result
@@ -65,8 +65,7 @@ def demo(folder: str = "demo", seeds: int = 1, encoder: str | None = None, full:
     Raises:
         UserError: a folder that cannot be written, an unknown encoder.
     """
-    if seeds < 1:
-        raise UserError(f"seeds is {seeds}; expected at least 1.")
+    check_least(seeds=seeds)
     root = Path(folder)
     shapes, runs = root / "shapes", [root / f"run-seed{seed}" for seed in range(seeds)]
     changes = {"encoder": encoder} if encoder else {}
@@ -137,16 +136,8 @@ def pictures(shapes: Path, folder: Path) -> Path:
 def scanned(folder: Path) -> Path:
     """Other built-in shapes, as a depth camera sees them."""
     if not (folder / "collection.json").exists():
-        prepare(
-            "builtin",
-            str(folder),
-            count=SHAPES // 2,
-            views=1,
-            size=32,
-            points=POINTS,
-            variant="scanned",
-            seed=1,
-        )
+        scale: dict[str, Any] = {"count": SHAPES // 2, "views": 1, "size": 32, "points": POINTS}
+        prepare("builtin", str(folder), **scale, variant="scanned", seed=1)
     return folder
 
 

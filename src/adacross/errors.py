@@ -35,6 +35,13 @@ def one_of(kind: str, given: str, valid: Iterable[str]) -> str:
     raise UserError(f"unknown {kind} {shortened(given)!r}.{hint} Valid: {listed(names)}.")
 
 
+def check_least(least: int = 1, **values: int | None) -> None:
+    """Raise a `UserError` if a value, by its option's name, is given and below `least`."""
+    for name, value in values.items():
+        if value is not None and value < least:
+            raise UserError(f"{name} is {value}; expected at least {least}.")
+
+
 def one_line(error: BaseException, longest: int = 300) -> str:
     """Return an error's message as the start of one line, or the name of its type if it says nothing."""
     return " ".join(str(error).split())[:longest].rstrip(".") or type(error).__name__

@@ -14,15 +14,16 @@ from adacross.encoders import Encoder, load
 from adacross.errors import UserError
 from adacross.evaluation import evaluate
 from adacross.evaluation.result import Result
+from adacross.features.sources import encoder_folder
 from adacross.io.remote import is_address
 from adacross.methods import Method
 from adacross.report import write_report
 from adacross.training.checkpoint import checkpoints
 from adacross.training.config import PretrainConfig
-from adacross.training.log import flatten, read_log
+from adacross.training.log import columns, read_log
 from adacross.training.loop import Callback
 from adacross.training.networks import load_method
-from adacross.training.pretrain import train
+from adacross.training.pretrain import pretrain as train
 
 Columns = Mapping[str, Float[np.ndarray, " n"]]
 
@@ -53,12 +54,12 @@ class Run:
     @property
     def log(self) -> Columns:
         """Columns of the log, a value a step: step, epoch, loss, lr, seconds, terms.<name>, ..."""
-        return self._columns("step")
+        return columns(read_log(self.folder / "log.jsonl"), "step")
 
     @property
     def monitor(self) -> Columns:
         """Columns of the monitor, a value an evaluation: step, epoch, probe_accuracy, recall_at_1."""
-        return self._columns("monitor")
+        return columns(read_log(self.folder / "log.jsonl"), "monitor")
 
     @property
     def checkpoints(self) -> list[Path]:
@@ -68,9 +69,7 @@ class Run:
     @cached_property
     def encoder(self) -> Encoder:
         """The pre-trained encoder, in evaluation mode, on the CPU."""
-        if not (self.folder / "encoder").exists():
-            raise UserError(f"run {self.folder} is not finished; continue it with resume='auto'.")
-        return load(self.folder / "encoder")
+        return load(encoder_folder(self.folder))
 
     @cached_property
     def method(self) -> Method:
@@ -134,11 +133,6 @@ class Run:
             for name, value in rows.items()
         )
         return f"<table>{''.join(lines)}</table>"
-
-    def _columns(self, kind: str) -> Columns:
-        records = [flatten(each) for each in read_log(self.folder / "log.jsonl") if each["kind"] == kind]
-        names = dict.fromkeys(name for each in records for name in each if name != "kind")
-        return {name: np.array([each.get(name, np.nan) for each in records], float) for name in names}
 
 
 def pretrain(

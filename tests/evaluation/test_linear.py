@@ -24,7 +24,7 @@ from adacross.evaluation.result import Paper
 from adacross.features.histogram import shape_histogram
 from adacross.features.knn import knn
 from adacross.features.sources import untrained_like
-from adacross.features.svm import svm
+from adacross.features.svm import fit_svm
 
 
 @pytest.fixture(scope="module")
@@ -56,10 +56,11 @@ def test_figures_are_those_of_scikit_learn(shapes: Collection, encoder: Encoder)
         score, nearest = result.score(name, "accuracy"), result.score(name, "5-NN accuracy")
         for row, network in enumerate(each):
             features = split_features(network, shapes, 40)
-            predicted, penalty = svm(features[0], train, features[1], 3, seed=0)
+            machines = fit_svm(features[0], train, 3, seed=0)
+            predicted = machines.predict(features[1])
             assert score.predictions[row] == predicted.tolist()
             assert score.outcomes[row] == (predicted == test).tolist()
-            assert result.details["C"][name][row] == penalty
+            assert result.details["C"][name][row] == machines.C
             assert nearest.predictions[row] == knn(features[0], train, features[1]).tolist()
     assert result.score("chance").values == [float(np.mean(test == np.bincount(train).argmax()))]
     assert result.truth == test.tolist()

@@ -22,7 +22,7 @@ from adacross.evaluation.result import CHANCE, HISTOGRAM, PRETRAINED, UNTRAINED,
 from adacross.evaluation.robustness import Condition, robustness, stratified, summarize
 from adacross.features.histogram import shape_histogram
 from adacross.features.sources import untrained_like
-from adacross.features.svm import fit_svm, svm
+from adacross.features.svm import fit_svm
 
 FOLDS, SHAPES = 3, 50
 NETWORKS = (PRETRAINED, UNTRAINED, HISTOGRAM)
@@ -109,14 +109,15 @@ def test_outcomes_are_those_of_the_slow_way(result: Result, run: Path, toy_colle
     networks = {PRETRAINED: encoder, UNTRAINED: untrained_like(encoder, seed), HISTOGRAM: None}
     for name, network in networks.items():
         fitted = features(list(toy_collection.points(shapes.train)), network)
+        machines = fit_svm(fitted, labels[shapes.train], FOLDS, seed=0)
         for (kind, severity), each in changed.items():
-            predicted, penalty = svm(fitted, labels[shapes.train], features(each, network), FOLDS, seed=0)
-            assert penalty == pytest.approx(result.details["C"][name][-1], rel=1e-3)
+            predicted = machines.predict(features(each, network))
+            assert pytest.approx(result.details["C"][name][-1], rel=1e-3) == machines.C
             setting = {"corruption": kind} | ({"severity": severity} if severity else {})
             found = np.array(result.score(name, **setting).outcomes[1])
             assert np.mean(found != (predicted == labels[test])) <= 0.02
         few = [cloud[0, :32] for cloud in clouds]
-        predicted, _ = svm(fitted, labels[shapes.train], features(few, network), FOLDS, seed=0)
+        predicted = machines.predict(features(few, network))
         found = np.array(result.score(name, corruption="32 points").outcomes[-1])
         assert np.mean(found != (predicted == labels[test])) <= 0.02
 
@@ -249,17 +250,6 @@ def test_chosen_test_shapes_keep_the_shares_of_the_classes():
     np.testing.assert_array_equal(stratified(labels, 20), chosen)
     np.testing.assert_array_equal(stratified(labels, 1000), np.arange(100))
     assert set(stratified(labels, 10)) <= set(chosen)
-
-
-def test_one_fit_predicts_as_many_sets_as_one_likes():
-    rng = np.random.default_rng(0)
-    labels = np.arange(90) % 3
-    features = (rng.normal(size=(3, 8))[labels] + rng.normal(size=(90, 8))).astype(np.float32)
-    fitted = fit_svm(features[:60], labels[:60], 3, 0)
-    for part in (features[60:], features[70:80]):
-        predicted, penalty = svm(features[:60], labels[:60], part, 3, 0)
-        np.testing.assert_array_equal(fitted.predict(part), predicted)
-        assert penalty == fitted.C
 
 
 def test_an_encoder_that_needs_more_points_is_refused_before_anything_is_measured():

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from adacross.features.projection import nearest_same_class, project, random_precision
+from adacross.features.projection import nearest_same_class, project
 
 
 def clusters(count: int, classes: int = 3, width: int = 16) -> tuple[np.ndarray, np.ndarray]:
@@ -52,17 +52,3 @@ def test_nearest_neighbour_share() -> None:
     assert found == 1.0
     assert chance == pytest.approx(9 / 29)
     assert nearest_same_class(features[:1], labels[:1]) == (None, None)
-
-
-def test_random_precision_is_what_random_rankings_give() -> None:
-    labels = np.array([0, 0, 0, 1, 1, 2])
-    rng = np.random.default_rng(0)
-    measured = []
-    for _ in range(4000):
-        for label in labels:
-            relevant = labels[rng.permutation(len(labels))] == label
-            precision = np.cumsum(relevant) / np.arange(1, len(labels) + 1)
-            measured.append(precision[relevant].mean())
-    assert random_precision(labels) == pytest.approx(np.mean(measured), abs=0.01)
-    assert random_precision(np.zeros(5, dtype=np.int64)) == pytest.approx(1.0)
-    assert random_precision(np.array([0, -1])) is None

@@ -9,7 +9,7 @@ from sklearn.svm import SVC
 
 from adacross.errors import UserError
 from adacross.features import svm as module
-from adacross.features.svm import C_GRID, Machines, fit_svm, fixed_svm, svm
+from adacross.features.svm import C_GRID, Machines, fit_svm, fixed_svm
 
 Rows = tuple[np.ndarray, np.ndarray, np.ndarray]
 
@@ -143,10 +143,11 @@ def test_c_is_the_one_that_a_grid_search_over_the_same_folds_finds(case: str):
     for seed in range(3):
         folds = StratifiedKFold(4, shuffle=True, random_state=seed)
         search = GridSearchCV(SVC(kernel="linear"), grid, cv=folds).fit(train, labels)
-        predicted, C = svm(train, labels, test, 4, seed)
+        machines = fit_svm(train, labels, 4, seed)
         scores = search.cv_results_["mean_test_score"].round(9)
-        assert pytest.approx(grid["C"][int(scores.argmax())]) == C
-        assert np.array_equal(predicted, SVC(kernel="linear", C=C).fit(train, labels).predict(test))
+        assert pytest.approx(grid["C"][int(scores.argmax())]) == machines.C
+        expected = SVC(kernel="linear", C=machines.C).fit(train, labels).predict(test)
+        assert np.array_equal(machines.predict(test), expected)
 
 
 def test_accuracies_of_all_folds_are_those_of_svc():

@@ -13,8 +13,9 @@ from adacross.data.collection.collection import Collection
 from adacross.errors import UserError
 from adacross.features import collection as feature_cache
 from adacross.report import write_report
-from adacross.report.log import MOST_TERMS, read_log
+from adacross.report.log import read_log
 from adacross.report.run import RunData, read_run
+from adacross.training.log import MOST_COLUMNS
 
 
 def step(number: int, loss: float | None = 1.0, **more: Any) -> dict[str, Any]:
@@ -70,7 +71,7 @@ def test_a_damaged_line_in_the_middle_is_named(run: Path, bad: str) -> None:
 
 
 def test_a_log_of_too_many_terms_is_refused(run: Path) -> None:
-    write_log(run, *(step(number, terms={f"t{number}": 1.0}) for number in range(MOST_TERMS + 1)))
+    write_log(run, *(step(number, terms={f"t{number}": 1.0}) for number in range(MOST_COLUMNS + 1)))
     with pytest.raises(UserError, match="terms of the loss"):
         read_log(run)
 

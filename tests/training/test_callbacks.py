@@ -18,7 +18,7 @@ from adacross.data.collection.collection import Collection
 from adacross.errors import UserError
 from adacross.training import trackers
 from adacross.training.loop import Callback, Training
-from adacross.training.pretrain import pretrain, train
+from adacross.training.pretrain import pretrain
 
 SHORT: dict[str, Any] = {"epochs": 2, "monitor_every": 2}
 EXAMPLES = Path(__file__).parents[1] / "plugin_package"
@@ -53,7 +53,7 @@ def test_callbacks_are_called_in_order_and_change_nothing(
     toy_collection: Collection, toy_run: Path, tmp_path: Path
 ):
     recorder = Recorder()
-    run = train(configured(toy_collection, tmp_path / "run"), [recorder])
+    run = pretrain(configured(toy_collection, tmp_path / "run"), [recorder])
     epoch = [("step", step) for step in range(1, 8)], [("step", step) for step in range(8, 15)]
     called = [("start", 0), *epoch[0], ("epoch", 7), *epoch[1], ("epoch", 14), ("end", 14)]
     assert recorder.calls == called
@@ -68,11 +68,11 @@ def test_a_run_that_fails_or_resumes_calls_start_and_end(toy_collection: Collect
     with pytest.MonkeyPatch.context() as patch:
         cut_power(patch, 8)
         with pytest.raises(PowerCutError):
-            train(configured(toy_collection, tmp_path / "run", **SHORT), [recorder])
+            pretrain(configured(toy_collection, tmp_path / "run", **SHORT), [recorder])
     assert recorder.calls[-2:] == [("step", 8), ("end", 8)]
     assert not recorder.saved
     recorder = Recorder()
-    train(configured(toy_collection, tmp_path / "run", **SHORT, resume="auto"), [recorder])
+    pretrain(configured(toy_collection, tmp_path / "run", **SHORT, resume="auto"), [recorder])
     assert recorder.calls[:2] == [("start", 7), ("step", 8)]
     assert recorder.saved
 

@@ -25,7 +25,7 @@ from adacross.data.workers.local import each
 from adacross.embeddings.table import Embeddings, concatenate, read_embeddings
 from adacross.encoders import Encoder
 from adacross.encoders.frozen import encode
-from adacross.errors import UserError, check_ending, one_of
+from adacross.errors import UserError, check_ending, check_least, one_of
 from adacross.features.collection import (
     FeatureCache,
     collection_features,
@@ -179,9 +179,7 @@ def embed(
     """
     target = check_ending(output, ".parquet", "embed writes Parquet")
     one_of("up axis", up or "y", ("x", "y", "z"))
-    for name, value in (("points", points), ("batch_size", batch_size), ("workers", workers)):
-        if value is not None and value < 1:
-            raise UserError(f"{name} is {value}; it must be at least 1.")
+    check_least(points=points, batch_size=batch_size, workers=workers)
     check_free(target, overwrite)
     entry = find_encoder(encoder)
     network = entry.encoder

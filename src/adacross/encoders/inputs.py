@@ -30,8 +30,7 @@ class InputSpec:
 
         Raises:
             UserError: no `InputSpec`, an impossible number of points, or another axis or scale than clouds
-            have
-                here; nothing is guessed.
+                have here; nothing is guessed.
         """
         kinds = {field.name: field.type for field in fields(cls)}
         if not (isinstance(stored, dict) and stored.keys() <= kinds.keys()):

@@ -25,10 +25,7 @@ PROTOCOLS = {
 
 
 def evaluate(
-    task: str,
-    encoder: "str | Path | Encoder | list[Any]",
-    data: "str | Path | Collection",
-    **options: Any,
+    task: str, encoder: "str | Path | Encoder | list[Any]", data: "str | Path | Collection", **options: Any
 ) -> "Result":
     """Measure an encoder by a protocol, save the result in its run, and return it.
 
@@ -52,11 +49,7 @@ def evaluate(
 
 
 def find_protocol(task: str) -> "Callable[..., Result]":
-    """Return a protocol by its name.
-
-    Raises:
-        UserError: there is none.
-    """
+    """Return a protocol by its name; an unknown one is refused."""
     from adacross.evaluation.result import Result
 
     if task in PROTOCOLS:

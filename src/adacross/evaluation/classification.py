@@ -1,11 +1,10 @@
 """Fine-tuned classifiers: heads and trainings of the papers, one training, predictions."""
 
-import copy
 import math
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -16,11 +15,11 @@ from torch import Generator, Tensor, nn
 
 from adacross.data.transforms import draw_points, rotate_y, scale_and_shift
 from adacross.distributed.device import find_device
-from adacross.encoders import Encoder, PointM2AE
+from adacross.encoders import Encoder
 from adacross.encoders.frozen import frozen, in_batches
 from adacross.evaluation.driver import Bench
 from adacross.evaluation.result import Paper
-from adacross.evaluation.supervised import Schedule, fit
+from adacross.evaluation.supervised import FineTuning, Schedule, fit
 from adacross.nn.batch_norm import check_batch
 from adacross.ops.neighbors import farthest_point_sample, gather
 
@@ -28,39 +27,23 @@ BATCH = 32  # clouds at a time in testing
 
 
 @dataclass(frozen=True)
-class Training:
-    """Settings of fine-tuning a classifier.
+class Training(FineTuning):
+    """Settings of fine-tuning a classifier, beside those of `FineTuning`."""
 
-    Attributes:
-        schedule: optimizer, learning rates, epochs.
-        hidden: widths of the head's layers.
-        negative_slope: of their LeakyReLU.
-        points: points per cloud; the first ones are tested on.
-        draw: points that a step trains on: "first", the same; "random", drawn at every step; "farthest",
-            drawn at every step from 1.17 times as many that farthest point sampling chose (Point-M2AE: 1,024
-            of 1,200).
-        radii: of a Point-M2AE's local attention while fine-tuning.
-        rotate_y: rotate each cloud by a random angle about the up axis.
-    """
-
-    schedule: Schedule
-    hidden: tuple[int, ...] = (512, 256)
-    negative_slope: float = 0.2
-    points: int = 1024
+    hidden: tuple[int, ...] = (512, 256)  # widths of the head's layers
+    negative_slope: float = 0.2  # of their LeakyReLU
+    # points that a step trains on: "first", the same; "random", drawn at every step; "farthest", drawn at
+    # every step from 1.17 times as many that farthest point sampling chose (Point-M2AE: 1,024 of 1,200)
     draw: Literal["first", "random", "farthest"] = "first"
-    radii: tuple[float, ...] | None = None
-    rotate_y: bool = False
+    rotate_y: bool = False  # rotate each cloud by a random angle about the up axis
 
     def __str__(self) -> str:
         """Return the settings in a line."""
-        schedule = self.schedule
-        least = f" (at least {schedule.least_steps} steps)" if schedule.least_steps else ""
         rotated = "random rotations about the up axis, " if self.rotate_y else ""
+        head = "-".join(map(str, self.hidden))
         return (
-            f"{schedule.optimizer} {schedule.learning_rate:g} to {schedule.last_rate:g}, "
-            f"{schedule.epochs} epochs{least}, batch {schedule.batch_size}, label smoothing "
-            f"{schedule.label_smoothing:g}, head {'-'.join(map(str, self.hidden))}, {self.draw} "
-            f"{self.points:,} points, {rotated}scale and shift, last step"
+            f"{self.schedule}, head {head}, {self.draw} {self.points:,} points, {rotated}scale and shift, "
+            "last step"
         )
 
     def augment(self, clouds: Float[Tensor, "B N 3"], generator: Generator) -> Float[Tensor, "B M 3"]:
@@ -139,13 +122,10 @@ def new_classifier(encoder: Encoder, classes: int, training: Training, seed: int
 
     The head is a function of the seed, whatever the encoder.
     """
-    copied = copy.deepcopy(encoder).requires_grad_(True)
-    if isinstance(copied, PointM2AE) and training.radii:
-        copied.radii = training.radii
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         head = ClassificationHead(encoder.dim, classes, training.hidden, training.negative_slope)
-    return nn.Sequential(copied, head)
+    return nn.Sequential(training.prepared(encoder), head)
 
 
 def fine_tuned_predictions(
@@ -167,8 +147,8 @@ def fine_tuned_predictions(
         bench: device and ledger.
         note: name of the piece, and its description in the progress bar.
         encoder: stays as it is.
-        train: clouds `(n, N, 3)` and their labels `(n,)` from 0.
-        test: clouds `(m, N, 3)`.
+        train: clouds and their labels from 0.
+        test: clouds.
         classes: number of classes.
         training: settings.
         seed: of head, order, augmentation, dropout and votes.
@@ -179,9 +159,9 @@ def fine_tuned_predictions(
         UserError: fewer than 2 clouds to train on, or a loss that is not finite.
         Interrupted: Ctrl-C or SIGTERM; the same call continues.
     """
-    name, device = re.sub(r"[^\w.]+", "-", note), bench.device
+    device = bench.device
 
-    def measure() -> list[list[int]]:
+    def measure(checkpoint: Path | None) -> list[list[int]]:
         network = new_classifier(encoder, classes, training, seed)
         clouds = torch.from_numpy(training.candidates(train[0]))
         labels = torch.from_numpy(train[1]).to(device)
@@ -193,14 +173,12 @@ def fine_tuned_predictions(
 
         fit(
             network, len(clouds), loss, training.schedule, seed=seed, device=device, progress=progress,
-            note=note, checkpoint=bench.ledger.checkpoint(name),
+            note=note, checkpoint=checkpoint,
         )  # fmt: skip
-        predicted: list[list[int]] = classify(
-            network, test[:, : training.points], votes=votes, seed=seed, device=device
-        ).tolist()
-        return predicted
+        predicted = classify(network, test[:, : training.points], votes=votes, seed=seed, device=device)
+        return [row.tolist() for row in predicted]
 
-    return np.array(bench.ledger.once(name, measure), dtype=np.int64)
+    return np.array(bench.ledger.trained(note, measure), dtype=np.int64)
 
 
 def classify(
@@ -215,7 +193,7 @@ def classify(
 
     Args:
         network: `(B, N, 3)` to scores `(B, classes)`.
-        clouds: `(n, N, 3)`.
+        clouds: to classify.
         votes: scaled and shifted copies of each cloud whose class probabilities are added.
         seed: of those copies.
         device: where to compute.

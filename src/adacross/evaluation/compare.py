@@ -7,11 +7,11 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-from adacross.errors import UserError, check_ending, check_options, one_of
+from adacross.errors import UserError, check_options, one_of
 from adacross.evaluation import find_protocol
-from adacross.evaluation.driver import file_name, named_entries, place
-from adacross.evaluation.result import BASELINES, PRETRAINED, Data, Result, Score, read_as, save
-from adacross.evaluation.tabular import Tabular, check_output, write_tables
+from adacross.evaluation.driver import file_name, keep, named_entries
+from adacross.evaluation.result import BASELINES, PRETRAINED, Data, Result, Score, read_as
+from adacross.evaluation.tabular import Tabular, check_output
 from adacross.features.sources import find_runs
 from adacross.features.statistics import Difference, Estimate, holm
 from adacross.version import __version__
@@ -22,22 +22,15 @@ Key = tuple[Any, ...]  # a score's metric and setting
 
 @dataclass(frozen=True)
 class ComparedRow:
-    """A figure of a comparison, of an entry or of what stands beside the entries.
+    """A figure of a comparison, of an entry or of what stands beside the entries."""
 
-    Attributes:
-        encoder: name of the entry, or "untrained pointnet", "chance", ...
-        metric: name of the figure.
-        setting: what it was measured under, such as {"labels": "10 %"}.
-        figure: with its uncertainty.
-        difference: from the baseline's figure; None for the baseline and for what is not compared.
-        p_holm: p-value, corrected for all comparisons of the table; None where there is no test.
-    """
-
-    encoder: str
-    metric: str
-    setting: dict[str, str]
-    figure: Estimate
+    encoder: str  # name of the entry, or "untrained pointnet", "chance", ...
+    metric: str  # name of the figure
+    setting: dict[str, str]  # what it was measured under, such as {"labels": "10 %"}
+    figure: Estimate  # with its uncertainty
+    # from the baseline's figure; None for the baseline and for what is not compared
     difference: Difference | None = None
+    # p-value, corrected for all comparisons of the table; None where there is no test
     p_holm: float | None = None
 
 
@@ -158,21 +151,16 @@ def compare(
     options = {"points": points, "seeds": seeds, "folds": folds, "ways": ways, "shots": shots}
     given = {name: value for name, value in options.items() if value is not None}
     check_options(f"task {task}", protocol, given)
-    if output is not None:
-        check_output(check_ending(output, ".json", "a comparison is JSON"), overwrite)
+    check_output(output, "a comparison", overwrite)
     named = named_entries(encoders)
     if baseline is not None and baseline not in encoders:
         one_of("baseline", baseline, named)
     chosen = next((name for name, word in named.items() if baseline in (name, word)), None)
     results = {name: protocol(word, data, **given, device=device) for name, word in named.items()}
     comparison = compare_results(results, chosen)
-    path = Path(output) if output is not None else None
-    if path is None and (runs := find_runs(encoders)):
-        folder = runs[0] / "evaluation" / file_name(comparison.data.name)
-        path, _ = place(folder, file_name(f"compare-{task}"), comparison.identity, load)
-    if path is not None:
-        save(comparison, path)
-        write_tables(comparison, path)
+    runs = find_runs(encoders)
+    folder = runs[0] / "evaluation" / file_name(comparison.data.name) if runs else None
+    keep(comparison, output, folder, file_name(f"compare-{task}"), load)
     return comparison
 
 

@@ -26,11 +26,12 @@ from jaxtyping import Float32
 from adacross.console import console
 from adacross.data.collection.collection import Collection
 from adacross.encoders import Encoder
-from adacross.errors import UserError, check_ending
+from adacross.encoders.frozen import encode
+from adacross.errors import UserError, check_ending, check_least
 from adacross.evaluation.labeled import data_name
 from adacross.evaluation.ledger import Ledger
-from adacross.evaluation.result import Measured, Result, load, save
-from adacross.evaluation.tabular import Tabular
+from adacross.evaluation.result import HISTOGRAM, PRETRAINED, SCRATCH, UNTRAINED, Measured, Result, load, save
+from adacross.evaluation.tabular import Tabular, write_tables
 from adacross.features.collection import FeatureCache, collection_features, points_for, weights_digest
 from adacross.features.histogram import shape_histogram
 from adacross.features.sources import NamedEncoder, check_alike, find_encoders, untrained_like, usual_device
@@ -39,15 +40,21 @@ from adacross.version import __version__
 
 Kept = TypeVar("Kept", bound=Tabular)
 _LONGEST = 80  # letters of a result's name
-_FIRST = """\
-    encoder: a run, an encoder folder, hf://owner/name or builtin-small; several runs that differ in their
-        seed are measured together, and the spread is over them.
-    data: {data}."""
-_LAST = """\
-    device: cpu or cuda; cuda if available.
-    output: JSON file to write; by default evaluation/DATA/{task}.json in the (first) run, with the options
-        that were given in its name.
-    overwrite: measure again what has been measured, and replace an existing output file."""
+_ENCODER = """a run, an encoder folder, hf://owner/name or builtin-small; several runs that differ in their
+        seed are measured together, and the spread is over them."""
+# Options by name, for a protocol whose docstring says nothing else of them.
+_SHARED = {
+    "points": "points per cloud, the first ones stored; by default as the encoder was trained.",
+    "folds": """cross-validation folds that choose C; as many as the smallest class has shapes if that is
+        less.""",
+    "batch_size": "shapes per step.",
+    "learning_rate": "peak learning rate.",
+    "neighbors": "k of a DGCNN during fine-tuning; as in pre-training by default.",
+    "device": "cpu or cuda; cuda if available.",
+    "output": """JSON file to write; by default evaluation/DATA/{task}.json in the (first) run, with the
+        options that were given in its name.""",
+    "overwrite": "measure again what has been measured, and replace an existing output file.",
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,22 +94,45 @@ class Bench:
             )
         return points_for(self.encoders[0], requested, stored)
 
-    def features(self, encoder: Encoder, points: int) -> Float32[np.ndarray, "n D"]:
+    def untrained(self, seed: int) -> Encoder:
+        """Return the same encoder with newly drawn weights."""
+        return untrained_like(self.encoders[0], seed)
+
+    def networks(self, seeds: int) -> dict[str, list[Encoder | None]]:
+        """Return the sources of frozen features by kind; None is the shape histogram, without parameters."""
+        return {
+            PRETRAINED: [*self.encoders],
+            UNTRAINED: [self.untrained(seed) for seed in range(seeds)],
+            HISTOGRAM: [None],
+        }
+
+    def turns(self, seeds: int) -> dict[str, list[int]]:
+        """Return the network that each repetition measures, by kind: pre-trained encoders take turns.
+
+        There are as many repetitions as seeds, at least one for each encoder.
+
+        Raises:
+            UserError: fewer than 1 seed.
+        """
+        check_least(seeds=seeds)
+        repetitions = range(max(seeds, len(self.encoders)))
+        return {PRETRAINED: [seed % len(self.encoders) for seed in repetitions], SCRATCH: [*repetitions]}
+
+    def encode(self, encoder: Encoder | None, clouds: Float32[np.ndarray, "n N 3"]) -> np.ndarray:
+        """Return features `(n, D)` of clouds; of None their shape histograms."""
+        return encode(encoder, clouds, device=self.device) if encoder else shape_histogram(clouds)
+
+    def features(self, encoder: Encoder | None, points: int) -> Float32[np.ndarray, "n D"]:
         """Encode the first `points` points of every shape of the collection, or read them from the cache.
 
         The cache is shared by all protocols, the report and search. It lies in the run, or in the
         collection's folder.
         """
-        cache = FeatureCache.of(encoder, self.collection, points, self.runs[0] or self.collection.folder)
-        return collection_features(encoder, self.collection, points=points, device=self.device, cache=cache)
-
-    def histograms(self, points: int) -> Float32[np.ndarray, "n 128"]:
-        """Return the shape histogram of every shape: a baseline without parameters."""
-        return shape_histogram(self.collection.points(np.arange(len(self.collection)))[:, :points])
-
-    def untrained(self, seed: int) -> Encoder:
-        """Return the same encoder with newly drawn weights."""
-        return untrained_like(self.encoders[0], seed)
+        collection = self.collection
+        if encoder is None:
+            return shape_histogram(collection.points(collection.indices("all"))[:, :points])
+        cache = FeatureCache.of(encoder, collection, points, self.runs[0] or collection.folder)
+        return collection_features(encoder, collection, points=points, device=self.device, cache=cache)
 
 
 class Protocol:
@@ -137,16 +167,60 @@ class Protocol:
         )
         self.__name__ = self.__qualname__ = measure.__name__
         self.__module__ = measure.__module__
-        self.__doc__ = _documented(measure.__doc__ or "", task, data)
+        names = [one.name for one in own] + list(defaults)
+        self.__doc__ = _documented(measure.__doc__ or "", names, task, data)
 
     def __call__(self, *given: Any, **named: Any) -> Result:
-        """Measure, save and return the result; as `adacross.evaluate`."""
-        bound = self.__signature__.bind(*given, **named)
-        options = dict(bound.arguments)
-        encoder, data = options.pop("encoder"), options.pop("data")
-        device, output = options.pop("device", None), options.pop("output", None)
-        overwrite = bool(options.pop("overwrite", False))
-        return _run(self, encoder, data, options, device, output, overwrite)
+        """Measure, save and return the result, or return what was measured before in the same way.
+
+        As `adacross.evaluate`.
+        """
+        started = time.monotonic()
+        options = self.__signature__.bind(*given, **named).arguments
+        encoder, data, device, output, overwrite = (
+            options.pop(name, None) for name in ("encoder", "data", "device", "output", "overwrite")
+        )
+        if output is not None:
+            check_free(check_ending(output, ".json", "a result is JSON"), bool(overwrite))
+        found = named_encoders(encoder)
+        opened = data if hasattr(data, "digest") else self.open_data(str(data))
+        defaults = {name: one.default for name, one in self.__signature__.parameters.items()}
+        changed = {name: _plain(value) for name, value in options.items() if value != defaults[name]}
+        name = _name(self.task, changed, len(found))
+        head: dict[str, Any] = {
+            "task": self.task,
+            "name": name,
+            "encoders": [one.name for one in found],
+            "kind": found[0].encoder.kind,
+            "weights": [weights_digest(one.encoder) for one in found],
+            "options": changed,
+            "version": __version__,
+        }
+        identity = {key: head[key] for key in ("task", "weights", "options")} | {"data": opened.digest()}
+        path = None if output is None else Path(output)
+        if path is None and (run := found[0].run) is not None:
+            path, kept = place(run / "evaluation" / _data_name(opened), name, identity, load)
+            if kept and not overwrite:
+                console.print(
+                    f"{path} was measured on {kept.date[:10]} with these weights, data and options; "
+                    "--overwrite measures again.",
+                    soft_wrap=True,
+                )
+                return kept
+        ledger = Ledger(path, identity)
+        runs = [one.run for one in found]
+        bench = Bench([one.encoder for one in found], runs, opened, usual_device(device), ledger)
+        measured = self.measure(bench, **options)
+        result = Result(
+            **{item.name: getattr(measured, item.name) for item in fields(measured)},
+            **head,
+            date=datetime.now(UTC).isoformat(timespec="seconds"),
+            seconds=round(time.monotonic() - started, 1),
+        )
+        if path:
+            save(result, path)
+            ledger.remove()
+        return result
 
 
 def protocol(
@@ -166,11 +240,7 @@ def protocol(
 
 
 def named_encoders(given: Any) -> list[NamedEncoder]:
-    """Return encoders by name, path, `Run` or as they are; several of one architecture in a list.
-
-    Raises:
-        UserError: no such encoder, or several architectures.
-    """
+    """Return encoders by name, path, `Run` or as they are; several in a list must be of one architecture."""
     each = list(given) if isinstance(given, (list, tuple)) else [given]
     if not any(isinstance(one, Encoder) for one in each):
         return find_encoders([str(getattr(one, "folder", one)) for one in each])
@@ -180,90 +250,19 @@ def named_encoders(given: Any) -> list[NamedEncoder]:
 
 
 def named_entries(words: Sequence[str]) -> dict[str, str]:
-    """Return what was typed by a short name: the last part of each path, or all of it if others share that.
-
-    Raises:
-        UserError: one was given twice.
-    """
+    """Return what was typed, each once, by its path's last part, or by all of it if others share that."""
     if len(set(words)) < len(words):
         raise UserError(f"an entry was given twice: {', '.join(words)}. Give each once.")
     short = [Path(word).name for word in words]
     return {(name if short.count(name) == 1 else word): word for name, word in zip(short, words, strict=True)}
 
 
-def _run(
-    protocol: Protocol,
-    encoder: Any,
-    data: Any,
-    options: Mapping[str, Any],
-    device: str | None,
-    output: str | Path | None,
-    overwrite: bool,
-) -> Result:
-    """Measure, or return what was measured before of the same encoders, data and options."""
-    started = time.monotonic()
-    if output is not None:
-        check_free(check_ending(output, ".json", "a result is JSON"), overwrite)
-    found = named_encoders(encoder)
-    opened = data if hasattr(data, "digest") else protocol.open_data(str(data))
-    defaults = {name: one.default for name, one in protocol.__signature__.parameters.items()}
-    given = {name: _plain(value) for name, value in options.items() if value != defaults[name]}
-    name = _name(protocol.task, given, len(found))
-    head: dict[str, Any] = {
-        "task": protocol.task,
-        "name": name,
-        "encoders": [one.name for one in found],
-        "kind": found[0].encoder.kind,
-        "weights": [weights_digest(one.encoder) for one in found],
-        "options": given,
-        "version": __version__,
-    }
-    identity = {key: head[key] for key in ("task", "weights", "options")} | {"data": opened.digest()}
-    if output is not None:
-        path: Path | None = Path(output)
-    elif (run := found[0].run) is None:
-        path = None
-    else:
-        path, kept = place(run / "evaluation" / _data_name(opened), name, identity, load)
-        if kept and not overwrite:
-            console.print(
-                f"{path} was measured on {kept.date[:10]} with these weights, data and options; "
-                "--overwrite measures again.",
-                soft_wrap=True,
-            )
-            return kept
-    bench = Bench(
-        [one.encoder for one in found],
-        [one.run for one in found],
-        opened,
-        usual_device(device),
-        Ledger(path, identity),
-    )
-    measured = protocol.measure(bench, **options)
-    result = Result(
-        **{item.name: getattr(measured, item.name) for item in fields(measured)},
-        **head,
-        date=datetime.now(UTC).isoformat(timespec="seconds"),
-        seconds=round(time.monotonic() - started, 1),
-    )
-    if path:
-        save(result, path)
-        bench.ledger.remove()
-    return result
-
-
 def place(
     folder: Path, name: str, identity: Mapping[str, Any], read: Callable[[Path], Kept]
 ) -> tuple[Path, Kept | None]:
-    """Return a result's file, and what it holds if that was measured in the same way.
+    """Return the file for a result of this name, and what it holds if its identity is the same.
 
     A file that holds another measurement is left as it is; then the name has a digest.
-
-    Args:
-        folder: of the file.
-        name: of the file, without its ending.
-        identity: what makes two measurements the same, as plain values.
-        read: reads a result.
     """
     digest = hashlib.blake2b(json.dumps(identity, sort_keys=True).encode(), digest_size=3).hexdigest()
     for path in (folder / f"{name}.json", folder / f"{name}-{digest}.json"):
@@ -273,6 +272,17 @@ def place(
         if kept.identity == identity:
             return path, kept
     raise UserError(f"{path} holds another measurement. Move it away, or give --output.")
+
+
+def keep(
+    result: Tabular, output: str | None, folder: Path | None, name: str, read: Callable[[Path], Tabular]
+) -> None:
+    """Write a table as JSON, with Markdown, CSV and LaTeX beside it: to `output`, or into a folder if any."""
+    if output is None and folder is None:
+        return
+    path = Path(output) if output else place(cast(Path, folder), name, result.identity, read)[0]
+    save(result, path)
+    write_tables(result, path)
 
 
 def _name(task: str, options: Mapping[str, Any], encoders: int) -> str:
@@ -317,11 +327,12 @@ def file_name(text: str) -> str:
     return re.sub(r"[^\w.+-]+", "-", text).strip("-.")
 
 
-def _documented(text: str, task: str, data: str) -> str:
-    """Return a protocol's docstring with the arguments that all protocols share, instead of its bench."""
-    lines = cleandoc(text).splitlines()
-    start = lines.index("Args:") + 1
-    end = lines.index("", start) if "" in lines[start:] else len(lines)
-    own = [line for line in lines[start:end] if not line.strip().startswith("bench:")]
-    shared = [_FIRST.format(data=data), *own, _LAST.format(task=task)]
-    return "\n".join([*lines[:start], *shared, *lines[end:]])
+def _documented(text: str, options: Sequence[str], task: str, data: str) -> str:
+    """Return a protocol's docstring with the arguments that protocols share, instead of its bench."""
+    before, _, rest = cleandoc(text).partition("\n\nArgs:\n")
+    own, *after = rest.split("\n\n", 1)
+    entries = re.split(r"\n    (?=\w+:)", f"\n{own}")[1:]
+    said = dict(entry.split(": ", 1) for entry in entries)
+    shared = {"encoder": _ENCODER, "data": f"{data}.", **_SHARED} | said
+    lines = [f"    {name}: {shared[name]}" for name in ("encoder", "data", *options) if name in shared]
+    return "\n\n".join([before, "\n".join(["Args:", *lines]).replace("{task}", task), *after])

@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from adacross.errors import UserError, check_ending
-from adacross.evaluation.driver import named_entries, place
-from adacross.evaluation.result import read_as, save
-from adacross.evaluation.tabular import Tabular, check_output, write_tables
+from adacross.errors import UserError
+from adacross.evaluation.driver import keep, named_entries
+from adacross.evaluation.result import read_as
+from adacross.evaluation.tabular import Tabular, check_output
 from adacross.features.sources import find_runs
 from adacross.features.statistics import CONFIDENCE
 from adacross.io.files import read_json
@@ -26,16 +26,11 @@ COSTS = {"steps": "step", "core-seconds": "core_seconds", "shapes seen": "shapes
 
 @dataclass(frozen=True)
 class Figure:
-    """A figure of an entry.
+    """A figure of an entry."""
 
-    Attributes:
-        name: such as "final accuracy" or "steps to 40 %".
-        share: whether it is a share, shown in per cent, and not what an accuracy costs.
-        values: of each run; None if the run never reached the accuracy, or its log does not have the figure.
-    """
-
-    name: str
-    share: bool
+    name: str  # such as "final accuracy" or "steps to 40 %"
+    share: bool  # whether it is a share, shown in per cent, and not what an accuracy costs
+    # of each run; None if the run never reached the accuracy, or its log does not have the figure
     values: list[float | None]
 
     @property
@@ -73,19 +68,13 @@ class Figure:
 
 @dataclass(frozen=True)
 class Trained:
-    """An entry: a run, or runs that differ in their seed.
+    """An entry: a run, or runs that differ in their seed."""
 
-    Attributes:
-        name: of the entry.
-        runs: names of its runs.
-        figures: of the table.
-        curves: of each run, lists by name: "step", "core_seconds", "shapes" and "accuracy" at each evaluation
-            of the monitor; "epoch" and "loss", the mean over the steps of each epoch.
-    """
-
-    name: str
-    runs: list[str]
-    figures: list[Figure]
+    name: str  # of the entry
+    runs: list[str]  # names of its runs
+    figures: list[Figure]  # of the table
+    # of each run, lists by name: "step", "core_seconds", "shapes" and "accuracy" at each evaluation of the
+    # monitor; "epoch" and "loss", the mean over the steps of each epoch
     curves: list[dict[str, list[float]]]
 
 
@@ -154,7 +143,7 @@ class Efficiency(Tabular):
 def efficiency(
     runs: list[str], reach: list[float] | None = None, output: str | None = None, overwrite: bool = False
 ) -> Efficiency:
-    """Tell what runs cost to reach an accuracy, and how steadily they train, from their logs.
+    """Report what runs cost to reach an accuracy, and how steadily they train, from their logs.
 
     Steps, core-seconds and shapes seen until the monitor's accuracy is reached, the final accuracy beside the
     untrained encoder's, and the spread of loss and gradient norm at the end. A run that never reaches an
@@ -172,8 +161,7 @@ def efficiency(
     """
     if wrong := [value for value in reach or [] if not 0 < value <= 1]:
         raise UserError(f"reach is {wrong[0]:g}; expected accuracies above 0 and at most 1, such as 0.4.")
-    if output is not None:
-        check_output(check_ending(output, ".json", "a result is JSON"), overwrite)
+    check_output(output, "an efficiency result", overwrite)
     found = {name: find_runs(word) for name, word in named_entries(runs).items()}
     if missing := [name for name, folders in found.items() if not folders]:
         raise UserError(f"{missing[0]} is no run and no pattern of runs. Give folders of adacross pretrain.")
@@ -187,10 +175,7 @@ def efficiency(
     unfinished = [f"{log.name} is not finished" for log in each if not log.finished]
     now = datetime.now(UTC).isoformat(timespec="seconds")
     result = Efficiency(chosen, entries, unfinished, __version__, now)
-    first = next(iter(found.values()))[0] / "evaluation"
-    path = Path(output) if output else place(first, "efficiency", result.identity, load)[0]
-    save(result, path)
-    write_tables(result, path)
+    keep(result, output, next(iter(found.values()))[0] / "evaluation", "efficiency", load)
     return result
 
 

@@ -18,18 +18,13 @@ from adacross.io.files import read_json
 
 @dataclass(frozen=True)
 class Rule:
-    """Settings of the drawing.
+    """Settings of the drawing."""
 
-    Attributes:
-        episodes: of each setting.
-        queries: query shapes per class.
-        queries_from: split of the query shapes; support shapes are always training shapes.
-        exact: leave out classes with fewer query shapes; otherwise they are asked with all they have.
-    """
-
-    episodes: int = 10
-    queries: int = 20
+    episodes: int = 10  # of each setting
+    queries: int = 20  # query shapes per class
+    # split of the query shapes; support shapes are always training shapes
     queries_from: Literal["train", "test"] = "test"
+    # leave out classes with fewer query shapes; otherwise they are asked with all they have
     exact: bool = False
 
 
@@ -100,21 +95,13 @@ class Setting:
 
 @dataclass(frozen=True)
 class EpisodeSet:
-    """Episodes of several settings, as a result keeps them.
+    """Episodes of several settings, as a result keeps them."""
 
-    Attributes:
-        collection: name of the collection.
-        seed: of the drawing.
-        queries_from: split of the query shapes.
-        settings: with their episodes.
-        left_out: reasons by settings that the collection cannot fill.
-    """
-
-    collection: str
-    seed: int
-    queries_from: str
-    settings: list[Setting]
-    left_out: dict[str, str]
+    collection: str  # name of the collection
+    seed: int  # of the drawing
+    queries_from: str  # split of the query shapes
+    settings: list[Setting]  # with their episodes
+    left_out: dict[str, str]  # reasons by settings that the collection cannot fill
 
 
 def draw_episodes(

@@ -17,18 +17,8 @@ from adacross.evaluation import classification
 from adacross.evaluation.classification import Training, fine_tuned_predictions
 from adacross.evaluation.driver import Bench, protocol
 from adacross.evaluation.episodes import EpisodeSet, Rule, Setting, draw_episodes, read_episodes
-from adacross.evaluation.labeled import data_name
-from adacross.evaluation.result import (
-    CHANCE,
-    HISTOGRAM,
-    PRETRAINED,
-    SCRATCH,
-    UNTRAINED,
-    Data,
-    Measured,
-    Paper,
-    Score,
-)
+from adacross.evaluation.labeled import described
+from adacross.evaluation.result import CHANCE, PRETRAINED, SCRATCH, Data, Measured, Paper, Score
 from adacross.features.svm import fixed_svm
 from adacross.training.loader import step_seed
 
@@ -41,19 +31,12 @@ Answer = Callable[[Setting, int], Int64[np.ndarray, " q"]]  # classes of the que
 
 @dataclass(frozen=True)
 class Preset:
-    """The protocol of a paper.
+    """The protocol of a paper."""
 
-    Attributes:
-        rule: of the episodes.
-        points: points per cloud, if as many are stored; None for all.
-        training: of the whole network; None for frozen features.
-        source: of the protocol.
-    """
-
-    rule: Rule
-    points: int | None
-    training: Training | None
-    source: str
+    rule: Rule  # of the episodes
+    points: int | None  # points per cloud, if as many are stored; None for all
+    training: Training | None  # of the whole network; None for frozen features
+    source: str  # of the protocol
 
 
 # Read from the programs. CrossPoint's script draws 50 episodes without a seed, the paper says 10; the script
@@ -94,14 +77,12 @@ def few_shot(
     fine-tunes the whole network. Ours asks test shapes and freezes the features.
 
     Args:
-        bench: what to measure with.
         ways: classes per episode; 5 and 10 by default.
         shots: labeled shapes per class; 10 and 20 by default.
         queries: test shapes per class; 20 by default, or all of a class that has fewer. With --as a class
             needs that many.
         episodes: episodes per setting, 10 by default; or the file of an earlier result, whose episodes are
             used and which sets ways, shots and queries.
-        points: points per cloud, the first ones stored; by default as the encoder was trained.
         epochs: epochs of fine-tuning with --as point-m2ae or joint-mae; 150 by default.
         seed: of the episodes, and of fine-tuning.
         as_: follow a paper's protocol. crosspoint: 10 episodes (--episodes 50 as in its script), all stored
@@ -195,11 +176,6 @@ def svm_answers(
 
 def _frozen(bench: Bench, points: int) -> dict[str, list[Answer]]:
     """Return learners on frozen features, by kind of network."""
-    features = {
-        PRETRAINED: [bench.features(encoder, points) for encoder in bench.encoders],
-        UNTRAINED: [bench.features(bench.untrained(seed), points) for seed in range(INITIALIZATIONS)],
-        HISTOGRAM: [bench.histograms(points)],
-    }
     places = {shape: place for place, shape in enumerate(bench.collection.ids)}
 
     def answer(rows: Float32[np.ndarray, "n D"], setting: Setting, number: int) -> Int64[np.ndarray, " q"]:
@@ -207,7 +183,10 @@ def _frozen(bench: Bench, points: int) -> dict[str, list[Answer]]:
         support, query = episode.indices(places)
         return svm_answers(rows[support], episode.targets[0], rows[query])
 
-    return {network: [partial(answer, rows) for rows in each] for network, each in features.items()}
+    return {
+        network: [partial(answer, bench.features(encoder, points)) for encoder in each]
+        for network, each in bench.networks(INITIALIZATIONS).items()
+    }
 
 
 def _fine_tuned(bench: Bench, training: Training, seed: int, progress: Progress) -> dict[str, list[Answer]]:
@@ -260,5 +239,4 @@ def _data(collection: Collection, drawn: EpisodeSet) -> Data:
     """Describe the collection, with the settings and the classes that were left out."""
     few = {f"{listed(one.without)} of {one.name}": "too few shapes" for one in drawn.settings if one.without}
     train, test = (int((collection.labels[collection.indices(s)] >= 0).sum()) for s in ("train", "test"))
-    name, classes = data_name(collection), collection.info.classes
-    return Data(name, collection.digest(), train, test, classes, left_out=drawn.left_out | few)
+    return described(collection, train, test, drawn.left_out | few)

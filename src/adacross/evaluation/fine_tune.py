@@ -1,16 +1,19 @@
 """Fine-tuning for classification: the labels that pre-training saves."""
 
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 from jaxtyping import Int64
+from rich.progress import Progress
 
-from adacross.console import progress_bar
+from adacross.encoders import Encoder
 from adacross.errors import UserError
-from adacross.evaluation.classification import OURS, PRESETS, fine_tuned_predictions
+from adacross.evaluation.classification import OURS, PRESETS, Training, fine_tuned_predictions
 from adacross.evaluation.driver import Bench, protocol
 from adacross.evaluation.labeled import Labeled
-from adacross.evaluation.result import CHANCE, PRETRAINED, SCRATCH, Measured, Paper, Score
+from adacross.evaluation.result import CHANCE, Measured, Paper, Score
+from adacross.evaluation.supervised import both_starts
 
 ACCURACY, BY_CLASS, VOTED = "accuracy", "mean class accuracy", "voted accuracy"
 
@@ -52,7 +55,6 @@ def fine_tune(
     command continues.
 
     Args:
-        bench: what to measure with.
         as_: use a paper's head, optimizer and schedule with all labels (crossnet, adacrossnet, point-m2ae or
             joint-mae). Other options take precedence.
         fractions: fractions of the labels; 0.01, 0.1 and 1.0 by default, 1.0 with --as.
@@ -79,60 +81,48 @@ def fine_tune(
         raise UserError(f"fractions are {fractions}; expected numbers above 0, up to 1.")
     if seeds < 1 or votes < 0:
         raise UserError(f"seeds is {seeds} and votes {votes}; expected at least 1 and at least 0.")
-    usual = PRESETS[as_] if as_ else OURS
-    count = bench.points(min(usual.points, bench.collection.info.points) if points is None else points)
-    schedule = usual.schedule.changed(epochs, batch_size, learning_rate)
-    training = replace(usual, schedule=schedule, points=count, rotate_y=rotate_y)
-    shapes = Labeled.of(bench.collection)
+    training = Training.chosen(
+        bench, OURS, PRESETS, as_, points,
+        epochs=epochs, batch_size=batch_size, learning_rate=learning_rate,
+    )  # fmt: skip
+    training = replace(training, rotate_y=rotate_y)
+    shapes, classes = Labeled.of(bench.collection), len(bench.collection.info.classes)
     train_labels, truth = shapes.labels
     clouds, test = (bench.collection.points(indices) for indices in (shapes.train, shapes.test))
-    pretrainings = len(bench.encoders)
-    repetitions = range(max(seeds, pretrainings))
-    networks = {PRETRAINED: [seed % pretrainings for seed in repetitions], SCRATCH: list(repetitions)}
-    scores, labeled = [], {}
-    with progress_bar("steps") as progress:
-        for fraction in dict.fromkeys(fractions):
-            setting = f"{100 * fraction:g} %"
-            answers: dict[str, list[np.ndarray]] = {network: [] for network in networks}
-            for seed in repetitions:
-                chosen = fraction_of(train_labels, fraction, seed)
-                labeled[setting] = len(chosen)
-                starts = {PRETRAINED: bench.encoders[seed % pretrainings], SCRATCH: bench.untrained(seed)}
-                for network, encoder in starts.items():
-                    predicted = fine_tuned_predictions(
-                        bench,
-                        f"{setting} of labels, {network}, seed {seed}",
-                        encoder,
-                        (clouds[chosen], train_labels[chosen]),
-                        test,
-                        len(bench.collection.info.classes),
-                        training,
-                        seed=seed,
-                        progress=progress,
-                        votes=votes,
-                    )
-                    answers[network].append(predicted)
-            for network, each in answers.items():
-                scores += _scores(network, np.stack(each, axis=1), truth, networks[network], setting)
+
+    def predicted(fraction: float, encoder: Encoder, seed: int, note: str, progress: Progress) -> np.ndarray:
+        chosen = fraction_of(train_labels, fraction, seed)
+        labeled = (clouds[chosen], train_labels[chosen])
+        return fine_tuned_predictions(
+            bench, note, encoder, labeled, test, classes, training, seed=seed, progress=progress, votes=votes
+        )
+
+    scores, counts = [], {}
+    for fraction in dict.fromkeys(fractions):
+        setting = f"{100 * fraction:g} %"
+        counts[setting] = len(fraction_of(train_labels, fraction, seed=0))
+        measured = both_starts(bench, seeds, f"{setting} of labels", partial(predicted, fraction))
+        for network, turns, answers in measured:
+            scores += _scores(network, np.stack(answers, axis=1), truth, turns, setting)
     scores += [
         Score.of(CHANCE, ACCURACY, [shapes.majority]),
         Score.of(CHANCE, BY_CLASS, [1 / len(np.unique(truth))]),
     ]
-    labels = ", ".join(f"{number:,} at {setting}" for setting, number in labeled.items())
+    labels = ", ".join(f"{number:,} at {setting}" for setting, number in counts.items())
     return Measured(
         data=shapes.data(),
         scores=scores,
         protocol=f"whole network fine-tuned: {training}; chance: the largest class",
         notes=[
             f"labeled shapes: {labels}",
-            f"{len(repetitions)} repetitions, each with other labeled shapes (below 100 %), order and head; "
+            f"{len(turns)} repetitions, each with other labeled shapes (below 100 %), order and head; "
             "those of one network are averaged per test shape",
             *([f"{votes} votes: probabilities of scaled and shifted copies are added"] if votes else []),
         ],
         ids=shapes.ids,
         truth=truth.tolist(),
         # points per cloud; votes; labeled: number of labeled shapes by setting ("10 %")
-        details={"points": count, "votes": votes, "labeled": labeled},
+        details={"points": training.points, "votes": votes, "labeled": counts},
     )
 
 

@@ -41,6 +41,7 @@ from adacross.evaluation.driver import Bench, protocol
 from adacross.evaluation.ledger import Ledger
 from adacross.evaluation.result import CHANCE, PRETRAINED, SCRATCH, UNTRAINED, Data, Measured, Score
 from adacross.evaluation.supervised import Schedule, fit
+from adacross.features.metrics import unit_rows
 from adacross.methods import CrossModal, ImageTower
 from adacross.methods.image_tower import GrayAsRGB, width_of
 from adacross.training.checkpoint import load_checkpoint, save_state
@@ -176,8 +177,7 @@ class Study:
             return network(views) if network else views.flatten(1)
 
         with frozen(network.to(target) if network else nn.Identity()):
-            rows = in_batches(encoded, self.data.pictures, BATCH, target)
-        return rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)
+            return unit_rows(in_batches(encoded, self.data.pictures, BATCH, target))
 
     def measure(self, network: nn.Module | None, seed: int, name: str, progress: Progress) -> dict[str, Any]:
         """Solve all episodes with one network (None: pixels), which learns the base classes first, if any.

@@ -1,9 +1,10 @@
 """Labeled shapes of a collection, ready for a classifier."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Int64
+from jaxtyping import Bool, Int64
 
 from adacross.data.collection.collection import Collection
 from adacross.errors import UserError
@@ -12,19 +13,12 @@ from adacross.evaluation.result import Data
 
 @dataclass(frozen=True, eq=False)
 class Labeled:
-    """Training and test shapes with a label.
+    """Training and test shapes with a label."""
 
-    Attributes:
-        collection: of the shapes.
-        train: `(n,)` indices of training shapes.
-        test: `(m,)` indices of test shapes whose class has a training shape.
-        left_out: reasons by what was left out.
-    """
-
-    collection: Collection
-    train: Int64[np.ndarray, " n"]
-    test: Int64[np.ndarray, " m"]
-    left_out: dict[str, str]
+    collection: Collection  # of the shapes
+    train: Int64[np.ndarray, " n"]  # indices of training shapes
+    test: Int64[np.ndarray, " m"]  # indices of test shapes whose class has a training shape
+    left_out: dict[str, str]  # reasons by what was left out
 
     @classmethod
     def of(cls, collection: Collection) -> "Labeled":
@@ -46,12 +40,7 @@ class Labeled:
             raise UserError(f"{where} has no test shapes. Prepare it again with --test-fraction 0.2.")
         if len(np.unique(labels[train])) < 2:
             raise UserError(f"{where} has training shapes of fewer than 2 classes; a classifier needs 2.")
-        known = np.isin(labels[test], labels[train])
-        missing, counts = np.unique(labels[test[~known]], return_counts=True)
-        left_out = {
-            f"{classes[label]} ({count} test shape{'s' if count > 1 else ''})": "no training shape"
-            for label, count in zip(missing, counts, strict=True)
-        }
+        known, left_out = learnable(labels[train], labels[test], classes)
         if not known.any():
             raise UserError(f"{where} has no test shape of a class with training shapes. Prepare it again.")
         return cls(collection, train, test[known], left_out)
@@ -74,14 +63,36 @@ class Labeled:
 
     def data(self) -> Data:
         """Describe the shapes for a result."""
-        return Data(
-            name=data_name(self.collection),
-            digest=self.collection.digest(),
-            train=len(self.train),
-            test=len(self.test),
-            classes=self.collection.info.classes,
-            left_out=self.left_out,
-        )
+        return described(self.collection, len(self.train), len(self.test), self.left_out)
+
+
+def learnable(
+    learned: Int64[np.ndarray, " n"], tested: Int64[np.ndarray, " m"], classes: Sequence[str]
+) -> tuple[Bool[np.ndarray, " m"], dict[str, str]]:
+    """Return which test labels are among the training labels, and reasons by what is left out."""
+    known = np.isin(tested, learned)
+    missing, counts = np.unique(tested[~known], return_counts=True)
+    return known, {
+        f"{classes[label]} ({test_shapes(count)})": "no training shape"
+        for label, count in zip(missing.tolist(), counts.tolist(), strict=True)
+    }
+
+
+def test_shapes(count: int) -> str:
+    """Return a number of test shapes in words."""
+    return f"{count} test shape{'s' if count > 1 else ''}"
+
+
+def described(
+    collection: Collection,
+    train: int,
+    test: int,
+    left_out: dict[str, str],
+    classes: Sequence[str] | None = None,
+) -> Data:
+    """Describe shapes of a collection for a result; by default by the names of its classes."""
+    names = collection.info.classes if classes is None else list(classes)
+    return Data(data_name(collection), collection.digest(), train, test, names, left_out)
 
 
 def data_name(collection: Collection) -> str:

@@ -58,6 +58,14 @@ class Ledger:
             write_json(path, value)
         return value
 
+    def trained(self, note: str, measure: Callable[[Path | None], Any]) -> Any:
+        """Return the piece of a training that a note describes, as `once` does.
+
+        `measure` is given the file for the state of the training.
+        """
+        name = re.sub(r"[^\w.]+", "-", note)
+        return self.once(name, lambda: measure(self.checkpoint(name)))
+
     def checkpoint(self, name: str) -> Path | None:
         """Return the file for the state of a piece that takes long; the folder is marked for it."""
         if self.folder is None:

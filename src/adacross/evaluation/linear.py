@@ -1,5 +1,6 @@
 """Linear SVM and nearest neighbors on frozen features."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -9,26 +10,19 @@ from adacross.data.collection.collection import Collection
 from adacross.errors import UserError
 from adacross.evaluation.driver import Bench, protocol
 from adacross.evaluation.labeled import Labeled
-from adacross.evaluation.result import CHANCE, HISTOGRAM, PRETRAINED, UNTRAINED, Measured, Paper, Score
+from adacross.evaluation.result import CHANCE, Measured, Paper, Score
 from adacross.features.knn import NEIGHBORS, knn
 from adacross.features.svm import at_edge, enough_folds, fit_svm, fixed_svm
 
 
 @dataclass(frozen=True)
 class Preset:
-    """The probe of a paper's program: SVC with a fixed C, on the first stored points.
+    """The probe of a paper's program: SVC with a fixed C, on the first stored points."""
 
-    Attributes:
-        C: of the SVM.
-        points: number of points; None for all.
-        source: where C comes from.
-        other: C on collections of other formats.
-    """
-
-    C: float
-    points: int | None
-    source: str
-    other: dict[str, float] = field(default_factory=dict)
+    C: float  # of the SVM
+    points: int | None  # number of points; None for all
+    source: str  # where C comes from
+    other: dict[str, float] = field(default_factory=dict)  # C on collections of other formats
 
     def penalty(self, collection: Collection) -> float:
         """Return C on this collection."""
@@ -69,10 +63,7 @@ def linear(
     With --as, a paper's C and points instead, to check a published figure.
 
     Args:
-        bench: what to measure with.
-        points: points per cloud, the first ones stored; by default as the encoder was trained.
         seeds: untrained encoders, each with another initialization.
-        folds: cross-validation folds that choose C; as many as the smallest class has shapes if that is less.
         C: SVM penalty; chosen by cross-validation by default.
         as_: use the C and the points of a paper's program: C is 0.01 for crosspoint (0.1 in its training
             loop: --C 0.1), crossnet and adacrossnet, 0.012 for point-m2ae and joint-mae (0.042 on
@@ -101,44 +92,37 @@ def linear(
     penalties: dict[str, list[float]] = {}
     edges = set()
     scores = []
-    with_features = {
-        PRETRAINED: [bench.features(encoder, count) for encoder in bench.encoders],
-        UNTRAINED: [bench.features(bench.untrained(seed), count) for seed in range(seeds)],
-        HISTOGRAM: [bench.histograms(count)],
+    features = {
+        network: [bench.features(encoder, count) for encoder in each]
+        for network, each in bench.networks(seeds).items()
     }
-    total = sum(map(len, with_features.values()))
     with progress_bar("probes") as progress:
-        bar = progress.add_task("linear probe", total=total, note="")
-        for network, each in with_features.items():
-            predicted: dict[str, list[np.ndarray]] = {"accuracy": [], f"{NEIGHBORS}-NN accuracy": []}
-            for features in each:
-                fit, test = features[shapes.train], features[shapes.test]
+        bar = progress.add_task("linear probe", total=sum(map(len, features.values())), note="")
+        for network, each in features.items():
+            by_svm, by_neighbors = [], []
+            for rows in each:
+                fit, test = rows[shapes.train], rows[shapes.test]
                 if C is None:
                     machine = fit_svm(fit, train_labels, used, seed=0)
-                    if at_edge(machine.C, fit):
-                        edges.add(network)
+                    edges |= {network} if at_edge(machine.C, fit) else set()
                     answers, penalty = machine.predict(test), machine.C
                 else:
                     answers, penalty = fixed_svm(fit, train_labels, test, C), C
                 penalties.setdefault(network, []).append(penalty)
-                for rows, new in zip(
-                    predicted.values(), (answers, knn(fit, train_labels, test)), strict=True
-                ):
-                    rows.append(new)
+                by_svm.append(answers)
+                by_neighbors.append(knn(fit, train_labels, test))
                 progress.update(bar, advance=1, note=network)
             scores += [
-                Score.of(network, metric, np.array(rows) == test_labels, predictions=rows)
-                for metric, rows in predicted.items()
+                Score.of(network, metric, np.array(answers) == test_labels, predictions=answers)
+                for metric, answers in (("accuracy", by_svm), (f"{NEIGHBORS}-NN accuracy", by_neighbors))
             ]
     scores.append(Score.of(CHANCE, "accuracy", [shapes.majority]))
     chosen = f"C = {C:g}" if C is not None else f"C by {used}-fold cross-validation on the training split"
     notes = [preset.source] if preset else []
     if C is not None:
         notes.append("one C suits features of one scale: with a fixed C the gain is not pre-training's alone")
-    elif used != folds:
-        notes.append(f"{used} folds instead of {folds}: the smallest class has no more training shapes")
-    if edges:
-        notes.append(f"C lies at an edge of its grid for {', '.join(sorted(edges))}: a better one may exist")
+    else:
+        notes += notes_on_C(folds, used, edges)
     return Measured(
         data=shapes.data(),
         scores=scores,
@@ -149,3 +133,13 @@ def linear(
         truth=test_labels.tolist(),
         details={"points": count, "C": penalties},
     )
+
+
+def notes_on_C(folds: int, used: int, edges: Iterable[str]) -> list[str]:  # noqa: N802  C is the field's name
+    """Return what a reader must know of the choice of C: fewer folds, and networks at an edge of the grid."""
+    notes = []
+    if used != folds:
+        notes.append(f"{used} folds instead of {folds}: the smallest class has no more training shapes")
+    if names := sorted(edges):
+        notes.append(f"C lies at an edge of its grid for {', '.join(names)}: a better one may exist")
+    return notes

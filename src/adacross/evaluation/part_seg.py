@@ -12,8 +12,8 @@ from adacross.data.collection.description import CollectionInfo
 from adacross.errors import UserError
 from adacross.evaluation.driver import Bench, protocol
 from adacross.evaluation.fine_tune import fraction_of
-from adacross.evaluation.labeled import data_name
-from adacross.evaluation.result import CHANCE, Data, Measured, Paper, Score
+from adacross.evaluation.labeled import described, learnable, test_shapes
+from adacross.evaluation.result import CHANCE, Measured, Paper, Score
 from adacross.evaluation.segmentation import (
     CROSSNET,
     OURS,
@@ -53,21 +53,13 @@ PRESETS: dict[Paper, Training] = {
 
 @dataclass(frozen=True, eq=False)
 class PartShapes:
-    """Training and test shapes that have a category and a point with a part.
+    """Training and test shapes that have a category and a point with a part."""
 
-    Attributes:
-        train: training shapes, all their points.
-        test: test shapes of a category with training shapes, their first points.
-        tested: their places in the collection.
-        counted: `(categories, parts)` which parts each category has.
-        left_out: reasons by what was left out.
-    """
-
-    train: Clouds
-    test: Clouds
-    tested: Int64[np.ndarray, " m"]
-    counted: Bool[np.ndarray, "categories parts"]
-    left_out: dict[str, str]
+    train: Clouds  # training shapes, all their points
+    test: Clouds  # test shapes of a category with training shapes, their first points
+    tested: Int64[np.ndarray, " m"]  # their places in the collection
+    counted: Bool[np.ndarray, "categories parts"]  # which parts each category has
+    left_out: dict[str, str]  # reasons by what was left out
 
     @classmethod
     def of(cls, collection: Collection, points: int) -> "PartShapes":
@@ -87,14 +79,9 @@ class PartShapes:
         learned, tested = (
             indices[usable[indices]] for indices in (collection.indices("train"), collection.indices("test"))
         )
-        known = np.isin(labels[tested], labels[learned])
-        missing, counts = np.unique(labels[tested[~known]], return_counts=True)
-        left_out = {
-            f"{info.classes[label]} ({_shapes(count)})": "no training shape"
-            for label, count in zip(missing.tolist(), counts.tolist(), strict=True)
-        }
+        known, left_out = learnable(labels[learned], labels[tested], info.classes)
         if bare := len(collection.indices("test")) - len(tested):
-            left_out[_shapes(bare)] = "no category, or no point with a part"
+            left_out[test_shapes(bare)] = "no category, or no point with a part"
         tested = tested[known]
         if not len(tested):
             raise UserError(
@@ -173,10 +160,6 @@ def category_parts(
     return counted
 
 
-def _shapes(count: int) -> str:
-    return f"{count} test shape{'s' if count > 1 else ''}"
-
-
 @protocol("part-seg", data="a prepared collection with parts")
 def part_seg(
     bench: Bench,
@@ -196,15 +179,11 @@ def part_seg(
     shape's known category. Ctrl-C keeps what is done; the same command continues.
 
     Args:
-        bench: what to measure with.
         as_: use a paper's optimizer, schedule, points and neighbors with all labels. Other options take
             precedence.
         fractions: fractions of the labeled shapes; 0.1 and 1.0 by default, 1.0 with --as.
         epochs: passes over the labeled shapes.
-        batch_size: shapes per step.
-        learning_rate: peak learning rate.
         points: points per cloud; 1,024 by default, or all if fewer are stored.
-        neighbors: k of a DGCNN during fine-tuning; as in pre-training by default.
         seeds: repetitions, each with other labeled shapes, order and head.
 
     Raises:
@@ -218,8 +197,8 @@ def part_seg(
     if not shares or not all(0 < share <= 1 for share in shares):
         raise UserError(f"fractions are {shares}; expected some above 0, up to 1.")
     training = Training.chosen(
-        bench, OURS, PRESETS, as_, points, neighbors,
-        epochs=epochs, batch_size=batch_size, learning_rate=learning_rate,
+        bench, OURS, PRESETS, as_, points,
+        neighbors=neighbors, epochs=epochs, batch_size=batch_size, learning_rate=learning_rate,
     )  # fmt: skip
     collection, info = bench.collection, bench.collection.info
     shapes = PartShapes.of(collection, training.points)
@@ -243,14 +222,7 @@ def part_seg(
     ids, shown = [collection.ids[i] for i in shapes.tested], shapes.shown
     classes = info.classes or [""]
     return Measured(
-        data=Data(
-            name=data_name(collection),
-            digest=collection.digest(),
-            train=len(shapes.train),
-            test=len(shapes.test),
-            classes=info.classes,
-            left_out=shapes.left_out,
-        ),
+        data=described(collection, len(shapes.train), len(shapes.test), shapes.left_out),
         scores=scores,
         protocol=f"whole network fine-tuned: {training}; {parts} parts of {categories} categories, which are "
         "given; a part absent in truth and prediction counts 1; chance: the category's largest part",

@@ -18,43 +18,29 @@ from adacross.ops.projection import VIEWS, patchify, unpatchify
 
 @dataclass(frozen=True, eq=False)
 class CompletedMap:
-    """A depth map of side S, masked and completed; values 0 (nothing) to 1 (nearest).
+    """A depth map of side S, masked and completed; values 0 (nothing) to 1 (nearest)."""
 
-    Attributes:
-        view: the side it is seen from, an index into `adacross.ops.projection.VIEWS`.
-        given: `(S, S)` the true map.
-        visible: `(S, S)` which pixels are in visible patches.
-        completed: `(S, S)` the true pixels where visible, the predicted ones, clamped to 0..1, where hidden.
-        redrawn: `(S, S)` drawn from the completed cloud, as the term `cross` compares it.
-    """
-
-    view: int
-    given: Float32[np.ndarray, "S S"]
-    visible: Bool[np.ndarray, "S S"]
+    view: int  # the side it is seen from, an index into `adacross.ops.projection.VIEWS`
+    given: Float32[np.ndarray, "S S"]  # the true map
+    visible: Bool[np.ndarray, "S S"]  # which pixels are in visible patches
+    # the true pixels where visible, the predicted ones, clamped to 0..1, where hidden
     completed: Float32[np.ndarray, "S S"]
+    # drawn from the completed cloud, as the term `cross` compares it
     redrawn: Float32[np.ndarray, "S S"]
 
 
 @dataclass(frozen=True, eq=False)
 class CompletedShape:
-    """A shape, masked and completed.
+    """A shape, masked and completed."""
 
-    Attributes:
-        points: `(N, 3)` the cloud, in the unit sphere, not augmented.
-        visible: `(N,)` which points are in a visible group of the finest level.
-        completed: `(M, 3)` the visible points, then the points predicted for each hidden group of the level
-            that the method reconstructs, where they lie.
-        predicted: `(M,)` which of those are predicted.
-        groups: `(G,)` which of the coarsest groups are visible.
-        depth: the depth map; None for a method that has none.
-    """
-
-    points: Float32[np.ndarray, "N 3"]
-    visible: Bool[np.ndarray, " N"]
+    points: Float32[np.ndarray, "N 3"]  # the cloud, in the unit sphere, not augmented
+    visible: Bool[np.ndarray, " N"]  # which points are in a visible group of the finest level
+    # `(M, 3)` the visible points, then the points predicted for each hidden group of the level that the
+    # method reconstructs, where they lie
     completed: Float32[np.ndarray, "M 3"]
-    predicted: Bool[np.ndarray, " M"]
-    groups: Bool[np.ndarray, " G"]
-    depth: CompletedMap | None
+    predicted: Bool[np.ndarray, " M"]  # which of those are predicted
+    groups: Bool[np.ndarray, " G"]  # which of the coarsest groups are visible
+    depth: CompletedMap | None  # the depth map; None for a method that has none
 
 
 def complete_shapes(

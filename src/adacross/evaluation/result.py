@@ -221,12 +221,7 @@ class Result(Measured, Tabular):
     @property
     def identity(self) -> dict[str, Any]:
         """Plain values that are equal for two measurements of the same thing."""
-        return {
-            "task": self.task,
-            "data": self.data.digest,
-            "weights": self.weights,
-            "options": self.options,
-        }
+        return {"task": self.task, "data": self.data.digest, "weights": self.weights, "options": self.options}
 
     def score(self, network: str = PRETRAINED, metric: str | None = None, **setting: str) -> Score:
         """Return the first score of a network, and of a metric and setting if they are given.
@@ -299,12 +294,7 @@ class Result(Measured, Tabular):
         return ". ".join(
             filter(
                 None,
-                (
-                    self.protocol,
-                    self.uncertainty,
-                    f"Left out: {left_out}" if left_out else "",
-                    *self.notes,
-                ),
+                (self.protocol, self.uncertainty, f"Left out: {left_out}" if left_out else "", *self.notes),
             )
         )
 

@@ -12,13 +12,12 @@ from adacross.console import progress_bar
 from adacross.data.collection.collection import Collection
 from adacross.distributed.device import find_device
 from adacross.encoders import Encoder
-from adacross.encoders.frozen import encode, frozen, in_batches
+from adacross.encoders.frozen import frozen, in_batches
 from adacross.encoders.inputs import MIN_POINTS
-from adacross.errors import UserError
+from adacross.errors import UserError, check_least
 from adacross.evaluation.driver import Bench, protocol
-from adacross.evaluation.labeled import data_name
-from adacross.evaluation.result import CHANCE, HISTOGRAM, PRETRAINED, UNTRAINED, Data, Measured, Score
-from adacross.features.histogram import shape_histogram
+from adacross.evaluation.labeled import described
+from adacross.evaluation.result import CHANCE, PRETRAINED, Measured, Score
 from adacross.features.metrics import (
     average_precision,
     chance_hit_at,
@@ -49,8 +48,6 @@ def retrieval(bench: Bench, points: int | None = None, seeds: int = 3) -> Measur
     shape histogram.
 
     Args:
-        bench: what to measure with.
-        points: points per cloud, the first ones stored; by default as the encoder was trained.
         seeds: draws of an image of each shape, and untrained encoders.
 
     Raises:
@@ -63,8 +60,7 @@ def retrieval(bench: Bench, points: int | None = None, seeds: int = 3) -> Measur
     # `details` holds `points`; `views` of a shape; `counted`, the rows of `ids` that "shape to its class" and
     # mAP are of; and what to draw (`Gallery.example`): `neighbors` (shape to shape), and with an image tower
     # `examples` (image to shape) and `shape_examples` (shape to image).
-    if seeds < 1:
-        raise UserError(f"seeds is {seeds}; expected at least 1.")
+    check_least(seeds=seeds)
     gallery, count = Gallery.of(bench.collection), bench.points(points)
     collection, half = gallery.collection, min(count, gallery.collection.info.points // 2)
     by_image, shown = _by_image(bench, gallery, count, seeds)
@@ -80,14 +76,7 @@ def retrieval(bench: Bench, points: int | None = None, seeds: int = 3) -> Measur
     drawn = f", one of {views} drawn for each shape and repetition" if views > 1 else ""
     images = f"; images: projections into the shared space{drawn}" if by_image else ""
     return Measured(
-        data=Data(
-            data_name(collection),
-            collection.digest(),
-            train=0,
-            test=len(gallery.test),
-            classes=collection.info.classes,
-            left_out=gallery.left_out,
-        ),
+        data=described(collection, 0, len(gallery.test), gallery.left_out),
         scores=scores,
         protocol="test shapes search the test shapes by cosine; recall@k: the very shape, or one of its "
         f"class, is among the first k; mAP: of the class; frozen features of {count:,} points{images}",
@@ -106,18 +95,12 @@ def retrieval(bench: Bench, points: int | None = None, seeds: int = 3) -> Measur
 
 @dataclass(frozen=True, eq=False)
 class Gallery:
-    """Test shapes, which search each other.
+    """Test shapes, which search each other."""
 
-    Attributes:
-        collection: of the shapes and their images.
-        test: `(n,)` their indices.
-        labels: `(n,)` their classes, -1 for none.
-        relevant: `(n,)` number of shapes of each one's class, itself among them; 0 without a class.
-    """
-
-    collection: Collection
-    test: Int64[np.ndarray, " n"]
-    labels: Int64[np.ndarray, " n"]
+    collection: Collection  # of the shapes and their images
+    test: Int64[np.ndarray, " n"]  # their indices
+    labels: Int64[np.ndarray, " n"]  # their classes, -1 for none
+    # number of shapes of each one's class, itself among them; 0 without a class
     relevant: Int64[np.ndarray, " n"]
 
     @classmethod
@@ -235,11 +218,7 @@ class Gallery:
 
 
 def _by_image(bench: Bench, gallery: Gallery, count: int, seeds: int) -> tuple[list[Score], dict[str, Any]]:
-    """Let one image of each shape find shapes, and shapes images; return scores and examples.
-
-    Raises:
-        UserError: some encoders have an image tower and some have none.
-    """
+    """Let one image of each shape find shapes, and shapes images; return scores and examples."""
     towers = [load_towers(NamedEncoder("", *each)) for each in zip(bench.encoders, bench.runs, strict=True)]
     methods = [tower for tower in towers if isinstance(tower, CrossModal)]
     if len(methods) not in (0, len(towers)):
@@ -291,30 +270,21 @@ def _one_draw(
 
 def _by_shape(bench: Bench, gallery: Gallery, count: int, half: int, seeds: int) -> list[Score]:
     """Let shapes find their class, and themselves from `half` other points."""
-    networks: dict[str, list[Encoder | None]] = {
-        PRETRAINED: [*bench.encoders],
-        UNTRAINED: [bench.untrained(seed) for seed in range(seeds)],
-        HISTOGRAM: [None],
-    }
+    networks = bench.networks(seeds)
     to_class: dict[str, list[Outcomes]] = {network: [] for network in networks}
     other_points: dict[str, list[Outcomes]] = {network: [] for network in networks}
     clouds = gallery.collection.points(gallery.test)
     halves = [clouds[:, start::2][:, :half] for start in (0, 1)]  # they share no point
 
     def find_itself(encoder: Encoder | None) -> dict[str, list[float]]:
-        one, other = (
-            encode(encoder, part, device=bench.device) if encoder else shape_histogram(part)
-            for part in halves
-        )
+        one, other = (bench.encode(encoder, part) for part in halves)
         return _plain(_named(recall_at(cosine_ranking(one, other), RANKS)))
 
     with progress_bar("networks") as progress:
         bar = progress.add_task("shapes", total=sum(map(len, networks.values())), note="")
         for network, encoders in networks.items():
             for number, encoder in enumerate(encoders):
-                features = (bench.features(encoder, count) if encoder else bench.histograms(count))[
-                    gallery.test
-                ]
+                features = bench.features(encoder, count)[gallery.test]
                 to_class[network].append(gallery.outcomes(features, features, others=True))
                 if half >= MIN_POINTS:
                     name = f"other-points-{network.replace(' ', '-')}{number}"

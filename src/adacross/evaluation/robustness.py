@@ -15,14 +15,14 @@ from adacross.data.sampling import stratified
 from adacross.encoders import Encoder
 from adacross.encoders.frozen import encode
 from adacross.encoders.inputs import MIN_POINTS
-from adacross.errors import UserError
+from adacross.errors import UserError, check_least
 from adacross.evaluation.corruptions import KINDS, LEAST_POINTS, SEVERITIES, corrupt, rotate
 from adacross.evaluation.corruptions.draws import Changed, Clouds
 from adacross.evaluation.corruptions.modelnet_c import CLEAN, ModelNetC
 from adacross.evaluation.driver import Bench, protocol
 from adacross.evaluation.labeled import Labeled
+from adacross.evaluation.linear import notes_on_C
 from adacross.evaluation.result import CHANCE, HISTOGRAM, PRETRAINED, UNTRAINED, Measured, Score
-from adacross.features.histogram import shape_histogram
 from adacross.features.svm import Machines, at_edge, enough_folds, fit_svm
 
 ALL = "all"
@@ -53,11 +53,9 @@ def robustness(
     collection of ModelNet40.
 
     Args:
-        bench: what to measure with.
         points: points per cloud, the first ones stored; by default as the encoder was trained, with
             --corrupted as in its clean.h5.
         seeds: draws of the corruptions, and untrained encoders.
-        folds: cross-validation folds that choose C; as many as the smallest class has shapes if that is less.
         test_shapes: maximum number of test shapes, drawn by class; all by default. Each is encoded 80 times
             or more per draw, by each encoder.
         corrupted: a folder of clean.h5 and NAME_SEVERITY.h5 (scale_0.h5 to add_local_4.h5 in ModelNet-C).
@@ -72,9 +70,8 @@ def robustness(
     """
     # `details` holds `points`, `C` by network, `corruptions` (names that mCE counts), and, of our own
     # corruptions, `example`: a test shape to corrupt with seed 0 (`index`, `id`, `class`, `points` (N, 3)).
-    for name, value, least in (("seeds", seeds, 1), ("folds", folds, 2), ("test_shapes", test_shapes, 1)):
-        if value is not None and value < least:
-            raise UserError(f"{name} is {value}; expected at least {least}.")
+    check_least(seeds=seeds, test_shapes=test_shapes)
+    check_least(2, folds=folds)
     shapes = Labeled.of(bench.collection)
     if corrupted is None:
         count = bench.points(points)
@@ -87,11 +84,7 @@ def robustness(
     used = enough_folds(shapes.labels[0], folds)
     classifiers = [
         Classifier(bench, shapes, count, used, network, number, encoder)
-        for network, encoders in (
-            (PRETRAINED, bench.encoders),
-            (UNTRAINED, [bench.untrained(seed) for seed in range(seeds)]),
-            (HISTOGRAM, [None]),
-        )
+        for network, encoders in bench.networks(seeds).items()
         for number, encoder in enumerate(encoders)
     ]
     repetitions = range(max(seeds, len(bench.encoders)))
@@ -123,11 +116,6 @@ def robustness(
     counting = [condition.name for condition in tested.conditions if condition.counts]
     chance = np.mean(tested.labels == np.bincount(shapes.labels[0]).argmax())
     clean = [*scores[:3], Score.of(CHANCE, ACCURACY, [chance], corruption=CLEAN)]
-    notes = [*tested.notes]
-    if used != folds:
-        notes.append(f"{used} folds instead of {folds}: the smallest class has no more training shapes")
-    if edges:
-        notes.append(f"C lies at an edge of its grid for {', '.join(sorted(edges))}: a better one may exist")
     data = shapes.data()
     return Measured(
         data=replace(data, test=len(tested.labels), left_out=data.left_out | tested.left_out),
@@ -135,7 +123,7 @@ def robustness(
         protocol=f"linear SVM (SVC) on clean training clouds of {count:,} points, C by {used}-fold "
         f"cross-validation; {tested.protocol}; mCE: mean error over corruptions and severities; normalized: "
         "the error of each corruption is divided by the untrained encoder's first",
-        notes=notes,
+        notes=[*tested.notes, *notes_on_C(folds, used, edges)],
         ids=tested.ids,
         truth=tested.labels.tolist(),
         details={"points": count, "C": penalties, "corruptions": counting} | tested.details,
@@ -144,65 +132,38 @@ def robustness(
 
 @dataclass(frozen=True)
 class Condition:
-    """A corruption that test clouds go through.
+    """A corruption that test clouds go through."""
 
-    Attributes:
-        name: of the corruption.
-        changes: by severity; a single "" where there is none.
-        drawn: True if a seed changes it.
-        counts: True if it belongs to the mean corruption error.
-    """
-
-    name: str
-    changes: dict[str, Change]
-    drawn: bool = False
-    counts: bool = False
+    name: str  # of the corruption
+    changes: dict[str, Change]  # by severity; a single "" where there is none
+    drawn: bool = False  # True if a seed changes it
+    counts: bool = False  # True if it belongs to the mean corruption error
 
 
 @dataclass(frozen=True, eq=False)
 class Tested:
-    """Test clouds, clean and corrupted.
+    """Test clouds, clean and corrupted."""
 
-    Attributes:
-        labels: `(n,)` classes.
-        ids: of the shapes.
-        conditions: clean first.
-        left_out: reasons by what was left out.
-        protocol: their origin in a phrase.
-        notes: for the result.
-        details: for the result.
-    """
-
-    labels: Shapes
-    ids: list[str]
-    conditions: list[Condition]
-    left_out: dict[str, str]
-    protocol: str
-    notes: list[str] = field(default_factory=list)
-    details: dict[str, Any] = field(default_factory=dict)
+    labels: Shapes  # `(n,)` classes
+    ids: list[str]  # of the shapes
+    conditions: list[Condition]  # clean first
+    left_out: dict[str, str]  # reasons by what was left out
+    protocol: str  # their origin in a phrase
+    notes: list[str] = field(default_factory=list)  # for the result
+    details: dict[str, Any] = field(default_factory=dict)  # for the result
 
 
 @dataclass(frozen=True, eq=False)
 class Classifier:
-    """A network, or the shape histogram, and a linear SVM on its features of clean training clouds.
+    """A network, or the shape histogram, and a linear SVM on its features of clean training clouds."""
 
-    Attributes:
-        bench: encodes the training clouds.
-        shapes: to fit on.
-        points: points of a training cloud.
-        folds: of the cross-validation.
-        network: kind of network.
-        number: among its kind.
-        encoder: None for the shape histogram.
-    """
-
-    bench: Bench
-    shapes: Labeled
-    points: int
-    folds: int
-    network: str
-    number: int
-    encoder: Encoder | None
+    bench: Bench  # encodes the training clouds
+    shapes: Labeled  # to fit on
+    points: int  # points of a training cloud
+    folds: int  # of the cross-validation
+    network: str  # kind of network
+    number: int  # among its kind
+    encoder: Encoder | None  # None for the shape histogram
 
     @property
     def name(self) -> str:
@@ -212,9 +173,7 @@ class Classifier:
     @cached_property
     def fitted(self) -> tuple[Machines, bool]:
         """The SVM, and True if its C lies at an edge of the grid; fitted when it is first asked for."""
-        encoder, bench = self.encoder, self.bench
-        features = bench.features(encoder, self.points) if encoder else bench.histograms(self.points)
-        features = features[self.shapes.train]
+        features = self.bench.features(self.encoder, self.points)[self.shapes.train]
         machine = fit_svm(features, self.shapes.labels[0], self.folds, seed=0)
         return machine, at_edge(machine.C, features)
 
@@ -225,10 +184,7 @@ class Classifier:
 
     def predict(self, clouds: Changed) -> Int64[np.ndarray, " n"]:
         """Return the classes of clouds."""
-        encoder, device = self.encoder, self.bench.device
-        return self.fitted[0].predict(
-            encode(encoder, clouds, device=device) if encoder else shape_histogram(clouds)
-        )
+        return self.fitted[0].predict(self.bench.encode(self.encoder, clouds))
 
     def measured(self, seed: int, encoders: int, drawn: bool) -> bool:
         """Return whether a repetition measures it: pre-trained encoders take turns, others have a seed each.
@@ -293,11 +249,7 @@ def _outcomes(
 
 
 def _own(bench: Bench, shapes: Labeled, count: int, most: int | None) -> Tested:
-    """Take the collection's test clouds, and our corruptions.
-
-    Raises:
-        UserError: too few points.
-    """
+    """Take the collection's test clouds, and our corruptions; too few points are refused."""
     if count < LEAST_POINTS:
         raise UserError(
             f"robustness was to use {count} points; expected at least {LEAST_POINTS} a cloud. "
@@ -346,11 +298,7 @@ def _own(bench: Bench, shapes: Labeled, count: int, most: int | None) -> Tested:
 
 
 def _published(folder: Path, shapes: Labeled, most: int | None) -> Tested:
-    """Take ModelNet-C's test clouds instead of the collection's.
-
-    Raises:
-        UserError: no such files, or labels that are not the collection's.
-    """
+    """Take ModelNet-C's test clouds instead of the collection's, whose classes must be the same."""
     collection = shapes.collection
     files = ModelNetC.open(folder, collection.info.classes)
     own, labels = collection.labels[collection.indices("test")], files.labels
@@ -412,11 +360,7 @@ def _fewer(encoder: Encoder, cloud: Float32[np.ndarray, "1 N 3"], device: str) -
 
 
 def _try_out(encoder: Encoder, conditions: Sequence[Condition], count: int, device: str) -> None:
-    """Let an encoder read one cloud of each condition at its worst, before anything long begins.
-
-    Raises:
-        UserError: it has too few points for the encoder.
-    """
+    """Refuse conditions that leave an encoder too few points at their worst, before anything long begins."""
     for condition in conditions:
         worst = list(condition.changes.values())[-1](0, np.arange(1))
         try:

@@ -1,18 +1,16 @@
 """Metrics, networks and training that part and semantic segmentation share."""
 
-import copy
-import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from jaxtyping import Bool, Float, Float32, Float64, Int64
+from rich.progress import Progress
 from torch import Tensor, nn
 
-from adacross.console import progress_bar
 from adacross.data.transforms import scale_and_shift
 from adacross.encoders import Encoder, PointM2AE, PointNetPartSeg
 from adacross.encoders.base import load_strict
@@ -20,8 +18,7 @@ from adacross.encoders.frozen import frozen
 from adacross.errors import UserError
 from adacross.evaluation.driver import Bench
 from adacross.evaluation.fine_tune import fraction_of
-from adacross.evaluation.result import PRETRAINED, SCRATCH, Paper
-from adacross.evaluation.supervised import Schedule, fit
+from adacross.evaluation.supervised import FineTuning, Schedule, both_starts, fit
 from adacross.nn.heads import PartSegHead, PointM2AEPartSegHead, PointNetPartSegHead, SemSegHead
 
 SHOWN_POINTS = 1024  # of an example
@@ -153,11 +150,7 @@ def segmenter(encoder: Encoder, labels: int, categories: int | None = None) -> S
 
 
 def with_neighbors(encoder: Encoder, k: int) -> Encoder:
-    """Return a copy of a DGCNN, of any kind, with k neighbors: its weights do not depend on k.
-
-    Raises:
-        UserError: another kind of encoder, which has no k.
-    """
+    """Return a copy of a DGCNN, of any kind, with k neighbors: its weights do not depend on k."""
     if "k" not in encoder.options:
         raise UserError(f"{type(encoder).__name__} has no neighbors k to change; leave neighbors out.")
     copied = type(encoder)(**(encoder.options | {"k": k}))
@@ -166,77 +159,40 @@ def with_neighbors(encoder: Encoder, k: int) -> Encoder:
 
 
 @dataclass(frozen=True)
-class Training:
-    """Settings of fine-tuning a segmentation network.
+class Training(FineTuning):
+    """Settings of fine-tuning a segmentation network, beside those of `FineTuning`.
 
-    Attributes:
-        schedule: optimizer, learning rates, epochs.
-        points: points per cloud, drawn at every step, in random order; the first ones are tested on.
-        neighbors: k of a DGCNN while it is fine-tuned; None: as it was pre-trained.
-        augment: a scale and a shift for each axis, as Point-M2AE does.
-        radii: of a Point-M2AE's attention while fine-tuning; None: as it was pre-trained.
+    The points of a step are drawn in random order.
     """
 
-    schedule: Schedule
-    points: int = 1024
-    neighbors: int | None = None
-    augment: bool = False
-    radii: tuple[float, ...] | None = None
+    neighbors: int | None = None  # k of a DGCNN while it is fine-tuned; None: as it was pre-trained
+    augment: bool = False  # a scale and a shift for each axis, as Point-M2AE does
 
     @classmethod
-    def chosen(
-        cls,
-        bench: Bench,
-        default: "Training",
-        presets: Mapping[Paper, "Training"],
-        paper: Paper | None,
-        points: int | None = None,
-        neighbors: int | None = None,
-        **schedule: Any,
-    ) -> "Training":
-        """Return a paper's settings, or the default, with what else was given put over them.
-
-        What only other encoders have, k or radii, is left out. `schedule` is for `Schedule.changed`.
+    def chosen(cls, bench: Bench, *given: Any, neighbors: int | None = None, **changes: Any) -> "Training":
+        """Return settings as `FineTuning.chosen`, without k or radii where the encoder has none.
 
         Raises:
-            UserError: the paper has no such experiment, a number that is not above 0, more points than are
-                stored, or neighbors for an encoder that has none.
+            UserError: as there, or neighbors for an encoder that has none.
         """
-        if paper and paper not in presets:
-            raise UserError(f"{paper} has no preset for this experiment; --as knows {', '.join(presets)}.")
-        usual, encoder = presets[paper] if paper else default, bench.encoders[0]
+        training, encoder = super().chosen(bench, *given, **changes), bench.encoders[0]
         if neighbors is not None and ("k" not in encoder.options or neighbors <= 0):
             has = "expected above 0" if "k" in encoder.options else f"{type(encoder).__name__} has none"
             raise UserError(f"neighbors is {neighbors}; {has}. Leave it out, or give another number.")
-        stored = bench.collection.info.points
-        return replace(
-            usual,
-            schedule=usual.schedule.changed(**schedule),
-            points=bench.points(min(usual.points, stored) if points is None else points),
-            neighbors=(neighbors or usual.neighbors) if "k" in encoder.options else None,
-            radii=usual.radii if isinstance(encoder, PointM2AE) else None,
-        )
+        near = (neighbors or training.neighbors) if "k" in encoder.options else None
+        radii = training.radii if isinstance(encoder, PointM2AE) else None
+        return replace(training, neighbors=near, radii=radii)
 
     def __str__(self) -> str:
         """Return the settings in a line."""
-        schedule = self.schedule
-        least = f" (at least {schedule.least_steps} steps)" if schedule.least_steps else ""
-        constant = schedule.last_rate == schedule.learning_rate
-        end = ", constant" if constant else f" to {schedule.last_rate:g}"
         near = f", k {self.neighbors}" if self.neighbors else ""
         near += f", attention within {' '.join(map(str, self.radii))}" if self.radii else ""
-        return (
-            f"{schedule.optimizer} {schedule.learning_rate:g}{end}, {schedule.epochs} epochs{least}, "
-            f"batch {schedule.batch_size}, label smoothing {schedule.label_smoothing:g}{near}, "
-            f"{'scale and shift' if self.augment else 'no augmentation'}, last step; {self.points:,} points"
-        )
+        augmentation = "scale and shift" if self.augment else "no augmentation"
+        return f"{self.schedule}{near}, {augmentation}, last step; {self.points:,} points"
 
     def prepared(self, encoder: Encoder) -> Encoder:
         """Return a copy of an encoder to fine-tune, with these neighbors and radii."""
-        copied = with_neighbors(encoder, self.neighbors) if self.neighbors else copy.deepcopy(encoder)
-        if isinstance(copied, PointM2AE) and self.radii:
-            copied.radii = self.radii
-        return copied.requires_grad_(True)
+        return super().prepared(with_neighbors(encoder, self.neighbors) if self.neighbors else encoder)
 
 
 # Settled on a held-out fifth of the built-in shapes' training split: of the rates 0.0003, 0.001 and 0.003 the
@@ -252,17 +208,11 @@ CROSSNET = Schedule(
 
 @dataclass(frozen=True, eq=False)
 class Clouds:
-    """Clouds with a part for every point.
-
-    Attributes:
-        points: `(n, N, 3)`.
-        part: `(n, N)`, -1 for none.
-        labels: `(n,)` the objects' categories; 0 where there is none.
-    """
+    """Clouds with a part for every point."""
 
     points: Float32[np.ndarray, "n N 3"]
-    part: Int64[np.ndarray, "n N"]
-    labels: Int64[np.ndarray, " n"]
+    part: Int64[np.ndarray, "n N"]  # -1 for none
+    labels: Int64[np.ndarray, " n"]  # the objects' categories; 0 where there is none
 
     def __len__(self) -> int:
         return len(self.points)
@@ -341,13 +291,12 @@ def fine_tune_both(
     clouds: Clouds,
     share: float = 1.0,
 ) -> Iterator[tuple[str, list[int], list[Any]]]:
-    """Fine-tune the pre-trained network and one from scratch, seed by seed, and score each.
+    """Fine-tune pre-trained networks and networks from scratch, and score each; see `both_starts`.
 
-    Both learn the same clouds in the same order with the same head. Several encoders take turns, one a seed.
-    Finished pieces are kept by the bench's ledger.
+    Both learn the same clouds in the same order with the same head. Finished pieces are kept by the ledger.
 
     Args:
-        bench: what to measure with.
+        bench: encoders, device and ledger.
         training: settings.
         seeds: repetitions, at least one for each encoder.
         what: what is learned, for the names of pieces and the progress bar.
@@ -356,38 +305,26 @@ def fine_tune_both(
         clouds: to learn from.
         share: of the clouds of each category, others for every seed.
 
-    Yields:
-        Kind of network, which network each repetition measured (see `Score`), and the score of each.
-
     Raises:
         UserError: fewer than 1 seed.
         Interrupted: Ctrl-C or SIGTERM; the same call continues.
     """
-    if seeds < 1:
-        raise UserError(f"seeds is {seeds}; expected at least 1.")
-    repetitions = range(max(seeds, len(bench.encoders)))
 
-    def measure(network: str, seed: int, note: str, piece: str) -> Any:
-        given = bench.encoders[seed % len(bench.encoders)]
-        encoder = given if network == PRETRAINED else bench.untrained(seed)
-        with torch.random.fork_rng():
-            torch.manual_seed(seed)  # of the head
-            trained = make(training.prepared(encoder))
-        chosen = clouds if share == 1 else clouds[fraction_of(clouds.labels, share, seed)]
-        train(
-            trained, chosen, training, device=bench.device, seed=seed, progress=progress,
-            note=note, checkpoint=bench.ledger.checkpoint(piece),
-        )  # fmt: skip
-        return score(trained)
+    def measure(encoder: Encoder, seed: int, note: str, progress: Progress) -> Any:
+        def scored(checkpoint: Path | None) -> Any:
+            with torch.random.fork_rng():
+                torch.manual_seed(seed)  # of the head
+                network = make(training.prepared(encoder))
+            chosen = clouds if share == 1 else clouds[fraction_of(clouds.labels, share, seed)]
+            train(
+                network, chosen, training, device=bench.device, seed=seed, progress=progress,
+                note=note, checkpoint=checkpoint,
+            )  # fmt: skip
+            return score(network)
 
-    with progress_bar("steps") as progress:
-        for network, different in ((PRETRAINED, len(bench.encoders)), (SCRATCH, len(repetitions))):
-            pieces = []
-            for seed in repetitions:
-                note = f"{what}, {network}, seed {seed}"
-                piece = re.sub(r"[^\w.]+", "-", note)
-                pieces.append(bench.ledger.once(piece, partial(measure, network, seed, note, piece)))
-            yield network, [seed % different for seed in repetitions], pieces
+        return bench.ledger.trained(note, scored)
+
+    return both_starts(bench, seeds, what, measure)
 
 
 def examples(

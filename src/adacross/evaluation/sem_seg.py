@@ -12,8 +12,8 @@ from jaxtyping import Int64
 from adacross.data.collection.collection import Collection
 from adacross.errors import UserError
 from adacross.evaluation.driver import Bench, protocol
-from adacross.evaluation.labeled import data_name
-from adacross.evaluation.result import CHANCE, Data, Measured, Paper, Score
+from adacross.evaluation.labeled import described
+from adacross.evaluation.result import CHANCE, Measured, Paper, Score
 from adacross.evaluation.segmentation import (
     CROSSNET,
     OURS,
@@ -42,23 +42,15 @@ PRESETS: dict[Paper, Training] = {"crossnet": Training(CROSSNET, points=4096, ne
 
 @dataclass(frozen=True, eq=False)
 class Held:
-    """An area, or a test split, that is held out, as places in the collection.
+    """An area, or a test split, that is held out, as places in the collection."""
 
-    Attributes:
-        name: of the area, or of the split.
-        train: blocks to train on.
-        test: blocks to test on.
-        rooms: `(m,)` room of each test block, counted from 0: what is independent of the others.
-        units: names of the rooms; a block of no room is a unit of its own.
-        left_out: test blocks without a class.
-    """
-
-    name: str
-    train: Int64[np.ndarray, " n"]
-    test: Int64[np.ndarray, " m"]
+    name: str  # of the area, or of the split
+    train: Int64[np.ndarray, " n"]  # blocks to train on
+    test: Int64[np.ndarray, " m"]  # blocks to test on
+    # room of each test block, counted from 0: what is independent of the others
     rooms: Int64[np.ndarray, " m"]
-    units: list[str]
-    left_out: int
+    units: list[str]  # names of the rooms; a block of no room is a unit of its own
+    left_out: int  # test blocks without a class
 
     @property
     def shown(self) -> Int64[np.ndarray, " s"]:
@@ -186,16 +178,13 @@ def sem_seg(
     Ctrl-C keeps what is done; the same command continues.
 
     Args:
-        bench: what to measure with.
         as_: use crossnet's optimizer, schedule, points and neighbors. Other options take precedence.
         areas: areas to hold out, one at a time; 5 by default.
         coordinates: source (meters, as the published program) or unit (the unit sphere); source by default
             where there are areas.
         epochs: passes over the training blocks.
         batch_size: blocks per step.
-        learning_rate: peak learning rate.
         points: points per block; 1,024 by default, or all if fewer are stored.
-        neighbors: k of a DGCNN during fine-tuning; as in pre-training by default.
         seeds: repetitions, each with another order and head.
 
     Raises:
@@ -206,8 +195,8 @@ def sem_seg(
         print(result.score("pre-trained", "mIoU", **{"held out": "area 5"}).estimate)
     """
     training = Training.chosen(
-        bench, BLOCKS, PRESETS, as_, points, neighbors,
-        epochs=epochs, batch_size=batch_size, learning_rate=learning_rate,
+        bench, BLOCKS, PRESETS, as_, points,
+        neighbors=neighbors, epochs=epochs, batch_size=batch_size, learning_rate=learning_rate,
     )  # fmt: skip
     collection, info = bench.collection, bench.collection.info
     folds = held_out(collection, areas)
@@ -237,13 +226,12 @@ def sem_seg(
     shown = folds[0].test[folds[0].shown]
     bare = sum(fold.left_out for fold in folds)
     return Measured(
-        data=Data(
-            name=data_name(collection),
-            digest=collection.digest(),
+        data=described(
+            collection,
             train=len(np.unique(np.concatenate([fold.train for fold in folds]))),
             test=sum(len(fold.test) for fold in folds),
-            classes=info.parts,
             left_out={f"{bare} test blocks": "no point has a class"} if bare else {},
+            classes=info.parts,
         ),
         scores=[
             score
@@ -255,7 +243,7 @@ def sem_seg(
         "points counted over all blocks, absent classes left out; chance: the largest class",
         notes=[
             f"{max(seeds, len(bench.encoders))} repetitions, each with another order and head; those of one "
-            f"network are averaged; intervals and tests are by the jackknife over {units}",
+            f"network are averaged; intervals and tests are by the jackknife over {units}"
         ],
         # of the units of all that is held out, in order
         ids=[name for fold in folds for name in fold.units],

@@ -1,10 +1,12 @@
 """Supervised training, shared by all protocols that fine-tune: deterministic, and it can be interrupted."""
 
+import copy
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -12,8 +14,12 @@ from jaxtyping import Float, Int64
 from rich.progress import Progress
 from torch import Generator, Tensor, nn
 
+from adacross.console import progress_bar
 from adacross.distributed.device import find_device
+from adacross.encoders import Encoder, PointM2AE
 from adacross.errors import UserError, one_line
+from adacross.evaluation.driver import Bench
+from adacross.evaluation.result import PRETRAINED, Paper
 from adacross.training.checkpoint import load_checkpoint, save_state
 from adacross.training.config import Optimizer
 from adacross.training.interrupt import Interrupted, stop_request
@@ -22,38 +28,28 @@ from adacross.training.optim import make_optimizer
 
 KEPT_EVERY = 120  # seconds between two checkpoints
 
+R = TypeVar("R")
+T = TypeVar("T", bound="FineTuning")
 Loss = Callable[[Int64[Tensor, " b"], Generator], Float[Tensor, ""]]
 
 
 @dataclass(frozen=True)
 class Schedule:
-    """Optimizer, learning rates and epochs of a training.
+    """Optimizer, learning rates and epochs of a training."""
 
-    Attributes:
-        epochs: passes over the training samples.
-        least_steps: minimum of optimizer steps; with few samples there are more epochs.
-        batch_size: samples per step; batches of an epoch differ by one at most, so none is a single sample.
-        optimizer: "sgd" (momentum 0.9), "adam" or "adamw".
-        learning_rate: peak learning rate.
-        last_rate: learning rate at which a cosine decay over all steps ends.
-        drops: shares of all steps after which the rate falls to a tenth, instead of decay and warm-up.
-        weight_decay: of the optimizer.
-        warmup: epochs of linear warm-up.
-        label_smoothing: of the cross-entropy.
-        clip: largest norm of the gradients; None for any.
-    """
-
-    epochs: int
-    least_steps: int = 0
+    epochs: int  # passes over the training samples
+    least_steps: int = 0  # minimum of optimizer steps; with few samples there are more epochs
+    # samples per step; batches of an epoch differ by one at most, so none is a single sample
     batch_size: int = 32
-    optimizer: Optimizer = "sgd"
-    learning_rate: float = 0.1
-    last_rate: float = 0.001
+    optimizer: Optimizer = "sgd"  # "sgd" (momentum 0.9), "adam" or "adamw"
+    learning_rate: float = 0.1  # peak learning rate
+    last_rate: float = 0.001  # learning rate at which a cosine decay over all steps ends
+    # shares of all steps after which the rate falls to a tenth, instead of decay and warm-up
     drops: tuple[float, ...] = ()
-    weight_decay: float = 1e-4
-    warmup: int = 0
-    label_smoothing: float = 0.2
-    clip: float | None = None
+    weight_decay: float = 1e-4  # of the optimizer
+    warmup: int = 0  # epochs of linear warm-up
+    label_smoothing: float = 0.2  # of the cross-entropy
+    clip: float | None = None  # largest norm of the gradients; None for any
 
     def steps_per_epoch(self, count: int) -> int:
         """Return the optimizer steps of one pass over `count` samples."""
@@ -97,6 +93,83 @@ class Schedule:
             return self.learning_rate * (step + 1) / (rising + 1)
         done = (step - rising) / max(1, total - rising)
         return self.last_rate + (self.learning_rate - self.last_rate) * (1 + math.cos(math.pi * done)) / 2
+
+    def __str__(self) -> str:
+        """Return the settings in a phrase."""
+        least = f" (at least {self.least_steps} steps)" if self.least_steps else ""
+        end = ", constant" if self.last_rate == self.learning_rate else f" to {self.last_rate:g}"
+        return (
+            f"{self.optimizer} {self.learning_rate:g}{end}, {self.epochs} epochs{least}, batch "
+            f"{self.batch_size}, label smoothing {self.label_smoothing:g}"
+        )
+
+
+@dataclass(frozen=True)
+class FineTuning:
+    """Settings of fine-tuning an encoder and a head. Abstract."""
+
+    schedule: Schedule  # optimizer, learning rates, epochs
+    points: int = 1024  # points per cloud; the first ones are tested on
+    # of a Point-M2AE's attention while fine-tuning; None: as it was pre-trained
+    radii: tuple[float, ...] | None = None
+
+    @classmethod
+    def chosen(
+        cls: type[T],
+        bench: Bench,
+        default: T,
+        presets: Mapping[Paper, T],
+        paper: Paper | None,
+        points: int | None = None,
+        **schedule: Any,
+    ) -> T:
+        """Return a paper's settings, or the default, with what else was given put over them.
+
+        `schedule` is for `Schedule.changed`.
+
+        Raises:
+            UserError: the paper has no such experiment, a number that is not above 0, or more points than are
+                stored.
+        """
+        if paper and paper not in presets:
+            raise UserError(f"{paper} has no preset for this experiment; --as knows {', '.join(presets)}.")
+        usual = presets[paper] if paper else default
+        count = min(usual.points, bench.collection.info.points) if points is None else points
+        return replace(usual, schedule=usual.schedule.changed(**schedule), points=bench.points(count))
+
+    def prepared(self, encoder: Encoder) -> Encoder:
+        """Return a copy of an encoder to fine-tune, with these radii."""
+        copied = copy.deepcopy(encoder)
+        if isinstance(copied, PointM2AE) and self.radii:
+            copied.radii = self.radii
+        return copied.requires_grad_(True)
+
+
+def both_starts(
+    bench: Bench, seeds: int, what: str, measure: Callable[[Encoder, int, str, Progress], R]
+) -> Iterator[tuple[str, list[int], list[R]]]:
+    """Fine-tune pre-trained encoders, then as many with newly drawn weights, seed by seed.
+
+    Args:
+        bench: the encoders.
+        seeds: repetitions, at least one for each encoder.
+        what: what is learned, for the names of pieces and the progress bar.
+        measure: fine-tunes a copy of an encoder by a seed; the text names the piece and describes it in the
+            bar.
+
+    Yields:
+        Kind of network, which network each repetition measured (see `Score`), and what `measure` returned.
+
+    Raises:
+        UserError: fewer than 1 seed.
+    """
+    with progress_bar("steps") as progress:
+        for network, turns in bench.turns(seeds).items():
+            measured = []
+            for seed, turn in enumerate(turns):
+                encoder = bench.encoders[turn] if network == PRETRAINED else bench.untrained(seed)
+                measured.append(measure(encoder, seed, f"{what}, {network}, seed {seed}", progress))
+            yield network, turns, measured
 
 
 def fit(

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from adacross.console import Table, cell, markdown_table
-from adacross.errors import UserError, install
+from adacross.errors import UserError, check_ending, install
 from adacross.io.files import check_free, whole_file
 
 if TYPE_CHECKING:
@@ -114,14 +114,12 @@ class Tabular(ABC):
         return f"{head}{body}</table><small>{escape(self.caption)}</small>"
 
 
-def check_output(path: Path, overwrite: bool) -> None:
-    """Refuse to replace a result's JSON or one of the files beside it.
-
-    Raises:
-        UserError: one of them exists, and `overwrite` is not given.
-    """
-    for each in (path, *map(path.with_suffix, BESIDE)):
-        check_free(each, overwrite)
+def check_output(output: str | None, what: str, overwrite: bool) -> None:
+    """Refuse an output that is no JSON file, and without `overwrite` one that exists, itself or beside it."""
+    if output is not None:
+        path = check_ending(output, ".json", f"{what} is JSON")
+        for each in (path, *map(path.with_suffix, BESIDE)):
+            check_free(each, overwrite)
 
 
 def write_tables(result: Tabular, path: Path) -> None:

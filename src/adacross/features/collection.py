@@ -43,15 +43,10 @@ def weights_digest(module: nn.Module) -> str:
 
 @dataclass(frozen=True)
 class FeatureCache:
-    """Arrays of one encoder, one collection and one number of points, as safetensors files.
+    """Arrays of one encoder, one collection and one number of points, as safetensors files."""
 
-    Attributes:
-        folder: of the files.
-        key: digest of everything that the arrays depend on; part of each file's name.
-    """
-
-    folder: Path
-    key: str
+    folder: Path  # of the files
+    key: str  # digest of everything that the arrays depend on; part of each file's name
 
     @classmethod
     def of(cls, encoder: Encoder, collection: Collection, points: int, place: Path) -> "FeatureCache":
@@ -129,9 +124,6 @@ def collection_features(
         device: where to compute; a GPU if there is one.
         cache: of this encoder, collection and number of points.
 
-    Returns:
-        `(k, D)` float32.
-
     Raises:
         UserError: more points than are stored, or features that are not finite.
         KeyboardInterrupt: with a cache, its message says how to continue.
@@ -179,12 +171,9 @@ def _in_blocks(
 
 
 def points_for(encoder: Encoder, requested: int | None, stored: int | None) -> int:
-    """Return the number of points of a cloud to encode.
+    """Return the number of points of a cloud to encode: as requested, else as the encoder was trained.
 
-    Args:
-        encoder: its `inputs` state how it was trained.
-        requested: by the user, or None.
-        stored: by the data; None if any number can be sampled.
+    `stored` by the data is None if any number can be sampled.
 
     Raises:
         UserError: more are requested than stored.

@@ -11,13 +11,8 @@ def shape_histogram(clouds: Float32[np.ndarray, "n N 3"]) -> Float32[np.ndarray,
     """Describe clouds by three distributions: pair distances, distances to the center, and heights.
 
     The first two are D2 and D1 of Osada et al., Shape Distributions (ACM TOG 2002); 64, 32 and 32 bins.
-    Square roots of the shares are returned, so that a dot product compares distributions (Hellinger).
-
-    Args:
-        clouds: `(n, N, 3)`, y up, in the unit sphere.
-
-    Returns:
-        `(n, 128)`.
+    Square roots of the shares are returned, so that a dot product compares distributions (Hellinger). Clouds
+    are y up and in the unit sphere.
 
     Example:
         >>> cloud = np.zeros((1, 8, 3), np.float32)

@@ -6,14 +6,16 @@ import numpy as np
 from jaxtyping import Float, Float64, Int64
 
 
+def unit_rows(rows: Float[np.ndarray, "n D"]) -> Float[np.ndarray, "n D"]:
+    """Scale rows to length 1, so that the product of two is their cosine; rows of zeros stay."""
+    return rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)
+
+
 def cosine_ranking(
     queries: Float[np.ndarray, "q D"], gallery: Float[np.ndarray, "g D"]
 ) -> Int64[np.ndarray, "q g"]:
     """Rank the gallery for every query, the most similar first, by cosine."""
-    unit = [
-        rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12) for rows in (queries, gallery)
-    ]
-    return np.argsort(-(unit[0] @ unit[1].T), axis=1, kind="stable")
+    return np.argsort(-(unit_rows(queries) @ unit_rows(gallery).T), axis=1, kind="stable")
 
 
 def without_self(ranking: Int64[np.ndarray, "n n"]) -> Int64[np.ndarray, "n m"]:
@@ -25,15 +27,7 @@ def without_self(ranking: Int64[np.ndarray, "n n"]) -> Int64[np.ndarray, "n m"]:
 def recall_at(
     ranking: Int64[np.ndarray, "n n"], ranks: Sequence[int]
 ) -> dict[int, Float64[np.ndarray, " n"]]:
-    """Return 1 for queries whose counterpart (the item of their own number) is among the first k, else 0.
-
-    Args:
-        ranking: of the gallery for every query.
-        ranks: the k.
-
-    Returns:
-        By k, `(n,)`.
-    """
+    """Return, by k, 1 for queries whose counterpart (the item of their own number) is among the first k."""
     position = (ranking == np.arange(len(ranking))[:, None]).argmax(axis=1)
     return {k: (position < k).astype(np.float64) for k in ranks}
 
@@ -44,16 +38,10 @@ def hit_at(
     gallery_labels: Int64[np.ndarray, " all"],
     ranks: Sequence[int],
 ) -> dict[int, Float64[np.ndarray, " q"]]:
-    """Return 1 for queries with an item of their class among the first k, else 0.
+    """Return, by k, 1 for queries with an item of their class among the first k, else 0.
 
-    Args:
-        ranking: of the gallery for every query.
-        query_labels: classes of the queries.
-        gallery_labels: classes of the gallery as the ranking numbers it.
-        ranks: the k.
-
-    Returns:
-        By k, `(q,)`; NaN for queries of a class that the gallery lacks.
+    `gallery_labels` are in the order in which the ranking numbers the gallery. NaN for queries of a class
+    that the gallery lacks.
     """
     relevant = gallery_labels[ranking] == query_labels[:, None]
     found = relevant.any(axis=1)
@@ -80,10 +68,8 @@ def average_precision(
 def chance_hit_at(relevant: Int64[np.ndarray, " q"], gallery: int, ranks: Sequence[int]) -> dict[int, float]:
     """Return the expected mean of `hit_at` of a random ranking: 1 - C(g - R, k) / C(g, k), mean over queries.
 
-    Args:
-        relevant: R of every query, the number of gallery items of its class; queries of R = 0 do not count.
-        gallery: g, its size.
-        ranks: the k.
+    `relevant` is R of every query, the number of gallery items of its class; queries of R = 0 do not count.
+    `gallery` is g, the number of all items.
     """
     counted = relevant[relevant > 0].astype(np.float64)
     hits = {}

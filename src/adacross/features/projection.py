@@ -1,9 +1,9 @@
-"""Features in two dimensions, and chance levels of neighbors and rankings."""
+"""Features in two dimensions, and how often neighbors share a class."""
 
 import numpy as np
 from jaxtyping import Float, Float64, Int64
 
-from adacross.features.metrics import chance_precision
+from adacross.features.metrics import unit_rows
 
 _FEWEST_FOR_TSNE = 30  # neighborhoods of fewer points say nothing
 
@@ -53,19 +53,8 @@ def nearest_same_class(
     pairs = (sizes * (sizes - 1)).sum()
     if not pairs:
         return None, None
-    unit = features / np.maximum(np.linalg.norm(features, axis=1, keepdims=True), 1e-12)
+    unit = unit_rows(features)
     similarity = unit @ unit.T
     np.fill_diagonal(similarity, -np.inf)
     share = float((labels[similarity.argmax(axis=1)] == labels).mean())
     return share, float(pairs / (len(labels) * (len(labels) - 1)))
-
-
-def random_precision(labels: Int64[np.ndarray, " n"]) -> float | None:
-    """Return the mean average precision of a random ranking of a gallery that holds the queries themselves.
-
-    None if labels are missing.
-    """
-    size = len(labels)
-    if size < 2 or (labels < 0).any():
-        return None
-    return chance_precision(np.bincount(labels)[labels], size)

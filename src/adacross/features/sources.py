@@ -39,11 +39,7 @@ def kind_of(place: str) -> Literal["collection", "encoder", ""]:
 
 
 def usual_device(device: str | None = None) -> str:
-    """Return a device's name; cuda by default if it is available.
-
-    Raises:
-        UserError: there is no such device.
-    """
+    """Return the name of a device that is there; cuda by default if it is available."""
     return str(find_device(device))
 
 
@@ -68,11 +64,7 @@ def find_encoders(names: str | list[str]) -> list[NamedEncoder]:
 
 
 def check_alike(entries: list[NamedEncoder]) -> list[NamedEncoder]:
-    """Return encoders that differ in nothing but their weights.
-
-    Raises:
-        UserError: they differ in kind or options.
-    """
+    """Return encoders, which must not differ in kind or options."""
     kinds = {f"{entry.encoder.kind} {entry.encoder.options}": entry.name for entry in entries}
     if len(kinds) > 1:
         each = "; ".join(f"{name}: {kind}" for kind, name in kinds.items())
@@ -84,11 +76,7 @@ def check_alike(entries: list[NamedEncoder]) -> list[NamedEncoder]:
 
 
 def find_encoder(name: str) -> NamedEncoder:
-    """Load the one encoder of a name.
-
-    Raises:
-        UserError: as `find_encoders`, or a pattern of several runs.
-    """
+    """Load the one encoder of a name, as `find_encoders`; a pattern of several runs is refused."""
     entry, *others = find_encoders(name)
     if others:
         raise UserError(f"{name} matches {len(others) + 1} runs; expected one.")
@@ -116,6 +104,11 @@ def _find(name: str) -> NamedEncoder:
         raise UserError(f"{path} is a collection; expected a run or an encoder.")
     if not (path / "config.yaml").is_file():
         return NamedEncoder(name if name.startswith(SCHEME) else path.name, load(name), None)
-    if not (path / "encoder").is_dir():
-        raise UserError(f"run {path} is not finished; continue it with --resume auto.")
-    return NamedEncoder(path.name, load(path / "encoder"), path)
+    return NamedEncoder(path.name, load(encoder_folder(path)), path)
+
+
+def encoder_folder(run: Path) -> Path:
+    """Return the folder of a run's encoder; an unfinished run is refused."""
+    if not (run / "encoder").is_dir():
+        raise UserError(f"run {run} is not finished; continue it with --resume auto.")
+    return run / "encoder"

@@ -32,19 +32,14 @@ LARGEST_GRAM = 12_000
 
 @dataclass(frozen=True, eq=False)
 class Machines:
-    """A linear machine for each pair of K classes, and the C they were fitted with.
+    """A linear machine for each pair of K classes, and the C they were fitted with."""
 
-    Attributes:
-        classes: `(K,)` labels, ascending.
-        weights: `(P, D)`, P = K (K - 1) / 2 pairs, (0, 1), (0, 2), ... (K - 2, K - 1).
-        intercepts: `(P,)`; a pair is for its first class where `weights @ x + intercept` is above 0.
-        C: the penalty.
-    """
-
-    classes: Int64[np.ndarray, " K"]
+    classes: Int64[np.ndarray, " K"]  # labels, ascending
+    # P = K (K - 1) / 2 pairs, (0, 1), (0, 2), ... (K - 2, K - 1).
     weights: Float64[np.ndarray, "P D"]
+    # a pair is for its first class where `weights @ x + intercept` is above 0
     intercepts: Float64[np.ndarray, " P"]
-    C: float
+    C: float  # the penalty
 
     def predict(self, features: Float[np.ndarray, "m D"]) -> Int64[np.ndarray, " m"]:
         """Classes `(m,)` of features `(m, D)`.
@@ -53,29 +48,6 @@ class Machines:
             UserError: features that are not finite.
         """
         return _elect(_double(features) @ self.weights.T + self.intercepts, self.classes)
-
-
-def svm(
-    train: Float[np.ndarray, "n D"],
-    train_labels: Int64[np.ndarray, " n"],
-    test: Float[np.ndarray, "m D"],
-    folds: int,
-    seed: int,
-) -> tuple[Int64[np.ndarray, " m"], float]:
-    """Predict with a linear SVM whose C is chosen by cross-validation on the training features alone.
-
-    Args:
-        train: `(n, D)` features to fit on.
-        train_labels: `(n,)` their classes.
-        test: `(m, D)` features to predict.
-        folds: of the stratified cross-validation.
-        seed: of the folds.
-
-    Returns:
-        Predictions `(m,)` and the chosen C (see `fit_svm`).
-    """
-    fitted = fit_svm(train, train_labels, folds, seed)
-    return fitted.predict(test), fitted.C
 
 
 @contextmanager
@@ -94,14 +66,8 @@ def fit_svm(
     """Fit a linear SVM whose C is chosen by cross-validation on the same features.
 
     SVC (one against one), features as they are. The candidates for C are `C_GRID` divided by the training
-    features' mean variance, so that their unit does not matter. Every fold and every C share one Gram matrix.
-    Of equally good C the smallest is taken.
-
-    Args:
-        train: `(n, D)` features to fit on.
-        train_labels: `(n,)` their classes.
-        folds: of the stratified cross-validation.
-        seed: of the folds.
+    features' mean variance, so that their unit does not matter. Folds are stratified and drawn by `seed`;
+    every fold and every C share one Gram matrix. Of equally good C the smallest is taken.
 
     Raises:
         UserError: features that are not finite.
@@ -210,15 +176,10 @@ def _machine(
     chosen: Bool[np.ndarray, " p"],
     penalty: float,
 ) -> tuple[Float64[np.ndarray, " D"], float]:
-    """Fit the machine of two classes; its weights and intercept are positive for the first class.
+    """Fit the machine of two classes on `rows`; its weights and intercept are positive for the first class.
 
-    Args:
-        features: `(n, D)` of all classes.
-        codes: `(n,)` classes from 0.
-        rows: `(f,)` which to fit on.
-        gram: of the pair's rows; None if they are too many, and libsvm makes the products itself.
-        chosen: `(p,)` which of the pair's rows are `rows`.
-        penalty: C.
+    `gram` is of the pair's rows, of which `rows` are the `chosen` ones; where it is None they are too many,
+    and libsvm makes the products itself.
     """
     if gram is None:
         machine = _solve(features[rows], codes[rows], penalty, kernel="linear")
@@ -235,15 +196,6 @@ def fixed_svm(
     C: float,
 ) -> Int64[np.ndarray, " m"]:
     """Predict with a linear SVC (one against one) of a given C, features as they are.
-
-    Args:
-        train: `(n, D)` features to fit on.
-        train_labels: `(n,)` their classes.
-        test: `(m, D)` features to predict.
-        C: the penalty.
-
-    Returns:
-        Predictions `(m,)`.
 
     Raises:
         UserError: features that are not finite.

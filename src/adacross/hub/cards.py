@@ -35,11 +35,7 @@ _TASK_TYPES = {"part-seg": "point-cloud-segmentation", "sem-seg": "point-cloud-s
 
 
 def check_license(license: str | None) -> None:  # noqa: A002  the hub's word
-    """Refuse a license that is not written as the hub's identifiers are.
-
-    Raises:
-        UserError: it is not.
-    """
+    """Refuse a license that is not written as the hub's identifiers are."""
     if license is not None and not _LICENSE.fullmatch(license):
         raise UserError(
             f"license is {license!r}; expected one of the hub's identifiers, such as apache-2.0, mit, "

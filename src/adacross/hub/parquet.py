@@ -53,19 +53,12 @@ _AGAIN = "Download it again, or share it again."
 
 @dataclass(frozen=True)
 class Piece:
-    """The shapes of one shard and one split: a row group.
+    """The shapes of one shard and one split: a row group."""
 
-    Attributes:
-        file: the Parquet file, relative to the folder.
-        row_group: its number in the file.
-        rows: number of shapes.
-        sha256: digest of their values (`content_digest`).
-    """
-
-    file: str
-    row_group: int
-    rows: int
-    sha256: str
+    file: str  # the Parquet file, relative to the folder
+    row_group: int  # its number in the file
+    rows: int  # number of shapes
+    sha256: str  # digest of their values (`content_digest`)
 
     @property
     def split(self) -> str:
@@ -85,12 +78,7 @@ def shared_schema(info: CollectionInfo) -> pa.Schema:
 
 
 def write_parquet(collection: Path, info: CollectionInfo, folder: Path) -> None:
-    """Write a collection's shapes and `shards.json` into an empty folder, a row group at a time.
-
-    Args:
-        collection: its folder.
-        info: its description, which is written, too.
-        folder: to write to.
+    """Write a collection's shapes, `shards.json` and `info` into an empty folder, a row group at a time.
 
     Raises:
         UserError: the collection is damaged.
@@ -161,12 +149,7 @@ def _rows(shard: pa.Table, start: int, split: str, schema: pa.Schema) -> pa.Tabl
 def read_parquet(shared: Path, folder: Path) -> CollectionInfo:
     """Write the collection that downloaded files hold into an empty folder, a shard at a time.
 
-    Args:
-        shared: a folder that `write_parquet` wrote, from any source.
-        folder: to write to.
-
-    Returns:
-        The collection's description.
+    `shared` is a folder that `write_parquet` wrote, from any source. Returns the collection's description.
 
     Raises:
         UserError: a file is missing, damaged, or contradicts the descriptions.
@@ -193,11 +176,7 @@ def read_parquet(shared: Path, folder: Path) -> CollectionInfo:
 
 
 def _read_shards(folder: Path, info: CollectionInfo) -> Shards:
-    """Read `shards.json`.
-
-    Raises:
-        UserError: it is of another version, has an invalid entry, or is not of the collection `info`.
-    """
+    """Read `shards.json`, which must be of this version and of the collection `info`."""
     path = folder / SHARDS
     raw = read_json(path, "the pieces of a collection that adacross share wrote")
     if not isinstance(raw, dict) or raw.get("version") != VERSION:
@@ -279,11 +258,7 @@ def _read_piece(shared: Path, info: CollectionInfo, piece: Piece) -> pa.Table:
 
 
 def _check_sizes(metadata: pq.FileMetaData, piece: Piece, info: CollectionInfo, size: int) -> None:
-    """Refuse a row group that claims more than its file can hold, before anything is allocated for it.
-
-    Raises:
-        LookupError, ValueError: it does.
-    """
+    """Refuse a row group that claims more than its file can hold, before anything is allocated for it."""
     if piece.row_group >= metadata.num_row_groups:
         raise ValueError(f"it has {metadata.num_row_groups} row groups")
     group = metadata.row_group(piece.row_group)

@@ -10,6 +10,7 @@ from adacross.data.collection.description import DESCRIPTION, CollectionInfo, ch
 from adacross.encoders import load
 from adacross.encoders.base import CONFIG_FILE, WEIGHTS_FILE
 from adacross.errors import UserError
+from adacross.features.sources import encoder_folder
 from adacross.hub.cards import check_license, dataset_card, model_card, without_path
 from adacross.hub.parquet import SHARDS, read_parquet, write_parquet
 from adacross.io import hub
@@ -23,21 +24,13 @@ _LISTED = 20
 
 @dataclass(frozen=True)
 class Shared:
-    """The files of a repository, uploaded or written for inspection.
+    """The files of a repository, uploaded or written for inspection."""
 
-    Attributes:
-        name: `owner/name` on the hub.
-        kind: of the repository, "model" or "dataset".
-        url: its address; None after a dry run.
-        folder: folder of a dry run, else None.
-        files: sizes in bytes by name.
-    """
-
-    name: str
-    kind: hub.Kind
-    url: str | None
-    folder: Path | None
-    files: dict[str, int]
+    name: str  # `owner/name` on the hub
+    kind: hub.Kind  # of the repository, "model" or "dataset"
+    url: str | None  # its address; None after a dry run
+    folder: Path | None  # folder of a dry run, else None
+    files: dict[str, int]  # sizes in bytes by name
 
     def table(self) -> Table:
         """Render as a rich table."""
@@ -139,26 +132,17 @@ def fetch(name: str, folder: str, *, overwrite: bool = False) -> CollectionInfo:
 
 
 def _check_empty(target: Path) -> None:
-    """Refuse to write over files.
-
-    Raises:
-        UserError: `target` is a file, or a folder that holds anything.
-    """
+    """Refuse a target that is a file, or a folder that holds anything."""
     if target.exists() and (target.is_file() or any(target.iterdir())):
         raise UserError(f"{target} exists; choose a new or empty folder.")
 
 
 def _kind(folder: Path, source: str) -> hub.Kind:
-    """Return the kind of repository for a folder.
-
-    Raises:
-        UserError: it cannot be shared.
-    """
+    """Return the kind of repository for a folder; what cannot be shared is refused."""
     if (folder / DESCRIPTION).is_file():
         return "dataset"
     if (folder / "config.yaml").is_file():
-        if not (folder / "encoder").is_dir():
-            raise UserError(f"run {folder} is not finished; continue it with --resume auto.")
+        encoder_folder(folder)
         return "model"
     if (folder / CONFIG_FILE).is_file():
         return "model"

@@ -106,8 +106,7 @@ def change_label(
 
     Raises:
         UserError: the file is not a table of labels of the shapes `ids`, cannot be written, is missing
-        without
-            `create`, or is locked by another program; it is unchanged.
+            without `create`, or is locked by another program; it is unchanged.
     """
     with locked(path, "label", wait=LOCK_TIMEOUT):
         if not (path.exists() or create):

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float32, Float64, Int64
 
+from adacross.features.metrics import unit_rows
+
 CANDIDATES = 10  # uncertain shapes for each shape to choose (beta = 10 of Zhdanov, 2019)
 _C = 10.0  # inverse of the weights' penalty, for features of length 1
 
@@ -52,9 +54,7 @@ def propose(
         >>> proposal.label[:6].tolist(), len(proposal.order)
         ([0, 0, 0, 1, 1, 1], 2)
     """
-    centered = features - features.mean(axis=0)
-    length = np.linalg.norm(centered, axis=1, keepdims=True)
-    points = (centered / np.maximum(length, 1e-12)).astype(np.float32)
+    points = unit_rows(features - features.mean(axis=0)).astype(np.float32)
     unlabeled = np.flatnonzero(labels < 0)
     label, confidence = labels.astype(np.int64), (labels >= 0).astype(np.float64)
     uncertainty = np.ones(len(unlabeled))

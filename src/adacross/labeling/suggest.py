@@ -9,7 +9,7 @@ import numpy as np
 
 from adacross.console import Table, console, words
 from adacross.embeddings.table import read_embeddings
-from adacross.errors import UserError, check_ending, shortened
+from adacross.errors import check_ending, check_least, shortened
 from adacross.io.files import check_free, locked
 from adacross.labeling.labels import LOCK_TIMEOUT, read_labels, read_records, write_labels
 from adacross.labeling.propose import propose
@@ -59,8 +59,7 @@ def suggest(
         UserError: a file that cannot be read, an id that is not there, a file that is already there.
     """
     target = check_ending(output, ".csv", "suggest writes CSV")
-    if ask < 0:
-        raise UserError(f"ask is {ask}; it must be at least 0.")
+    check_least(0, ask=ask)
     check_free(target, overwrite)
     shapes = read_embeddings(embeddings)
     classes = read_labels(Path(labels), shapes.ids)

@@ -71,11 +71,7 @@ class Weighting(ABC):
         return deepcopy(self.state)
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Continue from what `state_dict` returned.
-
-        Raises:
-            UserError: it is another weighting's state.
-        """
+        """Continue from what `state_dict` returned; another weighting's state is refused."""
         if state.keys() != self.state.keys():
             raise UserError(
                 f"this state has {sorted(state)}; {type(self).__name__} expects {sorted(self.state)}. "

@@ -180,11 +180,6 @@ def _notes(result: Result) -> str:
     return " ".join(map(sentence, filter(None, texts)))
 
 
-def _beside(one: Score, score: Score) -> bool:
-    """Return True for the baseline of a score."""
-    return one.network in BASELINES and (one.metric, one.setting) == (score.metric, score.setting)
-
-
 def _words(score: Score) -> str:
     """Return a score's setting as text: "labels 10 %"."""
     return ", ".join(f"{name} {value}" for name, value in score.setting.items())

@@ -27,54 +27,31 @@ MAP_SHAPES = 1000  # t-SNE stays in seconds and the file in megabytes
 
 @dataclass(frozen=True, eq=False)
 class Features:
-    """An encoder's features of the shapes that are shown.
+    """An encoder's features of the shapes that are shown."""
 
-    Attributes:
-        indices: `(n,)` of the shapes in the collection.
-        values: `(n, D)`.
-        split: which shapes: "test", or "all" where there is no test split.
-        available: number of shapes of that split.
-    """
-
-    indices: Int64[np.ndarray, " n"]
+    indices: Int64[np.ndarray, " n"]  # of the shapes in the collection
     values: Float32[np.ndarray, "n D"]
-    split: Literal["test", "all"]
-    available: int
+    split: Literal["test", "all"]  # which shapes: "test", or "all" where there is no test split
+    available: int  # number of shapes of that split
 
 
 @dataclass(frozen=True, eq=False)
 class RunData:
-    """The content of a report.
+    """The content of a report."""
 
-    Attributes:
-        folder: the run's folder as the user gave it.
-        config: `config.yaml`.
-        config_text: the file itself.
-        environment: `environment.json`, empty where there is none.
-        log: the curves of `log.jsonl`.
-        results: every result that can be read, in the order of the page.
-        tables: comparisons of encoders, and efficiency.
-        unreadable: reasons by the files that cannot be read.
-        collection: None where it cannot be read.
-        features: None where the encoder or the collection cannot be read.
-        weights: digest of the encoder's weights; None without an encoder.
-        absent: reasons for empty attributes, by name.
-        seed: of the choice of shapes, of masks and of the map.
-    """
-
-    folder: Path
-    config: dict[str, Any]
-    config_text: str
-    environment: dict[str, Any]
-    log: Log
-    results: tuple[Result, ...] = ()
-    tables: tuple[Comparison | Efficiency, ...] = ()
-    unreadable: dict[str, str] = field(default_factory=dict)
-    collection: Collection | None = None
-    features: Features | None = None
-    weights: str | None = None
-    absent: dict[str, str] = field(default_factory=dict)
-    seed: int = 0
+    folder: Path  # the run's folder as the user gave it
+    config: dict[str, Any]  # `config.yaml`
+    config_text: str  # the file itself
+    environment: dict[str, Any]  # `environment.json`, empty where there is none
+    log: Log  # the curves of `log.jsonl`
+    results: tuple[Result, ...] = ()  # every result that can be read, in the order of the page
+    tables: tuple[Comparison | Efficiency, ...] = ()  # comparisons of encoders, and efficiency
+    unreadable: dict[str, str] = field(default_factory=dict)  # reasons by the files that cannot be read
+    collection: Collection | None = None  # None where it cannot be read
+    features: Features | None = None  # None where the encoder or the collection cannot be read
+    weights: str | None = None  # digest of the encoder's weights; None without an encoder
+    absent: dict[str, str] = field(default_factory=dict)  # reasons for empty attributes, by name
+    seed: int = 0  # of the choice of shapes, of masks and of the map
 
     @property
     def method(self) -> str:
@@ -186,18 +163,13 @@ def read_results(folder: Path) -> tuple[list[Result], list[Comparison | Efficien
     return results, tables, unreadable
 
 
-def find_collection(folder: Path, written: str, source: str = "config.yaml") -> Path:
+def find_collection(folder: Path, written: str) -> Path:
     """Return where a run's collection is: as written, or beside the run if both were moved together.
 
-    Args:
-        folder: of the run.
-        written: the folder that a file of the run names.
-        source: the file.
-
     Raises:
-        UserError: the file names an address, which is opened only if the user types it.
+        UserError: `config.yaml` names an address, which is opened only if the user types it.
     """
-    given = local_path(written, folder / source)
+    given = local_path(written, folder / "config.yaml")
     beside = folder.resolve().parent / given.name
     return beside if not given.is_dir() and beside.is_dir() else given
 

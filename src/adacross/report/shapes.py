@@ -10,6 +10,7 @@ from jaxtyping import Int64
 
 from adacross.data.collection.collection import Collection
 from adacross.data.rendering.palette import part_colors
+from adacross.features.metrics import unit_rows
 from adacross.report.drawing import webp
 from adacross.report.page import Section, missing, section
 from adacross.report.run import RunData
@@ -25,19 +26,13 @@ Kind = Literal["", "right", "wrong", "object"]
 
 @dataclass(frozen=True)
 class Card:
-    """An image of a shape.
+    """An image of a shape."""
 
-    Attributes:
-        id: of the shape.
-        class_name: None without a label.
-        image: a WebP file.
-        kind: "right" or "wrong" for a result of the query's class or of another, "object" for the query
-            itself, "" otherwise.
-    """
-
-    id: str
-    class_name: str | None
-    image: bytes
+    id: str  # of the shape
+    class_name: str | None  # None without a label
+    image: bytes  # a WebP file
+    # "right" or "wrong" for a result of the query's class or of another, "object" for the query itself, ""
+    # otherwise
     kind: Kind = ""
 
     @property
@@ -95,7 +90,7 @@ def neighbors(run: RunData) -> Section:
         return missing("neighbors", title, reason)
     if len(features.indices) < 2:
         return missing("neighbors", title, "A single shape has no neighbors.")
-    unit = features.values / np.maximum(np.linalg.norm(features.values, axis=1, keepdims=True), 1e-12)
+    unit = unit_rows(features.values)
     labels = run.collection.labels[features.indices]
     queries = spread(labels, ROWS, np.random.default_rng(run.seed))
     cosines = unit[queries] @ unit.T

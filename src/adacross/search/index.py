@@ -15,7 +15,7 @@ from adacross.data.shape import Axis, BrokenShapeError
 from adacross.distributed.device import find_device
 from adacross.encoders import Encoder
 from adacross.encoders.frozen import encode, frozen, in_batches
-from adacross.errors import UserError, one_of
+from adacross.errors import UserError, check_least, one_of
 from adacross.features.collection import FeatureCache, collection_features, points_for
 from adacross.features.sources import find_encoder
 from adacross.methods import CrossModal
@@ -103,8 +103,7 @@ class SearchIndex:
         self.collection = collection if isinstance(collection, Collection) else Collection.open(collection)
         if not len(self.collection):
             raise UserError(f"{self.collection.folder} holds no shapes, so there is nothing to search.")
-        if points is not None and points < 1:
-            raise UserError(f"points is {points}; expected at least 1.")
+        check_least(points=points)
         network, run = encoder, None
         if not isinstance(network, torch.nn.Module):
             entry = find_encoder(str(network))
@@ -163,8 +162,7 @@ class SearchIndex:
             UserError: no such shape or file, a damaged one, an image without an image tower, or an unknown
                 class.
         """
-        if top < 1:
-            raise UserError(f"top is {top}; expected at least 1.")
+        check_least(top=top)
         query = self.encode(query if isinstance(query, Query) else self.query(query, up))
         rows = self.vectors if query.image is None or self.joint is None else self.joint
         similarities = rows @ query.vector

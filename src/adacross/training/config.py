@@ -283,11 +283,7 @@ class PretrainConfig:
         return {name: value for name, value in asdict(self).items() if name not in NOT_COMPARED}
 
     def must_match(self, earlier: Mapping[str, Any]) -> None:
-        """Refuse to resume a run whose beginning had other options; `compared()` of it may lack newer ones.
-
-        Raises:
-            UserError: names the options that differ.
-        """
+        """Refuse to resume a run that began with other options; `compared()` of it may lack newer ones."""
         mine = self.compared()
         different = [name for name in mine if name in earlier and mine[name] != earlier[name]]
         if different:

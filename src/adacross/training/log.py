@@ -3,21 +3,26 @@
 import csv
 import errno
 import json
+import math
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+import numpy as np
+from jaxtyping import Float64
 
 from adacross.console import cell, console
 from adacross.errors import UserError
 from adacross.io.files import cannot_write, read_bytes, whole_file
 
+MOST_COLUMNS = 200  # of the records of a log
 _ADVICE = "Restore the file, or move it away: the run then continues with a new log."
 
 
-def flatten(record: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Return a record without nested dictionaries.
+def flatten(record: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a record whose groups of values stand beside the others.
 
     Example:
         >>> flatten({"step": 1, "terms": {"intra": 0.5}})
@@ -25,8 +30,39 @@ def flatten(record: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     """
     flat: dict[str, Any] = {}
     for key, value in record.items():
-        flat |= flatten(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {prefix + key: value}
+        if isinstance(value, Mapping):
+            flat |= {f"{key}.{name}": item for name, item in value.items()}
+        else:
+            flat[key] = value
     return flat
+
+
+def columns(records: Sequence[Mapping[str, Any]], kind: str) -> dict[str, Float64[np.ndarray, " n"]]:
+    """Return the values of a kind of records ("step", "monitor") by name; NaN where a record lacks one.
+
+    Where a resumed run repeats steps, the later records count.
+
+    Raises:
+        UserError: there are too many names for a value of each at every step.
+    """
+    kept: list[dict[str, Any]] = []
+    for record in records:
+        if record["kind"] == kind:
+            while kept and kept[-1]["step"] >= record["step"]:
+                kept.pop()
+            kept.append(flatten(record))
+    names = dict.fromkeys(name for each in kept for name in each if name != "kind")
+    if len(names) > MOST_COLUMNS:
+        raise UserError(
+            f"a log has {len(names):,} terms of the loss and other values; expected at most {MOST_COLUMNS}."
+        )
+    return {name: np.array([_number(each.get(name)) for each in kept], np.float64) for name in names}
+
+
+def _number(value: object) -> float:
+    """Return a number that float64 can hold; NaN for anything else."""
+    known = isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 2**63
+    return float(value) if known else math.nan  # type: ignore[arg-type]
 
 
 def read_log(path: Path) -> list[dict[str, Any]]:

@@ -17,7 +17,7 @@ from adacross.encoders import Encoder
 from adacross.encoders.frozen import encode, frozen, in_batches
 from adacross.features.metrics import cosine_ranking, recall_at
 from adacross.features.sources import untrained_like
-from adacross.features.svm import enough_folds, svm
+from adacross.features.svm import enough_folds, fit_svm
 from adacross.methods import CrossModal, Method
 
 LARGEST = 256  # validation shapes, at most
@@ -90,8 +90,8 @@ class Monitor:
         """Fit the probe of `evaluate linear` on some shapes' features; return its accuracy on others."""
         labels = self.collection.labels
         known, asked = (encode(encoder, self._clouds(part), device=self.device) for part in (fit, check))
-        predicted, _ = svm(known, labels[fit], asked, enough_folds(labels[fit], _FOLDS), seed=0)
-        return float(np.mean(predicted == labels[check]))
+        machines = fit_svm(known, labels[fit], enough_folds(labels[fit], _FOLDS), seed=0)
+        return float(np.mean(machines.predict(asked) == labels[check]))
 
     def _clouds(self, indices: Int64[np.ndarray, " k"]) -> Float[np.ndarray, "k N 3"]:
         return self.collection.points(indices)[:, : self.points]

@@ -112,16 +112,11 @@ def _starting_state(config: PretrainConfig, run: Path) -> dict[str, Any] | None:
     return None
 
 
-def pretrain(config: PretrainConfig) -> Path:
+def pretrain(config: PretrainConfig, callbacks: Sequence[Callback] = ()) -> Path:
     """Pre-train an encoder on a collection; the last step's networks are the result.
 
-    `adacross.pretrain` takes options one by one and returns a `Run`. Results and errors are as of `train`.
-    """
-    return train(config)
-
-
-def train(config: PretrainConfig, callbacks: Sequence[Callback] = ()) -> Path:
-    """Pre-train an encoder, with callbacks after those that the options name; return the run folder.
+    `callbacks` are called after those that the options name. Returns the run folder; `adacross.pretrain`
+    takes options one by one and returns a `Run`.
 
     Reads the collection's training split only (but for `selection: released`, which says so). Writes into the
     run folder: `config.yaml`, `environment.json`, `log.jsonl` and `log.csv`, `checkpoints/`, `encoder/` and
@@ -144,7 +139,7 @@ def train(config: PretrainConfig, callbacks: Sequence[Callback] = ()) -> Path:
 def _train(
     config: PretrainConfig, callbacks: Sequence[Callback], group: ProcessGroup, held: ExitStack
 ) -> Path:
-    """Train as `train` does; `held` keeps the run's lock until training has ended."""
+    """Train as `pretrain` does; `held` keeps the run's lock until training has ended."""
     run = config.run_folder
     config = replace(config, run=str(run))
     loader, monitor = _data(config, group)

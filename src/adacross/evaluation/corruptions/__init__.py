@@ -40,11 +40,6 @@ KINDS: dict[str, Callable[[Clouds, int, Draws], Changed]] = {
     "distortion_rbf": transformation.distortion_rbf,
     "distortion_rbf_inv": transformation.distortion_rbf_inv,
 }
-FAMILIES: dict[str, tuple[str, ...]] = {
-    "density": tuple(KINDS)[:5],
-    "noise": tuple(KINDS)[5:10],
-    "transformation": tuple(KINDS)[10:],
-}
 _BLOCK = 64  # clouds at a time: what is computed for each then fits a processor's cache
 
 
@@ -56,10 +51,10 @@ def corrupt(kind: str, clouds: Clouds, severity: int, seed: int, shapes: Int64[n
         clouds: `(n, N, 3)` in the unit sphere, y up, N at least 64.
         severity: 1 to 5.
         seed: of everything that is drawn.
-        shapes: `(n,)` the number each shape is known by, its index in its collection.
+        shapes: the number each shape is known by, its index in its collection.
 
     Returns:
-        `(n, M, 3)`; M depends on N, the kind and the severity alone.
+        Clouds whose number of points depends on N, the kind and the severity alone.
 
     Raises:
         UserError: another kind or severity, too few points, or shapes that do not fit.
@@ -76,14 +71,7 @@ def corrupt(kind: str, clouds: Clouds, severity: int, seed: int, shapes: Int64[n
 def rotate(about: Literal["y", "any"], clouds: Clouds, seed: int, shapes: Int64[np.ndarray, " n"]) -> Clouds:
     """Turn each cloud, by any angle about the up axis ("y") or by any rotation ("any"), drawn uniformly.
 
-    Args:
-        about: "y" or "any".
-        clouds: `(n, N, 3)`.
-        seed: of the rotations.
-        shapes: as for `corrupt`.
-
-    Raises:
-        UserError: shapes that do not fit.
+    Arguments and errors are as of `corrupt`.
     """
     _check(clouds, seed, shapes)
     return transformation.turn(clouds, about, Draws(seed, f"turn about {about}", shapes))

@@ -25,16 +25,11 @@ CLEAN = "clean"
 
 @dataclass(frozen=True, eq=False)
 class ModelNetC:
-    """Files in ModelNet-C's layout, of any corruptions and severities.
+    """Files in ModelNet-C's layout, of any corruptions and severities."""
 
-    Attributes:
-        folder: of the files.
-        labels: `(n,)` classes of the shapes, the same in all files.
-        items: the rows of each file, by corruption and severity; clean ones first, with severity "".
-    """
-
-    folder: Path
-    labels: Int64[np.ndarray, " n"]
+    folder: Path  # of the files
+    labels: Int64[np.ndarray, " n"]  # classes of the shapes, the same in all files
+    # the rows of each file, by corruption and severity; clean ones first, with severity ""
     items: dict[str, dict[str, list[SampleRef]]]
 
     @classmethod
