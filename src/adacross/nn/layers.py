@@ -95,7 +95,7 @@ class PointLayer(NormalizedLinear):
     def pooled_groups(
         self, members: Float[Tensor, "n k F"], local: nn.Linear, last: nn.Linear
     ) -> Float[Tensor, "n D"]:
-        """`forward` of the maximum over a group of `local` beside `local` of its members (2 L = Cin), then the
+        """`forward` of a group's maximum of `local` beside `local` of its members (2 L = Cin), then the
         maximum over the group of `last`, without what is between: see `adacross.ops.fused.group_pool`.
         """
         if not self.fused:
