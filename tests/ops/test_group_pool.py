@@ -162,3 +162,45 @@ def test_one_group_of_one_member(training):
     else:
         torch.testing.assert_close(found, plain(members, modules), rtol=1e-12, atol=1e-12)
     assert all(gradient.isfinite().all() for gradient in gradients(found, members, modules))
+
+
+@pytest.mark.parametrize("slope", [0.0, 0.2])
+@pytest.mark.parametrize(("size", "members"), [(1, 1), (3, 5), (40, 5)])
+def test_float32_equals_float64(slope, size, members):
+    """Compiled passes, where they are taken: any number of groups, gains below 0, equal members."""
+    modules = layers(torch.float32)
+    exact = layers_like(modules)
+    x = torch.randn(size, members, F)
+    x[:, -1] = x[:, 0]
+    x.requires_grad_()
+    wide = x.detach().double().requires_grad_()
+    found, expected = fused(x, modules, slope), fused(wide, exact, slope)
+    torch.testing.assert_close(found.double(), expected, rtol=1e-4, atol=1e-4)
+    if size * members > 1:  # the variance of one row is 0, its gradient rounding
+        for a, b in zip(gradients(found, x, modules), gradients(expected, wide, exact), strict=True):
+            torch.testing.assert_close(a.double(), b, rtol=1e-3, atol=1e-3 * max(1.0, float(b.abs().max())))
+
+
+def test_threads_do_not_change_the_result():
+    modules = layers(torch.float32)
+    members, before = torch.randn(n, k, F, requires_grad=True), torch.get_num_threads()
+    results = []
+    try:
+        for threads in (1, 3):
+            torch.set_num_threads(threads)
+            tokens = fused(members, modules)
+            results.append([tokens, *gradients(tokens, members, modules)])
+    finally:
+        torch.set_num_threads(before)
+    for alone, together in zip(*results, strict=True):
+        torch.testing.assert_close(alone, together, rtol=1e-5, atol=1e-5)
+
+
+def test_numbers_that_are_none_choose_members_that_are_there():
+    modules = layers(torch.float32)
+    members = torch.randn(n, k, F)
+    members[0], members[1, 2], members[2, :, 0] = torch.nan, torch.inf, -torch.inf
+    members.requires_grad_()
+    found = fused(members, modules)
+    assert found.shape == (n, D)
+    assert all(each.shape for each in gradients(found, members, modules))

@@ -63,7 +63,8 @@ class MaskedConvBlock(nn.Module):
         if use_kernels(x, self.mix.weight):
             from adacross.ops.kernels.masked_convolution import masked_convolution
 
-            return masked_convolution(x, places, shape, self.mix.weight, self.mix.bias)
+            weight, bias = self.mix.parameters()
+            return masked_convolution(x, places, shape, weight, bias)
         laid = x.new_zeros(math.prod(shape), x.shape[1]).index_copy(0, places, x).view(*shape, -1)
         mixed = self.mix(laid.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
         return mixed.flatten(0, 2).index_select(0, places)

@@ -1,8 +1,8 @@
 """Passes of `ops.fused.group_pool` between its matrix products, over numbers that are still in the cache.
 
-Inner loops run over channels, which are contiguous, so that they become vector instructions. The gradient of
-a maximum has one entry for each group and channel: instead of products with a matrix that is 0 elsewhere,
-the rows that won are added up.
+Inner loops run over channels, which are contiguous, and write to one array each, so that they become vector
+instructions. The gradient of a maximum has one entry for each group and channel: instead of products with a
+matrix that is 0 elsewhere, the rows that won are added up.
 """
 
 import numpy as np
@@ -107,26 +107,28 @@ def _last_gradients(
     by_product: np.ndarray,
 ) -> None:
     n, k, S = z.shape
-    active, mask, passed = np.empty((k, S), z.dtype), np.empty((k, S), z.dtype), np.empty((k, S), z.dtype)
+    active, passed = np.empty((k, S), z.dtype), np.empty((k, S), z.dtype)
     for part in range(first, end):
         for i in range(n * part // len(to_last), n * (part + 1) // len(to_last)):
             for j in range(k):
                 for s in range(S):
                     normal = z[i, j, s] * scale[s] + bias[s]
-                    slant = np.float32(1) if normal > 0 else slope
-                    mask[j, s] = slant
-                    active[j, s] = normal * slant
-                    passed[j, s] = 0
+                    active[j, s] = normal if normal > 0 else slope * normal
+            passed[:] = 0
             for d in range(len(last)):
                 error, j = grad[i, d], places[i, d]
                 for s in range(S):
                     passed[j, s] += error * last[d, s]
+                for s in range(S):
                     to_last[part, d, s] += error * active[j, s]
             for j in range(k):
                 for s in range(S):
-                    each = passed[j, s] * mask[j, s]
-                    to_bias[part, s] += each
-                    by_product[part, s] += each * z[i, j, s]
+                    positive = z[i, j, s] * scale[s] + bias[s] > 0
+                    passed[j, s] *= np.float32(1) if positive else slope
+                for s in range(S):
+                    to_bias[part, s] += passed[j, s]
+                for s in range(S):
+                    by_product[part, s] += passed[j, s] * z[i, j, s]
 
 
 def product_gradients(
@@ -165,10 +167,10 @@ def _product_gradients(
                 passed[j, s] += error * last[d, s]
         for j in range(k):
             for s in range(S):
-                slant = scale[s] if z[i, j, s] * scale[s] + bias[s] > 0 else slope * scale[s]
-                each = passed[j, s] * slant + (constant[s] + along[s] * z[i, j, s])
-                to_z[i, j, s] = each
-                once[i, s] += each
+                slant = np.float32(1) if z[i, j, s] * scale[s] + bias[s] > 0 else slope
+                to_z[i, j, s] = passed[j, s] * slant * scale[s] + (constant[s] + along[s] * z[i, j, s])
+            for s in range(S):
+                once[i, s] += to_z[i, j, s]
 
 
 def through_maximum(grad: Tensor, places: Tensor, x: Tensor, weight: Tensor, to_x: Tensor) -> Tensor:
@@ -197,6 +199,7 @@ def _through_maximum(
                 error, j = grad[i, c], places[i, c]
                 for f in range(F):
                     to_x[i, j, f] += error * weight[c, f]
+                for f in range(F):
                     to_weight[part, c, f] += error * x[i, j, f]
 
 

@@ -32,7 +32,9 @@ def masked_convolution(
     (count, rows, columns), d = shape, weight.shape[3]
     wide = columns + d - 1
     row = places // columns
-    corners = (row // rows * (rows + d - 1) + row % rows) * wide + places % columns  # of windows, with margins
+    corners = (
+        row // rows * (rows + d - 1) + row % rows
+    ) * wide + places % columns  # of windows, with margins
     numbers = torch.full((count * (rows + d - 1) * wide,), -1)
     numbers[corners + (d // 2) * (wide + 1)] = torch.arange(len(places))
     steps = (torch.arange(d)[:, None] * wide + torch.arange(d)).flatten()
