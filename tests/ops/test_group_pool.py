@@ -8,7 +8,7 @@ from torch import nn
 from adacross.ops.fused import blocks
 from adacross.ops.fused.group_pool import pooled_groups
 
-n, k, L, S, D = 23, 5, 6, 7, 4
+n, k, F, L, S, D = 23, 5, 3, 6, 7, 4
 
 
 @pytest.fixture(autouse=True)
@@ -18,25 +18,26 @@ def _several_blocks(monkeypatch):
 
 
 def layers(dtype=torch.float64):
-    """The two layers and the BatchNorm between, with gains below and above 0."""
-    joined, norm, last = nn.Linear(2 * L, S), nn.BatchNorm1d(S), nn.Linear(S, D)
+    """The three layers and the BatchNorm between, with gains below and above 0."""
+    local, joined, norm, last = nn.Linear(F, L), nn.Linear(2 * L, S), nn.BatchNorm1d(S), nn.Linear(S, D)
     nn.init.normal_(norm.weight)
     nn.init.normal_(norm.bias)
-    return nn.ModuleList([joined, norm, last]).to(dtype)
+    return nn.ModuleList([local, joined, norm, last]).to(dtype)
 
 
 def plain(members, modules, slope=0.0):
     """As published: the maximum repeated beside each member."""
-    joined, norm, last = modules
-    whole = members.max(1, keepdim=True).values.expand_as(members)
-    normal = norm(joined(torch.cat([whole, members], 2)).flatten(0, 1)).unflatten(0, members.shape[:2])
+    local, joined, norm, last = modules
+    x = local(members)
+    whole = x.max(1, keepdim=True).values.expand_as(x)
+    normal = norm(joined(torch.cat([whole, x], 2)).flatten(0, 1)).unflatten(0, members.shape[:2])
     return last(nn.functional.leaky_relu(normal, slope)).max(1).values
 
 
 def fused(members, modules, slope=0.0):
-    joined, norm, last = modules
+    local, joined, norm, last = modules
     layer = layer_of(joined.weight, norm, slope)
-    return pooled_groups(members, layer, joined.bias, last.weight, last.bias)
+    return pooled_groups(members, local.weight, local.bias, layer, joined.bias, last.weight, last.bias)
 
 
 def gradients(tokens, members, modules):
@@ -48,8 +49,8 @@ def gradients(tokens, members, modules):
 @pytest.mark.parametrize("training", [True, False])
 def test_values_and_gradients_are_those_of_the_layers(training, slope):
     modules = layers().train(training)
-    modules[1].running_mean.normal_()
-    members = torch.randn(n, k, L, dtype=torch.float64, requires_grad=True)
+    modules[2].running_mean.normal_()
+    members = torch.randn(n, k, F, dtype=torch.float64, requires_grad=True)
     expected = plain(members, modules, slope)
     theirs = gradients(expected, members, modules)
     found = fused(members, modules, slope)
@@ -59,8 +60,8 @@ def test_values_and_gradients_are_those_of_the_layers(training, slope):
 
 
 def test_running_statistics_are_those_of_batchnorm():
-    modules, members = layers(), torch.randn(n, k, L, dtype=torch.float64) + 3
-    norm, before = modules[1], {name: value.clone() for name, value in modules[1].state_dict().items()}
+    modules, members = layers(), torch.randn(n, k, F, dtype=torch.float64) + 3
+    norm, before = modules[2], {name: value.clone() for name, value in modules[2].state_dict().items()}
     plain(members, modules)
     expected = {name: value.clone() for name, value in norm.state_dict().items()}
     norm.load_state_dict(before)
@@ -73,7 +74,7 @@ def test_running_statistics_are_those_of_batchnorm():
 def test_duplicate_members_share_what_they_receive():
     """Equal members are the maximum together; together they receive what one would, as do the weights."""
     modules = layers()
-    members = torch.randn(n, 3, L, dtype=torch.float64)[:, [0, 0, 1, 2, 2]].requires_grad_()
+    members = torch.randn(n, 3, F, dtype=torch.float64)[:, [0, 0, 1, 2, 2]].requires_grad_()
     expected = plain(members, modules)
     b, *theirs = gradients(expected, members, modules)
     found = fused(members, modules)
@@ -87,17 +88,17 @@ def test_duplicate_members_share_what_they_receive():
 
 def test_a_gain_of_0_lets_the_bias_through_and_can_leave_0():
     modules = layers()
-    nn.init.zeros_(modules[1].weight)
-    members = torch.randn(n, k, L, dtype=torch.float64, requires_grad=True)
+    nn.init.zeros_(modules[2].weight)
+    members = torch.randn(n, k, F, dtype=torch.float64, requires_grad=True)
     found = fused(members, modules)
-    token = modules[2](modules[1].bias.relu())
+    token = modules[3](modules[2].bias.relu())
     torch.testing.assert_close(found, token.expand(n, -1), rtol=1e-12, atol=1e-12)
     into_members, *_ = gradients(found, members, modules)
     assert not into_members.any()
 
 
 def test_far_from_the_origin_no_digits_are_lost():
-    modules, members = layers(torch.float32), torch.randn(200, k, L) + 1000
+    modules, members = layers(torch.float32), torch.randn(200, k, F) + 1000
     exact = plain(members.double(), layers_like(modules))
     torch.testing.assert_close(fused(members, modules).double(), exact, rtol=0, atol=5e-3)
 
@@ -111,7 +112,7 @@ def layers_like(modules):
 
 def test_blocks_and_a_second_backward_do_not_show(monkeypatch):
     modules = layers()
-    members = torch.randn(n, k, L, dtype=torch.float64, requires_grad=True)
+    members = torch.randn(n, k, F, dtype=torch.float64, requires_grad=True)
     found = fused(members, modules)
     weight = torch.randn_like(found)
     once, again = (
@@ -129,19 +130,19 @@ def test_blocks_and_a_second_backward_do_not_show(monkeypatch):
 
 def test_nothing_but_z_is_kept_of_that_width():
     modules = layers(torch.float32)
-    members = torch.randn(100, k, L, requires_grad=True)
+    members = torch.randn(100, k, F, requires_grad=True)
     sizes = []
     with torch.autograd.graph.saved_tensors_hooks(
         lambda tensor: sizes.append(tensor.numel()) or tensor, lambda tensor: tensor
     ):
         fused(members, modules)
-    assert sorted(sizes)[-2:] == [100 * k * L, 100 * k * S]
+    assert sorted(sizes)[-2:] == [100 * k * F, 100 * k * S]
 
 
 @pytest.mark.parametrize("training", [True, False])
 def test_bfloat16_is_computed_in_float32(training):
     modules = layers(torch.float32).train(training)
-    members = torch.randn(n, k, L).bfloat16()
+    members = torch.randn(n, k, F).bfloat16()
     expected = fused(members.float(), modules)
     found = fused(members, modules)
     assert found.dtype == torch.bfloat16
@@ -154,10 +155,52 @@ def test_bfloat16_is_computed_in_float32(training):
 def test_one_group_of_one_member(training):
     """Where BatchNorm refuses, the variance is 0: what is left is the bias."""
     modules = layers().train(training)
-    members = torch.randn(1, 1, L, dtype=torch.float64, requires_grad=True)
+    members = torch.randn(1, 1, F, dtype=torch.float64, requires_grad=True)
     found = fused(members, modules)
     if training:
-        torch.testing.assert_close(found[0], modules[2](modules[1].bias.relu()), rtol=1e-9, atol=1e-9)
+        torch.testing.assert_close(found[0], modules[3](modules[2].bias.relu()), rtol=1e-9, atol=1e-9)
     else:
         torch.testing.assert_close(found, plain(members, modules), rtol=1e-12, atol=1e-12)
     assert all(gradient.isfinite().all() for gradient in gradients(found, members, modules))
+
+
+@pytest.mark.parametrize("slope", [0.0, 0.2])
+@pytest.mark.parametrize(("size", "members"), [(1, 1), (3, 5), (40, 5)])
+def test_float32_equals_float64(slope, size, members):
+    """Compiled passes, where they are taken: any number of groups, gains below 0, equal members."""
+    modules = layers(torch.float32)
+    exact = layers_like(modules)
+    x = torch.randn(size, members, F)
+    x[:, -1] = x[:, 0]
+    x.requires_grad_()
+    wide = x.detach().double().requires_grad_()
+    found, expected = fused(x, modules, slope), fused(wide, exact, slope)
+    torch.testing.assert_close(found.double(), expected, rtol=1e-4, atol=1e-4)
+    if size * members > 1:  # the variance of one row is 0, its gradient rounding
+        for a, b in zip(gradients(found, x, modules), gradients(expected, wide, exact), strict=True):
+            torch.testing.assert_close(a.double(), b, rtol=1e-3, atol=1e-3 * max(1.0, float(b.abs().max())))
+
+
+def test_threads_do_not_change_the_result():
+    modules = layers(torch.float32)
+    members, before = torch.randn(n, k, F, requires_grad=True), torch.get_num_threads()
+    results = []
+    try:
+        for threads in (1, 3):
+            torch.set_num_threads(threads)
+            tokens = fused(members, modules)
+            results.append([tokens, *gradients(tokens, members, modules)])
+    finally:
+        torch.set_num_threads(before)
+    for alone, together in zip(*results, strict=True):
+        torch.testing.assert_close(alone, together, rtol=1e-5, atol=1e-5)
+
+
+def test_numbers_that_are_none_choose_members_that_are_there():
+    modules = layers(torch.float32)
+    members = torch.randn(n, k, F)
+    members[0], members[1, 2], members[2, :, 0] = torch.nan, torch.inf, -torch.inf
+    members.requires_grad_()
+    found = fused(members, modules)
+    assert found.shape == (n, D)
+    assert all(each.shape for each in gradients(found, members, modules))

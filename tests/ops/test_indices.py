@@ -90,7 +90,7 @@ def test_fused_layers_send_gradients_somewhere(evil: float):
         (EdgePairLayer(4, 5, 6), lambda layer: layer(x, neighbors)),
         (PointLayer(4, 6), lambda layer: layer.pooled(x)),
         (PointLayer(4, 6, negative_slope=0.2), lambda layer: layer.max_and_mean(x)),
-        (PointLayer(8, 6, bias=True), lambda layer: layer.pooled_groups(x, nn.Linear(6, 3))),
+        (PointLayer(8, 6, bias=True), lambda layer: layer.pooled_groups(x, nn.Linear(4, 4), nn.Linear(6, 3))),
     ):
         run(layer.train()).sum().backward()
 

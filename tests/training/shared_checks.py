@@ -129,13 +129,14 @@ def check_group_layer(folder: Path) -> None:
     class Groups(nn.Module):
         def __init__(self) -> None:
             super().__init__()
-            self.layer = PointLayer(6, 5, bias=True)
+            self.local, self.layer = nn.Linear(3, 4), PointLayer(8, 5, bias=True)
             self.last = nn.Linear(5, 4)
 
         def forward(self, x: Tensor) -> Tensor:
-            return self.layer.pooled_groups(x, self.last)
+            return self.layer.pooled_groups(x, self.local, self.last)
 
-    compare(Groups(), random(7, 6, 3) + 2, lambda layer, x: layer(x), skip=["layer.linear.bias"])
+    skip = ["layer.linear.bias", "local.bias"]
+    compare(Groups(), random(7, 6, 3) + 2, lambda layer, x: layer(x), skip=skip)
 
 
 def check_statistics_of_each_process_alone(folder: Path) -> None:

@@ -35,8 +35,8 @@ LAYERS: dict[str, tuple[Any, Any]] = {
     "pool": (lambda: PointLayer(CHANNELS, 16), lambda layer, x, around: layer.pooled(x)),
     "max and mean": (lambda: PointLayer(CHANNELS, 16, 0.2), lambda layer, x, around: layer.max_and_mean(x)),
     "groups": (
-        lambda: nn.ModuleList([PointLayer(2 * CHANNELS, 16, bias=True), nn.Linear(16, 10)]),
-        lambda pair, x, around: pair[0].pooled_groups(x.reshape(-1, 60, CHANNELS), pair[1]),
+        lambda: nn.ModuleList([PointLayer(2 * 8, 16, bias=True), nn.Linear(CHANNELS, 8), nn.Linear(16, 10)]),
+        lambda three, x, around: three[0].pooled_groups(x.reshape(-1, 60, CHANNELS), *three[1:]),
     ),
 }
 
@@ -135,7 +135,7 @@ class Products(TorchDispatchMode):
         (lambda: DGCNN(k=5, width=32), (2, 64, 3), 0, 4 * 3 + 1),
         (lambda: PointNet(width=32), (2, 64, 3), 4, 1),
         (lambda: ResNet(18, 3, 8), (2, 3, 32, 32), 20, 0),
-        (lambda: PointM2AE(**TOY_M2AE), (2, 64, 3), 16, 12),
+        (lambda: PointM2AE(**TOY_M2AE), (2, 64, 3), 13, 18),
     ],
     ids=["dgcnn", "pointnet", "resnet", "point-m2ae"],
 )

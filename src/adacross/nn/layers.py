@@ -92,14 +92,19 @@ class PointLayer(NormalizedLinear):
             return torch.cat([y.amax(1), y.mean(1)], 1)
         return max_and_mean_layer(x, self._layer())
 
-    def pooled_groups(self, members: Float[Tensor, "n k L"], last: nn.Linear) -> Float[Tensor, "n D"]:
-        """`forward` of a group's maximum beside its members (2 L = Cin), then the maximum over the group of
-        `last`, without what is between: see `adacross.ops.fused.group_pool`.
+    def pooled_groups(
+        self, members: Float[Tensor, "n k F"], local: nn.Linear, last: nn.Linear
+    ) -> Float[Tensor, "n D"]:
+        """`forward` of a group's maximum of `local` beside `local` of its members (2 L = Cin), then the
+        maximum over the group of `last`, without what is between: see `adacross.ops.fused.group_pool`.
         """
         if not self.fused:
-            group = members.amax(1, keepdim=True).expand_as(members)
-            return last(self(torch.cat([group, members], 2))).amax(1)
-        return pooled_groups(members, self._layer(), self.linear.bias, last.weight, last.bias)
+            x = local(members)
+            group = x.amax(1, keepdim=True).expand_as(x)
+            return last(self(torch.cat([group, x], 2))).amax(1)
+        return pooled_groups(
+            members, local.weight, local.bias, self._layer(), self.linear.bias, last.weight, last.bias
+        )
 
     def joined(
         self, cloud: Float[Tensor, "B Ccloud"], x: Float[Tensor, "B N Cpoint"]

@@ -107,4 +107,4 @@ class GroupEmbedding(nn.Module):
 
     def forward(self, members: Float[Tensor, "n k Cin"]) -> Float[Tensor, "n C"]:
         """`(n, k, Cin)` groups to `(n, C)` tokens."""
-        return self.second.pooled_groups(self.local(self.first(members)), self.last)
+        return self.second.pooled_groups(self.first(members), self.local, self.last)

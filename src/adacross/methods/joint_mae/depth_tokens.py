@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from adacross.errors import UserError
 from adacross.nn.transformer import check_depth
+from adacross.ops.kernels import use_kernels
 from adacross.ops.projection import patchify
 
 PATCH = 16  # pixels along a patch: strides 4, 2 and 2
@@ -59,6 +60,11 @@ class MaskedConvBlock(nn.Module):
 
     def _mixed(self, x: Tensor, places: Tensor, shape: tuple[int, int, int]) -> Tensor:
         """The convolution; channels last, which is several times faster on a CPU."""
+        if use_kernels(x, self.mix.weight):
+            from adacross.ops.kernels.masked_convolution import masked_convolution
+
+            weight, bias = self.mix.parameters()
+            return masked_convolution(x, places, shape, weight, bias)
         laid = x.new_zeros(math.prod(shape), x.shape[1]).index_copy(0, places, x).view(*shape, -1)
         mixed = self.mix(laid.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
         return mixed.flatten(0, 2).index_select(0, places)

@@ -10,7 +10,7 @@ _MIB = 2**20
 CPU = {  # bytes that a processor's cache holds, measured for each layer
     "edge": 4 * _MIB,  # of neighbors' rows
     "edge pair": 2 * _MIB,  # of edges
-    "group pool": _MIB,  # of the wide layer's output, as below
+    "group pool": 2 * _MIB,  # of the wide layer's output, as below
     "max and mean": 4 * _MIB,
     "pool": 8 * _MIB,
     "knn": 4 * _MIB,  # of distances
