@@ -17,6 +17,7 @@ from adacross.data.collection.collection import Collection
 from adacross.data.collection.description import DESCRIPTION
 from adacross.data.collection.sample import SERVE, SampleOptions, read_row
 from adacross.data.formats import FILES
+from adacross.data.formats.archives import is_archive, is_file
 from adacross.data.formats.base import DatasetIndex, SampleRef
 from adacross.data.formats.files import file_ref
 from adacross.data.isolated import find_apart
@@ -92,7 +93,7 @@ class Files:
 
 def find_data(data: str, *, up: Axis | None, workers: int | None, timeout: float) -> Collection | Files:
     """Open a collection or its URL, anything that `prepare` reads, a file, or files from standard input."""
-    if data == LIST or Path(data).is_file():
+    if data == LIST or (is_file(Path(data)) and not is_archive(Path(data))):
         lines = [line.rstrip("\r\n") for line in sys.stdin if line.strip()] if data == LIST else [data]
         paths = list(map(Path, lines))
         if not paths:

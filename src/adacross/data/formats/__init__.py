@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from adacross import plugins
+from adacross.data.formats import archives
 from adacross.data.formats.antao import AnTao
 from adacross.data.formats.base import DatasetIndex, Format, SampleRef, fingerprint_of, printable
 from adacross.data.formats.builtin import Builtin
@@ -51,7 +52,7 @@ def index_source(
     """List what a source holds, without reading it.
 
     Args:
-        source: a folder, a file of one shape, or the word "builtin".
+        source: a folder, an archive or a file of one shape, or the word "builtin".
         format: name of the format; None asks all of them whether they recognise the folder.
         up: the axis that points up in it; None takes the items' own, or the format's.
         options: for the format: `variant`, `classes`, `count`, `seed`; None, and what it lacks, is left out.
@@ -64,12 +65,15 @@ def index_source(
     folder = Path(source).expanduser()
     note = ""
     if format != BUILTIN:
-        if folder.is_file() and format in (None, FILES):
+        packed = archives.is_archive(folder)
+        if archives.is_file(folder) and not packed and format in (None, FILES):
             return _completed(_single(folder), Files(), up)
-        if not folder.is_dir():
+        if not folder.is_dir() and not (packed and format in (None, FILES)):
             what = "is a file, not a folder" if folder.exists() else "does not exist"
             raise UserError(f"{source} {what}. {_known()}")
         folder = folder.resolve()
+        if packed:
+            _check_archive(folder)
         if format is None:
             format, note, options["without"] = _recognise(folder)
     given = {name: value for name, value in options.items() if value is not None}
@@ -89,6 +93,16 @@ def index_source(
     location = BUILTIN if format == BUILTIN else found.location or str(folder)
     found = replace(found, format=format, location=location, note=" ".join(filter(None, (note, found.note))))
     return _completed(found, reader, up)
+
+
+def _check_archive(path: Path) -> None:
+    """Refuse an archive that cannot be read, or holds no shape: a data set is read from its folder alone."""
+    try:
+        shapes, others = survey(path, files_below(path, None))
+    except OSError as error:
+        raise UserError(f"{path} is not a source: {error.strerror or error}.") from error
+    if not shapes:
+        raise UserError(f"{path} holds no shapes: {holdings(others)}. Data sets are read unpacked.")
 
 
 def _single(path: Path) -> DatasetIndex:
@@ -134,6 +148,8 @@ def _recognise(folder: Path) -> tuple[str, str, list[str]]:
 
     Raises UserError, which says what is there, if it has no format.
     """
+    if archives.is_archive(folder):
+        return FILES, "", []
     if (name := _data_set(folder)) is not None:
         return name, "", []
     below = _data_sets(sorted(place for place in folder.glob("[!.]*") if place.is_dir()))

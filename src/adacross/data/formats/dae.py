@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 from jaxtyping import Int64, UInt8
 
+from adacross.data.formats.archives import read_bytes
 from adacross.data.formats.polygons import check_corners
 from adacross.data.formats.scene import Allowance, Part, beside, content_of, joined
 from adacross.data.sampling import to_y_up
 from adacross.data.shape import Axis, BrokenShapeError, Mesh, PointCloud
 from adacross.errors import install, one_line
-from adacross.io.files import read_bytes
 
 _UNITS = {0.001: "mm", 0.01: "cm", 1.0: "m", 0.0254: "in", 0.3048: "ft"}  # by their length in meters
 _UP: dict[str, Axis] = {"X_UP": "x", "Z_UP": "z"}

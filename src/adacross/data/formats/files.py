@@ -4,7 +4,7 @@ import os
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
-from adacross.data.formats import clouds
+from adacross.data.formats import archives, clouds
 from adacross.data.formats.base import SampleRef, finite
 from adacross.data.formats.cad import read_cad
 from adacross.data.formats.clouds import READERS, looks_like_a_cloud
@@ -21,6 +21,7 @@ _SCENES = {  # files of parts that they place in a frame
     ".igs": read_cad, ".step": read_cad, ".stp": read_cad,
 }  # fmt: skip
 MESHES = tuple(sorted(MESHES_UP))  # endings of files that hold meshes, or points only
+_LOOKED = 10  # files of an archive that tell whether it is unpacked beside
 CLOUDS = tuple(sorted(READERS))  # endings of files that hold nothing else
 SUFFIXES = (*MESHES, *CLOUDS)
 UP: dict[str, Axis] = MESHES_UP | clouds.UP  # the axis that points up, by ending
@@ -46,7 +47,8 @@ def read_file(path: Path) -> Mesh | PointCloud:
 def read_shape(path: str | Path) -> Mesh | PointCloud:
     """Read a mesh (OFF, OBJ, PLY, STL, glTF, STEP, IGES, 3MF, DAE) or a point cloud.
 
-    Clouds are NPY, NPZ, PCD, LAS, LAZ, text, and meshes' files that hold points only.
+    Clouds are NPY, NPZ, PCD, LAS, LAZ, text, and meshes' files that hold points only. A file in a ZIP or TAR
+    archive is read in place (`parts.zip/bolt.stl`).
 
     The shape is in the file's own frame; `.warnings` names what is unusual about it. The file is read in this
     process: `prepare` and `embed` isolate files that may be hostile.
@@ -61,8 +63,8 @@ def read_shape(path: str | Path) -> Mesh | PointCloud:
         >>> read_shape(path).faces
         array([[0, 1, 2]])
     """
-    path = Path(path)
-    if not path.is_file():
+    path = Path(path).expanduser()
+    if not archives.is_file(path):
         raise UserError(f"{path} does not exist; expected a file that ends in {', '.join(SUFFIXES)}.")
     try:
         return read_file(path)
@@ -76,10 +78,21 @@ def file_ref(path: Path, up: Axis | None = None) -> SampleRef:
 
 
 def files_below(folder: Path, suffixes: Collection[str] | None = MESHES) -> Iterator[Path]:
-    """Yield all visible files of a folder that end so, in no order, links to folders followed once.
+    """Yield all visible files of a folder or an archive that end so, in no order.
 
-    `suffixes` None yields files of every ending.
+    Links to folders are followed once. Archives in a folder are looked into, but for damaged ones, and for
+    those whose content lies beside them or in a folder of their name. `suffixes` None yields files of every
+    ending.
     """
+    for path in _walk(folder):
+        if suffixes is None or path.suffix.lower() in suffixes:
+            yield path
+
+
+def _walk(folder: Path) -> Iterator[Path]:
+    if archives.is_archive(folder):
+        yield from archives.members(folder)
+        return
     seen: set[str] = set()
     for place, folders, names in os.walk(folder, followlinks=True):
         real = os.path.realpath(place)
@@ -88,5 +101,18 @@ def files_below(folder: Path, suffixes: Collection[str] | None = MESHES) -> Iter
             continue
         seen.add(real)
         for name in names:
-            if not name.startswith(".") and (suffixes is None or Path(name).suffix.lower() in suffixes):
-                yield Path(place, name)
+            if not name.startswith("."):
+                yield from _packed(Path(place, name)) or [Path(place, name)]
+
+
+def _packed(path: Path) -> list[Path]:
+    """Return the files of an archive, none of one that is damaged or already unpacked, nor of other files."""
+    if not archives.is_archive(path):
+        return []
+    try:
+        found = list(archives.members(path))
+    except OSError:
+        return []
+    first = [str(file.relative_to(path)) for file in found[:_LOOKED]]
+    places = (path.parent, path.with_name(archives.stem(path.name)))
+    return [] if any((place / name).exists() for place in places for name in first) else found

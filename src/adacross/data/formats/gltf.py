@@ -17,13 +17,14 @@ from urllib.parse import unquote
 import numpy as np
 from jaxtyping import Float64, Int64, UInt8
 
+from adacross.data.formats.archives import read_bytes
 from adacross.data.formats.polygons import check_corners
 from adacross.data.formats.scene import Allowance, Part, beside, content_of, joined
 from adacross.data.images import IMAGE_ERRORS, open_picture
 from adacross.data.shape import BrokenShapeError, Mesh, PointCloud
 from adacross.data.workers.local import shortage
 from adacross.errors import one_line, shortened
-from adacross.io.files import LARGEST, read_bytes
+from adacross.io.files import LARGEST
 
 UNIT = "m"  # section 3.4
 _COMPONENTS = {5120: "i1", 5121: "u1", 5122: "<i2", 5123: "<u2", 5125: "<u4", 5126: "<f4"}

@@ -8,13 +8,13 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float32, Float64, Int64, UInt8
 
+from adacross.data.formats.archives import read_bytes
 from adacross.data.formats.base import printable
 from adacross.data.formats.polygons import GREY
 from adacross.data.formats.textures import companion
 from adacross.data.images import IMAGE_ERRORS
 from adacross.data.shape import BrokenShapeError, Mesh, PointCloud
 from adacross.errors import one_line
-from adacross.io.files import read_bytes
 
 MOST_PLACED = 30_000_000  # corners, points and attributes of a small file that repeats what it holds
 
