@@ -13,10 +13,10 @@ from adacross.data.collection.description import is_collection
 from adacross.data.collection.sample import SERVE, Row, SampleOptions, read_row
 from adacross.data.collection.update import Update
 from adacross.data.formats import BUILTIN
+from adacross.data.formats.axes import Up, turned
 from adacross.data.formats.base import DatasetIndex
 from adacross.data.formats.folder import Classes
 from adacross.data.isolated import find_apart
-from adacross.data.shape import Axis
 from adacross.data.workers import ray as ray_workers
 from adacross.data.workers.local import Request, each
 from adacross.errors import UserError, one_of
@@ -34,7 +34,7 @@ def prepare(
     points: int = 2048,
     views: int = 12,
     size: int = 224,
-    up: Axis | None = None,
+    up: Up | None = None,
     test_fraction: float = 0.2,
     seed: int = 0,
     workers: int | None = None,
@@ -68,8 +68,9 @@ def prepare(
         views: images per shape, from cameras around it; 0 for none. Of existing images the first by name
             are kept, on white; a shape with fewer than most repeats its own.
         size: side of an image in pixels; existing images are resized.
-        up: up axis of the source; by default z for OFF, STL and S3DIS, y otherwise. The collection is always
-            y up and records the source's axis.
+        up: up axis of the source: x, y, z, or by-format, which is z for OFF, STL, STEP, IGES, 3MF, LAS and
+            S3DIS, y otherwise. By default by-format, but for a folder of both habits (OBJ beside STL), of
+            which a terminal asks. The collection is always y up and records the source's axis.
         test_fraction: fraction of the shapes set aside for testing, equally from every class, if the source
             has no split.
         seed: random seed.
@@ -116,7 +117,7 @@ def prepare(
         )
     if not timeout > 0:
         raise UserError(f"timeout is {timeout}; it must be more than 0 seconds.")
-    check_options(up, test_fraction)
+    check_options(None if up == "by-format" else up, test_fraction)
     one_of("engine", engine, get_args(Engine))
     one_of("choice of classes", classes, get_args(Classes))
     target = target_of(collection, overwrite or update)
@@ -129,6 +130,7 @@ def prepare(
     for sentence in (index.note, f"missing in the source: {'; '.join(index.missing)}." * bool(index.missing)):
         if sentence:
             console.print(sentence)
+    index = turned(index, up)
     options: dict[str, Any] = {"source": index.location, "points": points, "views": views, "size": size}
     options |= {"up": up, "test_fraction": test_fraction, "seed": seed}
     options |= {"count": count} if index.format == BUILTIN else {}

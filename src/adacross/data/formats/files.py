@@ -27,8 +27,8 @@ SUFFIXES = (*MESHES, *CLOUDS)
 UP: dict[str, Axis] = MESHES_UP | clouds.UP  # the axis that points up, by ending
 
 __all__ = [
-    "CLOUDS", "MESHES", "SUFFIXES", "UP", "file_ref", "files_below", "looks_like_a_cloud", "read_file",
-    "read_shape",
+    "CLOUDS", "MESHES", "SUFFIXES", "axis_of", "file_ref", "files_below", "looks_like_a_cloud",
+    "read_file", "read_shape",
 ]  # fmt: skip
 
 
@@ -74,7 +74,16 @@ def read_shape(path: str | Path) -> Mesh | PointCloud:
 
 def file_ref(path: Path, up: Axis | None = None) -> SampleRef:
     """Return the reference to one file, whose path is the id; `up` is else by its type, y for clouds."""
-    return SampleRef(str(path), str(path), up=up or UP.get(path.suffix.lower(), "y"))
+    return SampleRef(str(path), str(path), up=axis_of(path, up) or "y")
+
+
+def axis_of(path: Path, up: Axis | None = None) -> Axis | None:
+    """Return the axis that points up in a file: `up` where it is given, else that of its format, if any.
+
+    COLLADA says its own, by which it is turned to y while it is read.
+    """
+    ending = path.suffix.lower()
+    return UP.get(ending) if up is None or ending == ".dae" else up
 
 
 def files_below(folder: Path, suffixes: Collection[str] | None = MESHES) -> Iterator[Path]:

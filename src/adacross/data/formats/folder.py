@@ -12,7 +12,7 @@ from adacross.data.formats.files import (
     CLOUDS,
     MESHES,
     SUFFIXES,
-    UP,
+    axis_of,
     files_below,
     looks_like_a_cloud,
     read_file,
@@ -87,9 +87,7 @@ class Files(Format):
         objects = objects_of(places, bool(any(labels)))
         notes += [said, _said_of_objects(objects), _said_of_others(others)]
         items = [
-            SampleRef(
-                name, str(folder / name), label=label, split=split, up=UP.get(_ending(name)), group=group
-            )
+            SampleRef(name, str(folder / name), label=label, split=split, up=axis_of(Path(name)), group=group)
             for name, label, split, group in zip(shapes, labels, splits, objects, strict=True)
         ]
         unread = {ending: len(names) for ending, names in sorted(others.items())}
