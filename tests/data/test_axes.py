@@ -34,9 +34,9 @@ def test_meshes_of_both_habits_are_asked_about(tmp_path: Path, names: list[str],
         (tmp_path / name).write_text("0 0 0\n1 2 3\n4 5 7\n" * 6)
     index = index_source(str(tmp_path))
     assert mixed_habits(index) == said
-    assert mixed_habits(turned(index, "by-format")) == said
+    assert mixed_habits(turned(index, "by-format")[0]) == said
     if not said:
-        assert turned(index, None) is index
+        assert turned(index, None) == (index, None)
         return
     with pytest.raises(UserError, match=rf"mixes files of different up axes: {said}\. Give --up by-format"):
         turned(index, None)
@@ -48,7 +48,8 @@ def test_the_answer_decides(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(axes.console, "_force_terminal", True)
     for answer, found in (("by-format", ["z", "y"]), ("", ["z", "y"]), ("y", ["y", "y"]), ("x", ["x", "x"])):
         monkeypatch.setattr(axes.console, "input", lambda *_, said=answer, **__: said)
-        assert [item.up for item in turned(index, None).items] == found
+        decided, up = turned(index, None)
+        assert ([item.up for item in decided.items], up) == (found, answer or "by-format")
 
 
 def test_an_axis_that_is_given_holds_for_all_but_files_that_say_their_own(tmp_path: Path) -> None:
@@ -68,8 +69,3 @@ def test_prepare_refuses_before_anything_is_read(tmp_path: Path) -> None:
     assert not (tmp_path / "c.partial").exists()
     made = prepare(source, str(tmp_path / "c"), points=16, views=0, up="by-format")
     assert made.info.source_up == "mixed"
-    assert (
-        prepare(source, str(tmp_path / "c"), points=16, views=0, up="by-format", update=True).ids == made.ids
-    )
-    with pytest.raises(UserError, match="up axis"):
-        prepare(source, str(tmp_path / "d"), up="w")  # type: ignore[arg-type]

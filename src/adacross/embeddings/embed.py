@@ -112,7 +112,7 @@ def find_data(data: str, *, up: Up | None, workers: int | None, timeout: float) 
     index = find_apart(data, up=up)
     if index.note:
         console.print(index.note)
-    return Files(turned(index, up), workers, timeout)
+    return Files(turned(index, up)[0], workers, timeout)
 
 
 @dataclass(frozen=True)

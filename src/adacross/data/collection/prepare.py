@@ -12,11 +12,11 @@ from adacross.data.collection.collection import MOST_PIXELS, Collection
 from adacross.data.collection.description import is_collection
 from adacross.data.collection.sample import SERVE, Row, SampleOptions, read_row
 from adacross.data.collection.update import Update
-from adacross.data.formats import BUILTIN
+from adacross.data.formats import BUILTIN, FILES
 from adacross.data.formats.axes import Up, turned
 from adacross.data.formats.base import DatasetIndex
 from adacross.data.formats.folder import Classes
-from adacross.data.isolated import find_apart
+from adacross.data.isolated import find_apart, split_apart
 from adacross.data.workers import ray as ray_workers
 from adacross.data.workers.local import Request, each
 from adacross.errors import UserError, one_of
@@ -43,6 +43,7 @@ def prepare(
     ray_address: str | None = None,
     count: int = 2000,
     variant: str | None = None,
+    split_bodies: bool = False,
     update: bool = False,
     overwrite: bool = False,
 ) -> Collection:
@@ -84,6 +85,8 @@ def prepare(
         variant: which variant of the source. Built-in shapes: clean (default), or scanned as a depth camera
             sees them. ModelNet40: modelnet40 (default) or modelnet10. ScanObjectNN: obj_only, obj_bg or
             pb_t50_rs; by default the one present.
+        split_bodies: make each body of a STEP, IGES, 3MF, glTF or COLLADA file a shape of its own, called
+            `file#body`: a product of an assembly or an object of a plate, in each place where it stands.
         update: bring an existing collection up to date: files that it has as they are now are not read
             again, and their shapes keep their split; files that are gone are left out.
         overwrite: replace an existing collection.
@@ -130,13 +133,16 @@ def prepare(
     for sentence in (index.note, f"missing in the source: {'; '.join(index.missing)}." * bool(index.missing)):
         if sentence:
             console.print(sentence)
-    index = turned(index, up)
-    options: dict[str, Any] = {"source": index.location, "points": points, "views": views, "size": size}
-    options |= {"up": up, "test_fraction": test_fraction, "seed": seed}
-    options |= {"count": count} if index.format == BUILTIN else {}
-    options |= {"format": format} if format else {}
-    options |= {"classes": classes} if classes != "auto" else {}
-    options |= {"variant": index.variant} if index.variant else {}
+    index, up = turned(index, up)
+    if split_bodies and index.format == FILES:
+        index = split_apart(index, workers, timeout)
+    options: dict[str, Any] = {
+        "source": index.location, "points": points, "views": views, "size": size, "up": up,
+        "test_fraction": test_fraction, "seed": seed,
+    }  # fmt: skip
+    more: dict[str, Any] = given | {"format": format, "variant": index.variant, "split_bodies": split_bodies}
+    more["count"] = count if index.format == BUILTIN else None
+    options |= {name: value for name, value in more.items() if value}
 
     earlier = None
     if update and is_collection(target):

@@ -16,8 +16,8 @@ Up = Literal["x", "y", "z", "by-format"]
 _NEUTRAL = (".dae", ".off")  # of which one says its axis, and the other has no habit
 
 
-def turned(index: DatasetIndex, up: Up | None) -> DatasetIndex:
-    """Return an index whose shapes' axes are decided: by the user where meshes of both habits are mixed.
+def turned(index: DatasetIndex, up: Up | None) -> tuple[DatasetIndex, Up | None]:
+    """Return an index whose shapes' axes are decided, and how: by the user where meshes of both habits are mixed.
 
     Modeling programs write y up (glTF, OBJ, PLY), those of engineers and printers z up (STL, STEP, IGES,
     3MF); a folder of both holds shapes from two worlds, or copies that somebody converted without turning
@@ -31,7 +31,7 @@ def turned(index: DatasetIndex, up: Up | None) -> DatasetIndex:
         UserError: nobody said, and nobody can be asked.
     """
     if up is not None or not (said := mixed_habits(index)):
-        return index
+        return index, up
     question = f"{index.location} mixes files of different up axes: {said}."
     if not (sys.stdin.isatty() and console.is_terminal):
         raise UserError(
@@ -45,9 +45,9 @@ def turned(index: DatasetIndex, up: Up | None) -> DatasetIndex:
     )
     axes: dict[str, Axis] = {axis: axis for axis in get_args(Axis)}
     if answer not in axes:
-        return index
+        return index, "by-format"
     items = [replace(item, up=axis_of(Path(item.path), axes[answer])) for item in index.items]
-    return replace(index, items=items)
+    return replace(index, items=items), axes[answer]
 
 
 def mixed_habits(index: DatasetIndex) -> str:

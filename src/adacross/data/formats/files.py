@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Collection, Iterator
+from functools import lru_cache
 from pathlib import Path
 
 from adacross.data.formats import archives, clouds
@@ -12,6 +13,7 @@ from adacross.data.formats.dae import read_dae
 from adacross.data.formats.gltf import read_gltf
 from adacross.data.formats.mesh_files import UP as MESHES_UP
 from adacross.data.formats.mesh_files import read_mesh
+from adacross.data.formats.scene import body_names, body_of
 from adacross.data.formats.threemf import read_3mf
 from adacross.data.shape import Axis, BrokenShapeError, Mesh, PointCloud
 from adacross.errors import UserError
@@ -20,6 +22,7 @@ _SCENES = {  # files of parts that they place in a frame
     ".3mf": read_3mf, ".dae": read_dae, ".glb": read_gltf, ".gltf": read_gltf, ".iges": read_cad,
     ".igs": read_cad, ".step": read_cad, ".stp": read_cad,
 }  # fmt: skip
+ASSEMBLIES = tuple(_SCENES)  # endings of files that may hold several bodies
 MESHES = tuple(sorted(MESHES_UP))  # endings of files that hold meshes, or points only
 _LOOKED = 10  # files of an archive that tell whether it is unpacked beside
 CLOUDS = tuple(sorted(READERS))  # endings of files that hold nothing else
@@ -27,8 +30,8 @@ SUFFIXES = (*MESHES, *CLOUDS)
 UP: dict[str, Axis] = MESHES_UP | clouds.UP  # the axis that points up, by ending
 
 __all__ = [
-    "CLOUDS", "MESHES", "SUFFIXES", "axis_of", "file_ref", "files_below", "looks_like_a_cloud",
-    "read_file", "read_shape",
+    "ASSEMBLIES", "CLOUDS", "MESHES", "SUFFIXES", "axis_of", "bodies_in", "file_ref", "files_below",
+    "looks_like_a_cloud", "read_file", "read_item", "read_shape",
 ]  # fmt: skip
 
 
@@ -70,6 +73,25 @@ def read_shape(path: str | Path) -> Mesh | PointCloud:
         return read_file(path)
     except (BrokenShapeError, MemoryError) as error:
         raise UserError(f"{path} is not a shape: {error}.") from None
+
+
+@lru_cache(maxsize=1)  # the bodies of a file come one after the other
+def _read_again(path: Path, fingerprint: str) -> Mesh | PointCloud:
+    return read_file(path)
+
+
+def read_item(item: SampleRef) -> Mesh | PointCloud:
+    """Read the file of an item, or the body in it that the item names; errors as `read_file`."""
+    if "body" not in item.extra:
+        return read_file(Path(item.path))
+    found = _read_again(Path(item.path), item.fingerprint)
+    return body_of(found, item.extra["body"]) if isinstance(found, Mesh) else found
+
+
+def bodies_in(path: Path) -> list[str]:
+    """Return the names of the bodies in a file, none where they are not told apart; errors as `read_file`."""
+    found = read_file(path)
+    return body_names(found) if isinstance(found, Mesh) else []
 
 
 def file_ref(path: Path, up: Axis | None = None) -> SampleRef:

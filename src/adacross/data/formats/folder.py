@@ -15,7 +15,7 @@ from adacross.data.formats.files import (
     axis_of,
     files_below,
     looks_like_a_cloud,
-    read_file,
+    read_item,
 )
 from adacross.data.shape import Mesh, PointCloud, Split
 from adacross.errors import UserError, listed
@@ -94,7 +94,7 @@ class Files(Format):
         return DatasetIndex(items, note=" ".join(filter(None, notes)), skipped=skipped, unread=unread)
 
     def load(self, item: SampleRef) -> Mesh | PointCloud:
-        return read_file(Path(item.path))
+        return read_item(item)
 
     def _walk(self, folder: Path) -> Iterator[Path]:
         for path in files_below(folder, None):

@@ -152,13 +152,16 @@ class _Scene:
             joints = self._joints(node["skin"], worlds) if "skin" in node else None
             transforms = [np.eye(4)] if joints is not None else self._instances(node, world)
             for part in self._mesh(node["mesh"], weights, joints):
-                for transform in transforms:
+                for number, transform in enumerate(transforms):
                     self.allowance.take(_PLACING + len(part.vertices) + part.faces.size)
-                    yield replace(part.placed(transform), name=str(name))
+                    yield replace(part.placed(transform), name=str(name), place=(index, number))
         if not self.description.get("nodes"):  # a library of meshes: nothing places them
             for index, mesh in enumerate(self.description.get("meshes", ())):
                 name = str(mesh.get("name") or f"part {index}")
-                yield from (replace(part, name=name) for part in self._mesh(index, mesh.get("weights", ())))
+                yield from (
+                    replace(part, name=name, place=(index,))
+                    for part in self._mesh(index, mesh.get("weights", ()))
+                )
 
     def _item(self, kind: str, index: int) -> dict[str, Any]:
         """Return one of the description's lists' entries."""
