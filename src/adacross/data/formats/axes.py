@@ -17,7 +17,7 @@ _NEUTRAL = (".dae", ".off")  # of which one says its axis, and the other has no 
 
 
 def turned(index: DatasetIndex, up: Up | None) -> tuple[DatasetIndex, Up | None]:
-    """Return an index whose shapes' axes are decided, and how: by the user where meshes of both habits are mixed.
+    """Decide which axis of each shape is up, where meshes of both habits are mixed by asking the user.
 
     Modeling programs write y up (glTF, OBJ, PLY), those of engineers and printers z up (STL, STEP, IGES,
     3MF); a folder of both holds shapes from two worlds, or copies that somebody converted without turning
@@ -26,6 +26,9 @@ def turned(index: DatasetIndex, up: Up | None) -> tuple[DatasetIndex, Up | None]
     Args:
         index: a source, as `index_source` lists it with the same `up`.
         up: as the user said; "by-format" takes each format's own axis.
+
+    Returns:
+        The index, its items with their axes, and the axis as the user said it.
 
     Raises:
         UserError: nobody said, and nobody can be asked.
