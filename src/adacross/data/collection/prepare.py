@@ -83,8 +83,8 @@ def prepare(
             RAY_ADDRESS, or Ray on this machine alone.
         count: number of built-in shapes.
         variant: which variant of the source. Built-in shapes: clean (default), or scanned as a depth camera
-            sees them. ModelNet40: modelnet40 (default) or modelnet10. ScanObjectNN: obj_only, obj_bg or
-            pb_t50_rs; by default the one present.
+            sees them. ModelNet40: modelnet40 (default) or modelnet10. ScanObjectNN: obj_only, obj_bg,
+            pb_t50_rs or a rarer one (docs/datasets.md); by default the one present.
         split_bodies: make each body of a STEP, IGES, 3MF, glTF or COLLADA file a shape of its own, called
             `file#body`: a product of an assembly or an object of a plate, in each place where it stands.
         update: bring an existing collection up to date: files that it has as they are now are not read
