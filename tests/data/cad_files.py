@@ -1,6 +1,7 @@
 """STEP files written entity by entity: boxes, alone or as the parts of an assembly."""
 
 from collections.abc import Mapping, Sequence
+from math import hypot
 
 Corner = tuple[float, ...]
 UNITS = {
@@ -69,17 +70,23 @@ class Step:
     def box(self, size: Corner, color: Corner | None = None) -> tuple[str, str]:
         """Add a solid from the origin; return the items of its representation and the axes among them."""
         corners = [(x, y, z) for z in (0, size[2]) for y in (0, size[1]) for x in (0, size[0])]
+        return self.solid(corners, SIDES, color)
+
+    def solid(
+        self, corners: Sequence[Corner], sides: Sequence[Sequence[int]], color: Corner | None = None
+    ) -> tuple[str, str]:
+        """Add a solid of flat sides; return as `box`."""
         points = [self.triple("CARTESIAN_POINT", corner) for corner in corners]
         vertices = [self.add(f"VERTEX_POINT('',{point})") for point in points]
         edges: dict[tuple[int, int], str] = {}
         faces = []
-        for side in SIDES:
+        for side in sides:
             loop = []
             for a, b in zip(side, (*side[1:], side[0]), strict=True):
                 key = (min(a, b), max(a, b))
                 if key not in edges:
                     along = [q - p for p, q in zip(corners[key[0]], corners[key[1]], strict=True)]
-                    length = sum(map(abs, along))
+                    length = hypot(*along)
                     direction = self.triple("DIRECTION", [step / length for step in along])
                     vector = self.add(f"VECTOR('',{direction},1.)")
                     line = self.add(f"LINE('',{points[key[0]]},{vector})")
@@ -91,7 +98,7 @@ class Step:
             u = [q - p for p, q in zip(at, beside, strict=True)]
             v = [q - p for p, q in zip(beside, across_it, strict=True)]
             normal = (u[1] * v[2] - u[2] * v[1], u[2] * v[0] - u[0] * v[2], u[0] * v[1] - u[1] * v[0])
-            length, across = sum(map(abs, normal)), sum(map(abs, u))
+            length, across = hypot(*normal), hypot(*u)
             axes = self.axes(at, [n / length for n in normal], [n / across for n in u])
             plane = self.add(f"PLANE('',{axes})")
             faces.append(self.add(f"ADVANCED_FACE('',({bound}),{plane},.T.)"))
@@ -126,6 +133,14 @@ def step_box(
     file = Step(unit)
     solid, axes = file.box(size, color)
     file.product(name, f"{axes},{solid}", "ADVANCED_BREP_SHAPE_REPRESENTATION")
+    return file.text()
+
+
+def step_solid(corners: Sequence[Corner], sides: Sequence[Sequence[int]]) -> str:
+    """Return a STEP file of one solid of flat sides."""
+    file = Step()
+    solid, axes = file.solid(corners, sides)
+    file.product("solid", f"{axes},{solid}", "ADVANCED_BREP_SHAPE_REPRESENTATION")
     return file.text()
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import trimesh
+from PIL import Image
 
 from adacross.data.formats.dae import read_dae
 from adacross.data.formats.files import read_file
@@ -80,15 +81,68 @@ def test_what_trimesh_writes(tmp_path: Path) -> None:
     assert face_areas(read(tmp_path, text.decode())).sum() == pytest.approx(88)
 
 
-def test_lines_and_textures_are_passed_over_and_said(tmp_path: Path) -> None:
+def test_lines_are_passed_over_and_said(tmp_path: Path) -> None:
     lines = '<lines count="1"><input semantic="VERTEX" source="#v" offset="0"/><p>0 1</p></lines></mesh>'
     assert read(tmp_path, dae().replace("</mesh>", lines)).warnings == ("lines are passed over",)
-    image = '<library_images><image id="i"><init_from>skin.png</init_from></image></library_images>'
-    texture = """<newparam sid="f"><surface type="2D"><init_from>i</init_from></surface></newparam>
+
+
+def textured(name: str, semantic: str = "TEXCOORD", numbers: str = "0.25 0.25") -> str:
+    """The box with a texture, whose middle all corners show."""
+    image = f'<library_images><image id="i"><init_from>{name}</init_from></image></library_images>'
+    sampler = """<newparam sid="f"><surface type="2D"><init_from>i</init_from></surface></newparam>
 <newparam sid="t"><sampler2D><source>f</source></sampler2D></newparam><technique"""
-    text = dae().replace("<library_effects>", image + "<library_effects>").replace("<technique", texture, 1)
-    mesh = read(tmp_path, text.replace("<color>1 0.5 0 1</color>", '<texture texture="t" texcoord="uv"/>'))
-    assert (mesh.face_colors, mesh.warnings) == (None, ("its textures are passed over",))
+    text = dae().replace("<library_effects>", image + "<library_effects>").replace("<technique", sampler, 1)
+    count, names = len(numbers.split()), "STPQ" if semantic == "TEXCOORD" else "RGBA"
+    params = "".join(f'<param name="{names[i]}" type="float"/>' for i in range(count))
+    source = f"""<source id="u"><float_array id="b" count="{count}">{numbers}</float_array><technique_common>
+<accessor source="#b" count="1" stride="{count}">{params}</accessor></technique_common></source><vertices"""
+    text = text.replace("<vertices", source, 1).replace(
+        'offset="0"/>\n<vcount>',
+        f'offset="0"/><input semantic="{semantic}" source="#u" offset="1" set="0"/>\n<vcount>',
+    )
+    text = text.replace(SIDES, " 0 ".join(SIDES.split()) + " 0")
+    if semantic == "COLOR":
+        return text
+    return text.replace("<color>1 0.5 0 1</color>", '<texture texture="t" texcoord="uv"/>')
+
+
+@pytest.mark.parametrize("name", ["skin.png", "C:\\work\\my%20skin.png", "file:///tmp/skin.png"])
+def test_textures_color_the_faces(tmp_path: Path, name: str) -> None:
+    image = Image.new("RGB", (4, 4), (9, 9, 9))
+    image.paste((10, 200, 30), (0, 2, 2, 4))
+    image.save(tmp_path / name.replace("%20", " ").replace("\\", "/").rpartition("/")[2])
+    mesh = read(tmp_path, textured(name))
+    assert mesh.warnings == ()
+    assert mesh.face_colors is not None
+    assert mesh.face_colors.tolist() == [[10, 200, 30]] * 12
+
+
+def test_a_texture_that_cannot_be_used_costs_the_color(tmp_path: Path) -> None:
+    mesh = read(tmp_path, textured("skin.png"))
+    assert (mesh.face_colors, mesh.warnings) == (None, ("its texture skin.png is not beside it",))
+    (tmp_path / "skin.png").write_text("no picture")
+    mesh = read(tmp_path, textured("skin.png"))
+    assert mesh.face_colors is None
+    assert "its texture skin.png cannot be used" in mesh.warnings[0]
+
+
+def test_colors_of_vertices_go_before_the_materials(tmp_path: Path) -> None:
+    mesh = read(tmp_path, textured("skin.png", "COLOR", "0 0 1 1"))
+    assert mesh.face_colors is not None
+    assert mesh.face_colors.tolist() == [[0, 0, 255]] * 12
+
+
+@pytest.mark.parametrize("kind", ["polylist", "polygons"])
+def test_concave_polygons_keep_their_area(tmp_path: Path, kind: str) -> None:
+    # an L of 3 x 3 without 2 x 1 in the middle of its right side: C-shaped, area 7
+    ring = [(0, 0), (3, 0), (3, 1), (1, 1), (1, 2), (3, 2), (3, 3), (0, 3)]
+    corners = " ".join(f"{x} {y} 0" for x, y in ring)
+    text = dae().replace(CORNERS, corners)
+    start, end = text.index("<polylist"), text.index("</polylist>") + len("</polylist>")
+    count = "<vcount>8</vcount>" if kind == "polylist" else ""
+    body = f'<input semantic="VERTEX" source="#v" offset="0"/>{count}<p>{" ".join(map(str, range(8)))}</p>'
+    mesh = read(tmp_path, text[:start] + f'<{kind} count="1">{body}</{kind}>' + text[end:])
+    assert face_areas(mesh).sum() == pytest.approx(7)
 
 
 @pytest.mark.parametrize(

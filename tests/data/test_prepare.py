@@ -23,7 +23,7 @@ from adacross.data.workers.local import WorkerCrash
 from adacross.errors import UserError
 from adacross.io.files import locked
 
-SMALL: dict[str, Any] = {"points": 32, "views": 2, "size": 16, "classes": "folder"}
+SMALL: dict[str, Any] = {"points": 32, "views": 2, "size": 16, "classes": "folder", "up": "by-format"}
 TRIANGLE = "v 0 0 0\nv 1 0 0\nv 0 1 0\n"
 BROKEN = {
     "box/empty.obj": ("", "the file is empty"),

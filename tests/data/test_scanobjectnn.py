@@ -48,6 +48,30 @@ def only(root: Path, variant: str) -> Path:
     return root
 
 
+@pytest.mark.parametrize(
+    ("variant", "name"),
+    [
+        ("pb_t25", "main_split/{}_objectdataset_augmented25_norot.h5"),
+        ("pb_t25_r", "main_split/{}_objectdataset_augmented25rot.h5"),
+        ("pb_t50_r", "main_split/{}_objectdataset_augmentedrot.h5"),
+        ("pb_t50_rs_nobg", "main_split_nobg/{}_objectdataset_augmentedrot_scale75.h5"),
+    ],
+)
+def test_rarer_variants_are_read_by_name_or_where_they_are_alone(
+    root: Path, tmp_path: Path, variant: str, name: str
+) -> None:
+    for split in ("training", "test"):
+        write_objects(root, name.format(split), 2)
+        write_objects(tmp_path / "alone", name.format(split), 2)
+    assert look(root, variant=variant).variant == variant
+    assert look(tmp_path / "alone").variant == variant
+    with pytest.raises(UserError, match=rf"several variants of ScanObjectNN: .*{variant}.* Choose one"):
+        look(root)
+    (place,) = {name.partition("/")[0]}
+    if place == "main_split_nobg":  # of which the usual one is taken
+        assert look(root / place).variant == "obj_only"
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("variant", SIZES)
 def test_variants(root: Path, variant: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -104,6 +104,10 @@ def prepared(folder: Path) -> Notes:
     return notes
 
 
+def archive(suffix: str, folder: Path) -> Notes:
+    return [(f"a.{suffix}: {name}", reason) for name, reason in prepared(folder / f"a.{suffix}")]
+
+
 def image_set(folder: Path) -> Notes:
     from adacross.data.image_set import read_image_set
 
@@ -260,6 +264,9 @@ READERS: tuple[Reader, ...] = (
     Reader("glTF", "meshes", seed_files.gltf_text, "box/a.gltf", prepared, 3),
     Reader("glTF's numbers", "meshes", seed_files.gltf_text, "box/box.bin", prepared, 2, ("a.gltf",)),
     Reader("glTF's texture", "meshes", seed_files.gltf_text, "box/skin.png", prepared, 1, ("a.gltf",)),
+    Reader("archive, ZIP", "meshes", seed_files.zipped, "a.zip", partial(archive, "zip"), 3),
+    Reader("archive, TAR", "meshes", seed_files.tarred, "a.tar", partial(archive, "tar"), 2),
+    Reader("archive, TAR, packed", "meshes", seed_files.gzipped, "a.tgz", partial(archive, "tgz"), 3),
     Reader("3MF", "meshes", seed_files.threemf, "box/a.3mf", prepared, 3),
     Reader("ModelNet40, HDF5", "data sets", seed_files.modelnet40, "ply_data_train0.h5", prepared, 4),
     Reader("ModelNet40, its files", "data sets", seed_files.modelnet40, "train_files.txt", prepared, 1),

@@ -4,6 +4,7 @@ import io
 import json
 import pickle  # noqa: TID251  the tests write what the library must read without it
 import struct
+import tarfile
 import zipfile
 from dataclasses import asdict, fields, is_dataclass
 from pathlib import Path
@@ -56,6 +57,24 @@ def obj(root: Path) -> None:
     write(root, "box/a.obj", f"mtllib a.mtl\n{corners}usemtl skin\n{faces}")
     write(root, "box/a.mtl", "newmtl skin\nKd 0.5 0.25 1.0\nillum 2\nmap_Kd skin.png\n")
     write(root, "box/skin.png", picture())
+
+
+def zipped(root: Path) -> None:
+    obj(root / "in")
+    with zipfile.ZipFile(root / "a.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        for path in sorted((root / "in" / "box").iterdir()):
+            archive.write(path, path.name)
+
+
+def tarred(root: Path, name: str = "a.tar", mode: Literal["w", "w:gz"] = "w") -> None:
+    obj(root / "in")
+    with tarfile.open(root / name, mode) as archive:
+        for path in sorted((root / "in" / "box").iterdir()):
+            archive.add(path, path.name)
+
+
+def gzipped(root: Path) -> None:
+    tarred(root, "a.tgz", "w:gz")
 
 
 def _ply_head(kind: str, faces: bool) -> str:

@@ -8,15 +8,17 @@ import json
 import os
 from collections.abc import Generator, Sequence
 from contextlib import closing
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from jaxtyping import UInt8
 
+from adacross.console import console
 from adacross.data.formats import BUILTIN, format_of, index_source
 from adacross.data.formats.base import DatasetIndex, SampleRef
+from adacross.data.formats.files import ASSEMBLIES, bodies_in
 from adacross.data.formats.measures import extent_of
 from adacross.data.images import read_views
 from adacross.data.shape import BrokenShapeError
@@ -51,6 +53,42 @@ def serve_index(request: Request) -> bytes:
             raise
         return json.dumps({"error": str(error)}).encode()
     return json.dumps(vars(found) | {"items": [vars(item) for item in found.items]}).encode()
+
+
+def split_apart(index: DatasetIndex, workers: int | None = None, timeout: float = TIMEOUT) -> DatasetIndex:
+    """Return a source with an item for each body of each file that holds several.
+
+    Its id is `file#body`; a drawn split keeps the bodies of a file together. Files that cannot be read stay
+    one item, of which reading says why.
+    """
+    asked = [item for item in index.items if Path(item.path).suffix.lower() in ASSEMBLIES]
+    requests: list[Request] = [{"path": item.path} for item in asked]
+    names: dict[str, list[str]] = {}
+    count = min(workers or os.cpu_count() or 1, len(asked))
+    answering = each(f"{__name__}:serve_bodies", requests, count, timeout)
+    with console.status("looking for bodies"), closing(answering) as answers:
+        for place, answer in answers:
+            names[asked[place].id] = [] if isinstance(answer, WorkerCrash) else json.loads(answer)
+    items: list[SampleRef] = []
+    for item in index.items:
+        bodies = names.get(item.id, [])
+        if len(bodies) < 2:
+            items.append(item)
+        for number, name in enumerate(bodies if len(bodies) > 1 else ()):
+            group, extra = item.group or item.id, item.extra | {"body": number}
+            items.append(replace(item, id=f"{item.id}#{name}", extra=extra, group=group))
+    return replace(index, items=items)
+
+
+def serve_bodies(request: Request) -> bytes:
+    """Name the bodies in a file. Runs in a worker process."""
+    try:
+        found = bodies_in(Path(request["path"]))
+    except BrokenShapeError as error:
+        if shortage(error):
+            raise
+        found = []
+    return json.dumps(found).encode()
 
 
 def check_apart(format: str, items: Sequence[SampleRef], points: int) -> list[tuple[bool, str, float]]:

@@ -33,6 +33,7 @@ class Mesh:
         part_names: names of the parts that `face_parts` points to.
         warnings: what is unusual about it, a sentence each.
         unit: of the coordinates ("mm", "m", "in", ...), "" where the file does not say.
+        face_bodies: `(F,)` number of the body, a part in one of its places; or None.
 
     Example:
         >>> Mesh(np.eye(3), np.array([[0, 1, 2]])).faces.shape
@@ -46,6 +47,7 @@ class Mesh:
     part_names: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     unit: str = ""
+    face_bodies: Int64[np.ndarray, " F"] | None = None
 
     _repr_html_ = _rendered
 

@@ -162,8 +162,9 @@ def _described(
     skipped: dict[int, str] = {}
     for number, answer in _answers("describing", SIGNATURE, requests, workers, timeout):
         name, place = places[number]
-        crashed = isinstance(answer, WorkerCrash)
-        said: dict[str, Any] = {"error": answer.reason} if crashed else json.loads(answer)
+        said: dict[str, Any] = (
+            {"error": answer.reason} if isinstance(answer, WorkerCrash) else json.loads(answer)
+        )
         if "error" in said:
             skipped[number] = said["error"]
         else:

@@ -6,7 +6,7 @@ import sys
 from contextlib import closing
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
 from jaxtyping import Float32
@@ -17,10 +17,11 @@ from adacross.data.collection.collection import Collection
 from adacross.data.collection.description import DESCRIPTION
 from adacross.data.collection.sample import SERVE, SampleOptions, read_row
 from adacross.data.formats import FILES
+from adacross.data.formats.archives import is_archive, is_file
+from adacross.data.formats.axes import Up, turned
 from adacross.data.formats.base import DatasetIndex, SampleRef
 from adacross.data.formats.files import file_ref
 from adacross.data.isolated import find_apart
-from adacross.data.shape import Axis
 from adacross.data.workers.local import each
 from adacross.embeddings.table import Embeddings, concatenate, read_embeddings
 from adacross.encoders import Encoder
@@ -90,14 +91,15 @@ class Files:
         return [items[place] for place in kept], clouds, [skipped[place] for place in sorted(skipped)]
 
 
-def find_data(data: str, *, up: Axis | None, workers: int | None, timeout: float) -> Collection | Files:
+def find_data(data: str, *, up: Up | None, workers: int | None, timeout: float) -> Collection | Files:
     """Open a collection or its URL, anything that `prepare` reads, a file, or files from standard input."""
-    if data == LIST or Path(data).is_file():
+    if data == LIST or (is_file(Path(data)) and not is_archive(Path(data))):
         lines = [line.rstrip("\r\n") for line in sys.stdin if line.strip()] if data == LIST else [data]
         paths = list(map(Path, lines))
         if not paths:
             raise UserError("standard input named no files; expected one path a line, as `ls *.stl` writes.")
-        items = [file_ref(path, up) for path in dict.fromkeys(paths)]
+        axis = None if up == "by-format" else up
+        items = [file_ref(path, axis) for path in dict.fromkeys(paths)]
         return Files(DatasetIndex(items, format=FILES, location=str(Path.cwd())), workers, timeout)
     if is_url(data) or (Path(data) / DESCRIPTION).is_file():
         collection = Collection.open(data)
@@ -110,7 +112,7 @@ def find_data(data: str, *, up: Axis | None, workers: int | None, timeout: float
     index = find_apart(data, up=up)
     if index.note:
         console.print(index.note)
-    return Files(index, workers, timeout)
+    return Files(turned(index, up)[0], workers, timeout)
 
 
 @dataclass(frozen=True)
@@ -143,7 +145,7 @@ def embed(
     data: str,
     output: str,
     *,
-    up: Axis | None = None,
+    up: Up | None = None,
     points: int | None = None,
     batch_size: int = 32,
     device: str | None = None,
@@ -161,7 +163,7 @@ def embed(
         data: a collection or its URL; any source that prepare reads; one mesh or cloud; or "-" for paths from
             standard input, one per line.
         output: the Parquet file to write.
-        up: up axis of the files; by default z for OFF and STL, y otherwise. A collection is y up.
+        up: up axis of the files, as for `prepare`. A collection is y up.
         points: points per cloud; by default as in the encoder's training, 1,024 if unknown.
         batch_size: clouds per batch; does not change the result.
         device: cpu or cuda; cuda if available.
@@ -178,7 +180,7 @@ def embed(
         KeyboardInterrupt: Ctrl-C; its message says how to go on.
     """
     target = check_ending(output, ".parquet", "embed writes Parquet")
-    one_of("up axis", up or "y", ("x", "y", "z"))
+    one_of("up axis", up or "y", get_args(Up))
     check_least(points=points, batch_size=batch_size, workers=workers)
     check_free(target, overwrite)
     entry = find_encoder(encoder)

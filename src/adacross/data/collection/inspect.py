@@ -13,6 +13,7 @@ from adacross.data.collection.collection import Collection
 from adacross.data.collection.contact_sheet import write_contact_sheet
 from adacross.data.collection.description import DESCRIPTION, facts, notes, size_of, unfinished
 from adacross.data.formats import FILES, format_of
+from adacross.data.formats.axes import mixed_habits
 from adacross.data.formats.base import DatasetIndex
 from adacross.data.formats.measures import mixed_units
 from adacross.data.formats.scanobjectnn import variants as variants_of
@@ -172,6 +173,9 @@ def _source(folder: Path, source: DatasetIndex, variants: list[str], format: str
     if said := mixed_units(np.array(extents)):
         rows["units"] = said
     option += "" if format is None else f" --format {format}"
+    if said := mixed_habits(source):
+        rows["up"] = f"{said}; prepare takes --up by-format for that, or one axis for all"
+        option += " --up by-format"
     rows["next"] = f"adacross prepare {folder} COLLECTION{option}"
     title = facts(f"{source.format} {folder}", rows)
     return Inspection(folder, source.format, (title, *notes(warnings, source.skipped + broken)))

@@ -12,11 +12,11 @@ from adacross.data.collection.collection import MOST_PIXELS, Collection
 from adacross.data.collection.description import is_collection
 from adacross.data.collection.sample import SERVE, Row, SampleOptions, read_row
 from adacross.data.collection.update import Update
-from adacross.data.formats import BUILTIN
+from adacross.data.formats import BUILTIN, FILES
+from adacross.data.formats.axes import Up, turned
 from adacross.data.formats.base import DatasetIndex
 from adacross.data.formats.folder import Classes
-from adacross.data.isolated import find_apart
-from adacross.data.shape import Axis
+from adacross.data.isolated import find_apart, split_apart
 from adacross.data.workers import ray as ray_workers
 from adacross.data.workers.local import Request, each
 from adacross.errors import UserError, one_of
@@ -34,7 +34,7 @@ def prepare(
     points: int = 2048,
     views: int = 12,
     size: int = 224,
-    up: Axis | None = None,
+    up: Up | None = None,
     test_fraction: float = 0.2,
     seed: int = 0,
     workers: int | None = None,
@@ -43,6 +43,7 @@ def prepare(
     ray_address: str | None = None,
     count: int = 2000,
     variant: str | None = None,
+    split_bodies: bool = False,
     update: bool = False,
     overwrite: bool = False,
 ) -> Collection:
@@ -68,8 +69,9 @@ def prepare(
         views: images per shape, from cameras around it; 0 for none. Of existing images the first by name
             are kept, on white; a shape with fewer than most repeats its own.
         size: side of an image in pixels; existing images are resized.
-        up: up axis of the source; by default z for OFF, STL and S3DIS, y otherwise. The collection is always
-            y up and records the source's axis.
+        up: up axis of the source: x, y, z, or by-format, which is z for OFF, STL, STEP, IGES, 3MF, LAS and
+            S3DIS, y otherwise. By default by-format, but for a folder of both habits (OBJ beside STL), of
+            which a terminal asks. The collection is always y up and records the source's axis.
         test_fraction: fraction of the shapes set aside for testing, equally from every class, if the source
             has no split.
         seed: random seed.
@@ -82,7 +84,10 @@ def prepare(
         count: number of built-in shapes.
         variant: which variant of the source. Built-in shapes: clean (default), scanned as a depth camera
             sees them, or composite (nameless piles of primitives). ModelNet40: modelnet40 (default) or
-            modelnet10. ScanObjectNN: obj_only, obj_bg or pb_t50_rs; by default the one present.
+            modelnet10. ScanObjectNN: obj_only, obj_bg, pb_t50_rs or a rarer one (docs/datasets.md); by
+            default the one present.
+        split_bodies: make each body of a STEP, IGES, 3MF, glTF or COLLADA file a shape of its own, called
+            `file#body`: a product of an assembly or an object of a plate, in each place where it stands.
         update: bring an existing collection up to date: files that it has as they are now are not read
             again, and their shapes keep their split; files that are gone are left out.
         overwrite: replace an existing collection.
@@ -116,7 +121,7 @@ def prepare(
         )
     if not timeout > 0:
         raise UserError(f"timeout is {timeout}; it must be more than 0 seconds.")
-    check_options(up, test_fraction)
+    check_options(None if up == "by-format" else up, test_fraction)
     one_of("engine", engine, get_args(Engine))
     one_of("choice of classes", classes, get_args(Classes))
     target = target_of(collection, overwrite or update)
@@ -129,12 +134,16 @@ def prepare(
     for sentence in (index.note, f"missing in the source: {'; '.join(index.missing)}." * bool(index.missing)):
         if sentence:
             console.print(sentence)
-    options: dict[str, Any] = {"source": index.location, "points": points, "views": views, "size": size}
-    options |= {"up": up, "test_fraction": test_fraction, "seed": seed}
-    options |= {"count": count} if index.format == BUILTIN else {}
-    options |= {"format": format} if format else {}
-    options |= {"classes": classes} if classes != "auto" else {}
-    options |= {"variant": index.variant} if index.variant else {}
+    index, up = turned(index, up)
+    if split_bodies and index.format == FILES:
+        index = split_apart(index, workers, timeout)
+    options: dict[str, Any] = {
+        "source": index.location, "points": points, "views": views, "size": size, "up": up,
+        "test_fraction": test_fraction, "seed": seed,
+    }  # fmt: skip
+    more: dict[str, Any] = given | {"format": format, "variant": index.variant, "split_bodies": split_bodies}
+    more["count"] = count if index.format == BUILTIN else None
+    options |= {name: value for name, value in more.items() if value}
 
     earlier = None
     if update and is_collection(target):

@@ -13,6 +13,7 @@ from jaxtyping import Float32, Float64, UInt8
 
 from adacross.data.collection.schema import MEASURED, read_stream, to_batch, to_bytes
 from adacross.data.formats import FILES, format_of
+from adacross.data.formats.archives import is_file, open_file
 from adacross.data.formats.base import RawSample, SampleRef, printable
 from adacross.data.formats.files import SUFFIXES, file_ref
 from adacross.data.formats.measures import measure
@@ -153,7 +154,7 @@ def _measured(raw: RawSample, item: SampleRef, source: str) -> dict[str, Any]:
         path = printable(os.path.relpath(item.path, source) if item.path != source else Path(source).name)
     if Path(item.path).suffix.lower() in SUFFIXES:
         try:
-            with Path(item.path).open("rb") as file:
+            with open_file(Path(item.path)) as file:
                 sha256 = hashlib.file_digest(file, "sha256").hexdigest()
         except OSError as error:
             raise BrokenShapeError(error.strerror or str(error)) from error
@@ -190,9 +191,9 @@ def load_shape(
 
     Raises UserError, naming the file, if there is none or it cannot become a shape.
     """
-    path = Path(path)
+    path = Path(path).expanduser()
     one_of("up axis", up or "y", ("x", "y", "z"))
-    if not path.is_file():
+    if not is_file(path):
         raise UserError(f"{path} does not exist; expected a file that ends in {', '.join(SUFFIXES)}.")
     item, options = file_ref(path, up), SampleOptions(FILES, points, seed=seed)
     try:

@@ -12,9 +12,9 @@ from adacross.data.collection.build import COPIED, splits_of
 from adacross.data.collection.collection import Collection
 from adacross.data.collection.sample import Row
 from adacross.data.collection.schema import arrow_schema, mapped, read_stream
+from adacross.data.formats.archives import open_file
 from adacross.data.formats.base import DatasetIndex, SampleRef
 from adacross.errors import UserError
-from adacross.io.files import file_size
 
 
 class Update:
@@ -96,8 +96,6 @@ class Update:
 
 def _sha256(path: str) -> str:
     """Return the SHA-256 of a file, "" if it cannot be read."""
-    with suppress(OSError):
-        file_size(Path(path))  # refuses pipes, on which `open` would wait
-        with Path(path).open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+    with suppress(OSError), open_file(Path(path)) as file:  # refuses pipes, on which it would wait
+        return hashlib.file_digest(file, "sha256").hexdigest()
     return ""

@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from adacross import plugins
+from adacross.data.formats import archives
 from adacross.data.formats.antao import AnTao
+from adacross.data.formats.axes import Up
 from adacross.data.formats.base import DatasetIndex, Format, SampleRef, fingerprint_of, printable
 from adacross.data.formats.builtin import Builtin
-from adacross.data.formats.files import SUFFIXES, file_ref, files_below
+from adacross.data.formats.files import SUFFIXES, axis_of, file_ref, files_below
 from adacross.data.formats.folder import Files, holdings, survey
 from adacross.data.formats.modelnet import ModelNet40, ModelNetText
 from adacross.data.formats.s3dis import S3DIS
@@ -46,14 +48,14 @@ def format_of(name: str) -> Format:
 
 
 def index_source(
-    source: str, *, format: str | None = None, up: Axis | None = None, **options: Any
+    source: str, *, format: str | None = None, up: Up | None = None, **options: Any
 ) -> DatasetIndex:
     """List what a source holds, without reading it.
 
     Args:
-        source: a folder, a file of one shape, or the word "builtin".
+        source: a folder, an archive or a file of one shape, or the word "builtin".
         format: name of the format; None asks all of them whether they recognise the folder.
-        up: the axis that points up in it; None takes the items' own, or the format's.
+        up: the axis that points up in it; None and "by-format" take the items' own, or the format's.
         options: for the format: `variant`, `classes`, `count`, `seed`; None, and what it lacks, is left out.
 
     Raises UserError for no such folder, nothing known in it, or options that the format has not.
@@ -61,15 +63,19 @@ def index_source(
     if source == BUILTIN and format is None:
         format = BUILTIN
     format = _EARLIER.get(format or "", format)
+    axis = None if up == "by-format" else up
     folder = Path(source).expanduser()
     note = ""
     if format != BUILTIN:
-        if folder.is_file() and format in (None, FILES):
-            return _completed(_single(folder), Files(), up)
-        if not folder.is_dir():
+        packed = archives.is_archive(folder)
+        if archives.is_file(folder) and not packed and format in (None, FILES):
+            return _completed(_single(folder), Files(), axis)
+        if not folder.is_dir() and not (packed and format in (None, FILES)):
             what = "is a file, not a folder" if folder.exists() else "does not exist"
             raise UserError(f"{source} {what}. {_known()}")
         folder = folder.resolve()
+        if packed:
+            _check_archive(folder)
         if format is None:
             format, note, options["without"] = _recognise(folder)
     given = {name: value for name, value in options.items() if value is not None}
@@ -88,7 +94,17 @@ def index_source(
         raise UserError(f"{folder} holds no shape of format {format} ({reader.layout}).")
     location = BUILTIN if format == BUILTIN else found.location or str(folder)
     found = replace(found, format=format, location=location, note=" ".join(filter(None, (note, found.note))))
-    return _completed(found, reader, up)
+    return _completed(found, reader, axis)
+
+
+def _check_archive(path: Path) -> None:
+    """Refuse an archive that cannot be read, or holds no shape: a data set is read from its folder alone."""
+    try:
+        shapes, others = survey(path, files_below(path, None))
+    except OSError as error:
+        raise UserError(f"{path} is not a source: {error.strerror or error}.") from error
+    if not shapes:
+        raise UserError(f"{path} holds no shapes: {holdings(others)}. Data sets are read unpacked.")
 
 
 def _single(path: Path) -> DatasetIndex:
@@ -115,7 +131,7 @@ def _completed(index: DatasetIndex, reader: Format, up: Axis | None) -> DatasetI
             stamps[item.path] = fingerprint_of(Path(item.path))
         label = labels.get(item.label, -1) if isinstance(item.label, str) else item.label
         stamp = item.fingerprint or stamps[item.path]
-        axis = up or item.up or reader.up
+        axis = (up and axis_of(Path(item.path), up)) or item.up or reader.up
         return replace(item, id=printable(item.id), label=label, up=axis, fingerprint=stamp)
 
     items = [completed(item) for item in index.items]
@@ -134,6 +150,8 @@ def _recognise(folder: Path) -> tuple[str, str, list[str]]:
 
     Raises UserError, which says what is there, if it has no format.
     """
+    if archives.is_archive(folder):
+        return FILES, "", []
     if (name := _data_set(folder)) is not None:
         return name, "", []
     below = _data_sets(sorted(place for place in folder.glob("[!.]*") if place.is_dir()))

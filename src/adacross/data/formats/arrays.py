@@ -8,10 +8,11 @@ from tokenize import TokenError
 
 import numpy as np
 
+from adacross.data.formats.archives import file_size, is_archived, open_file, read_bytes
 from adacross.data.formats.base import MOST_COLUMNS, as_points
 from adacross.data.shape import BrokenShapeError, PointCloud
 from adacross.errors import listed, one_line
-from adacross.io.files import LARGEST, READER_ERRORS, file_size
+from adacross.io.files import LARGEST, READER_ERRORS
 
 _ERRORS = (*READER_ERRORS, TokenError, zipfile.BadZipFile)
 _NAMES = ("points", "xyz", "pc", "pointcloud", "point_cloud", "pos", "coords", "vertices", "data", "arr_0")
@@ -27,7 +28,12 @@ def read_npy(path: Path) -> PointCloud:
     """
     file_size(path)
     try:
-        stored = np.load(path, mmap_mode="r", allow_pickle=False)
+        if is_archived(path):
+            stored = _array(read_bytes(path))
+        else:
+            stored = np.load(path, mmap_mode="r", allow_pickle=False)
+    except BrokenShapeError:
+        raise
     except _ERRORS as error:
         raise BrokenShapeError(f"not a readable NumPy file ({one_line(error)})") from error
     if not isinstance(stored, np.ndarray):
@@ -39,7 +45,7 @@ def read_npz(path: Path) -> PointCloud:
     """Read the points of an archive's only array, or of the one that is called `points`, `xyz`, ..."""
     file_size(path)
     try:
-        with zipfile.ZipFile(path) as archive:
+        with open_file(path) as file, zipfile.ZipFile(file) as archive:
             members = [info for info in archive.infolist() if info.filename.endswith(".npy")]
             found = {info.filename.removesuffix(".npy"): info for info in members[: _MOST_ARRAYS + 1]}
             name = next((name for name in _NAMES if name in found), next(iter(found), ""))
@@ -59,7 +65,11 @@ def _member(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> np.ndarray:
     if info.file_size > min(LARGEST, max(_SMALL, _PACKED * info.compress_size)):
         raise BrokenShapeError(f"{info.file_size:,} bytes packed into {info.compress_size:,}")
     with archive.open(info) as member:
-        data = member.read(info.file_size)
+        return _array(member.read(info.file_size))
+
+
+def _array(data: bytes) -> np.ndarray:
+    """Return the array of a NumPy file's bytes, whose header may not promise more than they hold."""
     stream = io.BytesIO(data)
     version = np.lib.format.read_magic(stream)
     read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0

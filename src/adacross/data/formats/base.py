@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 from jaxtyping import Float
 
+from adacross.data.formats.archives import stat_of
 from adacross.data.sampling import draw_rows
 from adacross.data.shape import Axis, BrokenShapeError, Mesh, PointCloud, Split
 
@@ -196,7 +197,7 @@ def as_points(array: np.ndarray) -> Float[np.ndarray, "N 3"]:
 def fingerprint_of(*paths: Path) -> str:
     """Return a text that changes when one of the files does: summed sizes and latest change."""
     try:
-        states = [path.stat() for path in paths]
+        states = [stat_of(path) for path in paths]
     except OSError:  # a dangling link: reading it will say so, and name it
         return "unreadable"
     return f"{sum(state.st_size for state in states)}.{max(state.st_mtime_ns for state in states)}"

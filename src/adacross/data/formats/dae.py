@@ -7,16 +7,18 @@ from io import BytesIO
 from pathlib import Path
 from types import NoneType
 from typing import Any
+from urllib.parse import unquote
 
 import numpy as np
-from jaxtyping import Int64, UInt8
+from jaxtyping import Float64, Int64, UInt8
 
-from adacross.data.formats.polygons import check_corners
+from adacross.data.formats.archives import read_bytes
+from adacross.data.formats.polygons import color_bytes, mean_colors, triangulate
 from adacross.data.formats.scene import Allowance, Part, beside, content_of, joined
+from adacross.data.formats.textures import Texture, texture_beside
 from adacross.data.sampling import to_y_up
 from adacross.data.shape import Axis, BrokenShapeError, Mesh, PointCloud
 from adacross.errors import install, one_line
-from adacross.io.files import read_bytes
 
 _UNITS = {0.001: "mm", 0.01: "cm", 1.0: "m", 0.0254: "in", 0.3048: "ft"}  # by their length in meters
 _UP: dict[str, Axis] = {"X_UP": "x", "Z_UP": "z"}
@@ -25,8 +27,8 @@ _UP: dict[str, Axis] = {"X_UP": "x", "Z_UP": "z"}
 def read_dae(path: Path) -> Mesh | PointCloud:
     """Read a COLLADA file as one mesh in the file's own unit, turned to y up as the file says.
 
-    Its parts are its geometries, by name. Colors of materials are kept, those of textures and vertices are
-    not. Raises BrokenShapeError if the file is damaged or has no faces, or without pycollada.
+    Its parts are its geometries, by name. Colors of textures, vertices and materials are kept. Raises
+    BrokenShapeError if the file is damaged or has no faces, or without pycollada.
     """
     try:
         from collada import Collada, common
@@ -45,7 +47,7 @@ def read_dae(path: Path) -> Mesh | PointCloud:
                     BytesIO(data), ignore=ignored, aux_file_loader=lambda name: read_bytes(beside(path, name))
                 )
                 remarks: dict[str, None] = {}  # in order, each once
-                parts = list(_parts(file, len(data), remarks))
+                parts = list(_parts(file, path.resolve().parent, len(data), remarks))
             except common.DaeError as error:
                 raise BrokenShapeError(f"not a readable DAE file ({one_line(error, 200)})") from error
         up = _UP.get(str(file.assetInfo.upaxis), "y")
@@ -53,29 +55,57 @@ def read_dae(path: Path) -> Mesh | PointCloud:
     return joined([replace(part, vertices=to_y_up(part.vertices, up)) for part in parts], unit, [*remarks])
 
 
-def _parts(file: Any, size: int, remarks: dict[str, None]) -> Iterator[Part]:
-    """Yield the triangles of the scene where it places them, and remark on what is passed over."""
+def _parts(file: Any, folder: Path, size: int, remarks: dict[str, None]) -> Iterator[Part]:
+    """Yield the faces of the scene where it places them, and remark on what is passed over."""
     allowance = Allowance(size)
-    for geometry in file.scene.objects("geometry") if file.scene else ():
+    textures: dict[str, Texture] = {}
+    for number, geometry in enumerate(file.scene.objects("geometry") if file.scene else ()):
         name = str(geometry.original.name or geometry.original.id)
         for primitive in geometry.primitives():
-            triangles = primitive.triangleset() if hasattr(primitive, "triangleset") else primitive
-            if type(triangles).__name__ != "BoundTriangleSet" or triangles.vertex_index is None:
+            kind = type(primitive).__name__
+            if kind not in ("BoundTriangleSet", "BoundPolylist", "BoundPolygons") or primitive.vertex is None:
                 remarks["lines are passed over"] = None
                 continue
-            vertices = np.asarray(triangles.vertex, dtype=np.float64).reshape(-1, 3)
-            faces = np.asarray(triangles.vertex_index, dtype=np.int64).reshape(-1, 3)
-            check_corners(faces, len(vertices))
-            allowance.take(len(vertices) + faces.size)
-            diffuse = getattr(getattr(primitive.material, "effect", None), "diffuse", None)
-            if not isinstance(diffuse, tuple | NoneType):
-                remarks["its textures are passed over"] = None
-            yield Part(name, vertices, faces, _colors(diffuse, faces))
+            vertices = np.asarray(primitive.vertex, dtype=np.float64).reshape(-1, 3)
+            corners = np.asarray(primitive.vertex_index, dtype=np.int64).reshape(-1)
+            sizes = np.full(len(corners) // 3, 3)
+            if kind != "BoundTriangleSet":
+                sizes = np.diff(np.asarray(primitive.polyindex, dtype=np.int64).reshape(-1, 2))[:, 0]
+            allowance.take(len(vertices) + len(corners))
+            cut = triangulate(vertices, corners, sizes)
+            remarks |= dict.fromkeys(cut.warnings)
+            colors = _colors(primitive, cut.places, folder, textures, remarks)
+            yield Part(name, vertices, corners[cut.places], colors, place=(number,))
 
 
-def _colors(diffuse: Any, faces: Int64[np.ndarray, "F 3"]) -> UInt8[np.ndarray, "F 3"] | None:
-    """Return the diffuse color of a material for each face, or None where it is none."""
+def _colors(
+    primitive: Any,
+    wedges: Int64[np.ndarray, "F 3"],
+    folder: Path,
+    textures: dict[str, Texture],
+    remarks: dict[str, None],
+) -> UInt8[np.ndarray, "F 3"] | None:
+    """Return the faces' colors: of a texture, the corners or the material; None where there are none."""
+    diffuse = getattr(getattr(primitive.material, "effect", None), "diffuse", None)
+    sources = primitive.original.sources
+    if not isinstance(diffuse, tuple | NoneType):
+        name = unquote(str(diffuse.sampler.surface.image.path)).removeprefix("file://")
+        texture = textures[name] = textures.get(name) or texture_beside(folder, name)
+        remarks |= dict.fromkeys(texture.warnings)
+        wanted = (primitive.inputmap or {}).get(diffuse.texcoord, ("", "0"))[1]
+        inputs = sorted(sources.get("TEXCOORD", ()), key=lambda given: given[3] != wanted)
+        if texture.pixels is not None and inputs:
+            return texture.at(_of_corners(primitive, inputs[0])[wedges][..., :2])
+    if inputs := sources.get("COLOR"):
+        fractions = _of_corners(primitive, inputs[0])[:, :3]
+        return mean_colors(color_bytes(fractions, whole=False), wedges)
     if not isinstance(diffuse, tuple):
         return None
-    color = (255 * np.nan_to_num(np.array(diffuse[:3], dtype=np.float64)).clip(0, 1)).round()
-    return np.tile(color.astype(np.uint8), (len(faces), 1))
+    return np.tile(color_bytes(np.array([diffuse[:3]], dtype=np.float64), whole=False), (len(wedges), 1))
+
+
+def _of_corners(primitive: Any, given: tuple[Any, ...]) -> Float64[np.ndarray, "C n"]:
+    """Return what an input of a primitive gives to each corner."""
+    data = np.asarray(given[4].data, dtype=np.float64)
+    index = np.asarray(primitive.index, dtype=np.int64)
+    return data[index.reshape(-1, index.shape[-1])[:, given[0]]]

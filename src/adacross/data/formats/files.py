@@ -2,9 +2,10 @@
 
 import os
 from collections.abc import Collection, Iterator
+from functools import lru_cache
 from pathlib import Path
 
-from adacross.data.formats import clouds
+from adacross.data.formats import archives, clouds
 from adacross.data.formats.base import SampleRef, finite
 from adacross.data.formats.cad import read_cad
 from adacross.data.formats.clouds import READERS, looks_like_a_cloud
@@ -12,6 +13,7 @@ from adacross.data.formats.dae import read_dae
 from adacross.data.formats.gltf import read_gltf
 from adacross.data.formats.mesh_files import UP as MESHES_UP
 from adacross.data.formats.mesh_files import read_mesh
+from adacross.data.formats.scene import body_names, body_of
 from adacross.data.formats.threemf import read_3mf
 from adacross.data.shape import Axis, BrokenShapeError, Mesh, PointCloud
 from adacross.errors import UserError
@@ -20,14 +22,16 @@ _SCENES = {  # files of parts that they place in a frame
     ".3mf": read_3mf, ".dae": read_dae, ".glb": read_gltf, ".gltf": read_gltf, ".iges": read_cad,
     ".igs": read_cad, ".step": read_cad, ".stp": read_cad,
 }  # fmt: skip
+ASSEMBLIES = tuple(_SCENES)  # endings of files that may hold several bodies
 MESHES = tuple(sorted(MESHES_UP))  # endings of files that hold meshes, or points only
+_LOOKED = 10  # files of an archive that tell whether it is unpacked beside
 CLOUDS = tuple(sorted(READERS))  # endings of files that hold nothing else
 SUFFIXES = (*MESHES, *CLOUDS)
 UP: dict[str, Axis] = MESHES_UP | clouds.UP  # the axis that points up, by ending
 
 __all__ = [
-    "CLOUDS", "MESHES", "SUFFIXES", "UP", "file_ref", "files_below", "looks_like_a_cloud", "read_file",
-    "read_shape",
+    "ASSEMBLIES", "CLOUDS", "MESHES", "SUFFIXES", "axis_of", "bodies_in", "file_ref", "files_below",
+    "looks_like_a_cloud", "read_file", "read_item", "read_shape",
 ]  # fmt: skip
 
 
@@ -46,7 +50,8 @@ def read_file(path: Path) -> Mesh | PointCloud:
 def read_shape(path: str | Path) -> Mesh | PointCloud:
     """Read a mesh (OFF, OBJ, PLY, STL, glTF, STEP, IGES, 3MF, DAE) or a point cloud.
 
-    Clouds are NPY, NPZ, PCD, LAS, LAZ, text, and meshes' files that hold points only.
+    Clouds are NPY, NPZ, PCD, LAS, LAZ, text, and meshes' files that hold points only. A file in a ZIP or TAR
+    archive is read in place (`parts.zip/bolt.stl`).
 
     The shape is in the file's own frame; `.warnings` names what is unusual about it. The file is read in this
     process: `prepare` and `embed` isolate files that may be hostile.
@@ -61,8 +66,8 @@ def read_shape(path: str | Path) -> Mesh | PointCloud:
         >>> read_shape(path).faces
         array([[0, 1, 2]])
     """
-    path = Path(path)
-    if not path.is_file():
+    path = Path(path).expanduser()
+    if not archives.is_file(path):
         raise UserError(f"{path} does not exist; expected a file that ends in {', '.join(SUFFIXES)}.")
     try:
         return read_file(path)
@@ -70,16 +75,55 @@ def read_shape(path: str | Path) -> Mesh | PointCloud:
         raise UserError(f"{path} is not a shape: {error}.") from None
 
 
+@lru_cache(maxsize=1)  # the bodies of a file come one after the other
+def _read_again(path: Path, fingerprint: str) -> Mesh | PointCloud:
+    return read_file(path)
+
+
+def read_item(item: SampleRef) -> Mesh | PointCloud:
+    """Read the file of an item, or the body in it that the item names; errors as `read_file`."""
+    if "body" not in item.extra:
+        return read_file(Path(item.path))
+    found = _read_again(Path(item.path), item.fingerprint)
+    return body_of(found, item.extra["body"]) if isinstance(found, Mesh) else found
+
+
+def bodies_in(path: Path) -> list[str]:
+    """Return the names of the bodies in a file, none where they are not told apart; errors as `read_file`."""
+    found = read_file(path)
+    return body_names(found) if isinstance(found, Mesh) else []
+
+
 def file_ref(path: Path, up: Axis | None = None) -> SampleRef:
     """Return the reference to one file, whose path is the id; `up` is else by its type, y for clouds."""
-    return SampleRef(str(path), str(path), up=up or UP.get(path.suffix.lower(), "y"))
+    return SampleRef(str(path), str(path), up=axis_of(path, up) or "y")
+
+
+def axis_of(path: Path, up: Axis | None = None) -> Axis | None:
+    """Return the axis that points up in a file: `up` where it is given, else that of its format, if any.
+
+    COLLADA says its own, by which it is turned to y while it is read.
+    """
+    ending = path.suffix.lower()
+    return UP.get(ending) if up is None or ending == ".dae" else up
 
 
 def files_below(folder: Path, suffixes: Collection[str] | None = MESHES) -> Iterator[Path]:
-    """Yield all visible files of a folder that end so, in no order, links to folders followed once.
+    """Yield all visible files of a folder or an archive that end so, in no order.
 
-    `suffixes` None yields files of every ending.
+    Links to folders are followed once. Archives in a folder are looked into, but for damaged ones, and for
+    those whose content lies beside them or in a folder of their name. `suffixes` None yields files of every
+    ending.
     """
+    for path in _walk(folder):
+        if suffixes is None or path.suffix.lower() in suffixes:
+            yield path
+
+
+def _walk(folder: Path) -> Iterator[Path]:
+    if archives.is_archive(folder):
+        yield from archives.members(folder)
+        return
     seen: set[str] = set()
     for place, folders, names in os.walk(folder, followlinks=True):
         real = os.path.realpath(place)
@@ -88,5 +132,18 @@ def files_below(folder: Path, suffixes: Collection[str] | None = MESHES) -> Iter
             continue
         seen.add(real)
         for name in names:
-            if not name.startswith(".") and (suffixes is None or Path(name).suffix.lower() in suffixes):
-                yield Path(place, name)
+            if not name.startswith("."):
+                yield from _packed(Path(place, name)) or [Path(place, name)]
+
+
+def _packed(path: Path) -> list[Path]:
+    """Return the files of an archive, none of one that is damaged or already unpacked, nor of other files."""
+    if not archives.is_archive(path):
+        return []
+    try:
+        found = list(archives.members(path))
+    except OSError:
+        return []
+    first = [str(file.relative_to(path)) for file in found[:_LOOKED]]
+    places = (path.parent, path.with_name(archives.stem(path.name)))
+    return [] if any((place / name).exists() for place in places for name in first) else found

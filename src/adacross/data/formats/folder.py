@@ -6,15 +6,16 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Literal
 
+from adacross.data.formats import archives
 from adacross.data.formats.base import DatasetIndex, Format, SampleRef, Skipped
 from adacross.data.formats.files import (
     CLOUDS,
     MESHES,
     SUFFIXES,
-    UP,
+    axis_of,
     files_below,
     looks_like_a_cloud,
-    read_file,
+    read_item,
 )
 from adacross.data.shape import Mesh, PointCloud, Split
 from adacross.errors import UserError, listed
@@ -34,7 +35,7 @@ _FEW, _HEAD = 16, 4096  # lines of a note; bytes within which they are counted
 
 
 class Files(Format):
-    """A folder of mesh files and clouds in any layout.
+    """A folder or an archive of mesh files and clouds in any layout, and archives in it.
 
     Folders called `train`, `val` and `test` (any capitals; `training`, `validation`, `test_set`, ...) give
     the split, on the level where most files lie below one. `val` counts as `train` beside a `test`, and as
@@ -70,7 +71,7 @@ class Files(Format):
         shapes, others = survey(folder, self._walk(folder))
         if not shapes:
             raise UserError(f"{folder} holds no shapes: {holdings(others)}.")
-        places = [tuple(name.split("/")) for name in shapes]
+        places = [_place(name) for name in shapes]
         level = split_level(places)
         splits, notes = _splits_of(places, level)
         skipped: Skipped = []
@@ -86,16 +87,14 @@ class Files(Format):
         objects = objects_of(places, bool(any(labels)))
         notes += [said, _said_of_objects(objects), _said_of_others(others)]
         items = [
-            SampleRef(
-                name, str(folder / name), label=label, split=split, up=UP.get(_ending(name)), group=group
-            )
+            SampleRef(name, str(folder / name), label=label, split=split, up=axis_of(Path(name)), group=group)
             for name, label, split, group in zip(shapes, labels, splits, objects, strict=True)
         ]
         unread = {ending: len(names) for ending, names in sorted(others.items())}
         return DatasetIndex(items, note=" ".join(filter(None, notes)), skipped=skipped, unread=unread)
 
     def load(self, item: SampleRef) -> Mesh | PointCloud:
-        return read_file(Path(item.path))
+        return read_item(item)
 
     def _walk(self, folder: Path) -> Iterator[Path]:
         for path in files_below(folder, None):
@@ -283,6 +282,12 @@ def _said_of_others(others: dict[str, list[str]]) -> str:
     return f"Not read: {rest}." if rest else ""
 
 
+def _place(name: str) -> Place:
+    """Return a path's folders and its name; an archive is a folder, called as it would be unpacked."""
+    *folders, last = name.split("/")
+    return (*map(archives.stem, folders), last)
+
+
 def _ending(name: str) -> str:
     return Path(name).suffix.lower() or "without ending"
 
@@ -294,6 +299,5 @@ def _is_shape(path: Path) -> bool:
 
 def _is_short(path: Path) -> bool:
     """Return whether a text file has but a few lines."""
-    with path.open("rb") as file:
-        head = file.read(_HEAD)
+    head = archives.read_head(path, _HEAD)
     return len(head) < _HEAD and len(head.splitlines()) < _FEW

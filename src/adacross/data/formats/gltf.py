@@ -17,13 +17,14 @@ from urllib.parse import unquote
 import numpy as np
 from jaxtyping import Float64, Int64, UInt8
 
+from adacross.data.formats.archives import read_bytes
 from adacross.data.formats.polygons import check_corners
 from adacross.data.formats.scene import Allowance, Part, beside, content_of, joined
 from adacross.data.images import IMAGE_ERRORS, open_picture
 from adacross.data.shape import BrokenShapeError, Mesh, PointCloud
 from adacross.data.workers.local import shortage
 from adacross.errors import one_line, shortened
-from adacross.io.files import LARGEST, read_bytes
+from adacross.io.files import LARGEST
 
 UNIT = "m"  # section 3.4
 _COMPONENTS = {5120: "i1", 5121: "u1", 5122: "<i2", 5123: "<u2", 5125: "<u4", 5126: "<f4"}
@@ -151,13 +152,16 @@ class _Scene:
             joints = self._joints(node["skin"], worlds) if "skin" in node else None
             transforms = [np.eye(4)] if joints is not None else self._instances(node, world)
             for part in self._mesh(node["mesh"], weights, joints):
-                for transform in transforms:
+                for number, transform in enumerate(transforms):
                     self.allowance.take(_PLACING + len(part.vertices) + part.faces.size)
-                    yield replace(part.placed(transform), name=str(name))
+                    yield replace(part.placed(transform), name=str(name), place=(index, number))
         if not self.description.get("nodes"):  # a library of meshes: nothing places them
             for index, mesh in enumerate(self.description.get("meshes", ())):
                 name = str(mesh.get("name") or f"part {index}")
-                yield from (replace(part, name=name) for part in self._mesh(index, mesh.get("weights", ())))
+                yield from (
+                    replace(part, name=name, place=(index,))
+                    for part in self._mesh(index, mesh.get("weights", ()))
+                )
 
     def _item(self, kind: str, index: int) -> dict[str, Any]:
         """Return one of the description's lists' entries."""

@@ -6,10 +6,11 @@ from types import ModuleType
 
 import numpy as np
 
+from adacross.data.formats.archives import file_size, open_file
 from adacross.data.formats.base import as_points
 from adacross.data.shape import BrokenShapeError, PointCloud
 from adacross.errors import install, one_line
-from adacross.io.files import LARGEST, READER_ERRORS, file_size
+from adacross.io.files import LARGEST, READER_ERRORS
 
 _HEADER, _RECORD, _CHUNK = 227, 54, 8  # bytes, at least
 _PACKED = 100  # bytes that a byte of a LAZ file may stand for; of scans it is about 10
@@ -25,7 +26,7 @@ def read_las(path: Path) -> PointCloud:
     laspy = _laspy()
     size = _checked_size(path)
     try:
-        with laspy.open(path, read_evlrs=False) as file:
+        with open_file(path) as stream, laspy.open(stream, read_evlrs=False) as file:
             head = file.header
             count, record = head.point_count, head.point_format.size
             room = size * _PACKED if head.are_points_compressed else size - head.offset_to_point_data
@@ -50,7 +51,7 @@ def read_las(path: Path) -> PointCloud:
 def _checked_size(path: Path) -> int:
     """Return the size of a LAS file in bytes; its header must fit in, with the records that it promises."""
     size = file_size(path)
-    with path.open("rb") as file:
+    with open_file(path) as file:
         head = file.read(_HEADER)
     if len(head) < _HEADER or not head.startswith(b"LASF"):
         raise BrokenShapeError("not a LAS file: it does not begin with LASF and a header")
@@ -68,7 +69,7 @@ def _checked_size(path: Path) -> int:
 
 def _chunks(path: Path, points: int, size: int) -> int:
     """Return how many chunks of compressed points a LAZ file promises; -1 if it does not say."""
-    with path.open("rb") as file:
+    with open_file(path) as file:
         file.seek(points)
         table = int.from_bytes(file.read(8), "little", signed=True)
         if table == -1:  # a writer that could not go back: the place is at the file's end

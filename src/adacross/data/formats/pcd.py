@@ -6,10 +6,10 @@ from typing import NamedTuple
 
 import numpy as np
 
+from adacross.data.formats.archives import read_bytes
 from adacross.data.formats.base import as_points
 from adacross.data.shape import BrokenShapeError, PointCloud
 from adacross.errors import one_line
-from adacross.io.files import read_bytes
 
 _LONGEST_HEADER = 100_000  # bytes
 _MOST_NUMBERS = 1_000  # a point

@@ -4,7 +4,11 @@
 |---|---|---|
 | obj_only | `main_split_nobg/*_objectdataset.h5` | without the background around them |
 | obj_bg | `main_split/*_objectdataset.h5`, or `train.h5` and `test.h5` there | with it |
-| pb_t50_rs | `main_split/*_objectdataset_augmentedrot_scale75.h5` | with it, moved, turned and scaled |
+| pb_t25 | `main_split/*_objectdataset_augmented25_norot.h5` | with it, moved by up to a quarter |
+| pb_t25_r | `main_split/*_objectdataset_augmented25rot.h5` | as pb_t25, and turned |
+| pb_t50_r | `main_split/*_objectdataset_augmentedrot.h5` | moved by up to a half, and turned |
+| pb_t50_rs | `main_split/*_objectdataset_augmentedrot_scale75.h5` | as pb_t50_r, and scaled |
+| pb_..._nobg | the same in `main_split_nobg/` | without the background |
 
 `*` is `training` and `test`. Each file holds `data` (n, 2048, 3), y up, `label` (n,) and `mask` (n, 2048), -1
 for the background, which is not needed. The programs of CrossPoint, CrossNet and AdaCrossNet read
@@ -25,12 +29,20 @@ CLASSES = (
     "sink", "sofa", "toilet",
 )  # fmt: skip
 _PAIR = ("training_objectdataset{}.h5", "test_objectdataset{}.h5")
+_MOVED = {
+    "pb_t25": "_augmented25_norot", "pb_t25_r": "_augmented25rot", "pb_t50_r": "_augmentedrot",
+    "pb_t50_rs": "_augmentedrot_scale75",
+}  # fmt: skip
 # Where each variant's files lie: their folder, and pairs of training and test file, the first there counts.
 FILES = {
     "obj_only": ("main_split_nobg", [[name.format("") for name in _PAIR]]),
     "obj_bg": ("main_split", [[name.format("") for name in _PAIR], ["train.h5", "test.h5"]]),
-    "pb_t50_rs": ("main_split", [[name.format("_augmentedrot_scale75") for name in _PAIR]]),
+} | {
+    variant + more: ("main_split" + more, [[name.format(ending) for name in _PAIR]])
+    for variant, ending in _MOVED.items()
+    for more in ("", "_nobg")
 }
+_USUAL = ("obj_only", "obj_bg", "pb_t50_rs")  # of which others are no rivals where none is chosen
 
 
 class ScanObjectNN(RowFormat):
@@ -50,11 +62,12 @@ class ScanObjectNN(RowFormat):
         """List the objects of one variant; those whose label is none of the 15 are skipped and named."""
         found = variants(folder)
         there = ", ".join(found)
-        if self.variant is None and len(found) > 1:
+        usual = [variant for variant in found if variant in _USUAL] or list(found)
+        if self.variant is None and len(usual) > 1:
             raise UserError(
                 f"{folder} holds several variants of ScanObjectNN: {there}. Choose one with --variant."
             )
-        variant = self.variant or there
+        variant = self.variant or usual[0]
         if variant not in found:
             place, pairs = FILES[variant]
             raise UserError(

@@ -1,20 +1,21 @@
 """Scenes: parts that a file places in a common frame, and the other files that it names."""
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float32, Float64, Int64, UInt8
 
+from adacross.data.formats.archives import read_bytes
 from adacross.data.formats.base import printable
 from adacross.data.formats.polygons import GREY
 from adacross.data.formats.textures import companion
 from adacross.data.images import IMAGE_ERRORS
 from adacross.data.shape import BrokenShapeError, Mesh, PointCloud
 from adacross.errors import one_line
-from adacross.io.files import read_bytes
 
 MOST_PLACED = 30_000_000  # corners, points and attributes of a small file that repeats what it holds
 
@@ -33,6 +34,7 @@ class Part:
         faces: `(F, 3)` vertex indices; none where the vertices are a cloud.
         colors: `(F, 3)` RGB of the faces, `(V, 3)` of a cloud, or None.
         normals: `(V, 3)` unit normals of a cloud, or None.
+        place: what tells it from parts of the same name that stand elsewhere.
     """
 
     name: str
@@ -40,6 +42,7 @@ class Part:
     faces: Int64[np.ndarray, "F 3"]
     colors: UInt8[np.ndarray, "n 3"] | None = None
     normals: Float32[np.ndarray, "V 3"] | None = None
+    place: tuple[int, ...] = ()
 
     def placed(self, transform: Float64[np.ndarray, "4 4"]) -> "Part":
         """Return the part where a matrix puts its column vectors; a mirror turns the faces around."""
@@ -49,7 +52,7 @@ class Part:
             mirrored = np.linalg.det(linear) < 0
             normals = None if self.normals is None else _turned(self.normals, linear)
         faces = self.faces[:, ::-1] if mirrored else self.faces
-        return Part(self.name, vertices, faces, self.colors, normals)
+        return replace(self, vertices=vertices, faces=faces, normals=normals)
 
 
 class Allowance:
@@ -74,6 +77,8 @@ class Allowance:
 
 def joined(parts: Sequence[Part], unit: str, warnings: Sequence[str] = ()) -> Mesh | PointCloud:
     """Return the parts as one mesh whose `part_names` are theirs, or the points where there are no faces.
+
+    Parts of one name and place are a body of the mesh.
 
     Raises BrokenShapeError if there is nothing, or a coordinate is not finite.
     """
@@ -104,7 +109,44 @@ def joined(parts: Sequence[Part], unit: str, warnings: Sequence[str] = ()) -> Me
     starts = np.cumsum([0, *(len(part.vertices) for part in used)])
     faces = np.concatenate([part.faces + start for part, start in zip(used, starts, strict=False)])
     _check_finite(vertices[faces])
-    return Mesh(vertices, faces, colors, labels, names, tuple(warnings), unit)
+    places: dict[tuple[str, tuple[int, ...]], int] = {}
+    bodies = np.repeat([places.setdefault((part.name, part.place), len(places)) for part in used], sizes)
+    return Mesh(vertices, faces, colors, labels, names, tuple(warnings), unit, bodies)
+
+
+def body_names(mesh: Mesh) -> list[str]:
+    """Return the name of each body of a mesh, no two alike; none for a mesh without bodies."""
+    if mesh.face_bodies is None or mesh.face_parts is None:
+        return []
+    _, first = np.unique(mesh.face_bodies, return_index=True)
+    names: dict[str, None] = {}
+    times: Counter[str] = Counter()
+    for part in mesh.face_parts[first]:
+        name = mesh.part_names[part]
+        times[name] += 1
+        while (given := name if times[name] == 1 else f"{name} {times[name]}") in names:
+            times[name] += 1
+        names[given] = None
+    return list(names)
+
+
+def body_of(mesh: Mesh, number: int) -> Mesh:
+    """Return one body of a mesh, with the vertices that it uses."""
+    if mesh.face_bodies is None or not (chosen := mesh.face_bodies == number).any():
+        raise BrokenShapeError(f"there is no body {number} in it")
+    used, corners = np.unique(mesh.faces[chosen], return_inverse=True)
+    colors, parts = (
+        None if column is None else column[chosen] for column in (mesh.face_colors, mesh.face_parts)
+    )
+    faces = corners.reshape(-1, 3).astype(np.int64)
+    return replace(
+        mesh,
+        vertices=mesh.vertices[used],
+        faces=faces,
+        face_colors=colors,
+        face_parts=parts,
+        face_bodies=None,
+    )
 
 
 def beside(path: Path, name: str) -> Path:

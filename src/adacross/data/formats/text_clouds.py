@@ -12,11 +12,11 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float64
 
+from adacross.data.formats.archives import file_size, read_bytes, read_head
 from adacross.data.formats.base import MOST_COLUMNS, as_points
 from adacross.data.formats.tokens import decode_text
 from adacross.data.shape import BrokenShapeError, PointCloud
 from adacross.errors import shortened
-from adacross.io.files import file_size, read_bytes
 
 ENDINGS = (".asc", ".csv", ".pts", ".txt", ".xyz")
 _SEPARATORS = (";", "\t", ",", None)  # in the order in which they are tried; None: spaces and tabs
@@ -86,10 +86,8 @@ def read_text_cloud(path: Path) -> PointCloud:
 def looks_like_points(path: Path) -> bool:
     """Return whether a text file begins with points: notes, matrices and tables have the same endings."""
     try:
-        size = file_size(path)  # refuses pipes and devices
-        with path.open("rb") as file:
-            lines = _lines(decode_text(file.read(_GLANCE)))
-        lines = lines[:-1] if size > _GLANCE else lines  # the last one is cut
+        lines = _lines(decode_text(read_head(path, _GLANCE)))
+        lines = lines[:-1] if file_size(path) > _GLANCE else lines  # the last one is cut
         return len(lines) - _layout(lines).first >= _FEWEST
     except (OSError, BrokenShapeError):
         return False

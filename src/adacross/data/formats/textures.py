@@ -6,10 +6,10 @@ from pathlib import Path, PureWindowsPath
 import numpy as np
 from jaxtyping import Float, UInt8
 
+from adacross.data.formats.archives import is_file, read_bytes
 from adacross.data.images import FORMATS, IMAGE_ERRORS, open_picture
 from adacross.data.workers.local import shortage
 from adacross.errors import one_line, shortened
-from adacross.io.files import read_bytes
 
 _FORMATS = (*FORMATS, "GIF", "TGA", "TIFF")
 
@@ -28,7 +28,7 @@ def companion(folder: Path, name: str, other: Path | None = None) -> Path | None
         for relative in names:
             try:
                 found = (place / relative).resolve()
-                if found.is_relative_to(folder) and found.is_file():
+                if found.is_relative_to(folder) and is_file(found):
                     return found
             except (OSError, ValueError):  # too long for a name, or none at all
                 continue

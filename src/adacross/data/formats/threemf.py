@@ -100,7 +100,7 @@ class _Package:
             if one.faces:
                 mesh = meshes[key] = meshes.get(key) or self._mesh(key, one)
                 allowance.take(len(mesh.vertices) + mesh.faces.size)
-                found.append(replace(mesh.placed(world), name=name))
+                found.append(replace(mesh.placed(world), name=name, place=(len(found),)))
             waiting += [(inner, world @ where, name) for inner, where in reversed(one.components)]
         if support:
             self.warnings.append(

@@ -1,0 +1,284 @@
+"""Files in ZIP and TAR archives, read in place: a path may lead into an archive (`parts.zip/a/bolt.stl`).
+
+Nothing is unpacked to the disk, links are not followed, and archives within archives stay closed.
+"""
+
+import errno
+import io
+import lzma
+import mmap
+import os
+import stat
+import tarfile
+import threading
+import zipfile
+import zlib
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextlib import suppress
+from functools import lru_cache
+from pathlib import Path, PureWindowsPath
+from typing import Any, NamedTuple
+
+from adacross.errors import one_line
+from adacross.io import files
+from adacross.io.files import LARGEST
+
+ENDINGS = (".zip", ".tar", ".tar.gz", ".tgz")
+_SMALL, _PACKED = 2**26, 100  # bytes that any archive may unpack to; bytes for each of a larger one's
+_STRIDE = 2**24  # bytes between the places of a gzip file at which its decompressor's state is kept
+_PIECE = 2**18
+_LINK = "a link, which is not followed in an archive"
+_ERRORS = (
+    zipfile.BadZipFile, zipfile.LargeZipFile, tarfile.TarError, zlib.error, lzma.LZMAError, EOFError,
+    NotImplementedError, RuntimeError, ValueError, OverflowError, LookupError,
+)  # fmt: skip
+
+
+def is_archive(path: Path) -> bool:
+    """Return whether a path is a file that ends as archives do."""
+    return path.name.lower().endswith(ENDINGS) and path.is_file()
+
+
+def stem(name: str) -> str:
+    """Return a name without the ending of an archive."""
+    ending = next((ending for ending in ENDINGS if name.lower().endswith(ending)), "")
+    return name.removesuffix(name[len(name) - len(ending) :])
+
+
+def is_archived(path: Path) -> bool:
+    """Return whether a path leads into an archive."""
+    return _archive_above(path) is not None
+
+
+def members(path: Path) -> Iterator[Path]:
+    """Yield the paths of an archive's visible files, and of its links; OSError for a damaged archive."""
+    for name in _opened(path).members:
+        if not any(part.startswith(".") and part != ".." for part in name.split("/")):
+            yield path / name
+
+
+def is_file(path: Path) -> bool:
+    """Return whether a file is there, on the disk or in an archive."""
+    with suppress(OSError):  # a damaged archive
+        found = _found(path)
+        return found[1] in found[0].members if found else path.is_file()
+    return False
+
+
+def stat_of(path: Path) -> os.stat_result:
+    """Return the state of a file, or of the archive that it is in."""
+    return (_archive_above(path) or path).stat()
+
+
+def file_size(path: Path) -> int:
+    """Return a file's size in bytes; OSError as `adacross.io.files.file_size`."""
+    found = _found(path)
+    return found[0].member(found[1]).size if found else files.file_size(path)
+
+
+def read_bytes(path: Path, most: int = LARGEST) -> bytes:
+    """Read a whole file of at most `most` bytes; OSError as `adacross.io.files.read_bytes`."""
+    if (found := _found(path)) is None:
+        return files.read_bytes(path, most)
+    archive, name = found
+    if (size := archive.member(name).size) > most:
+        raise _refused(f"{size:,} bytes are more than the {most:,} it may have", path)
+    return archive.read(name, size)
+
+
+def read_head(path: Path, most: int) -> bytes:
+    """Read the first bytes of a file, at most `most`; OSError as `read_bytes`."""
+    if found := _found(path):
+        archive, name = found
+        return archive.read(name, min(most, archive.member(name).size))
+    files.file_size(path)  # refuses pipes and devices
+    with path.open("rb") as file:
+        return file.read(most)
+
+
+def open_file(path: Path) -> io.BufferedIOBase:
+    """Open a file to read its bytes; one in an archive is read into memory. OSError as `read_bytes`."""
+    if is_archived(path):
+        return io.BytesIO(read_bytes(path))
+    files.file_size(path)
+    return path.open("rb")
+
+
+class _Member(NamedTuple):
+    """File in an archive: its size in bytes, and why it is not read, or ""."""
+
+    info: Any  # as zipfile or tarfile has it
+    size: int
+    refusal: str
+
+
+class _Archive(ABC):
+    """An open archive; OSError if it is damaged, or unpacks to much more than its own size."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.members: dict[str, _Member] = {}
+        size = files.file_size(path)
+        self._most = max(_SMALL, _PACKED * size)
+        try:
+            for written, member in self._list():
+                parts = [part for part in written.replace("\\", "/").split("/") if part not in ("", ".")]
+                name = "/".join(parts)
+                out = ".." in parts or PureWindowsPath(name).drive
+                refusal = "its name leads out of the archive" if out else member.refusal
+                self.members[name] = member._replace(refusal=refusal)
+        except _ERRORS as error:
+            raise _refused(f"not a readable archive ({one_line(error, 200)})", path) from error
+        if (total := sum(member.size for member in self.members.values())) > self._most:
+            raise _refused(f"it unpacks to {total:,} bytes, out of proportion to its own {size:,}", path)
+
+    def member(self, name: str) -> _Member:
+        """Return a file of the archive; OSError if there is none, or it is not to be read."""
+        if name not in self.members:
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(self.path / name))
+        if refusal := self.members[name].refusal:
+            raise _refused(refusal, self.path / name)
+        return self.members[name]
+
+    def read(self, name: str, count: int) -> bytes:
+        """Read the first bytes of a file; OSError if the archive is damaged there."""
+        try:
+            data = self._read(self.member(name), count)
+        except _ERRORS as error:
+            raise _refused(f"damaged in its archive ({one_line(error, 200)})", self.path / name) from error
+        if len(data) < count:
+            raise _refused(f"truncated in its archive: {len(data):,} of {count:,} bytes", self.path / name)
+        return data
+
+    @abstractmethod
+    def _list(self) -> Iterator[tuple[str, _Member]]: ...
+
+    @abstractmethod
+    def _read(self, member: _Member, count: int) -> bytes: ...
+
+
+class _Zip(_Archive):
+    def _list(self) -> Iterator[tuple[str, _Member]]:
+        self._file = zipfile.ZipFile(self.path)
+        for info in self._file.infolist():
+            refusal = _LINK if stat.S_ISLNK(info.external_attr >> 16) else ""
+            refusal = "encrypted" if info.flag_bits & 1 else refusal
+            if not info.is_dir():
+                yield info.filename, _Member(info, info.file_size, refusal)
+
+    def _read(self, member: _Member, count: int) -> bytes:
+        with self._file.open(member.info) as file:
+            return file.read(count)
+
+
+class _Tar(_Archive):
+    def _list(self) -> Iterator[tuple[str, _Member]]:
+        self._lock = threading.Lock()
+        with self.path.open("rb") as file:  # a map ends at the file's end, whatever a header promises
+            self._file: Any = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        if self.path.suffix.lower() != ".tar":
+            self._file = _Gunzipped(self._file, self._most)
+        with tarfile.open(fileobj=self._file, mode="r:") as listing:
+            for info in listing:
+                if not info.isdir():
+                    refusal = "" if info.isreg() else _LINK
+                    refusal = "stored with holes" if info.issparse() else refusal
+                    yield info.name, _Member(info, info.size, refusal)
+
+    def _read(self, member: _Member, count: int) -> bytes:
+        with self._lock:
+            self._file.seek(member.info.offset_data)
+            return self._file.read(count)
+
+
+class _Gunzipped:
+    """A gzip file that is read at any place; memory of the decompressor's states makes going back cheap.
+
+    Args:
+        file: the compressed bytes.
+        most: bytes that it may unpack to; ValueError for more.
+    """
+
+    def __init__(self, file: mmap.mmap, most: int) -> None:
+        self._file, self._most = file, most
+        self._at = 0
+        self._state = zlib.decompressobj(31)  # with gzip's header
+        self._start, self._piece = 0, b""  # the bytes that came last, and where they lie
+        self._kept = [(0, 0, self._state.copy())]  # place here, place in the file, state
+
+    def seek(self, place: int) -> None:
+        """Go to a place, which may be beyond the end."""
+        self._at = place
+
+    def tell(self) -> int:
+        """Return the present place."""
+        return self._at
+
+    def read(self, count: int) -> bytes:
+        """Read from the present place; fewer bytes at the end."""
+        pieces = []
+        self._find(self._at)
+        while count > 0 and self._find(self._at):
+            start = self._at - self._start
+            pieces.append(self._piece[start : start + count])
+            self._at += len(pieces[-1])
+            count -= len(pieces[-1])
+        return b"".join(pieces)
+
+    def _find(self, place: int) -> bool:
+        """Unpack up to the piece that a place is in; return whether there is one."""
+        if place < self._start:
+            self._start, at, state = next(kept for kept in reversed(self._kept) if kept[0] <= place)
+            self._file.seek(at)
+            self._state, self._piece = state.copy(), b""
+        while place >= self._start + len(self._piece):
+            self._start += len(self._piece)
+            self._piece = b""
+            if self._start >= self._kept[-1][0] + _STRIDE:
+                self._kept.append((self._start, self._file.tell(), self._state.copy()))
+            if not self._next():
+                return False
+        return True
+
+    def _next(self) -> bool:
+        """Unpack the next piece; return whether there is one."""
+        while not self._piece:
+            packed = self._state.unconsumed_tail
+            if self._state.eof:  # another gzip stream may follow
+                packed, self._state = self._state.unused_data, zlib.decompressobj(31)
+                packed = packed or self._file.read(_PIECE)
+                if not packed.strip(b"\0"):
+                    return False
+            packed = packed or self._file.read(_PIECE)
+            if not packed:
+                raise EOFError("truncated")
+            self._piece = self._state.decompress(packed, _PIECE)
+        if self._start + len(self._piece) > self._most:
+            raise ValueError(f"it unpacks to more than {self._most:,} bytes, out of proportion to its size")
+        return True
+
+
+def _archive_above(path: Path) -> Path | None:
+    """Return the archive that a path leads into, or None."""
+    return next((parent for parent in path.parents if is_archive(parent)), None)
+
+
+def _found(path: Path) -> tuple[_Archive, str] | None:
+    if (archive := _archive_above(path)) is None:
+        return None
+    return _opened(archive), path.relative_to(archive).as_posix()
+
+
+def _opened(path: Path) -> _Archive:
+    state = path.stat()
+    return _kept(path, state.st_size, state.st_mtime_ns)
+
+
+@lru_cache(maxsize=16)
+def _kept(path: Path, size: int, changed: int) -> _Archive:
+    return (_Zip if path.suffix.lower() == ".zip" else _Tar)(path)
+
+
+def _refused(reason: str, path: Path) -> OSError:
+    return OSError(errno.EINVAL, reason, str(path))
