@@ -19,7 +19,7 @@ from adacross.training.config import PretrainConfig
 from adacross.training.loader import BatchLoader
 from adacross.training.loop import Training
 from adacross.training.monitor import Monitor
-from adacross.training.networks import new_method
+from adacross.training.networks import new_method, on_device
 from adacross.training.optim import make_optimizer
 
 pytestmark = pytest.mark.slow
@@ -56,7 +56,7 @@ def job(options: dict[str, Any]) -> PretrainConfig:
 
 def training(config: PretrainConfig, collection: Collection, folder: Path, device: torch.device) -> Training:
     """A run that has not begun."""
-    method = new_method(config).to(device)
+    method = on_device(new_method(config), device)
     shapes = collection.indices("train")
     images = DecodedViews(collection, folder, 0) if method.uses_images else None
     return Training(
