@@ -43,7 +43,7 @@ class Panel:
 
 @dataclass(frozen=True)
 class Group:
-    """Panels of one kind, `columns` in a row; `shared`: all on one vertical scale."""
+    """Panels of one kind, `columns` in a row; `shared`: all on the same scales."""
 
     heading: str
     x_label: str
@@ -98,12 +98,12 @@ def _group(group: Group, top: float) -> tuple[str, float]:
     """A group's elements, and where the next one begins."""
     parts = [_text(MARGIN, top + 14, group.heading, "heading"), _legend(group, top + 36)]
     width = (WIDTH - 12) / group.columns
-    x_end = max(float(line.x.max()) for panel in group.panels for line in panel.lines)
     for number, panel in enumerate(group.panels):
         row, column = divmod(number, group.columns)
-        y_ticks = _range(group.panels if group.shared else [panel])
+        beside = group.panels if group.shared else [panel]
+        x_end = max(float(line.x.max()) for each in beside for line in each.lines)
         corner = (MARGIN + column * width, top + HEAD + 18 + row * (PLOT + FOOT + GAP - 16))
-        parts.append(_panel(panel, Frame(*corner, width - MARGIN - 10, x_end, y_ticks), group.x_label))
+        parts.append(_panel(panel, Frame(*corner, width - MARGIN - 10, x_end, _range(beside)), group.x_label))
     rows = -(-len(group.panels) // group.columns)
     return "\n".join(parts), top + HEAD + 18 + rows * (PLOT + FOOT + GAP - 16) + 8
 

@@ -24,6 +24,7 @@ from rich.table import Table
 
 from adacross.console import progress_bar
 from adacross.io.files import write_json
+from adacross.version import kernels
 
 LIBRARIES = ("torch", "numpy", "scikit-learn", "datasets", "trimesh")
 
@@ -205,8 +206,8 @@ class Limits:
         a = torch.randn(2048, 2048, device=device)
         source = torch.randn(2**26, device=device)
         target = torch.empty_like(source)
-        product = _best(lambda: a @ a, device)
-        copy = _best(lambda: target.copy_(source), device)
+        product = best(lambda: a @ a, device)
+        copy = best(lambda: target.copy_(source), device)
         return cls(2 * 2048**3 / product / 1e9, 2 * source.nbytes / copy / 1e9)
 
     def seconds(self, operations: float = 0.0, traffic: float = 0.0) -> float:
@@ -214,7 +215,8 @@ class Limits:
         return max(operations / self.gflops, traffic / self.gigabytes) / 1e9
 
 
-def _best(job: Callable[[], object], device: str | torch.device) -> float:
+def best(job: Callable[[], object], device: str | torch.device) -> float:
+    """Seconds of the fastest of ten calls."""
     timing = []
     for _ in range(10):
         start = time.perf_counter()
@@ -241,6 +243,7 @@ def machine() -> dict[str, str | int]:
         "system": platform.platform(),
         "python": platform.python_version(),
         **{library: version(library) for library in LIBRARIES},
+        "kernels": kernels(),
     }
 
 

@@ -10,7 +10,8 @@ import json
 import re
 from pathlib import Path
 
-from curves import picture
+import accuracy_per_minute
+import curves as cost_curves
 
 from adacross.io.files import whole_file
 
@@ -75,6 +76,10 @@ def extra(found: dict) -> str:
     return found["words"] + "\n"
 
 
+PICTURES = {
+    "curves": (cost_curves.picture, "cost-curves.svg"),
+    "accuracy": (accuracy_per_minute.picture, "accuracy-per-minute.svg"),
+}
 FILLERS = {"table": table, "curves": curves, "machine": machine, "extra": extra}
 
 
@@ -95,11 +100,12 @@ def main() -> None:
     text = MARKED.sub(filled, options.page.read_text(encoding="utf-8"))
     with whole_file(options.page) as temporary:
         temporary.write_text(text, encoding="utf-8")
-    if not (options.results / "curves.json").exists():
-        return
-    found = json.loads((options.results / "curves.json").read_text(encoding="utf-8"))
-    with whole_file(options.page.parent / "images" / "cost-curves.svg") as temporary:
-        temporary.write_text(picture(found["curves"]), encoding="utf-8")
+    for name, (draw, file) in PICTURES.items():
+        path = options.results / f"{name}.json"
+        if path.exists():
+            found = json.loads(path.read_text(encoding="utf-8"))
+            with whole_file(options.page.parent / "images" / file) as temporary:
+                temporary.write_text(draw(found["curves"]), encoding="utf-8")
 
 
 if __name__ == "__main__":

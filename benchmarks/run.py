@@ -3,7 +3,8 @@
     python benchmarks/run.py [--quick] [--device cuda] [--out benchmarks/results]
 
 Writes one JSON a benchmark; `python benchmarks/page.py` makes the tables and curves of docs/performance.md
-from them. Measure on a machine that does nothing else.
+from them. Measure on a machine that does nothing else; it takes less than 20 minutes there on two cores.
+`accuracy_per_minute.py`, which takes hours, is run by itself.
 """
 
 import argparse
@@ -17,7 +18,9 @@ from rich.console import Console
 from rich.table import Table
 
 HERE = Path(__file__).parent
-NAMES = ("startup", "neighbors", "dgcnn", "masked", "samples", "step", "probe", "render", "memory", "curves")
+NAMES = (
+    "startup", "threads", "neighbors", "dgcnn", "masked", "samples", "step", "probe", "render", "memory", "curves",
+)  # fmt: skip
 ON_A_GPU = ("neighbors", "dgcnn", "masked", "step")
 
 
@@ -47,6 +50,7 @@ def main() -> None:
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
     console = Console(width=140)
+    began = time.perf_counter()
     for name in NAMES if options.device == "cpu" else ON_A_GPU:
         command = [sys.executable, str(HERE / f"{name}.py"), "--out", str(options.out / f"{name}.json")]
         command += ["--quick"] if options.quick else []
@@ -55,6 +59,7 @@ def main() -> None:
         subprocess.run(command, check=True)
         console.print(f"[dim]{name}: {time.perf_counter() - start:.0f} s")
     console.print(summary(options.out))
+    console.print(f"[dim]all of it: {(time.perf_counter() - began) / 60:.1f} min")
 
 
 if __name__ == "__main__":

@@ -9,6 +9,8 @@ from torch import nn
 
 from adacross.encoders import ResNet
 from adacross.errors import UserError
+from adacross.nn import resnet
+from adacross.nn.resnet import _Conv3x3
 
 # torchvision 0.10 to 0.28, without fc: parameters, and some names with their shapes.
 PARAMETERS = {18: 11_689_512 - 513_000, 50: 25_557_032 - 2_049_000}
@@ -80,6 +82,35 @@ def test_resnet_18_is_the_papers_network():
     torch.testing.assert_close(network(pictures), x.mean((2, 3)), rtol=1e-10, atol=1e-10)
 
 
+@pytest.mark.parametrize(
+    ("size", "stride"),
+    [((1, 1), 1), ((1, 1), 2), ((2, 2), 2), ((1, 2), 2), ((2, 1), 2), ((2, 2), 1), ((1, 3), 1)],
+)
+def test_a_convolution_of_small_maps_is_the_same(size: tuple[int, int], stride: int):
+    convolution = _Conv3x3(5, 7, stride).double()
+    x = torch.randn(4, 5, *size, dtype=torch.float64, requires_grad=True)
+    results = []
+    for forward in (_Conv3x3.forward, nn.Conv2d.forward):
+        y = forward(convolution, x)
+        results.append((y, *torch.autograd.grad(y.square().sum(), [x, convolution.weight])))
+    for found, expected in zip(*results, strict=True):
+        torch.testing.assert_close(found, expected, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("depth", [18, 50])
+@pytest.mark.parametrize("order", [torch.contiguous_format, torch.channels_last])
+def test_small_pictures_give_the_same_in_every_order_of_memory(
+    depth: int, order: torch.memory_format, monkeypatch: pytest.MonkeyPatch
+):
+    network = ResNet(depth, 3, 16).double().eval()
+    pictures = torch.randn(2, 3, 32, 32, dtype=torch.float64)
+    found = network.to(memory_format=order)(pictures)
+    monkeypatch.setattr(_Conv3x3, "forward", nn.Conv2d.forward)
+    monkeypatch.setattr(resnet, "_fastest_order", lambda x, stage: x.contiguous())
+    expected = network.to(memory_format=torch.contiguous_format)(pictures)
+    torch.testing.assert_close(found, expected, rtol=1e-10, atol=1e-12)
+
+
 def test_refusals():
     with pytest.raises(UserError, match=r"pictures have shape .*expected .pictures, 3, height, width"):
         ResNet(18)(torch.zeros(2, 1, 64, 64))
@@ -90,17 +121,18 @@ def test_refusals():
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("order", ["channels_last", "contiguous_format"])
 @pytest.mark.parametrize(
     ("depth", "channels", "width", "size"),
     [(18, 3, 8, 224), (18, 1, 4, 224), (50, 3, 2, 224), (18, 3, 12, 448)],
 )
 def test_the_gradient_of_a_narrow_network_does_not_end_the_process(
-    depth: int, channels: int, width: int, size: int
+    depth: int, channels: int, width: int, size: int, order: str
 ):
     """oneDNN wrote past a buffer in shortcuts' gradients on CPUs with AVX-512; a signal ended the child."""
     program = (
         "import torch\nfrom adacross.encoders import ResNet\n"
-        f"network = ResNet({depth}, {channels}, {width}).to(memory_format=torch.channels_last).train()\n"
+        f"network = ResNet({depth}, {channels}, {width}).to(memory_format=torch.{order}).train()\n"
         f"network(torch.randn(4, {channels}, {size}, {size})).square().sum().backward()\n"
         "assert all(each.grad.isfinite().all() for each in network.parameters())\n"
     )

@@ -10,6 +10,23 @@ from adacross.errors import UserError
 from adacross.nn.batch_norm import BatchNorm2d
 
 
+class _Conv3x3(nn.Conv2d):
+    """A 3x3 convolution with padding 1; where one pixel comes out, a product with the taps that see a pixel.
+
+    Small images end in maps of one pixel, where eight of nine taps see padding alone.
+    """
+
+    def __init__(self, inputs: int, outputs: int, stride: int) -> None:
+        super().__init__(inputs, outputs, 3, stride, padding=1, bias=False)
+
+    def forward(self, x: Float[Tensor, "B C H W"]) -> Float[Tensor, "B D h w"]:
+        height, width = x.shape[2:]
+        if max(height, width) > self.stride[0]:
+            return super().forward(x)
+        taps = self.weight[:, :, 1 : 1 + height, 1 : 1 + width]
+        return nn.functional.linear(x.flatten(1), taps.flatten(1))[:, :, None, None]
+
+
 class _BasicBlock(nn.Module):
     """Two 3x3 convolutions and a shortcut (ResNet-18)."""
 
@@ -17,9 +34,9 @@ class _BasicBlock(nn.Module):
 
     def __init__(self, inputs: int, planes: int, stride: int) -> None:
         super().__init__()
-        self.conv1 = nn.Conv2d(inputs, planes, 3, stride, padding=1, bias=False)
+        self.conv1 = _Conv3x3(inputs, planes, stride)
         self.bn1 = BatchNorm2d(planes)
-        self.conv2 = nn.Conv2d(planes, planes, 3, padding=1, bias=False)
+        self.conv2 = _Conv3x3(planes, planes, 1)
         self.bn2 = BatchNorm2d(planes)
         self.downsample = _shortcut(inputs, planes, stride)
 
@@ -39,7 +56,7 @@ class _Bottleneck(nn.Module):
         super().__init__()
         self.conv1 = nn.Conv2d(inputs, planes, 1, bias=False)
         self.bn1 = BatchNorm2d(planes)
-        self.conv2 = nn.Conv2d(planes, planes, 3, stride, padding=1, bias=False)
+        self.conv2 = _Conv3x3(planes, planes, stride)
         self.bn2 = BatchNorm2d(planes)
         self.conv3 = nn.Conv2d(planes, 4 * planes, 1, bias=False)
         self.bn3 = BatchNorm2d(4 * planes)
@@ -88,6 +105,17 @@ def _stage(block: _Block, inputs: int, planes: int, blocks: int, stride: int) ->
     return nn.Sequential(block(inputs, planes, stride), *(block(width, planes, 1) for _ in range(blocks - 1)))
 
 
+def _fastest_order(x: Float[Tensor, "B C H W"], stage: nn.Module) -> Float[Tensor, "B C H W"]:
+    """Maps in the order of memory that a stage's convolutions are fastest in.
+
+    That is channels last. The exception is a CPU where the stage's largest weight outweighs the maps: oneDNN
+    rearranges weights at every pass, and does so faster where neither is channels last.
+    """
+    largest = max(stage.parameters(), key=Tensor.numel)
+    plain = x.device.type == "cpu" and largest.is_contiguous() and largest.numel() > x.numel()
+    return x.contiguous(memory_format=torch.contiguous_format if plain else torch.channels_last)
+
+
 class ResNet(nn.Module):
     """Images `(B, channels, H, W)` to `(B, dim)`: torchvision's network with its last layer left out.
 
@@ -133,10 +161,11 @@ class ResNet(nn.Module):
                 f"pictures have shape {shape}; expected (pictures, {self.channels}, height, width), "
                 "32 pixels or more."
             )
-        x = images.contiguous(memory_format=torch.channels_last)  # the order convolutions are fastest in
+        x = images.contiguous(memory_format=torch.channels_last)
         x = nn.functional.relu(self.bn1(self.conv1(x)), inplace=True)
         x = nn.functional.max_pool2d(x, 3, 2, padding=1)
-        x = self.layer4(self.layer3(self.layer2(self.layer1(x))))
+        for stage in (self.layer1, self.layer2, self.layer3, self.layer4):
+            x = stage(_fastest_order(x, stage))
         return torch.mean(x, (2, 3))
 
 

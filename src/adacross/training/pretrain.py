@@ -35,7 +35,7 @@ from adacross.training.environment import environment
 from adacross.training.loader import BatchLoader, FreshLoader
 from adacross.training.loop import Callback, Training
 from adacross.training.monitor import Monitor, split_validation
-from adacross.training.networks import new_method, save_method, warm_start
+from adacross.training.networks import new_method, on_device, save_method, warm_start
 from adacross.training.optim import make_optimizer
 from adacross.training.trackers import Tracker
 
@@ -145,7 +145,7 @@ def _train(
     loader, monitor = _data(config, group)
     if unused := config.without_effect():
         console.print(f"without effect on {config.method}: {', '.join(unused)}.", style="yellow")
-    method = new_method(config).to(group.device)
+    method = on_device(new_method(config), group.device)
     up = "any" if config.orientation == "any" else InputSpec.up
     method.encoder.inputs = InputSpec(up, points=config.points or loader.collection.info.points)
     if config.init and group.first and not _resumes(config, run):
