@@ -23,6 +23,14 @@ from adacross.data.transforms import (
     scale_and_shift,
     unit_sphere,
 )
+from adacross.version import KERNELS
+
+
+@pytest.fixture(autouse=True, params=["1", "0"], ids=["kernels", "torch"])
+def kernels(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> bool:
+    """Test every augmentation twice: by compiled kernels, and in its plain torch form."""
+    monkeypatch.setenv(KERNELS, request.param)
+    return request.param == "1"
 
 
 def jitter_colors(images: torch.Tensor, source: torch.Generator) -> torch.Tensor:
@@ -47,14 +55,13 @@ def without(monkeypatch: pytest.MonkeyPatch):
     def switch_off(*steps: str) -> None:
         values = {
             "scale": ("SCALE", (1.0, 1.0)),
+            "rotate": ("TURN", 0.0),
             "translate": ("TRANSLATION", 0.0),
             "jitter": ("JITTER_STD", 0.0),
             "dropout": ("DROPOUT", 0.0),
         }
-        for step in set(steps) - {"rotate"}:
+        for step in steps:
             monkeypatch.setattr(augment, *values[step])
-        if "rotate" in steps:
-            monkeypatch.setattr(augment, "rotate_y", lambda points, angle: points)
 
     return switch_off
 
@@ -334,3 +341,31 @@ def test_any_rotation_is_uniform() -> None:
     assert kstest(angle, lambda theta: (theta - np.sin(theta)) / np.pi).pvalue > 0.01  # Haar measure
     assert kstest(turned[:, 1, 0].numpy(), "uniform", (-1, 2)).pvalue > 0.01  # Archimedes: a sphere's height
     assert torch.equal(rotate_any(axes[:2], generator(5)), rotate_any(axes[:2], generator(5)))
+
+
+@pytest.mark.parametrize("count", [1, 7, 301])
+def test_compiled_kernels_change_clouds_as_the_torch_form_does(count, monkeypatch: pytest.MonkeyPatch):
+    points = torch.cat([elongated(5, count), torch.zeros(3, count, 3)])
+    found = augment_points(points, generator(4))
+    monkeypatch.setenv(KERNELS, "0")
+    assert torch.allclose(found, augment_points(points, generator(4)), atol=2e-6)
+
+
+@pytest.mark.parametrize("size", [1, 5, 37])
+def test_compiled_kernels_change_pictures_as_the_torch_form_does(size, monkeypatch: pytest.MonkeyPatch):
+    """Views as the loader has them (planes) and as an image file has them, resized and not."""
+    views = picture(40, size)
+    for stored in (views, views.permute(0, 3, 1, 2).contiguous().permute(0, 2, 3, 1), picture(40)):
+        monkeypatch.setenv(KERNELS, "1")
+        found = augment_views(stored, size, generator(4))
+        monkeypatch.setenv(KERNELS, "0")
+        for ours, plain in zip(found, augment_views(stored, size, generator(4)), strict=True):
+            assert torch.allclose(ours, plain, atol=5e-6)
+
+
+def test_a_coordinate_that_is_no_number_spoils_its_own_cloud_alone():
+    points = elongated(3)
+    points[1, 5, 0] = torch.nan
+    after = augment_points(points, generator())
+    assert after[1, :, 0].isnan().all()
+    assert torch.isfinite(after[[0, 2]]).all()

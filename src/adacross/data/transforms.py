@@ -14,8 +14,10 @@ from torch import Generator, Tensor
 from torch.nn.functional import interpolate
 
 from adacross.distributed.batch import sample_for_batch
+from adacross.ops.kernels import use_kernels
 
 SCALE = (0.5, 2.0)
+TURN = 2 * torch.pi  # about the up axis
 TRANSLATION = 0.5  # of the bounding box's extent, per axis
 JITTER_STD, JITTER_CLIP = 0.01, 0.05
 DROPOUT = 0.875
@@ -78,16 +80,22 @@ def augment_points(points: Float[Tensor, "B N 3"], generator: Generator) -> Floa
     """
     batch, count, _ = points.shape
     options = {"device": points.device, "dtype": points.dtype, "generator": generator}
-    turned = unit_sphere(points) * _uniform((batch, 1, 1), *SCALE, points, generator)
-    turned = rotate_y(turned, _uniform((batch,), 0.0, 2 * torch.pi, points, generator))
-    columns = turned.mT.contiguous()  # (B, 3, N), see `unit_sphere`
-    extent = columns.amax(dim=2, keepdim=True) - columns.amin(dim=2, keepdim=True)
+    scale = _uniform((batch, 1, 1), *SCALE, points, generator)
+    angle = _uniform((batch,), 0.0, TURN, points, generator)
     shift = _uniform((batch, 1, 3), -TRANSLATION, TRANSLATION, points, generator)
-    columns = columns.add_(extent * shift.mT)
-    noise = sample_for_batch(torch.randn, points.shape, **options).mul_(JITTER_STD)
-    columns = columns.add_(noise.clamp_(-JITTER_CLIP, JITTER_CLIP).mT.contiguous())
+    noise = sample_for_batch(torch.randn, points.shape, **options)
     rate = _uniform((batch, 1), 0.0, DROPOUT, points, generator)
-    dropped = (_uniform((batch, count), 0.0, 1.0, points, generator) < rate).to(points.dtype)[:, None]
+    draws = sample_for_batch(torch.rand, (batch, count), **options)
+    if use_kernels(points):
+        from adacross.ops.kernels.clouds import augment_clouds
+
+        drawn = (scale.flatten(), angle, shift[:, 0], noise, rate[:, 0], draws)
+        return augment_clouds(points, *drawn, JITTER_STD, JITTER_CLIP)
+    columns = rotate_y(unit_sphere(points) * scale, angle).mT.contiguous()  # (B, 3, N), see `unit_sphere`
+    extent = columns.amax(dim=2, keepdim=True) - columns.amin(dim=2, keepdim=True)
+    columns = columns.add_(extent * shift.mT)
+    columns = columns.add_(noise.mul_(JITTER_STD).clamp_(-JITTER_CLIP, JITTER_CLIP).mT.contiguous())
+    dropped = (draws < rate).to(points.dtype)[:, None]
     # to multiply by 0 and 1 is exact, and faster than to choose
     return (columns * (1 - dropped)).addcmul_(columns[:, :, :1], dropped).mT.contiguous()
 
@@ -150,6 +158,13 @@ class _Jitter(NamedTuple):
             torch.lerp(reference, images, factor, out=images).clamp_(0, 1)
         return images
 
+    def blends(self) -> tuple[Float[Tensor, "B 2 2"], Float[Tensor, "B 3 3"]]:
+        """Return what comes before the contrast, and all three, as `ops.kernels.views` takes them."""
+        light, mean = ((1 - self.factors) * (self.order == kind) for kind in (_SATURATION, _CONTRAST))
+        blends = torch.stack([self.factors, light, mean], dim=2)
+        later = (self.order == _CONTRAST).cumsum(1).bool()[:, :2, None]
+        return torch.where(later, self.factors.new_tensor([1.0, 0.0]), blends[:, :2, :2]), blends
+
 
 def normalize_rgb(images: Float[Tensor, "B 3 S S"]) -> Float[Tensor, "B 3 S S"]:
     """Subtract the usual RGB mean and divide by the usual deviation (ImageNet's)."""
@@ -174,14 +189,13 @@ def augment_views(
     turned = _uniform((batch, 1, 1, 1), 0.0, 1.0, like, generator) < 0.5
     jitter = _Jitter.draw(batch, like, generator)
     mirrored = _uniform((batch, 1, 1, 1), 0.0, 1.0, like, generator) < 0.5
+    if use_kernels(views):
+        from adacross.ops.kernels.views import augment_images
+
+        flips = (turned.flatten(), mirrored.flatten())
+        means, stds = (*RGB_MEAN, GRAY_MEAN), (*RGB_STD, GRAY_STD)
+        return augment_images(_resized(views, size), *jitter.blends(), *flips, LUMA, means, stds)
     rgb, gray = like.new_empty(batch, 3, size, size), like.new_empty(batch, 1, size, size)
-    if views.device.type == "cpu":
-        columns = (*jitter, turned.flatten(), mirrored.flatten())
-        draws = zip(*(column.tolist() for column in columns), strict=True)
-        planes = torch.empty(4, size * size)  # one for all views, so that it stays in the cache
-        for view, draw, *pictures in zip(views, draws, rgb, gray[:, 0], strict=True):
-            _augment_view(_resized(view[None], size)[0], planes, *draw, *pictures)
-        return rgb, gray
     step = max(1, _GPU_BLOCK // (12 * size * size))
     for start in range(0, batch, step):
         rows = slice(start, start + step)
@@ -191,53 +205,6 @@ def augment_views(
         colors = normalize_rgb(jitter.apply_(images, rows))
         torch.where(mirrored[rows], colors.flip(-1), colors, out=rgb[rows])
     return rgb, gray
-
-
-def _augment_view(
-    view: UInt8[Tensor, "3 S S"],
-    planes: Float[Tensor, "4 P"],
-    order: list[int],
-    factors: list[float],
-    turned: bool,
-    mirrored: bool,
-    rgb: Float[Tensor, "3 S S"],
-    gray: Float[Tensor, "S S"],
-) -> None:
-    """Fill in both pictures of one view with what was drawn for it: a CPU's cache holds one, not a batch.
-
-    Brightness and contrast are affine, the same for every channel; saturation commutes with that and keeps
-    the luma. So they are only noted down as `scale` and `offset`. Pixels change by saturation, and by the
-    clip to 0..1, which can matter only after a factor above 1. `planes` is overwritten; `turned` flips the
-    gray picture, `mirrored` the color picture.
-    """
-    size = view.shape[-1]
-    colors, light = planes[:3], planes[3:]  # 0..255, and their luma
-    colors.view_as(view).copy_(view)
-    torch.mm(_floats(LUMA)[None], colors, out=light)
-    grays = light.view(size, size)
-    grays = grays.flip(-1) if turned else grays
-    torch.add(_floats(-GRAY_MEAN / GRAY_STD), grays, alpha=1 / (255 * GRAY_STD), out=gray)
-    scale, offset, clipped = 1 / 255, 0.0, False
-    for kind, factor in zip(order, factors, strict=True):
-        if clipped and kind != _BRIGHTNESS:
-            torch.mm(_floats(LUMA)[None], colors, out=light)
-            clipped = False
-        if kind == _SATURATION:
-            torch.lerp(light, colors, factor, out=colors)
-        else:
-            reference = scale * float(light.mean()) + offset if kind == _CONTRAST else 0.0
-            scale, offset = factor * scale, factor * offset + (1 - factor) * reference
-        if factor > 1:
-            colors.clamp_(-offset / scale, (1 - offset) / scale)
-            clipped = True
-    images = colors.view(3, size, size)
-    images = images.flip(-1) if mirrored else images
-    for image, mean, std, place in zip(images, RGB_MEAN, RGB_STD, rgb, strict=True):
-        torch.add(_floats((offset - mean) / std), image, alpha=scale / std, out=place)
-
-
-def _floats(value: float | tuple[float, ...]) -> Tensor:
-    return torch.tensor(value, dtype=torch.float32)
 
 
 def plain_views(
