@@ -8,7 +8,7 @@ from normalized import layer_of, random_norm
 from torch import nn
 
 from adacross.ops.fused import blocks
-from adacross.ops.fused.edge import edge_convolution, neighbor_max
+from adacross.ops.fused.edge import edge_convolution, edge_max
 from adacross.ops.fused.layer import NormalizedLayer
 from adacross.ops.neighbors import knn
 
@@ -166,12 +166,11 @@ def test_no_tensor_of_edges_is_kept_for_backward():
     assert largest <= 2 * 256 * 32
 
 
-def test_neighbor_max_and_its_gradient():
-    u = torch.randn(2, 30, 4, dtype=torch.float64, requires_grad=True)
-    neighbors = torch.randint(30, (2, 11, 5))
-    found = neighbor_max(u, neighbors)
-    expected = u[torch.arange(2)[:, None, None], neighbors].amax(2)
-    assert torch.equal(found, expected)
-    with torch.no_grad():
-        assert torch.equal(neighbor_max(u, neighbors), expected)
-    assert torch.autograd.gradcheck(lambda u: neighbor_max(u, neighbors), (u,))
+def test_edge_max_and_its_gradient():
+    u, v = torch.randn(2, 2, 30, 4, dtype=torch.float64)
+    neighbors = torch.randint(30, (2, 30, 5))
+    expected = u[torch.arange(2)[:, None, None], neighbors].amax(2) + v
+    assert torch.equal(edge_max(u, v, neighbors), expected)
+    u.requires_grad_()
+    assert torch.equal(edge_max(u, v, neighbors), expected)
+    assert torch.autograd.gradcheck(lambda u, v: edge_max(u, v, neighbors), (u, v.requires_grad_()))

@@ -15,16 +15,18 @@ v = (D - A) x, so that
 The result and all gradients equal the published layer's to rounding; no `(B, C, N, k)` tensor exists.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
-from jaxtyping import Float, Int64
+from jaxtyping import Float, Float64, Int64
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from adacross.distributed.batch import batch_reducer, mean_point, unbiased
+from adacross.distributed.batch import mean_point
 from adacross.ops.fused.blocks import block_size
 from adacross.ops.fused.layer import NormalizedLayer
+from adacross.ops.kernels import use_kernels
 
 
 def edge_convolution(
@@ -48,39 +50,57 @@ def edge_convolution(
         points, layer = x.to(dtype), layer.to(dtype)
         if not layer.training:
             scale, offset = layer.evaluated()
-            neighbor_weight, center_weight = _split(layer.weight * scale[:, None])
-            v = nn.functional.linear(points, center_weight, offset)
-            best = neighbor_max(nn.functional.linear(points, neighbor_weight), neighbors)
-            return nn.functional.leaky_relu(best + v, layer.negative_slope).to(x.dtype)
+            u, v = edge_products(points, layer.weight * scale[:, None], offset)
+            return nn.functional.leaky_relu(edge_max(u, v, neighbors), layer.negative_slope).to(x.dtype)
 
         # BatchNorm does not see a shift of all points; around their mean, squares lose no digits.
         shift, sign = mean_point(points), layer.sign
-        neighbor_weight, center_weight = _split(layer.weight * sign[:, None])
-        centered = points - shift
-        u, v = nn.functional.linear(centered, neighbor_weight), nn.functional.linear(centered, center_weight)
-        normal, mean, var = _NormalizedEdgeMax.apply(u, v, neighbors, layer.eps, layer.gain == 0)
-        layer.update(sign * mean + layer.weight[:, x.shape[2] :] @ shift, var)
-        best = torch.addcmul(layer.bias, normal, layer.gain * sign)
-        return nn.functional.leaky_relu(best, layer.negative_slope).to(x.dtype)
+        u, v = edge_products(points - shift, layer.weight * sign[:, None])
+        best, moments = _Edges.apply(u, v, neighbors, True)
+        if (layer.gain == 0).any():
+            best = torch.where(layer.gain == 0, u + v, best)
+        center_weight = layer.weight[:, x.shape[2] :]
+        affine = layer.by_batch(layer.turned(moments), neighbors.numel(), center_weight @ shift)
+        return layer.activated(best, *affine).to(x.dtype)
 
 
-def neighbor_max(u: Float[Tensor, "B N C"], neighbors: Int64[Tensor, "B M k"]) -> Float[Tensor, "B M C"]:
-    """Largest value among the neighbors, channel by channel: `(B, N, C)` and `(B, M, k)` give `(B, M, C)`.
+def edge_max(
+    u: Float[Tensor, "B N C"], v: Float[Tensor, "B N C"], neighbors: Int64[Tensor, "B N k"]
+) -> Float[Tensor, "B N C"]:
+    """Largest edge u_j + v_i of each point i, over its neighbors j and channel by channel. Differentiable.
 
-    Differentiable; of several equal maxima the one with the largest index receives the gradient.
+    Of several equal maxima the one with the largest index receives the gradient.
     """
-    if torch.is_grad_enabled() and u.requires_grad:
-        return _NeighborMax.apply(u, neighbors)
+    if torch.is_grad_enabled() and (u.requires_grad or v.requires_grad):
+        best, _ = _Edges.apply(u, v, neighbors, True)
+        return best
     if torch.compiler.is_compiling():  # an exported graph must not depend on the number of clouds
         rows = flat_rows(neighbors, u.shape[1])
-        return u.flatten(0, 1)[rows].amax(1).unflatten(0, neighbors.shape[:2])
-    return _largest(u, neighbors, None)
+        return u.flatten(0, 1)[rows].amax(1).unflatten(0, neighbors.shape[:2]) + v
+    if use_kernels(u, v):
+        from adacross.ops.kernels.edges import largest
+
+        return largest(u, v, neighbors)
+    return _largest(u, neighbors, None).add_(v)
 
 
-def _split(weight: Float[Tensor, "C twice_Cin"]) -> tuple[Float[Tensor, "C Cin"], Float[Tensor, "C Cin"]]:
-    """The weights of u and v: `[A D]` becomes `A` and `D - A`."""
+def edge_moments(
+    u: Float[Tensor, "B N C"], v: Float[Tensor, "B N C"], neighbors: Int64[Tensor, "B N k"]
+) -> Float64[Tensor, "2 C"]:
+    """Mean of all edges u_j + v_i, and mean of their squares. Differentiable."""
+    _, moments = _Edges.apply(u, v, neighbors, False)
+    return moments
+
+
+def edge_products(
+    points: Float[Tensor, "B N Cin"],
+    weight: Float[Tensor, "C twice_Cin"],
+    offset: Float[Tensor, " C"] | None = None,
+) -> tuple[Float[Tensor, "B N C"], Float[Tensor, "B N C"]]:
+    """u and v: the weight `[A D]` becomes `A` and `D - A`."""
     neighbor, center = weight.chunk(2, 1)
-    return neighbor, center - neighbor
+    linear = nn.functional.linear
+    return linear(points, neighbor), linear(points, center - neighbor, offset)
 
 
 def flat_rows(neighbors: Int64[Tensor, "B M k"], N: int) -> Int64[Tensor, "BM k"]:
@@ -90,118 +110,107 @@ def flat_rows(neighbors: Int64[Tensor, "B M k"], N: int) -> Int64[Tensor, "BM k"
     return (neighbors + offsets[:, None, None]).view(-1, k)
 
 
-def _largest(
-    u: Float[Tensor, "B N C"], neighbors: Int64[Tensor, "B M k"], chosen: Int64[Tensor, "BM C"] | None
-) -> Float[Tensor, "B M C"]:
-    """Maximum over neighbors; into `chosen` goes the row (of all clouds end to end) it came from.
+class _Edges(torch.autograd.Function):
+    """The largest edge of every point, and the means of all edges e_ij = u_j + v_i and of their squares.
 
-    Rows are gathered and reduced in blocks that stay in cache. The row is found by comparing with the maximum
-    and keeping the largest index: vector instructions only, about 5 times faster than `max` with indices. An
-    index is exact in float32 up to 2^24 points a cloud.
-    """
-    B, N, C = u.shape
-    M, k = neighbors.shape[1:]
-    flat, rows = u.reshape(B * N, C), flat_rows(neighbors, N)
-    step = block_size("edge", k * C * u.element_size(), u.device)
-    best = u.new_empty(B * M, C)
-    labels = neighbors.reshape(B * M, k, 1)
-    for start in range(0, B * M, step):
-        block = slice(start, start + step)
-        values = flat.index_select(0, rows[block].reshape(-1)).view(-1, k, C)
-        best[block] = values.amax(1)
-        if chosen is not None:
-            chosen[block] = values.eq_(best[block, None]).mul_(labels[block].to(u.dtype)).amax(1)
-    if chosen is not None:
-        chosen.view(B, M, C).add_((torch.arange(B, device=u.device) * N)[:, None, None])
-    return best.view(B, M, C)
+    With g_i the gradient of the maximum, a and b those of the two means, and E edges,
 
-
-def _unfilled(u: Float[Tensor, "B N C"], neighbors: Int64[Tensor, "B M k"]) -> Int64[Tensor, "BM C"]:
-    """Room for the rows that `_largest` chooses."""
-    return torch.empty(len(u) * neighbors.shape[1], u.shape[2], dtype=torch.int64, device=u.device)
-
-
-class _NeighborMax(torch.autograd.Function):
-    """`neighbor_max` with its gradient: each output's goes to the one row it came from."""
-
-    @staticmethod
-    def forward(ctx: Any, u: Tensor, neighbors: Tensor) -> Tensor:
-        chosen = _unfilled(u, neighbors)
-        best = _largest(u, neighbors, chosen)
-        ctx.save_for_backward(chosen)
-        ctx.shape = u.shape
-        return best
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
-        (chosen,) = ctx.saved_tensors
-        B, N, C = ctx.shape
-        total = grad.new_zeros(B * N, C).scatter_add_(0, chosen, grad.reshape(-1, C))
-        return total.view(B, N, C), None
-
-
-class _NormalizedEdgeMax(torch.autograd.Function):
-    """h_i = (max_j u_j + v_i - mean) / std, mean and variance over all edges e_ij = u_j + v_i.
-
-    Also that mean, and the variance that divides by one edge less.
-
-    Backward is BatchNorm's with all but the chosen edges' gradients 0. With g the gradient of h and averages
-    over the E = B * N * k edges,
-
-        de_ij = (g_i [j chosen] - avg(g) - (e_ij - mean) / std * avg(g h)) / std,
+        de_ij = g_i [j chosen] + a / E + 2 b e_ij / E,
 
     summed over i for u_j and over j for v_i. Those sums need how often a point is a neighbor (its degree),
     sum_j u_j over a point's neighbors and sum_i v_i over those whose neighbor it is.
     """
 
     @staticmethod
-    def forward(
-        ctx: Any, u: Tensor, v: Tensor, neighbors: Tensor, eps: float, zero_gain: Tensor
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        B, N, C = u.shape
-        k = neighbors.shape[2]
-        edges = B * N * k
-        chosen = _unfilled(u, neighbors)
-        best = _largest(u, neighbors, chosen)
-        if zero_gain.any():
-            best = torch.where(zero_gain, u, best)
-            chosen = torch.where(zero_gain, torch.arange(B * N, device=u.device)[:, None], chosen)
-        rows = flat_rows(neighbors, N)
-        around = nn.functional.embedding_bag(rows, u.view(-1, C), mode="sum").view(B, N, C)
-        degree = torch.bincount(rows.view(-1), minlength=B * N).to(u.dtype).view(B, N, 1)
-        # Sums over points in the tensors' own type, over clouds in float64: no digits lost, no second pass.
-        total = torch.add(around, v, alpha=k).sum(1).sum(0, dtype=torch.float64)
-        squares = torch.addcmul(torch.add(around, v, alpha=0.5 * k).mul_(v).mul_(2), u * degree, u)
-        squares = squares.sum(1).sum(0, dtype=torch.float64)
-        ctx.average = batch_reducer()
-        (mean, square), count = ctx.average(torch.stack([total, squares]) / edges, edges)
-        var = (square - mean.square()).clamp_min(0)
-        inverse = torch.rsqrt(var + eps).to(u.dtype)
-        mean, var = mean.to(u.dtype), unbiased(var, count).to(u.dtype)
-        normal = best.add_(v).sub_(mean).mul_(inverse)
-        ctx.save_for_backward(u, v, neighbors, chosen, around, degree, mean, inverse, normal)
-        ctx.mark_non_differentiable(mean, var)
-        return normal, mean, var
+    def forward(ctx: Any, u: Tensor, v: Tensor, neighbors: Tensor, maximum: bool) -> tuple[Tensor, Tensor]:
+        gather, ctx.spread = _ways(u, v)
+        best, sums, saved = gather(u, v, neighbors, maximum)
+        ctx.save_for_backward(u, v, *saved)
+        ctx.edges = neighbors.numel()
+        return best, sums / ctx.edges
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, grad: Tensor, *_: Tensor) -> tuple[Tensor, Tensor, None, None, None]:
-        u, v, neighbors, chosen, around, degree, mean, inverse, normal = ctx.saved_tensors
-        B, N, C = u.shape
-        k = neighbors.shape[2]
-        grad = grad.contiguous()
-        buffer = grad * normal
-        sums = torch.stack([grad.sum((0, 1)), buffer.sum((0, 1))])
-        (constant, slope), _ = ctx.average(sums / (B * N * k), B * N * k)
-        slope = slope * inverse
-        constant = constant - slope * mean
+    def backward(ctx: Any, to_best: Tensor, to_moments: Tensor) -> tuple[Tensor, Tensor, None, None]:
+        u, v, *saved = ctx.saved_tensors
+        constant, growth = (to_moments / ctx.edges).to(u.dtype)
+        to_u, to_v = ctx.spread(u, v, tuple(saved), to_best, torch.stack([constant, 2 * growth]))
+        return to_u, to_v, None, None
 
-        order = flat_rows(neighbors, N).view(-1).argsort()
-        starts = degree.view(-1).to(torch.int64).cumsum(0) - degree.view(-1).to(torch.int64)
-        asking = nn.functional.embedding_bag(order // k, v.view(-1, C), starts, mode="sum").view(B, N, C)
 
-        to_u = grad.new_zeros(B * N, C).scatter_add_(0, chosen, grad.view(-1, C)).view(B, N, C)
-        to_u.sub_(asking.addcmul_(degree, u).mul_(slope)).addcmul_(degree, constant, value=-1).mul_(inverse)
-        to_v = torch.add(around, v, alpha=k, out=buffer).mul_(slope).add_(k * constant)
-        return to_u, torch.sub(grad, to_v, out=buffer).mul_(inverse), None, None, None
+def _ways(u: Tensor, v: Tensor) -> tuple[Callable[..., Any], Callable[..., Any]]:
+    """Functions that walk over edges, there (`_gather`) and back (`_spread`)."""
+    if use_kernels(u, v):
+        from adacross.ops.kernels import edges
+
+        return edges.gather, edges.spread
+    return _gather, _spread
+
+
+def _gather(
+    u: Float[Tensor, "B N C"], v: Float[Tensor, "B N C"], neighbors: Int64[Tensor, "B N k"], maximum: bool
+) -> tuple[Float[Tensor, "B N C"], Float64[Tensor, "2 C"], tuple[Tensor, ...]]:
+    """Find the largest edges, the sums of all edges and of their squares, and what `_spread` needs.
+
+    Without `maximum` the largest edges are not found; their gradients are 0.
+    """
+    B, N, C = u.shape
+    k = neighbors.shape[2]
+    rows = flat_rows(neighbors, N)
+    around = nn.functional.embedding_bag(rows, u.reshape(-1, C), mode="sum").view(B, N, C)
+    degree = torch.bincount(rows.view(-1), minlength=B * N).to(u.dtype).view(B, N, 1)
+    # Sums over points in the tensors' own type, over clouds in float64: no digits lost, no second pass.
+    total = torch.add(around, v, alpha=k).sum(1).sum(0, dtype=torch.float64)
+    squares = torch.addcmul(torch.add(around, v, alpha=0.5 * k).mul_(v).mul_(2), u * degree, u)
+    sums = torch.stack([total, squares.sum(1).sum(0, dtype=torch.float64)])
+    if not maximum:
+        return u.new_zeros(()).expand_as(u), sums, (rows, around, degree)
+    chosen = torch.empty(u.shape, dtype=torch.int64, device=u.device)
+    best = _largest(u, neighbors, chosen).add_(v)
+    return best, sums, (rows, around, degree, chosen)
+
+
+def _spread(
+    u: Float[Tensor, "B N C"],
+    v: Float[Tensor, "B N C"],
+    saved: tuple[Tensor, ...],
+    to_best: Float[Tensor, "B N C"],
+    affine: Float[Tensor, "2 C"],
+) -> tuple[Float[Tensor, "B N C"], Float[Tensor, "B N C"]]:
+    """Sum each edge's gradient `affine[0] + affine[1] * e`, and those of the largest, to those of u and v."""
+    rows, around, degree, *chosen = saved
+    k, (constant, growth) = rows.shape[1], affine
+    order = rows.view(-1).argsort()
+    starts = degree.view(-1).to(torch.int64).cumsum(0) - degree.view(-1).to(torch.int64)
+    asking = nn.functional.embedding_bag(order // k, v.reshape(-1, v.shape[2]), starts, mode="sum")
+    to_u = asking.view_as(u).addcmul_(degree, u).mul_(growth).addcmul_(degree, constant)
+    to_v = torch.add(around, v, alpha=k).mul_(growth).add_(k * constant)
+    if chosen:
+        to_u.scatter_add_(1, chosen[0], to_best)
+        to_v.add_(to_best)
+    return to_u, to_v
+
+
+def _largest(
+    u: Float[Tensor, "B N C"], neighbors: Int64[Tensor, "B N k"], chosen: Int64[Tensor, "B N C"] | None
+) -> Float[Tensor, "B N C"]:
+    """Maximum over neighbors; into `chosen` goes the point it came from.
+
+    Rows are gathered and reduced in blocks that stay in cache. The point is found by comparing with the
+    maximum and keeping the largest index: vector instructions only, about 5 times faster than `max` with
+    indices. An index is exact in float32 up to 2^24 points a cloud.
+    """
+    B, N, C = u.shape
+    k = neighbors.shape[2]
+    flat, rows = u.reshape(B * N, C), flat_rows(neighbors, N)
+    step = block_size("edge", k * C * u.element_size(), u.device)
+    best = u.new_empty(B * N, C)
+    labels = neighbors.reshape(B * N, k, 1)
+    for start in range(0, B * N, step):
+        block = slice(start, start + step)
+        values = flat.index_select(0, rows[block].reshape(-1)).view(-1, k, C)
+        best[block] = values.amax(1)
+        if chosen is not None:
+            found = values.eq_(best[block, None]).mul_(labels[block].to(u.dtype)).amax(1)
+            chosen.view(-1, C)[block] = found
+    return best.view(B, N, C)

@@ -15,13 +15,13 @@ from collections.abc import Iterator
 from typing import Any
 
 import torch
-from jaxtyping import Float, Int64
+from jaxtyping import Float, Float64, Int64
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from adacross.distributed.batch import batch_reducer, mean_point, unbiased
+from adacross.distributed.batch import mean_point
 from adacross.ops.fused.blocks import block_size
-from adacross.ops.fused.edge import flat_rows
+from adacross.ops.fused.edge import edge_moments, edge_products, flat_rows
 from adacross.ops.fused.layer import NormalizedLayer
 
 
@@ -48,51 +48,28 @@ def edge_pair_convolution(
     dtype = torch.promote_types(x.dtype, torch.float32)
     with torch.autocast(x.device.type, enabled=False):
         first, second, points = first.to(dtype), second.to(dtype), x.to(dtype)
-        neighbor, center = first.weight.chunk(2, 1)
         if first.training:
             # BatchNorm does not see a shift of all points; around their mean, squares lose no digits.
             shift = mean_point(points)
-            points = points - shift
-            u, v = nn.functional.linear(points, neighbor), nn.functional.linear(points, center - neighbor)
-            mean, var, edges = edge_moments(u, v, neighbors)
-            first.update(mean + (center @ shift), unbiased(var, edges))
+            u, v = edge_products(points - shift, first.weight)
+            moments = edge_moments(u, v, neighbors)
+            scale, offset = first.by_batch(
+                moments, neighbors.numel(), first.weight[:, x.shape[2] :] @ shift
+            )
         else:
-            u, v = nn.functional.linear(points, neighbor), nn.functional.linear(points, center - neighbor)
-            mean, var = first.running_mean, first.running_var
-        scale, offset = first.affine(mean, var)
+            u, v = edge_products(points, first.weight)
+            scale, offset = first.evaluated()
         u, v = u * scale, torch.addcmul(offset, v, scale)
 
-        sign = second.sign
-        best, mean, square = mixed_neighbor_max(
-            u, v, neighbors, second.weight * sign[:, None], first.negative_slope, moments=second.training
+        weight = second.weight * second.sign[:, None]
+        best, moments = mixed_neighbor_max(
+            u, v, neighbors, weight, first.negative_slope, moments=second.training
         )
         if second.training:
-            (mean, square), edges = batch_reducer()(torch.stack([mean, square]), neighbors.numel())
-            var = (square - mean.square()).clamp_min(0)
-            second.update(mean * sign, unbiased(var, edges))
-            mean = mean * sign
+            affine = second.by_batch(second.turned(moments), neighbors.numel())
         else:
-            mean, var = second.running_mean, second.running_var
-        scale, offset = second.affine(mean, var)
-        normal = torch.addcmul(offset, best, scale * sign)
-        return nn.functional.leaky_relu(normal, second.negative_slope).to(x.dtype)
-
-
-def edge_moments(
-    u: Float[Tensor, "B N H"], v: Float[Tensor, "B N H"], neighbors: Int64[Tensor, "B N k"]
-) -> tuple[Float[Tensor, " H"], Float[Tensor, " H"], int | Tensor]:
-    """Mean and variance of u_j + v_i over all edges, from sums over points, and how many. Differentiable."""
-    B, N, H = u.shape
-    k, edges = neighbors.shape[2], neighbors.numel()
-    rows = flat_rows(neighbors, N)
-    around = nn.functional.embedding_bag(rows, u.reshape(-1, H), mode="sum").view(B, N, H)
-    degree = torch.bincount(rows.view(-1), minlength=B * N).to(u.dtype).view(B, N, 1)
-    # Sums over points in the tensors' own type, over clouds in float64: no digits lost, no second pass.
-    total = (degree * u + k * v).sum(1).sum(0, dtype=torch.float64)
-    squares = (degree * u.square() + v * (2 * around + k * v)).sum(1).sum(0, dtype=torch.float64)
-    (mean, square), count = batch_reducer()(torch.stack([total, squares]) / edges, edges)
-    var = (square - mean.square()).clamp_min(0)
-    return mean.to(u.dtype), var.to(u.dtype), count
+            affine = second.evaluated()
+        return second.activated(best, *affine).to(x.dtype)
 
 
 def mixed_neighbor_max(
@@ -103,18 +80,18 @@ def mixed_neighbor_max(
     slope: float,
     *,
     moments: bool,
-) -> tuple[Float[Tensor, "B N C"], Float[Tensor, " C"], Float[Tensor, " C"]]:
-    """max_j z_ij with z_ij = W LeakyReLU(u_j + v_i), and the means of z and z^2 over all edges in float64.
+) -> tuple[Float[Tensor, "B N C"], Float64[Tensor, "2 C"]]:
+    """max_j z_ij with z_ij = W LeakyReLU(u_j + v_i), and the means of z and z^2 over all edges.
 
     Differentiable in u, v and W. Without `moments` both means are 0.
     """
     if torch.compiler.is_compiling():  # an exported graph must not depend on the number of clouds
         edges = u.flatten(0, 1)[flat_rows(neighbors, u.shape[1])] + v.flatten(0, 1)[:, None]
         z = nn.functional.linear(nn.functional.leaky_relu(edges, slope), weight)
-        mean = z.mean((0, 1), dtype=torch.float64)
-        return z.amax(1).unflatten(0, neighbors.shape[:2]), mean, z.square().mean((0, 1), dtype=torch.float64)
-    best, mean, square = _MixedNeighborMax.apply(u, v, neighbors, weight, slope, moments)
-    return best, mean, square
+        means = torch.stack([z, z.square()]).mean((1, 2), dtype=torch.float64)
+        return z.amax(1).unflatten(0, neighbors.shape[:2]), means
+    best, means = _MixedNeighborMax.apply(u, v, neighbors, weight, slope, moments)
+    return best, means
 
 
 def _blocks(
@@ -145,33 +122,35 @@ class _MixedNeighborMax(torch.autograd.Function):
     @staticmethod
     def forward(
         ctx: Any, u: Tensor, v: Tensor, neighbors: Tensor, weight: Tensor, slope: float, moments: bool
-    ) -> tuple[Tensor, Tensor, Tensor]:
+    ) -> tuple[Tensor, Tensor]:
         B, N, H = u.shape
         k, C = neighbors.shape[2], len(weight)
         rows = flat_rows(neighbors, N)
         best, chosen = u.new_empty(B * N, C), rows.new_empty(B * N, C, dtype=torch.int32)
-        mean, square = torch.zeros(2, C, dtype=torch.float64, device=u.device)
+        sums = torch.zeros(2, C, dtype=torch.float64, device=u.device)
         places = torch.arange(k, device=u.device, dtype=u.dtype)[:, None]
         needs_grad = any(ctx.needs_input_grad)
         for block, _, z in _blocks(u.reshape(-1, H), v.reshape(-1, H), rows, weight, slope):
             best[block] = z.amax(1)
             if moments:
-                mean += z.sum((0, 1))
-                square += z.square().sum((0, 1))
+                sums[0] += z.sum((0, 1))
+                sums[1] += z.square().sum((0, 1))
             if needs_grad:  # comparing and keeping the last place: much faster than `max` with indices
                 chosen[block] = z.eq_(best[block, None]).mul_(places).amax(1)
         ctx.save_for_backward(u, v, rows, weight, chosen)
         ctx.slope = slope
         ctx.moments = moments
-        return best.view(B, N, C), mean / rows.numel(), square / rows.numel()
+        return best.view(B, N, C), sums / rows.numel()
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor, None, Tensor, None, None]:
+    def backward(
+        ctx: Any, to_best: Tensor, to_means: Tensor
+    ) -> tuple[Tensor, Tensor, None, Tensor, None, None]:
         u, v, rows, weight, chosen = ctx.saved_tensors
         H = u.shape[2]
-        to_best = grads[0].reshape(-1, 1, len(weight))
-        constant, growth = ((grad / rows.numel()).to(u.dtype) for grad in grads[1:])
+        to_best = to_best.reshape(-1, 1, len(weight))
+        constant, growth = (to_means / rows.numel()).to(u.dtype)
         to_u, to_v, to_weight = u.new_zeros(u.shape), torch.empty_like(v), torch.zeros_like(weight)
         to_u, to_v = to_u.view(-1, H), to_v.view(-1, H)
         for block, active, z in _blocks(u.reshape(-1, H), v.reshape(-1, H), rows, weight, ctx.slope):

@@ -7,7 +7,10 @@ variance over all rows of the batch). Half precision is computed in float32 and 
 from typing import NamedTuple
 
 import torch
-from torch import Tensor
+from jaxtyping import Float, Float64
+from torch import Tensor, nn
+
+from adacross.distributed.batch import batch_reducer, unbiased
 
 
 class NormalizedLayer(NamedTuple):
@@ -40,6 +43,32 @@ class NormalizedLayer(NamedTuple):
     def evaluated(self) -> tuple[Tensor, Tensor]:
         """BatchNorm by the running statistics as `scale * x + offset`."""
         return self.affine(self.running_mean, self.running_var)
+
+    def by_batch(
+        self, moments: Float64[Tensor, "2 C"], count: int, shift: Float[Tensor, " C"] | float = 0.0
+    ) -> tuple[Tensor, Tensor]:
+        """BatchNorm by a batch as `scale * x + offset`; updates the running statistics. Differentiable.
+
+        Args:
+            moments: mean of the product over this process's rows, and mean of its square.
+            count: of these rows.
+            shift: what the running mean has and the product has not.
+        """
+        (mean, square), total = batch_reducer()(moments, count)
+        var = (square - mean.square()).clamp_min(0)
+        self.update(mean + shift, unbiased(var, total))
+        return self.affine(mean, var)
+
+    def turned(self, moments: Float64[Tensor, "2 C"]) -> Float64[Tensor, "2 C"]:
+        """The moments of the product, from those of the product by the weight times `sign`."""
+        return moments * torch.stack([self.sign, self.sign.square()])
+
+    def activated(
+        self, best: Float[Tensor, "*rows C"], scale: Float[Tensor, " C"], offset: Float[Tensor, " C"]
+    ) -> Float[Tensor, "*rows C"]:
+        """BatchNorm and activation of a maximum of the product by the weight times `sign`."""
+        normal = torch.addcmul(offset, best, scale * self.sign)
+        return nn.functional.leaky_relu(normal, self.negative_slope)
 
     @torch.no_grad()
     def update(self, mean: Tensor, unbiased_var: Tensor) -> None:

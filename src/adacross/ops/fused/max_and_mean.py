@@ -16,13 +16,15 @@ Gradients are those of the plain layers, written cloud by cloud. The result equa
 from typing import Any
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int64
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from adacross.distributed.batch import batch_reducer, mean_point, unbiased
 from adacross.ops.fused.blocks import block_by_block, outputs_at_a_time
 from adacross.ops.fused.layer import NormalizedLayer
+from adacross.ops.fused.maxima import maxima
+from adacross.ops.kernels import use_kernels
 
 
 def max_and_mean_layer(x: Float[Tensor, "B N Cin"], layer: NormalizedLayer) -> Float[Tensor, "B twice_C"]:
@@ -80,12 +82,13 @@ class _MaxAndMean(torch.autograd.Function):
         B, N, _ = x.shape
         C, size = len(weight), outputs_at_a_time("max and mean", x, len(weight))
         blocks = [slice(start, start + size) for start in range(0, B, size)]
-        z, best = x.new_empty(B, N, C), x.new_empty(B, C)
+        z, best, chosen = x.new_empty(B, N, C), x.new_empty(B, C), x.new_empty(B, C, dtype=torch.int64)
         squares = torch.zeros(C, device=x.device, dtype=torch.float64)
         for block in blocks:
             torch.matmul(x[block], weight.T, out=z[block])
-            squares += z[block].square().sum(1).sum(0, dtype=torch.float64)
-            best[block] = torch.where(gain == 0, z[block, 0], z[block].amax(1))
+            best[block], chosen[block], sums = maxima(z[block])
+            squares += sums[1]
+        best, chosen = torch.where(gain == 0, z[:, 0], best), torch.where(gain == 0, 0, chosen)
         middle = x.mean(1) @ weight.T
         ctx.average = batch_reducer()
         moments = torch.stack([middle.mean(0).to(torch.float64), squares / (B * N)])
@@ -95,17 +98,15 @@ class _MaxAndMean(torch.autograd.Function):
         mean, var = mean.to(x.dtype), unbiased(var, rows).to(x.dtype)
 
         threshold = mean - bias / (gain * inverse)  # gain is not negative; 0 divides to the infinity wanted
-        count, above = torch.empty_like(best), torch.empty_like(best)
-        for block in blocks:
-            positive = z[block].gt(threshold).to(z.dtype)
-            count[block] = positive.sum(1)
-            above[block] = positive.mul_(z[block]).sum(1)
+        counted = [_positives(z[block], threshold) for block in blocks]
+        count, above = (torch.cat(each) for each in zip(*counted, strict=True))
         h_max, h_mean = (best - mean) * inverse, (middle - mean) * inverse
         h_above = (above - mean * count) * inverse / N
         share = count / N
         average = slope * (gain * h_mean + bias) + (1 - slope) * (gain * h_above + bias * share)
-        sums = h_max, h_mean, h_above, share
-        ctx.save_for_backward(x, weight, gain, bias, z, best, threshold, mean, inverse, *sums)
+        ctx.save_for_backward(
+            x, weight, gain, bias, z, chosen, threshold, mean, inverse, h_max, h_mean, h_above, share
+        )
         ctx.slope = slope
         ctx.mark_non_differentiable(mean, var)
         return nn.functional.leaky_relu(torch.addcmul(bias, h_max, gain), slope), average, mean, var
@@ -115,8 +116,8 @@ class _MaxAndMean(torch.autograd.Function):
     def backward(
         ctx: Any, to_max: Tensor, to_mean: Tensor, *_: Tensor
     ) -> tuple[Tensor, Tensor, Tensor, Tensor, None, None]:
-        x, weight, gain, bias, z, best, threshold, mean, inverse, *sums = ctx.saved_tensors
-        h_max, h_mean, h_above, share = sums
+        x, weight, gain, bias, z, chosen, threshold, mean, inverse, *averages = ctx.saved_tensors
+        h_max, h_mean, h_above, share = averages
         slope, (B, N, C) = ctx.slope, z.shape
         to_max = torch.where(torch.addcmul(bias, h_max, gain) > 0, to_max, to_max * slope)
         to_bias = (to_mean * (slope + (1 - slope) * share) + to_max).sum(0)
@@ -128,17 +129,42 @@ class _MaxAndMean(torch.autograd.Function):
         below = scale * (slope / N * to_mean - by_bias) - growth * mean
         above = below + scale * ((1 - slope) / N) * to_mean
         to_best = scale * to_max
-        labels = torch.arange(N - 1, -1, -1, device=x.device, dtype=torch.float32)[:, None]
         to_x, to_weight = torch.empty_like(x), torch.zeros_like(weight)
         size = outputs_at_a_time("max and mean", x, C)
         for start in range(0, B, size):
             block = slice(start, start + size)
-            clouds = z[block]
-            first = clouds.eq(best[block, None]).to(torch.float32).mul_(labels).amax(1)
-            first = torch.where(gain == 0, N - 1, first)
-            to_z = torch.where(clouds > threshold, above[block, None], below[block, None])
-            to_z.addcmul_(clouds, growth)
-            to_z.scatter_add_(1, (N - 1 - first).to(torch.int64)[:, None], to_best[block, None])
+            levels = below[block], above[block]
+            to_z = _gradient(z[block], threshold, levels, growth, chosen[block], to_best[block])
             torch.matmul(to_z, weight, out=to_x[block])
             to_weight.addmm_(to_z.flatten(0, 1).T, x[block].flatten(0, 1))
         return to_x, to_weight, to_gain, to_bias, None, None
+
+
+def _positives(
+    z: Float[Tensor, "B N C"], threshold: Float[Tensor, " C"]
+) -> tuple[Float[Tensor, "B C"], Float[Tensor, "B C"]]:
+    """Count the points above the threshold, and sum them, cloud by cloud."""
+    if use_kernels(z, threshold):
+        from adacross.ops.kernels.max_and_mean import positives
+
+        return positives(z, threshold)
+    positive = z.gt(threshold).to(z.dtype)
+    return positive.sum(1), positive.mul_(z).sum(1)
+
+
+def _gradient(
+    z: Float[Tensor, "B N C"],
+    threshold: Float[Tensor, " C"],
+    levels: tuple[Float[Tensor, "B C"], Float[Tensor, "B C"]],
+    growth: Float[Tensor, " C"],
+    chosen: Int64[Tensor, "B C"],
+    to_best: Float[Tensor, "B C"],
+) -> Float[Tensor, "B N C"]:
+    """Make z's gradient: a level below and one above the threshold, growth * z, and the chosen points' own."""
+    if use_kernels(z, to_best):
+        from adacross.ops.kernels.max_and_mean import gradient
+
+        return gradient(z, threshold, levels, growth, chosen, to_best)
+    below, above = levels
+    to_z = torch.where(z > threshold, above[:, None], below[:, None]).addcmul_(z, growth)
+    return to_z.scatter_add_(1, chosen[:, None], to_best[:, None])

@@ -17,9 +17,10 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from adacross.distributed.batch import batch_reducer, mean_point, unbiased
+from adacross.distributed.batch import mean_point
 from adacross.ops.fused.blocks import block_by_block, outputs_at_a_time
 from adacross.ops.fused.layer import NormalizedLayer
+from adacross.ops.fused.maxima import maxima
 
 
 def pooled_layer(x: Float[Tensor, "B N Cin"], layer: NormalizedLayer) -> Float[Tensor, "B C"]:
@@ -41,72 +42,50 @@ def pooled_layer(x: Float[Tensor, "B N Cin"], layer: NormalizedLayer) -> Float[T
 
         # BatchNorm does not see a shift of all points; around their mean, squares lose no digits.
         shift, sign = mean_point(points), layer.sign
-        normal, mean, var = _NormalizedMax.apply(
-            points - shift, layer.weight * sign[:, None], layer.eps, layer.gain == 0
-        )
-        layer.update(sign * mean + layer.weight @ shift, var)
-        best = torch.addcmul(layer.bias, normal, layer.gain * sign)
-        return nn.functional.leaky_relu(best, layer.negative_slope).to(x.dtype)
+        centered, weight = points - shift, layer.weight * sign[:, None]
+        best, moments = _LargestProduct.apply(centered, weight)
+        if (layer.gain == 0).any():
+            best = torch.where(layer.gain == 0, nn.functional.linear(centered[:, 0], weight), best)
+        rows = points.shape[0] * points.shape[1]
+        affine = layer.by_batch(layer.turned(moments), rows, layer.weight @ shift)
+        return layer.activated(best, *affine).to(x.dtype)
 
 
-class _NormalizedMax(torch.autograd.Function):
-    """h = (max_n y_n - mean) / std with y = W x, mean and variance over all points.
+class _LargestProduct(torch.autograd.Function):
+    """max_n y_n with y = W x, and the means of y and y^2 over all points.
 
-    Also that mean, and the variance that divides by one point less.
+    With g the gradient of the maximum, a and b those of the means, and M = B * N points,
 
-    With g the gradient of h and averages over the M = B * N points,
-
-        dy_n = (g [n chosen] - avg(g) - (y_n - mean) / std * avg(g h)) / std,
+        dy_n = g [n chosen] + a / M + 2 b y_n / M,
 
     from which dW = sum_n dy_n x_n^T and dx_n = W^T dy_n need `sum_n x_n x_n^T` and `W^T diag W`, not y.
     """
 
     @staticmethod
-    def forward(
-        ctx: Any, x: Tensor, weight: Tensor, eps: float, zero_gain: Tensor
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        B, N, _ = x.shape
-        C = len(weight)
-        labels = torch.arange(N - 1, -1, -1, device=x.device, dtype=x.dtype)[:, None]
-        squares = torch.zeros(C, device=x.device, dtype=torch.float64)
-        best, chosen = [], []
-        for clouds in x.split(outputs_at_a_time("pool", x, C)):
-            product = nn.functional.linear(clouds, weight)
-            largest = torch.where(zero_gain, product[:, 0], product.amax(1))
-            squares += product.square().sum(1).sum(0, dtype=torch.float64)
+    def forward(ctx: Any, x: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
+        best, chosen, squares = [], [], torch.zeros(len(weight), device=x.device, dtype=torch.float64)
+        for clouds in x.split(outputs_at_a_time("pool", x, len(weight))):
+            largest, places, sums = maxima(nn.functional.linear(clouds, weight))
             best.append(largest)
-            chosen.append(N - 1 - product.eq_(largest[:, None]).mul_(labels).amax(1))
-        ctx.average = batch_reducer()
-        moments = torch.stack([(weight @ x.mean((0, 1))).to(torch.float64), squares / (B * N)])
-        (mean, square), count = ctx.average(moments, B * N)
-        var = (square - mean.square()).clamp_min(0)
-        inverse = torch.rsqrt(var + eps).to(x.dtype)
-        mean, var = mean.to(x.dtype), unbiased(var, count).to(x.dtype)
-        normal = (torch.cat(best) - mean) * inverse
-        ctx.save_for_backward(x, weight, torch.cat(chosen).to(torch.int64), mean, inverse, normal)
-        ctx.mark_non_differentiable(mean, var)
-        return normal, mean, var
+            chosen.append(places)
+            squares += sums[1]
+        ctx.save_for_backward(x, weight, torch.cat(chosen).to(torch.int64))
+        mean = (weight @ x.mean((0, 1))).to(torch.float64)
+        return torch.cat(best), torch.stack([mean, squares / (x.shape[0] * x.shape[1])])
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, grad: Tensor, *_: Tensor) -> tuple[Tensor, Tensor, None, None]:
-        x, weight, chosen, mean, inverse, normal = ctx.saved_tensors
+    def backward(ctx: Any, to_best: Tensor, to_moments: Tensor) -> tuple[Tensor, Tensor]:
+        x, weight, chosen = ctx.saved_tensors
         B, N, width = x.shape
         flat = x.reshape(B * N, width)
         rows = chosen + (torch.arange(B, device=x.device) * N)[:, None]
-        sums = torch.stack([grad.sum(0), (grad * normal).sum(0)])
-        (constant, slope), _ = ctx.average(sums / (B * N), B * N)
-        slope = slope * inverse
-        constant = constant - slope * mean
+        constant, growth = (to_moments / (B * N)).to(x.dtype)
+        growth = 2 * growth
 
-        to_weight = torch.zeros_like(weight)
-        to_x = torch.addmm(
-            (constant * inverse) @ weight, flat, weight.T @ (weight * (slope * inverse)[:, None])
-        )
-        to_x.neg_()
-        scaled = grad * inverse
+        to_weight = constant[:, None] * flat.sum(0) + growth[:, None] * (weight @ (flat.T @ flat))
+        to_x = torch.addmm(constant @ weight, flat, weight.T @ (weight * growth[:, None]))
         for b in range(B):
-            to_weight.addcmul_(flat.index_select(0, rows[b]), grad[b, :, None])
-            to_x.index_add_(0, rows[b], weight * scaled[b, :, None])
-        to_weight -= constant[:, None] * flat.sum(0) + slope[:, None] * (weight @ (flat.T @ flat))
-        return to_x.view_as(x), to_weight * inverse[:, None], None, None
+            to_weight.addcmul_(flat.index_select(0, rows[b]), to_best[b, :, None])
+            to_x.index_add_(0, rows[b], weight * to_best[b, :, None])
+        return to_x.view_as(x), to_weight
