@@ -53,9 +53,7 @@ def edge_pair_convolution(
             shift = mean_point(points)
             u, v = edge_products(points - shift, first.weight)
             moments = edge_moments(u, v, neighbors)
-            scale, offset = first.by_batch(
-                moments, neighbors.numel(), first.weight[:, x.shape[2] :] @ shift
-            )
+            scale, offset = first.by_batch(moments, neighbors.numel(), first.weight[:, x.shape[2] :] @ shift)
         else:
             u, v = edge_products(points, first.weight)
             scale, offset = first.evaluated()

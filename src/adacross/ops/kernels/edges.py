@@ -142,7 +142,12 @@ def _gather(
                     place[c] = j0
                 n = 0
                 while n + 4 <= k:
-                    j0, j1, j2, j3 = ordered[b, i, n], ordered[b, i, n + 1], ordered[b, i, n + 2], ordered[b, i, n + 3]
+                    j0, j1, j2, j3 = (
+                        ordered[b, i, n],
+                        ordered[b, i, n + 1],
+                        ordered[b, i, n + 2],
+                        ordered[b, i, n + 3],
+                    )
                     u0, u1, u2, u3 = u[b, j0, c0:], u[b, j1, c0:], u[b, j2, c0:], u[b, j3, c0:]
                     p0, p1, p2, p3 = np.float32(j0), np.float32(j1), np.float32(j2), np.float32(j3)
                     for c in range(width):
@@ -209,7 +214,12 @@ def _spread(
             e, end = starts[b, j], starts[b, j + 1]
             degree = np.float32(end - e)
             while e + 4 <= end:
-                v0, v1, v2, v3 = v[b, asking[b, e]], v[b, asking[b, e + 1]], v[b, asking[b, e + 2]], v[b, asking[b, e + 3]]
+                v0, v1, v2, v3 = (
+                    v[b, asking[b, e]],
+                    v[b, asking[b, e + 1]],
+                    v[b, asking[b, e + 2]],
+                    v[b, asking[b, e + 3]],
+                )
                 for c in range(C):
                     total[c] += (v0[c] + v1[c]) + (v2[c] + v3[c])
                 e += 4
@@ -242,7 +252,12 @@ def _largest(
         greatest[:] = -np.inf
         n = 0
         while n + 4 <= k:
-            j0, j1, j2, j3 = neighbors[b, i, n], neighbors[b, i, n + 1], neighbors[b, i, n + 2], neighbors[b, i, n + 3]
+            j0, j1, j2, j3 = (
+                neighbors[b, i, n],
+                neighbors[b, i, n + 1],
+                neighbors[b, i, n + 2],
+                neighbors[b, i, n + 3],
+            )
             if min(j0, j1, j2, j3) < 0 or max(j0, j1, j2, j3) >= N:
                 raise IndexError("a neighbor's index is not one of the cloud's points")
             u0, u1, u2, u3 = u[b, j0], u[b, j1], u[b, j2], u[b, j3]

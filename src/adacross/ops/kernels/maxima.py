@@ -21,9 +21,7 @@ def maxima(
     best, chosen = z.new_empty(G, C), torch.empty(G, C, dtype=torch.int32)
     sums = torch.empty(-(-G // together), 2, C, dtype=torch.float64)
     arrays = (z, best, chosen, sums)
-    _maxima.over(
-        len(sums) * -(-C // _CHANNELS), *(each.detach().numpy() for each in arrays), together, last
-    )
+    _maxima.over(len(sums) * -(-C // _CHANNELS), *(each.detach().numpy() for each in arrays), together, last)
     return best, chosen, sums.sum(0)
 
 
