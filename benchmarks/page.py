@@ -25,42 +25,35 @@ def seconds(value: float) -> str:
 
 
 def table(found: dict) -> str:
-    """A benchmark's rows as Markdown; columns that nobody fills are left out."""
+    """A benchmark's rows that have a goal (all, if none has) as Markdown, without empty columns."""
     rows = []
-    for row in found["rows"]:
-        plain, ours = row["plain"], row["ours"]
-        spread = f"{seconds(ours['low'])} to {seconds(ours['high'])}" if ours["turns"] > 1 else ""
-        memory = row["memory_ratio"]
+    for row in [row for row in found["rows"] if row["met"] is not None] or found["rows"]:
+        memory, aim = row["memory_ratio"], row["memory_goal"]
+        mib = f"{row['plain_mib']:,.0f} / {row['ours_mib']:,.0f}" if memory else ""
         rows.append({
             "": row["what"],
-            "published": seconds(plain["median"]),
-            "ours": seconds(ours["median"]),
-            "quartiles": spread,
+            "published": seconds(row["plain"]["median"]),
+            "ours": seconds(row["ours"]["median"]),
             "faster": f"**{row['ratio']:.1f}x**",
             "goal": f"{row['goal']:g}x" if row["goal"] else "",
-            "published MiB": f"{row['plain_mib']:,.0f}" if memory else "",
-            "ours MiB": f"{row['ours_mib']:,.0f}" if memory else "",
-            "less memory": f"**{memory:.1f}x**" if memory else "",
-            "goal of memory": f"{row['memory_goal']:g}x" if row["memory_goal"] else "",
+            "MiB": mib + (f" ({memory:.1f}x of {aim:g}x)" if memory and aim else ""),
             "floor": seconds(row["floor"]) if row["floor"] else "",
         })  # fmt: skip
     names = [name for name in rows[0] if any(row[name] for row in rows)]
     lines = [names, ["---", *["---:"] * (len(names) - 1)], *([row[name] for name in names] for row in rows)]
-    words = sorted({row["floor_words"] for row in found["rows"] if row["floor_words"]})
-    floors = f"\nFloor: {'; '.join(words)}.\n" if words else ""
-    return "".join(f"| {' | '.join(line)} |\n" for line in lines) + floors
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
 def curves(found: dict) -> str:
-    """The cost curves as Markdown tables."""
-    text = ""
+    """The ends of the cost curves as a Markdown table."""
+    text = "| from, to | published | ours |\n|---|---:|---:|\n"
     for name, points in found["curves"].items():
-        text += f"\n| {name} | published | ours | published MiB | ours MiB |\n|---:|---:|---:|---:|---:|\n"
-        for point in points:
-            ways = [point.get(way) for way in ("published", "ours")]
-            times = (seconds(way["median"]) if way else "not tried" for way in ways)
-            memory = (f"{way['mib']:,.0f}" if way else "" for way in ways)
-            text += f"| {point['x']:,} | {' | '.join([*times, *memory])} |\n"
+        ends = (points[0], points[-1])
+        cells = [f"{name}: {' to '.join(format(end['x'], ',') for end in ends)}"]
+        for way in ("published", "ours"):
+            times = (seconds(end[way]["median"]) if way in end else "not tried" for end in ends)
+            cells.append(" to ".join(times))
+        text += f"| {' | '.join(cells)} |\n"
     return text
 
 

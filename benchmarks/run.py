@@ -19,8 +19,9 @@ from rich.table import Table
 
 HERE = Path(__file__).parent
 NAMES = (
-    "startup", "threads", "neighbors", "dgcnn", "masked", "samples", "step", "probe", "render", "memory", "curves",
-)  # fmt: skip
+    *("startup", "threads", "neighbors", "dgcnn", "masked", "samples", "step", "probe", "render"),
+    *("memory", "curves"),
+)
 ON_A_GPU = ("neighbors", "dgcnn", "masked", "step")
 
 

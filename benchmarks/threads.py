@@ -17,7 +17,7 @@ import torch
 from harness import Timing, compare, device_name, machine
 from torch import Tensor
 
-from adacross.console import console, markdown_table
+from adacross.console import markdown_table
 from adacross.io.files import write_json
 from adacross.ops.neighbors import farthest_point_sample
 
@@ -70,7 +70,7 @@ def main(arguments: list[str] | None = None) -> None:
         neighbor.kill()
         neighbor.wait()
     words = markdown_table((device_name("cpu"), "kernel", "operations", "in turns", "of the sum"), rows)
-    console.print(words)
+    print(words)
     if options.out:
         write_json(options.out, {"title": "Threads", "machine": machine(), "words": words})
 
