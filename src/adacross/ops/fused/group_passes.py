@@ -56,7 +56,7 @@ def activated(hidden: Hidden) -> Float[Tensor, "b k S"]:
 def last_gradients(
     hidden: Hidden, last: Float[Tensor, "D S"], grad: Float[Tensor, "n D"], places: Int[Tensor, "n D"]
 ) -> tuple[Float[Tensor, "D S"], Float[Tensor, " S"], Float[Tensor, " S"]]:
-    """Return the gradients of `last` and of BatchNorm's bias, and `by_product` of `_NormalizedPool`."""
+    """Return dV, dbias and the sum of p_j z_j, as `group_pool._NormalizedPool` names them."""
     by_mask, by_mask_and_product = torch.zeros_like(last), torch.zeros_like(last)
     for groups in blocks(hidden.z, len(hidden.bias)):
         part = hidden.of(groups)
@@ -76,7 +76,7 @@ def product_gradients(
     constant: Float[Tensor, " S"],
     along: Float[Tensor, " S"],
 ) -> tuple[Float[Tensor, "b k S"], Float[Tensor, "b S"]]:
-    """Return the gradients of `z`, as in `_NormalizedPool`, and their sums over each group."""
+    """Return dz_j = scale * p_j + constant + along * z_j, and its sum over each group."""
     mask = _mask(hidden)
     passed = (_spread(grad, places, mask.shape[1]) @ last).mul_(mask)
     to_z = torch.addcmul(constant, hidden.z, along, out=mask).addcmul_(passed, hidden.scale)

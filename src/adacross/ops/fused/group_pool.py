@@ -46,7 +46,8 @@ def pooled_groups(
     """
     dtype = torch.promote_types(members.dtype, torch.float32)
     with torch.autocast(members.device.type, enabled=False):
-        x, local, last, layer = members.to(dtype), local.to(dtype), last.to(dtype), layer.to(dtype)
+        x, layer = members.to(dtype).contiguous(), layer.to(dtype)
+        local, last = local.to(dtype), last.to(dtype)
         to_group, to_member = layer.weight.split(len(local), 1)
         constant = torch.mv(to_group + to_member, local_shift.to(dtype)) + shift.to(dtype)  # A u + B u + c
         if layer.training:
