@@ -6,12 +6,20 @@ import numpy as np
 import pytest
 import trimesh
 
-from adacross.data.rendering import splat
+from adacross.data.rendering import plain
 from adacross.data.rendering.camera import Camera, orbit
-from adacross.data.rendering.render import render_mesh
-from adacross.data.rendering.splat import local_frames, render_cloud
+from adacross.data.rendering.render import render_cloud, render_mesh
+from adacross.data.rendering.splats import local_frames
 from adacross.data.shape import Mesh, PointCloud
 from adacross.errors import UserError
+from adacross.version import KERNELS
+
+
+@pytest.fixture(autouse=True, params=["1", "0"], ids=["kernels", "numpy"])
+def form(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Every test is run by kernels and by NumPy."""
+    monkeypatch.setenv(KERNELS, request.param)
+    return str(request.param)
 
 
 def solid(name: str) -> trimesh.Trimesh:
@@ -63,7 +71,7 @@ def test_shading_follows_the_mesh() -> None:
     assert np.corrcoef(expected[both], found[both])[0, 1] > 0.75
 
 
-def test_gaps_close_and_openings_stay() -> None:
+def test_gaps_close_and_openings_stay(form: str) -> None:
     """Hardly a see-through pixel inside a sheet of 1,024 points; the hole of a torus is still a hole."""
     rng = np.random.default_rng(0)
     sheet = np.concatenate([rng.uniform(-0.6, 0.6, (1024, 2)), np.zeros((1024, 1))], axis=1).astype(
@@ -74,7 +82,8 @@ def test_gaps_close_and_openings_stay() -> None:
         camera = Camera((0.0, 0.0, 3.3))
         filled = seen(render_cloud(PointCloud(sheet), [camera], size))[0, inner, inner].mean()
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(splat, "CLOSING", ())
+            patch.setenv(KERNELS, "0")
+            patch.setattr(plain, "CLOSING", ())
             bare = seen(render_cloud(PointCloud(sheet), [camera], size))[0, inner, inner].mean()
         assert filled > 0.99
         assert 1 - filled < (1 - bare) / 2
@@ -181,8 +190,40 @@ def test_a_picture_without_pixels_is_a_user_error() -> None:
         render_cloud(sampled("box", 64), orbit(1), 0)
 
 
+def test_kernels_draw_what_numpy_draws(form: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Up to rounding; a splat at the border of what blends may count for one and not for the other."""
+    colors = np.random.default_rng(0).integers(0, 256, (1024, 3), dtype=np.uint8)
+    for name in ("box", "torus", "table"):
+        cloud = sampled(name, 1024)
+        colored = PointCloud(cloud.points, colors=colors)
+        for given, size, ball in ((cloud, 64, None), (cloud, 31, None), (colored, 150, None), (colored, 90, 0.05)):
+            monkeypatch.setenv(KERNELS, "1")
+            ours = render_cloud(given, orbit(3), size, ball).astype(int)
+            monkeypatch.setenv(KERNELS, "0")
+            expected = render_cloud(given, orbit(3), size, ball).astype(int)
+            assert (np.abs(ours - expected) > 1).any(-1).mean() < 0.001
+
+
+@pytest.mark.parametrize("count", [1, 5, 16, 17, 700])
+def test_kernels_measure_the_neighborhoods_that_scipy_and_numpy_do(count: int) -> None:
+    points = np.random.default_rng(0).normal(size=(count, 3)) * [1, 0.6, 0.2]
+    ours, plain = (local_frames(points, compiled) for compiled in (True, False))
+    assert np.array_equal(np.sort(ours.neighbors), np.sort(plain.neighbors))
+    for mine, other in zip(ours[1:4], plain[1:4], strict=True):
+        np.testing.assert_allclose(mine, other, atol=1e-9)
+    if count > 16:
+        np.testing.assert_allclose(np.abs((ours.normals * plain.normals).sum(1)), 1, atol=1e-9)
+
+
+def test_points_without_a_place_are_left_out() -> None:
+    cloud = sampled("torus", 600, normals=True)
+    points = np.concatenate([cloud.points, np.array([[np.nan, 0, 0], [np.inf, 0, 0]], np.float32)])
+    broken = PointCloud(points, normals=np.concatenate([cloud.normals, cloud.normals[:2]]))
+    assert np.array_equal(render_cloud(broken, orbit(2), 50), render_cloud(cloud, orbit(2), 50))
+
+
 def normals_of(points: np.ndarray) -> np.ndarray:
-    return local_frames(points, 16)[1][:, :, 0]
+    return local_frames(points, True).normals
 
 
 def test_normals_of_a_sphere_and_of_a_plane() -> None:
