@@ -86,7 +86,7 @@ def test_gaps_close_and_openings_stay(form: str) -> None:
             patch.setattr(plain, "CLOSING", ())
             bare = seen(render_cloud(PointCloud(sheet), [camera], size))[0, inner, inner].mean()
         assert filled > 0.99
-        assert 1 - filled < (1 - bare) / 2
+        assert 1 - filled <= (1 - bare) / 2
         middle = seen(render_cloud(sampled("torus", 1024), [camera], size))[0, size // 2, size // 2]
         assert not middle
 
@@ -127,7 +127,9 @@ def test_balls_show_where_points_are_and_nothing_else() -> None:
     assert not seen(picture)[:, 75:125].any()
     radius = 0.2 / 3.3 / camera.slope * size / 2
     assert seen(picture).sum() == pytest.approx(2 * np.pi * radius**2, rel=0.1)
-    hues = picture[seen(picture)] / picture[seen(picture)].sum(1, keepdims=True)
+    shift = [np.roll(seen(picture), (i, j), (0, 1)) for i in (-1, 0, 1) for j in (-1, 0, 1)]
+    whole = picture[np.all(shift, axis=0)]  # without the smooth rim
+    hues = whole / whole.sum(1, keepdims=True)
     np.testing.assert_allclose(hues, np.broadcast_to([0.625, 0.3, 0.075], hues.shape), atol=0.02)
 
 
@@ -201,7 +203,7 @@ def test_kernels_draw_what_numpy_draws(form: str, monkeypatch: pytest.MonkeyPatc
             ours = render_cloud(given, orbit(3), size, ball).astype(int)
             monkeypatch.setenv(KERNELS, "0")
             expected = render_cloud(given, orbit(3), size, ball).astype(int)
-            assert (np.abs(ours - expected) > 1).any(-1).mean() < 0.001
+            assert (np.abs(ours - expected) > 1).any(-1).mean() < 0.0005
 
 
 @pytest.mark.parametrize("count", [1, 5, 16, 17, 700])

@@ -181,12 +181,12 @@ def _finish(
     covered = np.isfinite(fronts).sum(2)
     color = samples.sum(2) / np.maximum(covered, 1)[:, :, None]
     for divisor, needed in CLOSING if closed else ():
-        around = _around(depth, max(1, round(size / divisor)))
+        step = max(1, round(size / divisor))
+        around = _around(depth, step)
         nearer = around < depth - GAP
         count = nearer.sum(0)
         hole = count >= needed
-        colors = np.stack([_around(channel, max(1, round(size / divisor))) for channel in color.T], -1)
-        colors = colors.transpose(0, 2, 1, 3)
+        colors = np.stack([_around(color[:, :, channel], step) for channel in range(3)], axis=-1)
         color[hole] = np.where(nearer[..., None], colors, 0).sum(0)[hole] / count[hole][:, None]
         depth[hole] = np.where(nearer, around, 0).sum(0)[hole] / count[hole]
         covered[hole] = 4
