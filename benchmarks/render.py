@@ -108,7 +108,9 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--out", type=Path, help="write the figures here as JSON")
     options = parser.parse_args(arguments)
     if not trimesh.ray.has_embree:
-        raise SystemExit("The plain route casts rays with embree, which is not installed: pip install embreex")
+        raise SystemExit(
+            "The plain route casts rays with embree, which is not installed: pip install embreex"
+        )
     turns, detail, sizes = (1, 1, (32,)) if options.quick else (options.turns, 5, (224, 64))
     threads = torch.get_num_threads()
     torch.set_num_threads(1)

@@ -103,7 +103,9 @@ def test_kernels_draw_what_numpy_draws(name: str, size: int) -> None:
     assert (np.abs(ours - plain) > 1).any(-1).mean() < 2e-4
 
 
-@pytest.mark.parametrize("category", ["airplane", "bench", "gear", "lamp", "mug", "spring", "teapot", "wrench"])
+@pytest.mark.parametrize(
+    "category", ["airplane", "bench", "gear", "lamp", "mug", "spring", "teapot", "wrench"]
+)
 def test_kernels_draw_built_in_shapes_as_numpy_does(category: str) -> None:
     mesh = built_in(category)
     ours, plain = both(lambda: render_mesh(mesh, orbit(4), 96))

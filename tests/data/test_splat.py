@@ -47,7 +47,7 @@ def seen(pictures: np.ndarray) -> np.ndarray:
     return (pictures < 250).any(-1)
 
 
-@pytest.mark.parametrize("size", [64, 224])
+@pytest.mark.parametrize("size", [64, pytest.param(224, marks=pytest.mark.slow)])
 @pytest.mark.parametrize(
     ("name", "dense", "sparse"), [("box", 0.95, 0.90), ("torus", 0.95, 0.86), ("table", 0.90, 0.80)]
 )
@@ -179,7 +179,7 @@ def test_poor_clouds_are_drawn_without_complaint(count: int) -> None:
         assert seen(render_cloud(PointCloud(line), orbit(2), 64)).any(axis=(1, 2)).all()
 
 
-@pytest.mark.parametrize("size", [1, 2, 5, 64, 160])
+@pytest.mark.parametrize("size", [1, 2, 5, 64, 110])
 def test_a_cloud_may_reach_over_the_borders(size: int) -> None:
     points = np.random.default_rng(0).uniform(-2, 2, (600, 3)).astype(np.float32)
     pictures = render_cloud(PointCloud(points), orbit(2), size)
@@ -198,11 +198,16 @@ def test_kernels_draw_what_numpy_draws(form: str, monkeypatch: pytest.MonkeyPatc
     for name in ("box", "torus", "table"):
         cloud = sampled(name, 1024)
         colored = PointCloud(cloud.points, colors=colors)
-        for given, size, ball in ((cloud, 64, None), (cloud, 31, None), (colored, 150, None), (colored, 90, 0.05)):
+        for given, size, ball in (
+            (cloud, 64, None),
+            (cloud, 31, None),
+            (colored, 150, None),
+            (colored, 90, 0.05),
+        ):
             monkeypatch.setenv(KERNELS, "1")
-            ours = render_cloud(given, orbit(3), size, ball).astype(int)
+            ours = render_cloud(given, orbit(2), size, ball).astype(int)
             monkeypatch.setenv(KERNELS, "0")
-            expected = render_cloud(given, orbit(3), size, ball).astype(int)
+            expected = render_cloud(given, orbit(2), size, ball).astype(int)
             assert (np.abs(ours - expected) > 1).any(-1).mean() < 0.0005
 
 

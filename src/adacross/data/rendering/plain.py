@@ -3,15 +3,23 @@
 Triangles and splats are cut into their rows, rows into samples, and all samples are tested together.
 """
 
-from collections.abc import Iterator
-
 import numpy as np
 from jaxtyping import Float, Float64, Int, Int64, UInt8
 
 from adacross.data.rendering.shading import BACKGROUND, shade, to_bytes
 from adacross.data.rendering.splats import (
-    BLUR, CLOSING, CREVICE, CREVICE_DEPTH, CREVICE_SLOPE, CREVICE_STEP, FOG, GAP, NEAREST, RIM, Splats,
-)  # fmt: skip
+    BLUR,
+    CLOSING,
+    CREVICE,
+    CREVICE_DEPTH,
+    CREVICE_SLOPE,
+    CREVICE_STEP,
+    FOG,
+    GAP,
+    NEAREST,
+    RIM,
+    Splats,
+)
 
 AT_ONCE = 4_000_000  # samples of boxes that are held at a time, about 50 bytes each
 NEAR = 1e-6  # depth of a corner, below which projecting says nothing
@@ -47,9 +55,10 @@ def draw_faces(
 def nearest_faces(
     projection: Projection, vertices: Float64[np.ndarray, "N 3"], faces: Int64[np.ndarray, "F 3"], size: int
 ) -> Int64[np.ndarray, "size size"]:
-    """Return the nearest face at each sample, -1 for none, by homogeneous rasterization (Olano and Greer, 1997).
+    """Return the nearest face at each sample, -1 for none.
 
-    A triangle's edge functions are linear even where a corner lies behind the camera, so nothing is clipped.
+    Homogeneous rasterization (Olano and Greer, 1997): a triangle's edge functions are linear even where a
+    corner lies behind the camera, so nothing is clipped.
     """
     corners = vertices @ projection[:, :3].T + projection[:, 3]
     with np.errstate(all="ignore"):  # of corners in the camera's plane, and triangles seen from their side

@@ -1,34 +1,49 @@
 """The rasterizer: triangles and splats, compiled.
 
-A picture is cut into tiles of 4 x 4 samples, 2 x 2 a pixel, that lie side by side in memory. A triangle's edges
-and its inverse depth are linear over the picture, a splat's ellipse is quadratic: both are evaluated for the 16
-samples of a tile at a time, which becomes a handful of vector instructions without a branch. Views do not
-depend on each other, so each may have a thread of its own. `plain` says the same in NumPy.
+A picture is cut into tiles of 4 x 4 samples, 2 x 2 a pixel, that lie side by side in memory. A triangle's
+edges and its inverse depth are linear over the picture, a splat's ellipse is quadratic: both are evaluated
+for the 16 samples of a tile at a time, which becomes a handful of vector instructions without a branch. Views
+do not depend on each other, so each may have a thread of its own. `plain` says the same in NumPy.
 """
+
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import numpy as np
 
 from adacross.data.rendering.shading import AMBIENT, BACKGROUND, HEADLIGHT, KEY, KEY_DIRECTION
 from adacross.data.rendering.splats import (
-    BLUR, CLOSING, CREVICE, CREVICE_DEPTH, CREVICE_SLOPE, CREVICE_STEP, FOG, GAP, NEAREST, RIM,
-)  # fmt: skip
+    BLUR,
+    CLOSING,
+    CREVICE,
+    CREVICE_DEPTH,
+    CREVICE_SLOPE,
+    CREVICE_STEP,
+    FOG,
+    GAP,
+    NEAREST,
+    RIM,
+)
 from adacross.ops.kernels.compiler import kernel
 
 NEAR = 1e-6  # depth of a corner, below which projecting says nothing
 TOUCH = 1e-5  # samples: one this close is on a triangle, so that none slips through between two
 FLAT, ENDLESS = 1e-7, 1e30  # volumes between which a triangle has a front
 
+Function = TypeVar("Function", bound=Callable[..., Any])
 _COLUMNS = np.tile(np.arange(4), 4).astype(np.float32)  # of a tile's 16 samples
 _ROWS = np.repeat(np.arange(4), 4).astype(np.float32)
+_LOOKS = 6  # at what splats can no longer be seen
 _CORNERS = np.array([0, 1, 4, 5])  # a pixel's samples, from its first
 _ONE, _FULL, _HALF = np.float32(1), np.float32(BACKGROUND), np.float32(0.5)
 _NEAR_FOG, _FAR_FOG = FOG
 _FACING = float(AMBIENT + HEADLIGHT + KEY * KEY_DIRECTION[2])  # the light on what faces the camera
 
 
-def _part(function):  # type: ignore[no-untyped-def]
+def _part(function: Function) -> Function:
     """Compile a function that kernels call."""
-    return kernel(function).compiled
+    compiled: Function = kernel(function).compiled
+    return compiled
 
 
 @kernel
@@ -42,7 +57,7 @@ def draw_faces(
     colors: np.ndarray,
     images: np.ndarray,
 ) -> None:
-    """Draw triangles into `images (V, S, S, 3)`: of each sample the nearest, of two at one depth the first."""
+    """Draw triangles into `images (V, S, S, 3)`: at a sample the nearest, of two at one depth the first."""
     tiles = (images.shape[1] + 1) // 2
     depth = np.empty((tiles, tiles, 16), np.float32)  # inverse
     owner = np.empty((tiles, tiles, 16), np.int32)
@@ -62,7 +77,9 @@ def draw_faces(
 
 
 @_part
-def _find_faces(corners: np.ndarray, faces: np.ndarray, depth: np.ndarray, owner: np.ndarray) -> None:
+def _find_faces(  # noqa: PLR0915  a kernel is one piece
+    corners: np.ndarray, faces: np.ndarray, depth: np.ndarray, owner: np.ndarray
+) -> None:
     """Write the nearest face of each sample into `owner (T, T, 16)`, its inverse depth into `depth`.
 
     Homogeneous rasterization (Olano and Greer, 1997): a triangle's edge functions are cross products of its
@@ -131,7 +148,7 @@ def _find_faces(corners: np.ndarray, faces: np.ndarray, depth: np.ndarray, owner
 
 @_part
 def _crossing(a: float, b: float, c: float) -> tuple[float, float]:
-    """Return slope and offset of the column, over tiles' first rows, up to (or from) which an edge may meet a tile."""
+    """Return slope and offset of the column, over tiles' first rows, where an edge begins to meet tiles."""
     c += 3 * max(a, 0.0) + 3 * max(b, 0.0)  # the tile's sample that is farthest inside
     a = a or 1e-30
     return -b / a, -c / a
@@ -179,9 +196,7 @@ def _shade_faces(
 
 
 @_part
-def _light(
-    nx: float, ny: float, nz: float, x: float, y: float, z: float, lights: np.ndarray
-) -> np.float32:
+def _light(nx: float, ny: float, nz: float, x: float, y: float, z: float, lights: np.ndarray) -> np.float32:
     """Return the light on a surface with this normal, of any length, at a place; as `shading.shade`."""
     towards = nx * (lights[0, 0] - x) + ny * (lights[0, 1] - y) + nz * (lights[0, 2] - z)
     head = nx * lights[1, 0] + ny * lights[1, 1] + nz * lights[1, 2]
@@ -207,9 +222,11 @@ def draw_splats(
     closed: bool,
     images: np.ndarray,
 ) -> None:
-    """Draw splats into `images (V, S, S, 3)`, each view in its order from near to far; as `plain.draw_splats`."""
+    """Draw splats into `images (V, S, S, 3)`, each view in its order from near to far, as `plain` does."""
     tiles = (images.shape[1] + 1) // 2
-    held = np.empty((tiles, tiles, 5, 16), np.float32)  # nearest depth, sums of weights and of weighted colors
+    held = np.empty(
+        (tiles, tiles, 5, 16), np.float32
+    )  # nearest depth, sums of weights and of weighted colors
     for v in range(first, last):
         held[:] = 0
         held[:, :, 0] = np.inf
@@ -220,7 +237,7 @@ def draw_splats(
 
 
 @_part
-def _blend_splats(
+def _blend_splats(  # noqa: PLR0915
     p: np.ndarray,
     lights: np.ndarray,
     order: np.ndarray,
@@ -233,7 +250,18 @@ def _blend_splats(
     """Add up the splats at each sample in `held (T, T, 5, 16)`; return the nearest and the farthest depth."""
     limit = 4.0 * len(held) - 1
     near, far = np.inf, 0.0
-    for n in order:
+    hidden = np.full(
+        held.shape[:2], np.float32(np.inf)
+    )  # depth of a tile's farthest sample, from time to time
+    for turn in range(len(order)):
+        n = order[turn]
+        if turn % max(len(order) // _LOOKS, 1) == 0 and turn > 0:
+            for row in range(len(held)):
+                for column in range(len(held)):
+                    deepest = held[row, column, 0, 0]
+                    for s in range(1, 16):
+                        deepest = max(deepest, held[row, column, 0, s])
+                    hidden[row, column] = deepest
         cx, cy, cz = centers[n, 0], centers[n, 1], centers[n, 2]
         w = p[2, 0] * cx + p[2, 1] * cy + p[2, 2] * cz + p[2, 3]
         near, far = min(near, w), max(far, w)
@@ -246,8 +274,16 @@ def _blend_splats(
         vx, vy, vz = (p[1, 0] - y * p[2, 0]) / w, (p[1, 1] - y * p[2, 1]) / w, (p[1, 2] - y * p[2, 2]) / w
         sxx, sxy, sxz = covariances[n, 0, 0], covariances[n, 0, 1], covariances[n, 0, 2]
         syy, syz, szz = covariances[n, 1, 1], covariances[n, 1, 2], covariances[n, 2, 2]
-        gx, gy, gz = sxx * ux + sxy * uy + sxz * uz, sxy * ux + syy * uy + syz * uz, sxz * ux + syz * uy + szz * uz
-        hx, hy, hz = sxx * vx + sxy * vy + sxz * vz, sxy * vx + syy * vy + syz * vz, sxz * vx + syz * vy + szz * vz
+        gx, gy, gz = (
+            sxx * ux + sxy * uy + sxz * uz,
+            sxy * ux + syy * uy + syz * uz,
+            sxz * ux + syz * uy + szz * uz,
+        )
+        hx, hy, hz = (
+            sxx * vx + sxy * vy + sxz * vz,
+            sxy * vx + syy * vy + syz * vz,
+            sxz * vx + syz * vy + szz * vz,
+        )
         xx, yy = ux * gx + uy * gy + uz * gz + BLUR, vx * hx + vy * hy + vz * hz + BLUR
         xy = ux * hx + uy * hy + uz * hz
         tall = np.sqrt(yy)
@@ -260,6 +296,7 @@ def _blend_splats(
         zx, zy = np.float32(a * xz + b * yz), np.float32(b * xz + c * yz)
         qxx, qxy, qyy = np.float32(a), np.float32(2 * b), np.float32(c)
         radius = np.float32(np.sqrt((sxx + syy + szz) / 2))
+        slack = radius - 3 * min(zx, np.float32(0)) - 3 * min(zy, np.float32(0))
         light = _light(normals[n, 0], normals[n, 1], normals[n, 2], cx, cy, cz, lights)
         red, green = min(light * colors[n, 0], _FULL), min(light * colors[n, 1], _FULL)
         blue = min(light * colors[n, 2], _FULL)
@@ -274,6 +311,8 @@ def _blend_splats(
             for column in range(int(low) >> 2, (int(max(high, -1.0)) >> 2) + 1):
                 dx = np.float32(4.0 * column - x)
                 z = np.float32(w) + zx * dx + zy * dy
+                if z - slack > hidden[row, column]:
+                    continue
                 for s in range(16):
                     sx, sy = dx + _COLUMNS[s], dy + _ROWS[s]
                     q = qxx * sx * sx + (qxy * sx + qyy * sy) * sy
@@ -297,9 +336,9 @@ def _shade_splats(held: np.ndarray, near: float, far: float, closed: bool, image
     size = len(image)
     border = max(1, round(size / CLOSING[0][0]), round(size / CREVICE_STEP))
     width = size + 2 * border
-    # red, green, blue, share of covered samples, depth of the farthest sample (infinite if one is open)
-    pixels = np.zeros((width * width, 5), np.float32)
-    pixels[:, 4] = np.inf
+    pixels = np.zeros((width * width, 4), np.float32)  # red, green, blue, share of covered samples
+    depth = np.full(width * width, np.float32(np.inf))  # of the farthest sample; infinite if one is open
+    box = np.array([size, -1, size, -1])  # first and last row and column of what is seen
     fade = np.float32((_FAR_FOG - _NEAR_FOG) / max(far - near, 1e-6))
     nearest, farthest, bright = np.float32(near), np.float32(far), np.float32(_NEAR_FOG)
     for row in range(size):
@@ -320,25 +359,27 @@ def _shade_splats(held: np.ndarray, near: float, far: float, closed: bool, image
             if count > 0:
                 n = (border + row) * width + border + column
                 pixels[n, 0], pixels[n, 1], pixels[n, 2] = red / count, green / count, blue / count
-                pixels[n, 3], pixels[n, 4] = count / 4, deepest
+                pixels[n, 3], depth[n] = count / 4, deepest
+                box[0], box[1] = min(box[0], row), row
+                box[2], box[3] = min(box[2], column), max(box[3], column)
     around = np.empty(8, np.int64)
     for part in range(3 if closed else 0):
         _surround(around, max(1, round(size / CLOSING[part][0])), width)
-        _close(pixels, around, border, size, CLOSING[part][1])
+        _close(pixels, depth, around, border, box, CLOSING[part][1])
     step = max(1, round(size / CREVICE_STEP))
     _surround(around, step, width)
     least, most = np.float32(CREVICE_SLOPE * 2 * step / size), np.float32(CREVICE_DEPTH)
     strength = np.float32(-CREVICE)
-    for row in range(size):
-        for column in range(size):
+    for row in range(box[0], box[1] + 1):
+        for column in range(box[2], box[3] + 1):
             n = (border + row) * width + border + column
             share = pixels[n, 3]
             if share == 0:
                 continue
             behind = np.float32(0)
-            if pixels[n, 4] < np.inf:
+            if depth[n] < np.inf:
                 for i in range(8):
-                    gap = pixels[n, 4] - pixels[n + around[i], 4] - least
+                    gap = depth[n] - depth[n + around[i]] - least
                     behind += min(max(gap, np.float32(0)), most)
             dim = np.exp(strength * behind) if behind > 0 else _ONE
             for channel in range(3):
@@ -355,30 +396,36 @@ def _surround(around: np.ndarray, step: int, width: int) -> None:
 
 
 @_part
-def _close(pixels: np.ndarray, around: np.ndarray, border: int, size: int, needed: int) -> None:
+def _close(
+    pixels: np.ndarray, depth: np.ndarray, around: np.ndarray, border: int, box: np.ndarray, needed: int
+) -> None:
     """Fill pixels that lie behind `needed` of the places around with the mean of these, in place."""
-    width = size + 2 * border
-    holes, filled = np.empty(size * size, np.int64), np.empty((size * size, 5), np.float32)
+    width = round(np.sqrt(len(depth)))
+    most = (box[1] - box[0] + 1) * (box[3] - box[2] + 1)
+    holes, filled = np.empty(most, np.int64), np.empty((most, 5), np.float32)
     found = 0
-    for row in range(size):
-        for column in range(size):
+    for row in range(box[0], box[1] + 1):
+        for column in range(box[2], box[3] + 1):
             n = (border + row) * width + border + column
-            behind = pixels[n, 4] - np.float32(GAP)
+            behind = depth[n] - np.float32(GAP)
             nearer = 0
             for i in range(8):
-                nearer += pixels[n + around[i], 4] < behind
+                nearer += depth[n + around[i]] < behind
                 if nearer + 7 - i < needed:
                     break
             if nearer < needed:
                 continue
             holes[found] = n
-            for channel in range(5):
-                total = np.float32(0)
-                for i in range(8):
-                    if pixels[n + around[i], 4] < behind:
-                        total += pixels[n + around[i], channel]
-                filled[found, channel] = total / nearer
+            filled[found] = 0
+            for i in range(8):
+                place = n + around[i]
+                if depth[place] < behind:
+                    for channel in range(4):
+                        filled[found, channel] += pixels[place, channel] / nearer
+                    filled[found, 4] += depth[place] / nearer
             found += 1
     for hole in range(found):
-        for channel in range(5):
-            pixels[holes[hole], channel] = filled[hole, channel]
+        n = holes[hole]
+        depth[n] = filled[hole, 4]
+        for channel in range(4):
+            pixels[n, channel] = filled[hole, channel]

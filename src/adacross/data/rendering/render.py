@@ -10,7 +10,6 @@ from adacross.data.rendering.shading import BACKGROUND, GREY, lights_of
 from adacross.data.rendering.splats import ball_splats, surface_splats
 from adacross.data.shape import Mesh, PointCloud
 from adacross.errors import UserError
-from adacross.ops.kernels import use_kernels
 
 __all__ = ["orbit", "render_cloud", "render_mesh"]
 
@@ -29,10 +28,12 @@ def render_mesh(mesh: Mesh, cameras: Sequence[Camera], size: int) -> UInt8[np.nd
     if len(mesh.faces) == 0 or len(cameras) == 0:
         return images
     if not 0 <= mesh.faces.min() <= mesh.faces.max() < len(mesh.vertices):
-        raise IndexError(f"faces name vertices {mesh.faces.min()} to {mesh.faces.max()} of {len(mesh.vertices)}")
+        raise IndexError(
+            f"faces name vertices {mesh.faces.min()} to {mesh.faces.max()} of {len(mesh.vertices)}"
+        )
     vertices, faces = np.ascontiguousarray(mesh.vertices), np.ascontiguousarray(mesh.faces)
     scene = *_seen_by(cameras, size), vertices, faces, _colors(mesh.face_colors, len(faces)), images
-    if use_kernels():
+    if _compiled():
         from adacross.data.rendering import raster
 
         raster.draw_faces.over(len(cameras), *scene)
@@ -64,7 +65,7 @@ def render_cloud(
     if not placed.any() or len(cameras) == 0:
         return images
     cloud = cloud if placed.all() else cloud[np.flatnonzero(placed)]
-    compiled = use_kernels()
+    compiled = _compiled()
     splats = surface_splats(cloud, compiled) if ball is None else ball_splats(cloud, ball)
     projections, lights = _seen_by(cameras, size)
     orders = np.argsort(projections[:, 2, :3] @ splats.centers.T, axis=1)
@@ -72,14 +73,19 @@ def render_cloud(
     if compiled:
         from adacross.data.rendering import raster
 
-        raster.draw_splats.over(
-            len(cameras), projections, lights, orders, *splats, colors, closed, images
-        )
+        raster.draw_splats.over(len(cameras), projections, lights, orders, *splats, colors, closed, images)
     else:
         from adacross.data.rendering import plain
 
         plain.draw_splats(projections, lights, orders, splats, colors, closed, images)
     return images
+
+
+def _compiled() -> bool:
+    """Return True if kernels draw, which imports torch and Numba: only when there is something to draw."""
+    from adacross.ops.kernels import use_kernels
+
+    return use_kernels()
 
 
 def _blank(cameras: Sequence[Camera], size: int) -> UInt8[np.ndarray, "V size size 3"]:

@@ -25,9 +25,9 @@ def shade(
     """Return the RGB `(F, 3)`, 0..255, of surface patches as a camera with these lights sees them.
 
     Lambert with ambient light, a headlight and a key light that both travel with the camera, so that turning
-    the object and turning the camera are the same. Normals, of any length, are first turned towards the camera:
-    inconsistent winding is common in found meshes, and no patch may turn black for it. A normal of 0 faces the
-    camera.
+    the object and turning the camera are the same. Normals, of any length, are first turned towards the
+    camera: inconsistent winding is common in found meshes, and no patch may turn black for it. A normal of 0
+    faces the camera.
     """
     length = np.linalg.norm(normals, axis=1, keepdims=True)
     normals = np.where(length > 0, normals / np.where(length > 0, length, 1), lights[1])

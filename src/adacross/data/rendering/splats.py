@@ -1,8 +1,8 @@
 """Splats: a small ellipsoid for each point of a cloud, shaped like the point's neighborhood.
 
-A disc on a surface, a needle on a chair leg. Ellipsoids are projected to ellipses, depth-tested, and those near
-the front blend, which hides the noise of single normals. Our choice throughout; the projection is the one of
-EWA splatting (Zwicker et al., 2001).
+A disc on a surface, a needle on a chair leg. Ellipsoids are projected to ellipses, depth-tested, and those
+near the front blend, which hides the noise of single normals. Our choice throughout; the projection is the
+one of EWA splatting (Zwicker et al., 2001).
 """
 
 from typing import NamedTuple
@@ -41,7 +41,7 @@ class Splats(NamedTuple):
 
 
 class Frames(NamedTuple):
-    """Neighborhoods: the nearest points with the point itself, in no order, and the moments of their places."""
+    """Neighborhoods: the nearest points and the point itself, in no order, and moments of their places."""
 
     neighbors: Int64[np.ndarray, "N k"]
     means: Points
