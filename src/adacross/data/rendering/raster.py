@@ -363,7 +363,7 @@ def _shade_splats(held: np.ndarray, near: float, far: float, closed: bool, image
                 box[0], box[1] = min(box[0], row), row
                 box[2], box[3] = min(box[2], column), max(box[3], column)
     around = np.empty(8, np.int64)
-    for part in range(3 if closed else 0):
+    for part in range(len(CLOSING) if closed else 0):
         _surround(around, max(1, round(size / CLOSING[part][0])), width)
         _close(pixels, depth, around, border, box, CLOSING[part][1])
     step = max(1, round(size / CREVICE_STEP))
