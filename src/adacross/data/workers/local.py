@@ -1,6 +1,6 @@
 """Work spread over processes in such a way that one crash costs one item.
 
-Parsers and ray casters are native code: a bad file can end the whole process, take all of the memory, or
+Parsers of files are native code: a bad file can end the whole process, take all of the memory, or
 hang. Each worker here is a Python process of its own that holds one request at a time, so a death names its
 culprit; a fresh worker takes its place. Two limits hold for a request: time, by the caller's clock, which
 also ends a process that is frozen, and memory, by the kernel (`RLIMIT_DATA`; Linux only).
