@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from adacross.ops.kernels import use_kernels
-from adacross.ops.kernels.compiler import Kernel
+from adacross.ops.compiler import Kernel
 from adacross.ops.neighbors import farthest_point_sample
 from adacross.version import KERNELS
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from adacross.ops.kernels.compiler import function, kernel
+from adacross.ops.compiler import function, kernel
 
 
 @function

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from adacross.ops.kernels.compiler import kernel
+from adacross.ops.compiler import kernel
 
 _SWEEPS = 6  # of rotations at most; 3 or 4 are enough
 _PAIRS = ((0, 1, 2), (0, 2, 1), (1, 2, 0))

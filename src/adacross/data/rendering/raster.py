@@ -24,7 +24,7 @@ from adacross.data.rendering.splats import (
     NEAREST,
     RIM,
 )
-from adacross.ops.kernels.compiler import kernel
+from adacross.ops.compiler import kernel
 
 NEAR = 1e-6  # depth of a corner, below which projecting says nothing
 TOUCH = 1e-5  # samples: one this close is on a triangle, so that none slips through between two

@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from adacross.ops.kernels.compiler import FAST_MATH, Kernel
+from adacross.ops.compiler import FAST_MATH, Kernel
 
 
 def augment_clouds(

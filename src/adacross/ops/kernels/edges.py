@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float, Float64, Int32, Int64
 from torch import Tensor
 
-from adacross.ops.kernels.compiler import kernel
+from adacross.ops.compiler import kernel
 
 _POINTS = 256  # of a cloud, that a thread works on at a time
 _CHANNELS = 256

@@ -5,7 +5,7 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
-from adacross.ops.kernels.compiler import kernel
+from adacross.ops.compiler import kernel
 
 
 def farthest_points(points: Float[Tensor, "B N 3"], count: int) -> Int64[Tensor, "B count"]:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from adacross.ops.fused.group_passes import Hidden
-from adacross.ops.kernels.compiler import kernel
+from adacross.ops.compiler import kernel
 
 _PARTS = 16  # sums over groups are made in so many parts, by any number of threads
 

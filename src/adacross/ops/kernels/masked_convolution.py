@@ -12,7 +12,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from adacross.ops.kernels.compiler import kernel
+from adacross.ops.compiler import kernel
 
 _PARTS = 16  # the sum over positions is made in so many parts, by any number of threads
 

@@ -5,7 +5,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from adacross.ops.kernels.compiler import kernel
+from adacross.ops.compiler import kernel
 
 _ROWS = 256  # that a thread works on at a time
 _CHANNELS = 256

@@ -5,7 +5,7 @@ import torch
 from jaxtyping import Float, Float64, Int32
 from torch import Tensor
 
-from adacross.ops.kernels.compiler import kernel
+from adacross.ops.compiler import kernel
 
 _ROWS = 512  # of z, that a thread works on at a time, or one group
 _CHANNELS = 256

@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Bool, Float, UInt8
 from torch import Tensor
 
-from adacross.ops.kernels.compiler import kernel
+from adacross.ops.compiler import kernel
 
 _BLACK, _WHITE = np.float32(0), np.float32(255)
 

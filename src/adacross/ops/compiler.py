@@ -7,6 +7,7 @@ after a fork, and as many threads as torch itself uses. Its machine code is kept
 
 import inspect
 import os
+import sys
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -15,7 +16,6 @@ from pathlib import Path
 from typing import Any
 
 import numba
-import torch
 
 from adacross.console import console
 
@@ -43,7 +43,7 @@ class Kernel:
 
     def over(self, rows: int, *arguments: Any) -> None:
         """Call the kernel on all rows, in pieces: `kernel(first, last, *arguments)`, one for each piece."""
-        threads = min(torch.get_num_threads(), rows)
+        threads = min(_threads(), rows)
         if threads <= 1:
             self(0, rows, *arguments)
             return
@@ -83,6 +83,12 @@ def function(function: Callable[..., Any]) -> Any:
     return numba.njit(inline="never", nogil=True, fastmath=set(FAST_MATH), error_model="numpy")(
         inspect.unwrap(function)
     )
+
+
+def _threads() -> int:
+    """Return torch's number of threads; in a process that has no need of torch, the environment's."""
+    torch = sys.modules.get("torch")
+    return int(torch.get_num_threads() if torch else os.environ.get("OMP_NUM_THREADS") or os.cpu_count() or 1)
 
 
 @cache
