@@ -13,6 +13,7 @@ from adacross.data.collection.prepare import prepare
 from adacross.encoders import Encoder, PointNet
 from adacross.encoders.frozen import encode
 from adacross.errors import UserError
+from adacross.evaluation import driver
 from adacross.evaluation import retrieval as module
 from adacross.evaluation.result import CHANCE, HISTOGRAM, PRETRAINED, UNTRAINED, Result, load
 from adacross.evaluation.retrieval import IMAGE_TO_SHAPE, OTHER_POINTS, SHAPE_TO_IMAGE, TO_CLASS, retrieval
@@ -222,12 +223,12 @@ def test_an_interrupted_measurement_goes_on(
         return real(*given)
 
     monkeypatch.setattr(module, "_one_draw", counting)
-    monkeypatch.setattr(module, "shape_histogram", stopping)
+    monkeypatch.setattr(driver, "shape_histogram", stopping)
     output = tmp_path / "r.json"
     with pytest.raises(KeyboardInterrupt):
         retrieval(str(run), collection, points=64, seeds=2, output=str(output))
     assert output.with_suffix(".pieces").is_dir()
-    monkeypatch.setattr(module, "shape_histogram", shape_histogram)
+    monkeypatch.setattr(driver, "shape_histogram", shape_histogram)
     again = retrieval(str(run), collection, points=64, seeds=2, output=str(output))
     assert done == ["images"]
     assert not output.with_suffix(".pieces").exists()
