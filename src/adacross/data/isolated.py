@@ -25,7 +25,8 @@ from adacross.data.shape import BrokenShapeError
 from adacross.data.workers.local import Request, WorkerCrash, each, shortage
 from adacross.errors import UserError
 
-TIMEOUT = 60.0  # seconds that one file may take, unless a command says otherwise
+TIMEOUT = 60.0  # seconds that a picture or a query may take, unless a command says otherwise
+SHAPE_TIMEOUT = 300.0  # seconds that a shape of a source may take, for `inspect` as for `prepare`
 _LOOKING = 3600.0  # seconds for the look at a whole source, which may be a million files on a slow disk
 
 
@@ -55,7 +56,9 @@ def serve_index(request: Request) -> bytes:
     return json.dumps(vars(found) | {"items": [vars(item) for item in found.items]}).encode()
 
 
-def split_apart(index: DatasetIndex, workers: int | None = None, timeout: float = TIMEOUT) -> DatasetIndex:
+def split_apart(
+    index: DatasetIndex, workers: int | None = None, timeout: float = SHAPE_TIMEOUT
+) -> DatasetIndex:
     """Return a source with an item for each body of each file that holds several.
 
     Its id is `file#body`; a drawn split keeps the bodies of a file together. Files that cannot be read stay
@@ -98,7 +101,7 @@ def check_apart(format: str, items: Sequence[SampleRef], points: int) -> list[tu
     """
     requests = [{"item": asdict(item), "format": format, "points": points} for item in items]
     found: list[tuple[bool, str, float]] = [(False, "", 0.0)] * len(items)
-    with closing(each(f"{__name__}:serve_check", requests, _processes(items), TIMEOUT)) as answers:
+    with closing(each(f"{__name__}:serve_check", requests, _processes(items), SHAPE_TIMEOUT)) as answers:
         for place, answer in answers:
             if isinstance(answer, WorkerCrash):
                 found[place] = (False, answer.reason, 0.0)

@@ -36,7 +36,7 @@ from adacross.features.collection import (
 )
 from adacross.features.sources import find_encoder, usual_device
 from adacross.io.files import check_free, fits, locked, read_json, remove_own, write_json
-from adacross.io.remote import is_url
+from adacross.io.remote import at_home, is_url
 from adacross.version import __version__
 
 if TYPE_CHECKING:
@@ -93,6 +93,7 @@ class Files:
 
 def find_data(data: str, *, up: Up | None, workers: int | None, timeout: float) -> Collection | Files:
     """Open a collection or its URL, anything that `prepare` reads, a file, or files from standard input."""
+    data = data if data == LIST or is_url(data) else str(at_home(data))
     if data == LIST or (is_file(Path(data)) and not is_archive(Path(data))):
         lines = [line.rstrip("\r\n") for line in sys.stdin if line.strip()] if data == LIST else [data]
         paths = list(map(Path, lines))

@@ -71,7 +71,15 @@ def local_target(place: str) -> Path:
             f"{place} is not a folder of this machine, and unfinished work must lie in one. Give a folder, "
             f"and copy it when it is done, for instance: aws s3 cp --recursive FOLDER {place}"
         )
-    return Path(place)
+    return at_home(place)
+
+
+def at_home(place: str | Path) -> Path:
+    """Return a path whose `~` is the user's home; `~NAME` of nobody is a name like others."""
+    try:
+        return Path(place).expanduser()
+    except RuntimeError:
+        return Path(place)
 
 
 def cache_folder() -> Path:
@@ -96,7 +104,7 @@ def local_folder(place: str | Path) -> Path:
             no space.
     """
     if not is_url(place):
-        return Path(place)
+        return at_home(place)
     url = str(place).rstrip("/")
     if not _URL.fullmatch(url):
         raise UserError(

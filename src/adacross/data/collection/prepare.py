@@ -16,7 +16,7 @@ from adacross.data.formats import BUILTIN, FILES
 from adacross.data.formats.axes import Up, turned
 from adacross.data.formats.base import DatasetIndex
 from adacross.data.formats.folder import Classes
-from adacross.data.isolated import find_apart, split_apart
+from adacross.data.isolated import SHAPE_TIMEOUT, find_apart, split_apart
 from adacross.data.workers import ray as ray_workers
 from adacross.data.workers.local import Request, each
 from adacross.errors import UserError, one_of
@@ -38,7 +38,7 @@ def prepare(
     test_fraction: float = 0.2,
     seed: int = 0,
     workers: int | None = None,
-    timeout: float = 300.0,
+    timeout: float = SHAPE_TIMEOUT,
     engine: Engine = "local",
     ray_address: str | None = None,
     count: int = 2000,

@@ -23,6 +23,7 @@ from adacross.data.sampling import sample_surface, to_y_up, unit_sphere
 from adacross.data.shape import Axis, BrokenShapeError, Shape
 from adacross.data.workers.local import Request, WorkerCrash, each, shortage
 from adacross.errors import UserError, one_of
+from adacross.io.remote import at_home
 
 SERVE = f"{__name__}:serve_sample"  # the function that worker processes import
 _ROW, _REASON = b"+", b"-"
@@ -191,7 +192,7 @@ def load_shape(
 
     Raises UserError, naming the file, if there is none or it cannot become a shape.
     """
-    path = Path(path).expanduser()
+    path = at_home(path)
     one_of("up axis", up or "y", ("x", "y", "z"))
     if not is_file(path):
         raise UserError(f"{path} does not exist; expected a file that ends in {', '.join(SUFFIXES)}.")

@@ -23,6 +23,7 @@ from adacross.data.formats.shapenet import ShapeNet, ShapeNet55
 from adacross.data.formats.shapenetpart import ShapeNetPart
 from adacross.data.shape import Axis
 from adacross.errors import UserError
+from adacross.io.remote import at_home
 
 BUILTIN, FILES = "builtin", "files"
 FORMATS: dict[str, type[Format]] = {  # in the order in which they are asked to recognise a folder
@@ -64,7 +65,7 @@ def index_source(
         format = BUILTIN
     format = _EARLIER.get(format or "", format)
     axis = None if up == "by-format" else up
-    folder = Path(source).expanduser()
+    folder = at_home(source)
     note = ""
     if format != BUILTIN:
         packed = archives.is_archive(folder)

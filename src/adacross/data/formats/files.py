@@ -17,6 +17,7 @@ from adacross.data.formats.scene import body_names, body_of
 from adacross.data.formats.threemf import read_3mf
 from adacross.data.shape import Axis, BrokenShapeError, Mesh, PointCloud
 from adacross.errors import UserError
+from adacross.io.remote import at_home
 
 _SCENES = {  # files of parts that they place in a frame
     ".3mf": read_3mf, ".dae": read_dae, ".glb": read_gltf, ".gltf": read_gltf, ".iges": read_cad,
@@ -66,7 +67,7 @@ def read_shape(path: str | Path) -> Mesh | PointCloud:
         >>> read_shape(path).faces
         array([[0, 1, 2]])
     """
-    path = Path(path).expanduser()
+    path = at_home(path)
     if not archives.is_file(path):
         raise UserError(f"{path} does not exist; expected a file that ends in {', '.join(SUFFIXES)}.")
     try:

@@ -37,6 +37,9 @@ class _Material:
     offset: tuple[float, float] = (0.0, 0.0)
 
 
+_EARLIER = {"fo": "f"}  # a keyword of version 2.11
+
+
 @dataclass
 class _Lines:
     """Lines of an OBJ file by their keyword, without it."""
@@ -88,7 +91,7 @@ def _lines(text: str) -> _Lines:
     material = 0
     for line in text.replace("\\\n", " ").replace("\t", " ").split("\n"):
         key, _, rest = line.strip().partition(" ")
-        key = key.lower()
+        key = _EARLIER.get(key, key).lower()
         if (lines := numeric.get(key)) is not None:
             lines.append(rest.partition("#")[0])
             if key == "f":

@@ -1,6 +1,5 @@
 """STL files, in text or binary."""
 
-import codecs
 import re
 import struct
 
@@ -11,8 +10,8 @@ from adacross.data.shape import BrokenShapeError, Mesh
 
 _HEAD, _FACET = 84, 50  # bytes of a binary file
 _UNKNOWN = (0, 2**32 - 1)  # counts that programs leave which do not go back to write the right one
-_TEXT = re.compile(rb"facet|endsolid", re.IGNORECASE)
-_VERTEX = re.compile(r"^[ \t]*vertex\b(.*)$", re.IGNORECASE | re.MULTILINE)
+_TEXT = re.compile(r"facet|endsolid", re.IGNORECASE)
+_VERTEX = re.compile(r"(?<!\S)vertex\b((?:[ \t]+(?!vertex|endloop)\S+)*)", re.IGNORECASE)
 
 
 def read_stl(data: bytes) -> Mesh:
@@ -23,8 +22,8 @@ def read_stl(data: bytes) -> Mesh:
     """
     count = struct.unpack_from("<I", data, _HEAD - 4)[0] if len(data) >= _HEAD else -1
     if count < 0 or _HEAD + _FACET * count > len(data):
-        if data.removeprefix(codecs.BOM_UTF8).lstrip()[:5].lower() == b"solid" and _TEXT.search(data):
-            return _read_text(data)
+        if (text := _text_of(data)) is not None:
+            return _read_text(text)
         if count < 0:
             raise BrokenShapeError(
                 f"truncated: a binary STL file has at least {_HEAD} bytes, this one {len(data)}"
@@ -43,8 +42,20 @@ def read_stl(data: bytes) -> Mesh:
     return _mesh(rows["numbers"][:, 1:], warnings)
 
 
-def _read_text(data: bytes) -> Mesh:
-    found = _VERTEX.findall(decode_text(data))
+def _text_of(data: bytes) -> str | None:
+    """Return the text of an STL file that is one, None for others."""
+    try:
+        start = decode_text(data[: 2 * _HEAD])  # whole characters of UTF-16, and of all that matters here
+        if start.lstrip()[:5].lower() != "solid":
+            return None
+        text = decode_text(data)
+    except BrokenShapeError:  # binary
+        return None
+    return text if _TEXT.search(text) else None
+
+
+def _read_text(text: str) -> Mesh:
+    found = _VERTEX.findall(text)
     values = numbers("\n".join(found))
     if len(values) != 3 * len(found) or len(found) % 3:
         raise BrokenShapeError(f"truncated: {len(found)} corners with {len(values)} numbers are no triangles")
