@@ -46,16 +46,15 @@ def knn(
         own = queries is None
         keys = points.to(dtype)
         asking = keys if queries is None else queries.to(dtype)
-        compiled = use_kernels(keys, asking)
-        if compiled and keys.shape[2] == 3:
-            from adacross.ops.kernels.nearest import nearest_points
+        if use_kernels(keys, asking):
+            from adacross.ops.kernels.nearest import nearest
 
-            return nearest_points(keys, k, asking, own)
+            return nearest(keys, k, asking, own)
         center = keys.mean(1, keepdim=True)  # |p|^2 - 2 p q loses digits far from the origin
         keys, asking = keys - center, asking - center
         if torch.compiler.is_compiling():  # a graph must not depend on the numbers of clouds and points
             return _search_plainly(*_as_product(keys, asking, 0), k, own)
-        keys, asking = _as_product(keys, asking, 0 if compiled else -N % _multiple(N, k))
+        keys, asking = _as_product(keys, asking, -N % _multiple(N, k))
         M = asking.shape[1]
         rows, clouds = _block(keys, M)
         parts = [
@@ -73,10 +72,6 @@ def _search(
 ) -> Int64[Tensor, "B M k"]:
     """Neighbors of one block of queries; `own` is the index of the first one's own point, if it has one."""
     distance = asking @ keys.mT
-    if use_kernels(distance):
-        from adacross.ops.kernels.nearest import smallest
-
-        return smallest(distance, k, own)
     if own is not None:
         distance.diagonal(offset=own, dim1=1, dim2=2).fill_(-math.inf)
     return _smallest(distance, k)

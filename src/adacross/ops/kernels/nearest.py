@@ -1,48 +1,56 @@
 """The k nearest points of every query.
 
-A row of distances becomes a tournament: level by level the smaller of two entries goes on, until few more
-than k winners are left. The k-th smallest winner bounds the k-th smallest distance, so only entries below it
-are looked at on the way back down, hardly more than k of them. Distances are kept as the integers of their
-bits in the order of the numbers: minima and counts of integers vectorize, and NaN cannot upset them.
+A row of distances becomes a tournament: level by level the smaller of two entries goes on, until two to four
+times k winners are left. The k-th smallest winner bounds the k-th smallest distance, and on the way back down
+only entries within the bound are followed, hardly more than k of them. A tournament of `width * 2^n` entries
+is an array of twice that size: entry `g` of the level of `w` entries lies at `w + g`, and is the smaller of
+entries `g` and `w + g` of the level of `2 w`.
 
-A tournament of `width * 2^n` entries is an array of twice that size. Entry `g` of the level of `w` entries
-lies at `w + g`, and is the smaller of entries `g` and `w + g` of the level of `2 w`.
+Distances are kept as integers in the same order, made of their bits: minima and counts of integers vectorize,
+and NaN has its place among them. No table of distances leaves the first-level cache. Those in space are made
+of differences; those between features are `|p|^2 - 2 p q`, four queries at a time, from panels of the points
+that lie channel by channel.
 """
 
 import numpy as np
 import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
+from torch.nn.functional import pad
 
 from adacross.ops.kernels.compiler import kernel
 
-_LANES = 16  # numbers of a vector instruction
+_LANES = 16  # numbers in a vector instruction
+_FOUR = 4  # queries, and channels, of one pass over a panel: 16 factors stay in registers
+_PANEL = 512  # points
 _LOWEST, _HIGHEST = np.int32(-(2**31)), np.int32(2**31 - 1)
-_LARGEST = np.finfo(np.float32).max
+_LARGEST = np.finfo(np.float32).max  # stands for NaN and infinity, too
 
 
-def nearest_points(
-    points: Float[Tensor, "B N 3"], k: int, queries: Float[Tensor, "B M 3"], own: bool
+def nearest(
+    points: Float[Tensor, "B N C"], k: int, queries: Float[Tensor, "B M C"], own: bool
 ) -> Int64[Tensor, "B M k"]:
-    """Find the k points nearest to every query; with `own`, query i's point i is always among them."""
-    chosen = torch.empty(*queries.shape[:2], k, dtype=torch.int64)
-    planes, asking = points.detach().mT.contiguous().numpy(), queries.detach().contiguous().numpy()
-    places = chosen.view(-1, k).numpy()
-    _nearest.over(len(places), planes, asking, own, *_tournament(points.shape[1], k), places)
-    return chosen
-
-
-def smallest(rows: Float[Tensor, "B M N"], k: int, own: int | None) -> Int64[Tensor, "B M k"]:
-    """Find the k smallest entries of every row, always among them entry `own + i` of a cloud's row i."""
-    chosen = torch.empty(*rows.shape[:2], k, dtype=torch.int64)
-    places = chosen.view(-1, k).numpy()
-    first = -rows.shape[1] if own is None else own  # below 0: none
-    _smallest.over(len(places), rows.contiguous().numpy(), first, *_tournament(rows.shape[2], k), places)
+    """Find the k points nearest to every query; with `own`, point i is always among those of query i."""
+    B, M, C = queries.shape
+    N = points.shape[1]
+    chosen = torch.empty(B, M, k, dtype=torch.int64)
+    places, sizes = chosen.numpy(), _tournament(N, k)
+    if C == 3:
+        planes = points.mT.contiguous()
+        _nearest_in_space.over(B * M, planes.numpy(), queries.contiguous().numpy(), own, *sizes, places)
+        return chosen
+    center = points.mean(1, keepdim=True)  # |p|^2 - 2 p q loses digits far from the origin
+    points, factors = points - center, (queries - center).mul_(-2)
+    norms = points.square().sum(2)
+    panels = pad(points, (0, -C % _FOUR, 0, -N % _PANEL)).unflatten(1, (-1, _PANEL)).mT.flatten(2)
+    factors = pad(factors, (0, -C % _FOUR, 0, -M % _FOUR))
+    fours = B * (factors.shape[1] // _FOUR)
+    _nearest_features.over(fours, panels.numpy(), norms.numpy(), factors.numpy(), own, *sizes, places)
     return chosen
 
 
 def _tournament(N: int, k: int) -> tuple[int, int]:
-    """Return the winners, about 2 k to 4 k, and the entries of a tournament of N."""
+    """Return the numbers of winners and of entries of a tournament of N."""
     width, levels = N, 0
     while width >= max(4 * k, 2 * _LANES):
         width, levels = -(-width // 2), levels + 1
@@ -51,7 +59,7 @@ def _tournament(N: int, k: int) -> tuple[int, int]:
 
 
 def _bounds_of(keys: np.ndarray, k: int) -> tuple[int, int]:
-    """Return (low, high): fewer than k keys are at most `low`, and k, or more that are equal, at most `high`."""
+    """Return (low, high): fewer than k keys are `low` at most; k keys, or more if equal, are `high` at most."""
     least, most = _HIGHEST, _LOWEST
     for i in range(len(keys)):
         least = min(least, keys[i])
@@ -72,8 +80,13 @@ def _bounds_of(keys: np.ndarray, k: int) -> tuple[int, int]:
 _bounds = kernel(_bounds_of).compiled
 
 
-def _winners_of(tree: np.ndarray, width: int, found: np.ndarray, keys: np.ndarray, nearest: np.ndarray, places: np.ndarray) -> None:
-    """Fill in the places of the smallest entries of a tournament, whose last half is given; two scratch arrays."""
+def _winners_of(
+    tree: np.ndarray, width: int, found: np.ndarray, keys: np.ndarray, best: np.ndarray, places: np.ndarray
+) -> None:
+    """Fill in the places of the smallest entries of a tournament, whose last half is given.
+
+    No step branches on a distance. `found`, `keys` and `best` are scratch arrays, one longer than the entries.
+    """
     entries, k = len(tree) // 2, len(places)
     w = entries
     while w > width:
@@ -103,20 +116,20 @@ def _winners_of(tree: np.ndarray, width: int, found: np.ndarray, keys: np.ndarra
     low, high = _bounds(keys[:count], k)
     n = 0
     for i in range(count):
-        nearest[n] = found[i]
+        best[n] = found[i]
         n += keys[i] <= low
     for i in range(count):
-        nearest[n] = found[i]
+        best[n] = found[i]
         n += (low < keys[i]) & (keys[i] <= high)
     for i in range(k):
-        places[i] = nearest[i]
+        places[i] = best[i]
 
 
 _winners = kernel(_winners_of).compiled
 
 
 @kernel
-def _nearest(
+def _nearest_in_space(
     first: int,
     last: int,
     planes: np.ndarray,
@@ -126,39 +139,76 @@ def _nearest(
     entries: int,
     places: np.ndarray,
 ) -> None:
-    """Fill in `places (B M, k)` from coordinates `(B, 3, N)` and queries `(B, M, 3)`."""
+    """Fill in `places (B, M, k)` from coordinates `(B, 3, N)` and queries `(B, M, 3)`."""
     N, M = planes.shape[2], queries.shape[1]
     tree = np.full(2 * entries, _HIGHEST)
+    scratch = np.empty((3, entries + 1), np.int32)
     leaves = tree[entries : entries + N]
-    found, keys, nearest = np.empty(entries + 1, np.int32), np.empty(entries, np.int32), np.empty(entries + 1, np.int32)
     for i in range(first, last):
         b, m = i // M, i % M
         x, y, z = planes[b, 0], planes[b, 1], planes[b, 2]
         px, py, pz = queries[b, m, 0], queries[b, m, 1], queries[b, m, 2]
         for j in range(N):
             dx, dy, dz = x[j] - px, y[j] - py, z[j] - pz
-            distance = np.float32(dx * dx + dy * dy + dz * dz)
-            leaves[j] = np.float32(distance if distance < _LARGEST else _LARGEST).view(np.int32)
+            d = np.float32(dx * dx + dy * dy + dz * dz)
+            leaves[j] = np.float32(d if d < _LARGEST else _LARGEST).view(np.int32)
         if own:
             leaves[m] = _LOWEST
-        _winners(tree, width, found, keys, nearest, places[i])
+        _winners(tree, width, scratch[0], scratch[1], scratch[2], places[b, m])
 
 
 @kernel
-def _smallest(
-    first: int, last: int, rows: np.ndarray, own: int, width: int, entries: int, places: np.ndarray
+def _nearest_features(
+    first: int,
+    last: int,
+    panels: np.ndarray,
+    norms: np.ndarray,
+    factors: np.ndarray,
+    own: bool,
+    width: int,
+    entries: int,
+    places: np.ndarray,
 ) -> None:
-    """Fill in `places (B M, k)` from rows `(B, M, N)`."""
-    M, N = rows.shape[1], rows.shape[2]
-    tree = np.full(2 * entries, _HIGHEST)
-    leaves = tree[entries : entries + N]
-    found, keys, nearest = np.empty(entries + 1, np.int32), np.empty(entries, np.int32), np.empty(entries + 1, np.int32)
+    """Fill in `places (B, M, k)`, four queries at a time.
+
+    Args:
+        first, last: fours of queries, of all clouds.
+        panels: `(B, P, C * 512)` the points' features, a panel channel by channel.
+        norms: `(B, N)` the points' |p|^2.
+        factors: `(B, M', C)` the queries' -2 q; M' and C are multiples of four.
+    """
+    N, M, C = norms.shape[1], places.shape[1], factors.shape[2]
+    fours = factors.shape[1] // _FOUR
+    trees = np.full((_FOUR, 2 * entries), _HIGHEST)
+    scratch = np.empty((3, entries + 1), np.int32)
+    sums = np.empty(_FOUR * _PANEL, np.float32)
     for i in range(first, last):
-        b, m = i // M, i % M
-        row = rows[b, m]
-        for j in range(N):
-            bits = np.float32(row[j] if row[j] < _LARGEST else _LARGEST).view(np.int32)
-            leaves[j] = bits ^ ((bits >> 31) & _HIGHEST)  # negative numbers in their order, too
-        if own + m >= 0:
-            leaves[own + m] = _LOWEST
-        _winners(tree, width, found, keys, nearest, places[i])
+        b, m = i // fours, _FOUR * (i % fours)
+        for start in range(0, N, _PANEL):
+            panel = panels[b, start // _PANEL]
+            size = min(_PANEL, N - start)
+            norm = norms[b, start : start + size]
+            for j in range(size):
+                sums[j] = sums[_PANEL + j] = sums[2 * _PANEL + j] = sums[3 * _PANEL + j] = norm[j]
+            for c in range(0, C, _FOUR):
+                channels = panel[c * _PANEL :]
+                p0, p1, p2, p3 = factors[b, m, c : c + 4]
+                q0, q1, q2, q3 = factors[b, m + 1, c : c + 4]
+                r0, r1, r2, r3 = factors[b, m + 2, c : c + 4]
+                s0, s1, s2, s3 = factors[b, m + 3, c : c + 4]
+                for j in range(size):
+                    w, x = channels[j], channels[_PANEL + j]
+                    y, z = channels[2 * _PANEL + j], channels[3 * _PANEL + j]
+                    sums[j] += p0 * w + p1 * x + p2 * y + p3 * z
+                    sums[_PANEL + j] += q0 * w + q1 * x + q2 * y + q3 * z
+                    sums[2 * _PANEL + j] += r0 * w + r1 * x + r2 * y + r3 * z
+                    sums[3 * _PANEL + j] += s0 * w + s1 * x + s2 * y + s3 * z
+            for t in range(_FOUR):
+                leaves, row = trees[t, entries + start :], sums[t * _PANEL :]
+                for j in range(size):
+                    bits = np.float32(row[j] if row[j] < _LARGEST else _LARGEST).view(np.int32)
+                    leaves[j] = bits ^ ((bits >> 31) & _HIGHEST)  # negative numbers in their order, too
+        for t in range(min(_FOUR, M - m)):
+            if own:
+                trees[t, entries + m + t] = _LOWEST
+            _winners(trees[t], width, scratch[0], scratch[1], scratch[2], places[b, m + t])
