@@ -37,6 +37,29 @@ def test_knn_finds_the_smallest_distances(seed, B, N, C, k):
     assert all(len(set(row.tolist())) == k for row in found.flatten(0, 1)), "an index twice"
 
 
+@pytest.mark.parametrize("C", [1, 3, 4, 7, 64])
+@pytest.mark.parametrize(
+    ("N", "k"), [(1, 1), (15, 15), (40, 7), (513, 20), (1030, 1), (1030, 300)], ids=lambda size: str(size)
+)
+def test_knn_of_float32_in_every_size(C: int, N: int, k: int):
+    """Sizes beside those of panels, lanes and tournaments; the reference is float64."""
+    torch.manual_seed(N + C)
+    points, queries = torch.randn(2, N, C), torch.randn(2, 6, C)
+    for asking, found in ((points, knn(points, k)), (queries, knn(points, k, queries))):
+        exact = squared_distances(points.double(), asking.double())
+        assert all(len(set(row.tolist())) == k for row in found.flatten(0, 1)), "an index twice"
+        torch.testing.assert_close(
+            sorted_distances(exact, found), exact.topk(k, 2, largest=False).values, rtol=1e-4, atol=1e-4
+        )
+
+
+@pytest.mark.parametrize("C", [3, 5])
+def test_a_point_that_is_not_a_number_is_nobodys_neighbour_in_other_clouds(C: int):
+    points = torch.randn(2, 600, C)
+    points[0, 5] = torch.nan
+    assert torch.equal(knn(points, 8)[1].sort(1).values, knn(points[1:], 8)[0].sort(1).values)
+
+
 def test_knn_searches_in_blocks_as_it_does_at_once(monkeypatch):
     points = torch.randn(5, 257, 6, dtype=torch.float64)
     queries = torch.randn(5, 91, 6, dtype=torch.float64)

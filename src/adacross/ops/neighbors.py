@@ -43,10 +43,15 @@ def knn(
         )
     with torch.no_grad(), torch.autocast(points.device.type, enabled=False):
         dtype = torch.promote_types(points.dtype, torch.float32)
-        center = points.mean(1, keepdim=True, dtype=dtype)  # |p|^2 - 2 p q loses digits far from the origin
-        keys = points.to(dtype) - center
-        asking = keys if queries is None else queries.to(dtype) - center
         own = queries is None
+        keys = points.to(dtype)
+        asking = keys if queries is None else queries.to(dtype)
+        if use_kernels(keys, asking):
+            from adacross.ops.kernels.nearest import nearest
+
+            return nearest(keys, k, asking, own)
+        center = keys.mean(1, keepdim=True)  # |p|^2 - 2 p q loses digits far from the origin
+        keys, asking = keys - center, asking - center
         if torch.compiler.is_compiling():  # a graph must not depend on the numbers of clouds and points
             return _search_plainly(*_as_product(keys, asking, 0), k, own)
         keys, asking = _as_product(keys, asking, -N % _multiple(N, k))
