@@ -90,16 +90,17 @@ def _gradient(
     """Fill in the last, from threshold and growth `(2, C)`, and levels and the maximum's `(B, 3, C)`."""
     B, N, C = z.shape
     blocks = (N + _ROWS - 1) // _ROWS
-    threshold, growth = affine
+    threshold, growth = affine[0], affine[1]
     for row in range(first, last):
         b, start = row // blocks, row % blocks * _ROWS
         stop = min(start + _ROWS, N)
-        below, above, to_best = clouds[b]
+        below, above, to_best = clouds[b, 0], clouds[b, 1], clouds[b, 2]
         for i in range(start, stop):
             given, result = z[b, i], to_z[b, i]
             for c in range(C):
-                x = given[c]
-                result[c] = (above[c] if x > threshold[c] else below[c]) + growth[c] * x
+                x, low, high = given[c], below[c], above[c]
+                result[c] = (high if x > threshold[c] else low) + growth[c] * x
         for c in range(C):
-            if start <= chosen[b, c] < stop:
-                to_z[b, chosen[b, c], c] += to_best[c]
+            place = chosen[b, c]
+            if place >= start and place < stop:
+                to_z[b, place, c] += to_best[c]
