@@ -42,7 +42,7 @@ from adacross.data.collection.prepare import prepare
 from adacross.encoders import DGCNN, Encoder, ResNet
 from adacross.encoders.frozen import encode
 from adacross.errors import UserError
-from adacross.features.svm import enough_folds, svm
+from adacross.features.svm import enough_folds, fit_svm
 from adacross.io.files import read_json, whole_file, write_json
 from adacross.losses.nt_xent import nt_xent
 from adacross.nn.heads import ImageProjection, PointProjection
@@ -135,8 +135,8 @@ class Probe:
         known, new = (
             encode(encoder, self.collection.points(part)[:, : self.points]) for part in (fit, asked)
         )
-        answers, _ = svm(known, labels[fit], new, enough_folds(labels[fit], 5), seed=0)
-        accuracy = float(np.mean(answers == labels[asked]))
+        machine = fit_svm(known, labels[fit], enough_folds(labels[fit], 5), seed=0)
+        accuracy = float(np.mean(machine.predict(new) == labels[asked]))
         self.found.append({"minutes": minutes, "accuracy": accuracy, "step": step})
         self.began += cpu_seconds() - stopped
 

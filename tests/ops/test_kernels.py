@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 import torch
 
-from adacross.ops.kernels import use_kernels
 from adacross.ops.compiler import Kernel
+from adacross.ops.kernels import use_kernels
 from adacross.ops.neighbors import farthest_point_sample
 from adacross.version import KERNELS
 

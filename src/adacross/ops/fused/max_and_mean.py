@@ -160,7 +160,7 @@ def _gradient(
     chosen: Int64[Tensor, "B C"],
     to_best: Float[Tensor, "B C"],
 ) -> Float[Tensor, "B N C"]:
-    """Make z's gradient: a level below and one above the threshold, growth * z, and the chosen points' own."""
+    """Make z's gradient: a level below and one above the threshold, growth * z, the chosen points'."""
     if use_kernels(z, to_best):
         from adacross.ops.kernels.max_and_mean import gradient
 

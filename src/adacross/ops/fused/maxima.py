@@ -10,7 +10,7 @@ from adacross.ops.kernels import use_kernels
 def maxima(
     z: Float[Tensor, "G n C"], last: bool = False
 ) -> tuple[Float[Tensor, "G C"], Int[Tensor, "G C"], Float64[Tensor, "2 C"]]:
-    """Find each group's largest rows, channel by channel, and sum all rows and their squares. No gradient flows.
+    """Find each group's largest values by channel, and sum all rows and their squares. No gradient flows.
 
     Args:
         z: `(G, n, C)`, n at most 2^24 (a place is exact in float32).

@@ -65,7 +65,7 @@ def largest(
 def _both_ways(
     neighbors: Int64[Tensor, "B N k"], N: int
 ) -> tuple[Int32[Tensor, "B N k"], Int32[Tensor, "B N+1"], Int32[Tensor, "B Nk"]]:
-    """Sort each point's neighbors, and list the points whose neighbor it is (from `starts[j]` to `starts[j + 1]`)."""
+    """Sort each point's neighbors; list those whose neighbor it is, from `starts[j]` to `starts[j + 1]`."""
     B, _, k = neighbors.shape
     ordered = torch.empty(B, N, k, dtype=torch.int32)
     starts, asking = torch.empty(B, N + 1, dtype=torch.int32), torch.empty(B, N * k, dtype=torch.int32)
@@ -121,7 +121,7 @@ def _gather(
     around: np.ndarray,
     sums: np.ndarray,
 ) -> None:
-    """Fill in the last four. Neighbors are in order, so that the last of equal maxima has the largest index."""
+    """Fill in the last four. Neighbors are in order: the last of equal maxima has the largest index."""
     B, N, C = u.shape
     k = ordered.shape[2]
     blocks = len(sums) // B

@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from adacross.ops.fused.group_passes import Hidden
 from adacross.ops.compiler import kernel
+from adacross.ops.fused.group_passes import Hidden
 
 _PARTS = 16  # sums over groups are made in so many parts, by any number of threads
 

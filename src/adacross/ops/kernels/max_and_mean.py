@@ -88,7 +88,7 @@ def _gradient(
     to_z: np.ndarray,
 ) -> None:
     """Fill in the last, from threshold and growth `(2, C)`, and levels and the maximum's `(B, 3, C)`."""
-    B, N, C = z.shape
+    _, N, C = z.shape
     blocks = (N + _ROWS - 1) // _ROWS
     threshold, growth = affine[0], affine[1]
     for row in range(first, last):

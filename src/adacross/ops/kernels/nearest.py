@@ -18,7 +18,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 from torch.nn.functional import pad
 
-from adacross.ops.kernels.compiler import kernel
+from adacross.ops.compiler import kernel
 
 _LANES = 16  # numbers in a vector instruction
 _FOUR = 4  # queries, and channels, of one pass over a panel: 16 factors stay in registers
@@ -59,7 +59,7 @@ def _tournament(N: int, k: int) -> tuple[int, int]:
 
 
 def _bounds_of(keys: np.ndarray, k: int) -> tuple[int, int]:
-    """Return (low, high): fewer than k keys are `low` at most; k keys, or more if equal, are `high` at most."""
+    """Return (low, high): fewer than k keys are at most `low`; k, or more if equal, at most `high`."""
     least, most = _HIGHEST, _LOWEST
     for i in range(len(keys)):
         least = min(least, keys[i])
@@ -85,7 +85,7 @@ def _winners_of(
 ) -> None:
     """Fill in the places of the smallest entries of a tournament, whose last half is given.
 
-    No step branches on a distance. `found`, `keys` and `best` are scratch arrays, one longer than the entries.
+    No step branches on a distance. `found`, `keys` and `best` are scratch arrays, longer by one than entries.
     """
     entries, k = len(tree) // 2, len(places)
     w = entries
