@@ -30,7 +30,7 @@ def _choose(first: int, last: int, planes: np.ndarray, chosen: np.ndarray) -> No
     for b in range(first, last):
         x, y, z = planes[b, 0], planes[b, 1], planes[b, 2]
         distance[:] = np.float32(np.inf).view(np.int32)
-        farthest = 0
+        farthest = np.int32(0)
         for i in range(1, chosen.shape[1]):
             px, py, pz = x[farthest], y[farthest], z[farthest]
             most = np.int32(-(2**31))

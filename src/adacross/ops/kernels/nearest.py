@@ -58,8 +58,8 @@ def _tournament(N: int, k: int) -> tuple[int, int]:
     return width, width << levels
 
 
-def _bounds_of(keys: np.ndarray, k: int) -> tuple[int, int]:
-    """Return (low, high): fewer than k keys are at most `low`; k, or more if equal, at most `high`."""
+def _bounds_of(keys: np.ndarray, k: int) -> tuple[np.int64, np.int64]:
+    """Return (low, high): fewer than k keys are `low` at most; k, or more if equal, are `high` at most."""
     least, most = _HIGHEST, _LOWEST
     for i in range(len(keys)):
         least = min(least, keys[i])
@@ -85,7 +85,7 @@ def _winners_of(
 ) -> None:
     """Fill in the places of the smallest entries of a tournament, whose last half is given.
 
-    No step branches on a distance. `found`, `keys` and `best` are scratch arrays, longer by one than entries.
+    No step branches on a distance. The scratch arrays `found`, `keys` and `best` have an entry more.
     """
     entries, k = len(tree) // 2, len(places)
     w = entries
