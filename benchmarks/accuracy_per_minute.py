@@ -49,7 +49,7 @@ from adacross.nn.heads import ImageProjection, PointProjection
 from adacross.training.config import PretrainConfig
 from adacross.training.loop import Callback, Training
 from adacross.training.monitor import split_validation
-from adacross.training.pretrain import train
+from adacross.training.pretrain import pretrain
 
 PUBLISHED = "CrossPoint as published"
 RECIPES = {
@@ -171,7 +171,7 @@ def ours(name: str, seed: int, collection: Collection, size: Size, folder: Path)
     }
     config = PretrainConfig.recipe(RECIPES[name], str(collection.folder), **changes)
     probe = Probe(collection, config.points or collection.info.points, seed)
-    train(config, [Looks(probe)])
+    pretrain(config, [Looks(probe)])
     return probe.found
 
 

@@ -85,7 +85,7 @@ def test_a_familys_tasks(capsys: pytest.CaptureFixture[str]):
             "--encoder-args: expected names with values, such as k=20, not '{a'.",
         ),
         ("pretrain x --encoder-args k", "such as k=20, not 'k'."),
-        ("embed a b c --up q", "--up: expected 'x', 'y' or 'z', not 'q'."),
+        ("embed a b c --up q", "--up: expected 'x', 'y', 'z' or 'by-format', not 'q'."),
         ("evaluate few-shot a b --ways 5 x", "--ways: expected a whole number, not 'x'."),
         ("evaluate few-shot a b --ways [5]", "--ways: expected a whole number, not '[5]'."),
         ("evaluate few-shot --ways 5 a b", "--ways: expected a whole number, not 'a'."),
@@ -485,7 +485,7 @@ def test_a_commands_function_is_public_under_the_commands_name():
     for name, command in COMMANDS.items():
         if name not in rooms | options:
             module, _, attribute = command.function.partition(":")
-            task = name.removeprefix("evaluate ")
+            task = {"duplicates": "find_duplicates"}.get(name, name.removeprefix("evaluate "))
             assert attribute == task.replace("-", "_")
             function = getattr(import_module(module), attribute)
             assert function is (find_protocol(task) if task in PROTOCOLS else getattr(adacross, attribute))

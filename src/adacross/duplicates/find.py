@@ -96,14 +96,14 @@ def find_duplicates(
         >>> from tempfile import mkdtemp
         >>> folder = Path(mkdtemp())
         >>> cup = make_mesh("cup", 0)
-        >>> for name, scale in (("cup", 1.0), ("cup in inches", 1 / 25.4)):
+        >>> for name, scale in (("cup", 1.0), ("inches", 1 / 25.4)):
         ...     corners = "".join(f"v {x} {y} {z}\\n" for x, y, z in cup.vertices * scale)
         ...     faces = "".join(f"f {a} {b} {c}\\n" for a, b, c in cup.faces + 1)
         ...     _ = (folder / f"{name}.obj").write_text(corners + faces)
         >>> for copy in find_duplicates(folder).copies:
         ...     print(copy.id, copy.relation, round(copy.factor, 4))
         cup.obj reference 1.0
-        cup in inches.obj rescaled 0.0394
+        inches.obj rescaled 0.0394
     """
     if not 0 < threshold <= 20:
         raise UserError(

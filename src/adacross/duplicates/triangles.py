@@ -14,7 +14,7 @@ from jaxtyping import Float64, Int64
 from adacross.version import numba_version
 
 Points = Float64[np.ndarray, "n 3"]
-Boxes = Float64[np.ndarray, "n 6"]
+Boxes = Float64[np.ndarray, "_ 6"]
 
 LEAF, BRANCH = 8, 16
 _BLOCK = 256  # points that the plain form looks at together

@@ -1,0 +1,65 @@
+"""Rotation-free moments: closed forms, and what they must not depend on."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from adacross.data.procedural import make_composite, make_mesh
+from adacross.data.procedural.kit import rotation
+from adacross.data.procedural.solids import box
+from adacross.data.shape import BrokenShapeError, Mesh, PointCloud
+from adacross.duplicates.signature import moments, signature
+
+TURN = rotation("x", 0.7) @ rotation("y", 2.1)
+
+
+MOLD = 4  # a shape without symmetry
+
+
+def subdivided(mesh: Mesh) -> Mesh:
+    """The same surface, each triangle cut into four."""
+    a, b, c = np.moveaxis(mesh.vertices[mesh.faces], 1, 0)
+    ab, bc, ca = (a + b) / 2, (b + c) / 2, (c + a) / 2
+    pieces = [(a, ab, ca), (ab, b, bc), (ca, bc, c), (ab, bc, ca)]
+    corners = np.concatenate([np.stack(piece, 1) for piece in pieces])
+    return Mesh(corners.reshape(-1, 3), np.arange(3 * len(corners)).reshape(-1, 3))
+
+
+def test_the_moments_of_a_cube_are_those_of_its_integrals() -> None:
+    solid = box(2, 2, 2)
+    center, size, second, points, weights = moments(Mesh(solid.vertices + 5, solid.faces))
+    assert np.allclose(center, (5, 6, 5))
+    assert np.isclose(size**2, 5 / 3)  # a side at distance 1: 1 + 2/3
+    assert np.allclose(second, np.eye(3) / 3)
+    # <x^4> over the surface: (2 * 1 + 4 * 1/5) / 6
+    assert np.isclose(weights @ (points[:, 0] * size) ** 4, (2 + 4 / 5) / 6)
+
+
+def test_the_signature_does_not_depend_on_frame_unit_or_mesh() -> None:
+    mesh = make_composite(MOLD)
+    one = signature(mesh)
+    turned = replace(mesh, vertices=mesh.vertices @ TURN.T * 25.4 + 100)
+    for other in (turned, subdivided(turned)):
+        found = signature(other)
+        assert np.allclose(found.invariants, one.invariants, atol=1e-9)
+        assert np.isclose(found.handedness, one.handedness)
+        assert np.isclose(found.size / one.size, 25.4)
+        assert np.abs(found.distances - one.distances).mean() < 0.004
+    other = signature(make_mesh("jug", 1))
+    assert np.abs(other.invariants - one.invariants).max() > 1e-3
+
+
+def test_a_mirror_shows_in_the_handedness_alone() -> None:
+    mesh = make_composite(MOLD)
+    one, other = signature(mesh), signature(replace(mesh, vertices=mesh.vertices * (-1, 1, 1)))
+    assert np.allclose(one.invariants, other.invariants)
+    assert np.isclose(one.handedness, -other.handedness)
+    assert abs(one.handedness) > 1e-6
+
+
+def test_what_has_no_extent_is_refused() -> None:
+    with pytest.raises(BrokenShapeError, match="no face has an area"):
+        signature(Mesh(np.zeros((3, 3)), np.array([[0, 1, 2]])))
+    with pytest.raises(BrokenShapeError, match="all points coincide"):
+        signature(PointCloud(np.ones((5, 3))))
