@@ -17,9 +17,10 @@ COARSE = 64  # points that choose among starting orientations
 EXACT = 1e-4  # distance, in units of the size, below which nothing is left to refine
 MOVED = 256  # points that refinement looks at
 KEPT = 3  # starting orientations that are refined
-STEPS = 30  # of refinement, at most
+STALLED = 0.9999  # error of a step, relative to the one before, at which refinement ends
+STEPS = 60  # of refinement, at most
 LOOK, HOPELESS = 8, 0.05  # the step at which, and the mean distance beyond which, a start is given up
-TURNS = 24  # about an axis of symmetry
+TURNS = 72  # about an axis of symmetry
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,7 +108,7 @@ def _refined(one: Surface, other: Surface, start: Rotation) -> float:
     for step in range(STEPS if exact > EXACT else 0):
         found, distance = other.closest(probes @ matrix.T + shift)
         error = float(np.mean(distance**2))
-        if error > 0.999 * last:
+        if error > STALLED * last:
             break
         if step == LOOK and error > HOPELESS**2:
             return np.inf
