@@ -112,7 +112,7 @@ def test_the_command_writes_csv_and_a_page(
 
 
 def test_mistakes_are_named(vault: Path, tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="threshold is 50.0; expected percent"):
+    with pytest.raises(UserError, match=r"threshold is 50\.0; expected percent"):
         find_duplicates(vault, threshold=50.0)
     with pytest.raises(UserError, match=r"copies.txt.*\.csv"):
         find_duplicates(vault, output=str(tmp_path / "copies.txt"))
