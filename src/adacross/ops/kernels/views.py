@@ -24,8 +24,8 @@ def augment_images(
 ) -> tuple[Float[Tensor, "B 3 S S"], Float[Tensor, "B 1 S S"]]:
     """Return the color and the gray image of each image, normalized.
 
-    A blend `(factor, light, mean)` turns colors into `factor * color + light * luma + mean * average`, clipped
-    to what an image can show. `average` is an image's mean luma after the blends of `before`.
+    A blend `(factor, light, mean)` turns colors into `factor * color + light * luma + mean * average`,
+    clipped to what an image can show. `average` is an image's mean luma after the blends of `before`.
 
     Args:
         images: `(B, 3, S, S)`, 0 to 255.
@@ -73,7 +73,7 @@ def _augment(
                     for x in range(size):  # an unsigned index is never checked for counting from the end
                         reversed_row[x] = row[np.uint64(size - 1 - x)]
         image = reverse if turned[i] else images[i]
-        total = 0.0
+        total = np.float64(0)
         for y in range(size):
             red, green, blue = image[0, y], image[1, y], image[2, y]
             light = gray[i, 0, y]
