@@ -73,7 +73,7 @@ def _augment(
                     for x in range(size):  # an unsigned index is never checked for counting from the end
                         reversed_row[x] = row[np.uint64(size - 1 - x)]
         image = reverse if turned[i] else images[i]
-        total = 0.0
+        total = np.float64(0)
         for y in range(size):
             red, green, blue = image[0, y], image[1, y], image[2, y]
             light = gray[i, 0, y]
