@@ -25,6 +25,7 @@ from adacross.training.loader import BatchLoader
 from adacross.training.loop import loss_terms, to_device
 from adacross.training.networks import new_method
 from adacross.training.pretrain import pretrain
+from adacross.version import KERNELS
 
 ROUNDING = {torch.bfloat16: 2**-8, torch.float16: 2**-11}  # half the distance of two numbers next to 1
 HALF = pytest.mark.parametrize("dtype", ROUNDING)
@@ -139,8 +140,11 @@ class Products(TorchDispatchMode):
     ],
     ids=["dgcnn", "pointnet", "resnet", "point-m2ae"],
 )
-def test_what_is_computed_in_bfloat16(make: Any, shape: tuple[int, ...], bfloat16: int, float32: int):
+def test_what_is_computed_in_bfloat16(
+    make: Any, shape: tuple[int, ...], bfloat16: int, float32: int, monkeypatch: pytest.MonkeyPatch
+):
     """What the help of `--precision` says: fused layers, and the search for neighbors, stay in float32."""
+    monkeypatch.setenv(KERNELS, "0")  # a kernel's products are not torch's, and float32 always
     network = make().eval()
     with torch.no_grad(), torch.autocast("cpu", torch.bfloat16), Products() as products:
         network(torch.randn(shape))
