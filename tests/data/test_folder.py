@@ -189,9 +189,8 @@ def test_the_size_of_every_shape_is_kept(tmp_path: Path) -> None:
     write_mesh(tmp_path / "in" / "open.off", box)
     cloud = np.random.default_rng(0).normal(size=(400, 3))
     np.save(tmp_path / "in" / "scan.npy", cloud)
-    made = prepare(
-        str(tmp_path / "in"), str(tmp_path / "c"), points=16, views=0, workers=1, test_fraction=0.0
-    )
+    options = {"points": 16, "views": 0, "workers": 1, "test_fraction": 0.0, "up": "by-format"}
+    made = prepare(str(tmp_path / "in"), str(tmp_path / "c"), **options)  # type: ignore[arg-type]
     table = read_stream(mapped(next(made.folder.glob("data-*.arrow"))))
     rows = {row["id"]: row for row in table.to_pylist()}
     for name in ("box.off", "box.stl", "box.obj"):
