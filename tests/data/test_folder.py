@@ -256,6 +256,32 @@ def write_mesh(path: Path, mesh: trimesh.Trimesh) -> None:
 
 
 @pytest.mark.slow
+def test_an_update_keeps_objects_together_and_names_new_copies(tmp_path: Path) -> None:
+    def made(name: str) -> Collection:
+        return prepare(
+            str(tmp_path / name), str(tmp_path / f"c-{name}"), points=16, views=0, workers=1, update=True
+        )
+
+    for number in range(6):
+        write_mesh(tmp_path / "drawn" / f"{number}.obj", trimesh.creation.box((1, 2, 3 + number)))
+    old = made("drawn")
+    for number in range(6):
+        write_mesh(tmp_path / "drawn" / f"{number}.glb", trimesh.creation.box((1, 2, 3 + number)))
+    new = made("drawn")
+    sides = {new.ids[i]: new[i].split for i in range(len(new))}
+    assert all(sides[f"{number}.glb"] == sides[f"{number}.obj"] for number in range(6))
+    assert all(sides[old.ids[i]] == old[i].split for i in range(len(old)))
+    assert not new.info.warnings
+    for name, height in (("train/a.obj", 1), ("test/b.obj", 2)):
+        write_mesh(tmp_path / "given" / name, trimesh.creation.box((1, 2, height)))
+    assert not made("given").info.warnings
+    write_mesh(tmp_path / "given" / "test/c.glb", trimesh.creation.box((1, 2, 1)))
+    said = {"name": "test/c.glb", "reason": "the same surface or cloud as train/a.obj, which is trained on"}
+    assert made("given").info.warnings == [said]
+    assert made("given").info.warnings == [said]
+
+
+@pytest.mark.slow
 def test_an_update_reads_only_what_is_new(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     def made(**options: Any) -> Collection:
         small = {"points": 16, "views": 1, "size": 16, "workers": 1, "classes": "folder"}

@@ -430,6 +430,9 @@ def test_corners_of_every_spelling(tmp_path: Path, face: str) -> None:
         (stl(0), ("its header counts 0 triangles; all 4 that are in it are read",)),
         (STL.replace("solid a", "solid " + "a" * 5000), ()),
         (STL.replace("solid a", "solid möbel").encode("latin-1"), ()),
+        (STL.replace("solid a", "solid a vertex of ours"), ()),
+        (STL.replace("\n", " "), ()),
+        (STL.encode("utf-16"), ()),
         ((STL + "endsolid a\n\n") * 2, ()),
     ],
 )
@@ -437,6 +440,14 @@ def test_stls(tmp_path: Path, content: str | bytes, said: tuple[str, ...]) -> No
     found = mesh(tmp_path, "a.stl", content)
     assert face_areas(found).sum() == pytest.approx(AREA * len(found.faces) / 4)
     assert found.warnings == said
+
+
+def test_keywords_of_earlier_versions(tmp_path: Path) -> None:
+    for name, text in (
+        ("a.obj", OBJ.replace("\nf", "\nfo")),
+        ("a.ply", PLY.decode().replace("ply", "PLY", 1)),
+    ):
+        assert face_areas(mesh(tmp_path, name, text)).sum() == pytest.approx(AREA)
 
 
 def test_a_text_stl_that_is_cut(tmp_path: Path) -> None:

@@ -6,8 +6,12 @@ import numpy as np
 import pytest
 import trimesh
 
+from adacross.data.collection.build import target_of
 from adacross.data.collection.sample import load_shape
+from adacross.data.formats import index_source
+from adacross.data.formats.files import read_shape
 from adacross.errors import UserError
+from adacross.io.remote import at_home, local_folder
 
 SIZE = (1.0, 2.0, 4.0)
 
@@ -120,3 +124,16 @@ def test_what_a_process_of_its_own_cannot_read_is_named(tmp_path: Path):
 def test_a_file_that_is_not_there(tmp_path: Path):
     with pytest.raises(UserError, match="does not exist"):
         load_shape(tmp_path / "nothing.stl")
+
+
+def test_a_tilde_is_the_home_of_the_user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    trimesh.creation.box(SIZE).export(tmp_path / "a.stl")
+    assert len(read_shape("~/a.stl").faces) == 12
+    assert load_shape("~/a.stl", points=9).points.shape == (9, 3)
+    assert (
+        index_source("~").location == index_source("~/a.stl").location.removesuffix("/a.stl") == str(tmp_path)
+    )
+    assert target_of("~/c", overwrite=False) == local_folder("~/c") == tmp_path / "c"
+    assert at_home("~nobody-of-this-name/a") == Path("~nobody-of-this-name/a")

@@ -117,7 +117,7 @@ def ply_counts(data: bytes) -> dict[str, int]:
 
 def _header(data: bytes) -> _Header:
     """Read the lines up to `end_header`; BrokenShapeError for what is none."""
-    first, end = re.match(rb"ply[ \t]*(\r\n|\n|\r)", data), _END.search(data)
+    first, end = re.match(rb"(?i:ply)[ \t]*(\r\n|\n|\r)", data), _END.search(data)
     if not first or not end:
         raise BrokenShapeError("not a readable PLY file (no header from ply to end_header)")
     format, elements, textures = "", [], []

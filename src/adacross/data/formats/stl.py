@@ -11,7 +11,8 @@ from adacross.data.shape import BrokenShapeError, Mesh
 _HEAD, _FACET = 84, 50  # bytes of a binary file
 _UNKNOWN = (0, 2**32 - 1)  # counts that programs leave which do not go back to write the right one
 _TEXT = re.compile(r"facet|endsolid", re.IGNORECASE)
-_VERTEX = re.compile(r"(?<!\S)vertex\b((?:[ \t]+(?!vertex|endloop)\S+)*)", re.IGNORECASE)
+_VERTEX = re.compile(r"^[ \t]*vertex\b(.*)$", re.IGNORECASE | re.MULTILINE)
+_ANYWHERE = re.compile(r"\svertex\b((?:\s+[-+.\w]+){3})", re.IGNORECASE)  # without lines
 
 
 def read_stl(data: bytes) -> Mesh:
@@ -55,7 +56,7 @@ def _text_of(data: bytes) -> str | None:
 
 
 def _read_text(text: str) -> Mesh:
-    found = _VERTEX.findall(text)
+    found = _VERTEX.findall(text) or _ANYWHERE.findall(text)
     values = numbers("\n".join(found))
     if len(values) != 3 * len(found) or len(found) % 3:
         raise BrokenShapeError(f"truncated: {len(found)} corners with {len(values)} numbers are no triangles")
