@@ -20,7 +20,7 @@ from adacross.methods import Method
 from adacross.report import write_report
 from adacross.training.checkpoint import checkpoints
 from adacross.training.config import PretrainConfig
-from adacross.training.log import columns, read_log
+from adacross.training.log import columns
 from adacross.training.loop import Callback
 from adacross.training.networks import load_method
 from adacross.training.pretrain import pretrain as train
@@ -54,12 +54,12 @@ class Run:
     @property
     def log(self) -> Columns:
         """Columns of the log, a value a step: step, epoch, loss, lr, seconds, terms.<name>, ..."""
-        return columns(read_log(self.folder / "log.jsonl"), "step")
+        return columns(self.folder / "log.jsonl", "step")
 
     @property
     def monitor(self) -> Columns:
         """Columns of the monitor, a value an evaluation: step, epoch, probe_accuracy, recall_at_1."""
-        return columns(read_log(self.folder / "log.jsonl"), "monitor")
+        return columns(self.folder / "log.jsonl", "monitor")
 
     @property
     def checkpoints(self) -> list[Path]:

@@ -13,6 +13,11 @@ def numba_version() -> str | None:
     return None if os.environ.get(KERNELS) == "0" else _installed("numba")
 
 
+def kernels_usable() -> bool:
+    """Return True if Numba is installed, fits the installed NumPy, and is not turned off."""
+    return numba_version() is not None and _works()
+
+
 def kernels() -> str:
     """Return in words what computes on the CPU."""
     if os.environ.get(KERNELS) == "0":
@@ -23,6 +28,15 @@ def kernels() -> str:
         if found
         else "plain torch (pip install numba for compiled kernels)"
     )
+
+
+@cache
+def _works() -> bool:
+    try:
+        import numba  # noqa: F401  one that does not fit the installed NumPy refuses to be imported
+    except ImportError:
+        return False
+    return True
 
 
 @cache

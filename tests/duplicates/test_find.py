@@ -86,6 +86,18 @@ def test_a_folder_against_another(vault: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+def test_files_of_one_name_in_both_folders_are_told_apart(vault: Path, tmp_path: Path) -> None:
+    (tmp_path / "new").mkdir()
+    write(tmp_path / "new" / "hammer 1.obj", make_mesh("hammer", 1))
+    found = find_duplicates(tmp_path / "new", against=vault, page=str(tmp_path / "copies.html"))
+    reference = f"{vault.name}/hammer 1.obj"
+    assert [(copy.id, copy.reference) for copy in found.copies] == [
+        (reference, reference), ("hammer 1.obj", reference),
+    ]  # fmt: skip
+    assert (tmp_path / "copies.html").read_text(encoding="utf-8").count("<img") == 2
+
+
+@pytest.mark.slow
 def test_a_collection_is_read_in_its_source_or_by_its_points(vault: Path, tmp_path: Path) -> None:
     collection = adacross.prepare(str(vault), str(tmp_path / "parts"), views=0, points=256, up="y")
     assert {copy.id for copy in find_duplicates(collection).copies} >= {

@@ -121,6 +121,7 @@ def libraries(group: str) -> None:
     import adacross.data.formats
     import adacross.data.isolated
 
+    adacross.data.collection.sample.load_kernels()
     adacross.data.isolated.each = each_here  # this process has the limits, and starts no other
 
     if group in ("runs", "networks"):

@@ -12,6 +12,7 @@ from adacross.data.collection.sample import SampleOptions, make_sample
 from adacross.data.formats import BUILTIN
 from adacross.data.formats.base import SampleRef
 from adacross.data.procedural import CATEGORIES
+from adacross.data.rendering.render import load_kernels
 from adacross.data.workers.local import Request, WorkerCrash, each
 from adacross.errors import UserError
 
@@ -97,6 +98,11 @@ class FreshShapes:
             return points, None
         images = np.frombuffer(answer[coordinates:], np.uint8).copy()
         return points, images.reshape(count, self.size, self.size, 3)
+
+
+def before_serve_batch() -> None:
+    """Load what draws before memory is limited. Runs in a worker process."""
+    load_kernels()
 
 
 def serve_batch(request: Request) -> bytes:

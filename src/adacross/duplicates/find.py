@@ -55,7 +55,6 @@ class _Shape:
     id: str
     place: Place
     signature: Signature
-    box: tuple[float, ...]
 
 
 def find_duplicates(
@@ -118,7 +117,7 @@ def find_duplicates(
     places = _places(source)
     first = len(places)
     if against is not None:
-        places += _places(against)
+        places += _renamed(_places(against), {name for name, _ in places}, against)
     shapes, skipped = _described(places, count, timeout)
     mine = {id(place) for _, place in places[:first]}
     ours = sum(id(shape.place) in mine for shape in shapes) if against is not None else 0
@@ -153,6 +152,16 @@ def _places(source: str | Path | Collection) -> list[tuple[str, Place]]:
     return [(item.id, item_place(item, index.format)) for item in index.items]
 
 
+def _renamed(
+    places: list[tuple[str, Place]], taken: set[str], source: str | Path | Collection
+) -> list[tuple[str, Place]]:
+    """Put the folder's name before every id of a second source if both sources have the same ids."""
+    if taken.isdisjoint(name for name, _ in places):
+        return places
+    folder = source.folder if isinstance(source, Collection) else Path(source)
+    return [(f"{folder.resolve().name}/{name}", place) for name, place in places]
+
+
 def _described(
     places: Sequence[tuple[str, Place]], workers: int, timeout: float
 ) -> tuple[list[_Shape], list[tuple[str, str]]]:
@@ -168,7 +177,7 @@ def _described(
         if "error" in said:
             skipped[number] = said["error"]
         else:
-            found[number] = _Shape(name, place, Signature.read(said), tuple(said["box"]))
+            found[number] = _Shape(name, place, Signature.read(said))
     return [found[i] for i in sorted(found)], [(places[i][0], skipped[i]) for i in sorted(skipped)]
 
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from adacross.data.collection.schema import encode_view
 from adacross.data.isolated import TIMEOUT
-from adacross.data.rendering.render import orbit, render_cloud, render_mesh
+from adacross.data.rendering.render import load_kernels, orbit, render_cloud, render_mesh
 from adacross.data.sampling import unit_sphere
 from adacross.data.shape import Mesh
 from adacross.data.workers.local import Request, WorkerCrash, each
@@ -41,6 +41,11 @@ def write_page(path: Path, found: Duplicates, places: Mapping[str, Place], worke
     )
     with whole_file(path) as temporary:
         temporary.write_text(page("Duplicates", found.summary(), [body], footer), encoding="utf-8")
+
+
+def before_serve_image() -> None:
+    """Load what draws before memory is limited. Runs in a worker process."""
+    load_kernels()
 
 
 def serve_image(request: Request) -> bytes:

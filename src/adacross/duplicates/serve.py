@@ -18,6 +18,7 @@ from adacross.data.workers.local import Request, shortage
 from adacross.duplicates.align import fit
 from adacross.duplicates.signature import signature
 from adacross.duplicates.surface import Surface
+from adacross.duplicates.triangles import Triangles
 
 SIGNATURE, PAIRS = f"{__name__}:serve_signature", f"{__name__}:serve_pairs"
 _KEPT = 64  # surfaces that a process keeps for the next pair
@@ -56,15 +57,16 @@ def load(place: Place) -> Mesh | PointCloud:
 def serve_signature(request: Request) -> bytes:
     """Describe a shape: its signature, or the reason why there is none."""
     try:
-        shape = load(request["place"])
-        found = signature(shape).stored()
-        digits = shape.vertices[shape.faces] if isinstance(shape, Mesh) else shape.points
-        lower, upper = digits.reshape(-1, 3).min(0), digits.reshape(-1, 3).max(0)
-        return json.dumps(found | {"box": (upper - lower).tolist()}).encode()
+        return json.dumps(signature(load(request["place"])).stored()).encode()
     except BrokenShapeError as error:
         if shortage(error):
             raise
         return json.dumps({"error": str(error)}).encode()
+
+
+def before_serve_pairs() -> None:
+    """Load what measures distances before memory is limited. Runs in a worker process."""
+    Triangles.of(np.eye(3)[None]).closest(np.zeros((1, 3)))
 
 
 def serve_pairs(request: Request) -> bytes:

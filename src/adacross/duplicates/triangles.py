@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float64, Int64
 
-from adacross.version import numba_version
+from adacross.version import kernels_usable
 
 Points = Float64[np.ndarray, "n 3"]
 Boxes = Float64[np.ndarray, "_ 6"]
@@ -46,7 +46,7 @@ class Triangles:
     def closest(self, points: Points) -> tuple[Points, Float64[np.ndarray, " n"]]:
         """Return the nearest point of the surface for each of some points, and the distance."""
         found = np.empty_like(points)
-        if numba_version():
+        if kernels_usable():
             _kernel().over(
                 len(points), np.ascontiguousarray(points), self.corners, self.leaves, self.branches, found
             )

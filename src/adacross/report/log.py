@@ -30,8 +30,7 @@ def read_log(folder: Path) -> Log:
     Raises:
         UserError: a line other than the last is damaged, or there are too many terms.
     """
-    records = log.read_log(folder / "log.jsonl")
-    steps, monitor = (log.columns(records, kind) for kind in ("step", "monitor"))
+    steps, monitor = (log.columns(folder / "log.jsonl", kind) for kind in ("step", "monitor"))
 
     def some(columns: Columns, *names: str) -> Columns:
         unknown = np.full_like(columns.get("step", np.zeros(0)), np.nan)

@@ -6,7 +6,7 @@ import json
 import math
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -37,16 +37,16 @@ def flatten(record: Mapping[str, Any]) -> dict[str, Any]:
     return flat
 
 
-def columns(records: Sequence[Mapping[str, Any]], kind: str) -> dict[str, Float64[np.ndarray, " n"]]:
-    """Return the values of a kind of records ("step", "monitor") by name; NaN where a record lacks one.
+def columns(path: Path, kind: str) -> dict[str, Float64[np.ndarray, " n"]]:
+    """Return the values of a log's records of a kind ("step", "monitor") by name; NaN where one lacks it.
 
     Where a resumed run repeats steps, the later records count.
 
     Raises:
-        UserError: there are too many names for a value of each at every step.
+        UserError: the log is damaged, or there are too many names for a value of each at every step.
     """
     kept: list[dict[str, Any]] = []
-    for record in records:
+    for record in read_log(path):
         if record["kind"] == kind:
             while kept and kept[-1]["step"] >= record["step"]:
                 kept.pop()
@@ -54,7 +54,7 @@ def columns(records: Sequence[Mapping[str, Any]], kind: str) -> dict[str, Float6
     names = dict.fromkeys(name for each in kept for name in each if name != "kind")
     if len(names) > MOST_COLUMNS:
         raise UserError(
-            f"a log has {len(names):,} terms of the loss and other values; expected at most {MOST_COLUMNS}."
+            f"{path} has {len(names):,} terms of the loss and other values; expected at most {MOST_COLUMNS}."
         )
     return {name: np.array([_number(each.get(name)) for each in kept], np.float64) for name in names}
 

@@ -10,13 +10,14 @@ from adacross.console import console
 from adacross.data.collection.build import build_collection, check_options, target_of
 from adacross.data.collection.collection import MOST_PIXELS, Collection
 from adacross.data.collection.description import is_collection
-from adacross.data.collection.sample import SERVE, Row, SampleOptions, read_row
+from adacross.data.collection.sample import SERVE, SERVE_RENDERED, Row, SampleOptions, read_row
 from adacross.data.collection.update import Update
 from adacross.data.formats import BUILTIN, FILES
 from adacross.data.formats.axes import Up, turned
 from adacross.data.formats.base import DatasetIndex
 from adacross.data.formats.folder import Classes
 from adacross.data.isolated import SHAPE_TIMEOUT, find_apart, split_apart
+from adacross.data.rendering.render import load_kernels
 from adacross.data.workers import ray as ray_workers
 from adacross.data.workers.local import Request, each
 from adacross.errors import UserError, one_of
@@ -162,17 +163,26 @@ def prepare(
             return
         items = [index.items[numbers[place]] for place in places]
         todo: list[Request] = [{"item": asdict(item), "options": asdict(how)} for item in items]
+        serve = _served(how)
         folder = None if index.format == BUILTIN else index.location
         if engine == "ray":
-            answers = ray_workers.each(SERVE, todo, workers, timeout, address=ray_address, folder=folder)
+            answers = ray_workers.each(serve, todo, workers, timeout, address=ray_address, folder=folder)
         else:
-            answers = each(SERVE, todo, min(workers or os.cpu_count() or 1, len(todo)), timeout)
+            answers = each(serve, todo, min(workers or os.cpu_count() or 1, len(todo)), timeout)
         with closing(answers) as arriving:
             for place, answer in arriving:
                 yield places[place], read_row(answer)
 
     build_collection(target, index, how, rows, options, overwrite=overwrite, replaces=update)
     return Collection.open(target)
+
+
+def _served(how: SampleOptions) -> str:
+    """Return the function that workers answer with; what draws is compiled here, not by each of them."""
+    if not how.views:
+        return SERVE
+    load_kernels()
+    return SERVE_RENDERED
 
 
 def _available(what: str, wanted: int, there: int | None) -> int:

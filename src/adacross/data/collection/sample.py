@@ -18,7 +18,7 @@ from adacross.data.formats.base import RawSample, SampleRef, printable
 from adacross.data.formats.files import SUFFIXES, file_ref
 from adacross.data.formats.measures import measure
 from adacross.data.images import read_views
-from adacross.data.rendering.render import orbit, render_cloud, render_mesh
+from adacross.data.rendering.render import load_kernels, orbit, render_cloud, render_mesh
 from adacross.data.sampling import sample_surface, to_y_up, unit_sphere
 from adacross.data.shape import Axis, BrokenShapeError, Shape
 from adacross.data.workers.local import Request, WorkerCrash, each, shortage
@@ -26,6 +26,7 @@ from adacross.errors import UserError, one_of
 from adacross.io.remote import at_home
 
 SERVE = f"{__name__}:serve_sample"  # the function that worker processes import
+SERVE_RENDERED = f"{__name__}:serve_rendered"  # the same, for shapes with images
 _ROW, _REASON = b"+", b"-"
 _WARNINGS = b"warnings"  # key in the metadata of an answer's schema
 
@@ -146,6 +147,16 @@ def serve_sample(request: Request) -> bytes:
         batch = batch.append_column(MEASURED.field(name), pa.array([value], MEASURED.field(name).type))
     said = {_WARNINGS: made.warnings.encode(errors="replace")}
     return _ROW + to_bytes(batch.replace_schema_metadata(said))
+
+
+def serve_rendered(request: Request) -> bytes:
+    """Answer as `serve_sample`, in a process that is ready to draw."""
+    return serve_sample(request)
+
+
+def before_serve_rendered() -> None:
+    """Load what draws before memory is limited. Runs in a worker process."""
+    load_kernels()
 
 
 def _measured(raw: RawSample, item: SampleRef, source: str) -> dict[str, Any]:

@@ -10,8 +10,17 @@ from adacross.data.rendering.shading import BACKGROUND, GREY, lights_of
 from adacross.data.rendering.splats import ball_splats, surface_splats
 from adacross.data.shape import Mesh, PointCloud
 from adacross.errors import UserError
+from adacross.version import kernels_usable
 
-__all__ = ["orbit", "render_cloud", "render_mesh"]
+__all__ = ["load_kernels", "orbit", "render_cloud", "render_mesh"]
+
+
+def load_kernels() -> None:
+    """Load the machine code that draws, or compile it: later drawings need no memory for that."""
+    if kernels_usable():
+        corners = np.eye(3) / 2
+        render_mesh(Mesh(corners, np.array([[0, 1, 2]])), orbit(1), 1)
+        render_cloud(PointCloud(np.concatenate([corners, -corners])), orbit(1), 1)
 
 
 def render_mesh(mesh: Mesh, cameras: Sequence[Camera], size: int) -> UInt8[np.ndarray, "V size size 3"]:
@@ -33,7 +42,7 @@ def render_mesh(mesh: Mesh, cameras: Sequence[Camera], size: int) -> UInt8[np.nd
         )
     vertices, faces = np.ascontiguousarray(mesh.vertices), np.ascontiguousarray(mesh.faces)
     scene = *_seen_by(cameras, size), vertices, faces, _colors(mesh.face_colors, len(faces)), images
-    if _compiled():
+    if kernels_usable():
         from adacross.data.rendering import raster
 
         raster.draw_faces.over(len(cameras), *scene)
@@ -65,7 +74,7 @@ def render_cloud(
     if not placed.any() or len(cameras) == 0:
         return images
     cloud = cloud if placed.all() else cloud[np.flatnonzero(placed)]
-    compiled = _compiled()
+    compiled = kernels_usable()
     splats = surface_splats(cloud, compiled) if ball is None else ball_splats(cloud, ball)
     projections, lights = _seen_by(cameras, size)
     orders = np.argsort(projections[:, 2, :3] @ splats.centers.T, axis=1)
@@ -79,13 +88,6 @@ def render_cloud(
 
         plain.draw_splats(projections, lights, orders, splats, colors, closed, images)
     return images
-
-
-def _compiled() -> bool:
-    """Return True if kernels draw, which imports torch and Numba: only when there is something to draw."""
-    from adacross.ops.kernels import use_kernels
-
-    return use_kernels()
 
 
 def _blank(cameras: Sequence[Camera], size: int) -> UInt8[np.ndarray, "V size size 3"]:

@@ -75,7 +75,9 @@ def each(function: str, requests: Iterable[Request], workers: int, timeout: floa
     memory evenly, and a request that needs more than its share is tried alone.
 
     Args:
-        function: "package.module:name" of a function `(request: dict) -> bytes`, imported by the workers.
+        function: "package.module:name" of a function `(request: dict) -> bytes`, imported by the workers. If
+            its module has a function `before_<name>`, each worker calls that first; the memory that it takes
+            does not count.
         requests: dictionaries of JSON values.
         workers: number of processes, each with one thread for its mathematics.
         timeout: seconds a request may take before its worker is ended.
@@ -340,9 +342,11 @@ def serve() -> None:
     os.dup2(2, 1)  # whatever a library prints must not land between the answers
     logging.disable(logging.CRITICAL)
     warnings.simplefilter("ignore")
-    module, name = sys.argv[1].split(":")
+    place, name = sys.argv[1].split(":")
     timeout, memory = float(sys.argv[2]), float(sys.argv[3])
-    function: Callable[[Request], bytes] = getattr(import_module(module), name)
+    module = import_module(place)
+    function: Callable[[Request], bytes] = getattr(module, name)
+    getattr(module, f"before_{name}", lambda: None)()
     _limit(memory)
     _send(answers, _ANSWER, b"ready")
     for line in sys.stdin.buffer:

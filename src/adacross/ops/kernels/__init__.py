@@ -4,38 +4,23 @@ Kernels work on float32 tensors of the CPU. Everything else (a GPU, float64, exp
 `ADACROSS_KERNELS=0` in the environment) takes the torch form, which gives the same result.
 """
 
-from functools import cache
-
 import torch
 from torch import Tensor
 
-from adacross.version import numba_version
+from adacross.version import kernels_usable
+
+# Subclasses (FakeTensor, functional wrappers) hold no data of their own.
+_PLAIN = (Tensor, torch.nn.Parameter)
 
 
 def use_kernels(*tensors: Tensor) -> bool:
     """Return True if compiled kernels take these tensors: float32 or integers, on the CPU, with real data."""
     return (
-        numba_version() is not None
+        kernels_usable()
         and not torch.compiler.is_compiling()
         and all(type(each) in _PLAIN and each.device.type == "cpu" and _taken(each) for each in tensors)
-        and _works()
     )
-
-
-_PLAIN = (
-    Tensor,
-    torch.nn.Parameter,
-)  # subclasses (FakeTensor, functional wrappers) hold no data of their own
 
 
 def _taken(tensor: Tensor) -> bool:
     return tensor.dtype == torch.float32 or not tensor.dtype.is_floating_point
-
-
-@cache
-def _works() -> bool:
-    try:
-        import numba  # noqa: F401  one that does not fit the installed NumPy refuses to be imported
-    except ImportError:
-        return False
-    return True
