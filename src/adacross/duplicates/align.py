@@ -13,6 +13,7 @@ from adacross.duplicates.surface import Surface
 Rotation = Float64[np.ndarray, "3 3"]
 
 ALIKE = 0.12  # relative difference of two variances up to which their axes may be swapped or turned
+UNLIKE, LEAST = 0.3, 0.02  # relative difference of variances, and least one, of what cannot be a copy
 COARSE = 64  # points that choose among starting orientations
 EXACT = 1e-4  # distance, in units of the size, below which nothing is left to refine
 MOVED = 256  # points that refinement looks at
@@ -41,6 +42,8 @@ def fit(one: Surface, other: Surface, *, mirrored: bool, enough: float) -> Fit:
         enough: distance below which no other placement is tried.
     """
     best = Fit(np.inf, False)
+    if (np.abs(one.variances - other.variances) > UNLIKE * np.maximum(one.variances, LEAST)).any():
+        return best
     for flip in (False, True) if mirrored else (False,):
         starts = _starts(one, other, flip)
         few = one.probes[:COARSE]

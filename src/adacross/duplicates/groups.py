@@ -20,6 +20,7 @@ _UNITS = {
     10.0: "centimeters and millimeters",
 }
 _CLOSE = 1e-3  # relative difference of a factor from that of two units
+_NOTHING = 1e-3  # percent of the diagonal that is rounding
 _LISTED = 20  # groups that the terminal shows
 
 
@@ -50,6 +51,15 @@ class Copy:
         """Return the units whose ratio the factor is, in words; "" for none."""
         larger = max(self.factor, 1 / self.factor) if self.factor > 0 else 0.0
         return next((name for times, name in _UNITS.items() if abs(larger / times - 1) < _CLOSE), "")
+
+    def evidence(self) -> str:
+        """Return factor and distance in words; "" for a group's first member."""
+        if self.relation == "reference":
+            return ""
+        size = "" if self.relation == "identical" else f"x {self.factor:.4g}"
+        unit = f" ({self.unit})" if self.unit else ""
+        apart = "0" if self.distance_percent < _NOTHING else f"{self.distance_percent:.2g}"
+        return ", ".join(filter(None, [size + unit, f"{apart} % apart"]))
 
 
 @dataclass(frozen=True)
@@ -100,12 +110,9 @@ class Duplicates:
         """Render the groups with the best evidence, and what was skipped."""
         from rich.console import Group
 
-        table = Table("group", "shape", "relation", "size", "distance")
+        table = Table("group", "shape", "relation", "evidence")
         for copy in (copy for group in self.groups[:_LISTED] for copy in group):
-            size = "" if copy.relation == "reference" else f"x {copy.factor:.4g}"
-            apart = "" if copy.relation == "reference" else f"{copy.distance_percent:.2g} %"
-            unit = f" ({copy.unit})" if copy.unit else ""
-            table.add_row(str(copy.group), shortened(copy.id), copy.relation, size + unit, apart)
+            table.add_row(str(copy.group), shortened(copy.id), copy.relation, copy.evidence())
         more = len(self.groups) - _LISTED
         lines = [self.summary()]
         lines += [f"{more:,} more groups: write all of them with --output copies.csv."] if more > 0 else []
@@ -117,15 +124,11 @@ class Duplicates:
         """Render the rows as a table, for notebooks."""
         from markupsafe import Markup
 
-        row = Markup("<tr>{}</tr>").format
-        cells = [
-            Markup("").join(Markup("<td>{}</td>").format(value) for value in (
-                copy.group, copy.id, copy.relation, f"{copy.factor:.4g}", f"{copy.distance_percent:.2g} %",
-            ))
-            for copy in self.copies[:200]
-        ]  # fmt: skip
-        head = Markup("").join(Markup("<th>{}</th>").format(name) for name in _COLUMNS[:5])
-        table = Markup("<table>{}{}</table>").format(row(head), Markup("").join(map(row, cells)))
+        row, cell, name = (Markup(f"<{tag}>{{}}</{tag}>").format for tag in ("tr", "td", "th"))
+        join = Markup("").join
+        lines = [(copy.group, copy.id, copy.relation, copy.evidence()) for copy in self.copies[:200]]
+        head = row(join(map(name, ("group", "shape", "relation", "evidence"))))
+        table = Markup("<table>{}{}</table>").format(head, join(row(join(map(cell, line))) for line in lines))
         return str(Markup("<p>{}</p>{}").format(self.summary(), table))
 
 

@@ -163,12 +163,13 @@ def prepare(
             return
         items = [index.items[numbers[place]] for place in places]
         todo: list[Request] = [{"item": asdict(item), "options": asdict(how)} for item in items]
-        serve = _served(how)
         folder = None if index.format == BUILTIN else index.location
         if engine == "ray":
-            answers = ray_workers.each(serve, todo, workers, timeout, address=ray_address, folder=folder)
+            answers = ray_workers.each(
+                _served(how), todo, workers, timeout, address=ray_address, folder=folder
+            )
         else:
-            answers = each(serve, todo, min(workers or os.cpu_count() or 1, len(todo)), timeout)
+            answers = each(_served(how), todo, min(workers or os.cpu_count() or 1, len(todo)), timeout)
         with closing(answers) as arriving:
             for place, answer in arriving:
                 yield places[place], read_row(answer)

@@ -1,0 +1,152 @@
+"""Copies that `adacross duplicates` finds in a vault with known ones.
+
+    python benchmarks/duplicates.py [MESHES] [--out FILE] [--quick]
+
+The vault holds every mesh below the folder MESHES (by default 220 built-in shapes) and one changed copy of
+each: turned, moved, in inches, in millimeters, mirrored, meshed four times as fine, stretched by 5 % along an
+axis, or coarsened to about a third of its triangles by merging vertices. A copy is found if it is in the
+group of its original. A wrong pair is one of two originals, or of their copies, in one group: without a
+look at them it is not known to be wrong, so these are listed with their distances.
+"""
+
+import argparse
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from harness import machine
+from rich.console import Console
+from rich.table import Table
+
+from adacross import find_duplicates, read_shape
+from adacross.data.procedural import CATEGORIES, make_mesh
+from adacross.data.shape import BrokenShapeError, Mesh
+from adacross.errors import UserError
+from adacross.io.files import write_json
+
+BUILTIN = 220  # shapes, five a category
+CELLS = (64, 48, 40, 32, 24, 20, 16)  # along the longest side, from fine to coarse
+
+
+def finer(mesh: Mesh) -> Mesh:
+    """Cut each triangle into four."""
+    a, b, c = np.moveaxis(mesh.vertices[mesh.faces], 1, 0)
+    ab, bc, ca = (a + b) / 2, (b + c) / 2, (c + a) / 2
+    pieces = [(a, ab, ca), (ab, b, bc), (ca, bc, c), (ab, bc, ca)]
+    corners = np.concatenate([np.stack(piece, 1) for piece in pieces])
+    return Mesh(corners.reshape(-1, 3), np.arange(3 * len(corners)).reshape(-1, 3))
+
+
+def coarser(mesh: Mesh) -> Mesh:
+    """Merge the vertices in each cell of a grid, the finest that leaves a third of the triangles."""
+    low, size = mesh.vertices.min(0), np.ptp(mesh.vertices, axis=0).max()
+    found = mesh
+    for cells in CELLS:
+        places = np.floor((mesh.vertices - low) / size * cells).astype(int)
+        _, owner, count = np.unique(places, axis=0, return_inverse=True, return_counts=True)
+        vertices = np.zeros((len(count), 3))
+        np.add.at(vertices, owner, mesh.vertices)
+        faces = owner[mesh.faces]
+        a, b, c = faces.T
+        faces = np.unique(np.sort(faces[(a != b) & (b != c) & (c != a)], axis=1), axis=0)
+        if not len(faces):
+            break
+        found = Mesh(vertices / count[:, None], faces)
+        if len(faces) <= len(mesh.faces) // 3:
+            break
+    return found
+
+
+KINDS: dict[str, Callable[[Mesh, np.ndarray, np.random.Generator], Mesh]] = {
+    "turned": lambda mesh, turn, rng: replace(mesh, vertices=mesh.vertices @ turn),
+    "moved": lambda mesh, turn, rng: replace(mesh, vertices=mesh.vertices + 3 * np.ptp(mesh.vertices)),
+    "inches": lambda mesh, turn, rng: replace(mesh, vertices=mesh.vertices / 25.4 @ turn),
+    "millimeters": lambda mesh, turn, rng: replace(mesh, vertices=mesh.vertices * 1000),
+    "mirrored": lambda mesh, turn, rng: replace(mesh, vertices=mesh.vertices * (-1, 1, 1) @ turn),
+    "finer": lambda mesh, turn, rng: finer(replace(mesh, vertices=mesh.vertices @ turn)),
+    "stretched": lambda mesh, turn, rng: replace(
+        mesh, vertices=mesh.vertices * rng.permutation([1, 1, 1.05])
+    ),
+    "coarser": lambda mesh, turn, rng: coarser(mesh),
+}
+
+
+def changed(mesh: Mesh, kind: str, rng: np.random.Generator) -> Mesh:
+    """Return a copy of a mesh, changed in one of the ways of `KINDS`."""
+    turn, _ = np.linalg.qr(rng.normal(size=(3, 3)))
+    return KINDS[kind](mesh, turn * np.linalg.det(turn), rng)
+
+
+def originals(folder: Path | None, quick: bool) -> Iterator[Mesh]:
+    """Yield the meshes below a folder, or built-in ones; without colors and parts."""
+    if folder is None:
+        for number in range(16 if quick else BUILTIN):
+            mesh = make_mesh(CATEGORIES[number % len(CATEGORIES)], number // len(CATEGORIES))
+            yield Mesh(mesh.vertices, mesh.faces)
+        return
+    for path in sorted(each for each in folder.rglob("*") if each.is_file()):
+        try:
+            shape = read_shape(path)
+        except (UserError, BrokenShapeError):
+            continue
+        if isinstance(shape, Mesh):
+            yield Mesh(shape.vertices, shape.faces)
+
+
+def write(path: Path, mesh: Mesh) -> None:
+    """Write an OBJ file."""
+    with path.open("w", encoding="ascii") as file:
+        np.savetxt(file, mesh.vertices, "v %.9g %.9g %.9g")
+        np.savetxt(file, mesh.faces + 1, "f %d %d %d")
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("meshes", type=Path, nargs="?")
+    parser.add_argument("--out", type=Path)
+    parser.add_argument("--quick", action="store_true")
+    given = parser.parse_args(arguments)
+    rng = np.random.default_rng(0)
+    kinds: dict[str, str] = {}
+    with tempfile.TemporaryDirectory() as folder:
+        for number, mesh in enumerate(originals(given.meshes, given.quick)):
+            kind = list(KINDS)[number % len(KINDS)]
+            write(Path(folder, f"{number:05d}.obj"), mesh)
+            write(Path(folder, f"{number:05d}-{kind}.obj"), changed(mesh, kind, rng))
+            kinds[f"{number:05d}"] = kind
+        start = time.perf_counter()
+        found = find_duplicates(folder)
+        seconds = time.perf_counter() - start
+    group = {copy.id.removesuffix(".obj"): copy.group for copy in found.copies}
+    right = [name for name, kind in kinds.items() if group.get(name, -1) == group.get(f"{name}-{kind}")]
+    merged = [
+        sorted({copy.id[:5] for copy in members}) for members in found.groups
+        if len({copy.id[:5] for copy in members}) > 1
+    ]  # fmt: skip
+    made, kept = Counter(kinds.values()), Counter(kinds[name] for name in right)
+    table = Table("copy", "made", "found", title=f"{found.shapes:,} shapes in {seconds:.0f} s")
+    for kind in KINDS:
+        table.add_row(kind, str(made[kind]), str(kept[kind]))
+    console = Console()
+    console.print(table)
+    console.print(found.summary())
+    apart = {
+        " ".join(names): max(
+            copy.distance_percent for copy in found.copies if copy.id[:5] in names and copy.relation == "near"
+        )
+        for names in merged
+        if any(copy.id[:5] in names and copy.relation == "near" for copy in found.copies)
+    }
+    console.print(f"groups of several originals: {len(merged)} (largest distances in percent: {apart})")
+    if given.out:
+        figures = {kind: [made[kind], kept[kind]] for kind in KINDS}
+        about = {"shapes": found.shapes, "seconds": seconds, "copies": figures, "merged": apart}
+        write_json(given.out, about | {"machine": machine()})
+
+
+if __name__ == "__main__":
+    main()
