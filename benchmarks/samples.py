@@ -149,7 +149,7 @@ def main(arguments: list[str] | None = None) -> None:
     picture_bytes, cloud_bytes = 4 * 4 * size * size, 2 * 4 * 3 * points
     rows = []
     for ours, plain_name, goal, delivered in (
-        ("decoded before", "plain", 20, picture_bytes + cloud_bytes),
+        ("decoded before", "plain", 12, picture_bytes + cloud_bytes),
         ("decoded every time", "plain", None, picture_bytes + cloud_bytes),
         ("clouds alone", "plain clouds", None, cloud_bytes),
     ):
