@@ -26,7 +26,7 @@ def read_or_hang(request: dict[str, Any]) -> bytes:
 def test_prepare_names_the_file_on_which_its_reader_hangs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(prepare_module, "SERVE", "test_timeout:read_or_hang")
+    monkeypatch.setattr(prepare_module, "SERVE_RENDERED", "test_timeout:read_or_hang")
     (tmp_path / "m").mkdir()
     for name in ("good", "hangs", "fine"):
         (tmp_path / "m" / f"{name}.off").write_text("OFF\n3 1 0\n0 0 0\n1 0 0\n0 1 0\n3 0 1 2\n")

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from adacross.data.rendering.plain import ENDLESS, FLAT, NEAR, TOUCH
 from adacross.data.rendering.shading import AMBIENT, BACKGROUND, HEADLIGHT, KEY, KEY_DIRECTION
 from adacross.data.rendering.splats import (
     BLUR,
@@ -25,10 +26,6 @@ from adacross.data.rendering.splats import (
     RIM,
 )
 from adacross.ops.compiler import kernel
-
-NEAR = 1e-6  # depth of a corner, below which projecting says nothing
-TOUCH = 1e-5  # samples: one this close is on a triangle, so that none slips through between two
-FLAT, ENDLESS = 1e-7, 1e30  # volumes between which a triangle has a front
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 _COLUMNS = np.tile(np.arange(4), 4).astype(np.float32)  # of a tile's 16 samples
