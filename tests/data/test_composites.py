@@ -27,6 +27,13 @@ def test_every_shape_is_valid() -> None:
     assert kinds == names
 
 
+def test_a_seed_whose_cut_takes_all_there_is_draws_again() -> None:
+    mesh = make_composite(1717)
+    assert len(mesh.faces) > 0
+    assert mesh.face_parts is not None
+    assert mesh.part_names
+
+
 def test_the_same_seed_gives_the_same_shape() -> None:
     first, again, other = make_composite(3), make_composite(3), make_composite(4)
     assert np.array_equal(first.vertices, again.vertices)

@@ -61,6 +61,18 @@ def make_composite(seed: int) -> Mesh:
         (3, True)
     """
     rng = np.random.default_rng((0xC0, seed))
+    surfaces = _surfaces(rng)
+    while not surfaces:  # a cut took all there was
+        surfaces = _surfaces(rng)
+    names = tuple(dict.fromkeys(name for name, _ in surfaces))
+    solid = join(*(solid for _, solid in surfaces)).turn("y", rng.uniform(0, 2 * np.pi))
+    labels = np.repeat([names.index(name) for name, _ in surfaces], [len(s.faces) for _, s in surfaces])
+    colors = palette(len(names), rng)[labels]
+    return Mesh(solid.vertices, solid.faces, colors, labels.astype(np.int64), names)
+
+
+def _surfaces(rng: Rng) -> list[tuple[str, Solid]]:
+    """Draw the outer faces of each piece, of what is cut, and of wires, each with its name; none empty."""
     pieces = _pile(rng)
     cutters = [_cutter(pieces, rng)] if chance(rng, CUT) else []
     surfaces = []
@@ -73,12 +85,7 @@ def make_composite(seed: int) -> Mesh:
         surfaces.append(("cut", Solid(cutter.solid.vertices, faces)))
     if chance(rng, WIRE):
         surfaces.append(("wire", _outside(_frame(rng), [piece.level for piece in pieces])))
-    surfaces = [(name, solid) for name, solid in surfaces if len(solid.faces)]
-    names = tuple(dict.fromkeys(name for name, _ in surfaces))
-    solid = join(*(solid for _, solid in surfaces)).turn("y", rng.uniform(0, 2 * np.pi))
-    labels = np.repeat([names.index(name) for name, _ in surfaces], [len(s.faces) for _, s in surfaces])
-    colors = palette(len(names), rng)[labels]
-    return Mesh(solid.vertices, solid.faces, colors, labels.astype(np.int64), names)
+    return [(name, solid) for name, solid in surfaces if len(solid.faces)]
 
 
 def _pile(rng: Rng) -> list[_Piece]:
