@@ -18,13 +18,14 @@ from adacross.data.collection.prepare import prepare
 from adacross.encoders import DGCNN, Encoder, PointNet
 from adacross.encoders.frozen import encode, frozen
 from adacross.errors import UserError
+from adacross.evaluation.corruptions import rotate
 from adacross.evaluation.labeled import Labeled
 from adacross.evaluation.linear import PRESETS, linear
 from adacross.evaluation.result import Paper
 from adacross.features.histogram import shape_histogram
 from adacross.features.knn import knn
 from adacross.features.sources import untrained_like
-from adacross.features.svm import fit_svm
+from adacross.features.svm import fit_svm, fixed_svm
 
 
 @pytest.fixture(scope="module")
@@ -143,6 +144,31 @@ def test_several_pretrainings_are_each_measured_once(shapes: Collection, encoder
     together = linear(others, shapes, C=1.0, seeds=1).score()
     assert together.outcomes == [linear(one, shapes, C=1.0, seeds=1).score().outcomes[0] for one in others]
     assert together.estimate.count == 3
+
+
+class Norms(Encoder):
+    """Features that no rotation changes."""
+
+    kind = "norms"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.dim = 8
+
+    def forward(self, points: torch.Tensor) -> torch.Tensor:
+        return points.norm(dim=2).sort(dim=1).values[:, :: points.shape[1] // 8][:, :8]
+
+
+def test_any_orientation_turns_every_shape(shapes: Collection, encoder: Encoder):
+    up, turned = (linear(Norms(), shapes, C=1.0, seeds=1, orientation=each) for each in ("up", "any"))
+    assert turned.score().outcomes == up.score().outcomes
+    clouds = shapes.points(shapes.indices("all"))
+    clouds = rotate("any", clouds, 0, shapes.indices("all"))
+    train, test = (encode(encoder, clouds[shapes.indices(split)]) for split in ("train", "test"))
+    expected = fixed_svm(train, shapes.labels[shapes.indices("train")], test, 1.0)
+    found = linear(encoder, shapes, C=1.0, seeds=1, orientation="any", points=shapes.info.points)
+    assert found.score().predictions[0] == expected.tolist()
+    assert "each shape turned by any rotation" in found.protocol
 
 
 def test_features_in_training_mode_cannot_leak_the_class(shapes: Collection):

@@ -2,12 +2,15 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import Literal
 
 import numpy as np
+from jaxtyping import Float32
 
 from adacross.console import progress_bar
 from adacross.data.collection.collection import Collection
 from adacross.errors import UserError
+from adacross.evaluation.corruptions import rotate
 from adacross.evaluation.driver import Bench, protocol
 from adacross.evaluation.labeled import Labeled
 from adacross.evaluation.result import CHANCE, Measured, Paper, Score
@@ -53,6 +56,7 @@ def linear(
     folds: int = 5,
     C: float | None = None,
     as_: Paper | None = None,
+    orientation: Literal["up", "any"] = "up",
 ) -> Measured:
     """Fit a linear SVM and find nearest neighbors on frozen features, beside the untrained encoder's.
 
@@ -68,6 +72,8 @@ def linear(
         as_: use the C and the points of a paper's program: C is 0.01 for crosspoint (0.1 in its training
             loop: --C 0.1), crossnet and adacrossnet, 0.012 for point-m2ae and joint-mae (0.042 on
             ScanObjectNN); points are 1,024, all for adacrossnet. --C and --points take precedence.
+        orientation: up: shapes as they are stored; any: each shape, of both splits, is turned by a rotation
+            of its own first.
 
     Raises:
         UserError: no such encoder or collection, no classes, too few shapes, points or C not above 0.
@@ -92,8 +98,12 @@ def linear(
     penalties: dict[str, list[float]] = {}
     edges = set()
     scores = []
+    turned = _turned(collection, count) if orientation == "any" else None
     features = {
-        network: [bench.features(encoder, count) for encoder in each]
+        network: [
+            bench.features(encoder, count) if turned is None else bench.encode(encoder, turned)
+            for encoder in each
+        ]
         for network, each in bench.networks(seeds).items()
     }
     with progress_bar("probes") as progress:
@@ -118,6 +128,7 @@ def linear(
             ]
     scores.append(Score.of(CHANCE, "accuracy", [shapes.majority]))
     chosen = f"C = {C:g}" if C is not None else f"C by {used}-fold cross-validation on the training split"
+    said = "" if turned is None else ", each shape turned by any rotation"
     notes = [preset.source] if preset else []
     if C is not None:
         notes.append("one C suits features of one scale: with a fixed C the gain is not pre-training's alone")
@@ -127,12 +138,18 @@ def linear(
         data=shapes.data(),
         scores=scores,
         protocol=f"linear SVM (SVC, one against one), {chosen}; {NEIGHBORS} nearest neighbors by cosine; "
-        f"frozen features of {count:,} points; chance: the largest class",
+        f"frozen features of {count:,} points{said}; chance: the largest class",
         notes=notes,
         ids=shapes.ids,
         truth=test_labels.tolist(),
         details={"points": count, "C": penalties},
     )
+
+
+def _turned(collection: Collection, points: int) -> Float32[np.ndarray, "n N 3"]:
+    """Return the first points of every shape, each turned by a rotation drawn for it."""
+    everything = collection.indices("all")
+    return rotate("any", collection.points(everything)[:, :points], 0, everything)
 
 
 def notes_on_C(folds: int, used: int, edges: Iterable[str]) -> list[str]:  # noqa: N802  C is the field's name
