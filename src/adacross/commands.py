@@ -94,6 +94,7 @@ COMMANDS = {
         (
             "adacross pretrain collections/parts --config adacrossnet_pointnet_laptop --epochs 50",
             "adacross pretrain collections/parts --encoder dgcnn --encoder-args k=15 width=64",
+            "adacross pretrain builtin --fresh 20000 --config adacrossnet_pointnet_laptop",
             "adacross pretrain s3://bucket/parts --run runs/parts",
             "adacross pretrain collections/parts --config recipe.yaml --resume auto",
         ),

@@ -13,6 +13,7 @@ import adacross
 from adacross.data.fresh import FreshShapes
 from adacross.distributed.batch import BatchSlice
 from adacross.errors import UserError
+from adacross.training import pretrain
 from adacross.training.loader import FreshLoader
 
 SHAPES = FreshShapes(seed=3, points=64, size=16)
@@ -82,6 +83,22 @@ def test_a_run_on_fresh_shapes_resumes_as_it_would_have_gone_on(
     )
     weights = [run.folder / "encoder" / "model.safetensors" for run in (whole, parts)]
     assert weights[0].read_bytes() == weights[1].read_bytes()
+
+
+@pytest.mark.slow
+def test_builtin_shapes_are_prepared_where_they_are_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(pretrain, "BUILTIN_COUNT", 44)
+    options = TOY | {"batch_size": 4, "fresh": 8, "monitor_every": 0}
+    run = adacross.pretrain("builtin", **options)
+    shapes = adacross.Collection.open(tmp_path / "collections" / "builtin")
+    assert shapes.info.count == 44
+    assert run.config.collection == str(shapes.folder)
+    made = shapes.folder.stat().st_ino
+    adacross.pretrain("builtin", **options | {"seed": 1})
+    assert shapes.folder.stat().st_ino == made
 
 
 def test_fewer_than_one_step_are_refused(toy_collection: adacross.Collection, tmp_path: Path) -> None:

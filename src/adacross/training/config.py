@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 import yaml
 
+from adacross.data.formats import BUILTIN
 from adacross.encoders import ENCODERS, encoder_class
 from adacross.encoders.inputs import MOST_POINTS
 from adacross.errors import UserError, check_options, one_of
@@ -42,6 +43,7 @@ _LEAST = {
     **dict.fromkeys(("monitor_every", "seed", "warmup", "weight_decay", "image_cache", "fresh"), 0),
 }
 _MOST = {"image_size": 1024, "points": MOST_POINTS}  # a file may ask for any
+BUILTIN_COLLECTION = "collections/builtin"  # what "builtin" stands for
 _RENAMED = {"picture_size": "image_size", "picture_cache": "image_cache"}  # since version 0.1
 
 
@@ -50,7 +52,8 @@ class PretrainConfig:
     """Options of a pre-training run; a recipe is a YAML file of these.
 
     Args:
-        collection: a prepared folder (see `adacross prepare`), or the URL of one (s3://bucket/collection).
+        collection: a prepared folder (see `adacross prepare`), the URL of one (s3://bucket/collection), or
+            the word "builtin": built-in shapes, prepared in collections/builtin unless they are there.
         run: folder of the run; `runs/<collection>-<method>-<encoder>-seed<seed>` by default.
         method: adacrossnet, crossnet, crosspoint, joint-mae, point-m2ae, or `package.module:Name` of another
             package, as for every name below.
@@ -155,6 +158,8 @@ class PretrainConfig:
         check_values("pre-training", PretrainConfig, vars(self))
         for name, value in vars(self).items():  # as config.yaml will hold them, so that they compare as equal
             object.__setattr__(self, name, plain(value))
+        if self.collection == BUILTIN:
+            object.__setattr__(self, "collection", BUILTIN_COLLECTION)
         method = method_class(self.method)
         if self.encoder == "auto":  # what is saved and compared is the encoder's name
             object.__setattr__(self, "encoder", method.default_encoder)

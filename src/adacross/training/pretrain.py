@@ -10,6 +10,8 @@ from typing import Any
 from adacross.console import console
 from adacross.data.collection.collection import Collection
 from adacross.data.collection.decoded import DecodedViews
+from adacross.data.collection.prepare import prepare
+from adacross.data.formats import BUILTIN
 from adacross.data.fresh import FreshShapes
 from adacross.distributed.group import ProcessGroup
 from adacross.encoders.inputs import InputSpec
@@ -30,7 +32,7 @@ from adacross.training.checkpoint import (
     remove_run,
     rollback,
 )
-from adacross.training.config import PretrainConfig
+from adacross.training.config import BUILTIN_COLLECTION, PretrainConfig
 from adacross.training.environment import environment
 from adacross.training.loader import BatchLoader, FreshLoader
 from adacross.training.loop import Callback, Training
@@ -39,10 +41,12 @@ from adacross.training.networks import new_method, on_device, save_method, warm_
 from adacross.training.optim import make_optimizer
 from adacross.training.trackers import Tracker
 
+BUILTIN_COUNT = 1000  # shapes that `pretrain builtin` prepares
+
 
 def _data(config: PretrainConfig, group: ProcessGroup) -> tuple[BatchLoader, Monitor]:
     """Split the collection's training shapes between training and monitor; check them against the options."""
-    collection = Collection.open(config.collection)
+    collection = _collection(config, group)
     info = collection.info
     train, validation = split_validation(collection.indices("train"), config.validation_fraction, config.seed)
     if config.batch_size * config.accumulate > (config.fresh or len(train)):
@@ -81,6 +85,14 @@ def _data(config: PretrainConfig, group: ProcessGroup) -> tuple[BatchLoader, Mon
         images = DecodedViews(collection, config.run_folder, limit)
     stored = (train, config.batch_size, config.seed, images, share, config.accumulate)
     return BatchLoader(collection, *stored), monitor
+
+
+def _collection(config: PretrainConfig, group: ProcessGroup) -> Collection:
+    """Open the collection; the built-in shapes are prepared first if they are asked for and not there."""
+    if config.collection == BUILTIN_COLLECTION and group.first and not Path(config.collection).exists():
+        prepare(BUILTIN, config.collection, count=BUILTIN_COUNT)
+    group.from_first(None)  # the others wait
+    return Collection.open(config.collection)
 
 
 def _resumes(config: PretrainConfig, run: Path) -> bool:
