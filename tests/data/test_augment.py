@@ -23,6 +23,7 @@ from adacross.data.transforms import (
     scale_and_shift,
     unit_sphere,
 )
+from adacross.methods.base import build_augmentation
 from adacross.version import KERNELS
 
 
@@ -369,3 +370,16 @@ def test_a_coordinate_that_is_no_number_spoils_its_own_cloud_alone():
     after = augment_points(points, generator())
     assert after[1, :, 0].isnan().all()
     assert torch.isfinite(after[[0, 2]]).all()
+
+
+def test_mild_turns_about_y_and_scales_each_axis_a_little():
+    points = unit_sphere(torch.randn(6, 256, 3, generator=torch.Generator().manual_seed(0)))
+    moved = build_augmentation("mild")(points, torch.Generator().manual_seed(1))
+    assert torch.equal(moved, build_augmentation("mild")(points, torch.Generator().manual_seed(1)))
+    centered, wanted = moved - moved.mean(1, keepdim=True), points - points.mean(1, keepdim=True)
+    # Up stays up: y is scaled by one number a cloud, but for the noise.
+    scale = (centered[..., 1] * wanted[..., 1]).sum(1) / (wanted[..., 1] ** 2).sum(1)
+    assert ((scale > 0.6) & (scale < 1.6)).all()
+    assert (centered[..., 1] - scale[:, None] * wanted[..., 1]).std() < 0.02
+    assert not torch.allclose(centered[..., 0], scale[:, None] * wanted[..., 0], atol=0.1)
+    assert (moved.mean(1) - points.mean(1)).abs().max() < 0.5

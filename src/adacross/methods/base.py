@@ -3,6 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
+from math import pi
 from typing import Any, ClassVar
 
 import torch
@@ -15,9 +16,11 @@ from adacross.data.transforms import (
     augment_views,
     draw_points,
     rotate_any,
+    rotate_y,
     scale_and_shift,
     unit_sphere,
 )
+from adacross.distributed.batch import sample_for_batch
 from adacross.encoders import Encoder
 from adacross.errors import UserError
 from adacross.methods.image_tower import ImageTowerConfig
@@ -51,9 +54,18 @@ def _point_m2ae(points: Float[Tensor, "B N 3"], generator: Generator) -> Float[T
     return scale_and_shift(unit_sphere(points), generator)
 
 
+def _mild(points: Float[Tensor, "B N 3"], generator: Generator) -> Float[Tensor, "B N 3"]:
+    """Turn about +y, scale and shift each axis as Point-M2AE does, add noise of 0.01."""
+    options = {"device": points.device, "dtype": points.dtype, "generator": generator}
+    angle = 2 * pi * sample_for_batch(torch.rand, (len(points),), **options)
+    moved = scale_and_shift(rotate_y(unit_sphere(points), angle), generator)
+    return moved + 0.01 * sample_for_batch(torch.randn, points.shape, **options)
+
+
 AUGMENTATIONS: dict[str, Callable[[Tensor, Generator], Tensor]] = {
     "crosspoint": augment_points,  # CrossNet's and AdaCrossNet's, too
     "point-m2ae": _point_m2ae,
+    "mild": _mild,  # ours: shapes stay whole
 }
 
 

@@ -72,8 +72,9 @@ class PretrainConfig:
         image_frozen: keep the image encoder's weights fixed, as for a pre-trained one.
         image_size: side of the images given to the image encoder, in pixels (224 in the papers).
         points: points drawn at random for each augmented cloud; all stored points by default.
-        augmentation: augmentation of point clouds: crosspoint (all contrastive methods') or point-m2ae
-            (Joint-MAE's, too); the method's own by default.
+        augmentation: augmentation of point clouds: crosspoint (all contrastive methods'), point-m2ae
+            (Joint-MAE's, too), or mild (ours: turned, scaled and shifted, without dropout); the method's own
+            by default.
         orientation: orientation that clouds are learned in: up (turned about the upright axis, as published)
             or any (turned by any rotation), for parts that lie in no fixed way.
         fresh: train on this many new built-in shapes an epoch, drawn while training and never stored, in
