@@ -124,7 +124,7 @@ def _open_streams() -> None:
 
 
 def _say(message: object) -> None:
-    """Write an error to standard error, on which nobody may be listening."""
+    """Write an error to standard error, which may be closed."""
     from adacross.console import plain
 
     with suppress(OSError, ValueError):
