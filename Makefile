@@ -14,7 +14,7 @@ help:
 	@echo "make test-slow  the tests in a browser, on a cluster, with several processes, ...   make test-all  both"
 	@echo "make test-fast FILE=tests/test_cli.py  the tests of one file, quick and slow"
 	@echo "make versions  the quick tests with the oldest and the newest packages that pyproject.toml allows"
-	@echo "make lint    ruff, and mypy for Linux, Windows and macOS        make format  let ruff rewrite"
+	@echo "make lint    ruff, codespell, and mypy for Linux, Windows and macOS        make format  let ruff rewrite"
 	@echo "make bench   speed against the published formulations"
 	@echo "make site    the documentation, as pages in site/        make pictures  those of it, after make demo"
 
@@ -59,6 +59,7 @@ versions:
 lint: $(VENV)/dev
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
+	$(BIN)/codespell src docs examples recipes README.md CONTRIBUTING.md mkdocs.yml pyproject.toml
 	for platform in linux win32 darwin; do \
 	  $(BIN)/mypy --platform $$platform --cache-dir .mypy_cache/$$platform || exit 1; \
 	done

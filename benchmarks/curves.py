@@ -28,7 +28,7 @@ from adacross.encoders import DGCNN
 from adacross.features.svm import fixed_svm
 from adacross.io.files import whole_file, write_json
 
-SHAPES = "labelled shapes"
+SHAPES = "labeled shapes"
 COLORS = {"published": "#b2512a", "ours": "#1f6f8b"}
 # MiB that the published formulation keeps for backward, per edge: measured at 16 x 1,024 points, k 20.
 PLAIN_MIB_PER_EDGE = 2800 / (16 * 1024 * 20)
@@ -52,7 +52,7 @@ def settings(quick: bool) -> dict[str, tuple[str, list[Setting]]]:
     return {
         "points a cloud": ("points", [Setting(2, n, 20, cores) for n in (512, 1024, 2048, 4096, 8192)]),
         "clouds a batch": ("clouds", [Setting(b, threads=cores) for b in (2, 4, 8, 16, 32)]),
-        "neighbours k": ("k", [Setting(k=k, threads=cores) for k in (5, 10, 20, 40)]),
+        "neighbors k": ("k", [Setting(k=k, threads=cores) for k in (5, 10, 20, 40)]),
         "threads": ("threads", [Setting(threads=t) for t in range(1, cores + 1)]),
     }
 

@@ -1,5 +1,6 @@
-"""The demo at toy size, and the README's own lines."""
+"""The demo at toy size, and the pages whose lines are run."""
 
+import doctest
 import re
 import shlex
 from pathlib import Path
@@ -18,7 +19,9 @@ from adacross.report.names import TASKS
 
 pytestmark = pytest.mark.slow
 
-README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+PINNED = (ROOT / "constraints.txt").read_text(encoding="utf-8").split()
 
 
 @pytest.fixture
@@ -95,25 +98,47 @@ def parts(folder: Path, count: int) -> None:
         )
 
 
-def test_the_readmes_python_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, toy_recipe: Path):
-    monkeypatch.chdir(tmp_path)
-    parts(tmp_path / "parts", 40)
-    own, shipped = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+def run_page(text: str) -> int:
+    """Run the Python and the commands of a page from top to bottom; return the number of blocks and lines.
+
+    Nothing is installed: of `make` the target is looked up, of `pip` the files and the version of torch.
+    """
     names: dict[str, Any] = {}
-    exec(own, names)  # noqa: S102  the README is ours
-    assert names["features"].shape == (40, 32)
-    exec(shipped, names)  # noqa: S102
-    assert names["features"].shape == (40, 1024)
-    assert (tmp_path / "runs" / "parts" / "report.html").exists()
+    blocks = re.findall(r"^```python\n(.*?)^```|^    (\S[^\n]*)$", text, re.MULTILINE | re.DOTALL)
+    for program, line in blocks:
+        word, *rest = shlex.split(line, comments=True) or [""]
+        if ">>>" in program:
+            example = doctest.DocTestParser().get_doctest(program, names, "page", None, 0)
+            assert doctest.DocTestRunner().run(example, clear_globs=False).failed == 0
+            names = example.globs
+        elif program:
+            exec(program, names)  # noqa: S102  the page is ours
+        elif word == "adacross":
+            assert main(rest) == 0, line
+        elif word == "make":
+            assert f"\n{rest[0]}:" in (ROOT / "Makefile").read_text(encoding="utf-8"), line
+        else:
+            assert word == "pip", line
+            given = [each for each in rest if each not in ("install", "--constraint")]
+            assert all((ROOT / each).exists() or each in PINNED for each in given), line
+    return len(blocks)
 
 
-def test_the_readmes_shell_lines_are_commands(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, toy_recipe: Path
+@pytest.mark.parametrize(("page", "least"), [("README.md", 9), ("docs/notebook.md", 4)])
+def test_a_page_runs_from_top_to_bottom_in_a_fresh_folder(
+    page: str, least: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, toy_recipe: Path
 ):
-    """Run as written, with pictures and clouds of the size the README gives."""
+    """As written, but for recipes and the demo's shapes, which are of toy size."""
+    for name, value in {"SHAPES": 264, "VIEWS": 1, "PICTURE": 32, "POINTS": 64}.items():
+        monkeypatch.setattr(demo_module, name, value)
     monkeypatch.chdir(tmp_path)
     parts(tmp_path / "parts", 40)
-    lines = re.findall(r"^    (adacross .*)$", README, re.MULTILINE)
-    assert len(lines) >= 3
-    for line in lines:
-        assert main(shlex.split(line)[1:]) == 0, line
+    assert run_page((ROOT / page).read_text(encoding="utf-8")) >= least
+
+
+def test_the_readme_fits():
+    lines = README.splitlines()
+    assert len(lines) <= 120
+    for paragraph in README.split("\n\n"):
+        commands = {*re.findall(r"`adacross (\w[\w-]*)|`make ([\w-]+)", paragraph)}
+        assert len(commands) <= 3, paragraph

@@ -2,7 +2,12 @@
 
 import ast
 import re
+from dataclasses import fields
+from importlib import import_module
 from pathlib import Path
+
+import pytest
+from test_architecture import ROOMS
 
 import adacross
 from adacross.commands import COMMANDS
@@ -31,9 +36,24 @@ def test_every_recipe_that_is_shown_exists():
     assert {*shown} - {"recipe"} <= there
 
 
-def test_every_demand_of_users_has_an_answer():
-    numbers = re.findall(r"^## (\d+)\. ", PAGES["troubleshooting.md"], re.MULTILINE)
-    assert numbers == [str(number) for number in range(1, 20)]
+def test_the_command_line_reference_has_every_command_and_option(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.syspath_prepend(str(DOCS / "theme"))
+    page = import_module("command_line").page()
+    assert re.findall(r"^## (.*)$", page, re.MULTILINE) == [*COMMANDS]
+    (section,) = re.findall(r"^## pretrain$(.*?)^## ", page, re.MULTILINE | re.DOTALL)
+    options = {f"`--{field.name.replace('_', '-')}" for field in fields(adacross.PretrainConfig)}
+    assert {option for option in options if option not in section} == {"`--collection"}
+
+
+def test_the_picture_of_the_architecture_has_the_rooms_in_their_order():
+    picture = PAGES["architecture.md"].split("```")[1].strip("\n")
+    joined = re.sub(r"\n +", " ", picture)
+    floors = [re.split(r" {2,}", line)[0] for line in joined.splitlines()[::-1]]
+    rooms = []
+    for floor in floors:
+        name, colon, inside = floor.partition(": ")
+        rooms += [f"{name}.{each}" for each in inside.split()] if colon else floor.split()
+    assert rooms == [room for room in ROOMS if room != "__main__"]
 
 
 def test_programs_on_the_pages_are_python():

@@ -71,7 +71,7 @@ def picture_tower(sketch: Sketch, pixels: np.ndarray, y: float, encoder: str, na
 def crosspoint(points: np.ndarray, picture: np.ndarray) -> Sketch:
     sketch = Sketch("crosspoint", 960, 380)
     cloud_tower(sketch, points, 120, 68, ("z¹", "z²"))
-    picture_tower(sketch, picture, 316, "ResNet-50, colour", "h")
+    picture_tower(sketch, picture, 316, "ResNet-50, color", "h")
     sketch.arrow((578, 52), (640, 52), (700, 52))
     sketch.arrow((578, 188), (660, 188), (660, 84), (700, 84))
     sketch.box(702, 34, 226, 68, "loss", "intra-modal term", "NT-Xent(z¹, z²)")
@@ -88,8 +88,8 @@ def crossnet_terms(sketch: Sketch, points: np.ndarray, picture: np.ndarray) -> N
     """Towers and both terms, 470 high: what CrossNet and AdaCrossNet share."""
     gray = np.repeat(np.round(picture @ [0.299, 0.587, 0.114])[:, :, None], 3, 2).astype(np.uint8)
     cloud_tower(sketch, points, 120, 68, ("x¹", "x²"))
-    picture_tower(sketch, picture, 300, "ResNet-50, colour", "yᶜ")
-    picture_tower(sketch, gray, 396, "ResNet-50, grey", "yᵍ")
+    picture_tower(sketch, picture, 300, "ResNet-50, color", "yᶜ")
+    picture_tower(sketch, gray, 396, "ResNet-50, gray", "yᵍ")
     sketch.arrow((578, 52), (650, 52))
     sketch.arrow((578, 188), (614, 188), (614, 84), (650, 84))
     sketch.box(652, 34, 180, 68, "loss", "intra-modal term", "NT-Xent(x¹, x²)")
@@ -131,7 +131,7 @@ def groups(points: np.ndarray, count: int) -> np.ndarray:
 
 
 def hidden_around(points: np.ndarray, centers: np.ndarray, visible: np.ndarray) -> np.ndarray:
-    """Which points `(n,)` bool belong to a hidden centre."""
+    """Return the points `(n,)` bool that belong to a hidden center."""
     nearest = ((points[:, None] - centers[None]) ** 2).sum(2).argmin(1)
     return ~visible[nearest]
 

@@ -1,6 +1,6 @@
-"""What the site's build adds to MkDocs: equations as MathML, and diagrams that follow the page's theme.
+"""Additions to MkDocs: the command-line reference, equations as MathML, diagrams in the page's own colors.
 
-Both are made while building, so that a page needs neither network nor script.
+All are made while building, so that a page needs neither network nor script.
 """
 
 import re
@@ -8,8 +8,11 @@ from html import unescape
 from pathlib import Path
 from typing import Any
 
+import command_line
 from latex2mathml.converter import convert
+from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.exceptions import PluginError
+from mkdocs.structure.files import File, Files
 
 _EQUATION = re.compile(r'<(span|div) class="arithmatex">(.*?)</\1>', re.DOTALL)
 _DIAGRAM = re.compile(r'<p>\s*<img alt="([^"]*)" src="[^"]*images/diagrams/([\w-]+)\.svg"\s*/?>\s*</p>')
@@ -32,18 +35,24 @@ def _mathml(match: re.Match[str]) -> str:
 
 
 def _inline(match: re.Match[str]) -> str:
-    """The drawing itself instead of a reference to it: only then do the page's colours reach it."""
+    """Return the drawing itself instead of a reference to it: only then do the page's colors reach it."""
     drawing = (_FOLDER / f"{match[2]}.svg").read_text(encoding="utf-8")
     label = f'<svg role="img" aria-label="{match[1]}"'
     return f'<div class="drawing">{drawing.replace("<svg", label, 1)}</div>'
 
 
+def on_files(files: Files, config: MkDocsConfig) -> Files:
+    """Add the command-line reference to the pages."""
+    files.append(File.generated(config, "command_line.md", content=command_line.page()))
+    return files
+
+
 def on_page_content(html: str, **_: Any) -> str:
-    """Called by MkDocs with every page's body."""
+    """Put equations and diagrams into a page's body."""
     return _DIAGRAM.sub(_inline, _EQUATION.sub(_mathml, html))
 
 
 def on_post_page(output: str, page: Any, **_: Any) -> None:
-    """Called with every finished page; ends the build if it would fetch anything from elsewhere."""
+    """End the build if a page would fetch anything from the network."""
     if found := _FETCHED.search(output):
         raise PluginError(f"{page.file.src_uri} fetches from the network: {found[0]}")

@@ -1,4 +1,4 @@
-"""Boxes, arrows, clouds and small pictures as SVG, in colours that follow the page's light or dark theme."""
+"""Boxes, arrows, clouds and small pictures as SVG, in colors that follow the page's light or dark theme."""
 
 import base64
 import io

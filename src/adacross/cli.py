@@ -11,24 +11,21 @@ from io import TextIOWrapper
 from pathlib import Path
 from pkgutil import resolve_name
 from types import SimpleNamespace
-from typing import Any, get_type_hints
+from typing import TYPE_CHECKING, Any, get_type_hints
 
 from adacross.commands import COMMANDS, command_named, encoder_first, overview, split_command, tasks
 from adacross.errors import UserError, shortened
 from adacross.plugins import allow_working_folder
 
+if TYPE_CHECKING:
+    from adacross.arguments import Parser
+
 _HELP = ("-h", "--help")
 LONGEST_MESSAGE = 4000  # characters of an error
 
 
-def run(name: str, words: Sequence[str]) -> None:
-    """Call a command's function with what was typed, print its result and what to type next.
-
-    A function whose first parameter is a dataclass takes that dataclass's fields as options, and with
-    `--config RECIPE` any of them from its constructor `recipe(name, **typed)`.
-    """
-    from adacross.arguments import Parser
-
+def function_of(name: str) -> tuple[Callable[..., Any], Any]:
+    """Return a command's function, and the dataclass of options that it takes, or None."""
     command = command_named(name)
     if name in COMMANDS:
         function: Callable[..., Any] = resolve_name(command.function)
@@ -37,9 +34,27 @@ def run(name: str, words: Sequence[str]) -> None:
 
         function = find_protocol(command.function)
     first = get_type_hints(function).get(next(iter(signature(function).parameters), ""))
-    options: Any = first if is_dataclass(first) else None
+    return function, first if is_dataclass(first) else None
+
+
+def parser_of(name: str) -> "Parser":
+    """Return a command's parser; the reference in the documentation is made of all of them."""
+    from adacross.arguments import Parser
+
+    function, options = function_of(name)
     summary = (function.__doc__ or "").split("\n", 1)[0]
-    parser = Parser(name, options or function, summary, command.examples)
+    return Parser(name, options or function, summary, command_named(name).examples)
+
+
+def run(name: str, words: Sequence[str]) -> None:
+    """Call a command's function with what was typed, print its result and what to type next.
+
+    A function whose first parameter is a dataclass takes that dataclass's fields as options, and with
+    `--config RECIPE` any of them from its constructor `recipe(name, **typed)`.
+    """
+    command = command_named(name)
+    function, options = function_of(name)
+    parser = parser_of(name)
     if any(word in _HELP for word in words):
         sys.stdout.write(parser.format_help())
         return
@@ -109,7 +124,7 @@ def _open_streams() -> None:
 
 
 def _say(message: object) -> None:
-    """Write an error to standard error, on which nobody may be listening."""
+    """Write an error to standard error, which may be closed."""
     from adacross.console import plain
 
     with suppress(OSError, ValueError):

@@ -53,7 +53,7 @@ class DemoResult:
 def demo(folder: str = "demo", seeds: int = 1, encoder: str | None = None, full: bool = False) -> DemoResult:
     """Run the whole pipeline on built-in shapes: prepare, pre-train AdaCrossNet, evaluate, report.
 
-    Interrupted, it goes on where it stopped when called again.
+    After an interruption, the same call continues.
 
     Args:
         folder: output folder.

@@ -202,7 +202,7 @@ class Encoder(nn.Module, ABC):
 
         Args:
             hub_id: `owner/name`; made if it is not there.
-            private: whether nobody else may see it.
+            private: make the repository private.
             card: text of its README.md. `adacross.share` writes one from a run.
 
         Raises:

@@ -38,7 +38,7 @@ def encode(
     """Encode shapes with a frozen encoder in evaluation mode.
 
     An encoder is trained on clouds whose centroid is the origin and whose farthest point is at distance 1,
-    with y up. Shapes in another frame, such as millimeters, are centered and scaled, which is said once.
+    with y up. Shapes in another frame, such as millimeters, are centered and scaled, with one message.
     Meshes, files and larger point clouds are sampled at as many points as the encoder was trained with (1,024
     if it does not say); arrays keep all of theirs.
 

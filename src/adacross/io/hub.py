@@ -69,7 +69,7 @@ def upload(
         folder: whose files are uploaded.
         name: of the repository, which is made if it is not there.
         kind: of the repository.
-        private: whether nobody else may see it.
+        private: make the repository private.
         replaces: patterns of files that are deleted there if the folder does not have them.
 
     Raises:

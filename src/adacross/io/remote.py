@@ -1,7 +1,7 @@
 """Collections on S3-style storage: `s3://bucket/collection`, and URLs of a few other protocols.
 
-A URL is opened only where the user types it; one that is read in a file is not (`local_path`), for whoever
-wrote the file would choose what this machine asks for, and of whom. fsspec knows protocols that read other
+A URL is opened only where the user types it. One that is read in a file is not (`local_path`): its author
+would choose what this machine requests, and from where. fsspec knows protocols that read other
 files, put environment variables into addresses, or are chained with `::`; only those of `PROTOCOLS` reach it.
 
 Training reads shapes in random order, again in every epoch, so a collection is copied into a cache folder at
@@ -75,7 +75,7 @@ def local_target(place: str) -> Path:
 
 
 def at_home(place: str | Path) -> Path:
-    """Return a path whose `~` is the user's home; `~NAME` of nobody is a name like others."""
+    """Return a path whose `~` is the user's home; `~NAME` of an unknown user is a name like others."""
     try:
         return Path(place).expanduser()
     except RuntimeError:
@@ -88,7 +88,7 @@ def cache_folder() -> Path:
     named = os.environ.get(CACHE) or f"{caches}/adacross"
     try:
         return Path(named).expanduser() / "collections"
-    except RuntimeError:  # no HOME, and a user without an entry; or ~NAME of nobody
+    except RuntimeError:  # no HOME, and a user without an entry; or ~NAME of an unknown user
         raise UserError(
             f"copies would lie in {named}, but this user has no home. Name a folder in {CACHE}."
         ) from None

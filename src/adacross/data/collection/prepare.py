@@ -50,10 +50,10 @@ def prepare(
 ) -> Collection:
     """Turn meshes, a published data set or built-in shapes into a collection.
 
-    The work lies in `<collection>.partial` until all of it is done. The same command run again goes on where
-    an interrupted one stopped, and the result does not depend on that, nor on the number of workers, nor on
-    the engine. A shape that cannot be read is left out, and named with the reason in the summary. A shape
-    whose ready-made images are missing is rendered, and named, too.
+    Work is kept in `<collection>.partial` until all of it is done, and the same command continues an
+    interrupted one. The result depends neither on interruptions nor on the number of workers nor on the
+    engine. A shape that cannot be read is skipped and named with the reason in the summary. A shape whose
+    ready-made images are missing is rendered, with a warning.
 
     Args:
         source: a folder of meshes (OFF, OBJ, PLY, STL, GLB) and clouds in any layout, one such file, an

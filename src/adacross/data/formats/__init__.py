@@ -168,7 +168,7 @@ def _recognise(folder: Path) -> tuple[str, str, list[str]]:
 
 
 def _data_set(folder: Path) -> str | None:
-    """Return the name of the first format but those of single files that recognises a folder."""
+    """Return the name of the first format but those of single files that recognizes a folder."""
     names = [name for name in plugins.names("format", FORMATS) if name != FILES]
     return next((name for name in names if format_of(name).recognise(folder)), None)
 

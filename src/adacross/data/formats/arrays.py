@@ -81,7 +81,7 @@ def _array(data: bytes) -> np.ndarray:
 
 
 def cloud_of(stored: np.ndarray) -> PointCloud:
-    """Return the points of an array; one whose rows are the coordinates is transposed, which is said."""
+    """Return the points of an array; one whose rows are the coordinates is transposed, with a warning."""
     if stored.ndim == 3 and 1 in stored.shape:
         stored = stored.squeeze(stored.shape.index(1))
     if stored.ndim == 2 and 3 <= stored.shape[0] <= MOST_COLUMNS < stored.shape[1]:

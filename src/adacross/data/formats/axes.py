@@ -25,13 +25,13 @@ def turned(index: DatasetIndex, up: Up | None) -> tuple[DatasetIndex, Up | None]
 
     Args:
         index: a source, as `index_source` lists it with the same `up`.
-        up: as the user said; "by-format" takes each format's own axis.
+        up: as given by the user; "by-format" takes each format's own axis.
 
     Returns:
-        The index, its items with their axes, and the axis as the user said it.
+        The index, its items with their axes, and the axis as given.
 
     Raises:
-        UserError: nobody said, and nobody can be asked.
+        UserError: no axis was given, and there is no terminal to ask.
     """
     if up is not None or not (said := mixed_habits(index)):
         return index, up

@@ -55,7 +55,7 @@ class RowFormat(Format):
     ) -> DatasetIndex:
         """List the rows of each split's files, one label a row; those of "val" are for training.
 
-        `expected` is said of a label that is none of the `classes` (None for any): "label 9, <expected>".
+        `expected` completes the message about a label outside `classes` (None: any): "label 9, <expected>".
         """
         items: list[SampleRef] = []
         skipped: Skipped = []

@@ -183,7 +183,7 @@ def _loopback() -> Iterator[None]:
 
 
 def _check_reachable(place: str) -> None:
-    """Raise OSError at once if nobody listens at host:port, where Ray itself would try for minutes."""
+    """Raise OSError at once if no program listens at host:port; Ray itself would try for minutes."""
     host, _, port = place.rpartition(":")
     if host and port.isdecimal() and "://" not in place:
         socket.create_connection((host, int(port)), timeout=10).close()

@@ -88,7 +88,7 @@ def load_official_image(path: Path | str) -> tuple[ResNet, ImageProjection | Non
     """A released image encoder and its projection head, in evaluation mode.
 
     torchvision's names tell depth and channels; whatever stands before them is left out, and so is `fc`.
-    A projection head is what stands beside the network: four layers of which 0 and 3 are products.
+    The tensors outside the network are a projection head: four layers, of which 0 and 3 are products.
 
     Args:
         path: a `.pth` file with a state dict: RGB or gray, ResNet-18 or ResNet-50.
