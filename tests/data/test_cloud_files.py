@@ -16,7 +16,7 @@ from adacross.data import sampling
 from adacross.data.collection.prepare import prepare
 from adacross.data.formats import format_of, index_source
 from adacross.data.formats.base import as_points
-from adacross.data.formats.clouds import READERS, looks_like_a_cloud
+from adacross.data.formats.files import CLOUDS, looks_like_a_cloud
 from adacross.data.shape import BrokenShapeError, Mesh, PointCloud
 from adacross.errors import UserError
 
@@ -444,4 +444,4 @@ def test_hdf5_rows_with_normals_and_digits(tmp_path: Path):
 
 
 def test_every_ending_is_one_of_a_shape():
-    assert {".asc", ".csv", ".las", ".laz", ".npy", ".npz", ".pcd", ".pts", ".txt", ".xyz"} == READERS.keys()
+    assert {".asc", ".csv", ".las", ".laz", ".npy", ".npz", ".pcd", ".pts", ".txt", ".xyz"} == set(CLOUDS)

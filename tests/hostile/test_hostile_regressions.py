@@ -22,8 +22,8 @@ from adacross.cli import main
 from adacross.data.collection.collection import Collection
 from adacross.data.collection.inspect import inspect
 from adacross.data.formats import index_source
+from adacross.data.formats.files import read_mesh
 from adacross.data.formats.gltf import read_gltf
-from adacross.data.formats.mesh_files import read_mesh
 from adacross.data.formats.text import file_below
 from adacross.data.image_set import read_image_set
 from adacross.data.images import LARGEST_SIDE, read_views

@@ -24,6 +24,7 @@ from typing import Any, get_args, get_origin
 from adacross.errors import UserError, one_line
 
 LARGEST = 2**31  # bytes of a file that is read as a whole; a larger one is a mistake, or meant badly
+MOST_PACKED = 100  # bytes that a compressed byte may stand for; of shapes it is 2 to 10
 LARGEST_JSON = 2**27  # its values take up to twenty times as much memory
 LARGEST_YAML = 100_000  # as many take PyYAML a second or two
 # What libraries raise on a file that is damaged, or something else than its name says.

@@ -1,7 +1,8 @@
 """Formats: a list of the shapes that a folder holds, and a way to read each of them."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar, Literal
@@ -10,10 +11,15 @@ import numpy as np
 from jaxtyping import Float
 
 from adacross.data.formats.archives import stat_of
+from adacross.data.images import IMAGE_ERRORS
 from adacross.data.sampling import draw_rows
 from adacross.data.shape import Axis, BrokenShapeError, Mesh, PointCloud, Split
+from adacross.errors import one_line
 
 MOST_COLUMNS = 9  # of points: coordinates, color, normal
+# What parsers raise on bytes that are not what they expect. Anything else ends the worker process, and the
+# file is named for that.
+_PARSER_ERRORS: tuple[type[Exception], ...] = (*IMAGE_ERRORS, AssertionError, ImportError, NameError)
 
 Keep = Literal["random", "first", "cycle"]
 Skipped = list[dict[str, str]]  # {"name": of what is left out, "reason": ...}
@@ -192,6 +198,17 @@ def as_points(array: np.ndarray) -> Float[np.ndarray, "N 3"]:
     if array.dtype.itemsize <= 4 and array.dtype.kind == "f":
         return rounded
     return np.where(np.isfinite(rounded), exact, rounded)  # centers are stored as float32
+
+
+@contextmanager
+def readable(kind: str, *errors: type[Exception]) -> Iterator[None]:
+    """Turn what parsers raise on damaged bytes into a BrokenShapeError that names the format."""
+    try:
+        yield
+    except BrokenShapeError:
+        raise
+    except _PARSER_ERRORS + errors as error:
+        raise BrokenShapeError(f"not a readable {kind} file ({one_line(error, 200)})") from error
 
 
 def fingerprint_of(*paths: Path) -> str:

@@ -5,7 +5,7 @@ import struct
 
 import numpy as np
 
-from adacross.data.formats.tokens import decode_text, numbers
+from adacross.data.formats.text import decode_text, numbers
 from adacross.data.shape import BrokenShapeError, Mesh
 
 _HEAD, _FACET = 84, 50  # bytes of a binary file

@@ -14,7 +14,7 @@ from jaxtyping import Float64
 
 from adacross.data.formats.archives import file_size, read_bytes, read_head
 from adacross.data.formats.base import MOST_COLUMNS, as_points
-from adacross.data.formats.tokens import decode_text
+from adacross.data.formats.text import decode_text
 from adacross.data.shape import BrokenShapeError, PointCloud
 from adacross.errors import shortened
 

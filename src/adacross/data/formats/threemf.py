@@ -52,14 +52,12 @@ def read_3mf(path: Path) -> Mesh | PointCloud:
     Colors of triangles and of base materials are kept, those of textures are not. Raises BrokenShapeError if
     the file is damaged, or nothing is to be built.
     """
-    with content_of(path) as data:
-        try:
-            with zipfile.ZipFile(io.BytesIO(data)) as archive:
-                package = _Package(archive, len(data))
-                parts = package.parts()
-        except (zipfile.BadZipFile, zipfile.LargeZipFile, NotImplementedError, ExpatError) as error:
-            raise BrokenShapeError(f"not a readable 3MF file ({error})") from error
-        return joined(parts, UNITS.get(package.unit, ""), package.warnings)
+    with (
+        content_of(path, zipfile.BadZipFile, zipfile.LargeZipFile, ExpatError) as data,
+        zipfile.ZipFile(io.BytesIO(data)) as archive,
+    ):
+        package = _Package(archive, len(data))
+        return joined(package.parts(), UNITS.get(package.unit, ""), package.warnings)
 
 
 class _Package:
