@@ -427,7 +427,7 @@ def test_hdf5_files_as_an_tao_hands_them_out(tmp_path: Path):
     write(tmp_path, "train0_id2name.json", '["chair", "bed", "chair"]')
     assert index_source(str(tmp_path)).classes == ["00", "01", "02", "03"]
     write(tmp_path, "train0_id2name.json", '{"0": "chair"}')
-    with pytest.raises(UserError, match=r"train0_id2name\.json is no list of names"):
+    with pytest.raises(UserError, match=r"train0_id2name\.json is not a list of names"):
         index_source(str(tmp_path))
 
 

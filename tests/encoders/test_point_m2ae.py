@@ -225,7 +225,7 @@ def test_saving_and_loading(tmp_path):
     [
         ({"groups": (24, 12)}, "expected one for each of 3 levels"),
         ({"groups": (12, 24, 6)}, "fewer groups from level to level"),
-        ({"neighbors": (8, 25, 3)}, "more neighbours than the level below has tokens"),
+        ({"neighbors": (8, 25, 3)}, "more neighbors than the level below has tokens"),
         ({"dims": (8, 16, 22)}, "22 channels cannot be shared by 4 heads"),
         ({"drop_path": 1.0}, "drop_path is 1.0"),
         ({"width": 0}, "nothing negative"),

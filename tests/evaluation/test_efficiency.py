@@ -124,7 +124,7 @@ def test_a_run_without_a_monitor_has_its_spread(tmp_path: Path):
 
 def test_mistakes(tmp_path: Path):
     run = made_up(tmp_path / "a", [0.3])
-    with pytest.raises(UserError, match="nothing is no run and no pattern of runs"):
+    with pytest.raises(UserError, match="nothing is neither a run nor a pattern of runs"):
         efficiency([str(run), str(tmp_path / "nothing")])
     with pytest.raises(UserError, match="given twice"):
         efficiency([str(run), str(run)])

@@ -81,7 +81,7 @@ class PointM2AE(Encoder):
         if neighbors[1] > groups[0] or neighbors[2] > groups[1]:
             raise UserError(
                 f"Point-M2AE has neighbors {list(neighbors)} among groups {list(groups)}; "
-                "a level cannot have more neighbours than the level below has tokens."
+                "a level cannot have more neighbors than the level below has tokens."
             )
         if not 0 <= drop_path < 1:
             raise UserError(f"Point-M2AE's drop_path is {drop_path}; expected 0 or more, below 1.")

@@ -85,7 +85,7 @@ class Efficiency(Tabular):
     Attributes:
         reach: accuracies to reach, shares from 0 to 1.
         entries: what the logs say.
-        notes: what a reader must know.
+        notes: caveats.
         version, date: of adacross, and when the logs were read, UTC.
     """
 
@@ -164,7 +164,9 @@ def efficiency(
     check_output(output, "an efficiency result", overwrite)
     found = {name: find_runs(word) for name, word in named_entries(runs).items()}
     if missing := [name for name, folders in found.items() if not folders]:
-        raise UserError(f"{missing[0]} is no run and no pattern of runs. Give folders of adacross pretrain.")
+        raise UserError(
+            f"{missing[0]} is neither a run nor a pattern of runs. Give folders of adacross pretrain."
+        )
     logs = {name: [_Log(folder) for folder in folders] for name, folders in found.items()}
     each = [log for own in logs.values() for log in own]
     chosen = sorted(reach) if reach else _reached([log.curve["accuracy"] for log in each])

@@ -171,7 +171,7 @@ class Measured:
         data: what was measured on.
         scores: one for each kind of network, setting and metric; the headline first.
         protocol: the protocol in a sentence.
-        notes: what a reader must know besides.
+        notes: caveats.
         ids: of the units, in the order of the outcomes.
         truth: their classes.
         details: what only this protocol has, as plain values.

@@ -78,7 +78,7 @@ def scores_of(
 ) -> list[Score]:
     """Return mIoU and overall accuracy from points counted over all units.
 
-    A class that is nowhere and that nobody predicted does not count. Chance has one outcome, the figure.
+    A class absent in truth and prediction does not count. Chance has one outcome, the figure.
     """
     each = {
         "mIoU": [ratio_outcomes(i, u) for i, u in counts],

@@ -115,7 +115,7 @@ class Tabular(ABC):
 
 
 def check_output(output: str | None, what: str, overwrite: bool) -> None:
-    """Refuse an output that is no JSON file, and without `overwrite` one that exists, itself or beside it."""
+    """Refuse an output that is not JSON and, without `overwrite`, one that exists, itself or beside it."""
     if output is not None:
         path = check_ending(output, ".json", f"{what} is JSON")
         for each in (path, *map(path.with_suffix, BESIDE)):

@@ -23,7 +23,7 @@ from typing import Any, get_args, get_origin
 
 from adacross.errors import UserError, one_line
 
-LARGEST = 2**31  # bytes of a file that is read as a whole; a larger one is a mistake, or meant badly
+LARGEST = 2**31  # bytes of a file that is read as a whole; a larger one is a mistake or hostile
 MOST_PACKED = 100  # bytes that a compressed byte may stand for; of shapes it is 2 to 10
 LARGEST_JSON = 2**27  # its values take up to twenty times as much memory
 LARGEST_YAML = 100_000  # as many take PyYAML a second or two
@@ -183,7 +183,7 @@ def check_replaceable(folder: Path, what: str, marked: bool, own: re.Pattern[str
         own: relative POSIX paths of the files that belong to `what`.
 
     Raises:
-        UserError: it holds something else, files of somebody else's, or `overwrite` is false.
+        UserError: it holds something else, files of other programs, or `overwrite` is false.
     """
     if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
         return

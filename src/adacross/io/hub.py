@@ -41,7 +41,7 @@ def check_hub_id(name: str) -> str:
     plain = name.removeprefix(SCHEME)
     if not is_hub_id(plain):
         raise UserError(
-            f"{name!r} is no name on the Hugging Face hub; expected owner/name: letters, digits, -, _, ., "
+            f"{name!r} is not a name on the Hugging Face hub; expected owner/name: letters, digits, -, _, ., "
             f"at most {_LONGEST} characters; no -- or .., no - or . at an end."
         )
     return plain
@@ -53,7 +53,7 @@ def check_login() -> None:
 
     if get_token() is None:
         raise UserError(
-            "nobody is logged in to the Hugging Face hub. Run: hf auth login (or set HF_TOKEN to a token "
+            "not logged in to the Hugging Face hub. Run: hf auth login (or set HF_TOKEN to a token "
             "that may write)."
         )
     with console.status("asking the hub"), _explained("the Hugging Face hub did not accept the login"):
@@ -69,7 +69,7 @@ def upload(
         folder: whose files are uploaded.
         name: of the repository, which is made if it is not there.
         kind: of the repository.
-        private: whether nobody else may see it.
+        private: make the repository private.
         replaces: patterns of files that are deleted there if the folder does not have them.
 
     Raises:

@@ -75,7 +75,7 @@ def local_target(place: str) -> Path:
 
 
 def at_home(place: str | Path) -> Path:
-    """Return a path whose `~` is the user's home; `~NAME` of nobody is a name like others."""
+    """Return a path with `~` expanded; `~NAME` of an unknown user is a name like others."""
     try:
         return Path(place).expanduser()
     except RuntimeError:
@@ -88,7 +88,7 @@ def cache_folder() -> Path:
     named = os.environ.get(CACHE) or f"{caches}/adacross"
     try:
         return Path(named).expanduser() / "collections"
-    except RuntimeError:  # no HOME, and a user without an entry; or ~NAME of nobody
+    except RuntimeError:  # no HOME, and a user without an entry; or ~NAME of an unknown user
         raise UserError(
             f"copies would lie in {named}, but this user has no home. Name a folder in {CACHE}."
         ) from None

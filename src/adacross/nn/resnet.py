@@ -136,7 +136,7 @@ class ResNet(nn.Module):
             raise UserError(f"ResNet's depth is {depth}; expected 18 or 50.")
         if channels < 1 or width < 1:
             raise UserError(
-                f"ResNet has {channels} channels and width {width}; expected 3 (RGB) or 1 (grey), and 64."
+                f"ResNet has {channels} channels and width {width}; expected 3 (RGB) or 1 (gray), and 64."
             )
         super().__init__()
         block, blocks = _ARCHITECTURES[depth]
@@ -158,7 +158,7 @@ class ResNet(nn.Module):
         shape = tuple(images.shape)
         if len(shape) != 4 or shape[1] != self.channels or min(shape[2:]) < 32:
             raise UserError(
-                f"pictures have shape {shape}; expected (pictures, {self.channels}, height, width), "
+                f"images have shape {shape}; expected (images, {self.channels}, height, width), "
                 "32 pixels or more."
             )
         x = images.contiguous(memory_format=torch.channels_last)

@@ -54,15 +54,11 @@ def write_report(
 def render(run: "RunData") -> str:
     """Return the report of a run as an HTML document."""
     from adacross.report.completions import completions
-    from adacross.report.feature_map import feature_map
     from adacross.report.names import encoder_name, method_name
-    from adacross.report.overview import overview
     from adacross.report.page import page
-    from adacross.report.results import result_sections
-    from adacross.report.setup import setup
+    from adacross.report.results import result_sections, table_sections
+    from adacross.report.sections import feature_map, overview, setup, training
     from adacross.report.shapes import neighbors, point_clouds
-    from adacross.report.tables import table_sections
-    from adacross.report.training import training
 
     first = (overview, training, completions, feature_map, neighbors)
     sections = [section for make in first if (section := make(run)) is not None]

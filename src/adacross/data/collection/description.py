@@ -40,7 +40,7 @@ class CollectionInfo:
     skipped: list[dict[str, str]] = field(default_factory=list)  # {"name": ..., "reason": ...}
     warnings: list[dict[str, str]] = field(default_factory=list)  # the same, of shapes that are in
     note: str = ""  # sentences about the source as a whole: its split, its objects, what was not read
-    unread: dict[str, int] = field(default_factory=dict)  # files in the source that are no shapes, by ending
+    unread: dict[str, int] = field(default_factory=dict)  # files in the source that are not shapes, by ending
     measured: bool = False  # whether each shape's size in its source is kept (`schema.MEASURED`)
     made: dict[str, Any] = field(default_factory=dict)  # options, seed, version of adacross and date
 

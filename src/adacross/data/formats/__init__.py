@@ -109,7 +109,7 @@ def _check_archive(path: Path) -> None:
 
 
 def _single(path: Path) -> DatasetIndex:
-    """Return one file as a source; UserError if its ending is no shape's."""
+    """Return one file as a source; UserError for an unknown ending."""
     if path.suffix.lower() not in SUFFIXES:
         raise UserError(
             f"{path} is a file that ends in {path.suffix or 'nothing'}, which is not read. Give a folder, "

@@ -48,6 +48,6 @@ def _names(path: Path) -> list[str]:
     names = read_json(listing, "a list with the class of every row")
     if not fits(names, list[str]):
         raise UserError(
-            f"{listing} is no list of names; expected the class of every row. Delete it to go without."
+            f"{listing} is not a list of names; expected the class of every row. Delete it to go without."
         )
     return list(names)

@@ -13,15 +13,15 @@ from adacross.data.shape import Axis
 from adacross.errors import UserError, listed
 
 Up = Literal["x", "y", "z", "by-format"]
-_NEUTRAL = (".dae", ".off")  # of which one says its axis, and the other has no habit
+_NEUTRAL = (".dae", ".off")  # COLLADA states its axis, OFF has no usual one
 
 
 def turned(index: DatasetIndex, up: Up | None) -> tuple[DatasetIndex, Up | None]:
     """Decide which axis of each shape is up, where meshes of both habits are mixed by asking the user.
 
     Modeling programs write y up (glTF, OBJ, PLY), those of engineers and printers z up (STL, STEP, IGES,
-    3MF); a folder of both holds shapes from two worlds, or copies that somebody converted without turning
-    them. On a terminal the user is asked.
+    3MF); a folder of both mixes sources, or holds copies converted without a turn. On a terminal the user is
+    asked.
 
     Args:
         index: a source, as `index_source` lists it with the same `up`.
@@ -31,7 +31,7 @@ def turned(index: DatasetIndex, up: Up | None) -> tuple[DatasetIndex, Up | None]
         The index, its items with their axes, and the axis as the user said it.
 
     Raises:
-        UserError: nobody said, and nobody can be asked.
+        UserError: `up` is None, and there is no terminal to ask on.
     """
     if up is not None or not (said := mixed_habits(index)):
         return index, up

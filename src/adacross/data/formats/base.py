@@ -66,7 +66,7 @@ class DatasetIndex:
         note: what people should know before the work begins, a sentence, or "".
         missing: files that belong to the layout and are not there.
         skipped: what is already known to be unreadable.
-        unread: number of files by ending that lie in the source and are no shapes.
+        unread: number of files by ending that are not shapes.
         format: name of the format; `index_source` fills it in.
         location: the folder, absolute, or "builtin"; `index_source` fills it in.
     """
@@ -226,7 +226,7 @@ def median_of(counts: Sequence[int]) -> int | None:
 
 
 def printable(name: str) -> str:
-    """Return a file's name as text: bytes that are no UTF-8, which a file's name may have, as `\\udcff`."""
+    """Return a file's name as text, bytes that are not UTF-8 as `\\udcff`."""
     return name.encode("utf-8", "backslashreplace").decode("utf-8")
 
 

@@ -51,7 +51,7 @@ def read_file(path: Path) -> Mesh | PointCloud:
     """Read the mesh or the cloud in one file, by its ending; BrokenShapeError if it cannot be read."""
     suffix = path.suffix.lower()
     if suffix not in SUFFIXES:
-        raise BrokenShapeError(f"no file of shapes; it must end in one of {', '.join(SUFFIXES)}")
+        raise BrokenShapeError(f"not a file of shapes; expected an ending among {', '.join(SUFFIXES)}")
     try:
         found = (_CLOUDS | _SCENES).get(suffix, read_mesh)(path)
         return finite(found) if isinstance(found, PointCloud) else found

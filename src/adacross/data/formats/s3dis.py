@@ -1,6 +1,6 @@
-"""S3DIS as blocks: `indoor3d_sem_seg_hdf5_data/`, rooms cut into columns of one metre by one metre.
+"""S3DIS as blocks: `indoor3d_sem_seg_hdf5_data/`, rooms cut into columns of one meter by one meter.
 
-`ply_data_all_*.h5` hold `data` (n, 4096, 9), of which x, y and z are used, z up and in metres (x and y from
+`ply_data_all_*.h5` hold `data` (n, 4096, 9), of which x, y and z are used, z up and in meters (x and y from
 the block's middle, as we recall), and `label` (n, 4096), what each point is. `all_files.txt` lists the files
 in order. `room_filelist.txt` has one line a block, through all files: its room, `Area_1_conferenceRoom_1`.
 The order of the 13 names is recalled from the data set's publication (Armeni et al., CVPR 2016), for the

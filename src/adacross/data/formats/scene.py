@@ -11,7 +11,7 @@ from jaxtyping import Float32, Float64, Int64, UInt8
 
 from adacross.data.formats.archives import read_bytes
 from adacross.data.formats.base import printable, readable
-from adacross.data.formats.polygons import GREY
+from adacross.data.formats.polygons import GRAY
 from adacross.data.formats.textures import companion
 from adacross.data.shape import BrokenShapeError, Mesh, PointCloud
 
@@ -91,7 +91,7 @@ def joined(parts: Sequence[Part], unit: str, warnings: Sequence[str] = ()) -> Me
     names = tuple(numbers)
     colors = None
     if any(part.colors is not None for part in used):
-        plain = [np.full((size, 3), GREY, dtype=np.uint8) for size in sizes]
+        plain = [np.full((size, 3), GRAY, dtype=np.uint8) for size in sizes]
         colors = np.concatenate(
             [grey if part.colors is None else part.colors for part, grey in zip(used, plain, strict=True)]
         )
@@ -132,8 +132,8 @@ def body_of(mesh: Mesh, number: int) -> Mesh:
     faces = corners.reshape(-1, 3).astype(np.int64)
     colors = None if mesh.face_colors is None else mesh.face_colors[chosen]
     parts = None if mesh.face_parts is None else mesh.face_parts[chosen]
-    mesh = replace(mesh, vertices=mesh.vertices[used], faces=faces, face_bodies=None)
-    return replace(mesh, face_colors=colors, face_parts=parts)
+    vertices = mesh.vertices[used]
+    return Mesh(vertices, faces, colors, parts, mesh.part_names, mesh.warnings, mesh.unit)
 
 
 def beside(path: Path, name: str) -> Path:

@@ -31,7 +31,7 @@ _BLOCK = {"attn.qkv": "qkv", "attn.proj": "project", "mlp.fc1": "enter", "mlp.fc
 
 
 class Released(NamedTuple):
-    """One of the released networks: its names in terms of ours, and empty networks of its tensors' sizes."""
+    """Released network: its names in terms of ours, and makers of empty networks of its tensors' sizes."""
 
     encoder: Callable[[State, int], Encoder]  # of the size that the tensors tell, for k neighbors
     layers: dict[str, str]  # released name -> ours
