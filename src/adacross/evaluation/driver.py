@@ -109,14 +109,16 @@ class Bench:
     def turns(self, seeds: int) -> dict[str, list[int]]:
         """Return the network that each repetition measures, by kind: pre-trained encoders take turns.
 
-        There are as many repetitions as seeds, at least one for each encoder.
-
         Raises:
             UserError: fewer than 1 seed.
         """
         check_least(seeds=seeds)
-        repetitions = range(max(seeds, len(self.encoders)))
+        repetitions = range(self.repetitions(seeds))
         return {PRETRAINED: [seed % len(self.encoders) for seed in repetitions], SCRATCH: [*repetitions]}
+
+    def repetitions(self, seeds: int) -> int:
+        """Return the number of repetitions: `seeds`, at least one for each encoder."""
+        return max(seeds, len(self.encoders))
 
     def encode(self, encoder: Encoder | None, clouds: Float32[np.ndarray, "n N 3"]) -> np.ndarray:
         """Return features `(n, D)` of clouds; of None their shape histograms."""

@@ -242,7 +242,7 @@ def sem_seg(
         protocol=f"whole network fine-tuned: {training} of {info.points:,} a block, {COORDINATES[unit]}; "
         "points counted over all blocks, absent classes left out; chance: the largest class",
         notes=[
-            f"{max(seeds, len(bench.encoders))} repetitions, each with another order and head; those of one "
+            f"{bench.repetitions(seeds)} repetitions, each with another order and head; those of one "
             f"network are averaged; intervals and tests are by the jackknife over {units}"
         ],
         # of the units of all that is held out, in order

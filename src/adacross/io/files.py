@@ -41,7 +41,7 @@ _EARLIER = re.compile(
 CACHED_FEATURES = r"(features|search)/(features|whitening|map|block\d{8})-[0-9a-f]{20}\.safetensors"
 _NOTHING = re.compile(r"(?!)")
 _ABANDONED = 24 * 3600  # seconds after which a temporary file of another machine counts as left over
-_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS)
 
 
@@ -50,7 +50,7 @@ def cannot_write(path: Path, error: BaseException) -> UserError:
     code = _system_error(error)
     reason = os.strerror(code) if code else " ".join(str(error).split()) or type(error).__name__
     advice = "Check the path."
-    if code in _FULL:
+    if code in FULL:
         advice = "Free some space or choose another folder."
     elif code in _FORBIDDEN:
         advice = "Choose a folder that you may write to."
@@ -63,7 +63,7 @@ def _system_error(error: BaseException) -> int | None:
     """Return the system's error number in an exception, or in the words that a library puts into its own."""
     if isinstance(error, OSError) and error.errno:
         return error.errno
-    for code in (*_FULL, *_FORBIDDEN):
+    for code in (*FULL, *_FORBIDDEN):
         if os.strerror(code) in str(error) or f"os error {code})" in str(error):
             return code
     return None
@@ -319,12 +319,15 @@ def _entries_to_disk(folder: Path) -> None:
         os.close(handle)
 
 
+def write_text(path: Path, text: str, newline: str | None = None) -> None:
+    """Write text as UTF-8, whole or not at all; bytes of file names that are not text become `\\udcff`."""
+    with whole_file(path) as temporary:
+        temporary.write_text(text, encoding="utf-8", errors="backslashreplace", newline=newline)
+
+
 def write_json(path: Path, value: Any) -> None:
     """Write `value` as indented JSON, whole or not at all."""
-    with whole_file(path) as temporary:
-        text = json.dumps(value, indent=2, ensure_ascii=False) + "\n"
-        # Names of files may be no text at all; their bytes become \udcff, which is JSON.
-        temporary.write_text(text, encoding="utf-8", errors="backslashreplace")
+    write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
 
 
 def file_size(path: Path) -> int:

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from adacross.errors import check_ending
-from adacross.io.files import check_free, whole_file
+from adacross.io.files import check_free, write_text
 
 if TYPE_CHECKING:
     from adacross.report.run import RunData
@@ -45,9 +45,7 @@ def write_report(
         check_free(target, overwrite)
     from adacross.report.run import read_run
 
-    text = render(read_run(Path(run), collection=collection, seed=seed))
-    with whole_file(target) as temporary:
-        temporary.write_text(text, encoding="utf-8", errors="replace")  # of names that are no text
+    write_text(target, render(read_run(Path(run), collection=collection, seed=seed)))
     return target
 
 

@@ -171,9 +171,6 @@ def _named(title: str, style: str, entries: list[dict[str, str]]) -> Table:
 
 def size_of(folder: Path) -> str:
     """Return the size of all files in a folder, for people."""
-    size = float(sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()))
-    for unit in ("B", "kB", "MB", "GB"):
-        if size < 1000:
-            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
-        size /= 1000
-    return f"{size:.1f} TB"
+    from rich.filesize import decimal
+
+    return decimal(sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()))
