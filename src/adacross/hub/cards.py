@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from huggingface_hub import CardData, DatasetCardData, EvalResult, ModelCardData
 
 from adacross.console import console, markdown_table, markdown_text
-from adacross.data.collection.description import DESCRIPTION, LISTED, CollectionInfo
+from adacross.data.collection.description import DESCRIPTION, CollectionInfo, first_of
 from adacross.encoders import Encoder
 from adacross.errors import UserError
 from adacross.evaluation.result import PRETRAINED, Result, load
@@ -205,11 +205,8 @@ def _results(run: Path, encoder: Encoder) -> Iterator[Result]:
             )
 
 
-def _shapes(entries: list[dict[str, Any]]) -> str:
-    rows = [(entry.get("name"), entry.get("reason")) for entry in entries[:LISTED]]
-    if len(entries) > LISTED:
-        rows.append((f"... and {len(entries) - LISTED} more", "all are in collection.json"))
-    return markdown_table(("shape", "reason"), rows)
+def _shapes(entries: list[dict[str, str]]) -> str:
+    return markdown_table(("shape", "reason"), first_of(entries))
 
 
 def _facts(rows: Mapping[str, Any]) -> str:

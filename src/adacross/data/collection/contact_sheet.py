@@ -22,7 +22,7 @@ FEW = 24  # least shapes, where there are that many
 VIEWS = 4
 CLOUDS = 2
 _INK, _FAINT, _PAPER, _CLUTTER = (20, 20, 20), (110, 110, 110), (255, 255, 255), (190, 190, 190)
-# From low to high: dark blue, teal, green, yellow; evenly spaced in lightness, so it survives grey printing.
+# From low to high: dark blue, teal, green, yellow; evenly spaced in lightness, so it survives gray printing.
 _HEIGHTS = np.array([(49, 54, 149), (38, 130, 142), (94, 180, 90), (253, 215, 50)], dtype=np.float64)
 
 

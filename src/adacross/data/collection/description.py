@@ -162,11 +162,16 @@ def _named(title: str, style: str, entries: list[dict[str, str]]) -> Table:
     table = Table(title=title, title_justify="left", title_style=style)
     table.add_column("shape", overflow="fold")
     table.add_column("reason", overflow="fold")
-    for entry in entries[:LISTED]:
-        table.add_row(shortened(entry["name"], LONGEST), shortened(entry["reason"], LONGEST))
-    if len(entries) > LISTED:
-        table.add_row(f"... and {len(entries) - LISTED} more", "all are in collection.json")
+    for name, reason in first_of(entries):
+        table.add_row(shortened(name, LONGEST), shortened(reason, LONGEST))
     return table
+
+
+def first_of(entries: list[dict[str, str]]) -> list[tuple[str, str]]:
+    """Return names and reasons of the first entries of a list, and a row that counts the others."""
+    rows = [(entry.get("name", ""), entry.get("reason", "")) for entry in entries[:LISTED]]
+    more = (f"... and {len(entries) - LISTED} more", f"all are in {DESCRIPTION}")
+    return rows + [more] * (len(entries) > LISTED)
 
 
 def size_of(folder: Path) -> str:

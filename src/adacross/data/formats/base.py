@@ -112,7 +112,7 @@ class Format(ABC):
     """A kind of data set or file that `prepare`, `inspect` and `embed` can read.
 
     Derive a class, and name it: `prepare data/ out/ --format my_package.formats:MyFormat`, or register it
-    under the entry point group `adacross.formats`, which is then also asked to recognise folders. Parameters
+    under the entry point group `adacross.formats`, which is then also asked to recognize folders. Parameters
     of the constructor called `variant`, `classes`, `count` and `seed` receive those options of `prepare`.
     Worker processes make the class without arguments and only call `load`.
 

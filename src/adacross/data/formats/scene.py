@@ -93,7 +93,7 @@ def joined(parts: Sequence[Part], unit: str, warnings: Sequence[str] = ()) -> Me
     if any(part.colors is not None for part in used):
         plain = [np.full((size, 3), GRAY, dtype=np.uint8) for size in sizes]
         colors = np.concatenate(
-            [grey if part.colors is None else part.colors for part, grey in zip(used, plain, strict=True)]
+            [gray if part.colors is None else part.colors for part, gray in zip(used, plain, strict=True)]
         )
     if not solid:
         whole = all(part.normals is not None for part in used)

@@ -48,12 +48,12 @@ def scan(mesh: Mesh, count: int, rng: Rng) -> PointCloud:
     noise = rng.uniform(0.002, 0.01)
     along = rng.normal(0.0, noise, (count, 1)) * ray
     measured = scene[chosen] + along + rng.normal(0.0, noise / 3, (count, 3))
-    grey = np.full((len(clutter), 3), rng.integers(90, 200), dtype=np.uint8)
+    gray = np.full((len(clutter), 3), rng.integers(90, 200), dtype=np.uint8)
     none = np.full(len(clutter), CLUTTER, dtype=np.int64)
     return PointCloud(
         points=(measured * radius + middle).astype(np.float32),
         normals=normals[chosen].astype(np.float32),
-        colors=None if dense.colors is None else np.concatenate((dense.colors, grey))[chosen],
+        colors=None if dense.colors is None else np.concatenate((dense.colors, gray))[chosen],
         part=None if dense.part is None else np.concatenate((dense.part, none))[chosen],
     )
 

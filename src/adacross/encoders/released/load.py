@@ -10,7 +10,7 @@ from torch import Tensor
 from adacross.console import console
 from adacross.encoders.base import Encoder, N, filled
 from adacross.encoders.released import names
-from adacross.encoders.released.names import Released, SegmentationHead, State, recognise, shape_of
+from adacross.encoders.released.names import Released, SegmentationHead, State, recognize, shape_of
 from adacross.errors import UserError
 from adacross.io.weights import load_plain
 from adacross.nn.heads import ImageProjection, PointProjection
@@ -147,7 +147,7 @@ def _load(
     state: State, source: str, k: int
 ) -> tuple[Encoder, PointProjection | None, SegmentationHead | None]:
     """Return a released DGCNN or PointNet, its projection head and its segmentation head, or None."""
-    released = recognise(state)
+    released = recognize(state)
     if released is None:
         raise UserError(
             f"{source} is not a released DGCNN, PointNet, Point-M2AE or ResNet; "

@@ -46,7 +46,7 @@ def shape_of(state: State, name: str) -> tuple[int, ...]:
     return tuple(state[name].shape[:3]) if name in state else ()
 
 
-def recognise(state: State) -> Released | None:
+def recognize(state: State) -> Released | None:
     """The network a state dict belongs to, by names and shapes; None for another."""
     if "conv1.0.weight" in state:
         if "transform_net.conv1.0.weight" in state:
