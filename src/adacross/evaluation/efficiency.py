@@ -10,7 +10,6 @@ import numpy as np
 
 from adacross.errors import UserError
 from adacross.evaluation.driver import keep, named_entries
-from adacross.evaluation.result import read_as
 from adacross.evaluation.tabular import Tabular, check_output
 from adacross.features.sources import find_runs
 from adacross.features.statistics import CONFIDENCE
@@ -177,13 +176,8 @@ def efficiency(
     unfinished = [f"{log.name} is not finished" for log in each if not log.finished]
     now = datetime.now(UTC).isoformat(timespec="seconds")
     result = Efficiency(chosen, entries, unfinished, __version__, now)
-    keep(result, output, next(iter(found.values()))[0] / "evaluation", "efficiency", load)
+    keep(result, output, next(iter(found.values()))[0] / "evaluation", "efficiency")
     return result
-
-
-def load(path: Path) -> Efficiency:
-    """Read a result; one that is missing or damaged is a UserError."""
-    return read_as(Efficiency, path, "an efficiency result")
 
 
 class _Log:

@@ -330,10 +330,10 @@ def load(path: Path) -> Result:
     Raises:
         UserError: the file is missing, damaged, or was written by adacross 0.1.
     """
-    return read_as(Result, path, "a measurement's result")
+    return read_as(Result, path)
 
 
-def read_as(kind: type[T], path: Path, what: str, *within: str) -> T:
+def read_as(kind: type[T], path: Path, what: str = "a measurement's result", *within: str) -> T:
     """Read JSON as a dataclass of plain values, lists, dictionaries and dataclasses.
 
     Args:

@@ -42,7 +42,7 @@ CACHED_FEATURES = r"(features|search)/(features|whitening|map|block\d{8})-[0-9a-
 _NOTHING = re.compile(r"(?!)")
 _ABANDONED = 24 * 3600  # seconds after which a temporary file of another machine counts as left over
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-_FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS)
+FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS)
 
 
 def cannot_write(path: Path, error: BaseException) -> UserError:
@@ -52,7 +52,7 @@ def cannot_write(path: Path, error: BaseException) -> UserError:
     advice = "Check the path."
     if code in FULL:
         advice = "Free some space or choose another folder."
-    elif code in _FORBIDDEN:
+    elif code in FORBIDDEN:
         advice = "Choose a folder that you may write to."
     elif code == errno.ENAMETOOLONG:
         advice = "Choose a shorter name."
@@ -63,7 +63,7 @@ def _system_error(error: BaseException) -> int | None:
     """Return the system's error number in an exception, or in the words that a library puts into its own."""
     if isinstance(error, OSError) and error.errno:
         return error.errno
-    for code in (*FULL, *_FORBIDDEN):
+    for code in (*FULL, *FORBIDDEN):
         if os.strerror(code) in str(error) or f"os error {code})" in str(error):
             return code
     return None

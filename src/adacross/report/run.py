@@ -12,10 +12,9 @@ from adacross.console import console
 from adacross.data.collection.collection import Collection
 from adacross.encoders import load as load_encoder
 from adacross.errors import UserError
-from adacross.evaluation import compare, efficiency
 from adacross.evaluation.compare import Comparison
 from adacross.evaluation.efficiency import Efficiency
-from adacross.evaluation.result import Result, load
+from adacross.evaluation.result import Result, read_as
 from adacross.features.collection import FeatureCache, collection_features, points_for, weights_digest
 from adacross.io.files import read_json, read_yaml
 from adacross.io.remote import is_address, local_path
@@ -192,11 +191,11 @@ def read_results(folder: Path) -> tuple[list[Result], list[Comparison | Efficien
             continue
         try:
             if path.stem.startswith("compare-"):
-                tables.append(compare.load(path))
+                tables.append(read_as(Comparison, path))
             elif path.stem.startswith("efficiency"):
-                tables.append(efficiency.load(path))
+                tables.append(read_as(Efficiency, path))
             else:
-                results.append(load(path))
+                results.append(read_as(Result, path))
         except UserError as error:
             unreadable[str(path.relative_to(folder))] = str(error)
     return results, tables, unreadable
