@@ -54,7 +54,8 @@ class RowFormat(Format):
     ) -> DatasetIndex:
         """List the rows of each split's files, one label a row; those of "val" are for training.
 
-        `expected` is said of a label that is none of the `classes` (None for any): "label 9, <expected>".
+        Classes are called by their number. `expected` is said of a label that is not among the `classes` (None
+        for any): "label 9, <expected>".
         """
         items: list[SampleRef] = []
         skipped: Skipped = []
@@ -83,8 +84,9 @@ class RowFormat(Format):
                     items.append(SampleRef(name, str(path), row, label, split))
         if not items:
             raise _none_readable(folder, skipped)
+        names = [f"{label:02d}" for label in range(max(int(item.label) for item in items) + 1)]
         missing = [f"ply_data_{word}*.h5" for word, paths in files.items() if not paths]
-        return DatasetIndex(items, points=min(sizes), missing=missing, skipped=skipped)
+        return DatasetIndex(items, names, points=min(sizes), missing=missing, skipped=skipped)
 
     def _size_of(self, path: Path) -> tuple[int, int]:
         """Return how many clouds of how many points a file promises; BrokenShapeError if it is not sound."""
