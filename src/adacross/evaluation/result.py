@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike
 from adacross.errors import UserError
 from adacross.evaluation.tabular import Tabular
 from adacross.features.statistics import Difference, Estimate, difference, estimate, grouped_mean
-from adacross.io.files import read_json, write_text
+from adacross.io.files import read_json, write_whole
 
 PRETRAINED, UNTRAINED, SCRATCH = "pre-trained", "untrained", "from scratch"
 HISTOGRAM, CHANCE, GAIN = "shape histogram", "chance", "gain"
@@ -321,7 +321,7 @@ def save(result: Any, path: Path) -> None:
     """Write a dataclass of plain values as JSON, whole or not at all; a list of numbers takes one line."""
     text = json.dumps(asdict(result), indent=2, ensure_ascii=False)
     text = _NUMBERS.sub(lambda found: _ONES.sub(r"\1", " ".join(found[0].split())), text)
-    write_text(path, text + "\n")
+    write_whole(path, text + "\n")
 
 
 def load(path: Path) -> Result:

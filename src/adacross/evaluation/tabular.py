@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from adacross.console import Table, cell, markdown_table
 from adacross.errors import UserError, check_ending, install
-from adacross.io.files import check_free, write_text
+from adacross.io.files import check_free, write_whole
 
 if TYPE_CHECKING:
     import pandas
@@ -125,4 +125,4 @@ def write_tables(result: Tabular, path: Path) -> None:
     """Write a result's table as Markdown, CSV and LaTeX beside its JSON file."""
     markdown = f"{result.title}\n\n{result.to_markdown()}\n\n{result.caption}\n"
     for ending, text in zip(BESIDE, (markdown, result.to_csv(), result.to_latex()), strict=True):
-        write_text(path.with_suffix(ending), text, newline="")
+        write_whole(path.with_suffix(ending), text, newline="")

@@ -319,7 +319,7 @@ def _entries_to_disk(folder: Path) -> None:
         os.close(handle)
 
 
-def write_text(path: Path, text: str, newline: str | None = None) -> None:
+def write_whole(path: Path, text: str, newline: str | None = None) -> None:
     """Write text as UTF-8, whole or not at all; bytes of file names that are not text become `\\udcff`."""
     with whole_file(path) as temporary:
         temporary.write_text(text, encoding="utf-8", errors="backslashreplace", newline=newline)
@@ -327,7 +327,7 @@ def write_text(path: Path, text: str, newline: str | None = None) -> None:
 
 def write_json(path: Path, value: Any) -> None:
     """Write `value` as indented JSON, whole or not at all."""
-    write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+    write_whole(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
 
 
 def file_size(path: Path) -> int:

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from adacross.errors import check_ending
-from adacross.io.files import check_free, write_text
+from adacross.io.files import check_free, write_whole
 
 if TYPE_CHECKING:
     from adacross.report.run import RunData
@@ -45,7 +45,7 @@ def write_report(
         check_free(target, overwrite)
     from adacross.report.run import read_run
 
-    write_text(target, render(read_run(Path(run), collection=collection, seed=seed)))
+    write_whole(target, render(read_run(Path(run), collection=collection, seed=seed)))
     return target
 
 

@@ -54,7 +54,7 @@ class RowFormat(Format):
     ) -> DatasetIndex:
         """List the rows of each split's files, one label a row; those of "val" are for training.
 
-        Classes are called by their number. `expected` is said of a label that is not among the `classes` (None
+        Classes are called by number. `expected` is said of a label that is not among the `classes` (None
         for any): "label 9, <expected>".
         """
         items: list[SampleRef] = []
