@@ -18,6 +18,7 @@ from adacross.report import names
 from adacross.report.completions import CompletedMap, CompletedShape, completions
 from adacross.report.page import Section
 from adacross.report.run import RunData, read_run
+from adacross.report.shapes import PREDICTED
 from adacross.report.sections import overview
 
 pytestmark = pytest.mark.slow
