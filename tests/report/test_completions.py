@@ -18,8 +18,8 @@ from adacross.report import names
 from adacross.report.completions import CompletedMap, CompletedShape, completions
 from adacross.report.page import Section
 from adacross.report.run import RunData, read_run
-from adacross.report.shapes import PREDICTED
 from adacross.report.sections import overview
+from adacross.report.shapes import PREDICTED
 
 pytestmark = pytest.mark.slow
 
