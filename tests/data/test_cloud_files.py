@@ -16,7 +16,7 @@ from adacross.data import sampling
 from adacross.data.collection.prepare import prepare
 from adacross.data.formats import format_of, index_source
 from adacross.data.formats.base import as_points
-from adacross.data.formats.clouds import READERS, looks_like_a_cloud
+from adacross.data.formats.files import CLOUDS, looks_like_a_cloud
 from adacross.data.shape import BrokenShapeError, Mesh, PointCloud
 from adacross.errors import UserError
 
@@ -427,7 +427,7 @@ def test_hdf5_files_as_an_tao_hands_them_out(tmp_path: Path):
     write(tmp_path, "train0_id2name.json", '["chair", "bed", "chair"]')
     assert index_source(str(tmp_path)).classes == ["00", "01", "02", "03"]
     write(tmp_path, "train0_id2name.json", '{"0": "chair"}')
-    with pytest.raises(UserError, match=r"train0_id2name\.json is no list of names"):
+    with pytest.raises(UserError, match=r"train0_id2name\.json is not a list of names"):
         index_source(str(tmp_path))
 
 
@@ -444,4 +444,4 @@ def test_hdf5_rows_with_normals_and_digits(tmp_path: Path):
 
 
 def test_every_ending_is_one_of_a_shape():
-    assert {".asc", ".csv", ".las", ".laz", ".npy", ".npz", ".pcd", ".pts", ".txt", ".xyz"} == READERS.keys()
+    assert {".asc", ".csv", ".las", ".laz", ".npy", ".npz", ".pcd", ".pts", ".txt", ".xyz"} == set(CLOUDS)

@@ -13,8 +13,7 @@ from PIL import Image
 
 from adacross.data.formats import format_of, index_source
 from adacross.data.formats.base import SampleRef
-from adacross.data.formats.files import read_shape
-from adacross.data.formats.mesh_files import read_mesh
+from adacross.data.formats.files import read_mesh, read_shape
 from adacross.data.sampling import face_areas
 from adacross.data.shape import BrokenShapeError, Mesh, PointCloud
 from adacross.errors import UserError
@@ -110,7 +109,7 @@ BROKEN = {
         "truncated: the header promises 4 vertices and 2 faces",
     ),
     "corners.off": ("OFF\n4 1 0\n" + OFF + "4 0 1\n", "truncated: a face promises 4 corners"),
-    "words2.off": ("OFF\n4 1 0\n" + OFF.replace("1 1 0", "1 x 0") + "3 0 1 2\n", "not a valid OFF"),
+    "words2.off": ("OFF\n4 1 0\n" + OFF.replace("1 1 0", "1 x 0") + "3 0 1 2\n", "not a readable OFF"),
     "short.stl": (stl(5, 2), "truncated: 5 triangles take 334 bytes, the file has 184"),
     "short.ply": (ply(OFF + "3 0 1 2\n", 2), "truncated|not a readable PLY"),
     "beyond.off": ("OFF\n4 1 0\n" + OFF + "3 0 1 7\n", "vertex 7, but there are only 4"),

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from adacross.data.formats.mesh_files import read_mesh
+from adacross.data.formats.files import read_mesh
 from adacross.data.formats.polygons import MOST_CLIPPED, triangulate
 from adacross.data.sampling import face_areas
 from adacross.data.shape import BrokenShapeError, Mesh, PointCloud
@@ -152,7 +152,7 @@ def test_vertex_colors_before_and_behind_normals(tmp_path: Path, header: str, co
         (b"OFF BINARY\n\0\0\0\4\0\0\0\4", "a binary OFF file, which is not read: save it as text"),
         ("nOFF\n4\n4 4 6\n", r"points of n dimensions \(nOFF\)"),
         (off().replace("0 2 0\n", "0 2\n"), "its vertices have not three numbers each"),
-        (WRAPPED + "7", "not a valid OFF file"),  # what does not come out even is not guessed
+        (WRAPPED + "7", "not a readable OFF file"),  # what does not come out even is not guessed
     ],
 )
 def test_offs_that_are_refused(tmp_path: Path, content: str | bytes, reason: str) -> None:

@@ -22,7 +22,7 @@ from adacross.data.collection.prepare import prepare
 from adacross.data.collection.sample import serve_sample
 from adacross.data.formats import format_of, index_source
 from adacross.data.formats.base import DatasetIndex
-from adacross.data.formats.mesh_files import read_mesh
+from adacross.data.formats.files import read_mesh
 from adacross.data.formats.ply import ply_counts
 from adacross.data.formats.shapenet import SYNSETS
 from adacross.data.shape import BrokenShapeError, PointCloud

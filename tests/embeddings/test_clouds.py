@@ -173,7 +173,7 @@ def test_a_part_of_a_clouds_points_is_still_in_the_frame(encoder: PointNet):
     ("given", "message"),
     [
         ([[[0.0, 0.0, 0.0]], [[0.0, 0.0]]], "cloud 0 of 2 .* has 1 points"),
-        ([[[0.0, 0.0, 0.0], [0.0]]], "a cloud is no array"),
+        ([[[0.0, 0.0, 0.0], [0.0]]], "a cloud is not an array"),
         ([], "no shapes to encode; give at least 1"),
         (np.zeros((0, 40, 3)), "expected at least 1 cloud"),
         (np.zeros((2, 3, 40)), r"use points.transpose\(1, 2\)"),

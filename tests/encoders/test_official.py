@@ -204,7 +204,7 @@ def test_without_a_head(tmp_path):
         ),
         ("pointnet_cls", lambda state: state.pop("inv_head.3.bias"), "3.bias is missing"),
         ("pointnet_cls", lambda state: state.pop("inv_head.0.weight"), "projection head of another form"),
-        ("pointnet_cls", lambda state: state.pop("conv1.weight"), "is no released DGCNN, PointNet"),
+        ("pointnet_cls", lambda state: state.pop("conv1.weight"), "is not a released DGCNN, PointNet"),
         ("dgcnn_partseg", lambda state: state.pop("conv9.0.weight"), "layers.0.linear.weight is missing"),
         (
             "dgcnn_partseg",

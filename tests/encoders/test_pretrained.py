@@ -121,7 +121,7 @@ def test_a_path_that_is_not_here_is_not_asked_of_the_hub(tmp_path, monkeypatch):
             DGCNN.from_pretrained(name)
         with pytest.raises(UserError, match=message):
             find_encoders(name)
-    with pytest.raises(UserError, match="is no name on the Hugging Face hub"):
+    with pytest.raises(UserError, match="is not a name on the Hugging Face hub"):
         load("hf://runs/none/encoder")
 
 

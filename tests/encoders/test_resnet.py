@@ -112,7 +112,7 @@ def test_small_pictures_give_the_same_in_every_order_of_memory(
 
 
 def test_refusals():
-    with pytest.raises(UserError, match=r"pictures have shape .*expected .pictures, 3, height, width"):
+    with pytest.raises(UserError, match=r"images have shape .*expected .images, 3, height, width"):
         ResNet(18)(torch.zeros(2, 1, 64, 64))
     with pytest.raises(UserError, match="32 pixels"):
         ResNet(18)(torch.zeros(2, 3, 16, 64))

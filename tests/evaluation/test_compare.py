@@ -18,10 +18,10 @@ from adacross.data.collection.prepare import prepare
 from adacross.encoders import DGCNN, PointNet
 from adacross.errors import UserError
 from adacross.evaluation import driver, evaluate
-from adacross.evaluation.compare import Comparison, compare, compare_results, load
+from adacross.evaluation.compare import Comparison, compare, compare_results
 from adacross.evaluation.labeled import Labeled
 from adacross.evaluation.linear import linear
-from adacross.evaluation.result import CHANCE, PRETRAINED, UNTRAINED, Data, Result, Score
+from adacross.evaluation.result import CHANCE, PRETRAINED, UNTRAINED, Data, Result, Score, read_as
 from adacross.features.statistics import holm
 from adacross.features.svm import fixed_svm
 
@@ -266,7 +266,7 @@ def test_each_pretraining_is_measured_once_and_files_are_written(
     assert sorted(path.name for path in place.glob("compare-*")) == [
         f"compare-linear.{ending}" for ending in ("csv", "json", "md", "tex")
     ]
-    assert load(place / "compare-linear.json") == found
+    assert read_as(Comparison, place / "compare-linear.json") == found
     assert (place / "compare-linear.md").read_text().count("| accuracy |") == len(names)
     assert (place / "compare-linear.tex").read_text().startswith(r"\begin{tabular}{lllll}")
     lines = list(csv.DictReader((place / "compare-linear.csv").read_text().splitlines()))
@@ -278,7 +278,7 @@ def test_each_pretraining_is_measured_once_and_files_are_written(
     assert encoded == []  # both were measured before
     assert row(again, "x-seed*").figure == row(found, "x-seed*").figure
     assert len(list(place.glob("compare-linear*.json"))) == 2  # the first comparison is kept
-    assert load(place / "compare-linear.json") == found
+    assert read_as(Comparison, place / "compare-linear.json") == found
     alone = evaluate("linear", str(aside), str(runs / "parts"), **given)
     assert row(found, "x-seed3").figure == alone.score().estimate
     few = compare(words[:2], str(runs / "parts"), "few-shot", ways=[3], shots=[1], device="cpu")

@@ -11,7 +11,8 @@ import yaml
 from scipy import stats
 
 from adacross.errors import UserError
-from adacross.evaluation.efficiency import efficiency, load
+from adacross.evaluation.efficiency import Efficiency, efficiency
+from adacross.evaluation.result import read_as
 
 BATCH, PER_EPOCH = 8, 10
 
@@ -92,14 +93,14 @@ def test_files_are_written_and_kept(tmp_path: Path):
     assert sorted(path.name for path in place.iterdir()) == [
         f"efficiency.{ending}" for ending in ("csv", "json", "md", "tex")
     ]
-    assert load(place / "efficiency.json") == found
+    assert read_as(Efficiency, place / "efficiency.json") == found
     lines = list(csv.DictReader((place / "efficiency.csv").read_text().splitlines()))
     assert [line["figure"] for line in lines] == [one.name for one in found.entries[0].figures]
     efficiency([str(run)])
     assert len(list(place.glob("*.json"))) == 1
     efficiency([str(run)], [0.4])
     assert len(list(place.glob("*.json"))) == 2
-    assert load(place / "efficiency.json").reach == found.reach
+    assert read_as(Efficiency, place / "efficiency.json").reach == found.reach
 
 
 @pytest.mark.parametrize(
@@ -124,7 +125,7 @@ def test_a_run_without_a_monitor_has_its_spread(tmp_path: Path):
 
 def test_mistakes(tmp_path: Path):
     run = made_up(tmp_path / "a", [0.3])
-    with pytest.raises(UserError, match="nothing is no run and no pattern of runs"):
+    with pytest.raises(UserError, match="nothing is neither a run nor a pattern of runs"):
         efficiency([str(run), str(tmp_path / "nothing")])
     with pytest.raises(UserError, match="given twice"):
         efficiency([str(run), str(run)])

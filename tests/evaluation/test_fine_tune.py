@@ -21,9 +21,9 @@ from adacross.evaluation.classification import (
     classify,
     new_classifier,
 )
-from adacross.evaluation.fine_tune import fine_tune, fraction_of
+from adacross.evaluation.fine_tune import fine_tune
 from adacross.evaluation.result import CHANCE, PRETRAINED, SCRATCH, load
-from adacross.evaluation.supervised import Schedule
+from adacross.evaluation.supervised import Schedule, fraction_of
 from adacross.features.sources import untrained_like
 
 QUICK: dict[str, Any] = {"points": 48, "epochs": 2, "device": "cpu"}

@@ -240,11 +240,11 @@ def deep_decoders(folder: Path, n: int) -> Read:
 
 
 def a_term_a_step(folder: Path, n: int) -> Read:
-    from adacross.report.log import read_log
+    from adacross.report.run import read_curves
 
     lines = (f'{{"kind": "step", "step": {i}, "terms": {{"t{i}": 1}}}}\n' for i in range(2_000 * n))
     (folder / "log.jsonl").write_text("".join(lines))
-    return lambda: read_log(folder)
+    return lambda: read_curves(folder)
 
 
 def classes_of_long_names(folder: Path, n: int) -> Read:

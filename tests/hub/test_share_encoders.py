@@ -141,7 +141,7 @@ def test_what_cannot_be_shared(run, tmp_path):
 )
 def test_names_are_refused_before_any_work(name, monkeypatch):
     monkeypatch.setattr(sharing, "local_folder", lambda *_: pytest.fail("looked"))
-    with pytest.raises(UserError, match="is no name on the Hugging Face hub; expected owner/name"):
+    with pytest.raises(UserError, match="is not a name on the Hugging Face hub; expected owner/name"):
         share("runs/a", name)
     with pytest.raises(UserError, match="expected one of the hub's identifiers"):
         share("runs/a", "owner/name", license="All rights reserved")

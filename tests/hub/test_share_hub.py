@@ -106,7 +106,7 @@ def assert_one_sentence(answer: dict, word: str) -> None:
 
 def test_nobody_is_logged_in(run, monkeypatch):
     monkeypatch.setattr(huggingface_hub, "get_token", lambda: None)
-    with pytest.raises(UserError, match=r"nobody is logged in.*hf auth login"):
+    with pytest.raises(UserError, match=r"not logged in.*hf auth login"):
         share(str(run), "owner/encoder")
 
 

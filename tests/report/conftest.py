@@ -9,8 +9,7 @@ from toy import TOY_MASKED
 
 from adacross.data.collection.collection import Collection
 from adacross.evaluation.linear import linear
-from adacross.report.log import Log
-from adacross.report.run import RunData, read_run
+from adacross.report.run import Curves, RunData, read_run
 from adacross.training.config import PretrainConfig
 from adacross.training.pretrain import pretrain
 
@@ -41,7 +40,7 @@ def bare_run() -> RunData:
     """A run that has only just begun, whose collection is gone."""
     nothing = np.zeros(0)
     values = dict.fromkeys(("epoch", "loss", "lr", "seconds"), nothing)
-    log = Log(np.zeros(0, dtype=np.int64), values, {}, {}, np.zeros(0, dtype=np.int64), {})
+    log = Curves(np.zeros(0, dtype=np.int64), values, {}, {}, np.zeros(0, dtype=np.int64), {})
     config = {"collection": "gone", "method": "crosspoint", "encoder": "pointnet"}
     why = "The collection cannot be read: gone does not exist."
     absent = dict.fromkeys(("collection", "features"), why)

@@ -12,13 +12,14 @@ from made_up import Reader, said
 from PIL import Image
 
 from adacross.encoders import ENCODERS
-from adacross.evaluation.reconstruction import CompletedMap, CompletedShape
 from adacross.methods import METHODS, CrossModal, JointMAE, PointM2AEMethod
-from adacross.report import drawing, names
-from adacross.report.completions import completions
-from adacross.report.overview import overview
+from adacross.report import completions as made
+from adacross.report import names
+from adacross.report.completions import CompletedMap, CompletedShape, completions
 from adacross.report.page import Section
 from adacross.report.run import RunData, read_run
+from adacross.report.sections import overview
+from adacross.report.shapes import PREDICTED
 
 pytestmark = pytest.mark.slow
 
@@ -50,7 +51,7 @@ def orange(picture: np.ndarray) -> np.ndarray:
 
 
 def test_the_three_clouds_are_drawn_by_one_camera() -> None:
-    whole, shown, completed = drawing.draw_clouds(shape())
+    whole, shown, completed = made.draw_clouds(shape())
     inked = [(picture < 250).any(2) for picture in (whole, shown, completed)]
     assert (inked[1] & ~inked[0]).sum() < 20
     assert inked[1].sum() < 0.8 * inked[0].sum()
@@ -61,7 +62,7 @@ def test_the_three_clouds_are_drawn_by_one_camera() -> None:
     assert rows.mean() > np.nonzero(inked[1])[0].mean()
     for edge in (completed[0], completed[-1], completed[:, 0], completed[:, -1]):
         assert (edge == 255).all()  # nothing is cut off
-    light = np.median(completed[orange(completed)], axis=0) / drawing.PREDICTED
+    light = np.median(completed[orange(completed)], axis=0) / PREDICTED
     assert np.ptp(light) < 0.05  # the legend's hue,
     assert 0.8 < light.mean() < 1.15  # and its lightness but for the haze of the distance
 
@@ -70,19 +71,19 @@ def test_hidden_patches_look_like_no_depth() -> None:
     ramp = np.linspace(0, 1, 32 * 32, dtype=np.float32).reshape(32, 32)
     visible = np.zeros((32, 32), dtype=bool)
     visible[:16] = True
-    given, shown, completed, redrawn = drawing.draw_maps(CompletedMap(0, ramp, visible, ramp, ramp[::-1]))
+    given, shown, completed, redrawn = made.draw_maps(CompletedMap(0, ramp, visible, ramp, ramp[::-1]))
     assert given.shape == (320, 320, 3)
     np.testing.assert_array_equal(shown[:160], given[:160])
     np.testing.assert_array_equal(completed, given)
     np.testing.assert_array_equal(redrawn[:10], given[-10:])
-    ground, stripe = (np.array(color) for color in drawing.HIDDEN)
+    ground, stripe = (np.array(color) for color in made.HIDDEN)
     striped = (shown[160:] == stripe).all(2)
     assert (striped | (shown[160:] == ground).all(2)).all()
-    assert striped.mean() == pytest.approx(drawing.STRIPE / drawing.PERIOD, abs=0.02)
-    depths = drawing.depth_colors(ramp).reshape(-1, 3).astype(int)
+    assert striped.mean() == pytest.approx(made.STRIPE / made.PERIOD, abs=0.02)
+    depths = made.depth_colors(ramp).reshape(-1, 3).astype(int)
     for color in (ground, stripe):
         assert np.linalg.norm(depths - color, axis=1).min() > 80
-    assert tuple(depths[0]) == drawing.NOTHING
+    assert tuple(depths[0]) == made.NOTHING
     assert (np.diff(depths @ [0.299, 0.587, 0.114]) > -1).all()  # the nearer, the lighter
 
 

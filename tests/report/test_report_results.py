@@ -19,12 +19,11 @@ from adacross.evaluation.robustness import robustness
 from adacross.features.statistics import Difference
 from adacross.report import render
 from adacross.report.names import TASKS, result_name
-from adacross.report.overview import overview
 from adacross.report.page import Section
 from adacross.report.pictures import Confusion
-from adacross.report.results import chart, result_sections, verdict
+from adacross.report.results import chart, result_sections, table_sections, verdict
 from adacross.report.run import RunData, read_results, read_run
-from adacross.report.tables import table_sections
+from adacross.report.sections import overview
 
 
 def drawn(run: RunData, *results: Result) -> list[Section]:

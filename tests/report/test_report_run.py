@@ -13,8 +13,7 @@ from adacross.data.collection.collection import Collection
 from adacross.errors import UserError
 from adacross.features import collection as feature_cache
 from adacross.report import write_report
-from adacross.report.log import read_log
-from adacross.report.run import RunData, read_run
+from adacross.report.run import RunData, read_curves, read_run
 from adacross.training.log import MOST_COLUMNS
 
 
@@ -41,7 +40,7 @@ def test_the_curves_come_back_with_gaps_as_nan(run: Path) -> None:
         step(2, None, terms={"intra": 1.5, "cross": 4.0}, weights={"intra": 0.5}),
         {"kind": "monitor", "step": 2, "epoch": 0.2, "probe_accuracy": 0.4, "recall_at_1": None},
     )
-    log = read_log(run)
+    log = read_curves(run)
     np.testing.assert_array_equal(log.steps, [1, 2])
     np.testing.assert_array_equal(log.values["loss"], [3.0, math.nan])
     np.testing.assert_array_equal(log.terms["cross"], [math.nan, 4.0])
@@ -51,14 +50,14 @@ def test_the_curves_come_back_with_gaps_as_nan(run: Path) -> None:
 
 
 def test_a_last_line_cut_off_is_left_out_and_no_log_has_no_steps(run: Path) -> None:
-    assert read_log(run).steps.size == 0
+    assert read_curves(run).steps.size == 0
     write_log(run, step(1), step(2), tail='{"kind": "step", "st')
-    assert read_log(run).steps.tolist() == [1, 2]
+    assert read_curves(run).steps.tolist() == [1, 2]
 
 
 def test_steps_repeated_after_a_resumption_count_once(run: Path) -> None:
     write_log(run, step(1, 5.0), step(2, 4.0), step(3, 3.0), step(2, 40.0), step(3, 30.0))
-    log = read_log(run)
+    log = read_curves(run)
     assert log.steps.tolist() == [1, 2, 3]
     assert log.values["loss"].tolist() == [5.0, 40.0, 30.0]
 
@@ -67,13 +66,13 @@ def test_steps_repeated_after_a_resumption_count_once(run: Path) -> None:
 def test_a_damaged_line_in_the_middle_is_named(run: Path, bad: str) -> None:
     write_log(run, step(1), tail=f"{bad}\n{json.dumps(step(3))}\n")
     with pytest.raises(UserError, match="line 2"):
-        read_log(run)
+        read_curves(run)
 
 
 def test_a_log_of_too_many_terms_is_refused(run: Path) -> None:
     write_log(run, *(step(number, terms={f"t{number}": 1.0}) for number in range(MOST_COLUMNS + 1)))
     with pytest.raises(UserError, match="terms of the loss"):
-        read_log(run)
+        read_curves(run)
 
 
 @pytest.mark.parametrize(

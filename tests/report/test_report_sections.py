@@ -14,19 +14,14 @@ from PIL import Image
 
 from adacross.data.collection.collection import Collection
 from adacross.report import render
-from adacross.report.drawing import webp
-from adacross.report.feature_map import feature_map
-from adacross.report.log import Log
-from adacross.report.overview import overview
 from adacross.report.page import Section, duration, embed_json, plural, section, sentence
-from adacross.report.run import RunData
-from adacross.report.setup import rows, setup
-from adacross.report.shapes import match, neighbors, point_clouds, spread
-from adacross.report.training import training
+from adacross.report.run import Curves, RunData
+from adacross.report.sections import feature_map, overview, rows, setup, training
+from adacross.report.shapes import match, neighbors, point_clouds, spread, webp
 
 STEPS = np.arange(1, 481)
 FALLING = 1 + np.exp(-STEPS / 100)
-LOG = Log(
+LOG = Curves(
     steps=STEPS,
     values={"epoch": STEPS / 20, "loss": 3 * FALLING, "lr": 1e-3 * FALLING, "seconds": STEPS * 0.52},
     terms={"intra": FALLING, "cross": 2 * FALLING},

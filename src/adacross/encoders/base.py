@@ -227,7 +227,7 @@ def find_pretrained(folder_or_hub_id: Path | str) -> Path:
 
     A shipped encoder's name means that encoder, whatever lies here; `./builtin-small` is a folder. Only names
     such as `hf://owner/name` are asked of the hub: `runs/parts` typed in the wrong folder must not load an
-    encoder that somebody has put there under that name.
+    encoder that a stranger has put there under that name.
     """
     if str(folder_or_hub_id) in (names := shipped_names()):
         return SHIPPED / folder_or_hub_id

@@ -1,4 +1,4 @@
-"""Features of shapes as people have them: files, arrays, meshes, point clouds, a collection."""
+"""Features of files, arrays, meshes, point clouds and collections."""
 
 from collections.abc import Iterator, Sequence
 from functools import partial
@@ -85,7 +85,7 @@ def encode(
 
 
 def _clouds(shapes: Any, points: int, up: Axis | None) -> list[Float[np.ndarray, "_ 3"]]:
-    """One array of float64 a shape, y up, in the frame that it came in; those of files in the unit sphere."""
+    """Return a float64 array for each shape, y up, in its own frame; those of files in the unit sphere."""
     if isinstance(shapes, (str, Path, Mesh, PointCloud)):
         shapes = [shapes]
     elif isinstance(shapes, (np.ndarray, Tensor)):

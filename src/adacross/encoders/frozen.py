@@ -1,4 +1,4 @@
-"""Frozen features: what every protocol starts from."""
+"""Features of a frozen encoder."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -133,12 +133,12 @@ def _double(cloud: Tensor) -> np.ndarray:
 
 
 def _stacked(clouds: Sequence[Any]) -> np.ndarray:
-    """Several clouds as one array."""
+    """Stack clouds into one array."""
     rows = [_double(cloud) if isinstance(cloud, Tensor) else cloud for cloud in clouds]
     try:
         rows = [np.asarray(row) for row in rows]
     except ValueError:
-        raise UserError("a cloud is no array (N, 3) of numbers; expected one.") from None
+        raise UserError("a cloud is not an array (N, 3) of numbers.") from None
     shapes = list(dict.fromkeys(row.shape for row in rows))
     if len(shapes) > 1:
         raise UserError(

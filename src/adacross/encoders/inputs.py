@@ -60,7 +60,7 @@ class InputSpec:
 
 
 def check_shape(shape: tuple[int, ...]) -> None:
-    """Refuse what is no batch of clouds, `(B, N, 3)`."""
+    """Refuse a shape other than a batch of clouds, `(B, N, 3)`."""
     if len(shape) != 3 or shape[2] != 3:
         hint = ""
         if len(shape) in (2, 3) and shape[1] == 3:

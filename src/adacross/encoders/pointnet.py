@@ -42,7 +42,7 @@ class PointNet(Encoder):
         return self.last.pooled(self._layers(points)[-1])
 
     def point_features(self, points: Float[Tensor, "B N 3"]) -> Float[Tensor, "B N C"]:
-        """The four layers before the last, side by side: `(B, N, 64 + 64 + 64 + 128 = 320)`."""
+        """Return the four layers before the last side by side: `(B, N, 64 + 64 + 64 + 128 = 320)`."""
         return torch.cat(self._layers(points), 2)
 
     def both_features(
@@ -94,7 +94,7 @@ class PointNetPartSeg(Encoder):
         return self.last.pooled(self._layers(points)[-1])
 
     def point_features(self, points: Float[Tensor, "B N 3"]) -> Float[Tensor, "B N C"]:
-        """All five layers side by side: `(B, N, 64 + 128 + 128 + 512 + width = 2880)`.
+        """Return all five layers side by side: `(B, N, 64 + 128 + 128 + 512 + width = 2880)`.
 
         The third is taken before the feature transform.
         """

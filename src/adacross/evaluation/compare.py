@@ -4,13 +4,12 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from itertools import product
-from pathlib import Path
 from typing import Any
 
 from adacross.errors import UserError, check_options, one_of
 from adacross.evaluation import find_protocol
 from adacross.evaluation.driver import file_name, keep, named_entries
-from adacross.evaluation.result import BASELINES, PRETRAINED, Data, Result, Score, read_as
+from adacross.evaluation.result import BASELINES, PRETRAINED, Data, Result, Score
 from adacross.evaluation.tabular import Tabular, check_output
 from adacross.features.sources import find_runs
 from adacross.features.statistics import Difference, Estimate, holm
@@ -160,7 +159,7 @@ def compare(
     comparison = compare_results(results, chosen)
     runs = find_runs(encoders)
     folder = runs[0] / "evaluation" / file_name(comparison.data.name) if runs else None
-    keep(comparison, output, folder, file_name(f"compare-{task}"), load)
+    keep(comparison, output, folder, file_name(f"compare-{task}"))
     return comparison
 
 
@@ -220,11 +219,6 @@ def compare_results(results: Mapping[str, Result], baseline: str | None = None) 
         version=__version__,
         date=datetime.now(UTC).isoformat(timespec="seconds"),
     )
-
-
-def load(path: Path) -> Comparison:
-    """Read a comparison; one that is missing or damaged is a UserError."""
-    return read_as(Comparison, path, "a comparison")
 
 
 def _scores(result: Result, network: str) -> dict[Key, Score]:

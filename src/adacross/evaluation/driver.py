@@ -30,7 +30,16 @@ from adacross.encoders.frozen import encode
 from adacross.errors import UserError, check_ending, check_least
 from adacross.evaluation.labeled import data_name
 from adacross.evaluation.ledger import Ledger
-from adacross.evaluation.result import HISTOGRAM, PRETRAINED, SCRATCH, UNTRAINED, Measured, Result, load, save
+from adacross.evaluation.result import (
+    HISTOGRAM,
+    PRETRAINED,
+    SCRATCH,
+    UNTRAINED,
+    Measured,
+    Result,
+    read_as,
+    save,
+)
 from adacross.evaluation.tabular import Tabular, write_tables
 from adacross.features.collection import FeatureCache, collection_features, points_for, weights_digest
 from adacross.features.histogram import shape_histogram
@@ -109,14 +118,16 @@ class Bench:
     def turns(self, seeds: int) -> dict[str, list[int]]:
         """Return the network that each repetition measures, by kind: pre-trained encoders take turns.
 
-        There are as many repetitions as seeds, at least one for each encoder.
-
         Raises:
             UserError: fewer than 1 seed.
         """
         check_least(seeds=seeds)
-        repetitions = range(max(seeds, len(self.encoders)))
+        repetitions = range(self.repetitions(seeds))
         return {PRETRAINED: [seed % len(self.encoders) for seed in repetitions], SCRATCH: [*repetitions]}
+
+    def repetitions(self, seeds: int) -> int:
+        """Return the number of repetitions: `seeds`, at least one for each encoder."""
+        return max(seeds, len(self.encoders))
 
     def encode(self, encoder: Encoder | None, clouds: Float32[np.ndarray, "n N 3"]) -> np.ndarray:
         """Return features `(n, D)` of clouds; of None their shape histograms."""
@@ -199,7 +210,7 @@ class Protocol:
         identity = {key: head[key] for key in ("task", "weights", "options")} | {"data": opened.digest()}
         path = None if output is None else Path(output)
         if path is None and (run := found[0].run) is not None:
-            path, kept = place(run / "evaluation" / _data_name(opened), name, identity, load)
+            path, kept = place(run / "evaluation" / _data_name(opened), name, identity, Result)
             if kept and not overwrite:
                 console.print(
                     f"{path} was measured on {kept.date[:10]} with these weights, data and options; "
@@ -257,9 +268,7 @@ def named_entries(words: Sequence[str]) -> dict[str, str]:
     return {(name if short.count(name) == 1 else word): word for name, word in zip(short, words, strict=True)}
 
 
-def place(
-    folder: Path, name: str, identity: Mapping[str, Any], read: Callable[[Path], Kept]
-) -> tuple[Path, Kept | None]:
+def place(folder: Path, name: str, identity: Mapping[str, Any], kind: type[Kept]) -> tuple[Path, Kept | None]:
     """Return the file for a result of this name, and what it holds if its identity is the same.
 
     A file that holds another measurement is left as it is; then the name has a digest.
@@ -268,19 +277,17 @@ def place(
     for path in (folder / f"{name}.json", folder / f"{name}-{digest}.json"):
         if not path.exists():
             return path, None
-        kept = read(path)
+        kept = read_as(kind, path)
         if kept.identity == identity:
             return path, kept
     raise UserError(f"{path} holds another measurement. Move it away, or give --output.")
 
 
-def keep(
-    result: Tabular, output: str | None, folder: Path | None, name: str, read: Callable[[Path], Tabular]
-) -> None:
+def keep(result: Tabular, output: str | None, folder: Path | None, name: str) -> None:
     """Write a table as JSON, with Markdown, CSV and LaTeX beside it: to `output`, or into a folder if any."""
     if output is None and folder is None:
         return
-    path = Path(output) if output else place(cast(Path, folder), name, result.identity, read)[0]
+    path = Path(output) if output else place(cast(Path, folder), name, result.identity, type(result))[0]
     save(result, path)
     write_tables(result, path)
 

@@ -10,7 +10,6 @@ import numpy as np
 
 from adacross.errors import UserError
 from adacross.evaluation.driver import keep, named_entries
-from adacross.evaluation.result import read_as
 from adacross.evaluation.tabular import Tabular, check_output
 from adacross.features.sources import find_runs
 from adacross.features.statistics import CONFIDENCE
@@ -85,7 +84,7 @@ class Efficiency(Tabular):
     Attributes:
         reach: accuracies to reach, shares from 0 to 1.
         entries: what the logs say.
-        notes: what a reader must know.
+        notes: caveats.
         version, date: of adacross, and when the logs were read, UTC.
     """
 
@@ -164,7 +163,9 @@ def efficiency(
     check_output(output, "an efficiency result", overwrite)
     found = {name: find_runs(word) for name, word in named_entries(runs).items()}
     if missing := [name for name, folders in found.items() if not folders]:
-        raise UserError(f"{missing[0]} is no run and no pattern of runs. Give folders of adacross pretrain.")
+        raise UserError(
+            f"{missing[0]} is neither a run nor a pattern of runs. Give folders of adacross pretrain."
+        )
     logs = {name: [_Log(folder) for folder in folders] for name, folders in found.items()}
     each = [log for own in logs.values() for log in own]
     chosen = sorted(reach) if reach else _reached([log.curve["accuracy"] for log in each])
@@ -175,13 +176,8 @@ def efficiency(
     unfinished = [f"{log.name} is not finished" for log in each if not log.finished]
     now = datetime.now(UTC).isoformat(timespec="seconds")
     result = Efficiency(chosen, entries, unfinished, __version__, now)
-    keep(result, output, next(iter(found.values()))[0] / "evaluation", "efficiency", load)
+    keep(result, output, next(iter(found.values()))[0] / "evaluation", "efficiency")
     return result
-
-
-def load(path: Path) -> Efficiency:
-    """Read a result; one that is missing or damaged is a UserError."""
-    return read_as(Efficiency, path, "an efficiency result")
 
 
 class _Log:

@@ -13,26 +13,9 @@ from adacross.evaluation.classification import OURS, PRESETS, Training, fine_tun
 from adacross.evaluation.driver import Bench, protocol
 from adacross.evaluation.labeled import Labeled
 from adacross.evaluation.result import CHANCE, Measured, Paper, Score
-from adacross.evaluation.supervised import both_starts
+from adacross.evaluation.supervised import both_starts, fraction_of, label_fractions, notes_on_labels
 
 ACCURACY, BY_CLASS, VOTED = "accuracy", "mean class accuracy", "voted accuracy"
-
-
-def fraction_of(labels: Int64[np.ndarray, " n"], fraction: float, seed: int) -> Int64[np.ndarray, " k"]:
-    """Return positions of a fraction of labeled shapes: of each class, at least one shape of it.
-
-    A smaller fraction's shapes are among a larger one's of the same seed.
-
-    Example:
-        >>> fraction_of(np.array([0, 0, 0, 0, 1, 1]), 0.5, seed=0).shape
-        (3,)
-    """
-    order = np.random.default_rng([seed, 5]).permutation(len(labels))
-    chosen = []
-    for label in np.unique(labels):
-        members = order[labels[order] == label]
-        chosen.append(members[: max(1, round(fraction * len(members)))])
-    return np.sort(np.concatenate(chosen))
 
 
 @protocol("fine-tune")
@@ -74,11 +57,9 @@ def fine_tune(
         result = fine_tune("runs/parts", "collections/parts", fractions=[0.1])
         result.score("pre-trained", labels="10 %").estimate
     """
-    fractions = fractions or ([1.0] if as_ else [0.01, 0.1, 1.0])
+    shares = label_fractions(fractions, [1.0] if as_ else [0.01, 0.1, 1.0])
     if as_ and as_ not in PRESETS:
         raise UserError(f"{as_} published no fine-tuned classification; --as knows {', '.join(PRESETS)}.")
-    if not all(0 < fraction <= 1 for fraction in fractions):
-        raise UserError(f"fractions are {fractions}; expected numbers above 0, up to 1.")
     if seeds < 1 or votes < 0:
         raise UserError(f"seeds is {seeds} and votes {votes}; expected at least 1 and at least 0.")
     training = Training.chosen(
@@ -98,8 +79,7 @@ def fine_tune(
         )
 
     scores, counts = [], {}
-    for fraction in dict.fromkeys(fractions):
-        setting = f"{100 * fraction:g} %"
+    for setting, fraction in shares.items():
         counts[setting] = len(fraction_of(train_labels, fraction, seed=0))
         measured = both_starts(bench, seeds, f"{setting} of labels", partial(predicted, fraction))
         for network, turns, answers in measured:
@@ -108,15 +88,12 @@ def fine_tune(
         Score.of(CHANCE, ACCURACY, [shapes.majority]),
         Score.of(CHANCE, BY_CLASS, [1 / len(np.unique(truth))]),
     ]
-    labels = ", ".join(f"{number:,} at {setting}" for setting, number in counts.items())
     return Measured(
         data=shapes.data(),
         scores=scores,
         protocol=f"whole network fine-tuned: {training}; chance: the largest class",
         notes=[
-            f"labeled shapes: {labels}",
-            f"{len(turns)} repetitions, each with other labeled shapes (below 100 %), order and head; "
-            "those of one network are averaged per test shape",
+            *notes_on_labels(counts, bench.repetitions(seeds)),
             *([f"{votes} votes: probabilities of scaled and shifted copies are added"] if votes else []),
         ],
         ids=shapes.ids,

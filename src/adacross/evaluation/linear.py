@@ -153,7 +153,7 @@ def _turned(collection: Collection, points: int) -> Float32[np.ndarray, "n N 3"]
 
 
 def notes_on_C(folds: int, used: int, edges: Iterable[str]) -> list[str]:  # noqa: N802  C is the field's name
-    """Return what a reader must know of the choice of C: fewer folds, and networks at an edge of the grid."""
+    """Return caveats on the choice of C: fewer folds, and networks at an edge of the grid."""
     notes = []
     if used != folds:
         notes.append(f"{used} folds instead of {folds}: the smallest class has no more training shapes")

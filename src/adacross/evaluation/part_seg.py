@@ -11,7 +11,6 @@ from adacross.data.collection.collection import Collection
 from adacross.data.collection.description import CollectionInfo
 from adacross.errors import UserError
 from adacross.evaluation.driver import Bench, protocol
-from adacross.evaluation.fine_tune import fraction_of
 from adacross.evaluation.labeled import described, learnable, test_shapes
 from adacross.evaluation.result import CHANCE, Measured, Paper, Score
 from adacross.evaluation.segmentation import (
@@ -26,7 +25,7 @@ from adacross.evaluation.segmentation import (
     segmenter,
     shape_ious,
 )
-from adacross.evaluation.supervised import Schedule
+from adacross.evaluation.supervised import Schedule, fraction_of, label_fractions, notes_on_labels
 
 SHOWN = 6  # test shapes whose predictions are kept
 AMONG = ("all", "its own")  # parts among which the best is taken: all, or those of the shape's category
@@ -193,9 +192,7 @@ def part_seg(
         result = part_seg("runs/parts", "collections/parts", fractions=[0.1])
         print(result.score("pre-trained", "class mIoU", **{"parts among": "its own"}).estimate)
     """
-    shares = ([1.0] if as_ else [0.1, 1.0]) if fractions is None else sorted(set(fractions))
-    if not shares or not all(0 < share <= 1 for share in shares):
-        raise UserError(f"fractions are {shares}; expected some above 0, up to 1.")
+    shares = label_fractions(fractions, [1.0] if as_ else [0.1, 1.0])
     training = Training.chosen(
         bench, OURS, PRESETS, as_, points,
         neighbors=neighbors, epochs=epochs, batch_size=batch_size, learning_rate=learning_rate,
@@ -206,8 +203,7 @@ def part_seg(
     make = partial(segmenter, labels=parts, categories=categories)
     score = partial(shapes.score, device=bench.device)
     scores, labeled, said = [], {}, {}
-    for share in shares:
-        name = f"{100 * share:g} %"
+    for name, share in shares.items():
         labeled[name] = len(fraction_of(shapes.train.labels, share, seed=0))
         what = f"{name} of labels"
         for network, numbers, pieces in fine_tune_both(
@@ -226,11 +222,7 @@ def part_seg(
         scores=scores,
         protocol=f"whole network fine-tuned: {training}; {parts} parts of {categories} categories, which are "
         "given; a part absent in truth and prediction counts 1; chance: the category's largest part",
-        notes=[
-            "labeled shapes: " + ", ".join(f"{number:,} at {name}" for name, number in labeled.items()),
-            f"{max(seeds, len(bench.encoders))} repetitions, each with other labeled shapes (below 100 %), "
-            "order and head; those of one network are averaged per test shape",
-        ],
+        notes=notes_on_labels(labeled, bench.repetitions(seeds)),
         ids=ids,
         truth=labels.tolist(),
         # points per cloud; names of the parts; labeled: number of labeled shapes by setting ("10 %");

@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike
 from adacross.errors import UserError
 from adacross.evaluation.tabular import Tabular
 from adacross.features.statistics import Difference, Estimate, difference, estimate, grouped_mean
-from adacross.io.files import read_json, whole_file
+from adacross.io.files import read_json, write_whole
 
 PRETRAINED, UNTRAINED, SCRATCH = "pre-trained", "untrained", "from scratch"
 HISTOGRAM, CHANCE, GAIN = "shape histogram", "chance", "gain"
@@ -171,7 +171,7 @@ class Measured:
         data: what was measured on.
         scores: one for each kind of network, setting and metric; the headline first.
         protocol: the protocol in a sentence.
-        notes: what a reader must know besides.
+        notes: caveats.
         ids: of the units, in the order of the outcomes.
         truth: their classes.
         details: what only this protocol has, as plain values.
@@ -230,11 +230,8 @@ class Result(Measured, Tabular):
             UserError: there is none.
         """
         for one in self.scores:
-            if (
-                one.network == network
-                and metric in (None, one.metric)
-                and setting.items() <= one.setting.items()
-            ):
+            named = one.network == network and metric in (None, one.metric)
+            if named and setting.items() <= one.setting.items():
                 return one
         wanted = ", ".join(filter(None, (network, metric, *(f"{k} {v}" for k, v in setting.items()))))
         raise UserError(f"result {self.name} has no score of {wanted}; see its rows().")
@@ -276,27 +273,17 @@ class Result(Measured, Tabular):
         """A sentence on the uncertainty that stands behind the figures."""
         main = next((one for one in self.scores if one.network == PRETRAINED), self.scores[0])
         count, units = len(set(main.networks)), main.units
-        own = (
-            f"mean ± standard deviation over {count} pre-trainings"
-            if count > 1
-            else f"[95 % interval over {units}]"
-        )
+        own = f"mean ± standard deviation over {count} pre-trainings"
         fresh = {one.network: len(set(one.networks)) for one in self.scores if one.network in BASELINES}
-        several = "".join(
-            f"; {network}: ± over {number} initializations" for network, number in fresh.items() if number > 1
-        )
-        return own + several
+        several = [f"{network}: ± over {n} initializations" for network, n in fresh.items() if n > 1]
+        return "; ".join([own if count > 1 else f"[95 % interval over {units}]", *several])
 
     @property
     def caption(self) -> str:
         """Protocol, data, uncertainty and notes."""
         left_out = "; ".join(f"{what}: {why}" for what, why in self.data.left_out.items())
-        return ". ".join(
-            filter(
-                None,
-                (self.protocol, self.uncertainty, f"Left out: {left_out}" if left_out else "", *self.notes),
-            )
-        )
+        said = (self.protocol, self.uncertainty, left_out and f"Left out: {left_out}", *self.notes)
+        return ". ".join(filter(None, said))
 
     @property
     def title(self) -> str:
@@ -334,9 +321,7 @@ def save(result: Any, path: Path) -> None:
     """Write a dataclass of plain values as JSON, whole or not at all; a list of numbers takes one line."""
     text = json.dumps(asdict(result), indent=2, ensure_ascii=False)
     text = _NUMBERS.sub(lambda found: _ONES.sub(r"\1", " ".join(found[0].split())), text)
-    with whole_file(path) as temporary:
-        # Names of files may be no text at all; their bytes become \udcff, which is JSON.
-        temporary.write_text(text + "\n", encoding="utf-8", errors="backslashreplace")
+    write_whole(path, text + "\n")
 
 
 def load(path: Path) -> Result:
@@ -345,10 +330,10 @@ def load(path: Path) -> Result:
     Raises:
         UserError: the file is missing, damaged, or was written by adacross 0.1.
     """
-    return read_as(Result, path, "a measurement's result")
+    return read_as(Result, path)
 
 
-def read_as(kind: type[T], path: Path, what: str, *within: str) -> T:
+def read_as(kind: type[T], path: Path, what: str = "a measurement's result", *within: str) -> T:
     """Read JSON as a dataclass of plain values, lists, dictionaries and dataclasses.
 
     Args:

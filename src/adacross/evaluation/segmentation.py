@@ -17,8 +17,7 @@ from adacross.encoders.base import load_strict
 from adacross.encoders.frozen import frozen
 from adacross.errors import UserError
 from adacross.evaluation.driver import Bench
-from adacross.evaluation.fine_tune import fraction_of
-from adacross.evaluation.supervised import FineTuning, Schedule, both_starts, fit
+from adacross.evaluation.supervised import FineTuning, Schedule, both_starts, fit, fraction_of
 from adacross.nn.heads import PartSegHead, PointM2AEPartSegHead, PointNetPartSegHead, SemSegHead
 
 SHOWN_POINTS = 1024  # of an example

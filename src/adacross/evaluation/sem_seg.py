@@ -78,7 +78,7 @@ def scores_of(
 ) -> list[Score]:
     """Return mIoU and overall accuracy from points counted over all units.
 
-    A class that is nowhere and that nobody predicted does not count. Chance has one outcome, the figure.
+    A class absent in truth and prediction does not count. Chance has one outcome, the figure.
     """
     each = {
         "mIoU": [ratio_outcomes(i, u) for i, u in counts],
@@ -242,7 +242,7 @@ def sem_seg(
         protocol=f"whole network fine-tuned: {training} of {info.points:,} a block, {COORDINATES[unit]}; "
         "points counted over all blocks, absent classes left out; chance: the largest class",
         notes=[
-            f"{max(seeds, len(bench.encoders))} repetitions, each with another order and head; those of one "
+            f"{bench.repetitions(seeds)} repetitions, each with another order and head; those of one "
             f"network are averaged; intervals and tests are by the jackknife over {units}"
         ],
         # of the units of all that is held out, in order

@@ -3,7 +3,7 @@
 import copy
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -143,6 +143,45 @@ class FineTuning:
         if isinstance(copied, PointM2AE) and self.radii:
             copied.radii = self.radii
         return copied.requires_grad_(True)
+
+
+def fraction_of(labels: Int64[np.ndarray, " n"], fraction: float, seed: int) -> Int64[np.ndarray, " k"]:
+    """Return positions of a fraction of labeled shapes: of each class, at least one shape of it.
+
+    A smaller fraction's shapes are among a larger one's of the same seed.
+
+    Example:
+        >>> fraction_of(np.array([0, 0, 0, 0, 1, 1]), 0.5, seed=0).shape
+        (3,)
+    """
+    order = np.random.default_rng([seed, 5]).permutation(len(labels))
+    chosen = []
+    for label in np.unique(labels):
+        members = order[labels[order] == label]
+        chosen.append(members[: max(1, round(fraction * len(members)))])
+    return np.sort(np.concatenate(chosen))
+
+
+def label_fractions(given: Sequence[float] | None, usual: Sequence[float]) -> dict[str, float]:
+    """Return fractions of the labels by name, such as {"10 %": 0.1}, ascending.
+
+    Raises:
+        UserError: no fraction, or one that is not above 0, up to 1.
+    """
+    fractions = sorted(set(usual if given is None else given))
+    if not fractions or not all(0 < fraction <= 1 for fraction in fractions):
+        raise UserError(f"fractions are {fractions}; expected some above 0, up to 1.")
+    return {f"{100 * fraction:g} %": fraction for fraction in fractions}
+
+
+def notes_on_labels(labeled: Mapping[str, int], repetitions: int) -> list[str]:
+    """Return notes on the numbers of labeled shapes, by name of their fraction, and on repetitions."""
+    counts = ", ".join(f"{number:,} at {setting}" for setting, number in labeled.items())
+    return [
+        f"labeled shapes: {counts}",
+        f"{repetitions} repetitions, each with other labeled shapes (below 100 %), order and head; those of "
+        "one network are averaged per test shape",
+    ]
 
 
 def both_starts(

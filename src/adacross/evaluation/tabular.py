@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from adacross.console import Table, cell, markdown_table
 from adacross.errors import UserError, check_ending, install
-from adacross.io.files import check_free, whole_file
+from adacross.io.files import check_free, write_whole
 
 if TYPE_CHECKING:
     import pandas
@@ -70,9 +70,8 @@ class Tabular(ABC):
         """Return the rows as a LaTeX `tabular` of package booktabs."""
 
         def written(texts: Sequence[str]) -> str:
-            return (
-                " & ".join("".join(_LATEX.get(letter, letter) for letter in text) for text in texts) + r" \\"
-            )
+            cells = ("".join(_LATEX.get(letter, letter) for letter in text) for text in texts)
+            return " & ".join(cells) + r" \\"
 
         lines = [
             rf"\begin{{tabular}}{{{'l' * len(self.columns)}}}",
@@ -115,7 +114,7 @@ class Tabular(ABC):
 
 
 def check_output(output: str | None, what: str, overwrite: bool) -> None:
-    """Refuse an output that is no JSON file, and without `overwrite` one that exists, itself or beside it."""
+    """Refuse an output that is not JSON and, without `overwrite`, one that exists, itself or beside it."""
     if output is not None:
         path = check_ending(output, ".json", f"{what} is JSON")
         for each in (path, *map(path.with_suffix, BESIDE)):
@@ -126,5 +125,4 @@ def write_tables(result: Tabular, path: Path) -> None:
     """Write a result's table as Markdown, CSV and LaTeX beside its JSON file."""
     markdown = f"{result.title}\n\n{result.to_markdown()}\n\n{result.caption}\n"
     for ending, text in zip(BESIDE, (markdown, result.to_csv(), result.to_latex()), strict=True):
-        with whole_file(path.with_suffix(ending)) as temporary:
-            temporary.write_text(text, encoding="utf-8", errors="backslashreplace", newline="")
+        write_whole(path.with_suffix(ending), text, newline="")

@@ -7,10 +7,10 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from huggingface_hub import DatasetCardData, EvalResult, ModelCardData
+from huggingface_hub import CardData, DatasetCardData, EvalResult, ModelCardData
 
 from adacross.console import console, markdown_table, markdown_text
-from adacross.data.collection.description import DESCRIPTION, LISTED, CollectionInfo
+from adacross.data.collection.description import DESCRIPTION, CollectionInfo, first_of
 from adacross.encoders import Encoder
 from adacross.errors import UserError
 from adacross.evaluation.result import PRETRAINED, Result, load
@@ -19,7 +19,7 @@ from adacross.hub.parquet import SPLITS
 from adacross.io.files import read_json
 from adacross.io.remote import is_address
 from adacross.onnx.to_onnx import least_points
-from adacross.report.names import ENCODERS, MASKED, METHODS
+from adacross.report.names import MASKED, encoder_name, learns_from, method_name
 from adacross.report.run import find_collection
 from adacross.training.config import PretrainConfig
 from adacross.training.log import read_log
@@ -69,24 +69,18 @@ def dataset_card(info: CollectionInfo, name: str, license: str | None) -> str:  
         name: `owner/name` on the hub.
         license: the hub's identifier of one; None if none was stated.
     """
+    splits = [split for split in SPLITS if info.splits.get(split)]
+    files = [{"split": split, "path": f"data/{split}-*.parquet"} for split in splits]
     data = DatasetCardData(
         license=license,
         pretty_name=info.name,
         tags=_TAGS,
         size_categories=[next((size for bound, size in _SIZES if info.count < bound), "1M<n<10M")],
-        configs=[
-            {
-                "config_name": "default",
-                "data_files": [
-                    {"split": split, "path": f"data/{split}-*.parquet"}
-                    for split in SPLITS
-                    if info.splits.get(split)
-                ],
-            }
-        ],
+        configs=[{"config_name": "default", "data_files": files}],
     )
-    text = _templates().get_template("dataset.md.j2")
-    body = text.render(
+    return _card(
+        "dataset",
+        data,
         name=name,
         title=name.partition("/")[2],
         info=info,
@@ -95,7 +89,6 @@ def dataset_card(info: CollectionInfo, name: str, license: str | None) -> str:  
         notices=(("Included with warnings", info.warnings), ("Left out", info.skipped)),
         shapes=_shapes,
     )
-    return f"---\n{data.to_yaml()}\n---\n\n{body}"
 
 
 def model_card(encoder: Encoder, name: str, run: Path | None, license: str | None) -> str:  # noqa: A002
@@ -124,29 +117,32 @@ def model_card(encoder: Encoder, name: str, run: Path | None, license: str | Non
     )
     points = encoder.inputs.points
     trained = "unknown" if points is None else f"{points:,} in training; others work, perhaps less well"
-    body = (
-        _templates()
-        .get_template("model.md.j2")
-        .render(
-            name=name,
-            title=title,
-            encoder=encoder,
-            kind=ENCODERS.get(encoder.kind, encoder.kind),
-            config=config,
-            method=METHODS.get(config.method, config.method) if config else None,
-            clouds={
-                "up": "any orientation" if encoder.inputs.up == "any" else f"{encoder.inputs.up} points up",
-                "place and size": f"{encoder.inputs.scale}: the centroid at 0, the largest norm 1",
-                "points a cloud": f"{trained}; at least {least_points(encoder)}",
-            },
-            facts=_facts,
-            data_facts=_data(run, config) if run and config else None,
-            training=_training(run, config) if run and config else None,
-            results=results,
-            license=license,
-            citation=_citation(config.method) if config else None,
-        )
+    return _card(
+        "model",
+        data,
+        name=name,
+        title=title,
+        encoder=encoder,
+        kind=encoder_name(encoder.kind),
+        config=config,
+        method=method_name(config.method) if config else None,
+        clouds={
+            "up": "any orientation" if encoder.inputs.up == "any" else f"{encoder.inputs.up} points up",
+            "place and size": f"{encoder.inputs.scale}: the centroid at 0, the largest norm 1",
+            "points a cloud": f"{trained}; at least {least_points(encoder)}",
+        },
+        facts=_facts,
+        data_facts=_data(run, config) if run and config else None,
+        training=_training(run, config) if run and config else None,
+        results=results,
+        license=license,
+        citation=_citation(config.method) if config else None,
     )
+
+
+def _card(template: str, data: CardData, **context: Any) -> str:
+    """Return a card: YAML metadata, and a rendered template."""
+    body = _templates().get_template(f"{template}.md.j2").render(**context)
     return f"---\n{data.to_yaml()}\n---\n\n{body}"
 
 
@@ -209,11 +205,8 @@ def _results(run: Path, encoder: Encoder) -> Iterator[Result]:
             )
 
 
-def _shapes(entries: list[dict[str, Any]]) -> str:
-    rows = [(entry.get("name"), entry.get("reason")) for entry in entries[:LISTED]]
-    if len(entries) > LISTED:
-        rows.append((f"... and {len(entries) - LISTED} more", "all are in collection.json"))
-    return markdown_table(("shape", "reason"), rows)
+def _shapes(entries: list[dict[str, str]]) -> str:
+    return markdown_table(("shape", "reason"), first_of(entries))
 
 
 def _facts(rows: Mapping[str, Any]) -> str:
@@ -265,14 +258,14 @@ def _training(run: Path, config: PretrainConfig) -> dict[str, Any]:
     frozen = ["frozen"] if config.image_frozen else []
     tower = ", ".join([name, *options, *frozen, f"{config.image_size} pixels"])
     return {
-        "method": METHODS.get(config.method, config.method),
+        "method": method_name(config.method),
         "method's options": config.method_args or None,
-        "encoder": ENCODERS.get(config.encoder, config.encoder),
+        "encoder": encoder_name(config.encoder),
         "encoder's options": config.encoder_args or None,
         "weighting of the terms": config.weighting_name,
         "weighting's options": config.weighting_args or None,
         "points a cloud": "all that are stored" if config.points is None else config.points,
-        "learned from": MASKED.get(config.method, "point clouds against images"),
+        "learned from": learns_from(config.method),
         "image tower": None if config.method in MASKED else tower,
         "epochs": config.epochs,
         "steps": steps[-1] if steps else None,

@@ -84,7 +84,8 @@ def write_parquet(collection: Path, info: CollectionInfo, folder: Path) -> None:
         UserError: the collection is damaged.
         OSError: no space, or no permission.
     """
-    tables = [_read_shard(path, info) for path in sorted(collection.glob("data-*-of-*.arrow"))]
+    sizes = info.points, info.views, len(info.classes), len(info.parts)
+    tables = [read_shard(path, *sizes) for path in sorted(collection.glob("data-*-of-*.arrow"))]
     starts = list(accumulate(map(len, tables), initial=0))
     if starts[-1] != info.count:
         raise UserError(
@@ -132,13 +133,6 @@ def _files(tables: list[pa.Table], split: str) -> list[list[int]]:
     return files
 
 
-def _read_shard(path: Path, info: CollectionInfo) -> pa.Table:
-    table = read_shard(path, info.points, info.views, len(info.classes), len(info.parts))
-    if unknown := set(pc.unique(table["split"]).to_pylist()) - set(SPLITS):
-        raise UserError(f"{path} is damaged (a shape of the split {unknown.pop()!r}). Prepare it again.")
-    return table
-
-
 def _rows(shard: pa.Table, start: int, split: str, schema: pa.Schema) -> pa.Table:
     """Return a shard's shapes of a split with their places in the collection, columns as in `schema`."""
     places = pa.array(range(start, start + len(shard)), pa.int64())
@@ -179,8 +173,8 @@ def _read_shards(folder: Path, info: CollectionInfo) -> Shards:
     """Read `shards.json`, which must be of this version and of the collection `info`."""
     path = folder / SHARDS
     raw = read_json(path, "the pieces of a collection that adacross share wrote")
-    if not isinstance(raw, dict) or raw.get("version") != VERSION:
-        version = raw.get("version") if isinstance(raw, dict) else None
+    version = raw.get("version") if isinstance(raw, dict) else None
+    if version != VERSION:
         raise UserError(f"{path} is of version {version!r}; this adacross reads version {VERSION}.")
     if not fits(raw.get("shards"), list[list[dict[str, Any]]]):
         raise UserError(f"{path} lists no shards. Share the collection again.")

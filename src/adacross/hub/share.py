@@ -75,8 +75,8 @@ def share(
         What was uploaded or written.
 
     Raises:
-        UserError: `source` is none of these, unfinished or damaged; an invalid name or license; no login, no
-            permission, no network, no space; `dry_run` exists already.
+        UserError: another kind of `source`, an unfinished or a damaged one; an invalid name or license; no
+            login, no permission, no network, no space; `dry_run` exists already.
     """
     name = hub.check_hub_id(name)
     check_license(license)

@@ -23,7 +23,8 @@ from typing import Any, get_args, get_origin
 
 from adacross.errors import UserError, one_line
 
-LARGEST = 2**31  # bytes of a file that is read as a whole; a larger one is a mistake, or meant badly
+LARGEST = 2**31  # bytes of a file that is read as a whole; a larger one is a mistake or hostile
+MOST_PACKED = 100  # bytes that a compressed byte may stand for; of shapes it is 2 to 10
 LARGEST_JSON = 2**27  # its values take up to twenty times as much memory
 LARGEST_YAML = 100_000  # as many take PyYAML a second or two
 # What libraries raise on a file that is damaged, or something else than its name says.
@@ -40,8 +41,8 @@ _EARLIER = re.compile(
 CACHED_FEATURES = r"(features|search)/(features|whitening|map|block\d{8})-[0-9a-f]{20}\.safetensors"
 _NOTHING = re.compile(r"(?!)")
 _ABANDONED = 24 * 3600  # seconds after which a temporary file of another machine counts as left over
-_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-_FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS)
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS)
 
 
 def cannot_write(path: Path, error: BaseException) -> UserError:
@@ -49,9 +50,9 @@ def cannot_write(path: Path, error: BaseException) -> UserError:
     code = _system_error(error)
     reason = os.strerror(code) if code else " ".join(str(error).split()) or type(error).__name__
     advice = "Check the path."
-    if code in _FULL:
+    if code in FULL:
         advice = "Free some space or choose another folder."
-    elif code in _FORBIDDEN:
+    elif code in FORBIDDEN:
         advice = "Choose a folder that you may write to."
     elif code == errno.ENAMETOOLONG:
         advice = "Choose a shorter name."
@@ -62,7 +63,7 @@ def _system_error(error: BaseException) -> int | None:
     """Return the system's error number in an exception, or in the words that a library puts into its own."""
     if isinstance(error, OSError) and error.errno:
         return error.errno
-    for code in (*_FULL, *_FORBIDDEN):
+    for code in (*FULL, *FORBIDDEN):
         if os.strerror(code) in str(error) or f"os error {code})" in str(error):
             return code
     return None
@@ -182,7 +183,7 @@ def check_replaceable(folder: Path, what: str, marked: bool, own: re.Pattern[str
         own: relative POSIX paths of the files that belong to `what`.
 
     Raises:
-        UserError: it holds something else, files of somebody else's, or `overwrite` is false.
+        UserError: it holds something else, files of other programs, or `overwrite` is false.
     """
     if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
         return
@@ -318,12 +319,15 @@ def _entries_to_disk(folder: Path) -> None:
         os.close(handle)
 
 
+def write_whole(path: Path, text: str, newline: str | None = None) -> None:
+    """Write text as UTF-8, whole or not at all; bytes of file names that are not text become `\\udcff`."""
+    with whole_file(path) as temporary:
+        temporary.write_text(text, encoding="utf-8", errors="backslashreplace", newline=newline)
+
+
 def write_json(path: Path, value: Any) -> None:
     """Write `value` as indented JSON, whole or not at all."""
-    with whole_file(path) as temporary:
-        text = json.dumps(value, indent=2, ensure_ascii=False) + "\n"
-        # Names of files may be no text at all; their bytes become \udcff, which is JSON.
-        temporary.write_text(text, encoding="utf-8", errors="backslashreplace")
+    write_whole(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
 
 
 def file_size(path: Path) -> int:

@@ -4,7 +4,6 @@ The address of the hub, the login and the cache are huggingface_hub's: `HF_ENDPO
 `HF_TOKEN`, `HF_HOME`; with `HF_HUB_OFFLINE=1` only what was downloaded before is read.
 """
 
-import errno
 import os
 import re
 from collections.abc import Iterator, Sequence
@@ -14,14 +13,13 @@ from typing import Any, Literal
 
 from adacross.console import console
 from adacross.errors import UserError
+from adacross.io.files import FORBIDDEN, FULL
 
 Kind = Literal["model", "dataset"]
 SCHEME = "hf://"  # begins a name of the hub where a folder could be meant, too
 _PART = r"\w([\w.-]*\w)?"
 _ID = re.compile(rf"(?!.*(--|\.\.)){_PART}/{_PART}(?<!\.git)", re.ASCII)  # the hub's own rules
 _LONGEST = 96
-_FULL = (errno.ENOSPC, errno.EDQUOT)
-_CLOSED = (errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM)
 _ANSWERS = {  # what the hub's refusals mean
     400: "it does not accept this",
     401: "no such repository, or it needs a login",
@@ -41,7 +39,7 @@ def check_hub_id(name: str) -> str:
     plain = name.removeprefix(SCHEME)
     if not is_hub_id(plain):
         raise UserError(
-            f"{name!r} is no name on the Hugging Face hub; expected owner/name: letters, digits, -, _, ., "
+            f"{name!r} is not a name on the Hugging Face hub; expected owner/name: letters, digits, -, _, ., "
             f"at most {_LONGEST} characters; no -- or .., no - or . at an end."
         )
     return plain
@@ -53,7 +51,7 @@ def check_login() -> None:
 
     if get_token() is None:
         raise UserError(
-            "nobody is logged in to the Hugging Face hub. Run: hf auth login (or set HF_TOKEN to a token "
+            "not logged in to the Hugging Face hub. Run: hf auth login (or set HF_TOKEN to a token "
             "that may write)."
         )
     with console.status("asking the hub"), _explained("the Hugging Face hub did not accept the login"):
@@ -140,9 +138,9 @@ def _line(message: str) -> str:
 
 
 def _advice(error: BaseException) -> str:
-    if isinstance(error, OSError) and error.errno in _FULL:
+    if isinstance(error, OSError) and error.errno in FULL:
         return "Free some space, or name another folder in HF_HOME."
-    if (isinstance(error, OSError) and error.errno in _CLOSED) or "home directory" in str(error):
+    if (isinstance(error, OSError) and error.errno in FORBIDDEN) or "home directory" in str(error):
         return "Name a folder that can be written to in HF_HOME."
     if _status(error) in (401, 403):
         return "Check the name, and the login: hf auth login, with a token that may do this."

@@ -24,7 +24,7 @@ from typing import Any
 
 from adacross.console import console, progress_bar
 from adacross.errors import UserError, install, one_line
-from adacross.io.files import locked, whole_file
+from adacross.io.files import FULL, locked, whole_file
 
 CACHE = "ADACROSS_CACHE"  # the variable that names the cache folder
 STREAMS = 8  # files that are copied at once: a request's delay, not the line, bounds small files
@@ -38,7 +38,6 @@ _INSTALL = {  # how the package of a protocol is installed
 PROTOCOLS = (*_INSTALL, "memory")  # the last is fsspec's, in RAM
 # No chains, no templates, and no password, which the run would keep.
 _URL = re.compile(rf"({'|'.join(PROTOCOLS)})://(?!.*(::|://))(?![^/]*@)[^{{}}\s]+")
-_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
 _MIB = 2**20
 
 
@@ -75,7 +74,7 @@ def local_target(place: str) -> Path:
 
 
 def at_home(place: str | Path) -> Path:
-    """Return a path whose `~` is the user's home; `~NAME` of an unknown user is a name like others."""
+    """Return a path with `~` expanded; `~NAME` of an unknown user is a name like others."""
     try:
         return Path(place).expanduser()
     except RuntimeError:
@@ -218,7 +217,7 @@ def _explained(url: str) -> Iterator[None]:
     except PermissionError as error:
         raise UserError(f"{url}: no permission ({one_line(error)}). {_credentials(protocol)}") from None
     except Exception as error:
-        if isinstance(error, OSError) and error.errno in _FULL:
+        if isinstance(error, OSError) and error.errno in (*FULL, errno.EROFS):
             raise  # this machine's trouble, which `whole_file` explains
         # Every protocol's library has errors of its own, and none of them is imported here.
         raise UserError(f"cannot read {url}: {one_line(error)}. {_credentials(protocol)}") from error

@@ -61,7 +61,7 @@ def load_plain(path: Path) -> Any:
         _check_tensors(value, size)
         return value
     except RefusedError as refused:
-        raise ValueError(f"it asks for {refused}, which is no plain value") from None
+        raise ValueError(f"it asks for {refused}, which is not a plain value") from None
     except OSError:
         raise
     except (*READER_ERRORS, zipfile.BadZipFile) as error:
@@ -174,7 +174,7 @@ def _from_pickles(file: BufferedReader, size: int) -> Any:
     file.seek(0)
     machine = _TensorMachine(size, None)
     if machine.run(file) != _MAGIC or machine.run(file) != _PROTOCOL:
-        raise ValueError("it is no file that torch.save wrote")
+        raise ValueError("it is not a file that torch.save wrote")
     if not exactly(dict, machine.run(file)).get("little_endian"):
         raise ValueError("it was written on a machine of another byte order")
     value = machine.run(file)
@@ -198,7 +198,7 @@ def _check_tensors(value: Any, size: int) -> None:
         name, found = waiting.pop()
         if isinstance(found, Tensor):
             if found.is_meta or found.nbytes > max(found.untyped_storage().nbytes(), _SHARED):
-                raise ValueError(f"has not all numbers of {name}")
+                raise ValueError(f"is truncated in {name}")
             taken += found.nbytes
             if taken > max(2 * size, _SHARED):
                 raise ValueError(f"has tensors of more than twice its {size:,} bytes")

@@ -13,7 +13,7 @@ from adacross.ops.neighbors import farthest_point_sample, gather, knn
 
 @dataclass(frozen=True)
 class TokenGroups:
-    """One level of tokens: G centers, and for each its k nearest among the P points of the level below."""
+    """Tokens of one level: G centers, and the k nearest of each among the P points of the level below."""
 
     centers: Float[Tensor, "B G 3"]
     # indices into the level below: the cloud's points, or the finer centers

@@ -158,7 +158,7 @@ class ResNet(nn.Module):
         shape = tuple(images.shape)
         if len(shape) != 4 or shape[1] != self.channels or min(shape[2:]) < 32:
             raise UserError(
-                f"pictures have shape {shape}; expected (pictures, {self.channels}, height, width), "
+                f"images have shape {shape}; expected (images, {self.channels}, height, width), "
                 "32 pixels or more."
             )
         x = images.contiguous(memory_format=torch.channels_last)

@@ -58,7 +58,7 @@ class Block(nn.Module):
         return self.project(scaled_dot_product_attention(q, k, v, mask).transpose(1, 2).flatten(2))
 
     def _dropped(self, branch: Tensor) -> Tensor:
-        """The branch, or nothing, for each shape by itself; what remains is scaled to keep the mean."""
+        """Drop the branch of some shapes, and scale the others to keep the mean."""
         if not self.training or self.drop_path == 0:
             return branch
         kept = sample_for_batch(torch.rand, (len(branch), 1, 1), device=branch.device) >= self.drop_path
@@ -66,7 +66,7 @@ class Block(nn.Module):
 
 
 def learnt_token(dim: int) -> nn.Parameter:
-    """One row `(1, dim)`, learned, drawn from N(0, 0.02^2)."""
+    """Return a learned row `(1, dim)`, drawn from N(0, 0.02^2)."""
     return nn.Parameter(torch.empty(1, dim).normal_(std=0.02))
 
 

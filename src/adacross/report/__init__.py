@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from adacross.errors import check_ending
-from adacross.io.files import check_free, whole_file
+from adacross.io.files import check_free, write_whole
 
 if TYPE_CHECKING:
     from adacross.report.run import RunData
@@ -45,24 +45,18 @@ def write_report(
         check_free(target, overwrite)
     from adacross.report.run import read_run
 
-    text = render(read_run(Path(run), collection=collection, seed=seed))
-    with whole_file(target) as temporary:
-        temporary.write_text(text, encoding="utf-8", errors="replace")  # of names that are no text
+    write_whole(target, render(read_run(Path(run), collection=collection, seed=seed)))
     return target
 
 
 def render(run: "RunData") -> str:
     """Return the report of a run as an HTML document."""
     from adacross.report.completions import completions
-    from adacross.report.feature_map import feature_map
     from adacross.report.names import encoder_name, method_name
-    from adacross.report.overview import overview
     from adacross.report.page import page
-    from adacross.report.results import result_sections
-    from adacross.report.setup import setup
+    from adacross.report.results import result_sections, table_sections
+    from adacross.report.sections import feature_map, overview, setup, training
     from adacross.report.shapes import neighbors, point_clouds
-    from adacross.report.tables import table_sections
-    from adacross.report.training import training
 
     first = (overview, training, completions, feature_map, neighbors)
     sections = [section for make in first if (section := make(run)) is not None]

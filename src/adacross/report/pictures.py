@@ -11,16 +11,15 @@ from typing import Any
 import numpy as np
 from jaxtyping import Int64
 from markupsafe import Markup
+from PIL import ImageColor
 
 from adacross.data.rendering.palette import part_colors
 from adacross.evaluation.corruptions import KINDS, corrupt
 from adacross.evaluation.result import PRETRAINED, Result
-from adacross.report.drawing import GIVEN, PREDICTED, ball, draw_cloud, rgb, webp
 from adacross.report.page import percent, render
 from adacross.report.run import RunData
-from adacross.report.shapes import IMAGE, ROWS, match
+from adacross.report.shapes import CHARACTERS, GIVEN, IMAGE, PREDICTED, ROWS, ball, draw_cloud, match, webp
 
-_CHARACTERS = 100  # of a class's name, which stands in every cell of its row and column
 _CLASSES = 100  # of a confusion matrix; with more it is a page of its own
 _WAYS = 10  # classes of an episode that are drawn
 _SEVERITY = 3  # of the corruptions that are drawn
@@ -61,7 +60,7 @@ class Confusion:
         counts = np.zeros((len(present), len(present)), dtype=np.int64)
         codes = codes.reshape(2, -1)
         np.add.at(counts, (codes[0], codes[1]), 1)
-        return cls([names[label][:_CHARACTERS] for label in present], counts)
+        return cls([names[label][:CHARACTERS] for label in present], counts)
 
     def worst(self, most: int = 3) -> str:
         """Return one sentence on the most frequent confusions."""
@@ -138,7 +137,9 @@ def _painted(example: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]
     known = truth >= 0
 
     def drawn(labels: Int64[np.ndarray, " N"]) -> bytes:
-        return webp(draw_cloud(points, np.array([rgb(colors[int(part)]) for part in labels])), IMAGE)
+        return webp(
+            draw_cloud(points, np.array([ImageColor.getrgb(colors[int(part)]) for part in labels])), IMAGE
+        )
 
     figures = [("truth", drawn(truth))]
     wrong = []

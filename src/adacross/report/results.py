@@ -1,11 +1,14 @@
-"""A section for each result: table, chart, verdict and pictures, whatever the protocol."""
+"""A section for each result: table, chart, verdict and pictures; and one for each table of several runs."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from itertools import islice
 from typing import Any
 
 import numpy as np
 
+from adacross.evaluation.compare import Comparison
+from adacross.evaluation.efficiency import Efficiency
 from adacross.evaluation.result import BASELINES, CHANCE, METRIC, PRETRAINED, SCRATCH, Result, Score
 from adacross.features.statistics import Difference, Estimate
 from adacross.report.figures import COLORS, Dot, Figure, Series, dot_chart, ends, line_chart
@@ -22,21 +25,34 @@ Cell = tuple[str, str]  # a figure and its uncertainty
 
 
 def result_sections(run: RunData) -> list[Section]:
-    """Return a section for every result; one whose values contradict each other says so."""
+    """Return a section for every result."""
+    several = len({one.data.digest for one in run.results}) > 1
     sections = []
     for number, result in enumerate(run.results):
-        title = result_name(result.task, result.name)
-        if len({one.data.digest for one in run.results}) > 1:
-            title += f", on {result.data.name}"
-        try:
-            sections.append(_section(run, result, f"result-{number}", title))
-        except FAILURES as error:
-            reason = (
-                f"{result.name} on {result.data.name} cannot be shown ({type(error).__name__}: {error}); "
-                "delete its file and measure again."
-            )
-            sections.append(missing(f"result-{number}", title, reason))
+        anchor, title = f"result-{number}", result_name(result.task, result.name)
+        title += f", on {result.data.name}" if several else ""
+        what = f"{result.name} on {result.data.name} cannot be shown"
+        sections.append(_shown(anchor, title, what, partial(_section, run, result, anchor, title)))
     return sections
+
+
+def table_sections(run: RunData) -> list[Section]:
+    """Return a section for each comparison, and for efficiency."""
+    sections = []
+    for number, table in enumerate(run.tables):
+        anchor = f"table-{number}"
+        title = f"Comparison, {table.task}" if isinstance(table, Comparison) else "Efficiency"
+        sections.append(_shown(anchor, title, "It cannot be shown", partial(_table, table, anchor, title)))
+    return sections
+
+
+def _shown(anchor: str, title: str, what: str, make: Callable[[], Section]) -> Section:
+    """Return a section; one whose values contradict each other says so."""
+    try:
+        return make()
+    except FAILURES as error:
+        reason = f"{what} ({type(error).__name__}: {error}); delete its file and measure again."
+        return missing(anchor, title, reason)
 
 
 def _section(run: RunData, result: Result, anchor: str, title: str) -> Section:
@@ -239,3 +255,34 @@ def _range(low: float | None, high: float | None, style: str) -> str:
 def _interval(low: float | None, high: float | None) -> str:
     found = _range(low, high, "{:.1f}")
     return f" (95{SPACE}% interval {found})" if found else ""
+
+
+def _table(table: Comparison | Efficiency, anchor: str, title: str) -> Section:
+    dots, lines = (_compared(table), None) if isinstance(table, Comparison) else ([], _curves(table))
+    return section("table", title, anchor, table=table, dots=dots, lines=lines)
+
+
+def _compared(result: Comparison) -> list[Figure]:
+    """Draw the first metric of each entry, and its difference from the baseline's."""
+    rows = [row for row in result.rows if row.metric == result.rows[0].metric]
+    names = dict.fromkeys(row.encoder for row in rows)
+    colors = {name: number % COLORS + 1 for number, name in enumerate(names)} | {CHANCE: 0}
+    figures: list[Dot] = []
+    differences: list[Dot] = []
+    for row in rows:
+        setting, color = ", ".join(row.setting.values()), colors[row.encoder]
+        figures.append((setting, row.encoder, color, row.figure))
+        if row.difference:
+            differences.append((setting, row.encoder, color, row.difference))
+    charts = [dot_chart(rows[0].metric, figures)]
+    return charts + ([dot_chart(f"Difference from {result.baseline}", differences)] if differences else [])
+
+
+def _curves(result: Efficiency) -> Figure | None:
+    """Draw the monitor's accuracy against steps, for the first run of each entry."""
+    series = [
+        Series(one.name, *(np.array(one.curves[0][name], np.float64) for name in ("step", "accuracy")))
+        for one in result.entries
+        if one.curves and one.curves[0].get("accuracy")
+    ]
+    return line_chart("Monitor accuracy of the first runs", series, share=True)

@@ -6,23 +6,36 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-from jaxtyping import Float32, Int64
+from jaxtyping import Float32, Float64, Int64
 
 from adacross.console import console
 from adacross.data.collection.collection import Collection
 from adacross.encoders import load as load_encoder
 from adacross.errors import UserError
-from adacross.evaluation import compare, efficiency
 from adacross.evaluation.compare import Comparison
 from adacross.evaluation.efficiency import Efficiency
-from adacross.evaluation.result import Result, load
+from adacross.evaluation.result import Result, read_as
 from adacross.features.collection import FeatureCache, collection_features, points_for, weights_digest
 from adacross.io.files import read_json, read_yaml
 from adacross.io.remote import is_address, local_path
-from adacross.report.log import Log, read_log
 from adacross.report.names import TASKS
+from adacross.training.log import columns
 
 MAP_SHAPES = 1000  # t-SNE stays in seconds and the file in megabytes
+Columns = dict[str, Float64[np.ndarray, " S"]]
+
+
+@dataclass(frozen=True, eq=False)
+class Curves:
+    """The curves of `log.jsonl`; NaN where a record lacks a value."""
+
+    steps: Int64[np.ndarray, " S"]  # optimizer steps, rising
+    values: Columns  # "epoch", "loss", "lr", "seconds", each `(S,)`
+    terms: Columns  # every loss term, unweighted, `(S,)`
+    weights: Columns  # every term's weight, `(S,)`
+    monitor_steps: Int64[np.ndarray, " M"]
+    # "probe_accuracy", "untrained_accuracy" and "recall_at_1", `(M,)`
+    monitor: dict[str, Float64[np.ndarray, " M"]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,7 +56,7 @@ class RunData:
     config: dict[str, Any]  # `config.yaml`
     config_text: str  # the file itself
     environment: dict[str, Any]  # `environment.json`, empty where there is none
-    log: Log  # the curves of `log.jsonl`
+    log: Curves  # the curves of `log.jsonl`
     results: tuple[Result, ...] = ()  # every result that can be read, in the order of the page
     tables: tuple[Comparison | Efficiency, ...] = ()  # comparisons of encoders, and efficiency
     unreadable: dict[str, str] = field(default_factory=dict)  # reasons by the files that cannot be read
@@ -130,7 +143,7 @@ def read_run(run: Path, *, collection: str | None = None, seed: int = 0) -> RunD
         config=config,
         config_text=config_text,
         environment=_read_environment(folder),
-        log=read_log(folder),
+        log=read_curves(folder),
         results=tuple(sorted(results, key=order)),
         tables=tuple(tables),
         unreadable=unreadable,
@@ -139,6 +152,31 @@ def read_run(run: Path, *, collection: str | None = None, seed: int = 0) -> RunD
         weights=weights,
         absent=absent,
         seed=seed,
+    )
+
+
+def read_curves(folder: Path) -> Curves:
+    """Return the curves of a run's `log.jsonl`, empty where there is none.
+
+    Raises:
+        UserError: a line other than the last is damaged, or there are too many terms.
+    """
+    steps, monitor = (columns(folder / "log.jsonl", kind) for kind in ("step", "monitor"))
+
+    def some(found: Columns, *names: str) -> Columns:
+        unknown = np.full_like(found.get("step", np.zeros(0)), np.nan)
+        return {name: found.get(name, unknown) for name in names}
+
+    def group(prefix: str) -> Columns:
+        return {n.removeprefix(prefix): values for n, values in steps.items() if n.startswith(prefix)}
+
+    return Curves(
+        steps=some(steps, "step")["step"].astype(np.int64),
+        values=some(steps, "epoch", "loss", "lr", "seconds"),
+        terms=group("terms."),
+        weights=group("weights."),
+        monitor_steps=some(monitor, "step")["step"].astype(np.int64),
+        monitor=some(monitor, "probe_accuracy", "untrained_accuracy", "recall_at_1"),
     )
 
 
@@ -153,11 +191,11 @@ def read_results(folder: Path) -> tuple[list[Result], list[Comparison | Efficien
             continue
         try:
             if path.stem.startswith("compare-"):
-                tables.append(compare.load(path))
+                tables.append(read_as(Comparison, path))
             elif path.stem.startswith("efficiency"):
-                tables.append(efficiency.load(path))
+                tables.append(read_as(Efficiency, path))
             else:
-                results.append(load(path))
+                results.append(read_as(Result, path))
         except UserError as error:
             unreadable[str(path.relative_to(folder))] = str(error)
     return results, tables, unreadable

@@ -1,17 +1,21 @@
-"""Images of a collection's shapes, their nearest neighbors, and interactive clouds."""
+"""Images of shapes, their nearest neighbors, and interactive clouds."""
 
 import base64
+import io
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
-from jaxtyping import Int64
+from jaxtyping import Float, Int, Int64, UInt8
+from PIL import Image
 
 from adacross.data.collection.collection import Collection
 from adacross.data.rendering.palette import part_colors
+from adacross.data.rendering.render import orbit, render_cloud
+from adacross.data.shape import PointCloud
 from adacross.features.metrics import unit_rows
-from adacross.report.drawing import webp
 from adacross.report.page import Section, missing, section
 from adacross.report.run import RunData
 
@@ -19,7 +23,15 @@ CLOUDS = 6
 ROWS, FOUND = 8, 5  # queries, and results of each
 THUMBNAIL, IMAGE = 112, 160  # pixels
 _POINTS = 2048  # of an interactive cloud; more add bytes and hide nothing
-_CHARACTERS = 100  # of a class's name
+CHARACTERS = 100  # of a class's name
+
+Color = tuple[int, int, int]
+GIVEN: Color = (147, 149, 152)
+PREDICTED: Color = (199, 90, 25)
+SIDE = 320  # pixels of a drawing: twice what is shown, for fine screens and smooth edges
+_LIGHT = 0.78  # how much of their color balls show (adacross.data.rendering.shading, seen from the front)
+_BALL = 0.9  # radius times the root of the number of points: a surface is about covered
+_ROOM = 0.9  # clouds are drawn this much smaller: predicted points may lie outside the unit sphere
 
 Kind = Literal["", "right", "wrong", "object"]
 
@@ -55,7 +67,7 @@ def card(collection: Collection, index: int, size: int, view: int = 0, kind: Kin
 def class_of(collection: Collection, index: int) -> str | None:
     """Return the name of a shape's class, None without a label."""
     label = int(collection.labels[index])
-    return collection.info.classes[label][:_CHARACTERS] if label >= 0 else None
+    return collection.info.classes[label][:CHARACTERS] if label >= 0 else None
 
 
 def match(collection: Collection, example: Mapping[str, Any]) -> tuple[Card, list[Card]]:
@@ -164,3 +176,31 @@ def _scene(collection: Collection, index: int) -> dict[str, Any]:
 
 def _encoded(array: np.ndarray) -> str:
     return base64.b64encode(np.ascontiguousarray(array).tobytes()).decode("ascii")
+
+
+def ball(count: int) -> float:
+    """Return the radius of balls of which so many about cover a surface."""
+    return _BALL * _ROOM / math.sqrt(count)
+
+
+def draw_cloud(
+    points: Float[np.ndarray, "N 3"],
+    colors: Int[np.ndarray, "N 3"] | None = None,
+    radius: float | None = None,
+) -> UInt8[np.ndarray, "S S 3"]:
+    """Return the image of a cloud in the unit sphere as balls; colors are 0 to 255, as they shall look."""
+    if colors is not None:
+        colors = (colors / _LIGHT).clip(0, 255).round().astype(np.uint8)
+    cloud = PointCloud((_ROOM * points).astype(np.float32), colors=colors)
+    image: UInt8[np.ndarray, "S S 3"] = render_cloud(cloud, orbit(1), SIDE, radius or ball(len(points)))[0]
+    return image
+
+
+def webp(image: UInt8[np.ndarray, "H W 3"], size: int) -> bytes:
+    """Return an image as a WebP file, at most `size` pixels wide."""
+    encoded = Image.fromarray(image)
+    if max(encoded.size) > size:
+        encoded.thumbnail((size, size), Image.Resampling.LANCZOS)
+    buffer = io.BytesIO()
+    encoded.save(buffer, "WEBP", quality=78, method=4)
+    return buffer.getvalue()

@@ -91,7 +91,7 @@ def build_collection(
         overwrite: replace a collection, and discard unfinished work of other options.
         replaces: replace a collection, and go on with unfinished work or refuse.
 
-    Raises UserError if the target is in use or holds somebody's files, no shape can be read, or the disk is
+    Raises UserError if the target is in use or holds other files, no shape can be read, or the disk is
     full. The message of KeyboardInterrupt says how to go on.
     """
     splits = splits_of(index.items, options["test_fraction"], options["seed"])
@@ -109,7 +109,7 @@ def build_collection(
                 work.save(shard, found, names, arrow_schema(how.points, bool(how.parts), bool(how.source)))
             work.merge()
         work.describe(_description(work, target.name, index, how))
-        check_target(target, overwrite or replaces)  # hours later, it may hold somebody's files
+        check_target(target, overwrite or replaces)  # hours later, it may hold other files
         work.finish(target)
 
 

@@ -44,8 +44,7 @@ class Collection:
     """
 
     def __init__(self, folder: Path, info: CollectionInfo, shards: list[pa.Table]) -> None:
-        self.folder = folder
-        self.info = info
+        self.folder, self.info = folder, info
         self.ids: list[str] = [i for shard in shards for i in shard["id"].to_pylist()]
         labels = [np.zeros(0, np.int64), *(shard["label"].to_numpy() for shard in shards)]
         self.labels: Int64[np.ndarray, " n"] = np.concatenate(labels).astype(np.int64)
@@ -56,16 +55,10 @@ class Collection:
         self._centers = [_block(shard, "center").reshape(-1, 3) for shard in shards]
         self._scales = [_block(shard, "scale") for shard in shards]
         self._views = [_only(shard, "views") for shard in shards]
-        # a file that holds several shapes has no digest; nothing but `prepare` writes these columns
-        self._paths: list[str] = [
-            path if digest else ""
-            for shard in shards
-            for path, digest in (
-                zip(shard["path"].to_pylist(), shard["sha256"].to_pylist(), strict=True)
-                if info.measured
-                else [("", "")] * len(shard)
-            )
-        ]
+        self._paths = [""] * len(self.ids)
+        if info.measured:  # a file that holds several shapes has no digest
+            paths, digests = ([x for s in shards for x in s[name].to_pylist()] for name in ("path", "sha256"))
+            self._paths = [path if digest else "" for path, digest in zip(paths, digests, strict=True)]
 
     @classmethod
     def open(cls, folder: str | Path) -> "Collection":

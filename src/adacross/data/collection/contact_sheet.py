@@ -1,4 +1,4 @@
-"""One image of a whole collection: some shapes of every class, their views and their clouds."""
+"""Contact sheet: some shapes of every class of a collection, their views and their clouds."""
 
 from bisect import bisect_left
 from pathlib import Path

@@ -40,7 +40,7 @@ class CollectionInfo:
     skipped: list[dict[str, str]] = field(default_factory=list)  # {"name": ..., "reason": ...}
     warnings: list[dict[str, str]] = field(default_factory=list)  # the same, of shapes that are in
     note: str = ""  # sentences about the source as a whole: its split, its objects, what was not read
-    unread: dict[str, int] = field(default_factory=dict)  # files in the source that are no shapes, by ending
+    unread: dict[str, int] = field(default_factory=dict)  # files in the source that are not shapes, by ending
     measured: bool = False  # whether each shape's size in its source is kept (`schema.MEASURED`)
     made: dict[str, Any] = field(default_factory=dict)  # options, seed, version of adacross and date
 
@@ -162,18 +162,20 @@ def _named(title: str, style: str, entries: list[dict[str, str]]) -> Table:
     table = Table(title=title, title_justify="left", title_style=style)
     table.add_column("shape", overflow="fold")
     table.add_column("reason", overflow="fold")
-    for entry in entries[:LISTED]:
-        table.add_row(shortened(entry["name"], LONGEST), shortened(entry["reason"], LONGEST))
-    if len(entries) > LISTED:
-        table.add_row(f"... and {len(entries) - LISTED} more", "all are in collection.json")
+    for name, reason in first_of(entries):
+        table.add_row(shortened(name, LONGEST), shortened(reason, LONGEST))
     return table
+
+
+def first_of(entries: list[dict[str, str]]) -> list[tuple[str, str]]:
+    """Return names and reasons of the first entries of a list, and a row that counts the others."""
+    rows = [(entry.get("name", ""), entry.get("reason", "")) for entry in entries[:LISTED]]
+    more = (f"... and {len(entries) - LISTED} more", f"all are in {DESCRIPTION}")
+    return rows + [more] * (len(entries) > LISTED)
 
 
 def size_of(folder: Path) -> str:
     """Return the size of all files in a folder, for people."""
-    size = float(sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()))
-    for unit in ("B", "kB", "MB", "GB"):
-        if size < 1000:
-            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
-        size /= 1000
-    return f"{size:.1f} TB"
+    from rich.filesize import decimal
+
+    return decimal(sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()))

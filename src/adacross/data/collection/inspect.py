@@ -182,7 +182,7 @@ def _source(folder: Path, source: DatasetIndex, variants: list[str], format: str
 
 
 def _run(folder: Path) -> Inspection:
-    """Describe a run and say what it still lacks."""
+    """Describe a run and the commands for its missing parts."""
     config = read_yaml(folder / "config.yaml", "a run's options")
     resume = "adacross pretrain ... --resume auto"
     wanted = {

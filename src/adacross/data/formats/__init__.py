@@ -26,7 +26,7 @@ from adacross.errors import UserError
 from adacross.io.remote import at_home
 
 BUILTIN, FILES = "builtin", "files"
-FORMATS: dict[str, type[Format]] = {  # in the order in which they are asked to recognise a folder
+FORMATS: dict[str, type[Format]] = {  # in the order in which they are asked to recognize a folder
     "shapenetpart": ShapeNetPart,
     "s3dis": S3DIS,
     "shapenet": ShapeNet,
@@ -55,7 +55,7 @@ def index_source(
 
     Args:
         source: a folder, an archive or a file of one shape, or the word "builtin".
-        format: name of the format; None asks all of them whether they recognise the folder.
+        format: name of the format; None asks all of them whether they recognize the folder.
         up: the axis that points up in it; None and "by-format" take the items' own, or the format's.
         options: for the format: `variant`, `classes`, `count`, `seed`; None, and what it lacks, is left out.
 
@@ -78,7 +78,7 @@ def index_source(
         if packed:
             _check_archive(folder)
         if format is None:
-            format, note, options["without"] = _recognise(folder)
+            format, note, options["without"] = _recognize(folder)
     given = {name: value for name, value in options.items() if value is not None}
     made = plugins.find("format", format, FORMATS, Format)
     known = signature(made).parameters
@@ -109,7 +109,7 @@ def _check_archive(path: Path) -> None:
 
 
 def _single(path: Path) -> DatasetIndex:
-    """Return one file as a source; UserError if its ending is no shape's."""
+    """Return one file as a source; UserError for an unknown ending."""
     if path.suffix.lower() not in SUFFIXES:
         raise UserError(
             f"{path} is a file that ends in {path.suffix or 'nothing'}, which is not read. Give a folder, "
@@ -146,7 +146,7 @@ def _completed(index: DatasetIndex, reader: Format, up: Axis | None) -> DatasetI
     return index
 
 
-def _recognise(folder: Path) -> tuple[str, str, list[str]]:
+def _recognize(folder: Path) -> tuple[str, str, list[str]]:
     """Return a folder's format, and a note about data of other layouts below it and their folders.
 
     Raises UserError, which says what is there, if it has no format.

@@ -28,14 +28,14 @@ class AnTao(RowFormat):
         files = {word: files_of(folder, f"{word}[0-9]*.h5", f"{word}_files.txt") for word in _SPLITS}
         found = self.find_rows(folder, files, classes=None)
         named = {str(path): _names(path) for paths in files.values() for path in paths}
-        classes = [f"{i:02d}" for i in range(max(int(item.label) for item in found.items) + 1)]
+        classes = [*found.classes]
         for item in reversed(found.items):
             if item.row < len(named[item.path]):
                 classes[int(item.label)] = named[item.path][item.row]
         note = ""
         if len(set(classes)) < len(classes):
             note = "Several labels have one name in the files *_id2name.json; classes are called by number."
-            classes = [f"{i:02d}" for i in range(len(classes))]
+            classes = found.classes
         missing = [f"{word}*.h5" for word in ("train", "test") if not files[word]]
         return replace(found, classes=classes, missing=missing, note=note)
 
@@ -48,6 +48,6 @@ def _names(path: Path) -> list[str]:
     names = read_json(listing, "a list with the class of every row")
     if not fits(names, list[str]):
         raise UserError(
-            f"{listing} is no list of names; expected the class of every row. Delete it to go without."
+            f"{listing} is not a list of names; expected the class of every row. Delete it to go without."
         )
     return list(names)

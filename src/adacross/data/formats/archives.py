@@ -22,10 +22,10 @@ from typing import Any, NamedTuple
 
 from adacross.errors import one_line
 from adacross.io import files
-from adacross.io.files import LARGEST
+from adacross.io.files import LARGEST, MOST_PACKED
 
 ENDINGS = (".zip", ".tar", ".tar.gz", ".tgz")
-_SMALL, _PACKED = 2**26, 100  # bytes that any archive may unpack to; bytes for each of a larger one's
+_SMALL = 2**26  # bytes that any archive may unpack to
 _STRIDE = 2**24  # bytes between the places of a gzip file at which its decompressor's state is kept
 _PIECE = 2**18
 _LINK = "a link, which is not followed in an archive"
@@ -120,7 +120,7 @@ class _Archive(ABC):
         self.path = path
         self.members: dict[str, _Member] = {}
         size = files.file_size(path)
-        self._most = max(_SMALL, _PACKED * size)
+        self._most = max(_SMALL, MOST_PACKED * size)
         try:
             for written, member in self._list():
                 parts = [part for part in written.replace("\\", "/").split("/") if part not in ("", ".")]

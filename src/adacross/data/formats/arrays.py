@@ -9,15 +9,14 @@ from tokenize import TokenError
 import numpy as np
 
 from adacross.data.formats.archives import file_size, is_archived, open_file, read_bytes
-from adacross.data.formats.base import MOST_COLUMNS, as_points
+from adacross.data.formats.base import MOST_COLUMNS, as_points, readable
 from adacross.data.shape import BrokenShapeError, PointCloud
-from adacross.errors import listed, one_line
-from adacross.io.files import LARGEST, READER_ERRORS
+from adacross.errors import listed
+from adacross.io.files import LARGEST, MOST_PACKED
 
-_ERRORS = (*READER_ERRORS, TokenError, zipfile.BadZipFile)
 _NAMES = ("points", "xyz", "pc", "pointcloud", "point_cloud", "pos", "coords", "vertices", "data", "arr_0")
 _MOST_ARRAYS = 100
-_SMALL, _PACKED = 2**20, 100  # bytes that may be packed as tightly as they like; bytes for one byte of others
+_SMALL = 2**20  # bytes that may be packed as tightly as they like
 
 
 def read_npy(path: Path) -> PointCloud:
@@ -27,15 +26,11 @@ def read_npy(path: Path) -> PointCloud:
     another shape or type.
     """
     file_size(path)
-    try:
+    with readable("NumPy", TokenError):
         if is_archived(path):
             stored = _array(read_bytes(path))
         else:
             stored = np.load(path, mmap_mode="r", allow_pickle=False)
-    except BrokenShapeError:
-        raise
-    except _ERRORS as error:
-        raise BrokenShapeError(f"not a readable NumPy file ({one_line(error)})") from error
     if not isinstance(stored, np.ndarray):
         raise BrokenShapeError("several arrays, expected one (N, 3); call the file .npz")
     return cloud_of(stored)
@@ -44,25 +39,24 @@ def read_npy(path: Path) -> PointCloud:
 def read_npz(path: Path) -> PointCloud:
     """Read the points of an archive's only array, or of the one that is called `points`, `xyz`, ..."""
     file_size(path)
-    try:
-        with open_file(path) as file, zipfile.ZipFile(file) as archive:
-            members = [info for info in archive.infolist() if info.filename.endswith(".npy")]
-            found = {info.filename.removesuffix(".npy"): info for info in members[: _MOST_ARRAYS + 1]}
-            name = next((name for name in _NAMES if name in found), next(iter(found), ""))
-            if len(found) > 1 and name not in _NAMES:
-                raise BrokenShapeError(f"arrays {listed(found, 9)}; call the one of the points `points`")
-            if not found:
-                raise BrokenShapeError("there is no array in it")
-            return cloud_of(_member(archive, found[name]))
-    except BrokenShapeError:
-        raise
-    except _ERRORS as error:
-        raise BrokenShapeError(f"not a readable NumPy file ({one_line(error)})") from error
+    with (
+        readable("NumPy", TokenError, zipfile.BadZipFile),
+        open_file(path) as file,
+        zipfile.ZipFile(file) as archive,
+    ):
+        members = [info for info in archive.infolist() if info.filename.endswith(".npy")]
+        found = {info.filename.removesuffix(".npy"): info for info in members[: _MOST_ARRAYS + 1]}
+        name = next((name for name in _NAMES if name in found), next(iter(found), ""))
+        if len(found) > 1 and name not in _NAMES:
+            raise BrokenShapeError(f"arrays {listed(found, 9)}; call the one of the points `points`")
+        if not found:
+            raise BrokenShapeError("there is no array in it")
+        return cloud_of(_member(archive, found[name]))
 
 
 def _member(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> np.ndarray:
     """Read an array of an archive; neither its size nor its header's may be out of proportion."""
-    if info.file_size > min(LARGEST, max(_SMALL, _PACKED * info.compress_size)):
+    if info.file_size > min(LARGEST, max(_SMALL, MOST_PACKED * info.compress_size)):
         raise BrokenShapeError(f"{info.file_size:,} bytes packed into {info.compress_size:,}")
     with archive.open(info) as member:
         return _array(member.read(info.file_size))

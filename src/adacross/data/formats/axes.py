@@ -13,15 +13,15 @@ from adacross.data.shape import Axis
 from adacross.errors import UserError, listed
 
 Up = Literal["x", "y", "z", "by-format"]
-_NEUTRAL = (".dae", ".off")  # of which one says its axis, and the other has no habit
+_NEUTRAL = (".dae", ".off")  # COLLADA states its axis, OFF has no usual one
 
 
 def turned(index: DatasetIndex, up: Up | None) -> tuple[DatasetIndex, Up | None]:
     """Decide which axis of each shape is up, where meshes of both habits are mixed by asking the user.
 
     Modeling programs write y up (glTF, OBJ, PLY), those of engineers and printers z up (STL, STEP, IGES,
-    3MF); a folder of both holds shapes from two worlds, or copies that somebody converted without turning
-    them. On a terminal the user is asked.
+    3MF); a folder of both mixes sources, or holds copies converted without a turn. On a terminal the user is
+    asked.
 
     Args:
         index: a source, as `index_source` lists it with the same `up`.

@@ -1,7 +1,8 @@
 """Formats: a list of the shapes that a folder holds, and a way to read each of them."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar, Literal
@@ -10,10 +11,15 @@ import numpy as np
 from jaxtyping import Float
 
 from adacross.data.formats.archives import stat_of
+from adacross.data.images import IMAGE_ERRORS
 from adacross.data.sampling import draw_rows
 from adacross.data.shape import Axis, BrokenShapeError, Mesh, PointCloud, Split
+from adacross.errors import one_line
 
 MOST_COLUMNS = 9  # of points: coordinates, color, normal
+# What parsers raise on bytes that are not what they expect. Anything else ends the worker process, and the
+# file is named for that.
+_PARSER_ERRORS: tuple[type[Exception], ...] = (*IMAGE_ERRORS, AssertionError, ImportError, NameError)
 
 Keep = Literal["random", "first", "cycle"]
 Skipped = list[dict[str, str]]  # {"name": of what is left out, "reason": ...}
@@ -60,7 +66,7 @@ class DatasetIndex:
         note: what people should know before the work begins, a sentence, or "".
         missing: files that belong to the layout and are not there.
         skipped: what is already known to be unreadable.
-        unread: number of files by ending that lie in the source and are no shapes.
+        unread: number of files by ending that are not shapes.
         format: name of the format; `index_source` fills it in.
         location: the folder, absolute, or "builtin"; `index_source` fills it in.
     """
@@ -106,7 +112,7 @@ class Format(ABC):
     """A kind of data set or file that `prepare`, `inspect` and `embed` can read.
 
     Derive a class, and name it: `prepare data/ out/ --format my_package.formats:MyFormat`, or register it
-    under the entry point group `adacross.formats`, which is then also asked to recognise folders. Parameters
+    under the entry point group `adacross.formats`, which is then also asked to recognize folders. Parameters
     of the constructor called `variant`, `classes`, `count` and `seed` receive those options of `prepare`.
     Worker processes make the class without arguments and only call `load`.
 
@@ -194,6 +200,17 @@ def as_points(array: np.ndarray) -> Float[np.ndarray, "N 3"]:
     return np.where(np.isfinite(rounded), exact, rounded)  # centers are stored as float32
 
 
+@contextmanager
+def readable(kind: str, *errors: type[Exception]) -> Iterator[None]:
+    """Turn what parsers raise on damaged bytes into a BrokenShapeError that names the format."""
+    try:
+        yield
+    except BrokenShapeError:
+        raise
+    except _PARSER_ERRORS + errors as error:
+        raise BrokenShapeError(f"not a readable {kind} file ({one_line(error, 200)})") from error
+
+
 def fingerprint_of(*paths: Path) -> str:
     """Return a text that changes when one of the files does: summed sizes and latest change."""
     try:
@@ -209,7 +226,7 @@ def median_of(counts: Sequence[int]) -> int | None:
 
 
 def printable(name: str) -> str:
-    """Return a file's name as text: bytes that are no UTF-8, which a file's name may have, as `\\udcff`."""
+    """Return a file's name as text, bytes that are not UTF-8 as `\\udcff`."""
     return name.encode("utf-8", "backslashreplace").decode("utf-8")
 
 

@@ -27,16 +27,8 @@ _MILLIMETERS = {  # of a unit; cascadio writes those of STEP in meters, those of
 _SI_PREFIXES = {"$": "m", ".MILLI.": "mm", ".CENTI.": "cm", ".KILO.": "km", ".MICRO.": "um"}
 _STEP_NAMES = {"INCH": "in", "FOOT": "ft", "MILE": "mi", "MIL": "mil"}
 _IGES_FLAGS = {
-    "1": "in",
-    "4": "ft",
-    "5": "mi",
-    "6": "m",
-    "7": "km",
-    "8": "mil",
-    "9": "um",
-    "10": "cm",
-    "11": "uin",
-}
+    "1": "in", "4": "ft", "5": "mi", "6": "m", "7": "km", "8": "mil", "9": "um", "10": "cm", "11": "uin",
+}  # fmt: skip
 _UNITS = re.compile(r"GLOBAL_UNIT_ASSIGNED_CONTEXT\s*\(\s*\(([^)]*)\)")
 _SI_UNIT = re.compile(r"SI_UNIT\s*\(\s*(\$|\.\w+\.)\s*,\s*\.METRE\.\s*\)")
 _OTHER_UNIT = re.compile(r"CONVERSION_BASED_UNIT\s*\(\s*'([^']*)'")

@@ -18,7 +18,7 @@ from adacross.data.formats.scene import Allowance, Part, beside, content_of, joi
 from adacross.data.formats.textures import Texture, texture_beside
 from adacross.data.sampling import to_y_up
 from adacross.data.shape import Axis, BrokenShapeError, Mesh, PointCloud
-from adacross.errors import install, one_line
+from adacross.errors import install
 
 _UNITS = {0.001: "mm", 0.01: "cm", 1.0: "m", 0.0254: "in", 0.3048: "ft"}  # by their length in meters
 _UP: dict[str, Axis] = {"X_UP": "x", "Z_UP": "z"}
@@ -36,20 +36,17 @@ def read_dae(path: Path) -> Mesh | PointCloud:
         raise BrokenShapeError(
             f"COLLADA files are read by pycollada, which is not installed. {install('cad')}"
         ) from None
-    with content_of(path) as data:
+    with content_of(path, common.DaeError) as data:
         if b"<!DOCTYPE" in data or b"<!ENTITY" in data:
             raise BrokenShapeError("its XML declares a document type, which is not read")
         ignored = [common.DaeUnsupportedError, common.DaeBrokenRefError]
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # it uses numpy's matrices
-            try:
-                file = Collada(
-                    BytesIO(data), ignore=ignored, aux_file_loader=lambda name: read_bytes(beside(path, name))
-                )
-                remarks: dict[str, None] = {}  # in order, each once
-                parts = list(_parts(file, path.resolve().parent, len(data), remarks))
-            except common.DaeError as error:
-                raise BrokenShapeError(f"not a readable DAE file ({one_line(error, 200)})") from error
+            file = Collada(
+                BytesIO(data), ignore=ignored, aux_file_loader=lambda name: read_bytes(beside(path, name))
+            )
+            remarks: dict[str, None] = {}  # in order, each once
+            parts = list(_parts(file, path.resolve().parent, len(data), remarks))
         up = _UP.get(str(file.assetInfo.upaxis), "y")
         unit = _UNITS.get(round(float(file.assetInfo.unitmeter or 1), 6), "")
     return joined([replace(part, vertices=to_y_up(part.vertices, up)) for part in parts], unit, [*remarks])

@@ -1,51 +1,96 @@
-"""Files that are each a shape, a mesh or a cloud."""
+"""Files that are each a shape: a reader and an up axis for every ending."""
 
 import os
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from functools import lru_cache
 from pathlib import Path
 
-from adacross.data.formats import archives, clouds
+from adacross.data.formats import archives
+from adacross.data.formats.arrays import read_npy, read_npz
 from adacross.data.formats.base import SampleRef, finite
 from adacross.data.formats.cad import read_cad
-from adacross.data.formats.clouds import READERS, looks_like_a_cloud
 from adacross.data.formats.dae import read_dae
 from adacross.data.formats.gltf import read_gltf
-from adacross.data.formats.mesh_files import UP as MESHES_UP
-from adacross.data.formats.mesh_files import read_mesh
-from adacross.data.formats.scene import body_names, body_of
+from adacross.data.formats.las import read_las
+from adacross.data.formats.obj import read_obj
+from adacross.data.formats.off import read_off
+from adacross.data.formats.pcd import read_pcd
+from adacross.data.formats.ply import read_ply
+from adacross.data.formats.polygons import check_corners
+from adacross.data.formats.scene import body_names, body_of, check_finite, content_of
+from adacross.data.formats.stl import read_stl
+from adacross.data.formats.text_clouds import ENDINGS, looks_like_points, read_text_cloud
 from adacross.data.formats.threemf import read_3mf
 from adacross.data.shape import Axis, BrokenShapeError, Mesh, PointCloud
 from adacross.errors import UserError
 from adacross.io.remote import at_home
 
-_SCENES = {  # files of parts that they place in a frame
+# The axis that points up by the format's rule or, where it has none, by habit.
+# glTF: y, by its specification. OFF: z, as in ModelNet. OBJ, PLY: y, as most modeling programs export.
+# STL, STEP, IGES, 3MF: z, as CAD programs and printers have it. LAS: z, of landscapes.
+UP: dict[str, Axis] = {
+    ".3mf": "z", ".dae": "y", ".glb": "y", ".gltf": "y", ".iges": "z", ".igs": "z", ".obj": "y", ".off": "z",
+    ".ply": "y", ".step": "z", ".stl": "z", ".stp": "z", ".las": "z", ".laz": "z",
+}  # fmt: skip
+_SCENES: dict[str, Callable[[Path], Mesh | PointCloud]] = {  # parts that they place in a frame
     ".3mf": read_3mf, ".dae": read_dae, ".glb": read_gltf, ".gltf": read_gltf, ".iges": read_cad,
     ".igs": read_cad, ".step": read_cad, ".stp": read_cad,
 }  # fmt: skip
+_CLOUDS: dict[str, Callable[[Path], PointCloud]] = {
+    ".npy": read_npy, ".npz": read_npz, ".pcd": read_pcd, ".las": read_las, ".laz": read_las,
+    **dict.fromkeys(ENDINGS, read_text_cloud),
+}  # fmt: skip
 ASSEMBLIES = tuple(_SCENES)  # endings of files that may hold several bodies
-MESHES = tuple(sorted(MESHES_UP))  # endings of files that hold meshes, or points only
-_LOOKED = 10  # files of an archive that tell whether it is unpacked beside
-CLOUDS = tuple(sorted(READERS))  # endings of files that hold nothing else
+MESHES = tuple(sorted({*_SCENES, ".obj", ".off", ".ply", ".stl"}))  # that hold meshes, or points only
+CLOUDS = tuple(sorted(_CLOUDS))  # that hold nothing else
 SUFFIXES = (*MESHES, *CLOUDS)
-UP: dict[str, Axis] = MESHES_UP | clouds.UP  # the axis that points up, by ending
-
-__all__ = [
-    "ASSEMBLIES", "CLOUDS", "MESHES", "SUFFIXES", "axis_of", "bodies_in", "file_ref", "files_below",
-    "looks_like_a_cloud", "read_file", "read_item", "read_shape",
-]  # fmt: skip
+_LOOKED = 10  # files of an archive that tell whether it is unpacked beside
 
 
 def read_file(path: Path) -> Mesh | PointCloud:
     """Read the mesh or the cloud in one file, by its ending; BrokenShapeError if it cannot be read."""
     suffix = path.suffix.lower()
     if suffix not in SUFFIXES:
-        raise BrokenShapeError(f"no file of shapes; it must end in one of {', '.join(SUFFIXES)}")
+        raise BrokenShapeError(f"not a file of shapes; expected an ending among {', '.join(SUFFIXES)}")
     try:
-        found = (READERS | _SCENES).get(suffix, read_mesh)(path)
+        found = (_CLOUDS | _SCENES).get(suffix, read_mesh)(path)
         return finite(found) if isinstance(found, PointCloud) else found
     except OSError as error:
         raise BrokenShapeError(error.strerror or str(error)) from error
+
+
+def read_mesh(path: Path) -> Mesh | PointCloud:
+    """Read an OFF, OBJ, PLY or STL file as one triangle mesh, or as a cloud if it holds points only.
+
+    Colors are kept: of faces, of vertices (mean over the face), of materials (OBJ's .mtl), of textures (the
+    texel at the face's center). Materials and textures are looked up in the mesh's own folder and below,
+    nowhere else. Raises BrokenShapeError with the reason if there is no shape in the file.
+    """
+    with content_of(path) as data:
+        folder = path.resolve().parent
+        match path.suffix.lower():
+            case ".off":
+                found = read_off(data)
+            case ".obj":
+                found = read_obj(data, folder)
+            case ".ply":
+                found = read_ply(data, folder)
+            case _:
+                found = read_stl(data)
+    if isinstance(found, PointCloud):
+        return found
+    if not len(found.faces):
+        points = f" (only {len(found.vertices)} points)" if len(found.vertices) else ""
+        raise BrokenShapeError(f"there is no face in it{points}")
+    check_corners(found.faces, len(found.vertices))
+    check_finite(found.vertices[found.faces])
+    return found
+
+
+def looks_like_a_cloud(path: Path) -> bool:
+    """Return whether a file ends as clouds do and, where notes and tables do, too, begins with points."""
+    suffix = path.suffix.lower()
+    return suffix in CLOUDS and (suffix not in ENDINGS or looks_like_points(path))
 
 
 def read_shape(path: str | Path) -> Mesh | PointCloud:

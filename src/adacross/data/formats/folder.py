@@ -66,7 +66,7 @@ class Files(Format):
     def find(self, folder: Path) -> DatasetIndex:
         """List the files, in the order of their paths; UserError if none is a shape.
 
-        What is hidden is left out, and what is no shape is counted.
+        Hidden files are left out; files that are not shapes are counted.
         """
         shapes, others = survey(folder, self._walk(folder))
         if not shapes:
@@ -179,7 +179,7 @@ def split_level(places: Sequence[Place]) -> int | None:
 def objects_of(places: Sequence[Place], classes: bool) -> list[str]:
     """Return of every file the object that it shares with others in other formats, "" where it is alone.
 
-    `classes`: the first level of folders is the class, so its files are no single object.
+    `classes`: the first level of folders is the class, so its files are not one object.
     """
     folders: defaultdict[Place, list[str]] = defaultdict(list)
     for place in places:

@@ -158,10 +158,8 @@ class _Scene:
         if not self.description.get("nodes"):  # a library of meshes: nothing places them
             for index, mesh in enumerate(self.description.get("meshes", ())):
                 name = str(mesh.get("name") or f"part {index}")
-                yield from (
-                    replace(part, name=name, place=(index,))
-                    for part in self._mesh(index, mesh.get("weights", ()))
-                )
+                for part in self._mesh(index, mesh.get("weights", ())):
+                    yield replace(part, name=name, place=(index,))
 
     def _item(self, kind: str, index: int) -> dict[str, Any]:
         """Return one of the description's lists' entries."""
@@ -317,22 +315,17 @@ class _Scene:
         """Return the base color of each face, or None if neither its material nor its corners have one."""
         attributes = primitive["attributes"]
         material = self._item("materials", primitive["material"]) if "material" in primitive else {}
-        base, factor, texture = (
-            material.get("pbrMetallicRoughness", {}),
-            "baseColorFactor",
-            "baseColorTexture",
-        )
+        base, kind = material.get("pbrMetallicRoughness", {}), "baseColor"
         if _GLOSSY in material.get("extensions", {}):
-            base, factor, texture = material["extensions"][_GLOSSY], "diffuseFactor", "diffuseTexture"
+            base, kind = material["extensions"][_GLOSSY], "diffuse"
+        factor, texture = f"{kind}Factor", f"{kind}Texture"
         found = []
         if factor in base:
             found.append(np.tile(np.array(base[factor], dtype=np.float64)[:3], (len(faces), 1)))
         if "COLOR_0" in attributes:
             found.append(self._corner_colors(attributes, count, rows)[faces].mean(1))
-        if (
-            texture in base
-            and (texels := self._texels(base[texture], attributes, faces, count, rows)) is not None
-        ):
+        texels = self._texels(base[texture], attributes, faces, count, rows) if texture in base else None
+        if texels is not None:
             found.append(_to_linear(texels))
         return _to_srgb(np.prod(found, axis=0)) if found else None
 
@@ -365,9 +358,9 @@ class _Scene:
 
     def _pixels(self, texture: Mapping[str, Any]) -> UInt8[np.ndarray, "h w 3"] | None:
         """Return the pixels of a texture; None, and a warning, if its image cannot be read."""
-        webp = texture.get("extensions", {}).get("EXT_texture_webp", {})
-        sources = [webp.get("source"), texture.get("source")]
-        sources += [one.get("source") for one in texture.get("extensions", {}).values()]
+        extensions = texture.get("extensions", {})
+        sources = [extensions.get("EXT_texture_webp", {}).get("source"), texture.get("source")]
+        sources += [one.get("source") for one in extensions.values()]
         source = next((place for place in sources if place is not None), None)
         if source is None:
             return None

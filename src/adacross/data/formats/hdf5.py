@@ -17,14 +17,13 @@ from adacross.data.formats.base import MOST_COLUMNS, DatasetIndex, Format, Keep,
 from adacross.data.formats.text import file_below, lines_of
 from adacross.data.shape import BrokenShapeError, PointCloud, Split
 from adacross.errors import UserError
-from adacross.io.files import READER_ERRORS, file_size
+from adacross.io.files import MOST_PACKED, READER_ERRORS, file_size
 
 _ROWS = 64  # rows read at once: the files are compressed in blocks of many rows
 _HELD = 2**26  # bytes that are read at once, if it is more than one row
 _MOST_ROWS, _MOST_POINTS = 100_000, 1_000_000  # of a file, of a cloud
 _LARGEST_CHUNK = 2**28  # bytes that HDF5 has to unpack at once
 _SMALL = 2**20  # bytes of data that may be packed as tightly as they like: labels are often all the same
-_PACKED = 100  # bytes of larger data that one byte in the file may stand for; of coordinates it is about 2
 
 
 class RowFormat(Format):
@@ -55,7 +54,8 @@ class RowFormat(Format):
     ) -> DatasetIndex:
         """List the rows of each split's files, one label a row; those of "val" are for training.
 
-        `expected` completes the message about a label outside `classes` (None: any): "label 9, <expected>".
+        Classes are called by number. `expected` completes the message about a label outside `classes` (None:
+        any): "label 9, <expected>".
         """
         items: list[SampleRef] = []
         skipped: Skipped = []
@@ -84,8 +84,9 @@ class RowFormat(Format):
                     items.append(SampleRef(name, str(path), row, label, split))
         if not items:
             raise _none_readable(folder, skipped)
+        names = [f"{label:02d}" for label in range(max(int(item.label) for item in items) + 1)]
         missing = [f"ply_data_{word}*.h5" for word, paths in files.items() if not paths]
-        return DatasetIndex(items, points=min(sizes), missing=missing, skipped=skipped)
+        return DatasetIndex(items, names, points=min(sizes), missing=missing, skipped=skipped)
 
     def _size_of(self, path: Path) -> tuple[int, int]:
         """Return how many clouds of how many points a file promises; BrokenShapeError if it is not sound."""
@@ -203,7 +204,7 @@ def _dataset(file: Any, key: str) -> Any:
     if found.dtype.kind not in "fiub":
         raise ValueError(f"`{key}` is of type {found.dtype}, expected numbers")
     stored = found.id.get_storage_size()
-    if found.nbytes > max(_SMALL, _PACKED * stored):
+    if found.nbytes > max(_SMALL, MOST_PACKED * stored):
         raise ValueError(f"`{key}` has shape {found.shape}, but only {stored:,} bytes in the file")
     if math.prod(found.chunks or ()) * found.dtype.itemsize > _LARGEST_CHUNK:
         raise ValueError(f"`{key}` is packed in blocks of {found.chunks}, more than can be unpacked")

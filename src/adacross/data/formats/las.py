@@ -7,13 +7,12 @@ from types import ModuleType
 import numpy as np
 
 from adacross.data.formats.archives import file_size, open_file
-from adacross.data.formats.base import as_points
+from adacross.data.formats.base import as_points, readable
 from adacross.data.shape import BrokenShapeError, PointCloud
-from adacross.errors import install, one_line
-from adacross.io.files import LARGEST, READER_ERRORS
+from adacross.errors import install
+from adacross.io.files import LARGEST, MOST_PACKED
 
 _HEADER, _RECORD, _CHUNK = 227, 54, 8  # bytes, at least
-_PACKED = 100  # bytes that a byte of a LAZ file may stand for; of scans it is about 10
 _AT_ONCE = 1_000_000  # points
 
 
@@ -25,23 +24,22 @@ def read_las(path: Path) -> PointCloud:
     """
     laspy = _laspy()
     size = _checked_size(path)
-    try:
-        with open_file(path) as stream, laspy.open(stream, read_evlrs=False) as file:
-            head = file.header
-            count, record = head.point_count, head.point_format.size
-            room = size * _PACKED if head.are_points_compressed else size - head.offset_to_point_data
-            if count * record > min(room, LARGEST):
-                raise BrokenShapeError(f"truncated: {count:,} points take {count * record:,} bytes")
-            pieces = []
-            colors = []
-            for piece in file.chunk_iterator(_AT_ONCE):
-                pieces.append(np.stack([np.asarray(piece[axis]) for axis in "xyz"], axis=1))
-                if "red" in head.point_format.dimension_names:
-                    colors.append(np.stack([piece[name] for name in ("red", "green", "blue")], axis=1))
-    except BrokenShapeError:
-        raise
-    except (*READER_ERRORS, laspy.errors.LaspyException) as error:
-        raise BrokenShapeError(f"not a readable LAS file ({one_line(error, 200)})") from error
+    with (
+        readable("LAS", laspy.errors.LaspyException),
+        open_file(path) as stream,
+        laspy.open(stream, read_evlrs=False) as file,
+    ):
+        head = file.header
+        count, record = head.point_count, head.point_format.size
+        room = size * MOST_PACKED if head.are_points_compressed else size - head.offset_to_point_data
+        if count * record > min(room, LARGEST):
+            raise BrokenShapeError(f"truncated: {count:,} points take {count * record:,} bytes")
+        pieces = []
+        colors = []
+        for piece in file.chunk_iterator(_AT_ONCE):
+            pieces.append(np.stack([np.asarray(piece[axis]) for axis in "xyz"], axis=1))
+            if "red" in head.point_format.dimension_names:
+                colors.append(np.stack([piece[name] for name in ("red", "green", "blue")], axis=1))
     points = np.concatenate([np.zeros((0, 3)), *pieces])
     if len(points) < max(count, 1):
         raise BrokenShapeError(f"truncated: {count:,} points promised, {len(points):,} there")

@@ -9,9 +9,8 @@ from jaxtyping import Float, Float64, UInt64
 from adacross.data.formats.base import RawSample
 from adacross.data.sampling import face_areas
 
-_MIXERS = np.array(
-    [0x9E3779B97F4A7C15, 0xC2B2AE3D27D4EB4F, 0x165667B19E3779F9], np.uint64
-)  # odd, random bits
+# Odd numbers of random bits.
+_MIXERS = np.array([0x9E3779B97F4A7C15, 0xC2B2AE3D27D4EB4F, 0x165667B19E3779F9], np.uint64)
 MOST = 2**20  # triangles of a mesh whose edges are compared: more would take memory that reading needs
 
 

@@ -58,8 +58,7 @@ class ModelNet40(RowFormat):
             items = [replace(item, label=labels.index(item.label)) for item in items if item.label in labels]
             if not items:
                 raise UserError(f"no shape in {folder} belongs to ModelNet10. Omit --variant to keep all.")
-        classes = names or [f"{i:02d}" for i in range(max(int(item.label) for item in items) + 1)]
-        return replace(found, items=items, classes=classes, variant=self.variant)
+        return replace(found, items=items, classes=names or found.classes, variant=self.variant)
 
 
 class ModelNetText(Format):

@@ -11,9 +11,9 @@ import numpy as np
 from jaxtyping import Float64, Int64, UInt8
 
 from adacross.data.formats.archives import read_bytes
-from adacross.data.formats.polygons import GREY, cloud_of, color_bytes, mean_colors, triangulate
+from adacross.data.formats.polygons import GRAY, cloud_of, color_bytes, mean_colors, triangulate
+from adacross.data.formats.text import decode_text, integers, numbers
 from adacross.data.formats.textures import companion, read_texture
-from adacross.data.formats.tokens import decode_text, integers, numbers
 from adacross.data.shape import BrokenShapeError, Mesh, PointCloud
 from adacross.errors import listed
 
@@ -170,7 +170,7 @@ def _materials(found: _Lines, folder: Path) -> tuple[list[_Material], tuple[str,
 
 
 def _library(text: str, folder: Path) -> dict[str, _Material]:
-    """Read the materials of an MTL file that lies in `folder`; what is no color or texture is passed over."""
+    """Read the materials of an MTL file that lies in `folder`; other entries are passed over."""
     materials: dict[str, _Material] = {}
     name = ""
     for line in text.split("\n"):
@@ -239,7 +239,7 @@ class _Surface:
                 mine, material = order[ends[number] : ends[number + 1]], self.materials[number]
                 mine = mine[known[mine]]
                 texels = texture.at(self.uv[self.wedges[mine]] * material.scale + material.offset)
-                colors = np.full(self.wedges.shape, GREY, np.uint8) if colors is None else colors
+                colors = np.full(self.wedges.shape, GRAY, np.uint8) if colors is None else colors
                 colors[mine] = (texels * np.array(material.color or (1.0,))).round()
         return colors, warnings
 

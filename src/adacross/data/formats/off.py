@@ -1,7 +1,4 @@
-"""OFF files, ModelNet's own ones included.
-
-Thousands of ModelNet's files run the header into the counts ("OFF490 518 0"), which most readers refuse.
-"""
+"""OFF files, also those of ModelNet whose header runs into the counts ("OFF490 518 0")."""
 
 import re
 from typing import NamedTuple
@@ -10,7 +7,7 @@ import numpy as np
 from jaxtyping import Float64, Int64
 
 from adacross.data.formats.polygons import cloud_of, color_bytes, mean_colors, spans, triangulate
-from adacross.data.formats.tokens import decode_text, integers, numbers
+from adacross.data.formats.text import decode_text, integers, numbers
 from adacross.data.shape import BrokenShapeError, Mesh, PointCloud
 
 _HEADER = re.compile(r"\s*((?:ST|C|N|4)*)OFF(?![A-Z])[ \t]*\n?", re.ASCII | re.IGNORECASE)
@@ -42,12 +39,8 @@ def read_off(data: bytes) -> Mesh | PointCloud:
         raise BrokenShapeError("not an OFF file (its first line does not start with OFF)")
     if "nOFF" in header[0]:
         raise BrokenShapeError("an OFF file of points of n dimensions (nOFF); expected three")
-    try:
-        return _shape(_layout(text[header.end() :], header[1].upper()), header[1].upper())
-    except (ValueError, IndexError, OverflowError) as error:
-        if isinstance(error, BrokenShapeError):
-            raise
-        raise BrokenShapeError(f"not a valid OFF file ({error})") from error
+    prefix = header[1].upper()
+    return _shape(_layout(text[header.end() :], prefix), prefix)
 
 
 def _shape(found: _Layout, prefix: str) -> Mesh | PointCloud:
@@ -108,7 +101,7 @@ def _by_line(
     starts = np.cumsum(widths) - widths
     width = int(widths[1]) if points else 3
     if width < 3 or (widths[1 : 1 + points] != width).any():
-        raise BrokenShapeError("not a valid OFF file (its vertices have not three numbers each)")
+        raise BrokenShapeError("not a readable OFF file (its vertices have not three numbers each)")
     vertices = values[starts[1] :][: points * width].reshape(points, width) if points else np.zeros((0, 3))
     rows = slice(1 + points, 1 + points + polygons)
     starts, widths = starts[rows], widths[rows]

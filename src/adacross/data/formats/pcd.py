@@ -10,11 +10,11 @@ from adacross.data.formats.archives import read_bytes
 from adacross.data.formats.base import as_points
 from adacross.data.shape import BrokenShapeError, PointCloud
 from adacross.errors import one_line
+from adacross.io.files import MOST_PACKED
 
 _LONGEST_HEADER = 100_000  # bytes
 _MOST_NUMBERS = 1_000  # a point
 _KINDS = {"F": "f", "I": "i", "U": "u"}
-_PACKED = 100  # bytes that a compressed byte may stand for; LZF reaches 88
 
 
 class _Field(NamedTuple):
@@ -96,7 +96,7 @@ def _from_bytes(content: bytes, fields: list[_Field], count: int, packed: bool) 
         rows = np.frombuffer(content, kinds, count)
         return {field.name: rows[f"{i}"][:, 0] for i, field in reversed(list(enumerate(fields)))}
     there, promised = (int(number) for number in np.frombuffer(content[:8].ljust(8, b"\0"), "<u4"))
-    if there > len(content) - 8 or promised != count * size or promised > _PACKED * there:
+    if there > len(content) - 8 or promised != count * size or promised > MOST_PACKED * there:
         raise BrokenShapeError(
             f"truncated: {count:,} points take {count * size:,} bytes, but {there:,} compressed bytes for "
             f"{promised:,} are promised and {max(len(content) - 8, 0):,} are there"

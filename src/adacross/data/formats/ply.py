@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Int64, Shaped, UInt8
 
-from adacross.data.formats.polygons import GREY, cloud_of, color_bytes, mean_colors, triangulate
+from adacross.data.formats.polygons import GRAY, cloud_of, color_bytes, mean_colors, triangulate
+from adacross.data.formats.text import decode_text, integers, numbers
 from adacross.data.formats.textures import texture_beside
-from adacross.data.formats.tokens import decode_text, integers, numbers
 from adacross.data.shape import BrokenShapeError, Mesh, PointCloud
 from adacross.errors import shortened
 
@@ -103,7 +103,7 @@ def read_ply(data: bytes, folder: Path) -> Mesh | PointCloud:
         texture = texture_beside(folder, name)
         warnings += texture.warnings
         if texture.pixels is not None:
-            face_colors = np.full(faces.shape, GREY, np.uint8) if face_colors is None else face_colors
+            face_colors = np.full(faces.shape, GRAY, np.uint8) if face_colors is None else face_colors
             face_colors[mine] = texture.at(uv[mine])
     return Mesh(vertices, faces, face_colors, warnings=warnings)
 
@@ -116,7 +116,7 @@ def ply_counts(data: bytes) -> dict[str, int]:
 
 
 def _header(data: bytes) -> _Header:
-    """Read the lines up to `end_header`; BrokenShapeError for what is none."""
+    """Read the lines up to `end_header`; BrokenShapeError for another header."""
     first, end = re.match(rb"(?i:ply)[ \t]*(\r\n|\n|\r)", data), _END.search(data)
     if not first or not end:
         raise BrokenShapeError("not a readable PLY file (no header from ply to end_header)")

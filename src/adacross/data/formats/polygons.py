@@ -9,10 +9,8 @@ from jaxtyping import Bool, Float, Float64, Int64, UInt8
 from adacross.data.formats.base import finite
 from adacross.data.shape import BrokenShapeError, PointCloud
 
-GREY = (200, 200, 200)  # of what has no color, beside what has one
-MOST_CLIPPED = (
-    5_000  # corners of a polygon that is clipped: one that crosses itself takes time by their square
-)
+GRAY = (200, 200, 200)  # of what has no color, beside what has one
+MOST_CLIPPED = 5_000  # corners of a polygon; to clip one that crosses itself takes time by their square
 _FLAT = 1e-9  # share of a polygon's area that rounding may turn backwards
 
 
@@ -120,7 +118,7 @@ def spans(starts: Int64[np.ndarray, " n"], sizes: Int64[np.ndarray, " n"]) -> In
 def color_bytes(values: Float[np.ndarray, "n 3"], whole: bool) -> UInt8[np.ndarray, "n 3"]:
     """Return colors as 0..255: integers are already, fractions are 0..1; what is NaN becomes gray."""
     scaled = values if whole else values * 255
-    return np.where(np.isnan(scaled), GREY, scaled).clip(0, 255).round().astype(np.uint8)
+    return np.where(np.isnan(scaled), GRAY, scaled).clip(0, 255).round().astype(np.uint8)
 
 
 def mean_colors(
@@ -130,12 +128,8 @@ def mean_colors(
     return colors[faces].mean(1).round().astype(np.uint8)
 
 
-def cloud_of(
-    points: Float[np.ndarray, "N 3"],
-    colors: UInt8[np.ndarray, "N 3"] | None = None,
-    warnings: tuple[str, ...] = (),
-) -> PointCloud:
+def cloud_of(points: Float[np.ndarray, "N 3"], colors: UInt8[np.ndarray, "N 3"] | None = None) -> PointCloud:
     """Return the finite points of a file, and a warning about the others; BrokenShapeError for no point."""
     if not len(points):
         raise BrokenShapeError("there is neither a face nor a point in it")
-    return finite(PointCloud(points, colors=colors, warnings=warnings))
+    return finite(PointCloud(points, colors=colors))

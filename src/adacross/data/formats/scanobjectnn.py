@@ -42,7 +42,7 @@ FILES = {
     for variant, ending in _MOVED.items()
     for more in ("", "_nobg")
 }
-_USUAL = ("obj_only", "obj_bg", "pb_t50_rs")  # of which others are no rivals where none is chosen
+_USUAL = ("obj_only", "obj_bg", "pb_t50_rs")  # preferred to the others where no variant is chosen
 
 
 class ScanObjectNN(RowFormat):

@@ -10,18 +10,12 @@ import numpy as np
 from jaxtyping import Float32, Float64, Int64, UInt8
 
 from adacross.data.formats.archives import read_bytes
-from adacross.data.formats.base import printable
-from adacross.data.formats.polygons import GREY
+from adacross.data.formats.base import printable, readable
+from adacross.data.formats.polygons import GRAY
 from adacross.data.formats.textures import companion
-from adacross.data.images import IMAGE_ERRORS
 from adacross.data.shape import BrokenShapeError, Mesh, PointCloud
-from adacross.errors import one_line
 
 MOST_PLACED = 30_000_000  # corners, points and attributes of a small file that repeats what it holds
-
-# What parsers raise on bytes that are not what they expect. Anything else ends the worker process, and the
-# file is named for that.
-_PARSER_ERRORS = (*IMAGE_ERRORS, AssertionError, ImportError, NameError)
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,18 +91,18 @@ def joined(parts: Sequence[Part], unit: str, warnings: Sequence[str] = ()) -> Me
     names = tuple(numbers)
     colors = None
     if any(part.colors is not None for part in used):
-        plain = [np.full((size, 3), GREY, dtype=np.uint8) for size in sizes]
+        plain = [np.full((size, 3), GRAY, dtype=np.uint8) for size in sizes]
         colors = np.concatenate(
             [gray if part.colors is None else part.colors for part, gray in zip(used, plain, strict=True)]
         )
     if not solid:
         whole = all(part.normals is not None for part in used)
         normals = np.concatenate([part.normals for part in used]) if whole else None
-        _check_finite(vertices)
+        check_finite(vertices)
         return PointCloud(vertices, normals, colors, labels, names, tuple(warnings))
     starts = np.cumsum([0, *(len(part.vertices) for part in used)])
     faces = np.concatenate([part.faces + start for part, start in zip(used, starts, strict=False)])
-    _check_finite(vertices[faces])
+    check_finite(vertices[faces])
     places: dict[tuple[str, tuple[int, ...]], int] = {}
     bodies = np.repeat([places.setdefault((part.name, part.place), len(places)) for part in used], sizes)
     return Mesh(vertices, faces, colors, labels, names, tuple(warnings), unit, bodies)
@@ -135,18 +129,11 @@ def body_of(mesh: Mesh, number: int) -> Mesh:
     if mesh.face_bodies is None or not (chosen := mesh.face_bodies == number).any():
         raise BrokenShapeError(f"there is no body {number} in it")
     used, corners = np.unique(mesh.faces[chosen], return_inverse=True)
-    colors, parts = (
-        None if column is None else column[chosen] for column in (mesh.face_colors, mesh.face_parts)
-    )
     faces = corners.reshape(-1, 3).astype(np.int64)
-    return replace(
-        mesh,
-        vertices=mesh.vertices[used],
-        faces=faces,
-        face_colors=colors,
-        face_parts=parts,
-        face_bodies=None,
-    )
+    colors = None if mesh.face_colors is None else mesh.face_colors[chosen]
+    parts = None if mesh.face_parts is None else mesh.face_parts[chosen]
+    vertices = mesh.vertices[used]
+    return Mesh(vertices, faces, colors, parts, mesh.part_names, mesh.warnings, mesh.unit)
 
 
 def beside(path: Path, name: str) -> Path:
@@ -158,24 +145,20 @@ def beside(path: Path, name: str) -> Path:
 
 
 @contextmanager
-def content_of(path: Path) -> Iterator[bytes]:
-    """Yield a file's bytes; what parsers raise on them becomes a BrokenShapeError that names the format."""
+def content_of(path: Path, *errors: type[Exception]) -> Iterator[bytes]:
+    """Yield a file's bytes; what parsers raise on them, and `errors`, becomes a BrokenShapeError."""
     try:
         data = read_bytes(path)
     except OSError as error:
         raise BrokenShapeError(error.strerror or str(error)) from error
     if not data.strip():
         raise BrokenShapeError("the file is empty")
-    try:
+    with readable(path.suffix[1:].upper(), *errors):
         yield data
-    except BrokenShapeError:
-        raise
-    except _PARSER_ERRORS as error:
-        kind = path.suffix[1:].upper()
-        raise BrokenShapeError(f"not a readable {kind} file ({one_line(error, 200)})") from error
 
 
-def _check_finite(points: np.ndarray) -> None:
+def check_finite(points: np.ndarray) -> None:
+    """Raise BrokenShapeError if a coordinate is not finite."""
     if not np.isfinite(points).all():
         raise BrokenShapeError("NaN or infinite coordinates")
 

@@ -5,7 +5,7 @@ import struct
 
 import numpy as np
 
-from adacross.data.formats.tokens import decode_text, numbers
+from adacross.data.formats.text import decode_text, numbers
 from adacross.data.shape import BrokenShapeError, Mesh
 
 _HEAD, _FACET = 84, 50  # bytes of a binary file
@@ -59,7 +59,7 @@ def _read_text(text: str) -> Mesh:
     found = _VERTEX.findall(text) or _ANYWHERE.findall(text)
     values = numbers("\n".join(found))
     if len(values) != 3 * len(found) or len(found) % 3:
-        raise BrokenShapeError(f"truncated: {len(found)} corners with {len(values)} numbers are no triangles")
+        raise BrokenShapeError(f"truncated: {len(found)} corners of {len(values)} numbers are not triangles")
     return _mesh(values)
 
 

@@ -14,7 +14,7 @@ from jaxtyping import Float64
 
 from adacross.data.formats.archives import file_size, read_bytes, read_head
 from adacross.data.formats.base import MOST_COLUMNS, as_points
-from adacross.data.formats.tokens import decode_text
+from adacross.data.formats.text import decode_text
 from adacross.data.shape import BrokenShapeError, PointCloud
 from adacross.errors import shortened
 
@@ -52,8 +52,8 @@ class _Layout(NamedTuple):
 def read_text_cloud(path: Path) -> PointCloud:
     """Read the points of a text file; those with a missing coordinate are NaN.
 
-    Raises BrokenShapeError if a line is no point, fewer points are there than promised, or the names of the
-    columns do not say which are x, y and z.
+    Raises BrokenShapeError if a line is not a point, fewer points are there than promised, or columns have
+    names, and none are x, y and z.
     """
     text = decode_text(read_bytes(path))
     lines = _lines(text)

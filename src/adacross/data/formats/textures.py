@@ -23,7 +23,9 @@ def companion(folder: Path, name: str, other: Path | None = None) -> Path | None
     user's credentials.
     """
     written = (PureWindowsPath(text.strip().strip('"')) for text in (name, name.partition(" #")[0]))
-    names = dict.fromkeys(text for path in written for text in (_relative(path), path.name))
+    names = dict.fromkeys(
+        text for path in written for text in (path.relative_to(path.anchor).as_posix(), path.name)
+    )
     for place in dict.fromkeys((folder, other or folder)):
         for relative in names:
             try:
@@ -33,10 +35,6 @@ def companion(folder: Path, name: str, other: Path | None = None) -> Path | None
             except (OSError, ValueError):  # too long for a name, or none at all
                 continue
     return None
-
-
-def _relative(path: PureWindowsPath) -> str:
-    return path.relative_to(path.anchor).as_posix()
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,12 +61,9 @@ class Texture:
 
 def texture_beside(folder: Path, name: str) -> Texture:
     """Read the texture of a name that `companion` finds."""
-    path = companion(folder, name)
-    return (
-        Texture(None, (f"its texture {shortened(name)} is not beside it",))
-        if path is None
-        else read_texture(path)
-    )
+    if path := companion(folder, name):
+        return read_texture(path)
+    return Texture(None, (f"its texture {shortened(name)} is not beside it",))
 
 
 def read_texture(path: Path) -> Texture:

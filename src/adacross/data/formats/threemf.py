@@ -17,7 +17,7 @@ from xml.parsers.expat import ExpatError, ParserCreate
 import numpy as np
 from jaxtyping import Float64
 
-from adacross.data.formats.polygons import GREY, check_corners
+from adacross.data.formats.polygons import GRAY, check_corners
 from adacross.data.formats.scene import Allowance, Part, content_of, joined
 from adacross.data.shape import BrokenShapeError, Mesh, PointCloud
 from adacross.errors import shortened
@@ -52,14 +52,12 @@ def read_3mf(path: Path) -> Mesh | PointCloud:
     Colors of triangles and of base materials are kept, those of textures are not. Raises BrokenShapeError if
     the file is damaged, or nothing is to be built.
     """
-    with content_of(path) as data:
-        try:
-            with zipfile.ZipFile(io.BytesIO(data)) as archive:
-                package = _Package(archive, len(data))
-                parts = package.parts()
-        except (zipfile.BadZipFile, zipfile.LargeZipFile, NotImplementedError, ExpatError) as error:
-            raise BrokenShapeError(f"not a readable 3MF file ({error})") from error
-        return joined(parts, UNITS.get(package.unit, ""), package.warnings)
+    with (
+        content_of(path, zipfile.BadZipFile, zipfile.LargeZipFile, ExpatError) as data,
+        zipfile.ZipFile(io.BytesIO(data)) as archive,
+    ):
+        package = _Package(archive, len(data))
+        return joined(package.parts(), UNITS.get(package.unit, ""), package.warnings)
 
 
 class _Package:
@@ -121,7 +119,7 @@ class _Package:
         rgb = {pair: self._rgb(key[0], *pair) for pair in set(named)}
         if all(color is None for color in rgb.values()):
             return Part(one.name, vertices, faces)
-        colors = np.array([GREY if rgb[pair] is None else rgb[pair] for pair in named], dtype=np.uint8)
+        colors = np.array([GRAY if rgb[pair] is None else rgb[pair] for pair in named], dtype=np.uint8)
         return Part(one.name, vertices, faces, colors)
 
     def _rgb(self, file: str, palette: str, color: str) -> tuple[int, ...] | None:

@@ -22,8 +22,8 @@ def airplane(rng: Rng) -> Parts:
     fin_height = rng.uniform(0.7, 1.2)
     fin = _wing(fin_height, chord * 0.75, chord * 0.4, 0.45, 0.0).turn("z", np.pi / 2)
     lift = girth * 0.3 + (fin_height if chance(rng, 0.25) else 0.0)
-    stabiliser = _wing(tail_span, chord * 0.6, chord * 0.35, 0.4, 0.0).at(y=lift, z=tail)
-    tails = [fin.at(y=girth * 0.3, z=tail), stabiliser, stabiliser.scale(x=-1)]
+    stabilizer = _wing(tail_span, chord * 0.6, chord * 0.35, 0.4, 0.0).at(y=lift, z=tail)
+    tails = [fin.at(y=girth * 0.3, z=tail), stabilizer, stabilizer.scale(x=-1)]
     parts = named(body=fuselage, wing=[wing, wing.scale(x=-1)], tail=tails)
     style = pick(rng, ("jets", "jets", "propeller", "props", "glider"))
     if style in ("jets", "props"):
@@ -37,9 +37,9 @@ def airplane(rng: Rng) -> Parts:
     elif style == "propeller":
         parts += named(propeller=_propeller(rng, rng.uniform(0.6, 0.9)).at(z=length / 2))
     if chance(rng, 0.4):
-        strut, tyre = cylinder(0.04, 0.55, 8), cylinder(0.16, 0.12, 12).turn("z", np.pi / 2)
+        strut, tire = cylinder(0.04, 0.55, 8), cylinder(0.16, 0.12, 12).turn("z", np.pi / 2)
         gear = [(-0.5, 0.0), (0.5, 0.0), (0.0, length * 0.35)]
-        parts += named(wheel=(join(strut, tyre.at(x=0.06)).at(x, -girth - 0.35, z) for x, z in gear))
+        parts += named(wheel=(join(strut, tire.at(x=0.06)).at(x, -girth - 0.35, z) for x, z in gear))
     return parts
 
 
@@ -118,11 +118,11 @@ def _sail(foot: float, tall: float, side: float) -> Solid:
 
 
 def car(rng: Rng) -> Parts:
-    """A saloon, hatchback, estate or pick-up on four wheels."""
+    """A sedan, hatchback, estate or pick-up on four wheels."""
     length, width, body = rng.uniform(3.4, 4.8), rng.uniform(1.6, 1.95), rng.uniform(0.5, 0.8)
     wheel = rng.uniform(0.28, 0.42)
-    style = pick(rng, ("saloon", "hatch", "estate", "pickup"))
-    rear = {"saloon": -0.28, "hatch": -0.42, "estate": -0.46, "pickup": -0.02}[style] * length
+    style = pick(rng, ("sedan", "hatch", "estate", "pickup"))
+    rear = {"sedan": -0.28, "hatch": -0.42, "estate": -0.46, "pickup": -0.02}[style] * length
     front, cabin, rake = length * rng.uniform(0.14, 0.26), rng.uniform(0.45, 0.7), rng.uniform(0.2, 0.5)
     low = rounded_box(width, body, length, 0.25)
     if chance(rng, 0.4):
@@ -201,8 +201,8 @@ def wheels(rng: Rng, radius: float, track: float, axles: list[float]) -> Parts:
     profile = [(radius * 0.5, -0.1), (radius * 0.55, 0), (radius * 0.95, 0), (radius, wide * 0.2)]
     profile += [(radius, wide * 0.8), (radius * 0.95, wide), (radius * 0.55, wide)]
     profile.append((radius * 0.5, wide * 0.9))
-    tyre = lathe(np.array(profile) - (0, wide / 2), 18).turn("z", np.pi / 2).at(y=radius)
-    return named(wheel=(tyre.at(side * track / 2, 0, z) for z in axles for side in (-1, 1)))
+    tire = lathe(np.array(profile) - (0, wide / 2), 18).turn("z", np.pi / 2).at(y=radius)
+    return named(wheel=(tire.at(side * track / 2, 0, z) for z in axles for side in (-1, 1)))
 
 
 def lights(rng: Rng, width: float, y: float, z: float) -> Parts:

@@ -10,7 +10,7 @@ from torch import Tensor
 from adacross.console import console
 from adacross.encoders.base import Encoder, N, filled
 from adacross.encoders.released import names
-from adacross.encoders.released.names import Released, SegmentationHead, State, recognise, shape_of
+from adacross.encoders.released.names import Released, SegmentationHead, State, recognize, shape_of
 from adacross.errors import UserError
 from adacross.io.weights import load_plain
 from adacross.nn.heads import ImageProjection, PointProjection
@@ -100,7 +100,7 @@ def load_official_image(path: Path | str) -> tuple[ResNet, ImageProjection | Non
     marks = [name for name in state if name.endswith(_RESNET_MARK)]
     if len(marks) != 1:
         raise UserError(
-            f"{source} is no image encoder with torchvision's names; expected one {_RESNET_MARK}, "
+            f"{source} is not an image encoder with torchvision's names; expected one {_RESNET_MARK}, "
             f"found {len(marks)} among {', '.join(sorted(state)[:4])}."
         )
     prefix = marks[0].removesuffix(_RESNET_MARK)
@@ -146,11 +146,11 @@ def _point_m2ae(
 def _load(
     state: State, source: str, k: int
 ) -> tuple[Encoder, PointProjection | None, SegmentationHead | None]:
-    """All of a released DGCNN's or PointNet's state; what it has not is None."""
-    released = recognise(state)
+    """Return a released DGCNN or PointNet, its projection head and its segmentation head, or None."""
+    released = recognize(state)
     if released is None:
         raise UserError(
-            f"{source} is no released DGCNN, PointNet, Point-M2AE or ResNet; "
+            f"{source} is not a released DGCNN, PointNet, Point-M2AE or ResNet; "
             f"it has {len(state)} tensors, among them {', '.join(sorted(state)[:4])}."
         )
     sizes = dict(state)
@@ -195,7 +195,7 @@ def _read_state(path: Path) -> dict[str, Tensor]:
     if not (plain and state):
         raise UserError(f"{path} holds no plain tensors by name; expected a released state dict.")
     if hollow := [name for name, tensor in state.items() if not tensor.nbytes]:
-        raise UserError(f"{path} has not all numbers of {hollow[0]}; expected a released state dict.")
+        raise UserError(f"{path} is truncated in {hollow[0]}; expected a released state dict.")
     return {str(name).removeprefix("module."): tensor for name, tensor in state.items()}
 
 
@@ -240,7 +240,7 @@ def _empty(make: Callable[[], N], source: str, what: str) -> N:
     except KeyError as error:
         raise UserError(f"{source} has an incomplete {what}: {error.args[0]} is missing.") from None
     except (ArithmeticError, LookupError, RuntimeError, TypeError, ValueError) as error:
-        raise UserError(f"{source} has a {what} of a form that no network has ({error}).") from None
+        raise UserError(f"{source} has a {what} whose tensor sizes fit no network ({error}).") from None
 
 
 def _filled(make: Callable[[], N], tensors: State, source: str, what: str = "network") -> N:

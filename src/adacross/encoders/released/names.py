@@ -31,7 +31,7 @@ _BLOCK = {"attn.qkv": "qkv", "attn.proj": "project", "mlp.fc1": "enter", "mlp.fc
 
 
 class Released(NamedTuple):
-    """One of the released networks: its names in terms of ours, and empty networks of its tensors' sizes."""
+    """Released network: its names in terms of ours, and makers of empty networks of its tensors' sizes."""
 
     encoder: Callable[[State, int], Encoder]  # of the size that the tensors tell, for k neighbors
     layers: dict[str, str]  # released name -> ours
@@ -46,7 +46,7 @@ def shape_of(state: State, name: str) -> tuple[int, ...]:
     return tuple(state[name].shape[:3]) if name in state else ()
 
 
-def recognise(state: State) -> Released | None:
+def recognize(state: State) -> Released | None:
     """The network a state dict belongs to, by names and shapes; None for another."""
     if "conv1.0.weight" in state:
         if "transform_net.conv1.0.weight" in state:

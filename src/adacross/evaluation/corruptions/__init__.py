@@ -22,7 +22,7 @@ from adacross.evaluation.corruptions import density, noise, transformation
 from adacross.evaluation.corruptions.draws import Changed, Clouds, Draws
 
 SEVERITIES = (1, 2, 3, 4, 5)
-LEAST_POINTS = 64  # with fewer, shares of the points are no shares any more
+LEAST_POINTS = 64  # with fewer, shares of the points round to nothing
 KINDS: dict[str, Callable[[Clouds, int, Draws], Changed]] = {
     "occlusion": density.occlusion,
     "lidar": density.lidar,

@@ -10,9 +10,9 @@ from toy import TOY_M2AE
 
 from adacross.encoders.point_m2ae import PointM2AE
 from adacross.errors import UserError
-from adacross.evaluation.reconstruction import CompletedMap, CompletedShape, complete_shapes
 from adacross.methods import ImageTowerConfig, JointMAE, PointM2AEMethod, build_method
 from adacross.ops.projection import depth_map, fit_projection
+from adacross.report.completions import CompletedMap, CompletedShape, complete_shapes
 
 POINTS, PATCH = 48, 16
 both = pytest.mark.parametrize("name", ["joint-mae", "point-m2ae"])
