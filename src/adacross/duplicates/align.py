@@ -74,7 +74,7 @@ def _starts(one: Surface, other: Surface, flip: bool) -> tuple[Float64[np.ndarra
     alike = np.diff(middle) < ALIKE * middle[1:]
     turns, apart = _signs(), 0.0
     if alike.all():  # no axis stands out
-        turns, apart = _everywhere(), np.pi / 12
+        turns, apart = _everywhere(), np.pi / 6
     elif alike.any():  # one does: turn about it
         turns, apart = _about(2 if alike[0] else 0), np.pi / TURNS
     return turns[(np.linalg.det(turns) < 0) == flip], apart

@@ -186,7 +186,7 @@ class Protocol:
         opened = data if hasattr(data, "digest") else self.open_data(str(data))
         if isinstance(opened, Collection) and (copied := opened.info.copied):
             console.print(
-                f"{copied:,} test shapes are copies of training shapes, so figures are too good: list them "
+                f"Copies of training shapes in the test split: {copied:,}; figures are too good. List them "
                 f"with adacross inspect {opened.folder}, take one of each away and prepare again.",
                 style="yellow",
                 soft_wrap=True,
