@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float64
 from scipy.spatial.transform import Rotation as Turn
 
-from adacross.data.formats.signature import Points
+from adacross.data.formats.invariants import Points
 from adacross.duplicates.surface import Surface
 
 Matrix = Float64[np.ndarray, "3 3"]

@@ -21,7 +21,7 @@ from scipy.spatial import cKDTree
 from adacross.console import console, progress_bar
 from adacross.data.collection.collection import Collection
 from adacross.data.collection.description import DESCRIPTION
-from adacross.data.formats.signature import AGREE, Signature
+from adacross.data.formats.invariants import AGREE, Signature
 from adacross.data.isolated import TIMEOUT, find_apart
 from adacross.data.workers.local import Request, WorkerCrash, each
 from adacross.duplicates.groups import RELATIONS, Copy, Duplicates, Relation

@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Float64
 from scipy.spatial import cKDTree
 
-from adacross.data.formats.signature import Points, frame
+from adacross.data.formats.invariants import Points, frame
 from adacross.data.sampling import face_areas, sample_surface
 from adacross.data.shape import Mesh, PointCloud
 from adacross.duplicates.triangles import Triangles

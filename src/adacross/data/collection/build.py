@@ -42,7 +42,7 @@ from adacross.data.collection.schema import (
     write_shard,
 )
 from adacross.data.formats.base import DatasetIndex, SampleRef
-from adacross.data.formats.signature import AGREE
+from adacross.data.formats.invariants import AGREE
 from adacross.data.shape import Split
 from adacross.errors import UserError, one_of
 from adacross.io.files import fits, locked, read_json, remove_own, replace_folder, write_json

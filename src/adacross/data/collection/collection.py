@@ -19,7 +19,7 @@ from adacross.data.collection.description import CollectionInfo
 from adacross.data.collection.sample import Row, SampleOptions, finish_sample
 from adacross.data.collection.schema import decode_view, read_shard, signatures_of, to_batch
 from adacross.data.formats.base import DatasetIndex, SampleRef, as_points, as_sample, keep_points
-from adacross.data.formats.signature import Signature
+from adacross.data.formats.invariants import Signature
 from adacross.data.images import IMAGE_ERRORS, resized
 from adacross.data.rendering.notebook import cloud_image, facts_html, figure_html, gallery_html
 from adacross.data.sampling import unit_sphere

@@ -16,8 +16,8 @@ from adacross.data.formats import FILES, format_of
 from adacross.data.formats.archives import is_file, open_file
 from adacross.data.formats.base import RawSample, SampleRef, printable
 from adacross.data.formats.files import SUFFIXES, file_ref
+from adacross.data.formats.invariants import signature
 from adacross.data.formats.measures import measure
-from adacross.data.formats.signature import signature
 from adacross.data.images import read_views
 from adacross.data.rendering.render import load_kernels, orbit, render_cloud, render_mesh
 from adacross.data.sampling import sample_surface, to_y_up, unit_sphere

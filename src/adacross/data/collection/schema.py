@@ -14,7 +14,7 @@ Collections that `prepare` made also say what each shape was in its source (`MEA
 there and its `sha256` ("" where a file holds several shapes), `content` (of all corners or points, equal
 for copies in other formats), `lower` and `upper` corner of the bounding box in the source's unit and frame,
 and of a mesh `area`, `volume` (null unless `watertight`) and the number of `triangles`. Those of this version
-also keep the `signature`, by which copies are found (`formats/signature.py`; null for a shape without one).
+also keep the `signature`, by which copies are found (`formats/invariants.py`; null for a shape without one).
 """
 
 import io
@@ -30,7 +30,7 @@ import pyarrow.compute as pc
 from jaxtyping import UInt8
 from PIL import Image
 
-from adacross.data.formats.signature import Signature
+from adacross.data.formats.invariants import Signature
 from adacross.data.images import LARGEST_SIDE, open_picture
 from adacross.data.shape import Shape
 from adacross.errors import UserError

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from adacross.data.formats.signature import PROFILE, Signature, frame, signature
+from adacross.data.formats.invariants import PROFILE, Signature, frame, signature
 from adacross.data.procedural import make_composite, make_mesh
 from adacross.data.procedural.kit import rotation
 from adacross.data.procedural.solids import box
@@ -67,7 +67,7 @@ def test_a_signature_is_read_as_it_was_stored() -> None:
 
 def test_many_triangles_are_summed_in_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     one = signature(make_composite(MOLD))
-    monkeypatch.setattr("adacross.data.formats.signature._BLOCK", 7)
+    monkeypatch.setattr("adacross.data.formats.invariants._BLOCK", 7)
     other = signature(make_composite(MOLD))
     assert np.allclose(one.invariants, other.invariants)
     assert np.isclose(one.size, other.size)
