@@ -33,3 +33,4 @@ def test_it_counts_what_is_found(tmp_path: Path) -> None:
     assert found["shapes"] == 32
     exact = ("turned", "moved", "inches", "millimeters", "mirrored", "finer")
     assert all(found["copies"][kind] == [2, 2] for kind in exact)
+    assert found["precision"] == 1

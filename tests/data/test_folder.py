@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 import trimesh
 from layout_files import inspected
@@ -13,7 +14,7 @@ from adacross.data.collection.build import splits_of
 from adacross.data.collection.collection import Collection
 from adacross.data.collection.inspect import inspect
 from adacross.data.collection.prepare import prepare
-from adacross.data.collection.schema import mapped, read_stream
+from adacross.data.collection.schema import mapped, read_stream, signatures_of
 from adacross.data.formats import index_source, measures
 from adacross.data.formats.base import DatasetIndex, RawSample, SampleRef
 from adacross.data.formats.measures import measure, mixed_units
@@ -227,6 +228,20 @@ def test_copies_of_training_shapes_are_named(tmp_path: Path) -> None:
         {"name": "test/same.off", "reason": "the same file as train/a.off, which is trained on"},
     ]
     assert "2 test shapes are copies of training shapes." in info.note
+
+
+def test_turned_and_resized_copies_are_named_and_signatures_kept(tmp_path: Path) -> None:
+    write_mesh(tmp_path / "in/train/a.off", trimesh.creation.box((2, 4, 6)))
+    write_mesh(tmp_path / "in/test/b.off", trimesh.creation.box((3, 2, 1)).subdivide())
+    write_mesh(tmp_path / "in/test/c.off", trimesh.creation.box((3, 2, 2)))
+    made = prepare(str(tmp_path / "in"), str(tmp_path / "c"), points=16, views=0, workers=1)
+    reason = "the same surface, turned or resized, as train/a.off, which is trained on"
+    assert made.info.warnings == [{"name": "test/b.off", "reason": reason}]
+    assert made.info.copied == 1
+    sizes = {name: kept.size for name, kept in zip(made.ids, made.signatures(), strict=True) if kept}
+    assert sizes["train/a.off"] == pytest.approx(2 * sizes["test/b.off"])
+    table = pa.concat_tables([read_stream(mapped(path)) for path in made.folder.glob("data-*.arrow")])
+    assert signatures_of(table.drop_columns("signature")) == [None, None, None]  # an older collection
 
 
 @pytest.mark.parametrize(("factor", "said"), [(25.4, "inches"), (1000.0, "meters"), (6.0, None)])

@@ -100,6 +100,7 @@ def test_files_of_one_name_in_both_folders_are_told_apart(vault: Path, tmp_path:
 @pytest.mark.slow
 def test_a_collection_is_read_in_its_source_or_by_its_points(vault: Path, tmp_path: Path) -> None:
     collection = adacross.prepare(str(vault), str(tmp_path / "parts"), views=0, points=256, up="y")
+    assert all(collection.signatures())
     assert {copy.id for copy in find_duplicates(collection).copies} >= {
         "a.obj",
         "b-turned.obj",

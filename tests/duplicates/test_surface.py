@@ -25,7 +25,7 @@ def test_the_nearest_point_is_that_of_all_triangles(
     corners, points = rng.normal(size=(count, 3, 3)), rng.normal(size=(300, 3)) * 2
     everything = closest_in_triangles(points[:, None], np.broadcast_to(corners, (300, *corners.shape)))
     expected = np.linalg.norm(everything - points[:, None], axis=2).min(1)
-    found, distance = Triangles.of(corners).closest(points)
+    found, distance, _ = Triangles.of(corners).closest(points)
     assert np.allclose(distance, expected)
     assert np.allclose(np.linalg.norm(found - points, axis=1), expected)
 

@@ -9,6 +9,7 @@ import pytest
 
 from adacross import Collection, PointNet
 from adacross.cli import main
+from adacross.data.collection.description import COPIED
 from adacross.encoders import DGCNN
 from adacross.errors import UserError
 from adacross.evaluation import PROTOCOLS, evaluate, find_protocol
@@ -67,6 +68,24 @@ def test_a_second_data_set_and_other_options_have_files_of_their_own(run: Path, 
         "shapes/first-point-names-a-b-c.json",
         "shapes/first-point.json",
     ]
+
+
+def test_copies_of_training_shapes_in_the_test_split_are_said(
+    run: Path, shapes: Path, capsys: pytest.CaptureFixture[str]
+):
+    first_point(run, shapes)
+    assert "Copies" not in capsys.readouterr().err
+    path = shapes / "collection.json"
+    info = json.loads(path.read_text(encoding="utf-8"))
+    info["warnings"] = [
+        {"name": "a", "reason": f"the same file as b, {COPIED}"},
+        {"name": "c", "reason": "torn"},
+    ]
+    path.write_text(json.dumps(info), encoding="utf-8")
+    first_point(run, shapes, overwrite=True)
+    said = " ".join(capsys.readouterr().err.split())
+    assert "Copies of training shapes in the test split: 1;" in said
+    assert "prepare again" in said
 
 
 def test_what_was_measured_is_not_measured_again(run: Path, shapes: Path, capsys: pytest.CaptureFixture[str]):

@@ -1,7 +1,7 @@
 """`adacross duplicates`: groups of copies among many shapes.
 
 Shapes that agree in all rotation-free moments are candidates for exact copies; those with the most similar
-histograms of distances, for near ones. Every candidate is aligned and measured, surface to surface, before
+profiles, for near ones. Every candidate is aligned and measured, surface to surface, before
 it is called a copy. Nothing is deleted.
 """
 
@@ -15,27 +15,24 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from scipy.sparse import coo_matrix
-from scipy.sparse.csgraph import connected_components
+from scipy.sparse.csgraph import connected_components, reverse_cuthill_mckee
 from scipy.spatial import cKDTree
-from scipy.spatial.distance import cdist
 
 from adacross.console import console, progress_bar
 from adacross.data.collection.collection import Collection
 from adacross.data.collection.description import DESCRIPTION
+from adacross.data.formats.invariants import AGREE, Signature
 from adacross.data.isolated import TIMEOUT, find_apart
 from adacross.data.workers.local import Request, WorkerCrash, each
 from adacross.duplicates.groups import RELATIONS, Copy, Duplicates, Relation
 from adacross.duplicates.serve import PAIRS, SIGNATURE, Place, file_place, item_place, read_pairs, row_place
-from adacross.duplicates.signature import Signature
 from adacross.errors import UserError, check_ending
 from adacross.io.files import check_free
 
-AGREE = 1e-4  # largest difference of invariants of one surface; of other parts it is 100 times that
 EXACT = 0.1  # largest distance between two meshes of one surface, in per cent of the diagonal
 SAME_SIZE = 1e-3  # relative difference of sizes of which nothing is made
-SIMILAR = 0.008  # mean difference of histograms of near copies; 5 % of stretching makes 0.002 to 0.0045
+SIMILAR = 0.03  # mean difference of profiles of near copies; stretching by 5 % makes 0.005 to 0.017
 NEIGHBORS = 4  # most similar shapes that are looked at
-_ROWS = 512  # whose histograms are compared together
 _TOGETHER = 8  # candidates of one shape that a process compares at a time
 
 
@@ -117,9 +114,9 @@ def find_duplicates(
     places = _places(source)
     first = len(places)
     if against is not None:
-        places += _renamed(_places(against), {name for name, _ in places}, against)
+        places += _renamed(_places(against), {name for name, *_ in places}, against)
     shapes, skipped = _described(places, count, timeout)
-    mine = {id(place) for _, place in places[:first]}
+    mine = {id(place) for _, place, _ in places[:first]}
     ours = sum(id(shape.place) in mine for shape in shapes) if against is not None else 0
     compared = _Comparison(shapes, ours, size == "on", mirrored, threshold, count, timeout)
     found = Duplicates(compared.copies(), len(shapes), skipped)
@@ -132,8 +129,11 @@ def find_duplicates(
     return found
 
 
-def _places(source: str | Path | Collection) -> list[tuple[str, Place]]:
-    """Return the id and the place of every shape of a collection or a folder."""
+Placed = tuple[str, Place, Signature | None]  # id, place, and the signature if `prepare` kept it
+
+
+def _places(source: str | Path | Collection) -> list[Placed]:
+    """Return every shape of a collection or a folder."""
     if isinstance(source, Collection) or (Path(source) / DESCRIPTION).is_file():
         collection = source if isinstance(source, Collection) else Collection.open(source)
         files = collection.files()
@@ -145,40 +145,39 @@ def _places(source: str | Path | Collection) -> list[tuple[str, Place]]:
                 style="yellow",
             )
         return [
-            (name, row_place(collection.folder, row) if path is None else file_place(path))
-            for row, (name, path) in enumerate(zip(collection.ids, files, strict=True))
+            (name, row_place(collection.folder, row) if path is None else file_place(path), kept)
+            for row, (name, path, kept) in enumerate(
+                zip(collection.ids, files, collection.signatures(), strict=True)
+            )
         ]
     index = find_apart(str(source))
-    return [(item.id, item_place(item, index.format)) for item in index.items]
+    return [(item.id, item_place(item, index.format), None) for item in index.items]
 
 
-def _renamed(
-    places: list[tuple[str, Place]], taken: set[str], source: str | Path | Collection
-) -> list[tuple[str, Place]]:
+def _renamed(places: list[Placed], taken: set[str], source: str | Path | Collection) -> list[Placed]:
     """Put the folder's name before every id of a second source if both sources have the same ids."""
-    if taken.isdisjoint(name for name, _ in places):
+    if taken.isdisjoint(name for name, *_ in places):
         return places
     folder = source.folder if isinstance(source, Collection) else Path(source)
-    return [(f"{folder.resolve().name}/{name}", place) for name, place in places]
+    return [(f"{folder.resolve().name}/{name}", place, kept) for name, place, kept in places]
 
 
 def _described(
-    places: Sequence[tuple[str, Place]], workers: int, timeout: float
+    places: Sequence[Placed], workers: int, timeout: float
 ) -> tuple[list[_Shape], list[tuple[str, str]]]:
     """Describe every shape; return those that could be read, in order, and the others with the reason."""
-    requests: list[Request] = [{"place": place} for _, place in places]
-    found: dict[int, _Shape] = {}
+    found = {number: kept for number, (_, _, kept) in enumerate(places) if kept}
+    todo = [number for number in range(len(places)) if number not in found]
+    requests: list[Request] = [{"place": places[number][1]} for number in todo]
     skipped: dict[int, str] = {}
-    for number, answer in _answers("describing", SIGNATURE, requests, workers, timeout):
-        name, place = places[number]
-        said: dict[str, Any] = (
-            {"error": answer.reason} if isinstance(answer, WorkerCrash) else json.loads(answer)
-        )
-        if "error" in said:
-            skipped[number] = said["error"]
+    for place, answer in _answers("describing", SIGNATURE, requests, workers, timeout):
+        said: Any = {"error": answer.reason} if isinstance(answer, WorkerCrash) else json.loads(answer)
+        if described := None if isinstance(said, dict) else Signature.read(said):
+            found[todo[place]] = described
         else:
-            found[number] = _Shape(name, place, Signature.read(said))
-    return [found[i] for i in sorted(found)], [(places[i][0], skipped[i]) for i in sorted(skipped)]
+            skipped[todo[place]] = said["error"]
+    shapes = [_Shape(*places[i][:2], found[i]) for i in sorted(found)]
+    return shapes, [(places[i][0], skipped[i]) for i in sorted(skipped)]
 
 
 def _answers(
@@ -242,37 +241,31 @@ class _Comparison:
                 clusters[place] = references[1:], pool
             if not stars:
                 return links
-            for link in self._compared("comparing what agrees", stars):
+            for link in self._compared(stars, exact=True):
                 if link.distance <= EXACT:
                     links[link.copy] = link
 
     def _near(self, members: list[int]) -> dict[int, Link]:
-        """Compare shapes with those of the most similar histograms; each is a copy of one at most."""
+        """Compare shapes with those of the most similar profiles; each is a copy of one at most."""
         references, pool = self._split(members)
         if not (references and pool):
             return {}
-        histograms = np.stack([shape.signature.distances for shape in self.shapes])
-        stars: dict[int, list[int]] = {}
-        for start in range(0, len(pool), _ROWS):
-            rows = pool[start : start + _ROWS]
-            apart = cdist(histograms[rows], histograms[references], "cityblock") / histograms.shape[1]
-            apart[np.equal.outer(rows, references)] = np.inf
-            nearest = np.argsort(apart, axis=1)[:, :NEIGHBORS]
-            for i, row, near in zip(rows, apart, nearest, strict=True):
-                for j in (references[n] for n in near.tolist() if row[n] <= SIMILAR):
-                    one, other = (j, i) if self.ours else (min(i, j), max(i, j))
-                    if other not in stars.setdefault(one, []):
-                        stars[one].append(other)
-        links = [
-            link
-            for link in self._compared("comparing what is similar", stars)
-            if link.distance <= self.threshold
-        ]
+        profiles = np.stack([shape.signature.profile for shape in self.shapes])
+        _, nearest = cKDTree(profiles[references]).query(
+            profiles[pool], k=NEIGHBORS + 1, p=1, distance_upper_bound=SIMILAR * profiles.shape[1]
+        )
+        pairs: set[tuple[int, int]] = set()
+        for i, near in zip(pool, nearest.tolist(), strict=True):
+            others = [references[n] for n in near if n < len(references) and references[n] != i][:NEIGHBORS]
+            pairs |= {(j, i) if self.ours else (min(i, j), max(i, j)) for j in others}
+        stars = _in_order(pairs, len(self.shapes))
+        links = [link for link in self._compared(stars, exact=False) if link.distance <= self.threshold]
         return _best(links, symmetric=not self.ours)
 
-    def _compared(self, doing: str, stars: dict[int, list[int]]) -> Iterator[Link]:
+    def _compared(self, stars: dict[int, list[int]], *, exact: bool) -> Iterator[Link]:
         """Align and measure each shape's candidates."""
-        options = {"mirrored": self.mirrored, "enough": EXACT / 1000}
+        most = max(self.threshold, EXACT) / 100
+        options = {"mirrored": self.mirrored, "enough": EXACT / 1000 if exact else most / 4, "most": most}
         requests: list[Request] = []
         pairs: list[tuple[int, list[int]]] = []
         for one, others in stars.items():
@@ -282,6 +275,7 @@ class _Comparison:
                 places = [self.shapes[i].place for i in some]
                 requests.append({"one": self.shapes[one].place, "others": places, "options": options})
         timeout = self.timeout * _TOGETHER
+        doing = "comparing what agrees" if exact else "comparing what is similar"
         for number, answer in _answers(doing, PAIRS, requests, self.workers, timeout):
             one, others = pairs[number]
             if isinstance(answer, WorkerCrash):
@@ -323,6 +317,16 @@ class _Comparison:
         elif link.mirrored:
             relation = "mirrored"
         return Copy(group, other.id, relation, factor, link.distance, one.id)
+
+
+def _in_order(pairs: set[tuple[int, int]], count: int) -> dict[int, list[int]]:
+    """Return the second shapes of pairs by the first, in an order in which shapes come up close together."""
+    rows, columns = np.array(sorted(pairs), dtype=np.int64).reshape(-1, 2).T
+    graph = coo_matrix((np.ones(2 * len(rows)), (np.r_[rows, columns], np.r_[columns, rows])), (count, count))
+    stars: dict[int, list[int]] = {i: [] for i in reverse_cuthill_mckee(graph.tocsr(), True).tolist()}
+    for i, j in zip(rows.tolist(), columns.tolist(), strict=True):
+        stars[i].append(j)
+    return {i: others for i, others in stars.items() if others}
 
 
 def _best(links: list[Link], *, symmetric: bool) -> dict[int, Link]:

@@ -13,10 +13,10 @@ from adacross.data.collection.collection import Collection
 from adacross.data.formats import FILES, format_of
 from adacross.data.formats.base import SampleRef
 from adacross.data.formats.files import file_ref
+from adacross.data.formats.invariants import signature
 from adacross.data.shape import BrokenShapeError, Mesh, PointCloud
 from adacross.data.workers.local import Request, shortage
 from adacross.duplicates.align import fit
-from adacross.duplicates.signature import signature
 from adacross.duplicates.surface import Surface
 from adacross.duplicates.triangles import Triangles
 

@@ -6,9 +6,9 @@ import numpy as np
 from jaxtyping import Float64
 from scipy.spatial import cKDTree
 
+from adacross.data.formats.invariants import Points, frame
 from adacross.data.sampling import face_areas, sample_surface
 from adacross.data.shape import Mesh, PointCloud
-from adacross.duplicates.signature import Points, moments
 from adacross.duplicates.triangles import Triangles
 
 SPARSE = 1024  # points that are compared with another surface
@@ -33,7 +33,7 @@ class Surface:
     @classmethod
     def of(cls, shape: Mesh | PointCloud) -> "Surface":
         """Bring a shape into its frame."""
-        center, size, second, *_ = moments(shape)
+        center, size, second = frame(shape)
         variances, axes = np.linalg.eigh(second)
         axes[:, 0] *= np.sign(np.linalg.det(axes))
         rng = np.random.default_rng(0)
@@ -44,29 +44,33 @@ class Surface:
         points = (shape.points.astype(np.float64) - center) / size @ axes
         return cls(variances, points[rng.permutation(len(points))[:SPARSE]], Discs.of(points))
 
-    def closest(self, points: Points) -> tuple[Points, Float64[np.ndarray, " n"]]:
-        """Return the nearest points of the surface `(n, 3)` and their distances `(n,)`."""
+    def closest(self, points: Points) -> tuple[Points, Float64[np.ndarray, " n"], Points]:
+        """Return the nearest points of the surface `(n, 3)`, their distances `(n,)` and normals `(n, 3)`."""
         return self.whole.closest(points)
 
 
 @dataclass(frozen=True, eq=False)
 class Discs:
-    """Points of a cloud, each on a plane through its neighbors: what lies between them counts as surface."""
+    """Points of a cloud, each a disc through its neighbors: what lies between them counts as surface."""
 
     tree: cKDTree
     normals: Points
+    radii: Float64[np.ndarray, " n"]
 
     @classmethod
     def of(cls, points: Points) -> "Discs":
-        """Fit the planes."""
+        """Fit the discs."""
         tree = cKDTree(points)
-        _, near = tree.query(points, k=np.arange(1, min(12, len(points)) + 1))
+        distance, near = tree.query(points, k=np.arange(1, min(12, len(points)) + 1))
         local = points[near] - points[near].mean(1, keepdims=True)
-        return cls(tree, np.linalg.eigh(np.einsum("nki,nkj->nij", local, local))[1][:, :, 0])
+        normals = np.linalg.eigh(np.einsum("nki,nkj->nij", local, local))[1][:, :, 0]
+        return cls(tree, normals, distance[:, -1])
 
-    def closest(self, points: Points) -> tuple[Points, Float64[np.ndarray, " n"]]:
-        """Return the nearest points of the nearest discs' planes, and the distances."""
+    def closest(self, points: Points) -> tuple[Points, Float64[np.ndarray, " n"], Points]:
+        """Return the nearest points of the nearest points' discs, the distances and the normals."""
         _, near = self.tree.query(points)
-        normals = self.normals[near]
-        along = np.einsum("nd,nd->n", points - self.tree.data[near], normals)
-        return points - along[:, None] * normals, np.abs(along)
+        normals, offset = self.normals[near], points - self.tree.data[near]
+        flat = offset - np.einsum("nd,nd->n", offset, normals)[:, None] * normals
+        length = np.linalg.norm(flat, axis=1)
+        inside = np.minimum(1.0, self.radii[near] / np.maximum(length, 1e-300))[:, None]
+        return points - offset + inside * flat, np.linalg.norm(offset - inside * flat, axis=1), normals

@@ -26,37 +26,40 @@ class Triangles:
 
     Attributes:
         corners: `(F, 3, 3)`.
+        normals: of unit length.
         leaves: `(lower, upper)` of every `LEAF` triangles.
         branches: of every `BRANCH` leaves.
     """
 
     corners: Float64[np.ndarray, "F 3 3"]
+    normals: Points
     leaves: Boxes
     branches: Boxes
 
     @classmethod
     def of(cls, corners: Float64[np.ndarray, "F 3 3"]) -> "Triangles":
         """Put triangles in order."""
-        corners = corners[_order(corners.mean(1))]
+        corners = np.ascontiguousarray(corners[_order(corners.mean(1))])
+        normals = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+        normals /= np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-300)
         low, high = corners.min(1), corners.max(1)
         leaves = _boxes(low, high, LEAF)
         branches = _boxes(leaves[:, :3], leaves[:, 3:], BRANCH)
-        return cls(np.ascontiguousarray(corners), leaves, branches)
+        return cls(corners, normals, leaves, branches)
 
-    def closest(self, points: Points) -> tuple[Points, Float64[np.ndarray, " n"]]:
-        """Return the nearest point of the surface for each of some points, and the distance."""
-        found = np.empty_like(points)
+    def closest(self, points: Points) -> tuple[Points, Float64[np.ndarray, " n"], Points]:
+        """Return the nearest points of the surface `(n, 3)`, their distances `(n,)` and normals `(n, 3)`."""
+        found, which = np.empty_like(points), np.zeros(len(points), dtype=np.int64)
         if kernels_usable():
-            _kernel().over(
-                len(points), np.ascontiguousarray(points), self.corners, self.leaves, self.branches, found
-            )
+            points = np.ascontiguousarray(points)
+            _kernel().over(len(points), points, self.corners, self.leaves, self.branches, found, which)
         else:
             for start in range(0, len(points), _BLOCK):
                 rows = slice(start, start + _BLOCK)
-                found[rows] = self._plainly(points[rows])
-        return found, np.linalg.norm(points - found, axis=1)
+                found[rows], which[rows] = self._plainly(points[rows])
+        return found, np.linalg.norm(points - found, axis=1), self.normals[which]
 
-    def _plainly(self, points: Points) -> Points:
+    def _plainly(self, points: Points) -> tuple[Points, Int64[np.ndarray, " n"]]:
         """The plain form: bounds of all leaves, then all triangles of those that may hold the nearest."""
         low = _below(points[:, None], self.leaves)
         first = low.argmin(1)[:, None] * LEAF + np.arange(LEAF)
@@ -66,10 +69,10 @@ class Triangles:
         rows = (leaf[:, None] * LEAF + np.arange(LEAF)).clip(max=len(self.corners) - 1)
         found = closest_in_triangles(points[query][:, None], self.corners[rows])
         distance = ((found - points[query][:, None]) ** 2).sum(2)
-        best = distance.argmin(1)
-        found, distance = found[np.arange(len(found)), best], distance[np.arange(len(found)), best]
-        order = np.lexsort((distance, query))
-        return found[order[np.searchsorted(query[order], np.arange(len(points)))]]
+        each, best = np.arange(len(found)), distance.argmin(1)
+        order = np.lexsort((distance[each, best], query))
+        first = order[np.searchsorted(query[order], np.arange(len(points)))]
+        return found[first, best[first]], rows[first, best[first]]
 
 
 def closest_in_triangles(

@@ -195,6 +195,13 @@ class Protocol:
             check_free(check_ending(output, ".json", "a result is JSON"), bool(overwrite))
         found = named_encoders(encoder)
         opened = data if hasattr(data, "digest") else self.open_data(str(data))
+        if isinstance(opened, Collection) and (copied := opened.info.copied):
+            console.print(
+                f"Copies of training shapes in the test split: {copied:,}; figures are too good. List them "
+                f"with adacross inspect {opened.folder}, take one of each away and prepare again.",
+                style="yellow",
+                soft_wrap=True,
+            )
         defaults = {name: one.default for name, one in self.__signature__.parameters.items()}
         changed = {name: _plain(value) for name, value in options.items() if value != defaults[name]}
         name = _name(self.task, changed, len(found))

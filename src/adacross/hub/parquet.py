@@ -28,7 +28,6 @@ import pyarrow.parquet as pq
 from adacross.console import progress_bar
 from adacross.data.collection.description import DESCRIPTION, CollectionInfo, write_description
 from adacross.data.collection.schema import (
-    arrow_schema,
     check_table,
     dataset_features,
     mapped,
@@ -74,7 +73,7 @@ Shards = list[list[Piece]]  # the pieces of each shard; none for a shard without
 
 def shared_schema(info: CollectionInfo) -> pa.Schema:
     """Return the columns of a collection on the hub."""
-    return arrow_schema(info.points, bool(info.parts), info.measured).append(pa.field(INDEX, pa.int64()))
+    return info.schema.append(pa.field(INDEX, pa.int64()))
 
 
 def write_parquet(collection: Path, info: CollectionInfo, folder: Path) -> None:
@@ -211,7 +210,7 @@ def _piece(entry: dict[str, Any], path: Path) -> Piece:
 
 def _shard(shared: Path, info: CollectionInfo, start: int, pieces: list[Piece]) -> pa.RecordBatch:
     """Return a shard's rows in their original order."""
-    schema = arrow_schema(info.points, bool(info.parts), info.measured)
+    schema = info.schema
     if not pieces:
         return pa.RecordBatch.from_pylist([], schema=schema)
     table = pa.concat_tables([_read_piece(shared, info, piece) for piece in pieces])

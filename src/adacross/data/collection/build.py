@@ -20,9 +20,11 @@ from typing import Any, get_type_hints
 
 import numpy as np
 import pyarrow as pa
+from scipy.spatial import cKDTree
 
 from adacross.console import console, progress_bar
 from adacross.data.collection.description import (
+    COPIED,
     OWN,
     VERSION,
     CollectionInfo,
@@ -31,8 +33,16 @@ from adacross.data.collection.description import (
     write_description,
 )
 from adacross.data.collection.sample import Row, SampleOptions
-from adacross.data.collection.schema import arrow_schema, mapped, read_stream, shard_name, write_shard
+from adacross.data.collection.schema import (
+    arrow_schema,
+    mapped,
+    read_stream,
+    shard_name,
+    signatures_of,
+    write_shard,
+)
 from adacross.data.formats.base import DatasetIndex, SampleRef
+from adacross.data.formats.invariants import AGREE
 from adacross.data.shape import Split
 from adacross.errors import UserError, one_of
 from adacross.io.files import fits, locked, read_json, remove_own, replace_folder, write_json
@@ -42,7 +52,6 @@ from adacross.version import __version__
 SHARD = 64  # items a shard: seconds of work lost at most
 FILE = 4096  # items a finished file holds at most: few enough files at 10 million shapes
 FILE_BYTES = 2**29  # of a finished file, which is put together in memory
-COPIED = "which is trained on"  # how the warning about a test shape ends that is a copy
 PLAN = "progress/plan.json"
 _FILES = "progress/files.json"  # the shards of each finished file
 _NOTES = "progress/shard-*.json"
@@ -103,10 +112,11 @@ def build_collection(
         work, message = WorkFolder.open(target, Plan(options, len(items), digest_of(said)), overwrite)
         if message:
             console.print(message)
+        schema = arrow_schema(how.points, bool(how.parts), bool(how.source), bool(how.source))
         with _saying_how_to_go_on(work):
             for shard, found in _shards(work, index, rows):
                 names = [index.items[number].id for number in work.plan.members(shard)]
-                work.save(shard, found, names, arrow_schema(how.points, bool(how.parts), bool(how.source)))
+                work.save(shard, found, names, schema)
             work.merge()
         work.describe(_description(work, target.name, index, how))
         check_target(target, overwrite or replaces)  # hours later, it may hold other files
@@ -205,21 +215,33 @@ class WorkFolder:
         return names
 
     def copies(self) -> list[dict[str, str]]:
-        """Name each test shape that is a copy of a training shape: of its file, or of its content."""
-        columns = ["id", "split", "sha256", "content"]
+        """Name each test shape that is a copy of a training shape: of its file, content or surface."""
         trained: dict[str, str] = {}
-        tested: list[tuple[str, str, str]] = []
+        tested: list[tuple[str, str, str, list[float] | None]] = []
+        names: list[str] = []  # of training shapes with a signature
+        known: list[list[float]] = []  # their invariants
         for file in self.merge():
-            table = read_stream(mapped(self.folder / file)).select(columns)
-            for name, split, sha256, content in zip(*table.to_pydict().values(), strict=True):
+            table = read_stream(mapped(self.folder / file))
+            columns = [table[name].to_pylist() for name in ("id", "split", "sha256", "content")]
+            invariants = [kept and kept.invariants.tolist() for kept in signatures_of(table)]
+            for name, split, sha256, content, numbers in zip(*columns, invariants, strict=True):
                 if split == "test":
-                    tested.append((name, sha256, content))
-                else:
-                    trained |= {key: name for key in (sha256, content) if key}
+                    tested.append((name, sha256, content, numbers))
+                    continue
+                trained |= {key: name for key in (sha256, content) if key}
+                if numbers:
+                    names.append(name)
+                    known.append(numbers)
+        tree = cKDTree(np.array(known).reshape(-1, 9))
         found = []
-        for name, sha256, content in tested:
-            if other := trained.get(sha256) or trained.get(content):
-                kind = "file" if sha256 in trained else "surface or cloud"
+        for name, sha256, content, numbers in tested:
+            other, kind = trained.get(sha256) or trained.get(content), "surface or cloud"
+            if sha256 in trained:
+                kind = "file"
+            elif not other and numbers and known:
+                distance, place = tree.query(numbers, p=np.inf)
+                other, kind = names[place] if distance <= AGREE else None, "surface, turned or resized,"
+            if other:
                 found.append({"name": name, "reason": f"the same {kind} as {other}, {COPIED}"})
         return found
 
@@ -363,6 +385,7 @@ def _description(work: WorkFolder, name: str, index: DatasetIndex, how: SampleOp
         note=f"{index.note} {said}".strip(),
         unread=index.unread,
         measured=bool(how.source),
+        described=bool(how.source),
         made=made,
     )
 

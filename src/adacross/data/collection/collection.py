@@ -17,8 +17,9 @@ from PIL import Image
 from adacross.data.collection.build import build_collection, check_options, target_of
 from adacross.data.collection.description import CollectionInfo
 from adacross.data.collection.sample import Row, SampleOptions, finish_sample
-from adacross.data.collection.schema import decode_view, read_shard, to_batch
+from adacross.data.collection.schema import decode_view, read_shard, signatures_of, to_batch
 from adacross.data.formats.base import DatasetIndex, SampleRef, as_points, as_sample, keep_points
+from adacross.data.formats.invariants import Signature
 from adacross.data.images import IMAGE_ERRORS, resized
 from adacross.data.rendering.notebook import cloud_image, facts_html, figure_html, gallery_html
 from adacross.data.sampling import unit_sphere
@@ -55,6 +56,7 @@ class Collection:
         self._centers = [_block(shard, "center").reshape(-1, 3) for shard in shards]
         self._scales = [_block(shard, "scale") for shard in shards]
         self._views = [_only(shard, "views") for shard in shards]
+        self._shards = shards
         self._paths = [""] * len(self.ids)
         if info.measured:  # a file that holds several shapes has no digest
             paths, digests = ([x for s in shards for x in s[name].to_pylist()] for name in ("path", "sha256"))
@@ -249,6 +251,10 @@ class Collection:
         source = Path(self.info.source)
         found = [None if not path else source / path for path in self._paths]
         return [path if path is not None and path.is_file() else None for path in found]
+
+    def signatures(self) -> list[Signature | None]:
+        """Return how copies of each shape are found; None where `prepare` did not keep it."""
+        return [kept for shard in self._shards for kept in signatures_of(shard)]
 
     def part_labels(self, indices: Int64[np.ndarray, " k"]) -> Int64[np.ndarray, "k N"]:
         """Return the part of each point of some shapes, `(k, N)`, -1 for none; UserError without parts."""

@@ -5,6 +5,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_type_hints
 
+import pyarrow as pa
+
 from adacross.console import Table
 from adacross.data.collection.schema import arrow_schema, dataset_features
 from adacross.errors import UserError, shortened
@@ -14,6 +16,7 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
 VERSION = 2
+COPIED = "which is trained on"  # how the warning about a test shape ends that is a copy
 DESCRIPTION = "collection.json"
 _RENAMED = {"kind": "format", "remarks": "warnings"}  # in version 2
 OWN = r"(collection|state|dataset_info)\.json|data-\d{5,}-of-\d{5,}\.arrow"  # files, by relative path
@@ -42,7 +45,18 @@ class CollectionInfo:
     note: str = ""  # sentences about the source as a whole: its split, its objects, what was not read
     unread: dict[str, int] = field(default_factory=dict)  # files in the source that are not shapes, by ending
     measured: bool = False  # whether each shape's size in its source is kept (`schema.MEASURED`)
+    described: bool = False  # whether each shape's signature is kept (`schema.SIGNATURE`)
     made: dict[str, Any] = field(default_factory=dict)  # options, seed, version of adacross and date
+
+    @property
+    def schema(self) -> pa.Schema:
+        """The columns of its files."""
+        return arrow_schema(self.points, bool(self.parts), self.measured, self.described)
+
+    @property
+    def copied(self) -> int:
+        """Number of test shapes that are copies of training shapes."""
+        return sum(entry["reason"].endswith(COPIED) for entry in self.warnings)
 
     def table(self) -> "RenderableType":
         """Return it as tables for the terminal; the last ones name what was unusual, and was skipped."""
@@ -101,7 +115,7 @@ def write_description(folder: Path, info: CollectionInfo, shards: list[str], fin
     state: dict[str, Any] = {"_data_files": [{"filename": name} for name in shards]}
     state |= {"_fingerprint": fingerprint, "_format_columns": None, "_format_kwargs": {}}
     state |= {"_format_type": None, "_output_all_columns": False, "_split": None}
-    columns = dataset_features(arrow_schema(info.points, bool(info.parts), info.measured), info.classes)
+    columns = dataset_features(info.schema, info.classes)
     write_json(folder / "state.json", state)
     write_json(folder / "dataset_info.json", {"features": columns})
     info.write(folder)

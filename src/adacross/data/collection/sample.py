@@ -2,7 +2,7 @@
 
 import hashlib
 import os
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -11,11 +11,12 @@ import numpy as np
 import pyarrow as pa
 from jaxtyping import Float32, Float64, UInt8
 
-from adacross.data.collection.schema import MEASURED, read_stream, to_batch, to_bytes
+from adacross.data.collection.schema import MEASURED, SIGNATURE, read_stream, to_batch, to_bytes
 from adacross.data.formats import FILES, format_of
 from adacross.data.formats.archives import is_file, open_file
 from adacross.data.formats.base import RawSample, SampleRef, printable
 from adacross.data.formats.files import SUFFIXES, file_ref
+from adacross.data.formats.invariants import signature
 from adacross.data.formats.measures import measure
 from adacross.data.images import read_views
 from adacross.data.rendering.render import load_kernels, orbit, render_cloud, render_mesh
@@ -137,14 +138,14 @@ def serve_sample(request: Request) -> bytes:
     try:
         raw = _read(item, options)
         made = finish_sample(raw, item, options)
-        measured = _measured(raw, item, options.source) if options.source else {}
+        measured = _measured(raw, item, options.source) if options.source else []
     except BrokenShapeError as error:
         if shortage(error):  # no fault of the file: the worker tells its caller
             raise
         return _REASON + str(error).encode(errors="replace")
     batch = to_batch(*made[:3])
-    for name, value in measured.items():
-        batch = batch.append_column(MEASURED.field(name), pa.array([value], MEASURED.field(name).type))
+    for column, value in measured:
+        batch = batch.append_column(column, pa.array([value], column.type))
     said = {_WARNINGS: made.warnings.encode(errors="replace")}
     return _ROW + to_bytes(batch.replace_schema_metadata(said))
 
@@ -159,8 +160,8 @@ def before_serve_rendered() -> None:
     load_kernels()
 
 
-def _measured(raw: RawSample, item: SampleRef, source: str) -> dict[str, Any]:
-    """Return the columns `MEASURED` of a shape that could be read; BrokenShapeError if its file is gone."""
+def _measured(raw: RawSample, item: SampleRef, source: str) -> list[tuple[pa.Field, Any]]:
+    """Return the columns `MEASURED` and `SIGNATURE` of a shape; BrokenShapeError if its file is gone."""
     path, sha256 = "", ""
     if item.path:
         path = printable(os.path.relpath(item.path, source) if item.path != source else Path(source).name)
@@ -171,7 +172,11 @@ def _measured(raw: RawSample, item: SampleRef, source: str) -> dict[str, Any]:
         except OSError as error:
             raise BrokenShapeError(error.strerror or str(error)) from error
     values = asdict(measure(raw)) | {"path": path, "sha256": sha256}
-    return {name: values[name] for name in MEASURED.names}
+    described = None
+    with suppress(BrokenShapeError):
+        if shape := raw.mesh or raw.whole or raw.cloud:
+            described = signature(shape).stored()
+    return [(SIGNATURE, described), *((column, values[column.name]) for column in MEASURED)]
 
 
 def read_row(answer: bytes | WorkerCrash) -> Row:

@@ -13,7 +13,8 @@
 Collections that `prepare` made also say what each shape was in its source (`MEASURED`): the file's `path`
 there and its `sha256` ("" where a file holds several shapes), `content` (of all corners or points, equal
 for copies in other formats), `lower` and `upper` corner of the bounding box in the source's unit and frame,
-and of a mesh `area`, `volume` (null unless `watertight`) and the number of `triangles`.
+and of a mesh `area`, `volume` (null unless `watertight`) and the number of `triangles`. Those of this version
+also keep the `signature`, by which copies are found (`formats/invariants.py`; null for a shape without one).
 """
 
 import io
@@ -29,6 +30,7 @@ import pyarrow.compute as pc
 from jaxtyping import UInt8
 from PIL import Image
 
+from adacross.data.formats.invariants import Signature
 from adacross.data.images import LARGEST_SIDE, open_picture
 from adacross.data.shape import Shape
 from adacross.errors import UserError
@@ -48,9 +50,10 @@ MEASURED = pa.schema(
         "triangles": pa.int64(),
     }
 )
+SIGNATURE = pa.field("signature", pa.list_(pa.float64()))
 
 
-def arrow_schema(points: int, parts: bool, measured: bool = False) -> pa.Schema:
+def arrow_schema(points: int, parts: bool, measured: bool = False, described: bool = False) -> pa.Schema:
     """Return the columns of shapes of `points` points, with or without parts, and what they were."""
     columns = {
         "id": pa.string(),
@@ -64,7 +67,15 @@ def arrow_schema(points: int, parts: bool, measured: bool = False) -> pa.Schema:
     if parts:
         columns["part"] = pa.list_(pa.int16(), points)
     schema = pa.schema(columns)
-    return pa.unify_schemas([schema, MEASURED]) if measured else schema
+    schema = pa.unify_schemas([schema, MEASURED]) if measured else schema
+    return schema.append(SIGNATURE) if described else schema
+
+
+def signatures_of(table: pa.Table) -> list[Signature | None]:
+    """Return the signature of each shape of a table; None where none is kept."""
+    if SIGNATURE not in [*table.schema]:
+        return [None] * len(table)
+    return [Signature.read(numbers) for numbers in table[SIGNATURE.name].to_pylist()]
 
 
 def read_shard(path: Path, points: int, views: int, classes: int, parts: int) -> pa.Table:
@@ -136,7 +147,11 @@ def shard_name(shard: int, shards: int) -> str:
 
 def write_shard(path: Path, rows: Sequence[pa.Table], schema: pa.Schema) -> None:
     """Write rows, maybe none, as an Arrow file of one batch; UserError if the disk is full."""
-    batches = pa.concat_tables([schema.empty_table(), *rows]).combine_chunks().to_batches()
+    batches = (
+        pa.concat_tables([schema.empty_table(), *rows], promote_options="default")
+        .combine_chunks()
+        .to_batches()
+    )
     with whole_file(path) as temporary:
         temporary.write_bytes(to_bytes(batches[0] if batches else pa.RecordBatch.from_pylist([], schema)))
 

@@ -8,10 +8,11 @@ from typing import Any
 
 import pyarrow as pa
 
-from adacross.data.collection.build import COPIED, splits_of
+from adacross.data.collection.build import splits_of
 from adacross.data.collection.collection import Collection
+from adacross.data.collection.description import COPIED
 from adacross.data.collection.sample import Row
-from adacross.data.collection.schema import arrow_schema, mapped, read_stream
+from adacross.data.collection.schema import mapped, read_stream
 from adacross.data.formats.archives import open_file
 from adacross.data.formats.base import DatasetIndex, SampleRef
 from adacross.errors import UserError
@@ -46,7 +47,7 @@ class Update:
             )
         if not info.measured:
             raise UserError(f"{old.folder} keeps no digests of its files. Prepare it again with --overwrite.")
-        self._names = arrow_schema(info.points, bool(info.parts), measured=True).names
+        self._names = info.schema.names
         self._tables = [read_stream(mapped(path)) for path in sorted(old.folder.glob("data-*-of-*.arrow"))]
         own = [entry for entry in info.warnings if not entry["reason"].endswith(COPIED)]
         self._warnings = {entry["name"]: entry["reason"] for entry in own}
