@@ -1,7 +1,7 @@
 """Exact nearest-neighbor search in a collection, by shape or by image."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Union
 
@@ -18,43 +18,13 @@ from adacross.encoders.frozen import encode, frozen, in_batches
 from adacross.errors import UserError, check_least, one_of
 from adacross.features.collection import FeatureCache, collection_features, points_for
 from adacross.features.sources import find_encoder
+from adacross.features.whitening import FEWEST, Whitening
 from adacross.methods import CrossModal
 from adacross.search.query import Query, read_query
 from adacross.search.results import Neighbors
 from adacross.training.networks import load_towers
 
-DIM = 128  # axes of a whitening
-FEWEST = 8 * DIM  # shapes below which the axes are not known well enough
-_FLAT = 1e-9  # variance, relative to the largest, below which an axis is rounding noise
 NO_CLASS = "(none)"  # listed for shapes without a class
-
-
-@dataclass(frozen=True, eq=False)
-class Whitening:
-    """PCA whitening: subtracts the mean, projects on principal axes, scales each to variance 1.
-
-    Features of one encoder lie in a narrow cone, and a few of its directions (size, slenderness) dominate the
-    cosine. Jégou and Chum (Negative evidences and co-occurences in image retrieval: the benefit of PCA and
-    whitening, ECCV 2012) found the same for images.
-    """
-
-    mean: Float32[np.ndarray, " D"]
-    axes: Float32[np.ndarray, "D K"]  # K at most `DIM`
-
-    @classmethod
-    def fit(cls, features: Float32[np.ndarray, "n D"]) -> "Whitening":
-        """Fit the axes to features; labels are not used."""
-        from sklearn.decomposition import PCA
-
-        mean = features.mean(axis=0, dtype=np.float64).astype(np.float32)
-        pca = PCA(min(DIM, *features.shape), svd_solver="covariance_eigh").fit(features - mean)
-        variance = pca.explained_variance_
-        kept = variance > max(_FLAT * variance[0], 1e-30)
-        return cls(mean, (pca.components_[kept].T / np.sqrt(variance[kept])).astype(np.float32))
-
-    def __call__(self, features: Float[np.ndarray, "k D"]) -> Float32[np.ndarray, "k K"]:
-        """Transform features to `(k, K)`."""
-        return ((features - self.mean) @ self.axes).astype(np.float32)
 
 
 QueryLike = Union[int, str, Path, Query, np.ndarray]  # noqa: UP007  the tests' type checker evaluates it
