@@ -2,13 +2,14 @@
 
 import numpy as np
 from jaxtyping import Float, Float32, Float64, Int64
+from scipy.spatial import cKDTree
 
 from adacross.features.metrics import unit_rows
 
 LANDMARKS = 2000  # shapes that t-SNE embeds: seconds for these, hours for a large collection
 NEAREST = 3  # landmarks that place another shape
 BLOCK = 2048
-SMALLEST = 10  # shapes of a cluster
+CLUSTERED = 10_000  # dots that HDBSCAN looks at, in seconds
 _FEWEST_FOR_TSNE = 30  # neighborhoods of fewer points say nothing
 
 
@@ -69,19 +70,23 @@ def map_of(features: Float[np.ndarray, "n D"], landmarks: int = LANDMARKS) -> Fl
     return xy
 
 
-def clusters_of(xy: Float[np.ndarray, "n 2"], smallest: int = SMALLEST) -> Int64[np.ndarray, " n"]:
-    """Number the clusters of a map by HDBSCAN (Campello et al. 2013), -1 for shapes in none.
+def clusters_of(xy: Float[np.ndarray, "n 2"]) -> Int64[np.ndarray, " n"]:
+    """Return the cluster of each dot of a map, 0 for the largest, -1 for none.
 
-    Args:
-        xy: coordinates of the map.
-        smallest: shapes that a cluster has at least.
+    HDBSCAN (Campello et al. 2013) looks at most at `CLUSTERED` of the dots; the others belong to the cluster
+    of the nearest of them.
     """
     from sklearn.cluster import HDBSCAN
 
-    if len(xy) <= smallest:
+    some = np.random.default_rng(0).permutation(len(xy))[:CLUSTERED]
+    smallest = max(5, len(some) // 100)
+    if len(some) <= smallest:
         return np.full(len(xy), -1)
-    found = HDBSCAN(min_cluster_size=smallest, copy=True).fit_predict(xy)
-    return np.asarray(found, dtype=np.int64)
+    found = HDBSCAN(min_cluster_size=smallest, copy=True).fit_predict(xy[some])
+    sizes = np.bincount(found[found >= 0], minlength=1)
+    place = np.append(np.argsort(np.argsort(-sizes, kind="stable")), -1)  # -1 picks the last
+    nearest = cKDTree(xy[some]).query(xy)[1]
+    return place[found][nearest].astype(np.int64)
 
 
 def nearest_same_class(

@@ -20,7 +20,7 @@ class Layout:
 def compute_map(index: SearchIndex, landmarks: int = LANDMARKS) -> Layout:
     """Embed a collection as `map_of`, by the similarity of `search`; the result is cached."""
     count = len(index)
-    xy = index.cache.load_or_compute("map2", lambda: {"xy": map_of(index.vectors, landmarks)}, count)["xy"]
+    xy = index.cache.load_or_compute("map2", lambda: {"xy": map_of(index.vectors[:], landmarks)}, count)["xy"]
     if count <= landmarks:
         return Layout(xy, "t-SNE" if count >= 30 else "PCA")
     return Layout(xy, f"t-SNE of {landmarks:,} shapes, the others placed among the {NEAREST} most similar")
