@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 from jaxtyping import Float64
 
-from adacross.console import Table, console, progress_bar, words
+from adacross.console import Shown, Table, console, progress_bar, words
 from adacross.data.collection.build import digest_of
 from adacross.data.collection.collection import Collection, box_sides
 from adacross.data.collection.description import DESCRIPTION
@@ -135,7 +135,7 @@ def find_data(data: str, *, up: Up | None) -> Collection | Files:
 
 
 @dataclass(frozen=True)
-class Embedded:
+class Embedded(Shown):
     """Result of `embed`."""
 
     path: Path  # the file

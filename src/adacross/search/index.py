@@ -185,7 +185,7 @@ class SearchIndex:
         candidates = self.candidates(classes)
         if query.index is not None:
             candidates[query.index] = False
-        found, similarities = _nearest(rows, query.vector, candidates, top)
+        found, similarities = nearest(rows, query.vector, candidates, top)
         order = np.lexsort((found, -similarities))
         space = "shapes" if query.image is None else "images"
         return Neighbors(query, self.collection, space, found[order], similarities[order])
@@ -254,7 +254,7 @@ class SearchIndex:
         return unit_rows(vector.float().cpu().numpy())[0]
 
 
-def _nearest(
+def nearest(
     rows: Rows, vector: Float32[np.ndarray, " D"], candidates: Bool[np.ndarray, " n"], top: int
 ) -> tuple[Int64[np.ndarray, " k"], Float32[np.ndarray, " k"]]:
     """Return the `top` candidates most similar to a vector, in no order, and their similarities."""
