@@ -18,6 +18,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import lancedb  # noqa: F401  before anything is timed
 import numpy as np
 from harness import Timing, machine
 from jaxtyping import Float32

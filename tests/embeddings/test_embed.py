@@ -21,8 +21,8 @@ from adacross.embeddings.table import Embeddings, read_embeddings
 from adacross.errors import UserError
 from adacross.features import collection as features_module
 from adacross.features.collection import collection_features
-from adacross.features.projection import clusters_of, map_of
-from adacross.features.whitening import comparable
+from adacross.features.projection import clusters_of
+from adacross.search.map import compute_map
 
 
 @pytest.fixture
@@ -71,6 +71,7 @@ def test_other_programs_read_it(toy_collection: Collection, toy_run: Path, tmp_p
 COLUMNS = ["path", "size_x", "size_y", "size_z", "thumbnail", "x", "y", "cluster"]
 
 
+@pytest.mark.slow
 def test_columns_of_a_collection(toy_collection: Collection, toy_run: Path, tmp_path: Path):
     out = tmp_path / "toy.parquet"
     wanted = ["path", "size", "thumbnail", "map", "cluster"]
@@ -83,8 +84,7 @@ def test_columns_of_a_collection(toy_collection: Collection, toy_run: Path, tmp_
     image = Image.open(io.BytesIO(found["thumbnail"][7]["bytes"].as_py()))
     assert np.array_equal(np.asarray(image.convert("RGB")), toy_collection.thumbnail(7))
     xy = np.stack([found["x"], found["y"]], axis=1)
-    vectors = comparable(read_embeddings(out).features)
-    assert np.array_equal(xy, map_of(vectors))
+    assert np.array_equal(xy, compute_map(adacross.SearchIndex(toy_collection, toy_run, device="cpu")).xy)
     assert found["cluster"].to_pylist() == clusters_of(xy).tolist()
     assert list(read_embeddings(out, ["x"]).columns) == ["x"]
 

@@ -16,6 +16,8 @@ from adacross.search.index import SearchIndex
 from adacross.search.lance import LanceRows
 from adacross.search.map import compute_map
 
+pytestmark = pytest.mark.slow  # loading LanceDB takes seconds
+
 
 def unit(count: int, width: int = 16) -> np.ndarray:
     rows = np.random.default_rng(0).normal(size=(count, width)).astype(np.float32)

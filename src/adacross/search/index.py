@@ -9,7 +9,7 @@ from typing import Union
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Float32, Int64, UInt8
+from jaxtyping import Bool, Float32, Int64, UInt8
 
 from adacross.data.collection.collection import Collection
 from adacross.data.sampling import unit_sphere
@@ -20,7 +20,7 @@ from adacross.encoders.frozen import encode, frozen, in_batches
 from adacross.errors import UserError, check_least, one_of
 from adacross.features.collection import BLOCK, FeatureCache, collection_features, feature_blocks, points_for
 from adacross.features.sources import find_encoder
-from adacross.features.whitening import FEWEST, Whitening
+from adacross.features.whitening import FEWEST, Whitening, unit_rows
 from adacross.methods import CrossModal
 from adacross.search.lance import LanceRows
 from adacross.search.query import Query, read_query
@@ -265,14 +265,6 @@ def nearest(
     count = min(top, int(candidates.sum()))
     found = np.argpartition(-similarities, count - 1)[:count] if count else np.zeros(0, dtype=np.int64)
     return found.astype(np.int64), similarities[found]
-
-
-def unit_rows(rows: Float[np.ndarray, "n D"]) -> Float32[np.ndarray, "n D"]:
-    """Scale rows to length 1, so that the product of two is their cosine; refuse NaN and infinite numbers."""
-    if not np.isfinite(rows).all():
-        raise UserError("the encoder gives NaN or infinite features; its weights are damaged.")
-    length = np.linalg.norm(rows.astype(np.float64), axis=1, keepdims=True)
-    return (rows / np.maximum(length, 1e-12)).astype(np.float32)
 
 
 def _query_from_array(array: np.ndarray) -> Query:
