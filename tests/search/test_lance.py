@@ -119,3 +119,29 @@ def test_a_store_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("somebody's")
     with pytest.raises(UserError, match="file cannot hold features"):
         opened(unit(10), tmp_path / "file")
+
+
+def test_rows_on_s3(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import boto3
+    from moto.server import ThreadedMotoServer
+
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    try:
+        _, port = server.get_host_and_port()
+        for name, value in (
+            ("AWS_ENDPOINT_URL", f"http://127.0.0.1:{port}"),
+            ("AWS_ENDPOINT", f"http://127.0.0.1:{port}"),
+            ("AWS_ALLOW_HTTP", "true"),
+            ("AWS_ACCESS_KEY_ID", "someone"),
+            ("AWS_SECRET_ACCESS_KEY", "secret"),
+            ("AWS_DEFAULT_REGION", "us-east-1"),
+        ):
+            monkeypatch.setenv(name, value)
+        boto3.client("s3").create_bucket(Bucket="bucket")
+        rows = unit(300)
+        for _ in range(2):  # written, and opened again
+            found = LanceRows.open("s3://bucket/features", "rows", 300, lambda start: iter([rows[start:]]))
+            np.testing.assert_array_equal(found[:], rows)
+    finally:
+        server.stop()

@@ -53,9 +53,13 @@ class LanceRows:
             import lancedb
         except ImportError:
             raise UserError(f"{address} needs LanceDB, which is not installed. {install('lance')}") from None
+        table: Any
         with _named(address):
             database = lancedb.connect(address)
-            table = database.open_table(name) if name in database.list_tables().tables else None
+            try:
+                table = database.open_table(name)
+            except ValueError:  # there is none yet
+                table = None
         there = table.count_rows() if table is not None else 0
         if there < count:
             for rows in _joined(blocks(there)):
