@@ -185,7 +185,7 @@ class SearchIndex:
         candidates = self.candidates(classes)
         if query.index is not None:
             candidates[query.index] = False
-        found, similarities = nearest(rows, query.vector, candidates, top)
+        found, similarities = nearest(rows, np.asarray(query.vector), candidates, top)
         order = np.lexsort((found, -similarities))
         space = "shapes" if query.image is None else "images"
         return Neighbors(query, self.collection, space, found[order], similarities[order])
