@@ -22,7 +22,7 @@ def test_first_hour(tmp_path: Path):
     cells = [cell for cell in notebook.cells if cell.cell_type == "code"]
     shown = {cell.source.splitlines()[-1].partition("  #")[0]: html(cell) for cell in cells}
     assert "ipywidgets" not in "".join(shown.values())
-    for last in ("shapes", "shapes[0]", "index.search(0, top=6)", "cup"):
+    for last in ("shapes", "shapes[0]", "index.search(0, top=5)", "cup"):
         assert "<img" in shown[last]
     assert "crosspoint" in shown["run"] or "adacrossnet" in shown["run"]
     assert "untrained" in shown["result"]
