@@ -204,13 +204,19 @@ COMMANDS = {
     ),
     "embed": Command(
         "adacross.embeddings.embed:embed",
-        "features, ids and classes of many shapes -> a Parquet file",
+        "features, ids and classes of many shapes -> a table, Parquet or CSV",
         (
             "adacross embed runs/parts collections/parts parts.parquet",
             "adacross embed runs/parts incoming/ incoming.parquet --up z",
             "find . -name '*.stl' | adacross embed runs/parts - found.parquet",
+            "adacross embed runs/parts collections/parts parts.csv --columns path size map cluster",
+            "adacross embed runs/parts /mnt/vault vault.parquet --engine ray --ray-address auto",
         ),
-        next=lambda given, result: (("suggest", given.output, "labels.csv", "suggested.csv"),),
+        next=lambda given, result: (
+            ()
+            if given.output.endswith(".csv")
+            else (("suggest", given.output, "labels.csv", "suggested.csv"),)
+        ),
     ),
     "suggest": Command(
         "adacross.labeling.suggest:suggest",

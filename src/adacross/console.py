@@ -6,11 +6,13 @@ brackets, a spreadsheet their equals signs. Here all of them become text.
 Progress and messages go to standard error, so that standard output stays for results.
 """
 
+import io
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from copy import copy
 from dataclasses import replace
+from importlib.util import find_spec
 from typing import Any, TypeVar
 
 from rich import console as rich_console
@@ -91,7 +93,14 @@ class Console(rich_console.Console):
 
     def status(self, status: RenderableType, **options: Any) -> Status:
         """Show text beside a spinner."""
-        return super().status(_as_text(status), **options)
+        return Status(_as_text(status), console=self.drawn, **options)
+
+    @property
+    def drawn(self) -> rich_console.Console:
+        """The console that redraws: this one; none in a notebook that would append every picture instead."""
+        if self.is_jupyter and find_spec("ipywidgets") is None:
+            return rich_console.Console(quiet=True, force_jupyter=False)
+        return self
 
 
 class Table(rich_table.Table):
@@ -115,6 +124,19 @@ class Table(rich_table.Table):
         if isinstance(self.caption, str):
             shown.caption = words(self.caption, self.caption_style or "table.caption")
         return shown
+
+
+class Shown:
+    """A result whose table a notebook shows. Abstract."""
+
+    def table(self) -> RenderableType:
+        """Render as tables for the terminal."""
+        raise NotImplementedError
+
+    def _repr_html_(self) -> str:
+        paper = Console(record=True, file=io.StringIO(), width=WIDE, force_jupyter=False)
+        paper.print(self.table())
+        return paper.export_html(inline_styles=True, code_format='<pre style="line-height:1.2">{code}</pre>')
 
 
 class _Words(ProgressColumn):
@@ -149,6 +171,6 @@ def progress_bar(unit: str) -> Iterator[Progress]:
         TimeRemainingColumn(),
         _Words("{task.fields[note]}"),
     )
-    progress = Progress(*columns, console=console, transient=not console.is_terminal)
+    progress = Progress(*columns, console=console.drawn, transient=not console.is_terminal)
     with progress if console.is_interactive or console.is_jupyter else nullcontext():
         yield progress

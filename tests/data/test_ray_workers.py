@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import ray
 import trimesh
@@ -22,6 +23,8 @@ from adacross.data.collection.prepare import prepare
 from adacross.data.workers import ray as ray_workers
 from adacross.data.workers.local import WorkerCrash
 from adacross.data.workers.ray import each
+from adacross.embeddings.embed import embed
+from adacross.embeddings.table import read_embeddings
 from adacross.errors import UserError
 
 NODE: dict[str, Any] = {"num_cpus": 1, "object_store_memory": 80 * 2**20, "include_dashboard": False}
@@ -262,3 +265,17 @@ def test_control_c_keeps_what_is_done(cluster: Cluster, tmp_path: Path) -> None:
     assert "of 313 parts of the work are kept" in said
     assert "Traceback" not in said
     assert not (tmp_path / "c").exists()
+
+
+def test_embed_reads_files_on_the_cluster(
+    cluster: Cluster, meshes: Path, toy_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = []
+    for engine in ("local", "ray"):
+        out = tmp_path / f"{engine}.parquet"
+        done = embed(str(toy_run), str(meshes), str(out), up="z", workers=2, engine=engine, columns=["size"])
+        assert [entry["name"] for entry in done.skipped] == ["box/05.off", "box/06.off"]
+        found.append(read_embeddings(out, ["size_y"]))
+    assert found[0].ids == found[1].ids
+    assert np.array_equal(found[0].features, found[1].features)
+    assert found[1].columns["size_y"].to_pylist()[:2] == [2, 3]

@@ -1,5 +1,6 @@
 """Features of a collection, a folder of meshes, a list of files: `adacross embed`."""
 
+import csv
 import io
 import json
 from pathlib import Path
@@ -9,16 +10,19 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import trimesh
+from PIL import Image
 
 import adacross
 from adacross.cli import main
 from adacross.data.collection.collection import Collection
 from adacross.data.collection.sample import load_shape
 from adacross.embeddings import embed as module
-from adacross.embeddings.table import read_embeddings
+from adacross.embeddings.table import Embeddings, read_embeddings
 from adacross.errors import UserError
 from adacross.features import collection as features_module
 from adacross.features.collection import collection_features
+from adacross.features.projection import clusters_of
+from adacross.search.map import compute_map
 
 
 @pytest.fixture
@@ -62,6 +66,95 @@ def test_other_programs_read_it(toy_collection: Collection, toy_run: Path, tmp_p
     rows = datasets.Dataset.from_parquet(str(out), cache_dir=str(tmp_path / "cache"))
     assert rows.column_names == ["id", "class", "split", "features"]
     assert len(rows[3]["features"]) == read_embeddings(out).features.shape[1]
+
+
+COLUMNS = ["path", "size_x", "size_y", "size_z", "thumbnail", "x", "y", "cluster"]
+
+
+@pytest.mark.slow
+def test_columns_of_a_collection(toy_collection: Collection, toy_run: Path, tmp_path: Path):
+    out = tmp_path / "toy.parquet"
+    wanted = ["path", "size", "thumbnail", "map", "cluster"]
+    adacross.embed(str(toy_run), str(toy_collection.folder), str(out), columns=wanted)
+    found = pq.read_table(out)
+    assert found.column_names == ["id", "class", "split", *COLUMNS, "features"]
+    assert found["path"].null_count == len(found)  # built-in shapes are in no file
+    sides = [found[f"size_{axis}"].to_numpy() for axis in "xyz"]
+    assert np.allclose(np.stack(sides, axis=1), toy_collection.sizes())
+    image = Image.open(io.BytesIO(found["thumbnail"][7]["bytes"].as_py()))
+    assert np.array_equal(np.asarray(image.convert("RGB")), toy_collection.thumbnail(7))
+    xy = np.stack([found["x"], found["y"]], axis=1)
+    assert np.array_equal(xy, compute_map(adacross.SearchIndex(toy_collection, toy_run, device="cpu")).xy)
+    assert found["cluster"].to_pylist() == clusters_of(xy).tolist()
+    assert list(read_embeddings(out, ["x"]).columns) == ["x"]
+
+
+def test_other_programs_see_the_thumbnails(toy_collection: Collection, toy_run: Path, tmp_path: Path):
+    import datasets
+
+    out = tmp_path / "toy.parquet"
+    adacross.embed(str(toy_run), str(toy_collection.folder), str(out), columns=["thumbnail"])
+    rows = datasets.Dataset.from_parquet(str(out), cache_dir=str(tmp_path / "cache"))
+    assert np.array_equal(np.asarray(rows[3]["thumbnail"].convert("RGB")), toy_collection.thumbnail(3))
+
+
+def test_csv(toy_collection: Collection, toy_run: Path, tmp_path: Path):
+    out = tmp_path / "toy.csv"
+    assert main(["embed", str(toy_run), str(toy_collection.folder), str(out), "--columns", "size"]) == 0
+    with out.open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["id"] for row in rows] == toy_collection.ids
+    assert list(rows[0])[:7] == ["id", "class", "split", "size_x", "size_y", "size_z", "feature_0"]
+    features = [[float(row[name]) for name in row if name.startswith("feature_")] for row in rows]
+    expected = collection_features(adacross.load(toy_run / "encoder"), toy_collection)
+    assert np.array_equal(np.array(features, np.float32), expected)
+
+
+def test_text_that_a_spreadsheet_would_run_is_text_in_csv(tmp_path: Path):
+    rows = Embeddings(["=1+1"], [None], [None], np.ones((1, 2), np.float32), {})
+    rows.write(tmp_path / "a.csv")
+    assert (tmp_path / "a.csv").read_text().splitlines()[1].startswith('"\'=1+1",,,1')
+
+
+@pytest.mark.parametrize(
+    ("name", "columns", "said"),
+    [
+        ("a.txt", [], r"a\.txt ends in \.txt; embed writes Parquet and CSV: give .*a\.parquet or .*a\.csv"),
+        ("a", [], "a has no ending"),
+        ("a.csv", ["thumbnail"], r"a\.csv cannot hold thumbnails; give .*a\.parquet"),
+    ],
+)
+def test_tables_that_cannot_be(
+    name: str, columns: list[str], said: str, toy_collection: Collection, toy_run: Path, tmp_path: Path
+):
+    with pytest.raises(UserError, match=said):
+        adacross.embed(str(toy_run), str(toy_collection.folder), str(tmp_path / name), columns=columns)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_another_ending_ends_the_command_in_a_sentence(
+    toy_run: Path, toy_collection: Collection, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    assert main(["embed", str(toy_run), str(toy_collection.folder), str(tmp_path / "a.xlsx")]) == 2
+    assert "embed writes Parquet and CSV" in " ".join(capsys.readouterr().err.split())
+
+
+@pytest.mark.slow
+def test_columns_of_files(meshes: Path, toy_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(meshes.parent)
+    out = tmp_path / "parts.parquet"
+    wanted = ["path", "size", "thumbnail", "map", "cluster"]
+    adacross.embed(str(toy_run), "parts", str(out), up="z", workers=1, columns=wanted)
+    found = pq.read_table(out)
+    assert found["path"].to_pylist() == [str(meshes / name) for name in found["id"].to_pylist()]
+    assert [found[f"size_{axis}"][1].as_py() for axis in "xyz"] == pytest.approx([1, 2, 3])
+    image = np.asarray(Image.open(io.BytesIO(found["thumbnail"][0]["bytes"].as_py())))
+    assert image.shape == (224, 224, 3)
+    assert image.std() > 10
+    assert found["cluster"].to_pylist() == [-1, -1, -1]
+    plain = tmp_path / "plain.parquet"
+    adacross.embed(str(toy_run), "parts", str(plain), up="z", workers=1)
+    assert np.array_equal(read_embeddings(plain).features, read_embeddings(out).features)
 
 
 @pytest.mark.slow

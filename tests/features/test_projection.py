@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from adacross.features.projection import nearest_same_class, project
+from adacross.features.projection import clusters_of, map_of, nearest_same_class, project
 
 
 def clusters(count: int, classes: int = 3, width: int = 16) -> tuple[np.ndarray, np.ndarray]:
@@ -52,3 +52,22 @@ def test_nearest_neighbour_share() -> None:
     assert found == 1.0
     assert chance == pytest.approx(9 / 29)
     assert nearest_same_class(features[:1], labels[:1]) == (None, None)
+
+
+def test_clusters_of_a_map_are_its_groups() -> None:
+    features, labels = clusters(90)
+    found = clusters_of(map_of(features))
+    assert len(set(found.tolist()) - {-1}) == 3
+    assert all(len(set(labels[found == number].tolist())) == 1 for number in range(3))
+    assert (found >= 0).mean() > 0.8
+
+
+def test_a_few_shapes_are_in_no_cluster() -> None:
+    assert clusters_of(np.zeros((4, 2))).tolist() == [-1, -1, -1, -1]
+
+
+def test_rows_that_are_no_landmarks_lie_among_their_like() -> None:
+    features, labels = clusters(300)
+    xy = map_of(features / np.linalg.norm(features, axis=1, keepdims=True), landmarks=60)
+    distances = np.linalg.norm(xy[:, None] - xy[None], axis=2) + np.eye(300) * 1e9
+    assert (labels[distances.argmin(axis=1)] == labels).mean() > 0.95

@@ -5,8 +5,9 @@ import pytest
 
 import adacross
 from adacross.data.collection.collection import Collection
+from adacross.features.whitening import DIM, FEWEST, Whitening
 from adacross.search import index as module
-from adacross.search.index import DIM, FEWEST, SearchIndex, Whitening
+from adacross.search.index import SearchIndex
 from adacross.search.query import Query
 
 SHAPES, DIMS = 400, 12

@@ -1,16 +1,19 @@
-"""Embeddings as a Parquet file: one row a shape, the encoder and data in the file's metadata."""
+"""Embeddings as a file: one row a shape; of Parquet, the encoder and data in the file's metadata."""
 
 import json
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.csv
 import pyarrow.parquet as pq
 from jaxtyping import Float32
 
-from adacross.data.collection.schema import mapped
+from adacross.console import cell
+from adacross.data.collection.schema import dataset_features, mapped
 from adacross.errors import UserError, one_line
 from adacross.io.files import file_size, whole_file
 from adacross.io.parquet_pages import check_pages
@@ -30,6 +33,7 @@ class Embeddings:
         splits: n of "train" or "test", None where the data has no split.
         features: `(n, D)` float32.
         about: encoder, data, points a cloud, version.
+        columns: further columns, n values each, by name.
     """
 
     ids: list[str]
@@ -37,6 +41,7 @@ class Embeddings:
     splits: list[str | None]
     features: Float32[np.ndarray, "n D"]
     about: dict[str, Any]
+    columns: Mapping[str, pa.Array] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -45,30 +50,53 @@ class Embeddings:
         return f"Embeddings({len(self):,} shapes x {self.features.shape[1]:,} features)"
 
     def write(self, path: Path) -> None:
-        """Write a Parquet file with the columns id, class, split and features, whole or not at all."""
-        with whole_file(path) as temporary, temporary.open("wb") as file:
-            pq.write_table(self._table(), file)  # pyarrow refuses names that are not UTF-8
+        """Write the columns id, class, split, further ones and features, whole or not at all.
+
+        Of CSV, the features are columns `feature_0` to `feature_<D-1>`; any other name is that of a Parquet
+        file.
+        """
+        with whole_file(path) as temporary, temporary.open("wb") as file:  # pyarrow refuses names not UTF-8
+            if path.suffix.lower() == ".csv":
+                pa.csv.write_csv(self._flat(), file)
+            else:
+                pq.write_table(self._table(), file)
+
+    def _texts(self) -> dict[str, list[str | None]]:
+        return {"id": [*self.ids], "class": self.classes, "split": self.splits}
 
     def _table(self) -> pa.Table:
         flat = pa.array(np.ascontiguousarray(self.features, dtype=np.float32).reshape(-1))
-        columns = {
-            "id": pa.array(self.ids, pa.string()),
-            "class": pa.array(self.classes, pa.string()),
-            "split": pa.array(self.splits, pa.string()),
-            "features": pa.FixedSizeListArray.from_arrays(flat, self.features.shape[1]),
+        columns = {name: pa.array(values, pa.string()) for name, values in self._texts().items()}
+        columns |= self.columns
+        columns["features"] = pa.FixedSizeListArray.from_arrays(flat, self.features.shape[1])
+        table = pa.table(columns)
+        shown = {"info": {"features": dataset_features(table.schema, [])}}  # thumbnails are images
+        about = {_ABOUT: json.dumps(self.about).encode(), b"huggingface": json.dumps(shown).encode()}
+        return table.replace_schema_metadata(about)
+
+    def _flat(self) -> pa.Table:
+        texts = self._texts() | {
+            name: column.to_pylist() for name, column in self.columns.items() if column.type == pa.string()
         }
-        return pa.table(columns).replace_schema_metadata({_ABOUT: json.dumps(self.about).encode()})
+        columns = {name: pa.array(map(cell, values), pa.string()) for name, values in texts.items()}
+        columns |= {name: column for name, column in self.columns.items() if name not in columns}
+        columns |= {f"feature_{d}": pa.array(column) for d, column in enumerate(self.features.T)}
+        return pa.table(columns)
 
 
-def read_embeddings(path: str | Path) -> Embeddings:
-    """Read a file of `adacross embed`.
+def read_embeddings(path: str | Path, columns: Sequence[str] = ()) -> Embeddings:
+    """Read a Parquet file of `adacross embed`.
+
+    Args:
+        path: the file.
+        columns: names of further columns to read.
 
     Raises:
         UserError: no such file, another kind, damaged, or with numbers that are not finite.
     """
     path = Path(path)
     try:
-        table = _read(path)
+        table = _read(path, columns)
         about = json.loads((table.schema.metadata or {}).get(_ABOUT, b"null"))
         column = table["features"].combine_chunks()
         features = column.flatten().to_numpy(zero_copy_only=False).reshape(len(table), column.type.list_size)
@@ -88,10 +116,11 @@ def read_embeddings(path: str | Path) -> Embeddings:
     if len(set(ids)) < len(ids) or not np.isfinite(features).all():
         what = "NaN or infinite numbers" if len(set(ids)) == len(ids) else "an id twice"
         raise UserError(f"{path} is damaged ({what}). Make it again: adacross embed.")
-    return Embeddings(ids, classes, splits, features, about)
+    more = {name: table[name].combine_chunks() for name in columns}
+    return Embeddings(ids, classes, splits, features, about, more)
 
 
-def _read(path: Path) -> pa.Table:
+def _read(path: Path, more: Sequence[str]) -> pa.Table:
     """Read the columns of a file, once they are known to fit its size; text stays dictionary-encoded."""
     size = file_size(path)
     most = MEMORY + RATIO * size
@@ -112,7 +141,7 @@ def _read(path: Path) -> pa.Table:
         if packed := {column.compression for column in columns} - {"SNAPPY", "UNCOMPRESSED"}:
             raise ValueError(f"it is compressed by {min(packed)}, which adacross embed does not use")
         check_pages(content, file.metadata, groups, file.metadata.num_rows * kind.list_size, most)
-        return file.read_row_groups(groups, columns=[*_TEXTS, "features"])
+        return file.read_row_groups(groups, columns=[*_TEXTS, *more, "features"])
 
 
 def _is_text(kind: pa.DataType) -> bool:
@@ -136,4 +165,5 @@ def concatenate(parts: list[Embeddings]) -> Embeddings:
         [value for part in parts for value in part.splits],
         np.concatenate([part.features for part in parts]),
         parts[0].about,
+        {name: pa.concat_arrays([part.columns[name] for part in parts]) for name in parts[0].columns},
     )

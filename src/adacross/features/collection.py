@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -156,18 +156,40 @@ def collection_features(
     return arrays["features"][rows]
 
 
+def feature_blocks(
+    encoder: Encoder,
+    collection: Collection,
+    start: int,
+    *,
+    points: int,
+    batch_size: int = 32,
+    device: str | None = None,
+) -> Iterator[Float32[np.ndarray, "b D"]]:
+    """Encode a collection's shapes from `start` on, in blocks; arguments are as of `collection_features`."""
+    print_differences(encoder, points)
+    target = usual_device(device)
+    for _, block in _blocks(np.arange(start, len(collection))):
+        yield encode(encoder, collection.points(block)[:, :points], batch_size=batch_size, device=target)
+
+
 def _in_blocks(
     rows: Int64[np.ndarray, " k"], dim: int, compute: Callable[[int, Int64[np.ndarray, " b"]], Arrays]
 ) -> Arrays:
     """Compute features in blocks of `BLOCK` rows; `compute` takes a block's position and rows."""
     features = np.empty((len(rows), dim), dtype=np.float32)
+    for start, block in _blocks(rows):
+        features[start : start + len(block)] = compute(start, block)["features"]
+    return {"features": features}
+
+
+def _blocks(rows: Int64[np.ndarray, " k"]) -> Iterator[tuple[int, Int64[np.ndarray, " b"]]]:
+    """Yield positions and rows of blocks, behind a progress bar."""
     with progress_bar("shapes") as progress:
         bar = progress.add_task("encoding", total=len(rows), note="")
         for start in range(0, len(rows), BLOCK):
             block = rows[start : start + BLOCK]
-            features[start : start + len(block)] = compute(start, block)["features"]
+            yield start, block
             progress.update(bar, completed=start + len(block))
-    return {"features": features}
 
 
 def points_for(encoder: Encoder, requested: int | None, stored: int | None) -> int:

@@ -1,10 +1,15 @@
 """Features in two dimensions, and how often neighbors share a class."""
 
 import numpy as np
-from jaxtyping import Float, Float64, Int64
+from jaxtyping import Float, Float32, Float64, Int64
+from scipy.spatial import cKDTree
 
 from adacross.features.metrics import unit_rows
 
+LANDMARKS = 2000  # shapes that t-SNE embeds: seconds for these, hours for a large collection
+NEAREST = 3  # landmarks that place another shape
+BLOCK = 2048
+CLUSTERED = 10_000  # dots that HDBSCAN looks at, in seconds
 _FEWEST_FOR_TSNE = 30  # neighborhoods of fewer points say nothing
 
 
@@ -40,6 +45,48 @@ def project(features: Float[np.ndarray, "n D"], seed: int) -> tuple[Float64[np.n
     )
     with threadpool_limits(1):  # on busy cores the threads of so small a problem wait for each other
         return np.asarray(tsne.fit_transform(components), dtype=np.float64), "t-SNE"
+
+
+def map_of(features: Float[np.ndarray, "n D"], landmarks: int = LANDMARKS) -> Float32[np.ndarray, "n 2"]:
+    """Map features of length 1 by t-SNE of at most `landmarks` of them.
+
+    Every other row is placed among the `NEAREST` landmarks most similar to it, weighted by similarity.
+    """
+    count = len(features)
+    if count <= landmarks:
+        return project(features, seed=0)[0].astype(np.float32)
+    chosen = np.sort(np.random.default_rng(0).permutation(count)[:landmarks])
+    known = project(features[chosen], seed=0)[0]
+    xy = np.empty((count, 2), dtype=np.float32)
+    for start in range(0, count, BLOCK):
+        similarity = features[start : start + BLOCK] @ features[chosen].T
+        near = np.argpartition(-similarity, NEAREST, axis=1)[:, : NEAREST + 1]
+        weight = np.take_along_axis(similarity, near, axis=1)
+        weight -= weight.min(axis=1, keepdims=True)  # of the farthest of the four: 0
+        weight += 1e-6
+        weight /= weight.sum(axis=1, keepdims=True)
+        xy[start : start + BLOCK] = (weight[:, :, None] * known[near]).sum(axis=1)
+    xy[chosen] = known
+    return xy
+
+
+def clusters_of(xy: Float[np.ndarray, "n 2"]) -> Int64[np.ndarray, " n"]:
+    """Return the cluster of each dot of a map, 0 for the largest, -1 for none.
+
+    HDBSCAN (Campello et al. 2013) looks at most at `CLUSTERED` of the dots; the others belong to the cluster
+    of the nearest of them.
+    """
+    from sklearn.cluster import HDBSCAN
+
+    some = np.random.default_rng(0).permutation(len(xy))[:CLUSTERED]
+    smallest = max(5, len(some) // 100)
+    if len(some) <= smallest:
+        return np.full(len(xy), -1)
+    found = HDBSCAN(min_cluster_size=smallest, copy=True).fit_predict(xy[some])
+    sizes = np.bincount(found[found >= 0], minlength=1)
+    place = np.append(np.argsort(np.argsort(-sizes, kind="stable")), -1)  # -1 picks the last
+    nearest = cKDTree(xy[some]).query(xy)[1]
+    return place[found][nearest].astype(np.int64)
 
 
 def nearest_same_class(

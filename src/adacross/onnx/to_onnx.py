@@ -17,7 +17,7 @@ import torch
 from jaxtyping import Float, Float32
 from torch import Tensor, nn
 
-from adacross.console import Table, console
+from adacross.console import Shown, Table, console
 from adacross.encoders import Encoder
 from adacross.encoders.inputs import MIN_POINTS
 from adacross.errors import UserError, check_ending, install, one_line
@@ -46,7 +46,7 @@ class Difference:
 
 
 @dataclass(frozen=True)
-class Exported:
+class Exported(Shown):
     """Result of `export`."""
 
     path: Path  # the ONNX file

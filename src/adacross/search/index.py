@@ -1,13 +1,15 @@
-"""Exact nearest-neighbor search in a collection, by shape or by image."""
+"""Nearest-neighbor search in a collection, by shape or by image."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
+from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Union
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Float32, UInt8
+from jaxtyping import Bool, Float32, Int64, UInt8
 
 from adacross.data.collection.collection import Collection
 from adacross.data.sampling import unit_sphere
@@ -16,47 +18,21 @@ from adacross.distributed.device import find_device
 from adacross.encoders import Encoder
 from adacross.encoders.frozen import encode, frozen, in_batches
 from adacross.errors import UserError, check_least, one_of
-from adacross.features.collection import FeatureCache, collection_features, points_for
+from adacross.features.collection import BLOCK, FeatureCache, collection_features, feature_blocks, points_for
 from adacross.features.sources import find_encoder
+from adacross.features.whitening import FEWEST, Whitening, unit_rows
 from adacross.methods import CrossModal
+from adacross.search.lance import LanceRows
 from adacross.search.query import Query, read_query
 from adacross.search.results import Neighbors
 from adacross.training.networks import load_towers
 
-DIM = 128  # axes of a whitening
-FEWEST = 8 * DIM  # shapes below which the axes are not known well enough
-_FLAT = 1e-9  # variance, relative to the largest, below which an axis is rounding noise
+MANY = 500_000  # shapes from which features lie in LanceDB
+SAMPLE = 2**16  # of them, to which a whitening is fitted there
 NO_CLASS = "(none)"  # listed for shapes without a class
 
 
-@dataclass(frozen=True, eq=False)
-class Whitening:
-    """PCA whitening: subtracts the mean, projects on principal axes, scales each to variance 1.
-
-    Features of one encoder lie in a narrow cone, and a few of its directions (size, slenderness) dominate the
-    cosine. Jégou and Chum (Negative evidences and co-occurences in image retrieval: the benefit of PCA and
-    whitening, ECCV 2012) found the same for images.
-    """
-
-    mean: Float32[np.ndarray, " D"]
-    axes: Float32[np.ndarray, "D K"]  # K at most `DIM`
-
-    @classmethod
-    def fit(cls, features: Float32[np.ndarray, "n D"]) -> "Whitening":
-        """Fit the axes to features; labels are not used."""
-        from sklearn.decomposition import PCA
-
-        mean = features.mean(axis=0, dtype=np.float64).astype(np.float32)
-        pca = PCA(min(DIM, *features.shape), svd_solver="covariance_eigh").fit(features - mean)
-        variance = pca.explained_variance_
-        kept = variance > max(_FLAT * variance[0], 1e-30)
-        return cls(mean, (pca.components_[kept].T / np.sqrt(variance[kept])).astype(np.float32))
-
-    def __call__(self, features: Float[np.ndarray, "k D"]) -> Float32[np.ndarray, "k K"]:
-        """Transform features to `(k, K)`."""
-        return ((features - self.mean) @ self.axes).astype(np.float32)
-
-
+Rows = Union[Float32[np.ndarray, "n D"], LanceRows]  # noqa: UP007  as below
 QueryLike = Union[int, str, Path, Query, np.ndarray]  # noqa: UP007  the tests' type checker evaluates it
 
 
@@ -64,7 +40,9 @@ class SearchIndex:
     """Features of a collection, and the networks that encode queries.
 
     Features are computed once and cached in `features/` of the run, or of the collection for an encoder
-    without a run. Search is exact: one matrix product a query, tens of milliseconds for 50,000 shapes.
+    without a run. Search is exact: one matrix product a query, tens of milliseconds for 50,000 shapes. With a
+    `store`, and from 500,000 shapes on where LanceDB is installed, features lie in LanceDB instead of memory,
+    and a search looks into the nearest partitions (docs/embed.md has its recall).
 
     Args:
         collection: a prepared collection, or its folder.
@@ -72,11 +50,12 @@ class SearchIndex:
         points: points of each cloud; by default as many as the encoder was trained with, 1,024 if unknown,
             all if fewer are stored.
         device: cpu or cuda; cuda if available.
+        store: folder or s3:// address of a LanceDB database for the features.
 
     Attributes:
         collection: the searched collection.
         network: the encoder, or the method with both towers.
-        features: `(n, D)` the encoder's features, rows of length 1.
+        features: `(n, D)` the encoder's features, rows of length 1 (with a store, of any length).
         vectors: `(n, K)` rows that shapes are compared by: `features`, whitened if there are enough shapes.
         joint: `(n, E)` projections into the joint space of clouds and images; None without an image tower.
         points: points of each shape that are encoded.
@@ -99,6 +78,7 @@ class SearchIndex:
         *,
         points: int | None = None,
         device: str | None = None,
+        store: str | Path | None = None,
     ) -> None:
         self.collection = collection if isinstance(collection, Collection) else Collection.open(collection)
         if not len(self.collection):
@@ -113,21 +93,58 @@ class SearchIndex:
         self.points = points_for(self.encoder, points, self.collection.info.points)
         place = run or self.collection.folder
         self.cache = FeatureCache.of(self.encoder, self.collection, self.points, place)
-        features = collection_features(
-            self.encoder, self.collection, points=self.points, device=str(self.device), cache=self.cache
-        )
-        self.features = unit_rows(features)
         self._whitening: Whitening | None = None
+        self.features: Rows
+        self.vectors: Rows
+        self.joint: Rows | None = None
+        if store is None and len(self) >= MANY and find_spec("lancedb"):
+            store = self.cache.folder / "lance"
+        if store is None:
+            features = collection_features(
+                self.encoder, self.collection, points=self.points, device=str(self.device), cache=self.cache
+            )
+            self.features = unit_rows(features)
+            self._whiten(lambda: self.features[:])
+            self.vectors = self._transform(self.features[:])
+            if isinstance(self.network, CrossModal):
+                self.joint = self._project(features)
+        else:
+            self._open(str(store))
+
+    def _open(self, store: str) -> None:
+        """Open the features in a LanceDB database, after computing what it lacks."""
+        open_rows = partial(LanceRows.open, store, count=len(self))
+        key = self.cache.key
+        encoded = partial(
+            feature_blocks, self.encoder, self.collection, points=self.points, device=str(self.device)
+        )
+        features = open_rows(name=f"features-{key}", blocks=encoded, searched=False)
+        self.features = features
+        sample = np.sort(np.random.default_rng(0).permutation(len(self))[:SAMPLE])
+        self._whiten(lambda: unit_rows(features[sample]))
+
+        def blocks(start: int, change: Callable[[np.ndarray], np.ndarray]) -> Iterator[np.ndarray]:
+            yield from (change(features[i : i + BLOCK]) for i in range(start, len(self), BLOCK))
+
+        vectors = partial(blocks, change=lambda rows: self._transform(unit_rows(rows)))
+        self.vectors = open_rows(name=f"vectors-{key}", blocks=vectors)
+        if isinstance(self.network, CrossModal):
+            self.joint = open_rows(name=f"joint-{key}", blocks=partial(blocks, change=self._project))
+
+    def _whiten(self, sample: Callable[[], np.ndarray]) -> None:
+        """Fit the whitening to features of length 1, if there are shapes enough."""
         if len(self) >= FEWEST:
             arrays = self.cache.load_or_compute(
-                "whitening", lambda: vars(Whitening.fit(self.features)), rows=self.features.shape[1]
+                "whitening", lambda: vars(Whitening.fit(sample())), rows=self.features.shape[1]
             )
             self._whitening = Whitening(arrays["mean"], arrays["axes"])
-        self.vectors = self._transform(self.features)
-        self.joint: Float32[np.ndarray, "n E"] | None = None
-        if isinstance(self.network, CrossModal):
-            with frozen(self.network):
-                self.joint = unit_rows(in_batches(self.network.point_head, features, 1024, self.device))
+
+    def _project(self, features: Float32[np.ndarray, "k D"]) -> Float32[np.ndarray, "k E"]:
+        """Return features in the joint space of clouds and images."""
+        if not isinstance(self.network, CrossModal):
+            raise TypeError("an encoder alone has no joint space")
+        with frozen(self.network):
+            return unit_rows(in_batches(self.network.point_head, features, 1024, self.device))
 
     def __repr__(self) -> str:
         encoder = type(self.encoder).__name__
@@ -165,16 +182,13 @@ class SearchIndex:
         check_least(top=top)
         query = self.encode(query if isinstance(query, Query) else self.query(query, up))
         rows = self.vectors if query.image is None or self.joint is None else self.joint
-        similarities = rows @ query.vector
         candidates = self.candidates(classes)
         if query.index is not None:
             candidates[query.index] = False
-        similarities[~candidates] = -np.inf
-        count = min(top, int(candidates.sum()))
-        first = np.argpartition(-similarities, count - 1)[:count] if count else np.zeros(0, dtype=np.int64)
-        order = first[np.lexsort((first, -similarities[first]))].astype(np.int64)
+        found, similarities = nearest(rows, np.asarray(query.vector), candidates, top)
+        order = np.lexsort((found, -similarities))
         space = "shapes" if query.image is None else "images"
-        return Neighbors(query, self.collection, space, order, similarities[order])
+        return Neighbors(query, self.collection, space, found[order], similarities[order])
 
     def query(self, query: QueryLike, up: Axis | None = None) -> Query:
         """Read a query, so that `search` can take it repeatedly; errors are as of `search`."""
@@ -240,12 +254,17 @@ class SearchIndex:
         return unit_rows(vector.float().cpu().numpy())[0]
 
 
-def unit_rows(rows: Float[np.ndarray, "n D"]) -> Float32[np.ndarray, "n D"]:
-    """Scale rows to length 1, so that the product of two is their cosine; refuse NaN and infinite numbers."""
-    if not np.isfinite(rows).all():
-        raise UserError("the encoder gives NaN or infinite features; its weights are damaged.")
-    length = np.linalg.norm(rows.astype(np.float64), axis=1, keepdims=True)
-    return (rows / np.maximum(length, 1e-12)).astype(np.float32)
+def nearest(
+    rows: Rows, vector: Float32[np.ndarray, " D"], candidates: Bool[np.ndarray, " n"], top: int
+) -> tuple[Int64[np.ndarray, " k"], Float32[np.ndarray, " k"]]:
+    """Return the `top` candidates most similar to a vector, in no order, and their similarities."""
+    if isinstance(rows, LanceRows) and (close := rows.nearest(vector, candidates, top)) is not None:
+        return close
+    similarities = rows @ vector
+    similarities[~candidates] = -np.inf
+    count = min(top, int(candidates.sum()))
+    found = np.argpartition(-similarities, count - 1)[:count] if count else np.zeros(0, dtype=np.int64)
+    return found.astype(np.int64), similarities[found]
 
 
 def _query_from_array(array: np.ndarray) -> Query:

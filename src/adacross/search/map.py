@@ -5,12 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float32
 
-from adacross.features.projection import project
+from adacross.features.projection import LANDMARKS, NEAREST, map_of
 from adacross.search.index import SearchIndex
-
-LANDMARKS = 2000  # shapes that t-SNE embeds: seconds for these, hours for a large collection
-NEAREST = 3  # landmarks that place another shape
-BLOCK = 2048
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,32 +18,9 @@ class Layout:
 
 
 def compute_map(index: SearchIndex, landmarks: int = LANDMARKS) -> Layout:
-    """Embed a collection by t-SNE of at most `landmarks` shapes; the result is cached.
-
-    Similarity is that of `search`. Every other shape is placed among the `NEAREST` landmarks most similar to
-    it, weighted by similarity.
-    """
+    """Embed a collection as `map_of`, by the similarity of `search`; the result is cached."""
     count = len(index)
-    xy = index.cache.load_or_compute("map2", lambda: {"xy": _embed(index.vectors, landmarks)}, count)["xy"]
+    xy = index.cache.load_or_compute("map2", lambda: {"xy": map_of(index.vectors[:], landmarks)}, count)["xy"]
     if count <= landmarks:
         return Layout(xy, "t-SNE" if count >= 30 else "PCA")
     return Layout(xy, f"t-SNE of {landmarks:,} shapes, the others placed among the {NEAREST} most similar")
-
-
-def _embed(features: Float32[np.ndarray, "n D"], landmarks: int) -> Float32[np.ndarray, "n 2"]:
-    count = len(features)
-    if count <= landmarks:
-        return project(features, seed=0)[0].astype(np.float32)
-    chosen = np.sort(np.random.default_rng(0).permutation(count)[:landmarks])
-    known = project(features[chosen], seed=0)[0]
-    xy = np.empty((count, 2), dtype=np.float32)
-    for start in range(0, count, BLOCK):
-        similarity = features[start : start + BLOCK] @ features[chosen].T
-        near = np.argpartition(-similarity, NEAREST, axis=1)[:, : NEAREST + 1]
-        weight = np.take_along_axis(similarity, near, axis=1)
-        weight -= weight.min(axis=1, keepdims=True)  # of the farthest of the four: 0
-        weight += 1e-6
-        weight /= weight.sum(axis=1, keepdims=True)
-        xy[start : start + BLOCK] = (weight[:, :, None] * known[near]).sum(axis=1)
-    xy[chosen] = known
-    return xy

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
-from jaxtyping import Float32, Int64, UInt8
+from jaxtyping import Float32, Float64, Int64, UInt8
 from PIL import Image
 
 from adacross.data.collection.build import build_collection, check_options, target_of
@@ -246,6 +246,16 @@ class Collection:
         """Return centers `(k, 3)` and scales `(k,)`: `points * scale + center` is as in the source, y up."""
         return self._gather(self._centers, indices), self._gather(self._scales, indices)
 
+    def sizes(self) -> Float64[np.ndarray, "n 3"]:
+        """Return the sides of all bounding boxes along x, y and z of the source, in its unit.
+
+        Of arrays, which nothing measured, those of the stored points, y up.
+        """
+        if not self.info.measured:
+            sides = [np.ptp(block, axis=1) for block in self._points]
+            return np.concatenate(sides) * np.concatenate(self._scales)[:, None]
+        return box_sides(self._shards)
+
     def files(self) -> list[Path | None]:
         """Return the file that each shape was prepared from; None for a shared file, and one that is gone."""
         source = Path(self.info.source)
@@ -314,6 +324,15 @@ class Collection:
             raise IndexError(f"shape {i} of {len(self)}")
         shard = int(np.searchsorted(self._starts, i % len(self), side="right")) - 1
         return shard, int(i % len(self) - self._starts[shard])
+
+
+def box_sides(tables: Sequence[pa.Table]) -> Float64[np.ndarray, "n 3"]:
+    """Return the sides of bounding boxes, whose corners are columns of a collection; NaN for unknown ones."""
+    upper, lower = (
+        [corner or [np.nan] * 3 for table in tables for corner in table[name].to_pylist()]
+        for name in ("upper", "lower")
+    )
+    return np.subtract(upper, lower, dtype=np.float64).reshape(-1, 3)
 
 
 def _only(shard: pa.Table, column: str) -> Any:

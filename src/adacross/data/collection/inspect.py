@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from adacross.console import Table
+from adacross.console import Shown, Table
 from adacross.data.collection.build import PLAN, read_notes, read_plan
 from adacross.data.collection.collection import Collection
 from adacross.data.collection.contact_sheet import write_contact_sheet
@@ -33,7 +33,7 @@ CHECKED_ROWS = 25  # of HDF5 files, where a whole block has to be read for one
 
 
 @dataclass(frozen=True, eq=False)
-class Inspection:
+class Inspection(Shown):
     """Result of `inspect`."""
 
     path: Path

@@ -14,7 +14,7 @@ from adacross.data.collection.sample import SERVE, SERVE_RENDERED, Row, SampleOp
 from adacross.data.collection.update import Update
 from adacross.data.formats import BUILTIN, FILES
 from adacross.data.formats.axes import Up, turned
-from adacross.data.formats.base import DatasetIndex
+from adacross.data.formats.base import DatasetIndex, SampleRef
 from adacross.data.formats.folder import Classes
 from adacross.data.isolated import SHAPE_TIMEOUT, find_apart, split_apart
 from adacross.data.rendering.render import load_kernels
@@ -162,28 +162,41 @@ def prepare(
         if not places:
             return
         items = [index.items[numbers[place]] for place in places]
-        todo: list[Request] = [{"item": asdict(item), "options": asdict(how)} for item in items]
         folder = None if index.format == BUILTIN else index.location
-        if engine == "ray":
-            answers = ray_workers.each(
-                _served(how), todo, workers, timeout, address=ray_address, folder=folder
-            )
-        else:
-            answers = each(_served(how), todo, min(workers or os.cpu_count() or 1, len(todo)), timeout)
-        with closing(answers) as arriving:
-            for place, answer in arriving:
-                yield places[place], read_row(answer)
+        made = make_rows(items, how, folder, workers, timeout, engine, ray_address)
+        with closing(made) as arriving:
+            yield from ((places[place], row) for place, row in arriving)
 
     build_collection(target, index, how, rows, options, overwrite=overwrite, replaces=update)
     return Collection.open(target)
 
 
-def _served(how: SampleOptions) -> str:
-    """Return the function that workers answer with; what draws is compiled here, not by each of them."""
-    if not how.views:
-        return SERVE
-    load_kernels()
-    return SERVE_RENDERED
+def make_rows(
+    items: Sequence[SampleRef],
+    how: SampleOptions,
+    folder: str | None,
+    workers: int | None,
+    timeout: float,
+    engine: Engine,
+    ray_address: str | None,
+) -> Generator[tuple[int, Row], None, None]:
+    """Read, sample and draw items in worker processes; yield (place in the items, row) as they finish.
+
+    Every machine of a Ray cluster must see `folder`, None for shapes that are in no file; the other options
+    are those of `prepare`.
+    """
+    served = SERVE
+    if how.views:
+        load_kernels()  # what draws is compiled here, not by each of the workers
+        served = SERVE_RENDERED
+    todo: list[Request] = [{"item": asdict(item), "options": asdict(how)} for item in items]
+    if engine == "ray":
+        answers = ray_workers.each(served, todo, workers, timeout, address=ray_address, folder=folder)
+    else:
+        answers = each(served, todo, min(workers or os.cpu_count() or 1, len(todo)), timeout)
+    with closing(answers) as arriving:
+        for place, answer in arriving:
+            yield place, read_row(answer)
 
 
 def _available(what: str, wanted: int, there: int | None) -> int:

@@ -48,6 +48,7 @@ _STARTING = 300.0  # seconds that a process may take until it is ready
 _STARTS = 5  # of a process that something outside ends before it is ready
 _ORPHANED = 5.0  # seconds after its time is up at which a worker ends itself, should its caller be gone
 _PIECES = 20  # in which the caller's clock waits
+_AHEAD = 512  # answers that wait for a caller who is slower than the workers
 _ASIDE = 16  # requests that wait for their second try; callers hold on to what belongs beside their answers
 _HEAD = struct.Struct("<cq")
 _ANSWER, _SHORT = b"+", b"-"
@@ -155,11 +156,12 @@ def _in_processes(
     todo = iter(requests)
     lock = threading.Lock()
     stop = threading.Event()
+    room = threading.Semaphore(_AHEAD)
     processes = [Worker(function, timeout, memory) for _ in range(workers)]
 
     def drive(worker: Worker) -> None:
         try:
-            while not stop.is_set():
+            while room.acquire() and not stop.is_set():
                 with lock:
                     number, request = next(todo, (-1, {}))
                 if number < 0:
@@ -184,8 +186,10 @@ def _in_processes(
                 raise result
             else:
                 yield result
+                room.release()
     finally:
         stop.set()
+        room.release(len(threads))
         for worker in processes:
             worker.kill()
         for thread in threads:

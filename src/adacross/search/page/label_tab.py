@@ -57,7 +57,7 @@ class LabelFile:
         labels = self.classes_by_id
         names = sorted(set(labels.values()))
         known = [names.index(labels[i]) if i in labels else -1 for i in ids]
-        return propose(self.index.features, np.array(known, dtype=np.int64), ask=ask), names
+        return propose(self.index.features[:], np.array(known, dtype=np.int64), ask=ask), names
 
 
 class LabelTab:
