@@ -17,7 +17,7 @@ from adacross.data.shape import Mesh
 from adacross.errors import UserError
 from adacross.version import KERNELS
 
-FORMS = pytest.mark.parametrize("form", ["1", "0"], ids=["kernels", "numpy"])
+FORMS = pytest.mark.parametrize("form", ["1", "0"], ids=["kernels", "numpy"], indirect=True)
 
 
 @pytest.fixture(autouse=True)

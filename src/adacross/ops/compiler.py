@@ -5,6 +5,7 @@ the interpreter's lock, so threads run it in parallel: no second OpenMP runtime 
 after a fork, and as many threads as torch itself uses. Its machine code is kept on disk for the next process.
 """
 
+import gc
 import inspect
 import os
 import sys
@@ -30,16 +31,23 @@ class Kernel:
 
     def __init__(self, function: Callable[..., Any], fast_math: frozenset[str] = FAST_MATH) -> None:
         self.function = inspect.unwrap(function)  # without the checks of types that tests add
-        options: dict[str, Any] = {"nogil": True, "fastmath": set(fast_math), "error_model": "numpy"}
+        options = _options(fast_math)
         try:
             self.compiled = numba.njit(cache=True, **options)(self.function)
         except RuntimeError:  # no folder for its code can be written
             self.compiled = numba.njit(**options)(self.function)
 
     def __call__(self, *arguments: Any) -> Any:
-        if not self.compiled.signatures:
-            self._announce()
-        return self.compiled(*arguments)
+        if self.compiled.signatures:
+            return self.compiled(*arguments)
+        self._announce()
+        collects = gc.isenabled()
+        gc.disable()  # a compiler's objects stay: looking for garbage among them takes a tenth of its time
+        try:
+            return self.compiled(*arguments)
+        finally:
+            if collects:
+                gc.enable()
 
     def over(self, rows: int, *arguments: Any) -> None:
         """Call the kernel on all rows, in pieces: `kernel(first, last, *arguments)`, one for each piece."""
@@ -79,10 +87,21 @@ def kernel(function: Callable[..., Any]) -> Kernel:
 
 
 def function(function: Callable[..., Any]) -> Any:
-    """Compile a function that kernels call (a decorator); it becomes part of their code."""
-    return numba.njit(inline="never", nogil=True, fastmath=set(FAST_MATH), error_model="numpy")(
-        inspect.unwrap(function)
-    )
+    """Compile a function that kernels call (a decorator); it becomes part of their code.
+
+    Nothing else can call it, so no machine code is made of it alone.
+    """
+    options = _options(FAST_MATH) | {"no_cpython_wrapper": True}
+    return numba.njit(**options)(inspect.unwrap(function))
+
+
+def _options(fast_math: frozenset[str]) -> dict[str, Any]:
+    return {
+        "nogil": True,
+        "fastmath": set(fast_math),
+        "error_model": "numpy",
+        "no_cfunc_wrapper": True,  # nothing calls from C
+    }
 
 
 def _threads() -> int:

@@ -26,11 +26,14 @@ class Camera:
         """World to camera, `(3, 3)`: the rows are the camera's right, up and backward directions."""
         backward = np.subtract(self.position, self.target)
         backward = backward / np.linalg.norm(backward)
-        right = np.cross((0.0, 1.0, 0.0), backward)
+        x, y, z = backward.tolist()
+        right = np.array((z, 0.0, -x))  # the y axis x backward, without the costs of np.cross
         if np.linalg.norm(right) < 1e-9:  # straight from above or below: any horizontal direction will do
             right = np.array((1.0, 0.0, 0.0))
         right = right / np.linalg.norm(right)
-        rotation = np.stack([right, np.cross(backward, right), backward])
+        across, _, away = right.tolist()
+        up = (y * away, z * across - x * away, -y * across)  # backward x right
+        rotation = np.stack([right, up, backward])
         rotation.flags.writeable = False
         return rotation
 

@@ -34,6 +34,7 @@ Numbers = Int[np.ndarray, " n"]
 More = Int[np.ndarray, " m"]
 
 
+@np.errstate(all="ignore")  # of corners without a place, whose faces are not drawn
 def draw_faces(
     projections: Float64[np.ndarray, "V 3 4"],
     lights: Float64[np.ndarray, "V 3 3"],

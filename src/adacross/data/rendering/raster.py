@@ -6,9 +6,6 @@ for the 16 samples of a tile at a time, which becomes a handful of vector instru
 do not depend on each other, so each may have a thread of its own. `plain` says the same in NumPy.
 """
 
-from collections.abc import Callable
-from typing import Any, TypeVar
-
 import numpy as np
 
 from adacross.data.rendering.plain import ENDLESS, FLAT, NEAR, TOUCH
@@ -25,9 +22,8 @@ from adacross.data.rendering.splats import (
     NEAREST,
     RIM,
 )
-from adacross.ops.compiler import kernel
+from adacross.ops.compiler import function, kernel
 
-Function = TypeVar("Function", bound=Callable[..., Any])
 _COLUMNS = np.tile(np.arange(4), 4).astype(np.float32)  # of a tile's 16 samples
 _ROWS = np.repeat(np.arange(4), 4).astype(np.float32)
 _LOOKS = 6  # at what splats can no longer be seen
@@ -35,12 +31,6 @@ _CORNERS = np.array([0, 1, 4, 5])  # a pixel's samples, from its first
 _ONE, _FULL, _HALF = np.float32(1), np.float32(BACKGROUND), np.float32(0.5)
 _NEAR_FOG, _FAR_FOG = FOG
 _FACING = float(AMBIENT + HEADLIGHT + KEY * KEY_DIRECTION[2])  # the light on what faces the camera
-
-
-def _part(function: Function) -> Function:
-    """Compile a function that kernels call."""
-    compiled: Function = kernel(function).compiled
-    return compiled
 
 
 @kernel
@@ -67,14 +57,12 @@ def draw_faces(
             corners[i, 0] = (p[0, 0] * x + p[0, 1] * y + p[0, 2] * z + p[0, 3]) / w
             corners[i, 1] = (p[1, 0] * x + p[1, 1] * y + p[1, 2] * z + p[1, 3]) / w
             corners[i, 2] = w
-        depth[:] = 0
-        owner[:] = -1
         _find_faces(corners, faces, depth, owner)
         _shade_faces(owner, lights[v], vertices, faces, colors, images[v])
 
 
-@_part
-def _find_faces(  # noqa: PLR0915  a kernel is one piece
+@function
+def _find_faces(  # noqa: PLR0912, PLR0915  a kernel is one piece
     corners: np.ndarray, faces: np.ndarray, depth: np.ndarray, owner: np.ndarray
 ) -> None:
     """Write the nearest face of each sample into `owner (T, T, 16)`, its inverse depth into `depth`.
@@ -83,6 +71,10 @@ def _find_faces(  # noqa: PLR0915  a kernel is one piece
     corners, and linear even where one lies behind the camera, so nothing is clipped.
     """
     limit = 4.0 * len(depth) - 1
+    for row in range(len(depth)):
+        for column in range(len(depth)):
+            for s in range(16):
+                depth[row, column, s], owner[row, column, s] = 0, -1
     for f in range(len(faces)):
         i, j, k = faces[f, 0], faces[f, 1], faces[f, 2]
         wa, wb, wc = corners[i, 2], corners[j, 2], corners[k, 2]
@@ -143,7 +135,7 @@ def _find_faces(  # noqa: PLR0915  a kernel is one piece
                     owner[row, column, s] = np.int32(f) if seen else owner[row, column, s]
 
 
-@_part
+@function
 def _crossing(a: float, b: float, c: float) -> tuple[float, float]:
     """Return slope and offset of the column, over tiles' first rows, where an edge begins to meet tiles."""
     c += 3 * max(a, 0.0) + 3 * max(b, 0.0)  # the tile's sample that is farthest inside
@@ -151,7 +143,7 @@ def _crossing(a: float, b: float, c: float) -> tuple[float, float]:
     return -b / a, -c / a
 
 
-@_part
+@function
 def _shade_faces(
     owner: np.ndarray,
     lights: np.ndarray,
@@ -161,7 +153,9 @@ def _shade_faces(
     image: np.ndarray,
 ) -> None:
     """Average the colors of each pixel's samples; faces are lit when they are first met."""
-    light = np.full(len(faces), np.float32(-1))
+    light = np.empty(len(faces), np.float32)
+    for f in range(len(faces)):
+        light[f] = -1
     for row in range(len(image)):
         for column in range(len(image)):
             samples = owner[row >> 1, column >> 1]
@@ -192,7 +186,7 @@ def _shade_faces(
             image[row, column, 2] = np.uint8(blue / count)
 
 
-@_part
+@function
 def _light(nx: float, ny: float, nz: float, x: float, y: float, z: float, lights: np.ndarray) -> np.float32:
     """Return the light on a surface with this normal, of any length, at a place; as `shading.shade`."""
     towards = nx * (lights[0, 0] - x) + ny * (lights[0, 1] - y) + nz * (lights[0, 2] - z)
@@ -221,20 +215,16 @@ def draw_splats(
 ) -> None:
     """Draw splats into `images (V, S, S, 3)`, each view in its order from near to far, as `plain` does."""
     tiles = (images.shape[1] + 1) // 2
-    held = np.empty(
-        (tiles, tiles, 5, 16), np.float32
-    )  # nearest depth, sums of weights and of weighted colors
+    held = np.empty((tiles, tiles, 5, 16), np.float32)
     for v in range(first, last):
-        held[:] = 0
-        held[:, :, 0] = np.inf
         near, far = _blend_splats(
             projections[v], lights[v], orders[v], centers, covariances, normals, colors, held
         )
         _shade_splats(held, near, far, closed, images[v])
 
 
-@_part
-def _blend_splats(  # noqa: PLR0915
+@function
+def _blend_splats(  # noqa: PLR0912, PLR0915
     p: np.ndarray,
     lights: np.ndarray,
     order: np.ndarray,
@@ -244,12 +234,20 @@ def _blend_splats(  # noqa: PLR0915
     colors: np.ndarray,
     held: np.ndarray,
 ) -> tuple[float, float]:
-    """Add up the splats at each sample in `held (T, T, 5, 16)`; return the nearest and the farthest depth."""
+    """Fill in `held (T, T, 5, 16)` and return the nearest and the farthest depth.
+
+    For each of a tile's samples it holds the nearest depth, and the sums of weights and of weighted colors.
+    """
     limit = 4.0 * len(held) - 1
     near, far = np.inf, 0.0
-    hidden = np.full(
-        held.shape[:2], np.float32(np.inf)
-    )  # depth of a tile's farthest sample, from time to time
+    hidden = np.empty((len(held), len(held)), np.float32)  # depth of a tile's farthest sample, now and then
+    for row in range(len(held)):
+        for column in range(len(held)):
+            hidden[row, column] = np.inf
+            for s in range(16):
+                held[row, column, 0, s] = np.inf
+                for n in range(1, 5):
+                    held[row, column, n, s] = 0
     for turn in range(len(order)):
         n = order[turn]
         if turn % max(len(order) // _LOOKS, 1) == 0 and turn > 0:
@@ -327,7 +325,7 @@ def _blend_splats(  # noqa: PLR0915
     return near, far
 
 
-@_part
+@function
 def _shade_splats(held: np.ndarray, near: float, far: float, closed: bool, image: np.ndarray) -> None:
     """Average the samples of each pixel, close gaps, and darken what is far or behind."""
     size = len(image)
@@ -384,7 +382,7 @@ def _shade_splats(held: np.ndarray, near: float, far: float, closed: bool, image
                 image[row, column, channel] = np.uint8(share * shown + (_ONE - share) * _FULL + _HALF)
 
 
-@_part
+@function
 def _surround(around: np.ndarray, step: int, width: int) -> None:
     """Write the way to the 8 places `step` pixels around a pixel."""
     for i in range(8):
@@ -392,7 +390,7 @@ def _surround(around: np.ndarray, step: int, width: int) -> None:
         around[i] = step * ((place // 3 - 1) * width + place % 3 - 1)
 
 
-@_part
+@function
 def _close(
     pixels: np.ndarray, depth: np.ndarray, around: np.ndarray, border: int, box: np.ndarray, needed: int
 ) -> None:

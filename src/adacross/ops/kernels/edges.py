@@ -85,7 +85,8 @@ def _sort(
     _, N, k = neighbors.shape
     ends = np.empty(N + 1, np.int32)
     for b in range(first, last):
-        ends[:] = 0
+        for j in range(N + 1):
+            ends[j] = 0
         for i in range(N):
             for n in range(k):
                 j = neighbors[b, i, n]
@@ -94,13 +95,15 @@ def _sort(
                 ends[j + 1] += 1
         for j in range(N):
             ends[j + 1] += ends[j]
-        starts[b] = ends
+        for j in range(N + 1):
+            starts[b, j] = ends[j]
         for i in range(N):
             for n in range(k):
                 j = neighbors[b, i, n]
                 asking[b, ends[j]] = i
                 ends[j] += 1
-        ends[:] = 0
+        for i in range(N):
+            ends[i] = 0
         for j in range(N):
             for e in range(starts[b, j], starts[b, j + 1]):
                 i = asking[b, e]
@@ -205,12 +208,13 @@ def _spread(
 ) -> None:
     """Fill in the last two."""
     _, N, C = u.shape
-    size, zero = np.float32(asking.shape[1] // N), np.float32(0)
+    size = np.float32(asking.shape[1] // N)
     constant, growth = affine
     total = np.empty(C, np.float32)
     for b in range(first, last):
         for j in range(N):
-            total[:] = zero
+            for c in range(C):
+                total[c] = 0
             e, end = starts[b, j], starts[b, j + 1]
             degree = np.float32(end - e)
             while e + 4 <= end:
@@ -249,7 +253,8 @@ def _largest(
     greatest = np.empty(C, np.float32)
     for row in range(first, last):
         b, i = row // N, row % N
-        greatest[:] = -np.inf
+        for c in range(C):
+            greatest[c] = -np.inf
         n = 0
         while n + 4 <= k:
             j0, j1, j2, j3 = (

@@ -13,6 +13,8 @@ from torch import Tensor
 
 from adacross.ops.compiler import kernel
 
+_INFINITY = np.float32(np.inf).view(np.int32)
+
 
 def farthest_points(points: Float[Tensor, "B N 3"], count: int) -> Int64[Tensor, "B count"]:
     """Choose `count` points of every cloud as `ops.neighbors.farthest_point_sample` does."""
@@ -29,7 +31,8 @@ def _choose(first: int, last: int, planes: np.ndarray, chosen: np.ndarray) -> No
     distance = np.empty(size, np.int32)
     for b in range(first, last):
         x, y, z = planes[b, 0], planes[b, 1], planes[b, 2]
-        distance[:] = np.float32(np.inf).view(np.int32)
+        for j in range(size):
+            distance[j] = _INFINITY
         farthest = np.int32(0)
         for i in range(1, chosen.shape[1]):
             px, py, pz = x[farthest], y[farthest], z[farthest]

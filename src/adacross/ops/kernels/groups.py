@@ -114,7 +114,9 @@ def _last_gradients(
                 for s in range(S):
                     normal = z[i, j, s] * scale[s] + bias[s]
                     active[j, s] = normal if normal > 0 else slope * normal
-            passed[:] = 0
+            for j in range(k):
+                for s in range(S):
+                    passed[j, s] = 0
             for d in range(len(last)):
                 error, j = grad[i, d], places[i, d]
                 for s in range(S):
@@ -160,7 +162,9 @@ def _product_gradients(
     _, k, S = z.shape
     passed = np.empty((k, S), z.dtype)
     for i in range(first, end):
-        passed[:] = 0
+        for j in range(k):
+            for s in range(S):
+                passed[j, s] = 0
         for d in range(len(last)):
             error, j = grad[i, d], places[i, d]
             for s in range(S):

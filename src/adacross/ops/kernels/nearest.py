@@ -18,7 +18,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 from torch.nn.functional import pad
 
-from adacross.ops.compiler import kernel
+from adacross.ops.compiler import function, kernel
 
 _LANES = 16  # numbers in a vector instruction
 _FOUR = 4  # queries, and channels, of one pass over a panel: 16 factors stay in registers
@@ -58,7 +58,8 @@ def _tournament(N: int, k: int) -> tuple[int, int]:
     return width, width << levels
 
 
-def _bounds_of(keys: np.ndarray, k: int) -> tuple[np.int64, np.int64]:
+@function
+def _bounds(keys: np.ndarray, k: int) -> tuple[np.int64, np.int64]:
     """Return (low, high): fewer than k keys are `low` at most; k, or more if equal, are `high` at most."""
     least, most = _HIGHEST, _LOWEST
     for i in range(len(keys)):
@@ -77,10 +78,8 @@ def _bounds_of(keys: np.ndarray, k: int) -> tuple[np.int64, np.int64]:
     return low, high
 
 
-_bounds = kernel(_bounds_of).compiled
-
-
-def _winners_of(
+@function
+def _winners(
     tree: np.ndarray, width: int, found: np.ndarray, keys: np.ndarray, best: np.ndarray, places: np.ndarray
 ) -> None:
     """Fill in the places of the smallest entries of a tournament, whose last half is given.
@@ -125,9 +124,6 @@ def _winners_of(
         places[i] = best[i]
 
 
-_winners = kernel(_winners_of).compiled
-
-
 @kernel
 def _nearest_in_space(
     first: int,
@@ -141,7 +137,9 @@ def _nearest_in_space(
 ) -> None:
     """Fill in `places (B, M, k)` from coordinates `(B, 3, N)` and queries `(B, M, 3)`."""
     N, M = planes.shape[2], queries.shape[1]
-    tree = np.full(2 * entries, _HIGHEST)
+    tree = np.empty(2 * entries, np.int32)
+    for j in range(2 * entries):
+        tree[j] = _HIGHEST
     scratch = np.empty((3, entries + 1), np.int32)
     leaves = tree[entries : entries + N]
     for i in range(first, last):
@@ -179,7 +177,10 @@ def _nearest_features(
     """
     N, M, C = norms.shape[1], places.shape[1], factors.shape[2]
     fours = factors.shape[1] // _FOUR
-    trees = np.full((_FOUR, 2 * entries), _HIGHEST)
+    trees = np.empty((_FOUR, 2 * entries), np.int32)
+    for t in range(_FOUR):
+        for j in range(2 * entries):
+            trees[t, j] = _HIGHEST
     scratch = np.empty((3, entries + 1), np.int32)
     sums = np.empty(_FOUR * _PANEL, np.float32)
     for i in range(first, last):
