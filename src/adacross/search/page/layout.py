@@ -43,9 +43,9 @@ async def build_page(index: SearchIndex, labels: LabelFile) -> None:
         with ui.tab_panel(label_tab):
             label = LabelTab(index, labels)
 
-    def search_with(i: int) -> None:
+    async def search_with(i: int) -> None:
         tabs.set_value("Search")
-        search.search_with(i)
+        await search.search_with(i)
 
     viewer = Viewer(index, search_with)
     search.on_open = map_.on_open = duplicates.on_open = label.on_open = viewer.open

@@ -1,6 +1,6 @@
 """The files and shapes that a visitor searches with: dropped, chosen, pasted or photographed."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -30,7 +30,7 @@ MOST = 50  # queries that are kept
 class QueryPanel:
     """Queries, of which one is searched with; `on_change` is called when that is another one."""
 
-    def __init__(self, index: SearchIndex, on_change: Callable[[], object]) -> None:
+    def __init__(self, index: SearchIndex, on_change: Callable[[], Awaitable[None]]) -> None:
         self.index = index
         self.on_change = on_change
         self.queries: list[Query] = []
@@ -61,7 +61,7 @@ class QueryPanel:
         """Add the choice of the axis that points up in files."""
         self.axis = ui.select(_AXES, label="Up axis of files", value="").props("dense outlined")
 
-    def use(self, query: Query | None) -> None:
+    async def use(self, query: Query | None) -> None:
         """Search with a query; with none, forget all."""
         self.error.show("")
         if query is None:
@@ -70,7 +70,7 @@ class QueryPanel:
             self.queries = [*self.queries, query][-MOST:]
         self.active = query
         self._show()
-        self.on_change()
+        await self.on_change()
 
     async def _uploaded(self, event: events.UploadEventArguments) -> None:
         """Read an uploaded file, and search with it."""
@@ -81,7 +81,7 @@ class QueryPanel:
             try:
                 query = await run.io_bound(self._read, path, event.file.name)
                 if query is not None:
-                    self.use(query)
+                    await self.use(query)
             except UserError as error:
                 self.error.show(str(error))
         self.uploader.reset()

@@ -76,8 +76,8 @@ class SearchTab:
         self.classes = ui.select(names, label="Classes", multiple=True, clearable=True, with_input=True)
         self.classes.props("dense outlined use-chips options-dense").set_visibility(bool(names))
         with ui.element("div").classes("pair") as sizes:
-            self.least = ui.number("Longest side from").props("dense outlined clearable debounce=250")
-            self.most = ui.number("to").props("dense outlined clearable debounce=250")
+            self.least = ui.number("Longest side ≥").props("dense outlined clearable debounce=250")
+            self.most = ui.number("Longest side ≤").props("dense outlined clearable debounce=250")
         sizes.set_visibility(not np.isnan(facts.largest).all())
         self.likeness = ui.select(_LEAST, label="Similarity at least", value="").props("dense outlined")
         self.order = ui.select(_ORDERS, label="Order by", value="similarity").props("dense outlined")
@@ -91,10 +91,10 @@ class SearchTab:
         for box in (self.turned, self.single):
             box.on_value_change(self.refresh)
 
-    def search_with(self, i: int) -> None:
+    async def search_with(self, i: int) -> None:
         """Search with a shape of the collection."""
         ui.run_javascript("scrollTo({ top: 0 })")  # before the grid is emptied, in which the button may lie
-        self.queries.use(self.index.query(i))
+        await self.queries.use(self.index.query(i))
 
     async def refresh(self) -> None:
         """Search again and show the results."""

@@ -1,6 +1,6 @@
 """The dialog with one shape: its mesh to turn, its size and file, and what is like it."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from functools import partial
 
 import numpy as np
@@ -17,7 +17,7 @@ NEAR = 6
 class Viewer:
     """The dialog; `on_search` is called with a shape's index to search with it."""
 
-    def __init__(self, index: SearchIndex, on_search: Callable[[int], None]) -> None:
+    def __init__(self, index: SearchIndex, on_search: Callable[[int], Awaitable[None]]) -> None:
         self.index = index
         self.files = index.collection.files()
         self.on_search = on_search
@@ -72,6 +72,6 @@ class Viewer:
                 link.props["title"] = str(file)
                 text("code", str(file))
 
-    def _search(self) -> None:
+    async def _search(self) -> None:
         self.dialog.close()
-        self.on_search(self.shown)
+        await self.on_search(self.shown)

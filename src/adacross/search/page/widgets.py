@@ -8,12 +8,9 @@ from jaxtyping import Float
 from nicegui import ui
 
 LARGEST = 64 * 2**20  # bytes of an uploaded file
-_HEIGHT_COLORS = (
-    (0.25, 0.12, 0.9),
-    (0.39, 0.64, 0.66),
-    (0.78, 0.6, 0.24),
-)  # red, green, blue from low to high
-_EYE = (1.15, -1.45, 0.75)  # of the camera, z up
+# red, green and blue, linear, from low to high
+_HEIGHT_COLORS = ((0.05, 0.01, 0.79), (0.13, 0.36, 0.39), (0.57, 0.35, 0.04))
+_EYE = (0.95, -1.2, 0.62)  # of the camera, z up
 # Not responsive: NiceGUI then resizes plots that are hidden, too, which Plotly refuses (page.js does it).
 CONFIG = {"displayModeBar": False, "scrollZoom": True, "responsive": False}
 _MOST = 4096  # points of a cloud that are drawn
