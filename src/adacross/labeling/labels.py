@@ -7,7 +7,7 @@
 | proposed | its proposed class |
 | confidence | of the proposal, 0 to 1 |
 | next | its rank among the shapes to label next, 1 first; empty for all others |
-| doubt | its rank among the labels that look wrong, 1 first; `proposed` is then the class that it looks like |
+| doubt | its rank among the labels that look wrong, 1 first; only in files where one does |
 
 Pages, spreadsheets and `suggest` may all write to one file, so a label changes the file's current content.
 Names that a spreadsheet would take for a formula (`=1+1.off`) are written with a leading apostrophe.
@@ -27,7 +27,7 @@ from adacross.io.files import locked, read_bytes, whole_file
 MAX_BYTES = 64 * 2**20  # of a file of labels
 MAX_ROWS, MAX_COLUMNS = 1_000_000, 100  # in memory a row has a cell for every column
 LOCK_TIMEOUT = 10.0  # seconds to wait for another writer of the file
-_COLUMNS = ("id", "class", "proposed", "confidence", "next", "doubt")
+_COLUMNS = ("id", "class", "proposed", "confidence", "next")
 _NAMES = ("id", "class", "proposed")  # columns that hold names
 _MARKS = {b"\xef\xbb\xbf": "utf-8-sig", b"\xff\xfe": "utf-16"}  # byte order marks; both are written again
 

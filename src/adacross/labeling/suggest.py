@@ -55,7 +55,7 @@ def suggest(
     Args:
         embeddings: a file that embed wrote.
         labels: CSV file with the columns id and class; the header alone is enough to begin.
-        output: CSV file to write: id, class, proposed, confidence, next, doubt.
+        output: CSV file to write: id, class, proposed, confidence, next, and doubt where a label looks wrong.
         ask: number of shapes to label next.
         overwrite: replace an existing output file.
 
@@ -77,6 +77,7 @@ def suggest(
     with locked(target, "suggest", wait=LOCK_TIMEOUT):
         classes = read_labels(Path(labels), shapes.ids)  # again, for labels of another program
         records = read_records(Path(labels))
+        doubting = bool(doubts) or any("doubt" in record for record in records.values())
         rows = [
             records.get(name, {})
             | {
@@ -85,8 +86,8 @@ def suggest(
                 "proposed": names[doubts.get(row, label)] if label >= 0 else "",
                 "confidence": f"{confidence:.3f}" if label >= 0 else "",
                 "next": place.get(row, ""),
-                "doubt": doubted.get(row, ""),
             }
+            | ({"doubt": doubted.get(row, "")} if doubting else {})
             for row, (name, label, confidence) in enumerate(
                 zip(shapes.ids, proposal.label, proposal.confidence, strict=True)
             )
