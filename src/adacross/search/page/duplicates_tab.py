@@ -48,7 +48,6 @@ class DuplicatesTab:
             self.error = Alert()
             self.groups = ui.element("div").classes("groups")
             self.more = button("Show more", self.show_more, "quiet more")
-            self.clock = ui.timer(0.3, self._tick, active=False)
         for hidden in (self.bar, self.more, self.save):
             hidden.set_visibility(False)
 
@@ -57,7 +56,8 @@ class DuplicatesTab:
         self.start.props["disabled"] = True
         self.error.show("")
         self.bar.set_visibility(True)
-        self.clock.activate()
+        with self.groups:
+            clock = ui.timer(0.3, self._tick)
         try:
             found = await run.io_bound(self._find)
             if found is None:  # the server is stopping
@@ -69,7 +69,7 @@ class DuplicatesTab:
         except UserError as error:
             self.error.show(str(error))
         finally:
-            self.clock.deactivate()
+            clock.cancel()
             self.bar.set_visibility(False)
             del self.start.props["disabled"]
 

@@ -16,7 +16,7 @@ from adacross.search.page.widgets import text
 _HERE = Path(__file__).parent
 
 
-async def build_page(index: SearchIndex, labels: LabelFile) -> None:
+def build_page(index: SearchIndex, labels: LabelFile) -> None:
     """Build one visitor's page."""
     ui.add_css((_HERE / "style.css").read_text(encoding="utf-8"))
     ui.add_body_html(f"<script>{(_HERE / 'page.js').read_text(encoding='utf-8')}</script>")
@@ -57,4 +57,4 @@ async def build_page(index: SearchIndex, labels: LabelFile) -> None:
             await label.show()
 
     tabs.on_value_change(show_tab)
-    await search.refresh()
+    search.browse()

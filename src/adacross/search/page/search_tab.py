@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from itertools import islice
 from time import perf_counter
 
 import numpy as np
@@ -96,17 +97,26 @@ class SearchTab:
         ui.run_javascript("scrollTo({ top: 0 })")  # before the grid is emptied, in which the button may lie
         await self.queries.use(self.index.query(i))
 
+    def browse(self) -> None:
+        """Show the collection, on a page without a query."""
+        self._fill(self._find(None, None, self._among()), 0.0)
+
     async def refresh(self) -> None:
         """Search again and show the results."""
         self.turn += 1
-        turn, query = self.turn, self.queries.active
-        wanted = list(self.classes.value or []) or None
-        among = self._among()
+        turn = self.turn
         start = perf_counter()
-        hits = await run.io_bound(self._find, query, wanted, among)
-        passed = perf_counter() - start
-        if hits is None or turn != self.turn:  # the server is stopping, or something else is searched
-            return
+        hits = await run.io_bound(self._find, self.queries.active, self._wanted(), self._among())
+        if hits is not None and turn == self.turn:  # or the server is stopping, or something else is searched
+            self._fill(hits, perf_counter() - start)
+
+    def _wanted(self) -> list[str] | None:
+        """Return the chosen classes, None for all."""
+        return list(self.classes.value or []) or None
+
+    def _fill(self, hits: Hits, passed: float) -> None:
+        """Show results that took `passed` seconds."""
+        query, wanted = self.queries.active, self._wanted()
         self.hits, self.shown = hits, 0
         count = f"{len(hits.indices):,} shapes{f' of {len(wanted)} classes' if wanted else ''}"
         scale = hits.neighbors.scale if hits.neighbors else None
@@ -119,7 +129,7 @@ class SearchTab:
             self.note.set_text(f"{count}. Click one to turn it and to see what is like it.")
         self.measured.set_text(scale.summary() if scale else "")
         self.measured.set_visibility(scale is not None)
-        self.measured.classes(remove="warning", add="warning" if scale and scale.finds_little else "")
+        self.measured.classes(remove="warning", add="warning" if scale and scale.finds_little else None)
         self.marks = {}
         self.grid.clear()
         if not len(hits.indices):
@@ -202,10 +212,10 @@ class SearchTab:
 
     def _download(self) -> None:
         hits = self.hits
-        listed = hits.indices[:LISTED].tolist()
-        rows = [shape_row(self.index, i) for i in listed]
-        if hits.neighbors is not None:
-            wanted = set(self.hits.indices.tolist())
+        if hits.neighbors is None:
+            rows = [shape_row(self.index, i) for i in hits.indices[:LISTED].tolist()]
+        else:
+            wanted = set(hits.indices.tolist())
             found = zip(hits.neighbors.indices.tolist(), match_rows(self.index, hits.neighbors), strict=True)
-            rows = [row for i, row in found if i in wanted][:LISTED]
+            rows = list(islice((row for i, row in found if i in wanted), LISTED))
         ui.download.content(to_csv(rows), "shapes.csv")

@@ -149,8 +149,8 @@ def serve(
     thumbnail = lru_cache(maxsize=4096)(media.thumbnail)
 
     @ui.page("/")
-    async def page() -> None:
-        await build_page(index, label_file)
+    def page() -> None:
+        build_page(index, label_file)
 
     # By default NiceGUI builds a page for an unknown address.
     app.add_exception_handler(404, lambda request, error: PlainTextResponse("nothing is here.", 404))
