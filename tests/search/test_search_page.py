@@ -413,8 +413,8 @@ def test_labels_are_given_confirmed_and_taken_back(opened: Opened, served: Serve
 
 def test_a_name_finds_and_more_are_shown(opened: Opened, toy_collection: Collection) -> None:
     page = opened.page
-    page.get_by_role("button", name="Show more").click()
-    expect(page.locator(".columns .card")).to_have_count(48)
+    page.get_by_role("button", name="Show more").scroll_into_view_if_needed()  # as who reads on
+    page.wait_for_function("document.querySelectorAll('.columns .card').length >= 48")
     wanted = [name for name in toy_collection.ids if "chair" in name]
     page.get_by_label("Name, part number or class").fill("CHAIR")
     expect(page.locator(".results .above small").first).to_contain_text(f"{len(wanted)} shapes")

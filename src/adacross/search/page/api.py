@@ -3,7 +3,7 @@
 import shutil
 import tempfile
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, no_type_check
 
 from fastapi import APIRouter, File, HTTPException, Query, UploadFile
 from fastapi.openapi.utils import get_openapi
@@ -61,6 +61,7 @@ def api(index: SearchIndex) -> APIRouter:
     router = APIRouter()
 
     @router.post("/api/search")
+    @no_type_check  # FastAPI hands Starlette's UploadFile over where its own is declared
     def search(
         file: Annotated[UploadFile | None, File(description="a mesh, a point cloud or an image")] = None,
         shape: Annotated[str | None, Query(description="id of a shape, instead of a file")] = None,
@@ -99,6 +100,7 @@ def api(index: SearchIndex) -> APIRouter:
         )
 
     @router.post("/api/embed")
+    @no_type_check
     def embed(file: UploadFile, up: Axis | None = None) -> Features:
         """Return the features that a file is compared by, of an image those of the image tower."""
         try:
