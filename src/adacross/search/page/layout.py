@@ -30,8 +30,7 @@ def build_page(index: SearchIndex, labels: LabelFile) -> None:
         with ui.tabs().props("no-caps inline-label align=right outside-arrows mobile-arrows") as tabs:
             names = ("Search", "Map", "Duplicates", "Label")
             search_tab, map_tab, duplicates_tab, label_tab = (ui.tab(name) for name in names)
-    with ui.element("main"):
-        panels = ui.tab_panels(tabs, value=search_tab, animated=False).classes("panels")
+    panels = ui.tab_panels(tabs, value=search_tab, animated=False).classes("panels")
     selection = Selection(index, labels)
     with panels:
         with ui.tab_panel(search_tab):
