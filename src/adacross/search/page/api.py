@@ -17,7 +17,7 @@ from adacross.search.query import Query as Shape
 from adacross.search.query import read_query
 from adacross.version import __version__
 
-TIMEOUT = 60  # seconds for reading a file
+TIMEOUT = 60.0  # seconds for reading a file
 
 
 class Match(BaseModel):

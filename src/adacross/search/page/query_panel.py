@@ -22,7 +22,7 @@ _DROP = """
   <q-uploader-add-trigger />
 </div>
 """
-_TIMEOUT = 60  # seconds for reading a file
+_TIMEOUT = 60.0  # seconds for reading a file
 _AXES: dict[str, str] = {"": "default of the file type", "x": "x", "y": "y", "z": "z"}
 MOST = 50  # queries that are kept
 
