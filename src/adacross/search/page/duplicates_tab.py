@@ -7,7 +7,7 @@ from tempfile import TemporaryDirectory
 
 from nicegui import run, ui
 
-from adacross.console import progress_seen
+from adacross.console import console, progress_seen
 from adacross.duplicates.find import find_duplicates
 from adacross.duplicates.groups import Copy, Duplicates
 from adacross.errors import UserError
@@ -27,6 +27,7 @@ class DuplicatesTab:
         self.found: Duplicates | None = None
         self.shown = 0
         self.progress = ("", 0.0)
+        self.said = ""
         with ui.element("div").classes("duplicates"):
             with ui.element("div").classes("above"):
                 text("h2", "Copies in the collection")
@@ -63,7 +64,7 @@ class DuplicatesTab:
             if found is None:  # the server is stopping
                 return
             self.found, self.shown = found, 0
-            self.note.set_text(found.summary())
+            self.note.set_text(f"{found.summary()} {self.said}")
             self.groups.clear()
             self.show_more()
         except UserError as error:
@@ -77,13 +78,15 @@ class DuplicatesTab:
         def seen(doing: str, share: float) -> None:
             self.progress = doing, share
 
-        with progress_seen(seen):
-            return find_duplicates(
+        with progress_seen(seen), console.capture() as said:
+            found = find_duplicates(
                 self.index.collection,
                 size="on" if self.size.value else "off",
                 mirrored=bool(self.mirrored.value),
                 threshold=float(self.threshold.value or 2.0),
             )
+        self.said = " ".join(said.get().split())  # what the terminal would have shown
+        return found
 
     def _tick(self) -> None:
         doing, share = self.progress
