@@ -42,7 +42,8 @@ def test_a_file_is_searched_with_and_embedded(
     answer = client.post("/api/search", files=sent, params={"top": 1})
     assert answer.json()["results"][0]["id"] == search_index.collection.ids[6]
     features = client.post("/api/embed", files=sent).json()["features"]
-    np.testing.assert_allclose(features, search_index.vectors[6], atol=1e-3)
+    assert np.linalg.norm(features) == pytest.approx(1, abs=1e-5)
+    assert np.dot(features, search_index.vectors[6]) > 0.99  # read as a file: centered and scaled anew
     broken = client.post("/api/embed", files={"file": ("torn.stl", b"solid nothing")})
     assert broken.status_code == 422
     assert "torn.stl is not a shape" in broken.json()["detail"]

@@ -441,7 +441,7 @@ def test_several_are_selected_labeled_and_saved(opened: Opened, served: Served) 
     assert [labeled(served)[name] for name in chosen] == ["chosen thing"] * 2
 
 
-def test_the_lasso_selects_and_clusters_have_colors(opened: Opened) -> None:
+def test_the_lasso_selects(opened: Opened) -> None:
     page = opened.page
     page.get_by_role("tab", name="Map").click()
     page.wait_for_selector(".map canvas")
@@ -458,6 +458,13 @@ def test_the_lasso_selects_and_clusters_have_colors(opened: Opened) -> None:
     page.mouse.up()
     expect(page.get_by_role("region", name="Selected shapes")).to_contain_text("220 selected")
     page.get_by_role("button", name="clear the selection").click()
+    expect(page.get_by_role("region", name="Selected shapes")).to_be_hidden()
+
+
+def test_the_map_has_colors_by_cluster(opened: Opened) -> None:
+    page = opened.page
+    page.get_by_role("tab", name="Map").click()
+    page.wait_for_selector(".map canvas")
     page.get_by_label("Color by").click()
     page.get_by_role("option", name="Cluster").click()
     page.wait_for_function("document.querySelector('.map')?.data?.some(t => t.name === 'cluster 1')")

@@ -35,6 +35,7 @@ class MapTab:
         self.on_open: Callable[[int], object] = lambda i: None
         self.layout: Layout | None = None
         self.drawn = False
+        self.dragmode = "pan"
         labeled = bool((index.collection.labels >= 0).any())
         colors = {name: words for name, words in _COLORS.items() if name != "class" or labeled}
         if np.isnan(index.facts.largest).all():
@@ -45,9 +46,9 @@ class MapTab:
                     colors, label="Color by", value=next(iter(colors)), on_change=self._draw
                 )
                 self.color.props("dense outlined")
-                lasso = button("Select with the lasso", lambda: None, "quiet lasso")
-                lasso.props["aria-pressed"] = "false"
-                lasso.on("click", js_handler="(event) => useLasso(event.currentTarget)")
+                self.lasso = button("Select with the lasso", self._toggle, "quiet")
+                self.lasso.props["aria-pressed"] = "false"
+                self.lasso.on("click", js_handler="(event) => useLasso(event.currentTarget)")
                 self.help = text("p", "", "note")
             self.box = ui.element("div")
 
@@ -79,7 +80,14 @@ class MapTab:
 
     def _figure(self, color: str) -> dict[str, Any]:
         self.layout = self.layout or compute_map(self.index)
-        return map_figure(self.layout, groups_of(self.index, self.layout, color))
+        figure = map_figure(self.layout, groups_of(self.index, self.layout, color))
+        figure["layout"]["dragmode"] = self.dragmode
+        return figure
+
+    def _toggle(self) -> None:
+        """Remember for the next drawing what the browser has done already."""
+        self.dragmode = "pan" if self.dragmode == "lasso" else "lasso"
+        self.lasso.props["aria-pressed"] = "true" if self.dragmode == "lasso" else "false"
 
     def _clicked(self, event: events.GenericEventArguments) -> Any:
         if isinstance(event.args, int) and 0 <= event.args < len(self.index):
@@ -140,7 +148,6 @@ def map_figure(layout: Layout, groups: list[tuple[str, Int64[np.ndarray, " k"]]]
             "margin": {"l": 4, "r": 4, "t": 4, "b": 4},
             "xaxis": hidden,
             "yaxis": hidden | {"scaleanchor": "x"},
-            "dragmode": "pan",
             "hovermode": "closest",
             "hoverdistance": 12,
             "showlegend": len(traces) > 1,
