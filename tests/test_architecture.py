@@ -21,7 +21,7 @@ data.shape data.sampling data.rendering data.procedural data.workers data.images
 data.isolated data.image_set data.collection data.transforms data.fresh
 losses encoders
 methods features training evaluation
-embeddings labeling search onnx report duplicates hub
+embeddings labeling onnx report duplicates search hub
 commands run demo arguments cli __main__
 """
 ROOMS = FLOORS.split()  # a file imports from its own room or from those before it

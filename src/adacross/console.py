@@ -8,8 +8,9 @@ Progress and messages go to standard error, so that standard output stays for re
 
 import io
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
+from contextvars import ContextVar
 from copy import copy
 from dataclasses import replace
 from importlib.util import find_spec
@@ -157,6 +158,30 @@ if not results.is_terminal:
     results.width = WIDE
 
 
+_seen: ContextVar[Callable[[str, float], None] | None] = ContextVar("seen", default=None)
+
+
+@contextmanager
+def progress_seen(seen: Callable[[str, float], None]) -> Iterator[None]:
+    """Call `seen` as bars of this thread advance, with what is being done and the share done, 0 to 1."""
+    token = _seen.set(seen)
+    try:
+        yield
+    finally:
+        _seen.reset(token)
+
+
+class _Progress(Progress):
+    """A bar that another place may show, too."""
+
+    def advance(self, task_id: Any, advance: float = 1) -> None:
+        """Advance a task."""
+        super().advance(task_id, advance)
+        if seen := _seen.get():
+            task = self.tasks[task_id]
+            seen(task.description, task.completed / (task.total or 1))
+
+
 @contextmanager
 def progress_bar(unit: str) -> Iterator[Progress]:
     """A bar with a count, the time left and a free text column `{task.fields[note]}`.
@@ -171,6 +196,6 @@ def progress_bar(unit: str) -> Iterator[Progress]:
         TimeRemainingColumn(),
         _Words("{task.fields[note]}"),
     )
-    progress = Progress(*columns, console=console.drawn, transient=not console.is_terminal)
+    progress = _Progress(*columns, console=console.drawn, transient=not console.is_terminal)
     with progress if console.is_interactive or console.is_jupyter else nullcontext():
         yield progress

@@ -25,6 +25,7 @@ IDS = [f"parts/{i}.stl" for i in range(60)]
 INDEX = object.__new__(SearchIndex)  # as far as labels go
 vars(INDEX).update(
     collection=SimpleNamespace(ids=IDS, info=SimpleNamespace(classes=["box"])),
+    facts=SimpleNamespace(copy_of=np.arange(len(IDS))),
     features=np.random.default_rng(0).normal(size=(len(IDS), 4)).astype(np.float32),
 )
 CHILD = """
@@ -65,6 +66,23 @@ def test_two_pages_and_a_spreadsheet_keep_each_others_labels(tmp_path: Path) -> 
         with pytest.raises(UserError, match=r"labels\.csv"):
             change()
     assert not path.exists()
+
+
+def test_copies_are_labeled_together_and_asked_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    copy_of = np.arange(len(IDS))
+    copy_of[1:20] = 0
+    monkeypatch.setattr(INDEX.facts, "copy_of", copy_of)
+    labels = LabelFile.read(tmp_path / "labels.csv", INDEX)
+    proposal, _ = labels.propose(len(IDS))
+    assert sorted(proposal.order.tolist()) == [0, *range(20, 60)]
+    labels.assign(7, "mug")
+    assert labels.classes_by_id == dict.fromkeys(IDS[:20], "mug")
+    labels.assign([20, 21], "jar")
+    proposal, names = labels.propose(len(IDS))
+    assert sorted(proposal.order.tolist()) == list(range(22, 60))
+    assert {names[i] for i in proposal.label[:20]} == {"mug"}
+    labels.assign(3, None)
+    assert read_labels(labels.path, IDS) == dict.fromkeys(IDS[20:22], "jar")
 
 
 def test_a_label_that_is_given_while_others_are_proposed(

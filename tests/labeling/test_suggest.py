@@ -12,7 +12,7 @@ from adacross.console import cell, from_cell
 from adacross.embeddings.table import Embeddings, read_embeddings
 from adacross.errors import UserError
 from adacross.labeling.labels import change_label, read_labels, write_labels
-from adacross.labeling.propose import propose
+from adacross.labeling.propose import doubtful, propose
 from adacross.labeling.suggest import suggest
 
 CLASSES = ("bolt", "gear", "nut", "plate")
@@ -91,6 +91,35 @@ def test_duplicates_are_asked_once_each():
     features = np.zeros((6, 4), dtype=np.float32)
     found = propose(features, np.array([0, 1, -1, -1, -1, -1]), ask=3)
     assert len(set(found.order.tolist())) == 3
+
+
+def test_labels_that_are_wrong_are_doubted_and_others_are_not():
+    features, truth = blobs()
+    labels = some_labels(truth, np.arange(0, 240, 3))
+    assert doubtful(features, labels) == {}
+    labels[[0, 66, 192]] = [1, 3, 0]
+    assert doubtful(features, labels).items() == {0: 0, 66: 1, 192: 3}.items()
+
+
+def test_classes_of_few_labels_are_not_doubted():
+    features, truth = blobs()
+    labels = some_labels(truth, np.array([0, 1, 60, 61]))
+    labels[1] = 1
+    assert doubtful(features, labels) == {}
+    assert doubtful(features, np.full(len(truth), -1, dtype=np.int64)) == {}
+
+
+def test_a_wrong_label_is_named_and_kept(files: tuple[Path, Path], capsys: pytest.CaptureFixture[str]):
+    embeddings, labels = files
+    ids = read_embeddings(embeddings).ids
+    classes = {name: name.split("/")[0] for name in ids[::2]} | {ids[0]: "plate"}
+    labels.write_text("id,class\n" + "".join(f"{name},{kind}\n" for name, kind in classes.items()))
+    out = labels.with_name("out.csv")
+    assert main(["suggest", str(embeddings), str(labels), str(out)]) == 0
+    assert f"Look again at {ids[0]} (plate; looks like bolt)" in capsys.readouterr().out
+    with out.open(newline="") as file:
+        row = next(csv.DictReader(file))
+    assert (row["id"], row["class"], row["proposed"], row["doubt"]) == (ids[0], "plate", "bolt", "1")
 
 
 @pytest.fixture

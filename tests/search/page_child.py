@@ -4,6 +4,8 @@ import asyncio
 import gc
 import os
 import sys
+from functools import partial
+from pathlib import Path
 
 os.environ["NICEGUI_USER_SIMULATION"] = "true"  # `ui.run` sets everything up and does not listen
 
@@ -12,6 +14,7 @@ from nicegui import app, core, ui
 from nicegui.client import Client
 
 from adacross.search.index import SearchIndex
+from adacross.search.page.label_tab import LabelFile
 from adacross.search.page.layout import build_page
 from adacross.search.page.search_tab import SearchTab
 
@@ -30,6 +33,7 @@ async def visit(pages: int) -> tuple[int, int]:
 
 
 index = SearchIndex(sys.argv[1], sys.argv[2], device="cpu")
-ui.page("/")(lambda: build_page(index, None))
+labels = LabelFile.read(Path("labels.csv"), index)
+ui.page("/")(partial(build_page, index, labels))
 ui.run(storage_secret="any", reload=False)
 sys.stdout.write("{} {}\n".format(*asyncio.run(visit(5))))

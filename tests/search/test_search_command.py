@@ -58,6 +58,7 @@ def test_a_sheet_is_a_picture_of_the_query_and_what_was_found(
         (["--output", "found.html"], "--output needs a query"),
         (["--query", "x.stl", "--output", "found.pdf"], "expected a file that ends in .png or .html"),
         (["--query", "x.stl", "--up", "w"], "up"),
+        (["--query", "x.stl", "--orientation", "sideways"], "orientation"),
         (["--query", "x.stl", "--classes", "nonsense"], "x.stl does not exist"),
         (["--points", "0", "--query", "x.stl"], "points is 0"),
     ],

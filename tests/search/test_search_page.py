@@ -13,14 +13,17 @@ import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 from chromium import PATIENCE, launched
 from PIL import Image
 from playwright.sync_api import Browser, ConsoleMessage, Page, expect
 from waiting import HANGS
 
 from adacross.data.collection.collection import Collection
+from adacross.search.scale import WORDS
 
 pytestmark = pytest.mark.slow
 log = logging.getLogger(__name__)  # what pytest shows where a test fails
@@ -139,10 +142,9 @@ def test_a_shape_is_opened_turned_and_searched_with(opened: Opened, toy_collecti
     page.locator(".columns .card button.image").nth(2).click()
     viewer = page.locator(".viewer")
     expect(viewer.locator(".heading small")).to_have_text(name)
-    plot = viewer.locator(".js-plotly-plot")
+    plot = viewer.locator(".solid")
     plot.locator("canvas").first.wait_for()
-    eye = "JSON.stringify(document.querySelector('.viewer .cloud')._fullLayout.scene._scene.getCamera().eye)"
-    page.wait_for_function("document.querySelector('.viewer .cloud')._fullLayout?.scene?._scene")
+    eye = "getElement(Number(document.querySelector('.viewer .solid').id.slice(1))).camera.position.x"
     before = page.evaluate(eye)
     box = plot.bounding_box()
     assert box
@@ -150,9 +152,9 @@ def test_a_shape_is_opened_turned_and_searched_with(opened: Opened, toy_collecti
     page.mouse.down()
     page.mouse.move(box["x"] + box["width"] / 2 + 90, box["y"] + box["height"] / 2, steps=3)
     page.mouse.up()
-    page.wait_for_function(f"{eye} !== '{before}'")
+    page.wait_for_function(f"Math.abs({eye} - {before}) > 0.1")
+    expect(viewer.locator(".card")).to_have_count(6)
     near = ids(page, ".viewer .card")
-    assert len(near) == 6
     assert name not in near
     viewer.locator("button.image").nth(1).click()  # on to a neighbour
     expect(viewer.locator(".heading small")).to_have_text(near[1])
@@ -168,8 +170,10 @@ def test_results_are_filtered_and_sorted(opened: Opened, toy_collection: Collect
     asked = ids(page)[3]
     page.get_by_role("button", name=f"search with {asked}").click()
     searched(page, asked)
-    values = [float(text) for text in page.locator(".columns .card .value").all_inner_texts()]
-    assert values == sorted(values, reverse=True)
+    values = [WORDS.index(text) for text in page.locator(".columns .card .value").all_inner_texts()]
+    assert len(values) == 24
+    assert values == sorted(values)
+    expect(page.locator(".measured")).to_contain_text("Measured here")
     page.get_by_label("Order by").click()
     page.get_by_role("option", name="Name").click()
     page.wait_for_function(
@@ -201,7 +205,7 @@ def test_a_mesh_is_chosen_and_a_picture_dropped(
     page = opened.page
     page.locator("input[type=file]").set_input_files(mesh)
     assert len(searched(page, "a chair.off")) == 24
-    page.wait_for_selector(".query .js-plotly-plot canvas")
+    page.wait_for_selector(".query .solid canvas")
     expect(page.locator(".results .above small").first).to_contain_text("shape-to-shape search")
     Image.fromarray(toy_collection.view(5, 0)).save(tmp_path / "photo.png")
     content = list((tmp_path / "photo.png").read_bytes())
@@ -405,6 +409,99 @@ def test_labels_are_given_confirmed_and_taken_back(opened: Opened, served: Serve
     expect(page.locator(".labeling h2")).to_contain_text("3 of 220")
     assert labeled(served)[name] == proposed
     assert fits(page)
+
+
+def test_a_name_finds_and_more_are_shown(opened: Opened, toy_collection: Collection) -> None:
+    page = opened.page
+    page.get_by_role("button", name="Show more").scroll_into_view_if_needed()  # as who reads on
+    page.wait_for_function("document.querySelectorAll('.columns .card').length >= 48")
+    wanted = [name for name in toy_collection.ids if "chair" in name]
+    page.get_by_label("Name, part number or class").fill("CHAIR")
+    expect(page.locator(".results .above small").first).to_contain_text(f"{len(wanted)} shapes")
+    assert sorted(ids(page)) == sorted(wanted)
+    page.get_by_label("Name, part number or class").fill("no such part")
+    expect(page.locator(".results .grid")).to_contain_text("No shape is like that")
+
+
+def test_several_are_selected_labeled_and_saved(opened: Opened, served: Served) -> None:
+    page = opened.page
+    chosen = ids(page)[3:5]
+    for name in chosen:
+        page.get_by_role("button", name=f"select {name}").click()
+    bar = page.get_by_role("region", name="Selected shapes")
+    expect(bar).to_contain_text("2 selected")
+    with page.expect_download() as saved:
+        bar.get_by_role("button", name="Download CSV").click()
+    rows = list(csv.DictReader(saved.value.path().read_text(encoding="utf-8").splitlines()))
+    assert [row["id"] for row in rows] == chosen
+    bar.get_by_role("combobox").fill("chosen thing")
+    bar.get_by_role("combobox").press("Enter")
+    bar.get_by_role("button", name="Label").click()
+    expect(bar).to_be_hidden()
+    assert [labeled(served)[name] for name in chosen] == ["chosen thing"] * 2
+
+
+def test_the_lasso_selects(opened: Opened) -> None:
+    page = opened.page
+    page.get_by_role("tab", name="Map").click()
+    page.wait_for_selector(".map canvas")
+    page.get_by_role("button", name="Select with the lasso").click()
+    page.wait_for_function("document.querySelector('.map')._fullLayout?.dragmode === 'lasso'")
+    box = page.locator(".map .nsewdrag").bounding_box()
+    assert box
+    corners = [(0.01, 0.01), (0.99, 0.01), (0.99, 0.99), (0.01, 0.99), (0.01, 0.02)]
+    places = [(box["x"] + x * box["width"], box["y"] + y * box["height"]) for x, y in corners]
+    page.mouse.move(*places[0])
+    page.mouse.down()
+    for place in places[1:]:
+        page.mouse.move(*place, steps=4)
+    page.mouse.up()
+    expect(page.get_by_role("region", name="Selected shapes")).to_contain_text("220 selected")
+    page.get_by_role("button", name="clear the selection").click()
+    expect(page.get_by_role("region", name="Selected shapes")).to_be_hidden()
+
+
+def test_the_map_has_colors_by_cluster(opened: Opened) -> None:
+    page = opened.page
+    page.get_by_role("tab", name="Map").click()
+    page.wait_for_selector(".map canvas")
+    page.get_by_label("Color by").click()
+    page.get_by_role("option", name="Cluster").click()
+    page.wait_for_function("document.querySelector('.map')?.data?.some(t => t.name === 'cluster 1')")
+
+
+def test_duplicates_are_found(opened: Opened) -> None:
+    page = opened.page
+    page.get_by_role("tab", name="Duplicates").click()
+    page.get_by_role("button", name="Find copies").click()
+    expect(page.locator(".duplicates .note")).to_contain_text("among 220 shapes")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_nothing_keeps_anybody_out(scheme: Literal["light", "dark"], opened: Opened) -> None:
+    """axe-core finds no violation of WCAG 2.1 A and AA, nor of its best practices."""
+    page = opened.page
+    page.emulate_media(color_scheme=scheme)
+    rules = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "best-practice"]}
+    for tab, sign in (("Map", ".map canvas"), ("Duplicates", ".duplicates"), ("Label", ".labeling .card"),
+                      ("Search", ".columns .card")):  # fmt: skip
+        page.get_by_role("tab", name=tab).click()
+        page.locator(sign).first.wait_for()
+        found = Axe().run(page, options=rules)
+        assert not found.violations_count, f"{tab}: {found.generate_report()}"
+    page.locator(".columns .card button.image").first.click()
+    page.locator(".viewer .near .card").first.wait_for()
+    found = Axe().run(page, options=rules)
+    assert not found.violations_count, found.generate_report()
+
+
+def test_the_tab_key_reaches_the_files(opened: Opened) -> None:
+    page = opened.page
+    for _ in range(12):
+        page.keyboard.press("Tab")
+        if page.evaluate("document.activeElement.ariaLabel") == "Choose files to search with":
+            return
+    raise AssertionError("the Tab key passes by")
 
 
 def test_a_narrow_window_is_enough(opened: Opened) -> None:

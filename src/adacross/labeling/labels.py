@@ -7,6 +7,7 @@
 | proposed | its proposed class |
 | confidence | of the proposal, 0 to 1 |
 | next | its rank among the shapes to label next, 1 first; empty for all others |
+| doubt | its rank among the labels that look wrong, 1 first; only in files where one does |
 
 Pages, spreadsheets and `suggest` may all write to one file, so a label changes the file's current content.
 Names that a spreadsheet would take for a formula (`=1+1.off`) are written with a leading apostrophe.
@@ -94,9 +95,9 @@ def write_labels(path: Path, rows: Sequence[Mapping[str, str]], like: Path | Non
 
 
 def change_label(
-    path: Path, ids: Sequence[str], name: str, kind: str | None, *, create: bool = True
+    path: Path, ids: Sequence[str], names: str | Sequence[str], kind: str | None, *, create: bool = True
 ) -> dict[str, str]:
-    """Set the class of the shape `name` in a file of labels, or remove it (None); all else stays.
+    """Set the class of one or several shapes in a file of labels, or remove it (None); all else stays.
 
     The file is read, changed and written under its lock, so changes of other programs that use the lock are
     kept. A row without a class and without other values is dropped. A missing file is made if `create`.
@@ -113,16 +114,23 @@ def change_label(
             raise UserError(f"{path} is gone, and its labels with it. Restore it, and try again.")
         table = _read(path) if path.exists() else _Table(list(_COLUMNS), [])
         _labels(path, table, ids)
-        own = [row for row, record in zip(table.rows, table.records(), strict=True) if record["id"] == name]
+        wanted = dict.fromkeys([names] if isinstance(names, str) else names)
+        given = list(zip(table.rows, [record["id"] for record in table.records()], strict=True))
+        if kind:
+            known = {name for _, name in given}
+            given += [
+                ([cell(name) if title == "id" else "" for title in table.columns], name)
+                for name in wanted
+                if name not in known
+            ]
         column = table.columns.index("class")
-        if kind and not own:
-            own = [[cell(name) if title == "id" else "" for title in table.columns]]
-            table.rows += own
-        for row in own:
-            row.extend([""] * (column + 1 - len(row)))
-            row[column] = cell(kind or "")
-            if not kind and not any(value for value in row if from_cell(value) != name):
-                table.rows.remove(row)
+        table.rows = []
+        for row, name in given:
+            if name in wanted:
+                row.extend([""] * (column + 1 - len(row)))
+                row[column] = cell(kind or "")
+            if kind or name not in wanted or any(value for value in row if from_cell(value) != name):
+                table.rows.append(row)
         table.write(path)
         return _labels(path, table, ids)
 

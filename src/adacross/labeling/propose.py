@@ -1,13 +1,18 @@
-"""Semi-supervised classification of features, and active learning: the shapes to label next."""
+"""Semi-supervised classification of features, the shapes to label next, and labels that look wrong."""
 
 import warnings
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from jaxtyping import Float32, Float64, Int64
 
 from adacross.features.metrics import unit_rows
 
+if TYPE_CHECKING:
+    from sklearn.linear_model import LogisticRegression
+
+FEWEST = 3  # labels of a class below which none of them is doubted
 CANDIDATES = 10  # uncertain shapes for each shape to choose (beta = 10 of Zhdanov, 2019)
 _C = 10.0  # inverse of the weights' penalty, for features of length 1
 
@@ -68,14 +73,52 @@ def propose(
     return Proposal(label, confidence, unlabeled[chosen])
 
 
+def doubtful(features: Float32[np.ndarray, "n D"], labels: Int64[np.ndarray, " n"]) -> dict[int, int]:
+    """Find labels that look wrong, and the class that each looks like, the most doubtful first.
+
+    Each labeled shape is classified by the others in cross-validation. Its label is doubtful where another
+    class is more probable, and at least as probable as it is on average for the shapes labeled so (Northcutt,
+    Jiang and Chuang, Confident Learning, 2021). Classes of fewer than three labels are left out.
+
+    Args:
+        features: `(n, D)` of all shapes.
+        labels: `(n,)` class of each shape, -1 for none.
+
+    Example:
+        >>> features = np.eye(2, dtype=np.float32).repeat(6, axis=0)
+        >>> doubtful(features, np.array([0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 1]))
+        {5: 0}
+    """
+    from sklearn.model_selection import StratifiedKFold, cross_val_predict
+
+    counts = np.bincount(labels[labels >= 0], minlength=1)
+    rows = np.flatnonzero((labels >= 0) & (counts[labels] >= FEWEST))
+    classes, given = np.unique(labels[rows], return_inverse=True)
+    if len(classes) < 2:
+        return {}
+    points = unit_rows(features - features.mean(axis=0)).astype(np.float32)[rows]
+    folds = StratifiedKFold(min(5, counts[classes].min()), shuffle=True, random_state=0)
+    probability = cross_val_predict(_classifier(), points, given, cv=folds, method="predict_proba")
+    usual = np.array([probability[given == k, k].mean() for k in range(len(classes))])
+    looks, place = probability.argmax(axis=1), np.arange(len(rows))
+    more = probability[place, looks] - probability[place, given]
+    wrong = np.flatnonzero((looks != given) & (probability[place, looks] >= usual[looks]))
+    ranked = wrong[np.argsort(-more[wrong], kind="stable")]
+    return {int(rows[i]): int(classes[looks[i]]) for i in ranked}
+
+
+def _classifier() -> "LogisticRegression":
+    from sklearn.linear_model import LogisticRegression
+
+    return LogisticRegression(C=_C, class_weight="balanced", max_iter=1000)
+
+
 def _classify(
     points: np.ndarray, labels: np.ndarray, rows: np.ndarray
 ) -> tuple[Float64[np.ndarray, "k C"], Int64[np.ndarray, " C"]]:
     """Return class probabilities of `rows`, and the classes."""
-    from sklearn.linear_model import LogisticRegression
-
     known = np.flatnonzero(labels >= 0)
-    model = LogisticRegression(C=_C, class_weight="balanced", max_iter=1000)
+    model = _classifier()
     with warnings.catch_warnings():  # at first there are as many classes as labels
         warnings.filterwarnings("ignore", "The number of unique classes is greater", UserWarning)
         model.fit(points[known], labels[known])

@@ -9,10 +9,10 @@ import numpy as np
 
 from adacross.console import Table, console, words
 from adacross.embeddings.table import read_embeddings
-from adacross.errors import check_ending, check_least, shortened
+from adacross.errors import check_ending, check_least, listed, shortened
 from adacross.io.files import check_free, locked
 from adacross.labeling.labels import LOCK_TIMEOUT, read_labels, read_records, write_labels
-from adacross.labeling.propose import propose
+from adacross.labeling.propose import doubtful, propose
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -27,6 +27,7 @@ class Suggested:
     proposed: int  # number of shapes with a proposed class
     classes: dict[str, tuple[int, int]]  # labeled and proposed shapes of each class
     next: list[str]  # ids of the most informative shapes to label next
+    doubtful: dict[str, tuple[str, str]]  # given class, and the one it looks like, of labels that look wrong
 
     def table(self) -> "RenderableType":
         """Render as a line, a table of the classes, and the shapes to label next."""
@@ -37,7 +38,10 @@ class Suggested:
             table.add_row(shortened(name), f"{labeled:,}", f"{proposed:,}")
         line = f"{self.labeled:,} shapes labeled, {self.proposed:,} classes proposed: {self.path}"
         ask = f"Label next: {', '.join(self.next[:5])}{' ...' if len(self.next) > 5 else ''}"
-        return Group(words(line), *([table] if self.classes else []), words(ask))
+        doubts = [f"{i} ({given}; looks like {other})" for i, (given, other) in self.doubtful.items()]
+        look = f"Look again at {listed(doubts, 5)}"
+        lines = [ask, *([look] if doubts else [])]
+        return Group(words(line), *([table] if self.classes else []), *map(words, lines))
 
 
 def suggest(
@@ -51,7 +55,7 @@ def suggest(
     Args:
         embeddings: a file that embed wrote.
         labels: CSV file with the columns id and class; the header alone is enough to begin.
-        output: CSV file to write: id, class, proposed, confidence, next.
+        output: CSV file to write: id, class, proposed, confidence, next, and doubt where a label looks wrong.
         ask: number of shapes to label next.
         overwrite: replace an existing output file.
 
@@ -67,19 +71,23 @@ def suggest(
     known = np.array([names.index(classes[i]) if i in classes else -1 for i in shapes.ids], dtype=np.int64)
     with console.status("fitting a classifier"):
         proposal = propose(shapes.features, known, ask=ask)
+        doubts = doubtful(shapes.features, known)
+    doubted = {row: str(number) for number, row in enumerate(doubts, 1)}
     place = {int(row): str(number) for number, row in enumerate(proposal.order, 1)}
     with locked(target, "suggest", wait=LOCK_TIMEOUT):
         classes = read_labels(Path(labels), shapes.ids)  # again, for labels of another program
         records = read_records(Path(labels))
+        doubting = bool(doubts) or any("doubt" in record for record in records.values())
         rows = [
             records.get(name, {})
             | {
                 "id": name,
                 "class": classes.get(name, ""),
-                "proposed": names[label] if label >= 0 else "",
+                "proposed": names[doubts.get(row, label)] if label >= 0 else "",
                 "confidence": f"{confidence:.3f}" if label >= 0 else "",
                 "next": place.get(row, ""),
             }
+            | ({"doubt": doubted.get(row, "")} if doubting else {})
             for row, (name, label, confidence) in enumerate(
                 zip(shapes.ids, proposal.label, proposal.confidence, strict=True)
             )
@@ -95,4 +103,5 @@ def suggest(
         sum(proposed.values()),
         {name: (labeled[name], proposed[name]) for name in sorted({*names, *labeled})},
         [shapes.ids[row] for row in proposal.order],
+        {shapes.ids[row]: (names[known[row]], names[other]) for row, other in doubts.items()},
     )

@@ -2,10 +2,10 @@
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
-from functools import partial
+from functools import cached_property, partial
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Union
+from typing import Literal, Union
 
 import numpy as np
 import torch
@@ -17,14 +17,16 @@ from adacross.data.shape import Axis, BrokenShapeError
 from adacross.distributed.device import find_device
 from adacross.encoders import Encoder
 from adacross.encoders.frozen import encode, frozen, in_batches
-from adacross.errors import UserError, check_least, one_of
+from adacross.errors import UserError, check_least, listed, one_of
 from adacross.features.collection import BLOCK, FeatureCache, collection_features, feature_blocks, points_for
 from adacross.features.sources import find_encoder
 from adacross.features.whitening import FEWEST, Whitening, unit_rows
 from adacross.methods import CrossModal
+from adacross.search.facts import Facts
 from adacross.search.lance import LanceRows
 from adacross.search.query import Query, read_query
 from adacross.search.results import Neighbors
+from adacross.search.turns import turned
 from adacross.training.networks import load_towers
 
 MANY = 500_000  # shapes from which features lie in LanceDB
@@ -33,6 +35,7 @@ NO_CLASS = "(none)"  # listed for shapes without a class
 
 
 Rows = Union[Float32[np.ndarray, "n D"], LanceRows]  # noqa: UP007  as below
+Orientation = Literal["up", "any"]
 QueryLike = Union[int, str, Path, Query, np.ndarray]  # noqa: UP007  the tests' type checker evaluates it
 
 
@@ -158,13 +161,25 @@ class SearchIndex:
         """The encoder of shapes."""
         return self.network.encoder if isinstance(self.network, CrossModal) else self.network
 
+    @cached_property
+    def facts(self) -> Facts:
+        """Sizes, paths, copies and names of the shapes."""
+        return Facts.of(self.collection)
+
     def class_of(self, i: int) -> str | None:
         """Return the name of shape `i`'s class, None where it has none."""
         label = int(self.collection.labels[i])
         return self.collection.info.classes[label] if label >= 0 else None
 
     def search(
-        self, query: QueryLike, top: int = 10, *, classes: Iterable[str] | None = None, up: Axis | None = None
+        self,
+        query: QueryLike,
+        top: int = 10,
+        *,
+        classes: Iterable[str] | None = None,
+        up: Axis | None = None,
+        orientation: Orientation = "up",
+        among: Bool[np.ndarray, " n"] | None = None,
     ) -> Neighbors:
         """Return the `top` shapes most similar to a query, by cosine similarity.
 
@@ -174,18 +189,24 @@ class SearchIndex:
             top: number of results; fewer if there are not as many.
             classes: names of the classes to search in; all by default.
             up: the axis that points up in a file.
+            orientation: any, if a shape may lie as it likes: it is compared in 48 orientations, and of each
+                similarity the best is kept. With an encoder that was trained on any orientation, both are
+                the same.
+            among: the shapes to search in, `(n,)`; all by default.
 
         Raises:
             UserError: no such shape or file, a damaged one, an image without an image tower, or an unknown
                 class.
         """
         check_least(top=top)
-        query = self.encode(query if isinstance(query, Query) else self.query(query, up))
-        rows = self.vectors if query.image is None or self.joint is None else self.joint
+        query = self.encode(query if isinstance(query, Query) else self.query(query, up), orientation)
+        rows = self.compared(query)
         candidates = self.candidates(classes)
+        if among is not None:
+            candidates &= among
         if query.index is not None:
             candidates[query.index] = False
-        found, similarities = nearest(rows, np.asarray(query.vector), candidates, top)
+        found, similarities = nearest(rows, np.asarray(query.vectors), candidates, top)
         order = np.lexsort((found, -similarities))
         space = "shapes" if query.image is None else "images"
         return Neighbors(query, self.collection, space, found[order], similarities[order])
@@ -202,22 +223,41 @@ class SearchIndex:
             if not 0 <= query < len(self):
                 raise UserError(f"there is no shape {query}; expected 0 to {len(self) - 1}.")
             return Query(self.collection.ids[query], self.cloud(query), index=query)
+        if not Path(query).exists() and len(named := self.facts.find(str(query))):
+            if len(named) == 1:
+                return self.query(int(named[0]))
+            names = listed([self.collection.ids[i] for i in named])
+            raise UserError(
+                f"{query} is the name of {len(named):,} shapes ({names}); expected the id of one."
+            )
         return read_query(Path(query), points=self.points, size=self.image_size, up=up)
 
-    def encode(self, query: Query) -> Query:
-        """Return a query with its vector, so that searching again does not encode again."""
-        if query.vector is not None:
+    def encode(self, query: Query, orientation: Orientation = "up") -> Query:
+        """Return a query with its vectors, so that searching again does not encode again."""
+        one_of("orientation", orientation, ("up", "any"))
+        turning = orientation == "any" and query.image is None and self.encoder.inputs.up != "any"
+        if query.vectors is not None and (len(query.vectors) > 1) == turning:
             return query
         if query.image is not None:
-            return replace(query, vector=self._encode_image(query.image))
-        if query.index is not None:
-            return replace(query, vector=self.vectors[query.index])
+            return replace(query, vectors=self._encode_image(query.image))
+        if query.index is not None and not turning:
+            return replace(query, vectors=self.vectors[query.index][None])
         if query.points is None:
             raise UserError(
                 f"the query {query.name!r} is empty; expected points, an image or a shape's index."
             )
-        features = encode(self.encoder, query.points[None], device=self.device)
-        return replace(query, vector=self._transform(unit_rows(features))[0])
+        clouds = turned(query.points) if turning else query.points[None]
+        return replace(
+            query, vectors=self._transform(unit_rows(encode(self.encoder, clouds, device=self.device)))
+        )
+
+    def compared(self, query: Query) -> Rows:
+        """Return the rows that an encoded query is compared with."""
+        return self.vectors if query.image is None or self.joint is None else self.joint
+
+    def similarities(self, query: Query) -> Float32[np.ndarray, " n"]:
+        """Return the cosines of all shapes and an encoded query, the best of its orientations each."""
+        return best_of(self.compared(query), np.asarray(query.vectors))
 
     def cloud(self, i: int) -> Float32[np.ndarray, "N 3"]:
         """Return the points of shape `i` that are encoded."""
@@ -243,7 +283,7 @@ class SearchIndex:
         """Return the encoder's features as they are compared with `vectors`."""
         return features if self._whitening is None else unit_rows(self._whitening(features))
 
-    def _encode_image(self, image: UInt8[np.ndarray, "S S 3"]) -> Float32[np.ndarray, " E"]:
+    def _encode_image(self, image: UInt8[np.ndarray, "S S 3"]) -> Float32[np.ndarray, "1 E"]:
         if not isinstance(self.network, CrossModal):
             raise UserError(
                 "an image query needs an image tower, which an encoder alone does not have. Give the run of "
@@ -251,16 +291,24 @@ class SearchIndex:
             )
         with frozen(self.network):
             vector = self.network.embed_pictures(torch.from_numpy(image.copy())[None].to(self.device))
-        return unit_rows(vector.float().cpu().numpy())[0]
+        return unit_rows(vector.float().cpu().numpy())
+
+
+def best_of(rows: Rows, vectors: Float32[np.ndarray, "o D"]) -> Float32[np.ndarray, " n"]:
+    """Return the largest product of each row with any of some vectors."""
+    best: Float32[np.ndarray, " n"] = np.max([rows @ vector for vector in vectors], axis=0)
+    return best
 
 
 def nearest(
-    rows: Rows, vector: Float32[np.ndarray, " D"], candidates: Bool[np.ndarray, " n"], top: int
+    rows: Rows, vectors: Float32[np.ndarray, "o D"], candidates: Bool[np.ndarray, " n"], top: int
 ) -> tuple[Int64[np.ndarray, " k"], Float32[np.ndarray, " k"]]:
-    """Return the `top` candidates most similar to a vector, in no order, and their similarities."""
-    if isinstance(rows, LanceRows) and (close := rows.nearest(vector, candidates, top)) is not None:
-        return close
-    similarities = rows @ vector
+    """Return the `top` candidates most similar to any of some vectors, in no order, and their similarities."""
+    if isinstance(rows, LanceRows) and len(vectors) == 1:
+        close = rows.nearest(vectors[0], candidates, top)
+        if close is not None:
+            return close
+    similarities = best_of(rows, vectors)
     similarities[~candidates] = -np.inf
     count = min(top, int(candidates.sum()))
     found = np.argpartition(-similarities, count - 1)[:count] if count else np.zeros(0, dtype=np.int64)

@@ -28,8 +28,8 @@ class Query:
     points: Float32[np.ndarray, "N 3"] | None = None  # y up, in the unit sphere
     image: UInt8[np.ndarray, "S S 3"] | None = None  # RGB on white
     index: int | None = None  # of a shape of the collection, which does not find itself
-    # its unit vector, once `SearchIndex.encode` has computed it
-    vector: Float32[np.ndarray, " D"] | None = None
+    # unit vectors, one an orientation, once `SearchIndex.encode` has computed them
+    vectors: Float32[np.ndarray, "t D"] | None = None
 
 
 def read_query(

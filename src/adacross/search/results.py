@@ -15,6 +15,7 @@ from adacross.data.rendering.notebook import cloud_image, figure_html, gallery_h
 from adacross.errors import check_ending, shortened
 from adacross.io.files import whole_file
 from adacross.search.query import Query
+from adacross.search.scale import Scale
 
 ENDINGS, WRITES = (".png", ".html"), "expected a file that ends in .png or .html"
 TILE, CAPTION, GAP, COLUMNS = 200, 46, 12, 5
@@ -33,6 +34,7 @@ class Neighbors:
     space: str  # "shapes" (the encoder's features) or "images" (the joint space of clouds and images)
     indices: Int64[np.ndarray, " k"]  # into the collection
     similarities: Float32[np.ndarray, " k"]  # cosine similarities, at most 1
+    scale: Scale | None = None  # of the similarities, where the collection is large enough for one
 
     def __len__(self) -> int:
         return len(self.indices)
@@ -48,14 +50,22 @@ class Neighbors:
         names = self.collection.info.classes
         return tuple(names[label] if label >= 0 else None for label in self.collection.labels[self.indices])
 
+    @property
+    def likeness(self) -> tuple[str, ...]:
+        """The similarities in words; "" without a scale."""
+        return tuple(self.scale.word(value) if self.scale else "" for value in self.similarities.tolist())
+
     def table(self) -> Table:
-        """Render as a rich table: rank, id, class and similarity."""
-        table = Table(title=f"nearest to {self.query.name}")
-        for name in ("rank", "id", "class", "similarity"):
+        """Render as a rich table: rank, id, class, similarity, and the same in words."""
+        table = Table(
+            title=f"nearest to {self.query.name}", caption=self.scale.summary() if self.scale else None
+        )
+        for name in ("rank", "id", "class", "similarity", *(["likeness"] if self.scale else [])):
             table.add_column(name, justify="right" if name in ("rank", "similarity") else "left")
-        rows = zip(self.ids, self.classes, self.similarities, strict=True)
-        for rank, (name, class_name, similarity) in enumerate(rows, 1):
-            table.add_row(str(rank), name, shortened(class_name or ""), f"{similarity:.3f}")
+        rows = zip(self.ids, self.classes, self.similarities, self.likeness, strict=True)
+        for rank, (name, class_name, similarity, word) in enumerate(rows, 1):
+            cells = (str(rank), name, shortened(class_name or ""), f"{similarity:.3f}")
+            table.add_row(*cells, *([word] if self.scale else []))
         return table
 
     def __repr__(self) -> str:

@@ -37,36 +37,44 @@ class LabelFile:
         """The collection's classes and those of the file."""
         return sorted({*self.index.collection.info.classes, *self.classes_by_id.values()})
 
-    def assign(self, i: int, name: str | None) -> dict[str, str]:
-        """Label shape `i` in the file, or remove its label (None), and return all labels there.
+    def assign(self, shapes: int | list[int], name: str | None) -> dict[str, str]:
+        """Label shapes and their copies in the file, or remove the labels (None); return all labels there.
 
         Raises:
             UserError: an empty name, or a file that cannot be read or written; then nothing is changed.
         """
         if name is not None and not (name := name.strip()):
             raise UserError("the class has no name; choose one, or type a new one.")
-        ids, create = self.index.collection.ids, not self.classes_by_id
-        self.classes_by_id = change_label(self.path, ids, ids[i], name, create=create)
+        ids, create, copy_of = self.index.collection.ids, not self.classes_by_id, self.index.facts.copy_of
+        rows = np.flatnonzero(np.isin(copy_of, copy_of[shapes])).tolist()
+        self.classes_by_id = change_label(self.path, ids, [ids[i] for i in rows], name, create=create)
         return self.classes_by_id
 
     def propose(self, ask: int) -> tuple[Proposal, list[str]]:
-        """Propose classes for all shapes from the file's labels; also return the classes' names."""
+        """Propose classes for all shapes but copies from the file's labels; also return the classes' names.
+
+        The arrays of the proposal are of all shapes; `order` names no copy, nor what a copy's label says.
+        """
         ids = self.index.collection.ids
         if self.classes_by_id or self.path.exists():
             self.classes_by_id = read_labels(self.path, ids)
         labels = self.classes_by_id
         names = sorted(set(labels.values()))
-        known = [names.index(labels[i]) if i in labels else -1 for i in ids]
-        return propose(self.index.features[:], np.array(known, dtype=np.int64), ask=ask), names
+        known = np.array([names.index(labels[i]) if i in labels else -1 for i in ids], dtype=np.int64)
+        firsts, of = np.unique(self.index.facts.copy_of, return_inverse=True)
+        known_of_firsts = np.full(len(firsts), -1, dtype=np.int64)
+        np.maximum.at(known_of_firsts, of, known)
+        proposal = propose(self.index.features[firsts], known_of_firsts, ask=ask)
+        return Proposal(proposal.label[of], proposal.confidence[of], firsts[proposal.order]), names
 
 
 class LabelTab:
-    """Shapes to label, a dozen at a time; every click is saved to `labels`, None without `--labels`."""
+    """Shapes to label, a dozen at a time; every click is saved to `labels`."""
 
-    def __init__(self, index: SearchIndex, labels: LabelFile | None) -> None:
+    def __init__(self, index: SearchIndex, labels: LabelFile) -> None:
         self.index = index
         self.labels = labels
-        self.on_open: Callable[[int], None] = lambda i: None
+        self.on_open: Callable[[int], object] = lambda i: None
         self.waiting: set[int] = set()  # shapes of this batch without a label
         self.started = False
         with ui.element("div").classes("labeling"):
@@ -76,21 +84,15 @@ class LabelTab:
             self.error = Alert()
             self.grid = ui.element("div").classes("grid roomy")
             self.more = button("Suggest more", self.propose, "main")
-        if labels is None:
-            self.heading.set_text("Labeling needs a file")
-            self.note.set_text("Start the page with --labels labels.csv to label shapes here.")
-            self.more.set_visibility(False)
 
     async def show(self) -> None:
         """Suggest the first batch, once."""
-        if self.labels is not None and not self.started:
+        if not self.started:
             self.started = True
             await self.propose()
 
     async def propose(self) -> None:
         """Show the most informative shapes without a label."""
-        if self.labels is None:
-            return
         self.grid.clear()
         with self.grid, ui.element("div").classes("waiting"):
             ui.spinner(size="2rem")
@@ -118,7 +120,7 @@ class LabelTab:
         figure = card(i, proposed or "Which class?", value, name, lambda: self.on_open(i))
         with figure, ui.element("div").classes("choice"):
             choice = ui.select(
-                self.labels.classes if self.labels else [],
+                self.labels.classes,
                 label="other class" if proposed else "class",
                 with_input=True,
                 new_value_mode="add-unique",
@@ -134,8 +136,7 @@ class LabelTab:
 
     async def _assign(self, i: int, name: str | None, figure: ui.element) -> None:
         """Label a shape; after the last of a batch, suggest the next."""
-        labels = self.labels
-        if labels is None or name is None or await self._run(labels.assign, i, name) is None:
+        if name is None or await self._run(self.labels.assign, i, name) is None:
             return
         self.waiting.discard(i)
         figure.clear()
@@ -147,8 +148,7 @@ class LabelTab:
             await self.propose()
 
     async def _undo(self, i: int, figure: ui.element) -> None:
-        labels = self.labels
-        if labels is None or await self._run(labels.assign, i, None) is None:
+        if await self._run(self.labels.assign, i, None) is None:
             return
         self.waiting.add(i)
         figure.delete()
@@ -168,8 +168,6 @@ class LabelTab:
             self.error.show(message)
 
     def _update(self) -> None:
-        if self.labels is None:
-            return
         labeled, count = len(self.labels.classes_by_id), len(self.index.collection)
         kinds = len(set(self.labels.classes_by_id.values()))
         self.heading.set_text(f"{labeled:,} of {count:,} shapes labeled, {kinds} classes")

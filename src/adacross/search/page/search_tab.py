@@ -1,183 +1,221 @@
-"""The tab "Search": the query on the left, the results on the right."""
+"""The tab "Search": the query and its filters on the left, the results on the right."""
 
-import tempfile
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
+from itertools import islice
 from time import perf_counter
-from weakref import WeakMethod
 
 import numpy as np
-from nicegui import events, run, ui
+from jaxtyping import Int64
+from nicegui import run, ui
 
-from adacross.data.rendering.notebook import data_uri
-from adacross.data.shape import Axis
-from adacross.errors import UserError
-from adacross.search.index import NO_CLASS, SearchIndex
-from adacross.search.page.widgets import LARGEST, Alert, button, card, cloud, image, text
-from adacross.search.query import IMAGES, SHAPES, Query, read_query
+from adacross.search.calibrate import explained
+from adacross.search.index import NO_CLASS, Orientation, SearchIndex
+from adacross.search.map import strangeness
+from adacross.search.page.query_panel import QueryPanel
+from adacross.search.page.selection import Selection
+from adacross.search.page.widgets import button, card, text
+from adacross.search.query import Query
 from adacross.search.results import Neighbors
+from adacross.search.rows import match_rows, shape_row, to_csv
+from adacross.search.scale import WORDS
 
-_DROP = """
-<div class="drop">
-  <b>Drop a file</b> or click to choose
-  <small>{kinds}</small>
-  <q-uploader-add-trigger />
-</div>
-"""
-_TIMEOUT = 60  # seconds for reading a file
-_ORDERS = {"similarity": "Similarity", "class": "Class", "name": "Name"}
-_AXES: dict[str, str] = {"": "default of the file type", "x": "x", "y": "y", "z": "z"}
+PAGE = 24  # shapes that are added at a time
+LISTED = 10_000  # rows of a CSV file, at most
+_ORDERS = {
+    "similarity": "Similarity",
+    "class": "Class",
+    "name": "Name",
+    "size": "Size, largest first",
+    "strange": "Strangest first",
+}
+_LEAST = {"": "any", "same": "the same", "very like": "very like, or the same", "like": "like, or more so"}
+
+
+@dataclass(frozen=True, eq=False)
+class Hits:
+    """What is listed: shapes in order, and what is said of each."""
+
+    indices: Int64[np.ndarray, " k"]
+    words: dict[int, str]  # likeness, by shape
+    copies: dict[int, int]  # further shapes of the same content that are not listed, by shape
+    neighbors: Neighbors | None  # with a query
 
 
 class SearchTab:
-    """The tab and its state: query, classes, order."""
+    """The tab and its state: queries, filters, order, and how much is shown."""
 
-    def __init__(self, index: SearchIndex) -> None:
+    def __init__(self, index: SearchIndex, selection: Selection) -> None:
         self.index = index
-        self.on_open: Callable[[int], None] = lambda i: None
-        self.query: Query | None = None
-        self.seed = 0
+        self.selection = selection
+        self.on_open: Callable[[int], object] = lambda i: None
+        self.hits = Hits(np.zeros(0, dtype=np.int64), {}, {}, None)
+        self.shown = 0
+        self.turn = 0  # of refreshing; a later one makes those that are under way void
+        self.marks: dict[int, ui.element] = {}
         with ui.element("div").classes("columns"):
             with ui.element("aside"):
-                self._controls()
+                self.queries = QueryPanel(index, self.refresh)
+                self._filters()
             with ui.element("section").classes("results"):
                 with ui.element("div").classes("above"):
                     self.heading = text("h2", "")
                     self.note = text("small", "")
+                    self.measured = text("p", "", "measured")
                 self.grid = ui.element("div").classes("grid")
+                self.more = button("Show more", self.show_more, "quiet more")
+                self.save = button("Download as CSV", self._download, "quiet")
+        selection.on_change.append(self._mark)
 
-    def _controls(self) -> None:
-        images = self.index.joint is not None
-        # FastAPI keeps an upload's route, and with it the handlers, when the page has gone. They refer to
-        # this tab weakly, or the page would be kept, too.
-        uploaded, rejected = WeakMethod(self._uploaded), WeakMethod(self._rejected)
-        upload = ui.upload(
-            auto_upload=True,
-            max_file_size=LARGEST,
-            on_upload=lambda event: (handler := uploaded()) and handler(event),
-            on_rejected=lambda: (handler := rejected()) and handler(),
-        ).classes("uploader")
-        kinds = "an image, a mesh or a point cloud" if images else "a mesh or a point cloud"
-        upload.add_slot("header", _DROP.format(kinds=kinds))
-        upload.add_slot("list", "<div></div>")
-        self.uploader = upload
-        self.error = Alert()
-        self.preview = ui.element("div").classes("query")
-        names = sorted(self.index.collection.info.classes)
-        if names and (self.index.collection.labels < 0).any():
+    def _filters(self) -> None:
+        facts, collection = self.index.facts, self.index.collection
+        self.text = ui.input("Name, part number or class").props("dense outlined clearable debounce=250")
+        names = sorted(collection.info.classes)
+        if names and (collection.labels < 0).any():
             names.append(NO_CLASS)
         self.classes = ui.select(names, label="Classes", multiple=True, clearable=True, with_input=True)
         self.classes.props("dense outlined use-chips options-dense").set_visibility(bool(names))
+        with ui.element("div").classes("pair") as sizes:
+            self.least = ui.number("Longest side ≥").props("dense outlined clearable debounce=250")
+            self.most = ui.number("Longest side ≤").props("dense outlined clearable debounce=250")
+        sizes.set_visibility(not np.isnan(facts.largest).all())
+        self.likeness = ui.select(_LEAST, label="Similarity at least", value="").props("dense outlined")
         self.order = ui.select(_ORDERS, label="Order by", value="similarity").props("dense outlined")
-        self.top = ui.select([12, 24, 48, 96], label="Shapes", value=24).props("dense outlined")
-        self.axis = ui.select(_AXES, label="Up axis of files", value="").props("dense outlined")
-        for control in (self.classes, self.order, self.top):
+        self.turned = ui.checkbox("Parts lie in any orientation")
+        self.turned.set_visibility(self.index.encoder.inputs.up != "any")
+        self.single = ui.checkbox("Show copies once", value=True)
+        self.single.set_visibility(bool((facts.copy_of != np.arange(len(self.index))).any()))
+        self.queries.add_axis()
+        for control in (self.text, self.classes, self.least, self.most, self.likeness, self.order):
             control.on_value_change(self.refresh)
+        for box in (self.turned, self.single):
+            box.on_value_change(self.refresh)
 
-    async def _uploaded(self, event: events.UploadEventArguments) -> None:
-        """Read an uploaded file, and search with it."""
-        self.heading.set_text(f"Reading {event.file.name} …")
-        suffix = Path(event.file.name).suffix.lower()
-        self.uploader.reset()
-        with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder) / f"query{suffix if suffix in (*IMAGES, *SHAPES) else '.unknown'}"
-            await event.file.save(path)
-            try:
-                self.query = await run.io_bound(self._read, path, event.file.name)
-                self.error.show("")
-                self._show_query()
-            except UserError as error:
-                self.error.show(str(error))
-        self.refresh()
-
-    def _read(self, path: Path, name: str) -> Query:
-        """Read and encode a file, so that every error is raised here."""
-        up: Axis | None = self.axis.value or None
-        size = self.index.image_size
-        query = read_query(path, points=self.index.points, size=size, up=up, name=name, timeout=_TIMEOUT)
-        return self.index.encode(query)
-
-    def _rejected(self) -> None:
-        self.error.show(f"The file is larger than {LARGEST // 2**20} MB, the limit for a query.")
-
-    def search_with(self, i: int) -> None:
+    async def search_with(self, i: int) -> None:
         """Search with a shape of the collection."""
-        self.query = self.index.query(i)
-        self.error.show("")
         ui.run_javascript("scrollTo({ top: 0 })")  # before the grid is emptied, in which the button may lie
-        self._show_query()
-        self.refresh()
+        await self.queries.use(self.index.query(i))
 
     def browse(self) -> None:
-        """Show a selection of the collection, without a query."""
-        self.query = None
-        self._show_query()
-        self.refresh()
+        """Show the collection, on a page without a query."""
+        self._fill(self._find(None, None, self._among()), 0.0)
 
-    def _show_query(self) -> None:
-        self.preview.clear()
-        query = self.query
-        self.preview.set_visibility(query is not None)
-        if query is None:
-            return
-        with self.preview:
-            if query.points is not None:
-                cloud(query.points)
-            elif query.image is not None:
-                image(data_uri(query.image), f"the query {query.name}")
-            with ui.element("div").classes("line"):
-                text("span", query.name, "title").props["title"] = query.name
-                button("✕", self.browse, "small", "clear the query")
-
-    def refresh(self) -> None:
+    async def refresh(self) -> None:
         """Search again and show the results."""
-        wanted = list(self.classes.value or []) or None
-        if self.query is None:
-            selection = self._selection(wanted)
-            self.heading.set_text("Browse the collection")
-            self.note.set_text("Click a shape to view it in 3-D and to see similar shapes.")
-            self._fill(selection, [""] * len(selection))
-            return
+        self.turn += 1
+        turn = self.turn
         start = perf_counter()
-        neighbors = self.index.search(self.query, int(self.top.value), classes=wanted)
-        passed = perf_counter() - start
-        kind = "image-to-shape" if neighbors.space == "images" else "shape-to-shape"
-        within = f" of {len(wanted)} classes" if wanted else ""
-        self.heading.set_text(f"Similar to {self.query.name}")
-        self.note.set_text(f"{len(neighbors)} shapes{within}, {kind} search in {1000 * passed:.0f} ms")
-        places = self._order(neighbors)
-        self._fill(
-            neighbors.indices[places].tolist(), [f"{neighbors.similarities[place]:.3f}" for place in places]
-        )
+        hits = await run.io_bound(self._find, self.queries.active, self._wanted(), self._among())
+        if hits is not None and turn == self.turn:  # or the server is stopping, or something else is searched
+            self._fill(hits, perf_counter() - start)
 
-    def _order(self, neighbors: Neighbors) -> list[int]:
-        places = list(range(len(neighbors)))
-        if self.order.value == "class":
-            places.sort(key=lambda place: (neighbors.classes[place] or "", place))
-        elif self.order.value == "name":
-            places.sort(key=lambda place: neighbors.ids[place])
-        return places
+    def _wanted(self) -> list[str] | None:
+        """Return the chosen classes, None for all."""
+        return list(self.classes.value or []) or None
 
-    def _selection(self, wanted: list[str] | None) -> list[int]:
-        """Return shapes spread over the collection, of some classes."""
-        ids = self.index.collection.ids
-        rows = np.flatnonzero(self.index.candidates(wanted))
-        count = min(int(self.top.value), len(rows))
-        chosen = rows[np.linspace(0, len(rows) - 1, count).astype(int)].tolist() if count else []
-        if self.order.value == "name":
-            chosen.sort(key=lambda i: ids[i])
+    def _fill(self, hits: Hits, passed: float) -> None:
+        """Show results that took `passed` seconds."""
+        query, wanted = self.queries.active, self._wanted()
+        self.hits, self.shown = hits, 0
+        count = f"{len(hits.indices):,} shapes{f' of {len(wanted)} classes' if wanted else ''}"
+        scale = hits.neighbors.scale if hits.neighbors else None
+        if hits.neighbors and query:
+            kind = "image-to-shape" if hits.neighbors.space == "images" else "shape-to-shape"
+            self.heading.set_text(f"Similar to {query.name}")
+            self.note.set_text(f"{count}, {kind} search in {1000 * passed:.0f} ms")
         else:
-            chosen.sort(key=lambda i: self.index.class_of(i) or "")
-        return chosen
-
-    def _fill(self, chosen: list[int], values: list[str]) -> None:
-        ids = self.index.collection.ids
+            self.heading.set_text("Browse the collection")
+            self.note.set_text(f"{count}. Click one to turn it and to see what is like it.")
+        self.measured.set_text(scale.summary() if scale else "")
+        self.measured.set_visibility(scale is not None)
+        self.measured.classes(remove="warning", add="warning" if scale and scale.finds_little else None)
+        self.marks = {}
         self.grid.clear()
+        if not len(hits.indices):
+            with self.grid:
+                text("p", "No shape is like that. Take a filter away.")
+        self.save.set_visibility(bool(len(hits.indices)))
+        self.show_more()
+
+    def _among(self) -> Int64[np.ndarray, " k"]:
+        """Return the shapes that the text and the sizes allow, those that a text fits best first."""
+        facts = self.index.facts
+        found = facts.find(self.text.value or "")
+        low, high = self.least.value, self.most.value
+        if low is not None or high is not None:
+            sides = facts.largest[found]
+            fits = (sides >= (0 if low is None else low)) & (sides <= (np.inf if high is None else high))
+            found = found[fits]
+        return found
+
+    def _find(self, query: Query | None, classes: list[str] | None, among: Int64[np.ndarray, " k"]) -> Hits:
+        """Search, or list shapes without a query; runs in a thread."""
+        index, neighbors, words = self.index, None, dict[int, str]()
+        if query is None:
+            found = among[index.candidates(classes)[among]]
+            if not self.text.value:  # a mixed selection comes first
+                found = np.random.default_rng(0).permutation(found)
+        else:
+            mask = np.zeros(len(index), dtype=bool)
+            mask[among] = True
+            orientation: Orientation = "any" if self.turned.value else "up"
+            results = index.search(query, len(index), classes=classes, orientation=orientation, among=mask)
+            neighbors = explained(index, results)
+            found = neighbors.indices
+            words = dict(zip(found.tolist(), neighbors.likeness, strict=True))
+            if self.likeness.value and neighbors.scale:
+                least = WORDS.index(self.likeness.value)
+                found = np.array(
+                    [i for i in found.tolist() if WORDS.index(words[i]) <= least], dtype=np.int64
+                )
+        copies: dict[int, int] = {}
+        if self.single.value:
+            _, first, counts = np.unique(index.facts.copy_of[found], return_index=True, return_counts=True)
+            copies = dict(zip(found[first].tolist(), (counts - 1).tolist(), strict=True))
+            found = found[np.sort(first)]
+        return Hits(self._ordered(found), words, copies, neighbors)
+
+    def _ordered(self, found: Int64[np.ndarray, " k"]) -> Int64[np.ndarray, " k"]:
+        ids = self.index.collection.ids
+        rows = found.tolist()
+        match self.order.value:
+            case "class":
+                rows.sort(key=lambda i: self.index.class_of(i) or "")
+            case "name":
+                rows.sort(key=lambda i: ids[i])
+            case "size":
+                return found[np.argsort(-self.index.facts.largest[found], kind="stable")]
+            case "strange":
+                return found[np.argsort(-strangeness(self.index)[found], kind="stable")]
+        return np.array(rows, dtype=np.int64)
+
+    def show_more(self) -> None:
+        """Show the next shapes."""
+        facts, ids = self.index.facts, self.index.collection.ids
         with self.grid:
-            for i, value in zip(chosen, values, strict=True):
+            for i in self.hits.indices[self.shown : self.shown + PAGE].tolist():
                 title = self.index.class_of(i) or ids[i]
-                with card(i, title, value, ids[i], partial(self.on_open, i)):
+                more = self.hits.copies.get(i, 0)
+                below = " · ".join(filter(None, [facts.size(i), f"{more:,} more copies" if more else ""]))
+                with card(i, title, self.hits.words.get(i, ""), ids[i], partial(self.on_open, i), below):
                     button("similar", partial(self.search_with, i), "similar", f"search with {ids[i]}")
-            if not chosen:
-                text("p", "No shapes of these classes.")
+                    self.marks[i] = button("", partial(self.selection.toggle, i), "mark", f"select {ids[i]}")
+        self.shown = min(self.shown + PAGE, len(self.hits.indices))
+        self.more.set_visibility(self.shown < len(self.hits.indices))
+        self._mark()
+
+    def _mark(self) -> None:
+        """Show which of the cards are selected."""
+        for i, mark in self.marks.items():
+            mark.props["aria-pressed"] = "true" if i in self.selection.chosen else "false"
+
+    def _download(self) -> None:
+        hits = self.hits
+        if hits.neighbors is None:
+            rows = [shape_row(self.index, i) for i in hits.indices[:LISTED].tolist()]
+        else:
+            wanted = set(hits.indices.tolist())
+            found = zip(hits.neighbors.indices.tolist(), match_rows(self.index, hits.neighbors), strict=True)
+            rows = list(islice((row for i, row in found if i in wanted), LISTED))
+        ui.download.content(to_csv(rows), "shapes.csv")

@@ -1,13 +1,17 @@
 """The local server: addresses, images, limits."""
 
+import os
+import secrets
 import socket
 from collections.abc import Awaitable, Callable, MutableMapping
+from functools import lru_cache
+from http.cookies import CookieError, SimpleCookie
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs
 
 from adacross.console import console
-from adacross.data.rendering.notebook import png
 from adacross.errors import UserError, install
 from adacross.search.index import SearchIndex
 
@@ -28,17 +32,25 @@ App = Callable[[Scope, Receive, Send], Awaitable[None]]
 _GONE = 499  # nginx's status of a client that left before its answer
 
 
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
+_COOKIE = "adacross-token"
+
+
 class Guard:
-    """Refuses requests of other sites and uploads that are too large.
+    """Refuses requests of other sites, without the token if there is one, and uploads that are too large.
 
     A page of another site can make the browser in which it is open ask any address of this machine. `Origin`
     must be the address that is asked (`Host`), and by `Sec-Fetch-Site` another site may link to the page, but
     not load it as an image, a script or a frame. Programs other than browsers send neither.
+
+    The token is part of the address that is opened first (`?token=`), which sets a cookie; programs send it
+    as `Authorization: Bearer`.
     """
 
-    def __init__(self, app: App, most: int) -> None:
+    def __init__(self, app: App, most: int, token: str = "") -> None:
         self.app = app
         self.most = most
+        self.token = token
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on, or answer it."""
@@ -49,7 +61,12 @@ class Guard:
             await send(message)
 
         refusal = self._refusal(scope) if scope["type"] in ("http", "websocket") else None
-        if refusal is None:
+        if refusal is None and self._brings_token(scope):
+            cookie = f"{_COOKIE}={self.token}; Path=/; HttpOnly; SameSite=Lax".encode()
+            headers = [(b"location", scope["path"].encode()), (b"set-cookie", cookie)]
+            await guarded({"type": "http.response.start", "status": 303, "headers": headers})
+            await guarded({"type": "http.response.body", "body": b""})
+        elif refusal is None:
             try:
                 await self.app(scope, receive, guarded)
             except RuntimeError as error:
@@ -76,15 +93,36 @@ class Guard:
         opened = given.get(b"sec-fetch-mode") == b"navigate" and given.get(b"sec-fetch-dest") == b"document"
         if given.get(b"sec-fetch-site") in (b"cross-site", b"same-site") and not opened:
             return 403, "expected a request of this page, not of another site."
+        if self.token and not (self._brings_token(scope) or self._knows_token(given)):
+            return 401, "expected the token: open the address that `adacross search` printed."
         if scope.get("method") in ("POST", "PUT"):
             length = given.get(b"content-length", b"")
             if not length.isdigit() or int(length) > self.most:
                 return 413, f"expected a file of at most {self.most // 2**20} MB."
         return None
 
+    def _brings_token(self, scope: Scope) -> bool:
+        """Return whether the token is in the address."""
+        if not self.token or scope["type"] != "http" or scope.get("method") != "GET":
+            return False
+        given = parse_qs(scope.get("query_string", b"").decode("latin-1")).get("token", [""])[0]
+        return secrets.compare_digest(given.encode(), self.token.encode())
 
-def serve(index: SearchIndex, host: str, port: int, labels: Path | None, *, browser: bool) -> None:
-    """Serve the page until Ctrl-C."""
+    def _knows_token(self, given: dict[bytes, bytes]) -> bool:
+        """Return whether the token is in the headers."""
+        try:
+            cookies = SimpleCookie(given.get(b"cookie", b"").decode("latin-1"))
+        except CookieError:
+            return False
+        sent = [cookies[_COOKIE].value.encode()] if _COOKIE in cookies else []
+        sent.append(given.get(b"authorization", b"").removeprefix(b"Bearer "))
+        return any(secrets.compare_digest(one, self.token.encode()) for one in sent)
+
+
+def serve(
+    index: SearchIndex, host: str, port: int, labels: Path, *, browser: bool = True, api: bool = False
+) -> None:
+    """Serve the page, and with `api` the routes for programs, until Ctrl-C."""
     if find_spec("nicegui") is None:
         raise UserError(
             f"the search page needs NiceGUI, which is not installed. {install('app')}. Without it: "
@@ -92,18 +130,23 @@ def serve(index: SearchIndex, host: str, port: int, labels: Path | None, *, brow
         )
     from nicegui import app, ui
     from starlette.middleware.trustedhost import TrustedHostMiddleware
-    from starlette.responses import PlainTextResponse, Response
+    from starlette.responses import FileResponse, PlainTextResponse, Response
 
+    from adacross.search.page import media
+    from adacross.search.page.api import api as routes
     from adacross.search.page.label_tab import LabelFile
     from adacross.search.page.layout import build_page
     from adacross.search.page.widgets import LARGEST
 
-    label_file = LabelFile.read(labels, index) if labels else None
+    label_file = LabelFile.read(labels, index)
     free = free_port(host, port)
-    address = f"http://{'localhost' if host == '0.0.0.0' else host}:{free}"
-    if host in ("127.0.0.1", "localhost"):  # a foreign site must not reach the page under its own name
-        app.add_middleware(TrustedHostMiddleware, allowed_hosts=["127.0.0.1", "localhost"])
-    app.add_middleware(Guard, most=LARGEST + _FORM)
+    token = "" if host in LOOPBACK else os.environ.get("ADACROSS_TOKEN") or secrets.token_urlsafe(16)
+    if not token:  # a foreign site must not reach the page under its own name
+        app.add_middleware(TrustedHostMiddleware, allowed_hosts=[*LOOPBACK, "[::1]"])
+    app.add_middleware(Guard, most=LARGEST + _FORM, token=token)
+    count, files = len(index), index.collection.files()
+    kept = {"Cache-Control": "private, max-age=3600"}
+    thumbnail = lru_cache(maxsize=4096)(media.thumbnail)
 
     @ui.page("/")
     def page() -> None:
@@ -114,19 +157,36 @@ def serve(index: SearchIndex, host: str, port: int, labels: Path | None, *, brow
 
     @app.get("/image/{i}")
     def image(i: int) -> Response:
-        if not 0 <= i < len(index.collection):
+        if not 0 <= i < count:
             return Response(status_code=404)
-        headers = {"Cache-Control": "private, max-age=3600"}
-        return Response(png(index.collection.thumbnail(i)), media_type="image/png", headers=headers)
+        return Response(thumbnail(index.collection, i), media_type="image/png", headers=kept)
 
-    app.on_startup(lambda: console.print(f"{index.collection.info.name}: {address}   (Ctrl-C ends)"))
+    @app.get("/mesh/{i}")
+    def mesh(i: int) -> Response:
+        content = media.mesh(file) if 0 <= i < count and (file := files[i]) else None
+        if content is None:
+            return Response(status_code=404)
+        return Response(content, media_type="model/stl", headers=kept)
+
+    @app.get("/file/{i}")
+    def source_file(i: int) -> Response:
+        file = files[i] if 0 <= i < count else None
+        if file is None or not file.is_file():
+            return Response(status_code=404)
+        return FileResponse(file, media_type="application/octet-stream", filename=file.name)
+
+    if api:
+        app.include_router(routes(index))
+    app.on_startup(lambda: _announce(index.collection.info.name, host, free, token, api))
     try:
         ui.run(
             host=host,
             port=free,
             title=f"{index.collection.info.name} · adacross search",
             favicon=str(Path(__file__).with_name("favicon.svg")),
-            show=browser,
+            dark=None,  # as the system is
+            language="en-US",
+            show=browser and (f"/?token={token}" if token else True),
             reload=False,
             tailwind=False,
             show_welcome_message=False,
@@ -134,6 +194,28 @@ def serve(index: SearchIndex, host: str, port: int, labels: Path | None, *, brow
         )
     except KeyboardInterrupt:
         return
+
+
+def _announce(name: str, host: str, port: int, token: str, api: bool) -> None:
+    """Print the address of the page: to those who are not at this machine, the one that they can use."""
+    address = f"http://{reachable(host)}:{port}"
+    console.print(f"{name}: {address}{f'/?token={token}' if token else ''}   (Ctrl-C ends)", soft_wrap=True)
+    if api:
+        needed = f" with the header Authorization: Bearer {token}" if token else ""
+        console.print(f"for programs: POST {address}/api/search and /api/embed{needed}", soft_wrap=True)
+        console.print(f"described in {address}/openapi.json", soft_wrap=True)
+
+
+def reachable(host: str) -> str:
+    """Return the address under which others reach a server that listens at `host`."""
+    if host not in ("0.0.0.0", "::", ""):
+        return f"[{host}]" if ":" in host else host
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect(("192.0.2.1", 9))  # an address of no machine: nothing is sent, a route is chosen
+            return str(probe.getsockname()[0])
+        except OSError:
+            return socket.gethostname()
 
 
 def free_port(host: str, first: int) -> int:

@@ -1,4 +1,4 @@
-"""Elements of the page: text, buttons, cards, interactive point clouds."""
+"""Elements of the page: text, buttons, cards, shapes to turn."""
 
 from collections.abc import Callable
 from typing import Any
@@ -8,10 +8,11 @@ from jaxtyping import Float
 from nicegui import ui
 
 LARGEST = 64 * 2**20  # bytes of an uploaded file
-_HEIGHT_COLORS = [[0, "#3f63c8"], [0.5, "#1fa39a"], [1, "#e5a93c"]]  # as in the report
+# red, green and blue, linear, from low to high
+_HEIGHT_COLORS = ((0.05, 0.01, 0.79), (0.13, 0.36, 0.39), (0.57, 0.35, 0.04))
+_EYE = (0.95, -1.2, 0.62)  # of the camera, z up
 # Not responsive: NiceGUI then resizes plots that are hidden, too, which Plotly refuses (page.js does it).
 CONFIG = {"displayModeBar": False, "scrollZoom": True, "responsive": False}
-LARGE, SMALL = 4.2, 2.2  # pixels a point
 _MOST = 4096  # points of a cloud that are drawn
 
 
@@ -57,57 +58,48 @@ class Alert:
         self.label.set_visibility(bool(message))
 
 
-def card(i: int, title: str, value: str, name: str, on_open: Callable[[], Any]) -> ui.element:
-    """Add a shape's image to click with two lines below it; return the element, to add to."""
+def card(
+    i: int, title: str, value: str, name: str, on_open: Callable[[], Any], below: str = ""
+) -> ui.element:
+    """Add a shape's image to click with lines below it; return the element, to add to."""
     figure = ui.element("figure").classes("card")
     with figure:
         with button("", on_open, "image", f"open {title} {name}"):
             image(f"/image/{i}", "")
         with ui.element("figcaption"):
             with ui.element("div").classes("line"):
-                text("span", title, "title")
+                text("span", title, "title").props["title"] = title
                 if value:
                     text("span", value, "value")
-            text("small", name).props["title"] = name
+            if name != title:
+                text("small", name).props["title"] = name
+            if below:
+                text("span", below, "size")
     return figure
 
 
-def cloud(points: Float[np.ndarray, "N 3"], size: float = SMALL) -> ui.plotly:
-    """Add an interactive point cloud of points of `size` pixels."""
-    return ui.plotly(cloud_figure(points, size)).classes("cloud")
+class Solid:
+    """A shape to turn: its points, and its mesh once that is at hand."""
 
+    def __init__(self) -> None:
+        self.scene = ui.scene(width=480, height=480, grid=False, background_color="#ffffff").classes("solid")
+        self.scene.props["aria-label"] = "the shape in 3-D; drag to turn it"
+        self.scene.props["role"] = "img"
+        self.scene.move_camera(*_EYE, 0, 0, 0, duration=0)
 
-def cloud_figure(points: Float[np.ndarray, "N 3"], size: float) -> dict[str, Any]:
-    """Return a Plotly figure of points of `size` pixels, smaller if many; its z axis is our y axis, up."""
-    shown = np.round(points[:_MOST].astype(np.float64), 3)
-    hidden = {"visible": False, "range": [-1, 1]}
-    return {
-        "data": [
-            {
-                "type": "scatter3d",
-                "mode": "markers",
-                "x": shown[:, 0].tolist(),
-                "y": (-shown[:, 2]).tolist(),
-                "z": shown[:, 1].tolist(),
-                "hoverinfo": "skip",
-                "marker": {
-                    "size": size if len(shown) <= 1024 else 0.75 * size,
-                    "color": shown[:, 1].tolist(),
-                    "colorscale": _HEIGHT_COLORS,
-                    "line": {"width": 0},
-                },
-            }
-        ],
-        "layout": {
-            "paper_bgcolor": "rgba(0,0,0,0)",
-            "margin": {"l": 0, "r": 0, "t": 0, "b": 0},
-            "showlegend": False,
-            "scene": {
-                **dict.fromkeys(("xaxis", "yaxis", "zaxis"), hidden),
-                "aspectmode": "cube",
-                "dragmode": "turntable",
-                "camera": {"eye": {"x": 0.82, "y": -1.04, "z": 0.52}, "center": {"x": 0, "y": 0, "z": 0}},
-            },
-        },
-        "config": CONFIG,
-    }
+    def show(self, points: Float[np.ndarray, "N 3"]) -> None:
+        """Show points of the unit sphere, y up, colored by height."""
+        shown = np.round(points[:_MOST].astype(np.float64), 3)[:, [0, 2, 1]] * (1, -1, 1)
+        height = (shown[:, 2] + 1) / 2
+        colors = np.stack([np.interp(height, (0, 0.5, 1), channel) for channel in _HEIGHT_COLORS], axis=1)
+        with self.scene as scene:
+            scene.clear()
+            scene.point_cloud(shown.tolist(), np.round(colors, 3).tolist(), point_size=0.025)
+            scene.move_camera(*_EYE, 0, 0, 0, duration=0)
+
+    def show_mesh(self, address: str) -> None:
+        """Show the STL file at an address instead."""
+        with self.scene as scene:
+            scene.clear()
+            scene.stl(address).material("#9db4d0")
+            scene.spot_light(intensity=6, distance=0, decay=0, angle=1.2).move(-3, -4, 5)

@@ -1,0 +1,31 @@
+"""Orientations in which a query is tried, where it may lie in any."""
+
+from itertools import permutations, product
+
+import numpy as np
+from jaxtyping import Float32
+
+
+def turned(points: Float32[np.ndarray, "N 3"]) -> Float32[np.ndarray, "48 N 3"]:
+    """Return a cloud in 48 orientations, the first its own.
+
+    It is turned by the 24 rotations of a cube, as it is and brought into its principal frame. The first half
+    finds a part that was saved with other axes up, the second one that lies askew where the collection's
+    parts lie along their axes.
+    """
+    axes = np.linalg.svd(points - points.mean(0), full_matrices=False)[2]
+    axes[2] *= np.sign(np.linalg.det(axes))  # a rotation, no mirror
+    frames = np.concatenate([_CUBE, _CUBE @ axes])
+    return np.einsum("tij,nj->tni", frames, points).astype(np.float32)
+
+
+def _rotations_of_a_cube() -> Float32[np.ndarray, "24 3 3"]:
+    signed = [
+        np.diag(signs)[:, list(order)]
+        for order in permutations(range(3))
+        for signs in product((1.0, -1.0), repeat=3)
+    ]
+    return np.stack([matrix for matrix in signed if np.linalg.det(matrix) > 0]).astype(np.float32)
+
+
+_CUBE = _rotations_of_a_cube()
