@@ -7,9 +7,8 @@ from pathlib import Path
 import adacross
 
 ROOT = Path(__file__).parents[1]
-REWRITTEN = {"duplicates.md", "search.md", "suggest.md", "embed.md", "results.md", "weighting.md"}  # not yet
-PAGES = [ROOT / "README.md", *(page for page in (ROOT / "docs").rglob("*.md") if page.name not in REWRITTEN)]
-PRONOUN = re.compile(r"(Who|Whose|Whom|What|Whatever|Whether|How|Those|Nobody)\b")
+PAGES = [ROOT / "README.md", *(ROOT / "docs").rglob("*.md")]
+PRONOUN = re.compile(r"(Who|Which|Whose|Whom|What|Whatever|Whether|How|Those|Nobody)\b")
 HABIT = re.compile(r"\b(nobody|whoever|(is|are|was|were) said|goes on where|stands? beside)\b", re.IGNORECASE)
 
 

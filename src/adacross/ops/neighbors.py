@@ -38,9 +38,7 @@ def knn(
     """
     N = points.shape[1]
     if not 1 <= k <= N:
-        raise UserError(
-            f"k is {k}, but each cloud has {N} points; give 1 to {N} neighbours or larger clouds."
-        )
+        raise UserError(f"k is {k}, but each cloud has {N} points; give 1 to {N} neighbors or larger clouds.")
     with torch.no_grad(), torch.autocast(points.device.type, enabled=False):
         dtype = torch.promote_types(points.dtype, torch.float32)
         own = queries is None

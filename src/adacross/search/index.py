@@ -303,7 +303,7 @@ def best_of(rows: Rows, vectors: Float32[np.ndarray, "o D"]) -> Float32[np.ndarr
 def nearest(
     rows: Rows, vectors: Float32[np.ndarray, "o D"], candidates: Bool[np.ndarray, " n"], top: int
 ) -> tuple[Int64[np.ndarray, " k"], Float32[np.ndarray, " k"]]:
-    """Return the `top` candidates most similar to any of some vectors, in no order, and their similarities."""
+    """Return the `top` candidates most similar to any of the vectors, unordered, and their similarities."""
     if isinstance(rows, LanceRows) and len(vectors) == 1:
         close = rows.nearest(vectors[0], candidates, top)
         if close is not None:

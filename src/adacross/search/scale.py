@@ -37,7 +37,7 @@ class Scale:
 
     @property
     def finds_little(self) -> bool:
-        """Whether most queries of this kind do not find their own shape among the first ten."""
+        """True if most queries of this kind do not find their own shape among the first ten."""
         return self.recall_10 < _POOR
 
     def summary(self) -> str:

@@ -1,4 +1,4 @@
-"""What the browser loads of a shape: its thumbnail, its mesh, and its file."""
+"""Files that the browser loads of a shape: its thumbnail, its mesh, and its source."""
 
 from contextlib import closing
 from dataclasses import asdict

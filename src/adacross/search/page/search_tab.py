@@ -35,7 +35,7 @@ _LEAST = {"": "any", "same": "the same", "very like": "very like, or the same", 
 
 @dataclass(frozen=True, eq=False)
 class Hits:
-    """What is listed: shapes in order, and what is said of each."""
+    """Shapes that are listed, in order, and the words beside each."""
 
     indices: Int64[np.ndarray, " k"]
     words: dict[int, str]  # likeness, by shape
