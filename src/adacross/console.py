@@ -174,7 +174,7 @@ def progress_seen(seen: Callable[[str, float], None]) -> Iterator[None]:
 class _Progress(Progress):
     """A bar that another place may show, too."""
 
-    def advance(self, task_id: Any, advance: float = 1) -> None:
+    def advance(self, task_id: Any, advance: float | int = 1) -> None:
         """Advance a task."""
         super().advance(task_id, advance)
         if seen := _seen.get():

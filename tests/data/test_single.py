@@ -72,7 +72,7 @@ def test_normals_and_colours_behind_the_coordinates_are_passed_over(tmp_path: Pa
         ("a.xyz", b"1 2\n3 4", "2 numbers a line"),
         ("a.txt", b"nan 1 2\nnan 2 3", "no point is finite"),
         ("a.stl", b"", "the file is empty"),
-        ("a.jpg", b"picture", "must end in one of"),
+        ("a.jpg", b"picture", "expected an ending among"),
     ],
 )
 def test_what_is_no_shape_is_named_with_the_reason(tmp_path: Path, name: str, content: bytes, said: str):
