@@ -105,6 +105,19 @@ def test_a_run_whose_collection_has_gone_and_whose_weights_were_chosen_on_the_te
     assert "| versions |" not in body
 
 
+def test_shapes_drawn_while_training_are_told_from_those_of_the_monitor(run, tmp_path):
+    shutil.copytree(run, tmp_path / "run")
+    config = yaml.safe_load((run / "config.yaml").read_text())
+    changed = config | {"fresh": 64, "augmentation": "mild", "orientation": "any"}
+    (tmp_path / "run" / "config.yaml").write_text(yaml.safe_dump(changed))
+    _, body = card_of(tmp_path / "run", tmp_path / "look")
+    assert "Training used 128 built-in shapes, drawn while training" in body
+    assert "served the monitor" in body
+    assert "Training used the split `train`" not in body
+    assert "| augmentation | mild |" in body
+    assert "| orientation | any |" in body
+
+
 def test_names_cannot_leave_their_cells(run, toy_collection, tmp_path):
     folder = tmp_path / "collection"
     shutil.copytree(toy_collection.folder, folder)

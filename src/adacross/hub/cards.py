@@ -265,6 +265,8 @@ def _training(run: Path, config: PretrainConfig) -> dict[str, Any]:
         "weighting of the terms": config.weighting_name,
         "weighting's options": config.weighting_args or None,
         "points a cloud": "all that are stored" if config.points is None else config.points,
+        "augmentation": config.augmentation,
+        "orientation": "any" if config.orientation == "any" else None,
         "learned from": learns_from(config.method),
         "image tower": None if config.method in MASKED else tower,
         "epochs": config.epochs,
