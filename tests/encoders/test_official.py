@@ -149,7 +149,7 @@ def test_image_encoders_of_any_prefix(depth, channels, prefix, head, tmp_path, c
 @pytest.mark.slow
 def test_image_encoders_that_do_not_fit(tmp_path):
     state = ResNet(18).state_dict()
-    with pytest.raises(UserError, match="no image encoder with torchvision's names"):
+    with pytest.raises(UserError, match="not an image encoder with torchvision's names"):
         load_official_image(saved(released("pointnet_cls"), tmp_path / "points.pth"))
     with pytest.raises(UserError, match="extra is unknown"):
         load_official_image(saved(state | {"extra": torch.zeros(1)}, tmp_path / "more.pth"))

@@ -39,12 +39,14 @@ def loaded(path: Path) -> str:
 
 
 def embedded(path: Path) -> str:
+    from adacross.data.collection.sample import SampleOptions
     from adacross.embeddings.embed import Files, find_data
 
-    files = find_data(str(path), up=None, workers=1, timeout=120.0)
+    files = find_data(str(path), up=None)
     assert isinstance(files, Files)
-    _, _, skipped = files.read(0, len(files), 16)
-    return "; ".join(entry["reason"] for entry in skipped)
+    how = SampleOptions(files.source.format, 16, views=0, size=16)
+    ((_, rows),) = files.blocks([0], how, workers=1, timeout=120.0)
+    return "; ".join(row.note for _, row in rows if row.table is None)
 
 
 def queried(path: Path) -> str:
