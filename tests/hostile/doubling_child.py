@@ -45,7 +45,7 @@ def embedded(path: Path) -> str:
     files = find_data(str(path), up=None)
     assert isinstance(files, Files)
     how = SampleOptions(files.source.format, 16, views=0, size=16)
-    ((_, rows),) = files.blocks([0], how, workers=1, timeout=120.0)
+    ((_, rows),) = files.blocks([0], how, workers=1, timeout=120.0, engine="local", ray_address=None)
     return "; ".join(row.note for _, row in rows if row.table is None)
 
 
