@@ -21,7 +21,7 @@ from adacross.training.pretrain import pretrain
 
 SHAPES, VIEWS, PICTURE = 2000, 6, 64
 POINTS = 1024
-MINUTES, FULL_MINUTES = 5, 20  # of a pre-training with all around it, and of the rest of `--full`
+MINUTES, FULL_MINUTES = 3, 20  # of a pre-training with all around it, and of the rest of `--full`
 SMALL, EPOCHS = 256, 30  # points and epochs of what `--full` fine-tunes, encodes many times over
 
 
