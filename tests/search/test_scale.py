@@ -136,7 +136,7 @@ def test_a_folder_of_queries_becomes_a_table(
     new = tmp_path / "new"
     (new / "deep").mkdir(parents=True)
     for i, name in ((4, "one.npy"), (9, "deep/two.npy")):
-        np.save(new / name, toy_collection.points(np.array([i]))[0])
+        np.save(new / name, toy_collection.points(np.array([i]))[0, :48])  # as many as are compared
     (new / "broken.stl").write_bytes(b"solid nothing")
     (new / "notes.txt").write_text("not a shape", encoding="utf-8")
     words = ["search", str(own_run), str(toy_collection.folder), "--device", "cpu", "--query", str(new)]
