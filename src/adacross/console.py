@@ -8,6 +8,7 @@ Progress and messages go to standard error, so that standard output stays for re
 
 import io
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from contextvars import ContextVar
@@ -127,12 +128,12 @@ class Table(rich_table.Table):
         return shown
 
 
-class Shown:
+class Shown(ABC):
     """A result whose table a notebook shows. Abstract."""
 
+    @abstractmethod
     def table(self) -> RenderableType:
         """Render as tables for the terminal."""
-        raise NotImplementedError
 
     def _repr_html_(self) -> str:
         paper = Console(record=True, file=io.StringIO(), width=WIDE, force_jupyter=False)

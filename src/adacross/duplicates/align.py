@@ -102,14 +102,7 @@ def _about(axis: int) -> Float64[np.ndarray, "n 3 3"]:
 def _everywhere() -> Float64[np.ndarray, "n 3 3"]:
     """Return orientations all over, at most some 30 degrees from any other, and the 48 of a cube."""
     rng = np.random.default_rng(0)
-    quaternions = rng.normal(size=(240, 4))
-    w, x, y, z = (quaternions / np.linalg.norm(quaternions, axis=1, keepdims=True)).T
-    rows = [
-        *(1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y)),
-        *(2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x)),
-        *(2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)),
-    ]
-    turns = np.stack(rows, 1).reshape(-1, 3, 3)
+    turns = Turn.from_quat(rng.normal(size=(240, 4))).as_matrix()
     cube = [np.eye(3)[list(order)] * np.array(signs) for order in permutations(range(3))
             for signs in product((-1.0, 1.0), repeat=3)]  # fmt: skip
     return np.concatenate([turns, -turns, cube])

@@ -53,7 +53,8 @@ class PretrainConfig:
 
     Args:
         collection: a prepared folder (see `adacross prepare`), the URL of one (s3://bucket/collection), or
-            the word "builtin": built-in shapes, prepared in collections/builtin unless they are there.
+            the word "builtin": built-in shapes, prepared in collections/builtin unless they are there
+            (a folder of that name is "./builtin").
         run: folder of the run; `runs/<collection>-<method>-<encoder>-seed<seed>` by default.
         method: adacrossnet, crossnet, crosspoint, joint-mae, point-m2ae, or `package.module:Name` of another
             package, as for every name below.
