@@ -63,9 +63,9 @@ def take(page: Page) -> None:
     page.wait_for_selector(".card")
     card = page.locator(".results .card", has=page.locator(f"text='{QUERY}'")).first
     card.hover()
-    card.get_by_text("similar").click()
+    card.get_by_role("button", name="search with").click()
     page.wait_for_function("document.querySelector('.results h2').textContent.startsWith('Similar to')")
-    page.wait_for_selector(".query canvas")
+    page.locator(".measured").wait_for()
     page.mouse.move(620, 60)
     page.wait_for_timeout(4000)
     page.screenshot(path=IMAGES / "search.png")
