@@ -64,6 +64,14 @@ def test_the_headline_has_every_figure(bare_run: RunData) -> None:
     assert "To fill it in" not in text
 
 
+def test_shapes_drawn_while_training_are_told_from_those_of_the_collection(full_run: RunData) -> None:
+    run = replace(full_run, config=full_run.config | {"fresh": 8192, "epochs": 20})
+    text = said(overview(run).body)
+    assert "on 163,840 built-in shapes, drawn while training," in text
+    assert "of the collection" not in text
+    assert "of the collection" in said(overview(full_run).body)
+
+
 def test_curves_hold_the_log(bare_run: RunData) -> None:
     section = training(replace(bare_run, log=LOG))
     reader = Reader(section.body)

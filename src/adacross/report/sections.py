@@ -31,7 +31,7 @@ def overview(run: RunData) -> Section:
     """Return one sentence, tiles, images of the data, and a table of all results."""
     found = headlines(run)
     own = [one for one in found if one["own"]]
-    kept = run.config.get("validation_fraction")
+    kept, fresh, epochs = (run.config.get(name) for name in ("validation_fraction", "fresh", "epochs"))
     return section(
         "overview",
         "Overview",
@@ -40,6 +40,7 @@ def overview(run: RunData) -> Section:
         method=method_name(run.method),
         learned=learns_from(run.method),
         held_out=kept if isinstance(kept, float) else 0.0,
+        drawn=fresh * epochs if isinstance(fresh, int) and isinstance(epochs, int) else 0,
         training=_training(run),
         tiles=own[:1] + [one for one in own[1:] if one["name"] == "Retrieval"],
         headlines=found,
