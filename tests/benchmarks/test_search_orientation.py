@@ -5,7 +5,7 @@ from search_orientation import turns
 
 
 def test_a_cloud_is_turned_and_never_mirrored():
-    points = np.random.default_rng(0).normal(size=(32, 3)).astype(np.float32)
+    points = np.random.default_rng(0).normal(size=(256, 3)).astype(np.float32)
     found = turns(points, 3)
     assert len(found) == 4
     for cloud in found.values():
