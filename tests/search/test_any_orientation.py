@@ -81,12 +81,19 @@ def test_an_image_is_not_turned(search_index: SearchIndex, toy_collection: Colle
     assert search_index.search(image, 5, orientation="any").ids == upright.ids
 
 
-def test_the_command_line_finds_a_turned_file(
-    own_run: Path, toy_collection: Collection, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+def test_the_command_line_turns_the_query(
+    search_index: SearchIndex, own_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     from adacross.cli import main
 
-    np.save(tmp_path / "turned.npy", toy_collection.points(np.array([7]))[0] @ QUARTER.T)
-    words = ["search", str(own_run), str(toy_collection.folder), "--device", "cpu", "--top", "1"]
-    assert main([*words, "--query", str(tmp_path / "turned.npy"), "--orientation", "any"]) == 0
-    assert toy_collection.ids[7] in capsys.readouterr().out
+    file = tmp_path / "turned.npy"
+    np.save(file, search_index.collection.points(np.array([7]))[0] @ QUARTER.T)
+    found = search_index.search(file, 1, orientation="any")
+    words = ["search", str(own_run), str(search_index.collection.folder), "--device", "cpu", "--top", "1"]
+    words += ["--query", str(file)]
+    assert main([*words, "--orientation", "any"]) == 0
+    shown = capsys.readouterr().out
+    assert found.ids[0] in shown
+    assert "by other points of it, turned" in shown
+    assert main(words) == 0
+    assert "turned, a shape" not in capsys.readouterr().out
