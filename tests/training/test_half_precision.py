@@ -15,11 +15,12 @@ from toy_runs import configured
 from adacross.data.collection.collection import Collection
 from adacross.data.collection.decoded import DecodedViews
 from adacross.distributed.group import ProcessGroup
-from adacross.encoders import DGCNN, PointM2AE, PointNet, ResNet
+from adacross.encoders import DGCNN, ENCODERS, PointM2AE, PointNet, ResNet
 from adacross.losses.nt_xent import nt_xent
 from adacross.methods import METHODS
 from adacross.nn.layers import EdgeLayer, EdgePairLayer, PointLayer
 from adacross.ops.neighbors import knn
+from adacross.ops.precision import rounded_products
 from adacross.training.checkpoint import checkpoints, load_checkpoint
 from adacross.training.loader import BatchLoader
 from adacross.training.loop import loss_terms, to_device
@@ -90,6 +91,50 @@ def test_nt_xent_of_large_features_neither_overflows_nor_loses_digits(dtype: tor
     found, expected = nt_xent(a, b, 0.1), nt_xent(a.double(), b.double(), 0.1)
     assert found.dtype == torch.float32
     close(found, expected, 1e-6)
+
+
+def test_neighbors_and_losses_are_exact_where_other_products_are_rounded():
+    torch.manual_seed(0)
+    features, others = 3 + torch.randn(2, 40, 64)
+    points = 3 + 0.1 * torch.randn(2, 300, 64)
+    with rounded_products(True):
+        assert torch.get_float32_matmul_precision() == "medium"
+        found = knn(points, 5), nt_xent(features, others, 0.1)
+        assert torch.get_float32_matmul_precision() == "medium"
+    assert torch.get_float32_matmul_precision() == "highest"
+    assert torch.equal(found[0], knn(points, 5))
+    assert torch.equal(found[1], nt_xent(features, others, 0.1))
+
+
+def test_the_precision_of_products_is_put_back_after_an_error():
+    with pytest.raises(ZeroDivisionError), rounded_products(True):
+        raise ZeroDivisionError
+    assert torch.get_float32_matmul_precision() == "highest"
+
+
+def test_the_backward_pass_of_a_bf16_run_rounds_products(toy_collection: Collection, tmp_path: Path):
+    """In the threads of autograd, too: the setting is seen while gradients are computed."""
+    seen = []
+
+    class Watched(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx: Any, x: Tensor) -> Tensor:
+            return x.clone()
+
+        @staticmethod
+        def backward(ctx: Any, grad: Tensor) -> Tensor:
+            seen.append(torch.get_float32_matmul_precision())
+            return grad
+
+    class Watching(PointNet):
+        def forward(self, points: Tensor) -> Tensor:
+            return Watched.apply(super().forward(points))
+
+    options = {"precision": "bf16", "epochs": 1, "monitor_every": 0, "encoder": "watching"}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(ENCODERS, "watching", Watching)
+        pretrain(configured(toy_collection, tmp_path / "run", **options))
+    assert set(seen) == {"medium"}
 
 
 @pytest.mark.parametrize("method", METHODS)

@@ -6,6 +6,7 @@ from torch import Tensor, nn
 
 from adacross.distributed.batch import all_gather, mean_contribution
 from adacross.errors import UserError
+from adacross.ops.precision import exact_products
 
 
 def nt_xent(
@@ -51,7 +52,7 @@ def nt_xent(
     if objects is not None and objects.shape != (M,):
         raise UserError(f"objects has shape {tuple(objects.shape)}; expected one object per pair, ({M},).")
     dtype = torch.promote_types(torch.promote_types(a.dtype, b.dtype), torch.float32)
-    with torch.autocast(a.device.type, enabled=False):
+    with exact_products(a.device):
         rows = nn.functional.normalize(torch.cat([a.to(dtype), b.to(dtype)]), dim=1)
         others, before = all_gather(rows)
         similarity = rows @ others.T / temperature

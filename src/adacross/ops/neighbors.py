@@ -9,6 +9,7 @@ from torch import Tensor
 from adacross.errors import UserError
 from adacross.ops.fused.blocks import block_size
 from adacross.ops.kernels import use_kernels
+from adacross.ops.precision import exact_products
 
 # Searches of at least so many entries per neighbor are done in groups, of this size.
 _WORTH_GROUPING = 8
@@ -39,7 +40,7 @@ def knn(
     N = points.shape[1]
     if not 1 <= k <= N:
         raise UserError(f"k is {k}, but each cloud has {N} points; give 1 to {N} neighbors or larger clouds.")
-    with torch.no_grad(), torch.autocast(points.device.type, enabled=False):
+    with torch.no_grad(), exact_products(points.device):
         dtype = torch.promote_types(points.dtype, torch.float32)
         own = queries is None
         keys = points.to(dtype)

@@ -105,9 +105,8 @@ class PretrainConfig:
         track: send losses and metrics to tensorboard, wandb or mlflow.
         sync_batchnorm: synchronize BatchNorm statistics across processes.
         image_cache: gigabytes of disk for decoded images while training; 0 to decode them every time.
-        precision: float32, or bf16 for bfloat16 in the products and convolutions of image towers, projections
-            and transformer blocks, where the device is fast at it. Fused layers stay in float32: all of
-            DGCNN's, the last of PointNet, half of Point-M2AE's group embeddings.
+        precision: float32, or bf16 for products and convolutions of numbers rounded to bfloat16, where the
+            device is fast at it. The search for neighbors and the losses stay in float32.
         device: auto (cuda if there is a GPU, else cpu), cpu or cuda.
         seed: random seed of weights, order, views and augmentation.
         resume: no; auto (continue from the newest checkpoint that can be read, or start if there is none); or

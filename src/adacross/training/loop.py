@@ -17,6 +17,7 @@ from adacross.distributed.group import ProcessGroup
 from adacross.errors import UserError, one_line
 from adacross.losses.weighting import Weighting
 from adacross.methods import Method
+from adacross.ops.precision import rounded_products
 from adacross.training.as_released import BestOnTest
 from adacross.training.checkpoint import checkpoints, save_checkpoint
 from adacross.training.config import PretrainConfig
@@ -213,12 +214,13 @@ class Training:
         terms = self._terms(raw, batch)
         values = finite_values(self.group.totals(terms), batch)
         norms = None
-        if self.weighting.needs_gradient_norms:
-            norms = gradient_norms(terms, self.method.shared_parameters(), self.group)
-            finite_norms(norms, values, batch)
-        weights = self.weighting.update(values, norms)
-        loss = torch.stack([weights[name] * term for name, term in terms.items()]).sum()
-        (loss / batches).backward()
+        with rounded_products(self.config.precision == "bf16"):
+            if self.weighting.needs_gradient_norms:
+                norms = gradient_norms(terms, self.method.shared_parameters(), self.group)
+                finite_norms(norms, values, batch)
+            weights = self.weighting.update(values, norms)
+            loss = torch.stack([weights[name] * term for name, term in terms.items()]).sum()
+            (loss / batches).backward()
         return values, dict(weights)
 
     def _after(self, log: Log | None, progress: Progress, task: TaskID) -> None:
@@ -275,7 +277,8 @@ def loss_terms(
     with group.batch(config.batch_size, config.sync_batchnorm):
         made = method.batch(raw, torch.Generator(device).manual_seed(seed))
         torch.manual_seed(seed)  # of the networks' own random numbers, such as dropped paths
-        with torch.autocast(device.type, torch.bfloat16, enabled=config.precision == "bf16"):
+        half = config.precision == "bf16"
+        with torch.autocast(device.type, torch.bfloat16, enabled=half), rounded_products(half):
             terms: dict[str, Tensor] = method(made)
     return terms
 
