@@ -457,6 +457,7 @@ def test_several_runs_stand_side_by_side_as_a_shell_writes_a_pattern(
         (["inspect", "{data}", "--sheet", "{tmp}/s.png"], "pretrain {data} --config"),
         (["inspect", "{run}"], "report {run}"),
         (["embed", "{run}", "{data}", "{tmp}/a b.parquet"], "suggest '{tmp}/a b.parquet' labels.csv"),
+        (["duplicates", "{data}", "--page", "{tmp}/c.html"], "search builtin-small {data}"),
         (["report", "{run}", "--output", "{tmp}/r.html"], "share {run} OWNER/NAME --dry-run"),
         (["share", "{run}", "me/x", "--dry-run", "{tmp}/look"], "share {run} me/x"),
         (["search", "{run}", "{data}", "--query", "{id}"], "search {run} {data}"),

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from adacross.errors import UserError, one_of
@@ -42,6 +43,14 @@ def _after_inspect(given: Any, result: Any) -> Iterable[Sequence[object]]:
     }.get(result.kind, ())
 
 
+def _after_duplicates(given: Any, result: object) -> Iterable[Sequence[object]]:
+    if not given.page:
+        return (("duplicates", given.source, "--page", "copies.html"),)
+    if (Path(given.source) / "collection.json").is_file():
+        return (("search", "builtin-small", given.source),)
+    return (("prepare", given.source, "COLLECTION"),)
+
+
 def _after_share(given: Any, result: Any) -> Iterable[Sequence[object]]:
     if result.url is None:
         return (("share", given.source, given.name),)
@@ -78,9 +87,7 @@ COMMANDS = {
             "adacross duplicates collections/parts --output copies.csv --page copies.html",
             "adacross duplicates new-parts/ --against vault/ --size off",
         ),
-        next=lambda given, result: (
-            () if given.page else (("duplicates", given.source, "--page", "copies.html"),)
-        ),
+        next=_after_duplicates,
     ),
     "inspect": Command(
         "adacross.data.collection.inspect:inspect",

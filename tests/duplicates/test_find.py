@@ -121,7 +121,10 @@ def test_the_command_writes_csv_and_a_page(
     assert page.count("<img") == 5
     assert "inches and millimeters" in page
     assert "broken.obj" in page
-    assert "1 group of copies" in capsys.readouterr().out
+    out, err = capsys.readouterr()
+    assert "1 group of copies" in out
+    assert "the copies are in copies.csv and copies.html" in out
+    assert f"next: adacross prepare {vault} COLLECTION" in err
 
 
 def test_mistakes_are_named(vault: Path, tmp_path: Path) -> None:

@@ -126,6 +126,8 @@ def find_duplicates(
         from adacross.duplicates.page import write_page
 
         write_page(targets[1], found, {shape.id: shape.place for shape in shapes}, count)
+    if written := [str(target) for target in targets if target]:
+        console.print(f"the copies are in {' and '.join(written)}", soft_wrap=True)
     return found
 
 
