@@ -123,7 +123,7 @@ def test_the_command_writes_csv_and_a_page(
     assert "broken.obj" in page
     out, err = capsys.readouterr()
     assert "1 group of copies" in out
-    assert "the copies are in copies.csv and copies.html" in out
+    assert "the copies are in copies.csv and copies.html" in err
     assert f"next: adacross prepare {vault} COLLECTION" in err
 
 
