@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from adacross.cli import main
 from adacross.data.collection.collection import Collection
 from adacross.errors import UserError
 from adacross.features.collection import Arrays, FeatureCache
@@ -97,6 +98,16 @@ def test_a_search_finds_the_same_in_memory_and_on_disk(
         assert found.ids == expected.ids
         np.testing.assert_allclose(found.similarities, expected.similarities, atol=1e-5)
     assert compute_map(stored).xy.shape == (len(toy_collection), 2)
+
+
+def test_the_command_line_names_the_store(
+    search_index: SearchIndex, toy_collection: Collection, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["search", str(search_index.cache.folder.parent), str(toy_collection.folder), "--device", "cpu"]
+    words += ["--query", toy_collection.ids[3], "--top", "1"]
+    assert main([*words, "--store", str(tmp_path / "lance")]) == 0
+    assert toy_collection.ids[3] in capsys.readouterr().out
+    assert list((tmp_path / "lance").glob("*.lance"))
 
 
 def test_large_collections_are_stored_where_lancedb_is_installed(

@@ -56,6 +56,7 @@ def search(
     up: Axis | None = None,
     orientation: Orientation = "up",
     device: str | None = None,
+    store: str | None = None,
     host: str = "127.0.0.1",
     port: int = 8080,
     serve: bool = False,
@@ -81,6 +82,8 @@ def search(
         up: up axis of the query's file; by default z for OFF and STL, y otherwise.
         orientation: up, or any to compare the query in 48 orientations, for parts that lie in no fixed way.
         device: cpu or cuda; cuda if available.
+        store: folder or s3:// address of a LanceDB database for the features, which then need not fit into
+            memory; the default from 500,000 shapes on.
         host: address of the page; 127.0.0.1 is visible on this machine only. Any other asks for a token,
             which is part of the address that is printed, or the value of ADACROSS_TOKEN.
         port: port of the page; the next free one if it is taken.
@@ -106,7 +109,7 @@ def search(
     if query is None and target:
         raise UserError("--output needs a query; give one: --query photo.png")
     check_least(top=top)
-    index = SearchIndex(collection, encoder, points=points, device=device)
+    index = SearchIndex(collection, encoder, points=points, device=device, store=store)
     if query is None:
         from adacross.search.page import serve as serve_page
 
