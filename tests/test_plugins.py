@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from adacross import plugins
+from adacross import cli, plugins
 from adacross.errors import UserError
 
 
@@ -69,3 +69,16 @@ def test_the_working_folder_is_searched_only_for_a_name_that_was_typed(
     assert str(tmp_path) not in sys.path
     plugins.allow_working_folder(["data", "--encoder=mine.nets:Net"])
     assert sys.path[-1] == str(tmp_path)
+
+
+def test_what_to_type_next_finds_a_module_of_the_working_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    """Commands that only name a run do not look into the working folder on their own."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    cli.show("runs/a", [("report", "runs/a")])
+    assert "next: adacross report runs/a" in capsys.readouterr().err
+    plugins.allow_working_folder(["--encoder", "mine.nets:Net"])
+    cli.show("runs/a", [("report", "runs/a")])
+    assert "next: PYTHONPATH=. adacross report runs/a" in capsys.readouterr().err

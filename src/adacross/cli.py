@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, get_type_hints
 
 from adacross.commands import COMMANDS, command_named, encoder_first, overview, split_command, tasks
 from adacross.errors import UserError, shortened
-from adacross.plugins import allow_working_folder
+from adacross.plugins import allow_working_folder, working_folder_allowed
 
 if TYPE_CHECKING:
     from adacross.arguments import Parser
@@ -105,8 +105,9 @@ def show(result: Any, following: Sequence[Sequence[object]] = ()) -> None:
     elif result is not None:
         results.print(str(result))
     results.file.flush()
+    program = "PYTHONPATH=. adacross" if working_folder_allowed() else "adacross"
     for lead, command in zip(("next:", *["  or:"] * len(following)), following, strict=False):
-        line = f"{lead} adacross {shlex.join(map(str, command))}"
+        line = f"{lead} {program} {shlex.join(map(str, command))}"
         console.print(words(line, "dim"), soft_wrap=True)
 
 

@@ -83,6 +83,11 @@ def allow_working_folder(arguments: Iterable[str]) -> None:
         sys.path.append(str(Path.cwd()))
 
 
+def working_folder_allowed() -> bool:
+    """Return whether `allow_working_folder` let modules of the working folder be imported."""
+    return sys.path[-1] == str(Path.cwd())
+
+
 def _registered(kind: str) -> dict[str, str]:
     return {point.name: point.value for point in entry_points(group=f"adacross.{kind.replace(' ', '_')}s")}
 
