@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float, Float64
+from jaxtyping import Bool, Float, Float64, Shaped
 from torch import Tensor, nn
 
 from adacross.distributed.device import find_device
@@ -77,13 +77,12 @@ def encode(
     def named(place: int) -> str:
         return names[place] if names else f"{place} of {len(array)}"
 
-    for start, batch in in_double(array):
-        sound = (np.abs(batch) <= LARGEST).all((1, 2))  # NaN is not
-        if not sound.all():
-            raise UserError(
-                f"cloud {named(start + int(sound.argmin()))} (from 0) has a coordinate that is NaN, "
-                f"infinite or beyond {LARGEST:g}; expected points in the unit sphere. Leave the cloud out."
-            )
+    sound = np.concatenate([_sound(as_double(batch)) for batch in _split(array, _CHECKED)])
+    if not sound.all():
+        raise UserError(
+            f"cloud {named(int(sound.argmin()))} (from 0) has a coordinate that is NaN, infinite or beyond "
+            f"{LARGEST:g}; expected points in the unit sphere. Leave the cloud out."
+        )
     encoder.to(target)
     dtype = next((weight.dtype for weight in encoder.parameters()), torch.float32)
     with frozen(encoder):
@@ -97,55 +96,50 @@ def encode(
     return found
 
 
-def as_clouds(clouds: Clouds) -> np.ndarray | Tensor:
-    """Return one array or tensor `(n, N, 3)` of numbers from what `encode` accepts; refuse anything else."""
+def as_clouds(clouds: Clouds) -> Shaped[np.ndarray, "n N 3"]:
+    """Return one array `(n, N, 3)` of numbers from what `encode` accepts; refuse anything else."""
     if isinstance(clouds, (list, tuple)):
-        clouds = _stacked(clouds)
+        rows = [_array(cloud) for cloud in clouds]
+        shapes = list(dict.fromkeys(row.shape for row in rows))
+        if len(shapes) > 1:
+            raise UserError(
+                f"clouds have different shapes ({shapes[0]} and {shapes[1]}); expected the same number of "
+                "points in each."
+            )
+        clouds = np.stack(rows) if rows else np.zeros((0, 0, 3))
+    array = _array(clouds)
+    if array.dtype.kind not in "fiu":
+        raise UserError(
+            f"clouds are of type {clouds.dtype if isinstance(clouds, Tensor) else array.dtype}; expected coordinates of an integer or floating type."
+        )
+    check_shape(array.shape)
+    return array
+
+
+def as_double(clouds: Shaped[np.ndarray, "*shape"]) -> Float64[np.ndarray, "*shape"]:
+    """Return coordinates as float64."""
+    with np.errstate(over="ignore"):  # of numbers longer than float64, which are found infinite
+        return clouds.astype(np.float64)
+
+
+def _sound(clouds: Float64[np.ndarray, "b N 3"]) -> Bool[np.ndarray, " b"]:
+    """Return which clouds have finite coordinates whose squares are float32; NaN is not."""
+    return (np.abs(clouds) <= LARGEST).all((1, 2))
+
+
+def _array(clouds: Any) -> np.ndarray:
+    """Return a cloud or several as an array."""
     if np.ma.is_masked(clouds):
         raise UserError("clouds have masked coordinates; expected numbers. Leave those points out.")
-    if not isinstance(clouds, Tensor):
-        clouds = np.asarray(clouds)
-    elif clouds.layout != torch.strided or clouds.is_nested or clouds.is_quantized or clouds.is_meta:
-        raise UserError("clouds are a sparse, nested, quantized or meta tensor; expected a dense one.")
-    numbers = (
-        not (clouds.is_complex() or clouds.dtype == torch.bool)
-        if isinstance(clouds, Tensor)
-        else clouds.dtype.kind in "fiu"
-    )
-    if not numbers:
-        raise UserError(
-            f"clouds are of type {clouds.dtype}; expected coordinates of an integer or floating type."
-        )
-    check_shape(tuple(clouds.shape))
-    return clouds
-
-
-def in_double(clouds: np.ndarray | Tensor) -> Iterator[tuple[int, Float64[np.ndarray, "b N 3"]]]:
-    """Yield batches of clouds as NumPy arrays of float64, each with the index of its first cloud."""
-    for number, batch in enumerate(_split(clouds, _CHECKED)):
-        with np.errstate(over="ignore"):  # of numbers longer than float64, which are found infinite
-            wide = _double(batch) if isinstance(batch, Tensor) else batch.astype(np.float64)
-        yield number * _CHECKED, wide
-
-
-def _double(cloud: Tensor) -> np.ndarray:
-    return cloud.detach().cpu().double().numpy()
-
-
-def _stacked(clouds: Sequence[Any]) -> np.ndarray:
-    """Stack clouds into one array."""
-    rows = [_double(cloud) if isinstance(cloud, Tensor) else cloud for cloud in clouds]
+    if isinstance(clouds, Tensor):
+        if clouds.layout != torch.strided or clouds.is_nested or clouds.is_quantized or clouds.is_meta:
+            raise UserError("clouds are a sparse, nested, quantized or meta tensor; expected a dense one.")
+        short = clouds.is_floating_point() and clouds.dtype.itemsize < 4  # NumPy has no bfloat16
+        return (clouds.float() if short else clouds).numpy(force=True)
     try:
-        rows = [np.asarray(row) for row in rows]
+        return np.asarray(clouds)
     except ValueError:
         raise UserError("a cloud is not an array (N, 3) of numbers.") from None
-    shapes = list(dict.fromkeys(row.shape for row in rows))
-    if len(shapes) > 1:
-        raise UserError(
-            f"clouds have different shapes ({shapes[0]} and {shapes[1]}); expected the same number of points "
-            "in each."
-        )
-    return np.stack(rows) if rows else np.zeros((0, 0, 3))
 
 
 def _split(items: Any, size: int) -> Iterator[Any]:
