@@ -108,8 +108,8 @@ def difference(
     With several networks a side, Welch's t-test over networks. With a single one on either side, two tests,
     of which the larger p-value counts: a test over units, paired (McNemar's exact test where all outcomes are
     0 or 1, else a t-test), and Welch's test over seeds, in which the spread of untrained networks stands for
-    the unknown one of the single network. The first alone calls two networks different that differ in
-    nothing but their seed: they are different, but not because of anything that was done to them.
+    the unknown one of the single network. The first alone would call two networks different that differ in
+    nothing but their seed.
 
     Args:
         first: `(n, u)` outcomes of n networks on u units.
@@ -200,7 +200,7 @@ def holm(p_values: Sequence[float]) -> list[float]:
     """Return p-values corrected for their number (Holm, A simple sequentially rejective procedure, 1979).
 
     The smallest of m is multiplied by m, the next by m - 1, and so on; none is below the one before it, nor
-    above 1. A corrected p below 0.05 for any of them is then wrong in at most 5 % of such families.
+    above 1.
 
     Example:
         >>> holm([0.01, 0.5, 0.02])
@@ -213,38 +213,27 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return corrected
 
 
-def wilson(share: float, count: int) -> tuple[float, float]:
-    """Return Wilson's 95 % score interval of a share of `count` units (Wilson 1927).
-
-    Example:
-        >>> low, high = wilson(0.7, 100)
-        >>> round(low, 3), round(high, 3)
-        (0.604, 0.781)
-    """
-    z = 1.959963984540054
-    center = (share + z * z / (2 * count)) / (1 + z * z / count)
-    half = z / (1 + z * z / count) * np.sqrt(share * (1 - share) / count + (z / (2 * count)) ** 2)
-    return float(max(0.0, center - half)), float(min(1.0, center + half))
-
-
 def mean_interval(
     values: Float[np.ndarray, " u"], groups: Int64[np.ndarray, " u"] | None = None
 ) -> tuple[float | None, float | None]:
     """Return the 95 % interval of a mean of shares over units; None for a single unit.
 
-    Wilson's where all values are 0 or 1, Student's t otherwise, within 0 and 1; of differences, which may be
-    negative, down to the smallest.
+    Wilson's (1927) where all values are 0 or 1, Student's t otherwise, within 0 and 1; of differences, which
+    may be negative, down to the smallest. With `groups`, the class of each unit, the mean is over classes,
+    and each class is a stratum.
 
-    Args:
-        values: `(u,)`.
-        groups: `(u,)` class of each unit, for a mean over classes; each class is a stratum.
+    Example:
+        >>> low, high = mean_interval(np.repeat([1.0, 0.0], [70, 30]))
+        >>> round(low, 3), round(high, 3)
+        (0.604, 0.781)
     """
     from scipy import stats
 
     if len(values) < 2:
         return None, None
     if groups is None and np.isin(values, (0.0, 1.0)).all():
-        return wilson(float(values.mean()), len(values))
+        found = stats.binomtest(int(values.sum()), len(values)).proportion_ci(CONFIDENCE, method="wilson")
+        return float(found.low), float(found.high)
     error, freedom = _standard_error(values, groups)
     mean, half = grouped_mean(values, groups), float(stats.t.ppf((1 + CONFIDENCE) / 2, freedom)) * error
     return max(min(0.0, float(values.min())), mean - half), min(1.0, mean + half)
