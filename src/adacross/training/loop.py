@@ -3,6 +3,7 @@
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -83,8 +84,7 @@ class Training:
     step: int = 0  # optimizer steps taken
     # the log's record of the last step: loss, terms, weights, lr and so on
     record: dict[str, Any] = field(default_factory=dict)
-    # the monitor's latest figures; in the first process only
-    metrics: dict[str, float] = field(default_factory=dict)
+    metrics: dict[str, float] = field(default_factory=dict)  # the monitor's latest; in the first process only
 
     @property
     def steps(self) -> int:
@@ -124,12 +124,7 @@ class Training:
             getattr(callback, f"on_{event}")(self)
 
     def fit(self) -> None:
-        """Train to the last step.
-
-        Raises:
-            Interrupted: asked to stop by Ctrl-C or SIGTERM, after saving a checkpoint.
-            UserError: a loss or gradient that is not finite, a disk that is full.
-        """
+        """Train to the last step; raise `Interrupted` if asked to stop, after saving a checkpoint."""
         device, each = self.group.device, self.config.accumulate
         seeded = torch.random.fork_rng([device] if device.type == "cuda" else [])  # steps seed it
         log = Log(self.folder, self.step) if self.group.first else None
@@ -181,16 +176,11 @@ class Training:
         first = self.step * len(batches)
         passes = [self._backward(raw, first + place, len(batches)) for place, raw in enumerate(batches)]
         group.add_gradients(method)
-
-        def again(place: int) -> dict[str, Tensor]:
-            return self._terms(batches[place], first + place)
-
+        again = [partial(self._terms, raw, first + place) for place, raw in enumerate(batches)]
         finite_gradients(method, again, group, passes, first)
-        trained = [each for each in method.parameters() if each.grad is not None]
-        if config.clip_norm is None:
-            norm = _norm([each.grad for each in trained])
-        else:
-            norm = float(nn.utils.clip_grad_norm_(trained, config.clip_norm))
+        norm = _norm([each.grad for each in method.parameters()])
+        if config.clip_norm is not None:
+            nn.utils.clip_grad_norm_(method.parameters(), config.clip_norm)
         self.optimizer.step()
         self.step += 1
         values, weights = (_mean([each[kind] for each in passes]) for kind in (0, 1))
@@ -260,8 +250,8 @@ class Training:
             save_checkpoint(self.folder, self.step, self.state(), self.config.keep_checkpoints)
         except UserError as error:
             kept = checkpoints(self.folder)
-            told = f"{kept[-1].name} is kept: then continue with --resume auto." if kept else ""
-            raise UserError(f"{error} {told}".strip()) from error
+            told = f" {kept[-1].name} is kept: then continue with --resume auto." if kept else ""
+            raise UserError(f"{error}{told}") from error
 
 
 def loss_terms(
