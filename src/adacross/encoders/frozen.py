@@ -109,9 +109,8 @@ def as_clouds(clouds: Clouds) -> Shaped[np.ndarray, "n N 3"]:
         clouds = np.stack(rows) if rows else np.zeros((0, 0, 3))
     array = _array(clouds)
     if array.dtype.kind not in "fiu":
-        raise UserError(
-            f"clouds are of type {clouds.dtype if isinstance(clouds, Tensor) else array.dtype}; expected coordinates of an integer or floating type."
-        )
+        kind = clouds.dtype if isinstance(clouds, Tensor) else array.dtype
+        raise UserError(f"clouds are of type {kind}; expected coordinates of an integer or floating type.")
     check_shape(array.shape)
     return array
 

@@ -21,11 +21,8 @@ class CrossPoint(CrossModal):
     Args:
         encoder: point encoder, kept after pre-training.
         image_encoder: of RGB, thrown away (ResNet-50 in the paper).
-        temperature: 0.1 in the paper.
+        temperature: above 0; 0.1 in the paper.
         points, image_size, frozen: see `CrossModal`.
-
-    Raises:
-        UserError: a temperature that is not positive.
     """
 
     def __init__(

@@ -36,26 +36,24 @@ class ImageTowerConfig:
     frozen: bool = False
     size: int = 224
 
-    @property
-    def _make(self) -> Callable[..., nn.Module]:
-        return find("image encoder", self.encoder, IMAGE_ENCODERS, nn.Module)
-
-    def check(self) -> None:
-        """Refuse an unknown name and options that the encoder does not have."""
-        make, owner = self._make, f"image encoder {self.encoder}"
+    def check(self) -> Callable[..., nn.Module]:
+        """Return the encoder's class; refuse an unknown name and options that it does not have."""
+        make = find("image encoder", self.encoder, IMAGE_ENCODERS, nn.Module)
+        owner = f"image encoder {self.encoder}"
         check_options(owner, make, self.options, hidden=("channels",))
         check_values(owner, make, self.options)
+        return make
 
     def build(self, channels: int) -> nn.Module:
         """Build the encoder for images of 1 or 3 channels.
 
         An encoder without the parameter `channels` is given a gray image three times.
         """
-        self.check()
-        takes_channels = "channels" in signature(self._make).parameters
-        encoder = self._make(**self.options, **({"channels": channels} if takes_channels else {}))
-        width_of(encoder)
-        return encoder if takes_channels or channels == 3 else GrayAsRGB(encoder)
+        make = self.check()
+        if "channels" in signature(make).parameters:
+            return make(**self.options, channels=channels)
+        encoder = make(**self.options)
+        return encoder if channels == 3 else GrayAsRGB(encoder)
 
 
 class GrayAsRGB(nn.Module):

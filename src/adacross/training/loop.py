@@ -175,7 +175,7 @@ class Training:
         self.optimizer.zero_grad(set_to_none=True)
         first = self.step * len(batches)
         passes = [self._backward(raw, first + place, len(batches)) for place, raw in enumerate(batches)]
-        group.add_gradients(method)
+        group.add(each.grad for each in method.parameters() if each.grad is not None)
         again = [partial(self._terms, raw, first + place) for place, raw in enumerate(batches)]
         finite_gradients(method, again, group, passes, first)
         norm = _norm([each.grad for each in method.parameters()])
