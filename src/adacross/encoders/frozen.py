@@ -52,22 +52,10 @@ def encode(
     device: str | torch.device = "cpu",
     names: Sequence[str] | None = None,
 ) -> Float[np.ndarray, "n D"]:
-    """Encode clouds in the frame of training with a frozen encoder in evaluation mode.
+    """Encode clouds of one size with a frozen encoder in evaluation mode; as `adacross.encode` otherwise.
 
-    Args:
-        encoder: maps `(B, N, 3)` to `(B, D)`; moved to `device`.
-        clouds: `(n, N, 3)`, y up, in the unit sphere; an array or tensor of any integer or floating type, or
-            a list of n clouds with the same number of points.
-        batch_size: clouds at a time; does not change the result.
-        device: where to compute: cpu, cuda, or auto.
-        names: of the clouds in messages, such as "3 of 7"; by default their place.
-
-    Returns:
-        `(n, D)` float32.
-
-    Raises:
-        UserError: another shape or type, clouds of unequal size, a coordinate that is NaN, infinite or beyond
-            float32's squares, features that are NaN or infinite, a batch size below 1, or no such device.
+    Clouds are y up and in the unit sphere. `names` are theirs in messages, such as "3 of 7"; by default their
+    place.
     """
     if isinstance(batch_size, bool) or not isinstance(batch_size, (int, np.integer)) or batch_size < 1:
         raise UserError(f"batch_size is {batch_size!r}; expected a whole number of at least 1.")
