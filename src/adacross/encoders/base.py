@@ -25,6 +25,7 @@ CONFIG_FILE = "config.json"
 WEIGHTS_FILE = "model.safetensors"
 SHIPPED = Path(__file__).parent / "shipped"  # encoders that the package carries, a folder each
 _FLOATS = {torch.float16, torch.bfloat16, torch.float32, torch.float64}  # weights may be any of them
+PointsAndCloud = tuple[Float[Tensor, "B N C"], Float[Tensor, "B D"]]  # features of both
 E = TypeVar("E", bound="Encoder")  # Self, which the tests' type checker does not know in methods
 N = TypeVar("N", bound=nn.Module)
 
@@ -91,9 +92,7 @@ class Encoder(nn.Module, ABC):
         """
         raise UserError(f"encoder {self.kind} has no features of points (`point_features`); choose another.")
 
-    def both_features(
-        self, points: Float[Tensor, "B N 3"]
-    ) -> tuple[Float[Tensor, "B N C"], Float[Tensor, "B D"]]:
+    def both_features(self, points: Float[Tensor, "B N 3"]) -> PointsAndCloud:
         """`point_features` and `forward`, the input of a segmentation head; override to share their work.
 
         Raises:

@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from adacross.encoders.base import Encoder
+from adacross.encoders.base import Encoder, PointsAndCloud
 from adacross.errors import UserError
 from adacross.nn.layers import EdgeLayer, EdgePairLayer, PointLayer, set_fused
 from adacross.nn.transform_nets import EdgeTransform
@@ -51,9 +51,7 @@ class _DGCNN(Encoder):
             outputs.append(x)
         return torch.cat(outputs, 2)
 
-    def both_features(
-        self, points: Float[Tensor, "B N 3"]
-    ) -> tuple[Float[Tensor, "B N C"], Float[Tensor, "B D"]]:
+    def both_features(self, points: Float[Tensor, "B N 3"]) -> PointsAndCloud:
         local = self.point_features(points)
         return local, self._pooled(local)
 

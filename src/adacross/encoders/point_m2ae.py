@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from adacross.encoders.base import Encoder
+from adacross.encoders.base import Encoder, PointsAndCloud
 from adacross.errors import UserError
 from adacross.nn.layers import set_fused
 from adacross.nn.point_tokens import GroupEmbedding, TokenGroups, TokenPacking, build_groups
@@ -112,9 +112,7 @@ class PointM2AE(Encoder):
         """
         return self.both_features(points)[0]
 
-    def both_features(
-        self, points: Float[Tensor, "B N 3"]
-    ) -> tuple[Float[Tensor, "B N C"], Float[Tensor, "B D"]]:
+    def both_features(self, points: Float[Tensor, "B N 3"]) -> PointsAndCloud:
         levels = self.group(points)
         tokens = self.features(levels)
         carried = [interpolate(points, level.centers, x) for level, x in zip(levels, tokens, strict=True)]

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from adacross.encoders.base import Encoder
+from adacross.encoders.base import Encoder, PointsAndCloud
 from adacross.errors import UserError
 from adacross.nn.layers import PointLayer, set_fused
 from adacross.nn.transform_nets import PointTransform
@@ -42,9 +42,7 @@ class PointNet(Encoder):
         """Return the four layers before the last side by side: `(B, N, 64 + 64 + 64 + 128 = 320)`."""
         return torch.cat(self._layers(points), 2)
 
-    def both_features(
-        self, points: Float[Tensor, "B N 3"]
-    ) -> tuple[Float[Tensor, "B N C"], Float[Tensor, "B D"]]:
+    def both_features(self, points: Float[Tensor, "B N 3"]) -> PointsAndCloud:
         outputs = self._layers(points)
         return torch.cat(outputs, 2), self.last.pooled(outputs[-1])
 
@@ -84,9 +82,7 @@ class PointNetPartSeg(Encoder):
         """
         return self.both_features(points)[0]
 
-    def both_features(
-        self, points: Float[Tensor, "B N 3"]
-    ) -> tuple[Float[Tensor, "B N C"], Float[Tensor, "B D"]]:
+    def both_features(self, points: Float[Tensor, "B N 3"]) -> PointsAndCloud:
         outputs = self._layers(points)
         last = self.last(outputs[-1])
         return torch.cat([*outputs, last], 2), last.amax(1)

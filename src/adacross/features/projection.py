@@ -23,7 +23,8 @@ def project(features: Float[np.ndarray, "n D"], seed: int) -> tuple[Float64[np.n
     from sklearn.manifold import TSNE
     from threadpoolctl import threadpool_limits
 
-    unit = unit_rows(features.astype(np.float64))
+    length = np.linalg.norm(features, axis=1, keepdims=True)
+    unit = features.astype(np.float64) / np.maximum(length, 1e-12)
     plane = np.zeros((len(unit), 2))
     if len(unit) < 2:
         return plane, "PCA"

@@ -13,6 +13,7 @@ from jaxtyping import Float, Float64, Int64
 from numpy.typing import ArrayLike
 
 CONFIDENCE = 0.95
+Groups = Int64[np.ndarray, " u"] | None  # class of each unit, for means over classes
 
 
 @dataclass(frozen=True)
@@ -75,7 +76,7 @@ def brackets(low: float, high: float, sign: str = "") -> str:
     return f"[{100 * low:{sign}.1f}, {100 * high:{sign}.1f}]"
 
 
-def estimate(outcomes: Float[np.ndarray, "n u"], groups: Int64[np.ndarray, " u"] | None = None) -> Estimate:
+def estimate(outcomes: Float[np.ndarray, "n u"], groups: Groups = None) -> Estimate:
     """Summarize the outcomes of n networks on u units.
 
     Args:
@@ -99,7 +100,7 @@ def estimate(outcomes: Float[np.ndarray, "n u"], groups: Int64[np.ndarray, " u"]
 def difference(
     first: Float[np.ndarray, "n u"],
     second: Float[np.ndarray, "m v"],
-    groups: Int64[np.ndarray, " u"] | None = None,
+    groups: Groups = None,
     *,
     fresh: tuple[Float[np.ndarray, "k u"] | None, Float[np.ndarray, "l u"] | None] = (None, None),
 ) -> Difference:
@@ -149,7 +150,7 @@ def _over_seeds(
     mean: float,
     sides: Sequence[Float[np.ndarray, "_ _"]],
     spread: Sequence[Float[np.ndarray, "_ _"]],
-    groups: Int64[np.ndarray, "..."] | None,
+    groups: Groups,
 ) -> list[Difference]:
     """Test a difference against the variance of both sides over seeds (Welch); not where there is none."""
     from scipy import stats
@@ -174,7 +175,7 @@ def _over_seeds(
 def _over_units(
     first: Float[np.ndarray, "n u"],
     second: Float[np.ndarray, "m u"],
-    groups: Int64[np.ndarray, " u"] | None,
+    groups: Groups,
     mean: float,
 ) -> Difference:
     """Test a difference, paired over units; of several networks on a side the mean counts."""
@@ -214,7 +215,7 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
 
 def mean_interval(
-    values: Float[np.ndarray, " u"], groups: Int64[np.ndarray, " u"] | None = None
+    values: Float[np.ndarray, " u"], groups: Groups = None
 ) -> tuple[float | None, float | None]:
     """Return the 95 % interval of a mean of shares over units; None for a single unit.
 
@@ -239,7 +240,7 @@ def mean_interval(
     return max(min(0.0, float(values.min())), mean - half), min(1.0, mean + half)
 
 
-def grouped_mean(values: ArrayLike, groups: Int64[np.ndarray, " u"] | None = None) -> float:
+def grouped_mean(values: ArrayLike, groups: Groups = None) -> float:
     """Return the mean of values, or the mean over groups of each group's mean.
 
     Example:
@@ -252,9 +253,7 @@ def grouped_mean(values: ArrayLike, groups: Int64[np.ndarray, " u"] | None = Non
     return float(np.mean([array[groups == group].mean() for group in np.unique(groups)]))
 
 
-def _standard_error(
-    values: Float64[np.ndarray, " u"], groups: Int64[np.ndarray, " u"] | None
-) -> tuple[float, int]:
+def _standard_error(values: Float64[np.ndarray, " u"], groups: Groups) -> tuple[float, int]:
     """Return the standard error of `grouped_mean` and its degrees of freedom.
 
     Of right and wrong answers a class's variance is that of its smoothed share, (right + 1) / (units + 2): a

@@ -307,7 +307,7 @@ def current_names(options: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _read_options(path: Path) -> dict[str, Any]:
-    """Return the options in a YAML file, which must be known ones."""
+    """Return the options in a YAML file, checked to be known ones and of their types."""
     values = read_yaml(path, "options of pre-training")
     known = {option.name for option in fields(PretrainConfig)}
     if not isinstance(values, dict):
@@ -316,6 +316,10 @@ def _read_options(path: Path) -> dict[str, Any]:
     if strange := sorted(set(map(str, values)) - known):
         listed = ", ".join(repr(name[:100]) for name in strange[:5])
         raise UserError(f"{path} has options that this version does not know ({listed}). Remove them.")
+    try:
+        check_values("pre-training", PretrainConfig, values)
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from None
     return values
 
 
