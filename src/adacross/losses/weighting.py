@@ -142,7 +142,8 @@ class AdaCrossNetWeighting(Weighting):
     def weigh(self, losses: dict[str, float], gradient_norms: dict[str, float]) -> dict[str, float]:
         weights, previous = self.state["weight"], self.state["previous"]
         for name, loss in losses.items():
-            share = _sigmoid(self.alpha * (loss - previous.get(name, 0.0)))
+            change = loss - previous.get(name, 0.0)
+            share = (1 + math.tanh(self.alpha * change / 2)) / 2  # the sigmoid, without overflow
             weights[name] = self.beta * weights.get(name, 1.0) + (1 - self.beta) * share
             previous[name] = loss
         return dict(weights)
@@ -465,11 +466,6 @@ def _refuse_negative(losses: Mapping[str, float], what: str) -> None:
             f"loss terms are {losses}; {what} needs values of 0 or more. "
             "Use the weighting 'fixed' or 'adacrossnet'."
         )
-
-
-def _sigmoid(x: float) -> float:
-    """1 / (1 + exp(-x)), without overflow."""
-    return 1 / (1 + math.exp(-x)) if x >= 0 else math.exp(x) / (1 + math.exp(x))
 
 
 WEIGHTINGS: dict[str, type[Weighting]] = {
