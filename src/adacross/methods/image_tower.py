@@ -24,10 +24,10 @@ class ImageTowerConfig:
 
     Attributes:
         encoder: resnet18, resnet50 (the papers'), or `package.module:Name`: a module with `dim`, or a
-            function annotated to return one, from normalized images `(B, 3, S, S)` to `(B, dim)`. It comes
-            with fresh weights or with its own.
+            function annotated to return one, from normalized images `(B, 3, S, S)` to `(B, dim)`, with fresh
+            weights or its own.
         options: the encoder's own, such as `{"width": 16}` (channels of a ResNet's first stage).
-        frozen: whether its weights stay as they are; its projection is trained all the same.
+        frozen: keep its weights as they are; its projection is trained all the same.
         size: side of an image, or of a depth map, in pixels (224 in the papers).
     """
 

@@ -82,8 +82,7 @@ class Training:
     best: BestOnTest | None = None  # the epoch that is kept, for `selection: released`
     identity: dict[str, Any] | None = None  # what checkpoints say of the run; in the first process only
     step: int = 0  # optimizer steps taken
-    # the log's record of the last step: loss, terms, weights, lr and so on
-    record: dict[str, Any] = field(default_factory=dict)
+    record: dict[str, Any] = field(default_factory=dict)  # the log's, of the last step: loss, terms, weights
     metrics: dict[str, float] = field(default_factory=dict)  # the monitor's latest; in the first process only
 
     @property
@@ -161,14 +160,10 @@ class Training:
 
     def _step(self, batches: list[RawBatch]) -> dict[str, Any]:
         """Take an optimizer step on the mean of the batches' losses; return the log's record of it."""
-        config, group, method = self.config, self.group, self.method
+        config, group, method, per_epoch = self.config, self.group, self.method, self.loader.steps_per_epoch
+        warmup = round(config.warmup * per_epoch)
         rate = learning_rate(
-            config.schedule,
-            config.learning_rate,
-            self.step,
-            self.loader.steps_per_epoch,
-            config.epochs,
-            round(config.warmup * self.loader.steps_per_epoch),
+            config.schedule, config.learning_rate, self.step, per_epoch, config.epochs, warmup
         )
         for options in self.optimizer.param_groups:
             options["lr"] = rate
@@ -188,7 +183,7 @@ class Training:
         return {
             "kind": "step",
             "step": self.step,
-            "epoch": self.step / self.loader.steps_per_epoch,
+            "epoch": self.step / per_epoch,
             "loss": loss,
             "terms": values,
             "weights": weights,
@@ -202,8 +197,7 @@ class Training:
     def _backward(self, raw: RawBatch, batch: int, batches: int) -> tuple[dict[str, float], dict[str, float]]:
         """Add one batch's gradients, divided by the number of batches; return its terms and their weights."""
         terms = self._terms(raw, batch)
-        values = finite_values(self.group.totals(terms), batch)
-        norms = None
+        values, norms = finite_values(self.group.totals(terms), batch), None
         with rounded_products(self.config.precision == "bf16"):
             if self.weighting.needs_gradient_norms:
                 norms = gradient_norms(terms, self.method.shared_parameters(), self.group)

@@ -123,14 +123,11 @@ def _starting_state(config: PretrainConfig, run: Path) -> dict[str, Any] | None:
 
 
 def pretrain(config: PretrainConfig, callbacks: Sequence[Callback] = ()) -> Path:
-    """Pre-train an encoder on a collection; the last step's networks are the result.
+    """Pre-train an encoder on a collection, and return the run folder; the last step's networks count.
 
-    `callbacks` are called after those that the options name. Returns the run folder; `adacross.pretrain`
-    takes options one by one and returns a `Run`.
-
-    Reads the collection's training split only (but for `selection: released`, which says so). Writes into the
-    run folder: `config.yaml`, `environment.json`, `log.jsonl` and `log.csv`, `checkpoints/`, `encoder/` and
-    `method.safetensors`.
+    `callbacks` are called after those that the options name. Reads the collection's training split only (but
+    for `selection: released`, which says so). Writes into the run folder: `config.yaml`, `environment.json`,
+    `log.jsonl` and `log.csv`, `checkpoints/`, `encoder/` and `method.safetensors`.
 
     Started by torchrun or accelerate as several processes, on one machine or many, they train one encoder
     together, and the first of them alone reads and writes the run folder (docs/scaling.md).

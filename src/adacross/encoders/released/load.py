@@ -30,7 +30,7 @@ def load_official(
     neighbors: tuple[int, ...] = (16, 8, 8),
     heads: int = 6,
 ) -> tuple[Encoder | ResNet, PointProjection | ImageProjection | None]:
-    """A released encoder and its projection head, in evaluation mode.
+    """Load a released encoder and its projection head (None if the file has none), in evaluation mode.
 
     DGCNN for classification, part and semantic segmentation, PointNet for classification and part
     segmentation, Point-M2AE; an image encoder as by `load_official_image`. The file's names and shapes decide
@@ -47,12 +47,6 @@ def load_official(
         groups: Point-M2AE's tokens of each level, which no file tells, either.
         neighbors: members of each of them.
         heads: of its attention.
-
-    Returns:
-        The encoder, and the projection head that was trained on it (None if the file has none).
-
-    Raises:
-        UserError: no such file, no state dict of plain tensors, another network, or tensors that do not fit.
     """
     state = _read_state(Path(path))
     if any(name.endswith(_RESNET_MARK) for name in state):
@@ -88,16 +82,10 @@ def load_official_segmentation(path: Path | str, k: int = 20) -> tuple[Encoder, 
 
 
 def load_official_image(path: Path | str) -> tuple[ResNet, ImageProjection | None]:
-    """A released image encoder and its projection head, in evaluation mode.
+    """Load a released ResNet-18 or 50 (RGB or gray) and its projection head, as `load_official`.
 
     torchvision's names tell depth and channels; whatever stands before them is left out, and so is `fc`.
     The tensors outside the network are a projection head: four layers, of which 0 and 3 are products.
-
-    Args:
-        path: a `.pth` file with a state dict: RGB or gray, ResNet-18 or ResNet-50.
-
-    Raises:
-        UserError: no such file, no state dict of plain tensors, another network, or tensors that do not fit.
     """
     state, source = _read_state(Path(path)), str(path)
     marks = [name for name in state if name.endswith(_RESNET_MARK)]
