@@ -215,19 +215,16 @@ class JointMAE(MaskedPointMethod):
         if group_points is not None and group_points < 1:
             raise UserError(f"group_points is {group_points}; expected at least 1 (32 by default).")
         self.group_points = group_points or (middle if target == "middle" else 32)
-        self.reduction: Reduction = reduction
-        self.splat: Splat = splat
-        self.radius = radius
-        self.view = view
+        self.reduction, self.splat, self.radius, self.view = reduction, splat, radius, view
         one_of("alignment", alignment, get_args(Alignment))
-        self.alignment: Alignment = alignment
-        self.image_size = image_size
+        self.alignment, self.image_size = alignment, image_size
         dims, heads = self.encoder.dims, self.encoder.heads
         self.embed_depth = DepthEmbedding(dims, conv_depths)
         self.modality_token = learnt_token(dims[2])
         self.patch_norm = nn.LayerNorm(dims[2])
-        coarse = target == "coarse"
-        self.decoder = JointDecoder(dims, heads, coarse, self.group_points, shared_depth, own_depth)
+        self.decoder = JointDecoder(
+            dims, heads, target == "coarse", self.group_points, shared_depth, own_depth
+        )
         self.register_buffer("grid", sine_positions(side, dims[2]), persistent=False)
 
     @classmethod
