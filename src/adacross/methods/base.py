@@ -15,7 +15,6 @@ from adacross.data.transforms import (
     augment_points,
     augment_views,
     draw_points,
-    rotate_any,
     rotate_y,
     scale_and_shift,
     unit_sphere,
@@ -70,13 +69,6 @@ AUGMENTATIONS: dict[str, Callable[[Tensor, Generator], Tensor]] = {
 def build_augmentation(name: str) -> Callable[[Tensor, Generator], Tensor]:
     """Return a built-in augmentation, or an instance of the class that `package.module:Name` names."""
     return AUGMENTATIONS[name] if name in AUGMENTATIONS else find("augmentation", name, {}, Augmentation)()
-
-
-def in_any_orientation(
-    augment: Callable[[Tensor, Generator], Tensor],
-) -> Callable[[Tensor, Generator], Tensor]:
-    """Return an augmentation that first turns every cloud by any rotation."""
-    return lambda points, generator: augment(rotate_any(points, generator), generator)
 
 
 @dataclass(frozen=True)

@@ -121,7 +121,7 @@ class CrossNet(CrossModal):
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
         """`intra`, and `cross` (con) or one of `cross_rgb` and `cross_gray` for each kind of image."""
-        cloud_1, cloud_2 = self.embed_both_clouds(batch)
+        cloud_1, cloud_2 = self.embed_clouds(batch.clouds.flatten(0, 1)).chunk(2)
         seen = {"rgb": batch.rgb, "gray": batch.gray}
         pictures = {name: tower(seen[name]) for name, tower in self.towers.items()}
         if self.variant == "con":

@@ -43,7 +43,7 @@ class CrossPoint(CrossModal):
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
         """The terms `intra` and `cross`."""
-        cloud_1, cloud_2 = self.embed_both_clouds(batch)
+        cloud_1, cloud_2 = self.embed_clouds(batch.clouds.flatten(0, 1)).chunk(2)
         prototype = (cloud_1 + cloud_2) / 2
         return {
             "intra": nt_xent(cloud_1, cloud_2, self.temperature),
