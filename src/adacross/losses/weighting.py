@@ -52,9 +52,7 @@ class Weighting(ABC):
                 raise UserError(
                     f"loss terms are {sorted(losses)}; expected {sorted(known)}, as at the step before."
                 )
-        norms: Mapping[str, float] = {}
-        if self.needs_gradient_norms:
-            norms = self._checked(losses, gradient_norms)
+        norms = self._checked(losses, gradient_norms) if self.needs_gradient_norms else {}
         return self.weigh({name: float(value) for name, value in losses.items()}, dict(norms))
 
     @abstractmethod

@@ -101,9 +101,9 @@ def dump_step(
         "torch": torch.__version__,
         "threads": torch.get_num_threads(),
     }
+    state = {"method": method.state_dict(), "points": raw.points, "views": raw.views}
     try:
         with whole_folder(_folder(run, error.batch)) as temporary:
-            state = {"method": method.state_dict(), "points": raw.points, "views": raw.views}
             save_state(temporary / "step.pt", state)
             write_json(temporary / "step.json", about)
             config.save(temporary)
