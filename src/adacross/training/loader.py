@@ -15,7 +15,7 @@ from adacross.data.transforms import RawBatch
 from adacross.distributed.batch import BatchSlice
 
 
-@dataclass
+@dataclass(eq=False)
 class BatchLoader:
     """Yield batches of a collection's shapes, each shape once an epoch, with a random view of each.
 

@@ -34,7 +34,7 @@ def split_validation(
     return np.sort(order[held_out:]), np.sort(order[:held_out])
 
 
-@dataclass
+@dataclass(eq=False)
 class Monitor:
     """Evaluation of a method while it trains, on clouds of `points` points.
 
