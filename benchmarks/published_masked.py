@@ -18,9 +18,8 @@ from published_tokens import (
 from torch import Tensor, nn
 
 from adacross.methods import JointMAE, PointM2AEMethod
-from adacross.methods.joint_mae.alignment import aligned_patches, joint_attention
 from adacross.methods.joint_mae.depth_tokens import DepthEmbedding
-from adacross.methods.joint_mae.model import MaskedPairs
+from adacross.methods.joint_mae.model import MaskedPairs, aligned_patches, joint_attention
 from adacross.methods.point_m2ae import MaskedClouds
 from adacross.nn.point_tokens import TokenPacking, visible_levels
 from adacross.ops.projection import patchify

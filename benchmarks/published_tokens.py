@@ -17,7 +17,8 @@ from torch import Tensor, nn
 
 from adacross.encoders.point_m2ae import PointM2AE
 from adacross.methods.joint_mae.depth_tokens import MaskedConvBlock
-from adacross.methods.masked_points import CoarseReconstruction, PointReconstruction
+from adacross.methods.joint_mae.model import CoarseReconstruction
+from adacross.methods.point_m2ae import PointReconstruction
 from adacross.nn.layers import PointLayer
 from adacross.nn.point_tokens import GroupEmbedding, TokenGroups
 from adacross.nn.transformer import Block, TransformerEncoder

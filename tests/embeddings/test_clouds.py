@@ -189,6 +189,8 @@ def test_a_part_of_a_clouds_points_is_still_in_the_frame(encoder: PointNet):
         (np.ma.masked_greater(np.ones((2, 40, 3)), 0), "masked coordinates"),
         (torch.ones(2, 40, 3).to_sparse(), "expected a dense one"),
         (torch.ones(2, 40, 3, device="meta"), "expected a dense one"),
+        ([np.ma.masked_greater(np.ones((40, 3)), 0)], "masked coordinates"),
+        ([torch.ones(40, 3).to_sparse()], "expected a dense one"),
     ],
 )
 def test_what_is_no_cloud_is_refused_in_a_sentence(encoder: PointNet, given: Any, message: str):

@@ -7,7 +7,7 @@ import torch
 
 from adacross.encoders import PointM2AE, load, load_official
 from adacross.errors import UserError
-from adacross.methods.joint_mae.alignment import covered_patches
+from adacross.methods.joint_mae.model import covered_patches
 from adacross.nn.point_tokens import GroupEmbedding, TokenPacking, build_groups, visible_levels
 from adacross.ops.neighbors import interpolate
 

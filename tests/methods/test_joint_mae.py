@@ -9,9 +9,9 @@ from adacross.data.transforms import RawBatch
 from adacross.encoders import PointM2AE, PointNet
 from adacross.errors import UserError
 from adacross.methods import JointMAE, PointM2AEMethod
-from adacross.methods.joint_mae.alignment import aligned_patches, joint_attention
 from adacross.methods.joint_mae.depth_tokens import DepthEmbedding, sine_positions
-from adacross.methods.masked_points import draw_visible
+from adacross.methods.joint_mae.model import aligned_patches, joint_attention
+from adacross.methods.point_m2ae import draw_visible
 from adacross.ops.projection import depth_map, patchify
 
 SMALL = {

@@ -67,7 +67,7 @@ def training(config: PretrainConfig, collection: Collection, folder: Path, devic
         make_optimizer(config.optimizer, method, config.learning_rate, config.weight_decay),
         WEIGHTINGS[config.weighting_name](),
         BatchLoader(collection, shapes, config.batch_size, config.seed, images, None, config.accumulate),
-        Monitor.of(collection, shapes[:8], shapes[8:16], 64, device),
+        Monitor(collection, shapes[:8], shapes[8:16], 64, device),
     )
 
 

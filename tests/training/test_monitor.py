@@ -66,7 +66,7 @@ def test_a_stratified_sample_is_in_proportion_and_leaves_no_class_out(most: int,
 def test_the_probe_is_that_of_evaluate_linear(toy_collection: Collection, tmp_path: Path):
     """SVC with C by cross-validation on the reference shapes, by scikit-learn's grid search."""
     train, validation = split_validation(toy_collection.indices("train"), 0.2, seed=0)
-    monitor = Monitor.of(toy_collection, train, validation, 48, torch.device("cpu"))
+    monitor = Monitor(toy_collection, train, validation, 48, torch.device("cpu"))
     method = new_method(configured(toy_collection, tmp_path / "run")).eval()
     found = monitor.evaluate(method, untrained=True)
     labels = toy_collection.labels

@@ -20,7 +20,7 @@ from typing import Any
 import torch
 from jaxtyping import Float, Shaped
 from torch import Tensor, distributed
-from torch.autograd.function import once_differentiable
+from torch.distributed.nn.functional import all_reduce
 
 Reducer = Callable[[Tensor, int], tuple[Tensor, int | Tensor]]
 
@@ -72,7 +72,7 @@ def mean_contribution(values: Float[Tensor, "*shape"]) -> Float[Tensor, ""]:
     """This process's part of the mean over all processes' values; the parts add up to it."""
     if _sharing.get() is None:
         return values.mean()
-    return values.sum() / _Sum.apply(values.new_full((), values.numel()))
+    return values.sum() / all_reduce(values.new_full((), values.numel()))
 
 
 def all_gather(rows: Float[Tensor, "n D"]) -> tuple[Float[Tensor, "total D"], int]:
@@ -84,7 +84,7 @@ def all_gather(rows: Float[Tensor, "n D"]) -> tuple[Float[Tensor, "total D"], in
     counts[process] = len(rows)
     distributed.all_reduce(counts)
     before, after = int(counts[:process].sum()), int(counts[process + 1 :].sum())
-    return _Sum.apply(torch.nn.functional.pad(rows, (0, 0, before, after))), before
+    return all_reduce(torch.nn.functional.pad(rows, (0, 0, before, after))), before
 
 
 def sample_for_batch(
@@ -92,12 +92,10 @@ def sample_for_batch(
 ) -> Shaped[Tensor, "B *_"]:
     """Return this process's rows of `sampler(shape)` drawn for the whole batch; no division changes them.
 
-    Args:
-        sampler: `torch.rand` or `torch.randn`, or another that takes a shape and `options`.
-        shape: `(B, ...)`: a row for each shape that this process holds, or, where a network sees several
-            views of them in one pass, a row for each shape's first view, then for each one's second, and so
-            on. One process would hold its rows in the same order.
-        options: of the sampler, such as its generator, which must be in the same state in all processes.
+    `sampler` is `torch.rand` or another that takes a shape and `options`, such as a generator, which must be
+    in the same state in all processes. `shape` is `(B, ...)`: a row for each shape that this process holds,
+    or, where a network sees several views of them in one pass, for each one's first view, then for each
+    one's second, and so on, as one process would hold them.
     """
     sharing = _sharing.get()
     if sharing is None:
@@ -144,24 +142,5 @@ def _own(averages: Tensor, count: int) -> tuple[Tensor, int | Tensor]:
 def _over_processes(averages: Tensor, count: int) -> tuple[Tensor, int | Tensor]:
     """In float64: sums over processes lose no digits. The counts travel with the sums."""
     wide = averages.to(torch.float64).flatten()
-    total = _Sum.apply(torch.cat([wide * count, wide.new_full((1,), count)]))
+    total = all_reduce(torch.cat([wide * count, wide.new_full((1,), count)]))
     return (total[:-1] / total[-1]).view(averages.shape).to(averages.dtype), total[-1].detach()
-
-
-class _Sum(torch.autograd.Function):
-    """The sum over processes, whose gradient is the sum over processes of its gradients."""
-
-    @staticmethod
-    def forward(ctx: Any, values: Tensor) -> Tensor:
-        return _all_reduced(values)
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, grad: Tensor) -> Tensor:
-        return _all_reduced(grad)
-
-
-def _all_reduced(values: Tensor) -> Tensor:
-    total = values.clone(memory_format=torch.contiguous_format)
-    distributed.all_reduce(total)
-    return total

@@ -11,7 +11,7 @@ from io import BytesIO
 from typing import Any, Literal
 
 import torch
-from torch import Tensor, distributed, nn
+from torch import Tensor, distributed
 
 from adacross.console import console, results
 from adacross.distributed.batch import BatchSlice, distributed_batch
@@ -30,8 +30,7 @@ class ProcessGroup:
     device: torch.device  # this process's
     process: int = 0  # its rank; rank 0 reads checkpoints, evaluates, writes and prints
     count: int = 1  # number of processes
-    # gloo group for control messages (CPU tensors, no timeout)
-    control: distributed.ProcessGroup | None = None
+    control: distributed.ProcessGroup | None = None  # gloo, for messages on the CPU, without timeout
     run: int = 0  # number of runs that these processes began before
 
     @classmethod
@@ -100,10 +99,6 @@ class ProcessGroup:
             for tensor, total in zip(bucket, totals, strict=True):
                 tensor.copy_(total.view(tensor.shape))
 
-    def add_gradients(self, network: nn.Module) -> None:
-        """Sum every parameter's gradient over processes."""
-        self.add(parameter.grad for parameter in network.parameters() if parameter.grad is not None)
-
     def any(self, asked: bool) -> bool:
         """Return whether any process asks; all of them return the same."""
         if self.count == 1:
@@ -134,12 +129,7 @@ class ProcessGroup:
 
     @contextmanager
     def one_message(self) -> Iterator[None]:
-        """Let one process say why the run ends, the first that fails; the others exit silently.
-
-        Raises:
-            UserError: another process was lost without a message.
-            SystemExit: another process has said why.
-        """
+        """Let one process say why the run ends, the first that fails; the others exit silently."""
         try:
             yield
         except BaseException as error:

@@ -30,14 +30,7 @@ def encoder_class(name: str) -> Callable[..., Encoder]:
 
 
 def build_encoder(name: str, **options: Any) -> Encoder:
-    """Build an encoder with fresh weights.
-
-    Args:
-        name: a built-in name, or `package.module:Name`.
-        options: its own.
-
-    Raises:
-        UserError: an unknown name, options that it does not have, or no `dim`.
+    """Build an encoder with fresh weights, by a built-in name or `package.module:Name`, with its own options.
 
     Example:
         >>> build_encoder("dgcnn", k=15, width=64).dim

@@ -4,7 +4,7 @@ import json
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from functools import wraps
-from inspect import signature
+from inspect import Parameter, signature
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, ClassVar, TypeVar
@@ -25,6 +25,7 @@ CONFIG_FILE = "config.json"
 WEIGHTS_FILE = "model.safetensors"
 SHIPPED = Path(__file__).parent / "shipped"  # encoders that the package carries, a folder each
 _FLOATS = {torch.float16, torch.bfloat16, torch.float32, torch.float64}  # weights may be any of them
+PointsAndCloud = tuple[Float[Tensor, "B N C"], Float[Tensor, "B D"]]  # features of both
 E = TypeVar("E", bound="Encoder")  # Self, which the tests' type checker does not know in methods
 N = TypeVar("N", bound=nn.Module)
 
@@ -91,9 +92,7 @@ class Encoder(nn.Module, ABC):
         """
         raise UserError(f"encoder {self.kind} has no features of points (`point_features`); choose another.")
 
-    def both_features(
-        self, points: Float[Tensor, "B N 3"]
-    ) -> tuple[Float[Tensor, "B N C"], Float[Tensor, "B D"]]:
+    def both_features(self, points: Float[Tensor, "B N 3"]) -> PointsAndCloud:
         """`point_features` and `forward`, the input of a segmentation head; override to share their work.
 
         Raises:
@@ -144,12 +143,10 @@ class Encoder(nn.Module, ABC):
 
         Args:
             folder: a new or empty folder, or that of a saved encoder.
-            overwrite: whether to replace a saved encoder's two files, or to add them to a folder of other
-                files; those stay.
+            overwrite: replace a saved encoder's files, or add them to a folder of other files, which stay.
 
         Raises:
-            UserError: the folder cannot be written, holds an encoder that may not be replaced, or something
-                else.
+            UserError: the folder cannot be written, or holds something that may not be replaced.
         """
         folder = Path(folder)
         if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
@@ -182,13 +179,7 @@ class Encoder(nn.Module, ABC):
 
     @classmethod
     def from_pretrained(cls: type[E], folder_or_hub_id: Path | str) -> E:
-        """Load an encoder saved by `save_pretrained` (a folder, `hf://owner/name`, or a shipped one's name).
-
-        It is in evaluation mode, on the CPU.
-
-        Raises:
-            UserError: nothing there, another kind of encoder, or files that are incomplete or damaged.
-        """
+        """Load an encoder of this class, as `adacross.load` does."""
         folder = find_pretrained(folder_or_hub_id)
         kind, _, _ = read_config(folder)
         if kind != cls.kind:
@@ -201,7 +192,7 @@ class Encoder(nn.Module, ABC):
         """Upload to `owner/name` on the Hugging Face hub, with the login that `hf auth login` stored.
 
         Args:
-            hub_id: `owner/name`; made if it is not there.
+            hub_id: made if it is not there.
             private: make the repository private.
             card: text of its README.md. `adacross.share` writes one from a run.
 
@@ -249,8 +240,7 @@ def find_pretrained(folder_or_hub_id: Path | str) -> Path:
 def restored(make: Callable[..., E], folder: Path) -> E:
     """Return the encoder saved in a folder, made by its class (or a function), in evaluation mode."""
     kind, options, inputs = read_config(folder)
-    tensors = read_tensors(folder / WEIGHTS_FILE)
-    source = f"{folder} ({CONFIG_FILE} and {WEIGHTS_FILE})"
+    tensors, source = read_tensors(folder / WEIGHTS_FILE), f"{folder} ({CONFIG_FILE} and {WEIGHTS_FILE})"
     name = getattr(make, "__name__", kind)
     encoder = filled(lambda: make(**options), tensors, source, name, trusted=is_plugin(kind))
     encoder.inputs = inputs
@@ -267,10 +257,10 @@ def _recording(constructor: Callable[..., None]) -> Callable[..., None]:
             bound = parameters.bind(self, *args, **options)
             bound.apply_defaults()
             _, *given = bound.arguments.items()
-            free = [name for name, each in parameters.parameters.items() if each.kind is each.VAR_KEYWORD]
-            kept = {name: value for name, value in given if name not in free}
-            for name in free:
-                kept |= bound.arguments[name]
+            kept: dict[str, Any] = {}
+            for name, value in given:
+                free = parameters.parameters[name].kind is Parameter.VAR_KEYWORD
+                kept |= value if free else {name: value}
             vars(self)["options"] = {  # JSON has no tuples
                 name: list(value) if isinstance(value, tuple) else value for name, value in kept.items()
             }
@@ -333,11 +323,7 @@ def _made(make: Callable[[], N], source: str, what: str) -> N:
 
 
 def load_strict(module: nn.Module, tensors: dict[str, Tensor], source: str) -> None:
-    """Copy `tensors` into `module`; names and shapes must be the module's own.
-
-    Raises:
-        UserError: names what is missing, left over, of another shape or kind, NaN or infinite.
-    """
+    """Copy `tensors` into `module`; refuse, by name, what is missing, left over, of another shape or NaN."""
     _check_fit(module, tensors, source)
     with torch.no_grad():
         module.load_state_dict(tensors)
@@ -347,22 +333,14 @@ def _check_fit(module: nn.Module, tensors: dict[str, Tensor], source: str) -> No
     own = module.state_dict()
     problems = [f"{name} is missing" for name in own if name not in tensors]
     problems += [f"{name} is unknown" for name in tensors if name not in own]
-    pairs = {name: (tensors[name], own[name]) for name in own if name in tensors}
-    problems += [
-        f"{name} is {tuple(given.shape)}, expected {tuple(mine.shape)}"
-        for name, (given, mine) in pairs.items()
-        if given.shape != mine.shape
-    ]
-    problems += [
-        f"{name} is {str(given.dtype).removeprefix('torch.')}"
-        for name, (given, mine) in pairs.items()
-        if (given.dtype in _FLOATS) != (mine.dtype in _FLOATS)
-    ]
-    problems += [
-        f"{name} has numbers that are NaN or infinite"
-        for name, tensor in tensors.items()
-        if tensor.dtype in _FLOATS and not torch.isfinite(tensor).all()
-    ]
+    for name, given in tensors.items():
+        mine = own.get(name, given)
+        if given.shape != mine.shape:
+            problems.append(f"{name} is {tuple(given.shape)}, expected {tuple(mine.shape)}")
+        if (given.dtype in _FLOATS) != (mine.dtype in _FLOATS):
+            problems.append(f"{name} is {str(given.dtype).removeprefix('torch.')}")
+        if given.dtype in _FLOATS and not torch.isfinite(given).all():
+            problems.append(f"{name} has numbers that are NaN or infinite")
     if problems:
         more = f" and {len(problems) - 6} more" if len(problems) > 6 else ""
         raise UserError(f"{source} does not fit {type(module).__name__}: {'; '.join(problems[:6])}{more}.")

@@ -118,7 +118,7 @@ def _cloud(shape: Any, name: str, points: int, up: Axis | None) -> Float[np.ndar
                 drawn = rng.permutation(len(shape.points))[:points]
                 cloud = shape.points[drawn] if len(shape.points) > points else shape.points
             case _:
-                (cloud,) = (wide[0] for _, wide in frozen.in_double(frozen.as_clouds([shape])))
+                cloud = frozen.as_double(frozen.as_clouds([shape])[0])
     except BrokenShapeError as error:
         raise UserError(f"{name} is not a shape: {error}.") from None
     except UserError as error:

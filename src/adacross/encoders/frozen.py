@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float, Float64
+from jaxtyping import Bool, Float, Float64, Shaped
 from torch import Tensor, nn
 
 from adacross.distributed.device import find_device
@@ -52,22 +52,10 @@ def encode(
     device: str | torch.device = "cpu",
     names: Sequence[str] | None = None,
 ) -> Float[np.ndarray, "n D"]:
-    """Encode clouds in the frame of training with a frozen encoder in evaluation mode.
+    """Encode clouds of one size with a frozen encoder in evaluation mode; as `adacross.encode` otherwise.
 
-    Args:
-        encoder: maps `(B, N, 3)` to `(B, D)`; moved to `device`.
-        clouds: `(n, N, 3)`, y up, in the unit sphere; an array or tensor of any integer or floating type, or
-            a list of n clouds with the same number of points.
-        batch_size: clouds at a time; does not change the result.
-        device: where to compute: cpu, cuda, or auto.
-        names: of the clouds in messages, such as "3 of 7"; by default their place.
-
-    Returns:
-        `(n, D)` float32.
-
-    Raises:
-        UserError: another shape or type, clouds of unequal size, a coordinate that is NaN, infinite or beyond
-            float32's squares, features that are NaN or infinite, a batch size below 1, or no such device.
+    Clouds are y up and in the unit sphere. `names` are theirs in messages, such as "3 of 7"; by default their
+    place.
     """
     if isinstance(batch_size, bool) or not isinstance(batch_size, (int, np.integer)) or batch_size < 1:
         raise UserError(f"batch_size is {batch_size!r}; expected a whole number of at least 1.")
@@ -77,13 +65,12 @@ def encode(
     def named(place: int) -> str:
         return names[place] if names else f"{place} of {len(array)}"
 
-    for start, batch in in_double(array):
-        sound = (np.abs(batch) <= LARGEST).all((1, 2))  # NaN is not
-        if not sound.all():
-            raise UserError(
-                f"cloud {named(start + int(sound.argmin()))} (from 0) has a coordinate that is NaN, "
-                f"infinite or beyond {LARGEST:g}; expected points in the unit sphere. Leave the cloud out."
-            )
+    sound = np.concatenate([_sound(as_double(batch)) for batch in _split(array, _CHECKED)])
+    if not sound.all():
+        raise UserError(
+            f"cloud {named(int(sound.argmin()))} (from 0) has a coordinate that is NaN, infinite or beyond "
+            f"{LARGEST:g}; expected points in the unit sphere. Leave the cloud out."
+        )
     encoder.to(target)
     dtype = next((weight.dtype for weight in encoder.parameters()), torch.float32)
     with frozen(encoder):
@@ -97,55 +84,49 @@ def encode(
     return found
 
 
-def as_clouds(clouds: Clouds) -> np.ndarray | Tensor:
-    """Return one array or tensor `(n, N, 3)` of numbers from what `encode` accepts; refuse anything else."""
+def as_clouds(clouds: Clouds) -> Shaped[np.ndarray, "n N 3"]:
+    """Return one array `(n, N, 3)` of numbers from what `encode` accepts; refuse anything else."""
     if isinstance(clouds, (list, tuple)):
-        clouds = _stacked(clouds)
+        rows = [_array(cloud) for cloud in clouds]
+        shapes = list(dict.fromkeys(row.shape for row in rows))
+        if len(shapes) > 1:
+            raise UserError(
+                f"clouds have different shapes ({shapes[0]} and {shapes[1]}); expected the same number of "
+                "points in each."
+            )
+        clouds = np.stack(rows) if rows else np.zeros((0, 0, 3))
+    array = _array(clouds)
+    if array.dtype.kind not in "fiu":
+        kind = clouds.dtype if isinstance(clouds, Tensor) else array.dtype
+        raise UserError(f"clouds are of type {kind}; expected coordinates of an integer or floating type.")
+    check_shape(array.shape)
+    return array
+
+
+def as_double(clouds: Shaped[np.ndarray, "*shape"]) -> Float64[np.ndarray, "*shape"]:
+    """Return coordinates as float64."""
+    with np.errstate(over="ignore"):  # of numbers longer than float64, which are found infinite
+        return clouds.astype(np.float64)
+
+
+def _sound(clouds: Float64[np.ndarray, "b N 3"]) -> Bool[np.ndarray, " b"]:
+    """Return which clouds have finite coordinates whose squares are float32; NaN is not."""
+    return (np.abs(clouds) <= LARGEST).all((1, 2))
+
+
+def _array(clouds: Any) -> np.ndarray:
+    """Return a cloud or several as an array."""
     if np.ma.is_masked(clouds):
         raise UserError("clouds have masked coordinates; expected numbers. Leave those points out.")
-    if not isinstance(clouds, Tensor):
-        clouds = np.asarray(clouds)
-    elif clouds.layout != torch.strided or clouds.is_nested or clouds.is_quantized or clouds.is_meta:
-        raise UserError("clouds are a sparse, nested, quantized or meta tensor; expected a dense one.")
-    numbers = (
-        not (clouds.is_complex() or clouds.dtype == torch.bool)
-        if isinstance(clouds, Tensor)
-        else clouds.dtype.kind in "fiu"
-    )
-    if not numbers:
-        raise UserError(
-            f"clouds are of type {clouds.dtype}; expected coordinates of an integer or floating type."
-        )
-    check_shape(tuple(clouds.shape))
-    return clouds
-
-
-def in_double(clouds: np.ndarray | Tensor) -> Iterator[tuple[int, Float64[np.ndarray, "b N 3"]]]:
-    """Yield batches of clouds as NumPy arrays of float64, each with the index of its first cloud."""
-    for number, batch in enumerate(_split(clouds, _CHECKED)):
-        with np.errstate(over="ignore"):  # of numbers longer than float64, which are found infinite
-            wide = _double(batch) if isinstance(batch, Tensor) else batch.astype(np.float64)
-        yield number * _CHECKED, wide
-
-
-def _double(cloud: Tensor) -> np.ndarray:
-    return cloud.detach().cpu().double().numpy()
-
-
-def _stacked(clouds: Sequence[Any]) -> np.ndarray:
-    """Stack clouds into one array."""
-    rows = [_double(cloud) if isinstance(cloud, Tensor) else cloud for cloud in clouds]
+    if isinstance(clouds, Tensor):
+        if clouds.layout != torch.strided or clouds.is_nested or clouds.is_quantized or clouds.is_meta:
+            raise UserError("clouds are a sparse, nested, quantized or meta tensor; expected a dense one.")
+        short = clouds.is_floating_point() and clouds.dtype.itemsize < 4  # NumPy has no bfloat16
+        return (clouds.float() if short else clouds).numpy(force=True)
     try:
-        rows = [np.asarray(row) for row in rows]
+        return np.asarray(clouds)
     except ValueError:
         raise UserError("a cloud is not an array (N, 3) of numbers.") from None
-    shapes = list(dict.fromkeys(row.shape for row in rows))
-    if len(shapes) > 1:
-        raise UserError(
-            f"clouds have different shapes ({shapes[0]} and {shapes[1]}); expected the same number of points "
-            "in each."
-        )
-    return np.stack(rows) if rows else np.zeros((0, 0, 3))
 
 
 def _split(items: Any, size: int) -> Iterator[Any]:

@@ -26,12 +26,7 @@ class InputSpec:
 
     @classmethod
     def read(cls, stored: Any, source: str) -> "InputSpec":
-        """Return what `config.json` says; files that older versions wrote say nothing.
-
-        Raises:
-            UserError: no `InputSpec`, an impossible number of points, or another axis or scale than clouds
-                have here; nothing is guessed.
-        """
+        """Return what `config.json` says, and refuse what clouds here are not; older files say nothing."""
         kinds = {field.name: field.type for field in fields(cls)}
         if not (isinstance(stored, dict) and stored.keys() <= kinds.keys()):
             raise UserError(f"{source} has inputs {stored!r}; expected a JSON object of {', '.join(kinds)}.")
@@ -52,20 +47,13 @@ class InputSpec:
         """The same as JSON values."""
         return asdict(self)
 
-    def differences(self, *, points: int) -> list[str]:
-        """Return a sentence for each difference from training, which makes results less good, not wrong."""
-        if self.points in (None, points):
-            return []
-        return [f"the encoder was trained with {self.points:,} points a cloud, these have {points:,}."]
-
 
 def check_shape(shape: tuple[int, ...]) -> None:
     """Refuse a shape other than a batch of clouds, `(B, N, 3)`."""
     if len(shape) != 3 or shape[2] != 3:
-        hint = ""
-        if len(shape) in (2, 3) and shape[1] == 3:
-            single = " Of a single cloud use points[None]."
-            hint = single if len(shape) == 2 else " Coordinates come last: use points.transpose(1, 2)."
+        single = " Of a single cloud use points[None]."
+        hints = {2: single, 3: " Coordinates come last: use points.transpose(1, 2)."}
+        hint = hints.get(len(shape), "") if shape[1:2] == (3,) else ""
         raise UserError(f"points have shape {shape}; expected (clouds, points, 3).{hint}")
     if shape[0] < 1:
         raise UserError(f"points have shape {shape}; expected at least 1 cloud.")

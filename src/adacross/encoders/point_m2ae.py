@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from adacross.encoders.base import Encoder
+from adacross.encoders.base import Encoder, PointsAndCloud
 from adacross.errors import UserError
 from adacross.nn.layers import set_fused
 from adacross.nn.point_tokens import GroupEmbedding, TokenGroups, TokenPacking, build_groups
@@ -48,9 +48,6 @@ class PointM2AE(Encoder):
         radii: attention of each level reaches only tokens within this distance (0.32, 0.64, 1.28 in
             Point-M2AE's fine-tuning; in its pre-training it has no effect). None: everywhere.
         fused: compute layers together with their pooling, which is faster; see `set_fused`.
-
-    Raises:
-        UserError: the options do not fit each other.
     """
 
     kind: ClassVar[str] = "point-m2ae"
@@ -115,9 +112,7 @@ class PointM2AE(Encoder):
         """
         return self.both_features(points)[0]
 
-    def both_features(
-        self, points: Float[Tensor, "B N 3"]
-    ) -> tuple[Float[Tensor, "B N C"], Float[Tensor, "B D"]]:
+    def both_features(self, points: Float[Tensor, "B N 3"]) -> PointsAndCloud:
         levels = self.group(points)
         tokens = self.features(levels)
         carried = [interpolate(points, level.centers, x) for level, x in zip(levels, tokens, strict=True)]
@@ -154,15 +149,10 @@ class PointM2AE(Encoder):
         visible: Sequence[Bool[Tensor, "B _"]] | None = None,
         embed_masked: bool = False,
     ) -> Tokens:
-        """Return the tokens of one level (0 to 2) before its blocks.
+        """Return the tokens of one level (0 to 2) before its blocks, from the outputs of `run` `below`.
 
-        Args:
-            level: which.
-            levels: from `group`.
-            below: outputs of `run` for the levels below, of which the last is embedded.
-            visible: which tokens of each level are there (`visible_levels`); None: all.
-            embed_masked: embed masked groups, too, as Point-M2AE's released program does: they enter
-                BatchNorm's statistics while training. Otherwise nothing is made of them.
+        `visible` says which tokens of each level are there (`visible_levels`); None: all. With `embed_masked`
+        the others are embedded, too, as in Point-M2AE's released program, and enter BatchNorm's statistics.
         """
         groups = levels[level]
         members = gather(below[-1], groups.neighbors) if below else groups.offsets

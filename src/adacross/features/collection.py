@@ -5,6 +5,7 @@ import json
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -58,13 +59,9 @@ class FeatureCache:
     def load_or_compute(
         self, name: str, compute: Callable[[], Arrays], rows: int, *, quiet: bool = False
     ) -> Arrays:
-        """Return the cached arrays called `name`, or compute and cache them.
+        """Return the cached arrays called `name`, of `rows` rows, or compute and cache them.
 
-        Args:
-            name: first part of the file's name.
-            compute: returns arrays of `rows` rows.
-            rows: cached arrays with another number of rows are computed again.
-            quiet: print nothing if they cannot be written.
+        If they cannot be written, a message says so unless `quiet`.
         """
         path = self.folder / f"{name}-{self.key}.safetensors"
         if (arrays := _load(path, rows)) is not None:
@@ -111,42 +108,31 @@ def collection_features(
     device: str | None = None,
     cache: FeatureCache | None = None,
 ) -> Float32[np.ndarray, "k D"]:
-    """Encode a collection's shapes with a frozen encoder, behind a progress bar.
+    """Encode a collection's shapes (all by default) with a frozen encoder, behind a progress bar.
 
-    With a cache, all shapes are encoded once, block by block, so an interrupted call continues.
-
-    Args:
-        encoder: in any state, which is left as it was.
-        collection: the shapes.
-        indices: which of them; all by default.
-        points: points a cloud, the first ones stored; by default as the encoder was trained.
-        batch_size: clouds at a time; does not change the result.
-        device: where to compute; a GPU if there is one.
-        cache: of this encoder, collection and number of points.
-
-    Raises:
-        UserError: more points than are stored, or features that are not finite.
-        KeyboardInterrupt: with a cache, its message says how to continue.
+    With a cache (of this encoder, collection and number of points) all shapes are encoded once, block by
+    block, so an interrupted call continues; the message of its `KeyboardInterrupt` says how. `points` are the
+    first ones stored, by default as many as the encoder was trained with.
     """
     count = points_for(encoder, points, collection.info.points)
     print_differences(encoder, count)
     rows = np.arange(len(collection)) if indices is None else np.asarray(indices)
 
-    def compute(block: Int64[np.ndarray, " b"]) -> Arrays:
+    def compute(start: int, block: Int64[np.ndarray, " b"]) -> Arrays:
         clouds = collection.points(block)[:, :count]
         return {"features": encode(encoder, clouds, batch_size=batch_size, device=target)}
 
     target = usual_device(device)
     if cache is None:
-        return _in_blocks(rows, encoder.dim, lambda start, block: compute(block))["features"]
+        return _in_blocks(rows, encoder.dim, compute)["features"]
 
     def cached(start: int, block: Int64[np.ndarray, " b"]) -> Arrays:
-        return cache.load_or_compute(f"block{start:08d}", lambda: compute(block), len(block), quiet=True)
+        name = f"block{start:08d}"
+        return cache.load_or_compute(name, partial(compute, start, block), len(block), quiet=True)
 
+    every = np.arange(len(collection))
     try:
-        arrays = cache.load_or_compute(
-            "features", lambda: _in_blocks(np.arange(len(collection)), encoder.dim, cached), len(collection)
-        )
+        arrays = cache.load_or_compute("features", lambda: _in_blocks(every, encoder.dim, cached), len(every))
     except KeyboardInterrupt:
         raise KeyboardInterrupt(
             f"interrupted. {len(cache.files('block'))} blocks of {BLOCK} shapes are kept in {cache.folder}; "
@@ -195,10 +181,7 @@ def _blocks(rows: Int64[np.ndarray, " k"]) -> Iterator[tuple[int, Int64[np.ndarr
 def points_for(encoder: Encoder, requested: int | None, stored: int | None) -> int:
     """Return the number of points of a cloud to encode: as requested, else as the encoder was trained.
 
-    `stored` by the data is None if any number can be sampled.
-
-    Raises:
-        UserError: more are requested than stored.
+    More than `stored` are refused; None if any number can be sampled.
     """
     if requested is not None and stored is not None and requested > stored:
         raise UserError(
@@ -209,6 +192,7 @@ def points_for(encoder: Encoder, requested: int | None, stored: int | None) -> i
 
 
 def print_differences(encoder: Encoder, points: int) -> None:
-    """Print how clouds of so many points differ from the encoder's training data."""
-    for difference in encoder.inputs.differences(points=points):
-        console.print(difference)
+    """Say that clouds have other numbers of points than in training: results are less good, not wrong."""
+    trained = encoder.inputs.points
+    if trained not in (None, points):
+        console.print(f"the encoder was trained with {trained:,} points a cloud, these have {points:,}.")

@@ -71,13 +71,11 @@ def chance_hit_at(relevant: Int64[np.ndarray, " q"], gallery: int, ranks: Sequen
     `relevant` is R of every query, the number of gallery items of its class; queries of R = 0 do not count.
     `gallery` is g, the number of all items.
     """
-    counted = relevant[relevant > 0].astype(np.float64)
-    hits = {}
-    for k in ranks:
-        drawn = np.arange(min(k, gallery))
-        missed = np.clip(gallery - counted[:, None] - drawn, 0, None) / (gallery - drawn)
-        hits[k] = float(1 - missed.prod(axis=1).mean()) if len(counted) else 0.0
-    return hits
+    from scipy import stats
+
+    counted = relevant[relevant > 0]
+    missed = {k: stats.hypergeom.pmf(0, gallery, counted, min(k, gallery)) for k in ranks}
+    return {k: float(1 - missed[k].mean()) if len(counted) else 0.0 for k in ranks}
 
 
 def chance_precision(relevant: Int64[np.ndarray, " q"], gallery: int) -> float:

@@ -14,13 +14,10 @@ _FEWEST_FOR_TSNE = 30  # neighborhoods of fewer points say nothing
 
 
 def project(features: Float[np.ndarray, "n D"], seed: int) -> tuple[Float64[np.ndarray, "n 2"], str]:
-    """Embed features in two dimensions, after scaling each to length 1 as retrieval does.
+    """Embed features in two dimensions, after scaling each to length 1; return the projection's name, too.
 
     t-SNE (van der Maaten and Hinton 2008) of the first 50 principal components; PCA for fewer than 30 shapes
     or for identical features.
-
-    Returns:
-        `(n, 2)` coordinates and the name of the projection.
     """
     from sklearn.decomposition import PCA
     from sklearn.manifold import TSNE
@@ -37,12 +34,8 @@ def project(features: Float[np.ndarray, "n D"], seed: int) -> tuple[Float64[np.n
     spread = plane.std(axis=0).max()
     if len(unit) < _FEWEST_FOR_TSNE or spread < 1e-9:
         return plane, "PCA"
-    tsne = TSNE(
-        perplexity=min(30.0, (len(unit) - 1) / 3),
-        init=plane / spread * 1e-4,  # scikit-learn's own scale of a PCA start
-        random_state=seed,
-        n_jobs=1,
-    )
+    start = plane / spread * 1e-4  # scikit-learn's own scale of a PCA start
+    tsne = TSNE(perplexity=min(30.0, (len(unit) - 1) / 3), init=start, random_state=seed, n_jobs=1)
     with threadpool_limits(1):  # on busy cores the threads of so small a problem wait for each other
         return np.asarray(tsne.fit_transform(components), dtype=np.float64), "t-SNE"
 

@@ -24,11 +24,7 @@ class NamedEncoder:
 
 
 def kind_of(place: str) -> Literal["collection", "encoder", ""]:
-    """Return what lies in a place, by the names of its files; "" for anything else.
-
-    Args:
-        place: as typed: a folder, the name of a shipped encoder, hf://owner/name, or a pattern of runs.
-    """
+    """Return what lies in a place, as it is typed for `find_encoders`, by its files; "" for anything else."""
     if place in shipped_names() or place.startswith(SCHEME):
         return "encoder"
     folders = [Path(match) for match in _matches(place)]
@@ -51,13 +47,11 @@ def untrained_like(encoder: Encoder, seed: int) -> Encoder:
 
 
 def find_encoders(names: str | list[str]) -> list[NamedEncoder]:
-    """Load the encoders of a run, a folder, hf://owner/name, a pattern of runs, or several of these.
+    """Load the encoders of a run, a folder, a shipped name, hf://owner/name, a pattern of runs, or several.
 
-    Raises:
-        UserError: no such encoder, an unfinished run, or encoders of several kinds.
+    They must be of one kind, and of finished runs.
     """
-    patterns = [names] if isinstance(names, str) else names
-    entries = [_find(match) for pattern in patterns for match in _matches(pattern)]
+    entries = [_find(match) for match in _matches(names)]
     if not entries:
         raise UserError(f"nothing matches {names}; expected a run, an encoder folder or a pattern of runs.")
     return check_alike(entries)
@@ -85,17 +79,20 @@ def find_encoder(name: str) -> NamedEncoder:
 
 def find_runs(given: str | list[str]) -> list[Path]:
     """Return the runs among what `find_encoders` would find, without reading them."""
-    names = [given] if isinstance(given, str) else given
-    folders = [Path(match) for name in names for match in _matches(name)]
+    folders = map(Path, _matches(given))
     return [folder for folder in folders if (folder / "config.yaml").is_file()]
 
 
-def _matches(name: str) -> list[str]:
-    """Return the folders that match a pattern; another name is returned as it is."""
-    path = Path(name)
-    if "*" not in path.name:
-        return [name]
-    return sorted(str(match) for match in path.parent.glob(path.name) if match.is_dir())
+def _matches(names: str | list[str]) -> list[str]:
+    """Return the folders that match patterns; other names are returned as they are."""
+    found = []
+    for name in [names] if isinstance(names, str) else names:
+        path = Path(name)
+        if "*" in path.name:
+            found += sorted(str(match) for match in path.parent.glob(path.name) if match.is_dir())
+        else:
+            found.append(name)
+    return found
 
 
 def _find(name: str) -> NamedEncoder:

@@ -13,6 +13,7 @@ from jaxtyping import Float, Float64, Int64
 from numpy.typing import ArrayLike
 
 CONFIDENCE = 0.95
+Groups = Int64[np.ndarray, " u"] | None  # class of each unit, for means over classes
 
 
 @dataclass(frozen=True)
@@ -75,7 +76,7 @@ def brackets(low: float, high: float, sign: str = "") -> str:
     return f"[{100 * low:{sign}.1f}, {100 * high:{sign}.1f}]"
 
 
-def estimate(outcomes: Float[np.ndarray, "n u"], groups: Int64[np.ndarray, " u"] | None = None) -> Estimate:
+def estimate(outcomes: Float[np.ndarray, "n u"], groups: Groups = None) -> Estimate:
     """Summarize the outcomes of n networks on u units.
 
     Args:
@@ -99,7 +100,7 @@ def estimate(outcomes: Float[np.ndarray, "n u"], groups: Int64[np.ndarray, " u"]
 def difference(
     first: Float[np.ndarray, "n u"],
     second: Float[np.ndarray, "m v"],
-    groups: Int64[np.ndarray, " u"] | None = None,
+    groups: Groups = None,
     *,
     fresh: tuple[Float[np.ndarray, "k u"] | None, Float[np.ndarray, "l u"] | None] = (None, None),
 ) -> Difference:
@@ -108,8 +109,8 @@ def difference(
     With several networks a side, Welch's t-test over networks. With a single one on either side, two tests,
     of which the larger p-value counts: a test over units, paired (McNemar's exact test where all outcomes are
     0 or 1, else a t-test), and Welch's test over seeds, in which the spread of untrained networks stands for
-    the unknown one of the single network. The first alone calls two networks different that differ in
-    nothing but their seed: they are different, but not because of anything that was done to them.
+    the unknown one of the single network. The first alone would call two networks different that differ in
+    nothing but their seed.
 
     Args:
         first: `(n, u)` outcomes of n networks on u units.
@@ -149,7 +150,7 @@ def _over_seeds(
     mean: float,
     sides: Sequence[Float[np.ndarray, "_ _"]],
     spread: Sequence[Float[np.ndarray, "_ _"]],
-    groups: Int64[np.ndarray, "..."] | None,
+    groups: Groups,
 ) -> list[Difference]:
     """Test a difference against the variance of both sides over seeds (Welch); not where there is none."""
     from scipy import stats
@@ -174,7 +175,7 @@ def _over_seeds(
 def _over_units(
     first: Float[np.ndarray, "n u"],
     second: Float[np.ndarray, "m u"],
-    groups: Int64[np.ndarray, " u"] | None,
+    groups: Groups,
     mean: float,
 ) -> Difference:
     """Test a difference, paired over units; of several networks on a side the mean counts."""
@@ -200,7 +201,7 @@ def holm(p_values: Sequence[float]) -> list[float]:
     """Return p-values corrected for their number (Holm, A simple sequentially rejective procedure, 1979).
 
     The smallest of m is multiplied by m, the next by m - 1, and so on; none is below the one before it, nor
-    above 1. A corrected p below 0.05 for any of them is then wrong in at most 5 % of such families.
+    above 1.
 
     Example:
         >>> holm([0.01, 0.5, 0.02])
@@ -213,44 +214,33 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return corrected
 
 
-def wilson(share: float, count: int) -> tuple[float, float]:
-    """Return Wilson's 95 % score interval of a share of `count` units (Wilson 1927).
-
-    Example:
-        >>> low, high = wilson(0.7, 100)
-        >>> round(low, 3), round(high, 3)
-        (0.604, 0.781)
-    """
-    z = 1.959963984540054
-    center = (share + z * z / (2 * count)) / (1 + z * z / count)
-    half = z / (1 + z * z / count) * np.sqrt(share * (1 - share) / count + (z / (2 * count)) ** 2)
-    return float(max(0.0, center - half)), float(min(1.0, center + half))
-
-
 def mean_interval(
-    values: Float[np.ndarray, " u"], groups: Int64[np.ndarray, " u"] | None = None
+    values: Float[np.ndarray, " u"], groups: Groups = None
 ) -> tuple[float | None, float | None]:
     """Return the 95 % interval of a mean of shares over units; None for a single unit.
 
-    Wilson's where all values are 0 or 1, Student's t otherwise, within 0 and 1; of differences, which may be
-    negative, down to the smallest.
+    Wilson's (1927) where all values are 0 or 1, Student's t otherwise, within 0 and 1; of differences, which
+    may be negative, down to the smallest. With `groups`, the class of each unit, the mean is over classes,
+    and each class is a stratum.
 
-    Args:
-        values: `(u,)`.
-        groups: `(u,)` class of each unit, for a mean over classes; each class is a stratum.
+    Example:
+        >>> low, high = mean_interval(np.repeat([1.0, 0.0], [70, 30]))
+        >>> round(low, 3), round(high, 3)
+        (0.604, 0.781)
     """
     from scipy import stats
 
     if len(values) < 2:
         return None, None
     if groups is None and np.isin(values, (0.0, 1.0)).all():
-        return wilson(float(values.mean()), len(values))
+        found = stats.binomtest(int(values.sum()), len(values)).proportion_ci(CONFIDENCE, method="wilson")
+        return float(found.low), float(found.high)
     error, freedom = _standard_error(values, groups)
     mean, half = grouped_mean(values, groups), float(stats.t.ppf((1 + CONFIDENCE) / 2, freedom)) * error
     return max(min(0.0, float(values.min())), mean - half), min(1.0, mean + half)
 
 
-def grouped_mean(values: ArrayLike, groups: Int64[np.ndarray, " u"] | None = None) -> float:
+def grouped_mean(values: ArrayLike, groups: Groups = None) -> float:
     """Return the mean of values, or the mean over groups of each group's mean.
 
     Example:
@@ -263,9 +253,7 @@ def grouped_mean(values: ArrayLike, groups: Int64[np.ndarray, " u"] | None = Non
     return float(np.mean([array[groups == group].mean() for group in np.unique(groups)]))
 
 
-def _standard_error(
-    values: Float64[np.ndarray, " u"], groups: Int64[np.ndarray, " u"] | None
-) -> tuple[float, int]:
+def _standard_error(values: Float64[np.ndarray, " u"], groups: Groups) -> tuple[float, int]:
     """Return the standard error of `grouped_mean` and its degrees of freedom.
 
     Of right and wrong answers a class's variance is that of its smoothed share, (right + 1) / (units + 2): a

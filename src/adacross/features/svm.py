@@ -29,24 +29,25 @@ C_GRID = (0.001, 0.01, 0.1, 1.0, 10.0)
 # machines, in the memory of the largest pair, but with more calls of libsvm, which few rows would feel.
 LARGEST_GRAM = 12_000
 
+Rows = Float[np.ndarray, "n D"]
+Doubles = Float64[np.ndarray, "n D"]
+Labels = Int64[np.ndarray, " n"]
+Fold = tuple[np.ndarray, np.ndarray]  # rows to fit on and to check, ascending
+
 
 @dataclass(frozen=True, eq=False)
 class Machines:
     """A linear machine for each pair of K classes, and the C they were fitted with."""
 
     classes: Int64[np.ndarray, " K"]  # labels, ascending
-    # P = K (K - 1) / 2 pairs, (0, 1), (0, 2), ... (K - 2, K - 1).
+    # P = K (K - 1) / 2 pairs, (0, 1), (0, 2), ... (K - 2, K - 1); one is for its first class where
+    # `weights @ x + intercept` is above 0.
     weights: Float64[np.ndarray, "P D"]
-    # a pair is for its first class where `weights @ x + intercept` is above 0
     intercepts: Float64[np.ndarray, " P"]
     C: float  # the penalty
 
     def predict(self, features: Float[np.ndarray, "m D"]) -> Int64[np.ndarray, " m"]:
-        """Classes `(m,)` of features `(m, D)`.
-
-        Raises:
-            UserError: features that are not finite.
-        """
+        """Classes `(m,)` of features `(m, D)`; features that are not finite are refused."""
         return _elect(_double(features) @ self.weights.T + self.intercepts, self.classes)
 
 
@@ -60,41 +61,29 @@ def _few_rows_a_class() -> Iterator[None]:
 
 
 @_few_rows_a_class()
-def fit_svm(
-    train: Float[np.ndarray, "n D"], train_labels: Int64[np.ndarray, " n"], folds: int, seed: int
-) -> Machines:
+def fit_svm(train: Rows, train_labels: Labels, folds: int, seed: int) -> Machines:
     """Fit a linear SVM whose C is chosen by cross-validation on the same features.
 
     SVC (one against one), features as they are. The candidates for C are `C_GRID` divided by the training
     features' mean variance, so that their unit does not matter. Folds are stratified and drawn by `seed`;
-    every fold and every C share one Gram matrix. Of equally good C the smallest is taken.
-
-    Raises:
-        UserError: features that are not finite.
+    every fold and every C share one Gram matrix. Of equally good C the smallest is taken. Features that are
+    not finite are refused.
     """
     features, labels, order = _by_class(train, train_labels)
-    candidates = [float(c / max(features.var(axis=0).mean(), 1e-300)) for c in C_GRID]
+    candidates = [c / _unit(features) for c in C_GRID]
     splits = _folds(train_labels, folds, seed, np.argsort(order))
-    if len(features) > LARGEST_GRAM:
+    gram = _gram(features)
+    if gram is None:
         means = _accuracies_by_pairs(features, labels, splits, candidates)
-        best = candidates[int(means.argmax())]
-        return _by_pairs(features, labels, best)
-    gram = features @ features.T
-
-    def accuracies(fold: tuple[np.ndarray, np.ndarray]) -> list[float]:
-        return _accuracies(gram, labels, *fold, candidates)
-
-    with ThreadPoolExecutor(os.cpu_count()) as threads:  # libsvm lets other threads run
-        means = np.mean(list(threads.map(accuracies, splits)), axis=0).round(9)
-    best = candidates[int(means.argmax())]
-    machine = _solve(gram, labels, best)
-    return Machines(machine.classes_, *_over_pairs(machine, features), best)
+    else:
+        with ThreadPoolExecutor(os.cpu_count()) as threads:  # libsvm lets other threads run
+            found = [threads.submit(_accuracies, gram, labels, *fold, candidates) for fold in splits]
+            means = np.mean([each.result() for each in found], axis=0)
+    return _fit(features, labels, candidates[int(means.round(9).argmax())], gram)
 
 
-def _folds(
-    labels: Int64[np.ndarray, " n"], folds: int, seed: int, places: Int64[np.ndarray, " n"]
-) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Rows to fit on and to check, ascending; folds are those of the rows as they came, now at `places`."""
+def _folds(labels: Labels, folds: int, seed: int, places: Labels) -> list[Fold]:
+    """Return the folds of the rows as they came, which are now at `places`."""
     from sklearn.model_selection import StratifiedKFold
 
     split = StratifiedKFold(folds, shuffle=True, random_state=seed).split(labels, labels)
@@ -103,7 +92,7 @@ def _folds(
 
 def _accuracies(
     gram: Float64[np.ndarray, "n n"],
-    labels: Int64[np.ndarray, " n"],
+    labels: Labels,
     fit: Int64[np.ndarray, " a"],
     check: Int64[np.ndarray, " b"],
     candidates: list[float],
@@ -120,10 +109,7 @@ def _accuracies(
 
 
 def _accuracies_by_pairs(
-    features: Float64[np.ndarray, "n D"],
-    labels: Int64[np.ndarray, " n"],
-    splits: list[tuple[np.ndarray, np.ndarray]],
-    candidates: list[float],
+    features: Doubles, labels: Labels, splits: list[Fold], candidates: list[float]
 ) -> Float64[np.ndarray, " c"]:
     """Return the accuracy of cross-validation for each C, a pair of classes at a time."""
     classes, codes = np.unique(labels, return_inverse=True)
@@ -141,13 +127,16 @@ def _accuracies_by_pairs(
                 first = features[check] @ weights + intercept > 0
                 votes[place, check[first], pair[0]] += 1
                 votes[place, check[~first], pair[1]] += 1
-    return np.array([(each.argmax(axis=1) == codes).mean() for each in votes]).round(9)
+    return np.array([(each.argmax(axis=1) == codes).mean() for each in votes])
 
 
-def _by_pairs(
-    features: Float64[np.ndarray, "n D"], labels: Int64[np.ndarray, " n"], penalty: float
+def _fit(
+    features: Doubles, labels: Labels, penalty: float, gram: Float64[np.ndarray, "n n"] | None
 ) -> Machines:
-    """Fit the machines on a Gram matrix a pair of classes."""
+    """Fit the machines on one Gram matrix, or, where it is None, on one a pair of classes."""
+    if gram is not None:
+        machine = _solve(gram, labels, penalty)
+        return Machines(machine.classes_, *_over_pairs(machine, features), penalty)
     classes, codes = np.unique(labels, return_inverse=True)
     fitted = [
         _machine(features, codes, rows, _gram(features[rows]), np.ones(len(rows), dtype=bool), penalty)
@@ -157,7 +146,7 @@ def _by_pairs(
     return Machines(classes, np.stack(weights), np.array(intercepts), penalty)
 
 
-def _pairs(codes: Int64[np.ndarray, " n"]) -> Iterator[tuple[tuple[int, int], Int64[np.ndarray, " p"]]]:
+def _pairs(codes: Labels) -> Iterator[tuple[tuple[int, int], Int64[np.ndarray, " p"]]]:
     """Yield every pair of classes with its rows; rows are sorted by class."""
     members = [np.flatnonzero(codes == code) for code in range(codes.max() + 1)]
     for pair in combinations(range(len(members)), 2):
@@ -169,8 +158,8 @@ def _gram(rows: Float64[np.ndarray, "p D"]) -> Float64[np.ndarray, "p p"] | None
 
 
 def _machine(
-    features: Float64[np.ndarray, "n D"],
-    codes: Int64[np.ndarray, " n"],
+    features: Doubles,
+    codes: Labels,
     rows: Int64[np.ndarray, " f"],
     gram: Float64[np.ndarray, "p p"] | None,
     chosen: Bool[np.ndarray, " p"],
@@ -190,24 +179,14 @@ def _machine(
 
 @_few_rows_a_class()
 def fixed_svm(
-    train: Float[np.ndarray, "n D"],
-    train_labels: Int64[np.ndarray, " n"],
-    test: Float[np.ndarray, "m D"],
-    C: float,
+    train: Rows, train_labels: Labels, test: Float[np.ndarray, "m D"], C: float
 ) -> Int64[np.ndarray, " m"]:
-    """Predict with a linear SVC (one against one) of a given C, features as they are.
-
-    Raises:
-        UserError: features that are not finite.
-    """
+    """Predict with a linear SVC (one against one) of a given C, features as they are; they must be finite."""
     features, labels, _ = _by_class(train, train_labels)
-    if len(features) > LARGEST_GRAM:
-        return _by_pairs(features, labels, C).predict(test)
-    machine = _solve(features @ features.T, labels, C)
-    return Machines(machine.classes_, *_over_pairs(machine, features), C).predict(test)
+    return _fit(features, labels, C, _gram(features)).predict(test)
 
 
-def _double(features: Float[np.ndarray, "n D"]) -> Float64[np.ndarray, "n D"]:
+def _double(features: Rows) -> Doubles:
     """Features in double precision, as libsvm computes."""
     if not np.isfinite(features).all():
         raise UserError(
@@ -217,9 +196,7 @@ def _double(features: Float[np.ndarray, "n D"]) -> Float64[np.ndarray, "n D"]:
     return features.astype(np.float64)
 
 
-def _by_class(
-    train: Float[np.ndarray, "n D"], labels: Int64[np.ndarray, " n"]
-) -> tuple[Float64[np.ndarray, "n D"], Int64[np.ndarray, " n"], Int64[np.ndarray, " n"]]:
+def _by_class(train: Rows, labels: Labels) -> tuple[Doubles, Labels, Labels]:
     """Features and labels, one class after the other, and where they were; libsvm sorts in the same way."""
     order = np.argsort(labels, kind="stable")
     return _double(train[order]), labels[order], order
@@ -227,7 +204,7 @@ def _by_class(
 
 def _solve(
     rows: Float64[np.ndarray, "n d"],
-    labels: Int64[np.ndarray, " n"],
+    labels: Labels,
     C: float,
     kernel: Literal["precomputed", "linear"] = "precomputed",
 ) -> Any:
@@ -264,7 +241,7 @@ def _elect(
     return classes[(won @ vote[first] + ~won @ vote[second]).argmax(axis=1)]
 
 
-def enough_folds(labels: Int64[np.ndarray, " n"], folds: int) -> int:
+def enough_folds(labels: Labels, folds: int) -> int:
     """Return `folds`, or as many as the smallest class has rows if that is less, but 2 at least.
 
     Example:
@@ -274,7 +251,12 @@ def enough_folds(labels: Int64[np.ndarray, " n"], folds: int) -> int:
     return max(2, min(folds, int(np.unique(labels, return_counts=True)[1].min())))
 
 
-def at_edge(C: float, train: Float[np.ndarray, "n D"]) -> bool:
+def at_edge(C: float, train: Rows) -> bool:
     """Return whether a chosen C is the smallest or the largest of the grid."""
-    relative = C * max(float(train.astype(np.float64).var(axis=0).mean()), 1e-300)
+    relative = C * _unit(train.astype(np.float64))
     return bool(np.isclose(relative, (C_GRID[0], C_GRID[-1]), rtol=1e-6).any())
+
+
+def _unit(features: Doubles) -> float:
+    """Return the mean variance of a feature, above 0."""
+    return max(float(features.var(axis=0).mean()), 1e-300)

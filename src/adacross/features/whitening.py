@@ -6,6 +6,7 @@ import numpy as np
 from jaxtyping import Float, Float32
 
 from adacross.errors import UserError
+from adacross.features import metrics
 
 DIM = 128  # axes of a whitening
 FEWEST = 8 * DIM  # shapes below which the axes are not known well enough
@@ -44,8 +45,7 @@ def unit_rows(rows: Float[np.ndarray, "n D"]) -> Float32[np.ndarray, "n D"]:
     """Scale rows to length 1, so that the product of two is their cosine; refuse NaN and infinite numbers."""
     if not np.isfinite(rows).all():
         raise UserError("the encoder gives NaN or infinite features; its weights are damaged.")
-    length = np.linalg.norm(rows.astype(np.float64), axis=1, keepdims=True)
-    return (rows / np.maximum(length, 1e-12)).astype(np.float32)
+    return metrics.unit_rows(rows.astype(np.float64)).astype(np.float32)
 
 
 def comparable(features: Float[np.ndarray, "n D"]) -> Float[np.ndarray, "n K"]:

@@ -29,15 +29,12 @@ def nt_xent(
     processes': the result is this process's part of the mean over all rows, and parts add up to the loss.
 
     Args:
-        a: `(M, D)`, not normalized.
+        a: `(M, D)`, M at least 2, not normalized.
         b: `(M, D)`, the partners of `a`, row by row.
-        temperature: t; 0.1 CrossPoint, 0.2 CrossNet and AdaCrossNet.
+        temperature: t, above 0; 0.1 CrossPoint, 0.2 CrossNet and AdaCrossNet.
         objects: `(M,)` which object rows i of `a` and `b` show. Rows of one object that are not partners are
             then left out of each other's denominator; processes hold different objects. None: they are
             negatives, as released (CrossNet's cross term has two of those for every row).
-
-    Raises:
-        UserError: shapes differ, fewer than 2 rows, or a temperature that is not positive.
     """
     M = len(a)
     if a.shape != b.shape or M < 2:
@@ -56,12 +53,11 @@ def nt_xent(
         rows = nn.functional.normalize(torch.cat([a.to(dtype), b.to(dtype)]), dim=1)
         others, before = all_gather(rows)
         similarity = rows @ others.T / temperature
-        left_out = torch.eye(2 * M, dtype=torch.bool, device=a.device)
-        partner = torch.arange(2 * M, device=a.device).roll(M)
-        if objects is not None:
-            shown = objects.repeat(2)
-            left_out = shown[:, None] == shown
-            left_out[torch.arange(2 * M, device=a.device), partner] = False
+        place = torch.arange(2 * M, device=a.device)
+        partner = place.roll(M)
+        shown = place if objects is None else objects.repeat(2)
+        left_out = shown[:, None] == shown
+        left_out[place, partner] = False
         left_out = nn.functional.pad(left_out, (before, len(others) - before - 2 * M))
         similarity = similarity.masked_fill(left_out, -torch.inf)
         return mean_contribution(nn.functional.cross_entropy(similarity, before + partner, reduction="none"))

@@ -18,8 +18,7 @@ class Weighting(ABC):
 
     Attributes:
         state: named quantities, each a number per term; all that the rule remembers.
-        needs_gradient_norms: whether `update` must be given `gradient_norms`, which cost a backward pass a
-            term.
+        needs_gradient_norms: whether `update` needs `gradient_norms`, which cost a backward pass a term.
     """
 
     needs_gradient_norms: ClassVar[bool] = False
@@ -39,8 +38,7 @@ class Weighting(ABC):
 
         Raises:
             UserError: there is no term, a value is not finite, or the terms are not those of the step before;
-                where gradient norms are needed, they are missing, of other terms, not finite or negative.
-                Nothing of the step is then remembered.
+                the same of gradient norms that are needed. Nothing of the step is then remembered.
         """
         if not losses:
             raise UserError("there are no loss terms to weigh; a method's `losses` must return at least one.")
@@ -54,17 +52,12 @@ class Weighting(ABC):
                 raise UserError(
                     f"loss terms are {sorted(losses)}; expected {sorted(known)}, as at the step before."
                 )
-        norms = self._checked_norms(losses, gradient_norms) if self.needs_gradient_norms else {}
-        return self.weigh({name: float(value) for name, value in losses.items()}, norms)
+        norms = self._checked(losses, gradient_norms) if self.needs_gradient_norms else {}
+        return self.weigh({name: float(value) for name, value in losses.items()}, dict(norms))
 
     @abstractmethod
     def weigh(self, losses: dict[str, float], gradient_norms: dict[str, float]) -> dict[str, float]:
-        """Update `state` and return the weights.
-
-        Args:
-            losses: finite, at least one, always the same terms.
-            gradient_norms: the same terms, finite and 0 or more; empty unless `needs_gradient_norms`.
-        """
+        """Update `state` and return the weights; arguments are those of `update`, checked."""
 
     def state_dict(self) -> dict[str, dict[str, float]]:
         """Return a copy of `state`, plain enough for JSON."""
@@ -82,9 +75,9 @@ class Weighting(ABC):
             for quantity, values in state.items()
         }
 
-    def _checked_norms(
+    def _checked(
         self, losses: Mapping[str, float], gradient_norms: Mapping[str, float] | None
-    ) -> dict[str, float]:
+    ) -> Mapping[str, float]:
         if gradient_norms is None:
             raise UserError(
                 f"{type(self).__name__} was given losses alone; it also needs the norm of every term's "
@@ -102,17 +95,14 @@ class Weighting(ABC):
                     f"the gradient norm of loss term {name!r} is {norm}; expected a finite number of 0 or "
                     "more. Lower the learning rate or use precision float32."
                 )
-        return {name: float(norm) for name, norm in gradient_norms.items()}
+        return gradient_norms
 
 
 class Fixed(Weighting):
     """Constant weights: 1, as in CrossPoint and CrossNet, or those given.
 
     Args:
-        weights: per term; a term that is not named weighs 1.
-
-    Raises:
-        UserError: from `update`, a weight is given for a term that the method does not have.
+        weights: per term of the method; a term that is not named weighs 1.
     """
 
     def __init__(self, weights: Mapping[str, float] | None = None) -> None:
@@ -150,7 +140,8 @@ class AdaCrossNetWeighting(Weighting):
     def weigh(self, losses: dict[str, float], gradient_norms: dict[str, float]) -> dict[str, float]:
         weights, previous = self.state["weight"], self.state["previous"]
         for name, loss in losses.items():
-            share = _sigmoid(self.alpha * (loss - previous.get(name, 0.0)))
+            change = loss - previous.get(name, 0.0)
+            share = (1 + math.tanh(self.alpha * change / 2)) / 2  # the sigmoid, without overflow
             weights[name] = self.beta * weights.get(name, 1.0) + (1 - self.beta) * share
             previous[name] = loss
         return dict(weights)
@@ -170,13 +161,10 @@ class ConvergenceRate(Weighting):
     and return to 1 when all terms converge alike.
 
     Args:
-        short: steps of the recent mean; long enough to hide one batch's luck.
+        short: steps of the recent mean, at least 1; long enough to hide one batch's luck.
         long: steps of the mean it is compared with.
-        sharpness: exponent of the ratio; 0 for equal weights.
-        limit: largest ratio of two weights.
-
-    Raises:
-        UserError: an argument is out of range.
+        sharpness: exponent of the ratio, at least 0, for equal weights.
+        limit: largest ratio of two weights, at least 1.
     """
 
     def __init__(
@@ -204,12 +192,10 @@ class ConvergenceRate(Weighting):
             rates[name] = math.log(recent / lasting) if recent > 0 and lasting > 0 else 0.0
         usual = sum(rates.values()) / len(rates)
         bound = math.log(self.limit) / 2
-        return _summing_to_count(
-            {
-                name: math.exp(max(-bound, min(bound, self.sharpness * (rate - usual))))
-                for name, rate in rates.items()
-            }
-        )
+        shares = {}
+        for name, rate in rates.items():
+            shares[name] = math.exp(max(-bound, min(bound, self.sharpness * (rate - usual))))
+        return _summing_to_count(shares)
 
     def _mean(self, quantity: str, window: float, name: str, loss: float, steps: float) -> float:
         """Exponentially weighted mean; the plain mean while the window is not yet full."""
@@ -220,13 +206,9 @@ class ConvergenceRate(Weighting):
 
 
 class Periodic(Weighting):
-    """A rule whose weights change when a period of steps ends. Abstract.
+    """A rule that compares the mean losses of two periods of so many steps, and waits for them. Abstract.
 
-    Weights are 1 for the first two periods. One batch's luck averages out over a period; a period of one step
-    compares each loss with the one before it.
-
-    Args:
-        period: steps whose losses are averaged, at least 1.
+    One batch's luck averages out over a period. Weights are 1 for the first two.
     """
 
     def __init__(self, period: int) -> None:
@@ -256,16 +238,11 @@ class DynamicWeightAverage(Periodic):
 
         weight = K * exp(w / T) / sum exp(w / T),     w = mean loss of the last period / of the one before
 
-    The paper's period is an epoch. Here it is a number of steps, since a weighting is called once a step;
-    with an epoch's steps it is the paper's rule. Weights are 1 for the first two periods and change only
-    when a period ends.
+    Weights are 1 for the first two periods and change only when a period ends.
 
     Args:
-        period: steps whose losses are averaged.
-        temperature: T, 2 in the paper; larger for more equal weights.
-
-    Raises:
-        UserError: an argument is out of range.
+        period: steps whose losses are averaged, at least 1; the paper's is an epoch.
+        temperature: T above 0, 2 in the paper; larger for more equal weights.
     """
 
     def __init__(self, period: int = 100, temperature: float = 2.0) -> None:
@@ -276,7 +253,7 @@ class DynamicWeightAverage(Periodic):
 
     def compare(self, last: dict[str, float], before: dict[str, float]) -> dict[str, float]:
         ratios = {name: last[name] / before[name] if before[name] else 1.0 for name in last}
-        return softmax({name: ratio / self.temperature for name, ratio in ratios.items()})
+        return _softmax({name: ratio / self.temperature for name, ratio in ratios.items()})
 
 
 class SoftAdapt(Periodic):
@@ -295,21 +272,16 @@ class SoftAdapt(Periodic):
     With beta above 0 the term that falls most slowly, or rises, weighs more; with beta below 0 the one that
     falls fastest. `normalized` alone decides by how rates compare, `loss_weighted` also favors large losses.
 
-    Open in the paper or changed, by us: the paper's weights sum to 1 and here to K, as those of the other
-    rules do, so that the sum of the terms and with it the step is as large as without weights. The paper
-    takes the difference over a few iterations; one batch's loss is noisier than it falls in a few steps, so
-    periods are longer by default. At beta 0.1, the paper's, weights leave 1 little: terms whose normalized
-    rates are -1 and 0 have weights 0.95 and 1.05.
+    By us: weights sum to K, not to 1, so that the step is as large as without weights. The paper takes the
+    difference over a few iterations; one batch's loss is noisier than it falls in a few steps, so periods are
+    longer by default. At beta 0.1, the paper's, weights leave 1 little: terms whose normalized rates are -1
+    and 0 have weights 0.95 and 1.05.
 
     Args:
         beta: sharpness of the softmax.
         period: steps whose losses are averaged before they are compared; 1 is the plain difference.
         normalized: divide rates by the sum of their absolute values.
-        loss_weighted: multiply by the loss.
-
-    Raises:
-        UserError: beta is not finite or the period below 1; from `update`, a negative loss with
-            `loss_weighted`.
+        loss_weighted: multiply by the loss, which must not be negative.
 
     Example:
         >>> weighting = SoftAdapt(period=1, normalized=True)
@@ -328,8 +300,7 @@ class SoftAdapt(Periodic):
             )
         super().__init__(period)
         self.beta = beta
-        self.normalized = normalized
-        self.loss_weighted = loss_weighted
+        self.normalized, self.loss_weighted = normalized, loss_weighted
 
     def weigh(self, losses: dict[str, float], gradient_norms: dict[str, float]) -> dict[str, float]:
         if self.loss_weighted:
@@ -342,7 +313,7 @@ class SoftAdapt(Periodic):
             total = sum(map(abs, rates.values())) or 1.0
             rates = {name: rate / total for name, rate in rates.items()}
         exponents = {name: self.beta * rate for name, rate in rates.items()}
-        return softmax(exponents, last if self.loss_weighted else None)
+        return _softmax(exponents, last if self.loss_weighted else None)
 
 
 class Uncertainty(Weighting):
@@ -352,35 +323,26 @@ class Uncertainty(Weighting):
 
         total = sum exp(-s) * L + s / 2.
 
-    Why this form. NT-Xent is a cross entropy: -log softmax(f)_p, f the similarities over the temperature, p
-    the partner. Give the softmax a noise, softmax(f / sigma^2). Then
+    This is the paper's form for a cross entropy, which NT-Xent is: -log softmax(f)_p, f the similarities over
+    the temperature, p the partner. With a noise, softmax(f / sigma^2),
 
-        -log softmax(f / sigma^2)_p = -f_p / sigma^2 + log sum exp(f / sigma^2)
-                                    = L / sigma^2 + log [ sum exp(f / sigma^2) / (sum exp f)^(1 / sigma^2) ],
+        -log softmax(f / sigma^2)_p = L / sigma^2 + log [ sum exp(f / sigma^2) / (sum exp f)^(1 / sigma^2) ],
 
     and the paper takes the last logarithm for log sigma = s / 2: exact at sigma = 1, rough far from it. The
     form for regression, exp(-s) * L / 2 + s / 2, is the same objective with s moved by log 2.
 
     The network's gradient sees exp(-s) only; that is the weight. The gradient for s is 1/2 - exp(-s) * L, so
-    it rests at
+    the weight rests at 1 / (2 L): each term then contributes 1/2, whatever its size, and one that becomes
+    small gains weight without bound (s is held within 20 of 0). The weights do not sum to the number of
+    terms; Adam does not see their common factor, SGD and weight decay do.
 
-        weight = 1 / (2 L):
-
-    each term then contributes 1/2, whatever its size, and a term that becomes small gains weight without
-    bound (s is held within 20 of 0). The weights do not sum to the number of terms. Adam does not see their
-    common factor; SGD and weight decay do.
-
-    s is learned by Adam with the closed-form gradient. As in joint training, a step's weights are those from
-    before the step of s, so they start at 1.
+    s is learned by Adam. As in joint training, a step's weights are those from before the step of s, so they
+    start at 1. Losses must not be negative.
 
     Args:
-        learning_rate: Adam's for s. The paper learns s with the network; apart from it, s may be quicker. At
-            0.01 a term that stays at 4 has its weight within 5 % after 700 steps, half an epoch of ShapeNet
-            at batch 32, and a batch noise of 4 % moves a weight by 1 to 2 %. Larger is quicker and noisier.
-            It does not follow the network's schedule.
-
-    Raises:
-        UserError: the learning rate is not positive; from `update`, a loss is negative.
+        learning_rate: Adam's for s, constant. At 0.01 a term that stays at 4 has its weight within 5 % after
+            700 steps, half an epoch of ShapeNet at batch 32, and a batch noise of 4 % moves a weight by 1 to
+            2 %. Larger is quicker and noisier.
     """
 
     def __init__(self, learning_rate: float = 0.01) -> None:
@@ -395,8 +357,7 @@ class Uncertainty(Weighting):
         _refuse_negative(losses, "an uncertainty")
         weights = {name: math.exp(-self.state["log_variance"].get(name, 0.0)) for name in losses}
         for name, loss in losses.items():
-            largest = 1e100  # its square is finite
-            self._learn(name, 0.5 - min(weights[name] * loss, largest))
+            self._learn(name, 0.5 - min(weights[name] * loss, 1e100))  # whose square is finite
         return weights
 
     def _learn(self, name: str, gradient: float) -> None:
@@ -425,29 +386,20 @@ class GradNorm(Weighting):
     weights sum to K. A term whose loss has fallen less than the others' has r above 1 and gets the larger
     gradient. A step's weights are those from before its step on w, as in algorithm 1, so they start at 1.
 
-    Where the paper leaves things open, by us:
+    By us, where the paper leaves things open:
 
-    - The step. L_grad's gradient for w is g * sign(w * g - target), in the unit of g: the same learning rate
-      would be nothing for one network and throw w below 0 for another. We step on log w and keep the sign,
-
-          w <- w * exp(-learning_rate * sign(w * g - target)),
-
-      so that w stays positive, the unit of g drops out, and a weight moves by `learning_rate` of itself; near
-      w = 1 this is the paper's step without the factor g. w is at least 1e-3, for a term without gradient.
-    - L_0. One batch's loss is noisy, and the error would stay in r for ever. It is the mean of the first
-      `first_steps` losses; 1 is the paper's.
-    - The target. Unless alpha is 0 or 1, the r^alpha do not average 1, and no weights meet all targets. With
-      alpha above 1 all terms may be below theirs; then all step alike and the weights stand still.
+    - L_grad's gradient for w is in the unit of g, so no learning rate suits all networks. The step is on
+      log w and keeps the sign alone, w <- w * exp(-learning_rate * sign(w * g - target)): near w = 1 the
+      paper's without the factor g. w is at least 1e-3, for a term without gradient.
+    - L_0 is the mean of the first `first_steps` losses: one batch's error would stay in r for ever.
+    - With alpha above 1 all terms may be below their targets; then all step alike and weights stand still.
     - Where L_0 is 0, L / L_0 is taken as 1, and r as 1 where all losses are 0.
 
     Args:
         alpha: how strongly rates matter: 0 for equal gradient norms, 1.5 in the paper for tasks that differ.
-        learning_rate: relative change of a weight at a step, before weights are normalized; 0.025 is the
-            paper's, for its own step.
-        first_steps: steps whose mean loss is the first loss.
-
-    Raises:
-        UserError: an argument is out of range; from `update`, a loss is negative.
+        learning_rate: relative change of a weight at a step, before weights are normalized, between 0 and 1;
+            0.025 is the paper's, for its own step.
+        first_steps: steps whose mean loss is the first loss; 1 in the paper.
     """
 
     needs_gradient_norms: ClassVar[bool] = True
@@ -494,28 +446,16 @@ def relative_rates(losses: dict[str, float], first: dict[str, float]) -> dict[st
 
 
 def _summing_to_count(shares: dict[str, float]) -> dict[str, float]:
-    total = sum(shares.values())
-    return {name: len(shares) * share / total for name, share in shares.items()}
-
-
-def softmax(exponents: Mapping[str, float], factors: Mapping[str, float] | None = None) -> dict[str, float]:
-    """Return K * factor * exp(exponent) / sum of factor * exp(exponent), which sum to K for K terms.
-
-    Args:
-        exponents: a finite number a term.
-        factors: 0 or more a term; 1 by default. If all are 0, so that nothing is left to divide, weights
-            are 1.
-
-    Example:
-        >>> softmax({"intra": 0.0, "cross": 0.0})
-        {'intra': 1.0, 'cross': 1.0}
-    """
-    top = max(exponents.values())  # exp cannot overflow below it
-    shares = {name: math.exp(exponent - top) for name, exponent in exponents.items()}
-    if factors is not None:
-        shares = {name: factors[name] * share for name, share in shares.items()}
+    """Scale shares to sum to their number; 1 each if all are 0."""
     total = sum(shares.values())
     return {name: len(shares) * share / total if total else 1.0 for name, share in shares.items()}
+
+
+def _softmax(exponents: dict[str, float], factors: dict[str, float] | None = None) -> dict[str, float]:
+    """Return factor * exp(exponent) of each of K terms, scaled to sum to K."""
+    top = max(exponents.values())  # exp cannot overflow below it
+    factors = factors or dict.fromkeys(exponents, 1.0)
+    return _summing_to_count({name: factors[name] * math.exp(exponents[name] - top) for name in exponents})
 
 
 def _refuse_negative(losses: Mapping[str, float], what: str) -> None:
@@ -524,11 +464,6 @@ def _refuse_negative(losses: Mapping[str, float], what: str) -> None:
             f"loss terms are {losses}; {what} needs values of 0 or more. "
             "Use the weighting 'fixed' or 'adacrossnet'."
         )
-
-
-def _sigmoid(x: float) -> float:
-    """1 / (1 + exp(-x)), without overflow."""
-    return 1 / (1 + math.exp(-x)) if x >= 0 else math.exp(x) / (1 + math.exp(x))
 
 
 WEIGHTINGS: dict[str, type[Weighting]] = {

@@ -15,7 +15,6 @@ from adacross.data.transforms import (
     augment_points,
     augment_views,
     draw_points,
-    rotate_any,
     rotate_y,
     scale_and_shift,
     unit_sphere,
@@ -41,12 +40,10 @@ class Augmentation(ABC):
 
     @abstractmethod
     def __call__(self, points: Float[Tensor, "B N 3"], generator: Generator) -> Float[Tensor, "B N 3"]:
-        """Draw one augmented view of every cloud.
+        """Draw one augmented view of every cloud `(B, N, 3)`, y up, in the unit sphere.
 
-        Args:
-            points: `(B, N, 3)`, y up, in the unit sphere.
-            generator: on the same device; the only source of randomness. Where several processes share a
-                batch, `adacross.distributed.batch.sample_for_batch` draws for the whole batch.
+        The generator, on the same device, is the only source of randomness. Where several processes share a
+        batch, `adacross.distributed.batch.sample_for_batch` draws for the whole batch.
         """
 
 
@@ -72,13 +69,6 @@ AUGMENTATIONS: dict[str, Callable[[Tensor, Generator], Tensor]] = {
 def build_augmentation(name: str) -> Callable[[Tensor, Generator], Tensor]:
     """Return a built-in augmentation, or an instance of the class that `package.module:Name` names."""
     return AUGMENTATIONS[name] if name in AUGMENTATIONS else find("augmentation", name, {}, Augmentation)()
-
-
-def in_any_orientation(
-    augment: Callable[[Tensor, Generator], Tensor],
-) -> Callable[[Tensor, Generator], Tensor]:
-    """Return an augmentation that first turns every cloud by any rotation."""
-    return lambda points, generator: augment(rotate_any(points, generator), generator)
 
 
 @dataclass(frozen=True)
@@ -151,11 +141,8 @@ class Method(nn.Module, ABC):
     def batch(self, raw: RawBatch, generator: Generator) -> Any:
         """Make the input of `losses` from stored shapes; all randomness of a step is drawn here.
 
-        By default a `Batch`: two augmented clouds and, with `uses_images`, one image of each shape.
-
-        Args:
-            raw: on the method's device.
-            generator: on the same device; the only source of randomness.
+        By default a `Batch`: two augmented clouds and, with `uses_images`, one image of each shape. `raw` and
+        the generator are on the method's device.
         """
         clouds = [self.augment(draw_points(raw.points, self.points, generator), generator) for _ in range(2)]
         if not self.uses_images:

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from adacross.data.transforms import plain_views
 from adacross.encoders import Encoder
 from adacross.errors import UserError
-from adacross.methods.base import Batch, Method
+from adacross.methods.base import Method
 from adacross.methods.image_tower import ImageTower
 from adacross.nn.heads import PointProjection
 
@@ -59,11 +59,6 @@ class CrossModal(Method):
         """Stored images `(B, H, W, 3)` to `(B, 256)`, by the color tower where there is one."""
         name = "rgb" if "rgb" in self.towers else "gray"
         return self.towers[name](plain_views(views, self.image_size, gray=name == "gray"))
-
-    def embed_both_clouds(self, batch: Batch) -> tuple[Float[Tensor, "B E"], Float[Tensor, "B E"]]:
-        """The projections of both augmented clouds, from one pass."""
-        first, second = self.embed_clouds(batch.clouds.flatten(0, 1)).chunk(2)
-        return first, second
 
     def shared_parameters(self) -> list[nn.Parameter]:
         """The last layer of the clouds' projection."""

@@ -1,6 +1,6 @@
 """CrossNet: Wu et al., IEEE Transactions on Multimedia 26, 2024, doi 10.1109/TMM.2023.3284591."""
 
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import torch
 from jaxtyping import Float
@@ -17,18 +17,11 @@ Negatives = Literal["others", "released"]
 Variant = Literal["con", "joint", "color", "gray"]
 
 
-class _Released(NamedTuple):
-    """One of the four released training scripts: the images it looks at, and its temperature."""
-
-    towers: tuple[str, ...]
-    temperature: float
-
-
-VARIANTS: dict[str, _Released] = {
-    "con": _Released(("rgb", "gray"), 0.2),
-    "joint": _Released(("rgb", "gray"), 0.1),
-    "color": _Released(("rgb",), 0.1),
-    "gray": _Released(("gray",), 0.1),
+VARIANTS: dict[str, tuple[tuple[str, ...], float]] = {  # images and temperature of each released script
+    "con": (("rgb", "gray"), 0.2),
+    "joint": (("rgb", "gray"), 0.1),
+    "color": (("rgb",), 0.1),
+    "gray": (("gray",), 0.1),
 }
 
 
@@ -84,12 +77,9 @@ class CrossNet(CrossModal):
         gray_encoder: of one channel, thrown away; None for the variant "color".
         variant: con (cloud 1 with the color image, cloud 2 with the gray one: the paper's main method), or
             the mean of the clouds with both images (joint), the color one (color) or the gray one (gray).
-        temperature: 0.2 for con and 0.1 for the others, as in the released scripts, if not given.
+        temperature: above 0; 0.2 for con and 0.1 for the others, as in the released scripts, if not given.
         negatives: of con's cross term; see `stacked_terms`.
         points, image_size, frozen: see `CrossModal`.
-
-    Raises:
-        UserError: an unknown variant, one without its image encoder, or a temperature that is not positive.
     """
 
     def __init__(
@@ -104,7 +94,7 @@ class CrossNet(CrossModal):
         image_size: int = 224,
         frozen: bool = False,
     ) -> None:
-        released = VARIANTS[one_of("variant", variant, VARIANTS)]
+        needed, usual = VARIANTS[one_of("variant", variant, VARIANTS)]
         one_of("negatives", negatives, ("others", "released"))
         if variant != "con" and negatives != "others":
             raise UserError(
@@ -112,13 +102,12 @@ class CrossNet(CrossModal):
                 "so there is nothing to choose. Leave negatives out, or choose variant 'con'."
             )
         given = {"rgb": image_encoder, "gray": gray_encoder}
-        towers = {name: tower for name in released.towers if (tower := given[name]) is not None}
-        if len(towers) < len(released.towers):
-            missing = " and ".join(name for name in released.towers if name not in towers)
+        towers = {name: tower for name in needed if (tower := given[name]) is not None}
+        if missing := " and ".join(name for name in needed if name not in towers):
             raise UserError(
                 f"CrossNet's variant {variant!r} looks at {missing} pictures; give an image encoder for them."
             )
-        temperature = released.temperature if temperature is None else temperature
+        temperature = usual if temperature is None else temperature
         super().__init__(encoder, towers, temperature, points, image_size, frozen)
         self.variant = variant
         self.negatives: Negatives = negatives
@@ -126,14 +115,13 @@ class CrossNet(CrossModal):
     @classmethod
     def build(cls, encoder: Encoder, images: ImageTowerConfig, **options: Any) -> "CrossNet":
         """Build with the fresh image towers that the variant needs; `options` are this class's."""
-        needed = VARIANTS[one_of("variant", options.get("variant", "con"), VARIANTS)].towers
-        rgb = images.build(3) if "rgb" in needed else None
-        gray = images.build(1) if "gray" in needed else None
+        needed, _ = VARIANTS[one_of("variant", options.get("variant", "con"), VARIANTS)]
+        rgb, gray = (images.build(n) if name in needed else None for name, n in (("rgb", 3), ("gray", 1)))
         return cls(encoder, rgb, gray, image_size=images.size, frozen=images.frozen, **options)
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
         """`intra`, and `cross` (con) or one of `cross_rgb` and `cross_gray` for each kind of image."""
-        cloud_1, cloud_2 = self.embed_both_clouds(batch)
+        cloud_1, cloud_2 = self.embed_clouds(batch.clouds.flatten(0, 1)).chunk(2)
         seen = {"rgb": batch.rgb, "gray": batch.gray}
         pictures = {name: tower(seen[name]) for name, tower in self.towers.items()}
         if self.variant == "con":

@@ -21,11 +21,8 @@ class CrossPoint(CrossModal):
     Args:
         encoder: point encoder, kept after pre-training.
         image_encoder: of RGB, thrown away (ResNet-50 in the paper).
-        temperature: 0.1 in the paper.
+        temperature: above 0; 0.1 in the paper.
         points, image_size, frozen: see `CrossModal`.
-
-    Raises:
-        UserError: a temperature that is not positive.
     """
 
     def __init__(
@@ -46,7 +43,7 @@ class CrossPoint(CrossModal):
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
         """The terms `intra` and `cross`."""
-        cloud_1, cloud_2 = self.embed_both_clouds(batch)
+        cloud_1, cloud_2 = self.embed_clouds(batch.clouds.flatten(0, 1)).chunk(2)
         prototype = (cloud_1 + cloud_2) / 2
         return {
             "intra": nt_xent(cloud_1, cloud_2, self.temperature),

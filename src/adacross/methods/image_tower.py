@@ -24,10 +24,10 @@ class ImageTowerConfig:
 
     Attributes:
         encoder: resnet18, resnet50 (the papers'), or `package.module:Name`: a module with `dim`, or a
-            function annotated to return one, from normalized images `(B, 3, S, S)` to `(B, dim)`. It comes
-            with fresh weights or with its own.
+            function annotated to return one, from normalized images `(B, 3, S, S)` to `(B, dim)`, with fresh
+            weights or its own.
         options: the encoder's own, such as `{"width": 16}` (channels of a ResNet's first stage).
-        frozen: whether its weights stay as they are; its projection is trained all the same.
+        frozen: keep its weights as they are; its projection is trained all the same.
         size: side of an image, or of a depth map, in pixels (224 in the papers).
     """
 
@@ -36,26 +36,24 @@ class ImageTowerConfig:
     frozen: bool = False
     size: int = 224
 
-    @property
-    def _make(self) -> Callable[..., nn.Module]:
-        return find("image encoder", self.encoder, IMAGE_ENCODERS, nn.Module)
-
-    def check(self) -> None:
-        """Refuse an unknown name and options that the encoder does not have."""
-        make, owner = self._make, f"image encoder {self.encoder}"
+    def check(self) -> Callable[..., nn.Module]:
+        """Return the encoder's class; refuse an unknown name and options that it does not have."""
+        make = find("image encoder", self.encoder, IMAGE_ENCODERS, nn.Module)
+        owner = f"image encoder {self.encoder}"
         check_options(owner, make, self.options, hidden=("channels",))
         check_values(owner, make, self.options)
+        return make
 
     def build(self, channels: int) -> nn.Module:
         """Build the encoder for images of 1 or 3 channels.
 
         An encoder without the parameter `channels` is given a gray image three times.
         """
-        self.check()
-        takes_channels = "channels" in signature(self._make).parameters
-        encoder = self._make(**self.options, **({"channels": channels} if takes_channels else {}))
-        width_of(encoder)
-        return encoder if takes_channels or channels == 3 else GrayAsRGB(encoder)
+        make = self.check()
+        if "channels" in signature(make).parameters:
+            return make(**self.options, channels=channels)
+        encoder = make(**self.options)
+        return encoder if channels == 3 else GrayAsRGB(encoder)
 
 
 class GrayAsRGB(nn.Module):

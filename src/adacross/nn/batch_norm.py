@@ -20,18 +20,16 @@ from adacross.errors import UserError
 
 
 class BatchNorm1d(nn.BatchNorm1d):
-    """BatchNorm of rows `(n, C)`."""
+    """BatchNorm of rows `(n, C)`: by the batch while training, by the running statistics otherwise."""
 
     def forward(self, x: Float[Tensor, "n C"]) -> Float[Tensor, "n C"]:
-        """Normalized by the batch while training, by the running statistics otherwise."""
         return _over_processes(self, x) if self.training and statistics_are_shared() else super().forward(x)
 
 
 class BatchNorm2d(nn.BatchNorm2d):
-    """BatchNorm of images `(n, C, H, W)`."""
+    """BatchNorm of images `(n, C, H, W)`, as `BatchNorm1d`."""
 
     def forward(self, x: Float[Tensor, "n C H W"]) -> Float[Tensor, "n C H W"]:
-        """Normalized by the batch while training, by the running statistics otherwise."""
         return _over_processes(self, x) if self.training and statistics_are_shared() else super().forward(x)
 
 

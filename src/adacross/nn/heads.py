@@ -46,12 +46,10 @@ class ImageProjection(_Projection):
 class _PartSegHead(nn.Module):
     """Scores of parts from features of a cloud and its points, and the object's category. Abstract.
 
-    The category (one-hot, through `label` if there is one) beside the cloud's and the point's features goes
-    through `join`, `layers` and `last`. A subclass makes `label`, if it has one, then calls `_add_layers`.
-
-    Subclasses take `width` and `local`, channels of the encoder's `forward` and `point_features`, and the
-    numbers of `categories` of objects and of `parts` of all of them together (16 and 50 in ShapeNetPart).
-    Dropout follows as many layers as `dropped`, `join` first.
+    The category (one-hot, through `label` if a subclass makes one) beside the cloud's and the point's
+    features goes through `join`, `layers` and `last`; dropout follows as many layers as `dropped`. `width`
+    and `local` are channels of the encoder's `forward` and `point_features`; there are 16 `categories` of
+    objects and 50 `parts` of all of them in ShapeNetPart.
     """
 
     def __init__(self, categories: int, dropout: float = 0.0, dropped: int = 0) -> None:
@@ -126,9 +124,8 @@ class PointNetPartSegHead(_PartSegHead):
         self, width: int = 2048, local: int | None = None, categories: int = 16, parts: int = 50
     ) -> None:
         super().__init__(categories)
-        self._add_layers(
-            width + categories + (width + 832 if local is None else local), (256, 256, 128), parts
-        )
+        local = width + 832 if local is None else local
+        self._add_layers(width + categories + local, (256, 256, 128), parts)
 
 
 class PointM2AEPartSegHead(_PartSegHead):

@@ -15,16 +15,10 @@ from adacross.ops.neighbors import gather
 
 
 class NormalizedLinear(nn.Module):
-    """Matrix product, BatchNorm and (Leaky)ReLU on the last axis.
+    """Matrix product, BatchNorm and LeakyReLU on the last axis (slope 0: ReLU, 1: no activation).
 
-    Args:
-        inputs: channels in.
-        outputs: channels out.
-        negative_slope: of LeakyReLU; 0 for ReLU, 1 for no activation.
-        bias: whether the product has one, which the BatchNorm after it takes away again.
-
-    Attributes:
-        fused: whether the layer and the pooling after it are one function of `adacross.ops.fused`.
+    A `bias` of the product is taken away again by BatchNorm. If `fused`, the layer and the pooling after it
+    are one function of `adacross.ops.fused`.
     """
 
     def __init__(self, inputs: int, outputs: int, negative_slope: float = 0.0, bias: bool = False) -> None:
@@ -42,17 +36,14 @@ class NormalizedLinear(nn.Module):
         """BatchNorm and activation."""
         normal = self.norm(product.flatten(0, -2))
         if self.negative_slope == 0:
-            active = nn.functional.relu(normal, inplace=True)
-        else:
-            active = nn.functional.leaky_relu(normal, self.negative_slope, inplace=True)
-        return active.view_as(product)
+            return nn.functional.relu(normal, inplace=True).view_as(product)
+        return nn.functional.leaky_relu(normal, self.negative_slope, inplace=True).view_as(product)
 
     def _layer(self, weight: Tensor | None = None) -> NormalizedLayer:
         """The layer as `adacross.ops.fused` takes it; counts the batch as BatchNorm does."""
         norm = self.norm
         mean, var, momentum = running(norm)
-        if weight is None:
-            weight = self.linear.weight
+        weight = self.linear.weight if weight is None else weight
         return NormalizedLayer(
             weight, norm.weight, norm.bias, mean, var, norm.training, momentum, norm.eps, self.negative_slope
         )

@@ -26,12 +26,8 @@ def build_groups(
 ) -> list[TokenGroups]:
     """Levels of groups from fine to coarse: Zhang et al. 2022, arXiv 2205.14401, section 3.1.
 
-    The centers of a level are chosen by farthest-point sampling, from index 0 on, among those of the level
-    below (the points themselves, at first); each takes its nearest neighbors there.
-
-    Args:
-        counts: centers of each level, from fine to coarse (512, 256, 64 in the paper).
-        neighbors: k of each level (16, 8, 8 in the paper).
+    The `counts` centers of a level are chosen by farthest-point sampling, from index 0 on, among those of the
+    level below (the points themselves, at first); each takes its `neighbors` nearest there.
     """
     levels = []
     below = points

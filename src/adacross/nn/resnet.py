@@ -42,9 +42,8 @@ class _BasicBlock(nn.Module):
 
     def forward(self, x: Float[Tensor, "B C H W"]) -> Float[Tensor, "B D h w"]:
         y = nn.functional.relu(self.bn1(self.conv1(x)), inplace=True)
-        return nn.functional.relu(
-            self.bn2(self.conv2(y)) + (x if self.downsample is None else self.downsample(x)), inplace=True
-        )
+        y = self.bn2(self.conv2(y)) + (x if self.downsample is None else self.downsample(x))
+        return nn.functional.relu(y, inplace=True)
 
 
 class _Bottleneck(nn.Module):
@@ -65,9 +64,8 @@ class _Bottleneck(nn.Module):
     def forward(self, x: Float[Tensor, "B C H W"]) -> Float[Tensor, "B D h w"]:
         y = nn.functional.relu(self.bn1(self.conv1(x)), inplace=True)
         y = nn.functional.relu(self.bn2(self.conv2(y)), inplace=True)
-        return nn.functional.relu(
-            self.bn3(self.conv3(y)) + (x if self.downsample is None else self.downsample(x)), inplace=True
-        )
+        y = self.bn3(self.conv3(y)) + (x if self.downsample is None else self.downsample(x))
+        return nn.functional.relu(y, inplace=True)
 
 
 _Block = type[_BasicBlock] | type[_Bottleneck]
@@ -126,9 +124,6 @@ class ResNet(nn.Module):
         depth: 18 (dim 512) or 50 (dim 2,048).
         channels: 3 for RGB, 1 for gray.
         width: channels of the first stage, 64 in the paper; every later stage has twice as many.
-
-    Raises:
-        UserError: another depth, or no channel.
     """
 
     def __init__(self, depth: Literal[18, 50] = 50, channels: int = 3, width: int = 64) -> None:
@@ -140,8 +135,7 @@ class ResNet(nn.Module):
             )
         super().__init__()
         block, blocks = _ARCHITECTURES[depth]
-        self.depth = depth
-        self.channels = channels
+        self.depth, self.channels = depth, channels
         self.dim = 8 * width * block.expansion
         self.conv1 = nn.Conv2d(channels, width, 7, 2, padding=3, bias=False)
         self.bn1 = BatchNorm2d(width)

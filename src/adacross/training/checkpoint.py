@@ -7,6 +7,7 @@ there. A new one is safely on the disk before the oldest goes.
 import re
 import secrets
 from collections.abc import Mapping
+from contextlib import suppress
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -80,12 +81,9 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
 
 
 def newest_checkpoint(run: Path) -> dict[str, Any] | None:
-    """Return the newest checkpoint that can be read, None of a run that has none.
+    """Return the newest checkpoint that can be read, None of a run that has none; refuse if none can.
 
     Damaged ones are named, and renamed to `*.pt.damaged` once an older one can be read.
-
-    Raises:
-        UserError: the run has checkpoints, and none can be read.
     """
     damaged = []
     for path in reversed(checkpoints(run)):
@@ -110,11 +108,7 @@ def newest_checkpoint(run: Path) -> dict[str, Any] | None:
 
 
 def rollback(run: Path, step: int) -> None:
-    """Roll a run folder back to `step`: no later checkpoint, nothing half written.
-
-    If the run is continued from an older checkpoint by its name, the next resumption would find the later
-    ones, with a log that does not reach so far.
-    """
+    """Remove checkpoints after `step`, which the log does not reach, and whatever is half written."""
     folder = Path(run)
     for path in checkpoints(folder):
         if int(_NAME.fullmatch(path.name)[1]) > step:  # type: ignore[index]  # checkpoints() matched it
@@ -149,14 +143,11 @@ def identity_of(
     The name is in `environment.json`, too; where that is lost, the `checkpoint` to continue from has it.
     """
     path = folder / "environment.json"
-    try:
+    kept = None
+    with suppress(UserError):
         kept = read_json(path, "a run's environment")
-    except UserError:
-        kept = None
-    if not isinstance(kept, dict):
-        kept = (checkpoint or {}).get("identity")
-        if kept:
-            console.print(f"{path} is lost; the checkpoint says which run this is.", style="yellow")
+    if not isinstance(kept, dict) and (kept := (checkpoint or {}).get("identity")):
+        console.print(f"{path} is lost; the checkpoint says which run this is.", style="yellow")
     run = kept.get("run") if isinstance(kept, dict) else None
     name = run if isinstance(run, str) else secrets.token_hex(8)
     return {"run": name, "options": config.compared(), "data": collection.digest()}

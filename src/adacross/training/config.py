@@ -13,7 +13,7 @@ from adacross.data.formats import BUILTIN
 from adacross.encoders import ENCODERS, encoder_class
 from adacross.encoders.inputs import MOST_POINTS
 from adacross.errors import UserError, check_options, one_of
-from adacross.io.files import read_yaml, whole_file
+from adacross.io.files import read_yaml, write_whole
 from adacross.io.remote import absolute, is_address, local_target
 from adacross.losses.weighting import weighting_class
 from adacross.methods import (
@@ -188,20 +188,18 @@ class PretrainConfig:
             raise UserError(f"seed is {self.seed}; expected at most 2^63 - 1.")
         if self.batch_size < 2:
             raise UserError("batch_size is 1; a contrastive loss needs at least 2 shapes to tell apart.")
-        if not 0 <= self.validation_fraction < 1:
-            raise UserError(
-                f"validation_fraction is {self.validation_fraction}; expected 0 or more, below 1."
-            )
+        fraction = self.validation_fraction
+        if not 0 <= fraction < 1:
+            raise UserError(f"validation_fraction is {fraction}; expected 0 or more, below 1.")
         for name in ("learning_rate", "clip_norm"):
             value = getattr(self, name)
             if value is not None and not 0 < value < inf:
                 raise UserError(f"{name} is {value}; expected a positive number.")
-        if self.warmup and self.schedule in ("epoch", "released"):
-            raise UserError(
-                f"warmup is {self.warmup}, but schedule {self.schedule!r} has none; choose cosine."
-            )
-        if self.warmup > self.epochs:
-            raise UserError(f"warmup is {self.warmup}, longer than the {self.epochs} epochs of the run.")
+        warmup, schedule = self.warmup, self.schedule
+        if warmup and schedule in ("epoch", "released"):
+            raise UserError(f"warmup is {warmup}, but schedule {schedule!r} has none; choose cosine.")
+        if warmup > self.epochs:
+            raise UserError(f"warmup is {warmup}, longer than the {self.epochs} epochs of the run.")
 
     @property
     def weighting_name(self) -> str:
@@ -270,8 +268,7 @@ class PretrainConfig:
     def save(self, run: Path) -> None:
         """Write `config.yaml` into the run."""
         values = asdict(self) | {"collection": absolute(self.collection), "run": str(run)}
-        with whole_file(run / "config.yaml") as temporary:
-            temporary.write_text(yaml.safe_dump(values, sort_keys=False), encoding="utf-8")
+        write_whole(run / "config.yaml", yaml.safe_dump(values, sort_keys=False))
 
     @classmethod
     def load(cls, run: Path) -> "PretrainConfig":
@@ -291,8 +288,7 @@ class PretrainConfig:
     def must_match(self, earlier: Mapping[str, Any]) -> None:
         """Refuse to resume a run that began with other options; `compared()` of it may lack newer ones."""
         mine = self.compared()
-        different = [name for name in mine if name in earlier and mine[name] != earlier[name]]
-        if different:
+        if different := [name for name in mine if name in earlier and mine[name] != earlier[name]]:
             listed = ", ".join(f"{name} was {earlier[name]!r}, is {mine[name]!r}" for name in different)
             raise UserError(
                 f"cannot resume with other options ({listed}). Give the same ones, or another --run."

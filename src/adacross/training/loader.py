@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -14,50 +15,38 @@ from adacross.data.transforms import RawBatch
 from adacross.distributed.batch import BatchSlice
 
 
+@dataclass(eq=False)
 class BatchLoader:
     """Yield batches of a collection's shapes, each shape once an epoch, with a random view of each.
 
     The order of epoch e and the views of batch b follow from (seed, e) and (seed, b) alone, so a resumed run
     sees what an uninterrupted one would have seen, and nothing needs saving. The incomplete last step of an
     epoch is dropped, as in the released programs.
-
-    Args:
-        collection: the shapes.
-        indices: of the shapes to load.
-        batch_size: shapes a batch.
-        seed: the run's seed.
-        images: the collection's decoded images, if the method uses any.
-        share: rows of every batch that this process reads; all if not given.
-        accumulate: batches a step.
     """
 
-    def __init__(
-        self,
-        collection: Collection,
-        indices: np.ndarray,
-        batch_size: int,
-        seed: int,
-        images: DecodedViews | None = None,
-        share: BatchSlice | None = None,
-        accumulate: int = 1,
-    ) -> None:
-        self.collection = collection
-        self.indices = indices
-        self.batch_size = batch_size
-        self.seed = seed
-        self.images = images
-        self.share = share or BatchSlice(0, batch_size, batch_size)
-        self.accumulate = accumulate
-        self.steps_per_epoch = len(indices) // (batch_size * accumulate)
-        self._order = (-1, indices)
+    collection: Collection
+    indices: np.ndarray  # of the shapes to load
+    batch_size: int
+    seed: int
+    images: DecodedViews | None = None  # of the collection, if the method uses any
+    share: BatchSlice | None = None  # rows of every batch that this process reads; None: all
+    accumulate: int = 1  # batches a step
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Optimizer steps of an epoch."""
+        return len(self.indices) // (self.batch_size * self.accumulate)
+
+    @property
+    def rows(self) -> slice:
+        """This process's rows of a batch."""
+        return slice(None) if self.share is None else self.share.rows
 
     def members(self, batch: int) -> np.ndarray:
         """Return the indices of the shapes of a batch, counted from 0 over the whole run: `(batch_size,)`."""
         epoch, position = divmod(batch, self.steps_per_epoch * self.accumulate)
-        order = self._order
-        if order[0] != epoch:
-            order = self._order = epoch, np.random.default_rng([self.seed, epoch]).permutation(self.indices)
-        return order[1][position * self.batch_size : (position + 1) * self.batch_size]
+        order = np.random.default_rng([self.seed, epoch]).permutation(self.indices)
+        return order[position * self.batch_size : (position + 1) * self.batch_size]
 
     def names(self, batch: int) -> list[str]:
         """Return the names of the shapes of a batch."""
@@ -65,12 +54,12 @@ class BatchLoader:
 
     def load(self, batch: int) -> RawBatch:
         """Read and decode this process's rows of a batch."""
-        members = self.members(batch)[self.share.rows]
+        members = self.members(batch)[self.rows]
         points = torch.from_numpy(self.collection.points(members))
         if self.images is None:
             return RawBatch(points, None)
         rng = np.random.default_rng([self.seed, batch, 1])
-        drawn = rng.integers(self.collection.info.views, size=self.batch_size)[self.share.rows]
+        drawn = rng.integers(self.collection.info.views, size=self.batch_size)[self.rows]
         return RawBatch(points, torch.from_numpy(self.images.views(members, drawn)))
 
     def batches(self, start: int, stop: int) -> Iterator[RawBatch]:
@@ -86,16 +75,8 @@ class BatchLoader:
 class FreshLoader(BatchLoader):
     """Yield batches of built-in shapes that are drawn for them: no shape comes twice.
 
-    Shape `i` of the run follows from the seed alone, so a resumed run sees the same ones.
-
-    Args:
-        collection: what the run is measured on while it trains.
-        fresh: the shapes.
-        count: shapes an epoch.
-        batch_size: shapes a batch.
-        share: rows of every batch that this process draws; all if not given.
-        accumulate: batches a step.
-        workers: processes that draw.
+    Shape `i` of the run follows from the seed alone, so a resumed run sees the same ones. An epoch has
+    `count` of them, drawn by so many `workers`; the `collection` is for the monitor.
     """
 
     def __init__(
@@ -126,7 +107,7 @@ class FreshLoader(BatchLoader):
             yield from map(_raw, drawn)
 
     def _numbers(self, batch: int) -> list[int]:
-        numbers: list[int] = self.members(batch)[self.share.rows].tolist()
+        numbers: list[int] = self.members(batch)[self.rows].tolist()
         return numbers
 
 

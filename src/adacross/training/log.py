@@ -15,7 +15,7 @@ from jaxtyping import Float64
 
 from adacross.console import cell, console
 from adacross.errors import UserError
-from adacross.io.files import cannot_write, read_bytes, whole_file
+from adacross.io.files import cannot_write, read_bytes, whole_file, write_whole
 
 MOST_COLUMNS = 200  # of the records of a log
 _ADVICE = "Restore the file, or move it away: the run then continues with a new log."
@@ -40,10 +40,7 @@ def flatten(record: Mapping[str, Any]) -> dict[str, Any]:
 def columns(path: Path, kind: str) -> dict[str, Float64[np.ndarray, " n"]]:
     """Return the values of a log's records of a kind ("step", "monitor") by name; NaN where one lacks it.
 
-    Where a resumed run repeats steps, the later records count.
-
-    Raises:
-        UserError: the log is damaged, or there are too many names for a value of each at every step.
+    Where a resumed run repeats steps, the later records count. More than `MOST_COLUMNS` names are refused.
     """
     kept: list[dict[str, Any]] = []
     for record in read_log(path):
@@ -106,14 +103,9 @@ def _check_steps(records: list[dict[str, Any]], step: int, path: Path) -> None:
 
 
 class Log:
-    """Appends to `log.jsonl`; `log.csv` is made from it on `close`.
+    """The log of a run that goes on after `step`: appends to `log.jsonl`, makes `log.csv` of it on `close`.
 
-    Args:
-        run: the run's folder.
-        step: where training starts; records of later steps, from before an interruption, are dropped.
-
-    Raises:
-        UserError: the log of the steps before is damaged or has gaps, or cannot be written.
+    Records of later steps, from before an interruption, are dropped; a damaged log is refused.
     """
 
     def __init__(self, run: Path, step: int) -> None:
@@ -121,8 +113,7 @@ class Log:
         kept = [record for record in read_log(self.path) if record["step"] <= step]
         _check_steps(kept, step, self.path)
         self.began = time.monotonic() - (kept[-1].get("seconds", 0.0) if kept else 0.0)
-        with whole_file(self.path) as temporary:
-            temporary.write_text("".join(json.dumps(record) + "\n" for record in kept), encoding="utf-8")
+        write_whole(self.path, "".join(json.dumps(record) + "\n" for record in kept))
         self.file = self.path.open("ab", buffering=0)
 
     def write(self, record: dict[str, Any]) -> None:

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -81,10 +82,8 @@ class Training:
     best: BestOnTest | None = None  # the epoch that is kept, for `selection: released`
     identity: dict[str, Any] | None = None  # what checkpoints say of the run; in the first process only
     step: int = 0  # optimizer steps taken
-    # the log's record of the last step: loss, terms, weights, lr and so on
-    record: dict[str, Any] = field(default_factory=dict)
-    # the monitor's latest figures; in the first process only
-    metrics: dict[str, float] = field(default_factory=dict)
+    record: dict[str, Any] = field(default_factory=dict)  # the log's, of the last step: loss, terms, weights
+    metrics: dict[str, float] = field(default_factory=dict)  # the monitor's latest; in the first process only
 
     @property
     def steps(self) -> int:
@@ -124,12 +123,7 @@ class Training:
             getattr(callback, f"on_{event}")(self)
 
     def fit(self) -> None:
-        """Train to the last step.
-
-        Raises:
-            Interrupted: asked to stop by Ctrl-C or SIGTERM, after saving a checkpoint.
-            UserError: a loss or gradient that is not finite, a disk that is full.
-        """
+        """Train to the last step; raise `Interrupted` if asked to stop, after saving a checkpoint."""
         device, each = self.group.device, self.config.accumulate
         seeded = torch.random.fork_rng([device] if device.type == "cuda" else [])  # steps seed it
         log = Log(self.folder, self.step) if self.group.first else None
@@ -166,31 +160,22 @@ class Training:
 
     def _step(self, batches: list[RawBatch]) -> dict[str, Any]:
         """Take an optimizer step on the mean of the batches' losses; return the log's record of it."""
-        config, group, method = self.config, self.group, self.method
+        config, group, method, per_epoch = self.config, self.group, self.method, self.loader.steps_per_epoch
+        warmup = round(config.warmup * per_epoch)
         rate = learning_rate(
-            config.schedule,
-            config.learning_rate,
-            self.step,
-            self.loader.steps_per_epoch,
-            config.epochs,
-            round(config.warmup * self.loader.steps_per_epoch),
+            config.schedule, config.learning_rate, self.step, per_epoch, config.epochs, warmup
         )
         for options in self.optimizer.param_groups:
             options["lr"] = rate
         self.optimizer.zero_grad(set_to_none=True)
         first = self.step * len(batches)
         passes = [self._backward(raw, first + place, len(batches)) for place, raw in enumerate(batches)]
-        group.add_gradients(method)
-
-        def again(place: int) -> dict[str, Tensor]:
-            return self._terms(batches[place], first + place)
-
+        group.add(each.grad for each in method.parameters() if each.grad is not None)
+        again = [partial(self._terms, raw, first + place) for place, raw in enumerate(batches)]
         finite_gradients(method, again, group, passes, first)
-        trained = [each for each in method.parameters() if each.grad is not None]
-        if config.clip_norm is None:
-            norm = _norm([each.grad for each in trained])
-        else:
-            norm = float(nn.utils.clip_grad_norm_(trained, config.clip_norm))
+        norm = _norm([each.grad for each in method.parameters()])
+        if config.clip_norm is not None:
+            nn.utils.clip_grad_norm_(method.parameters(), config.clip_norm)
         self.optimizer.step()
         self.step += 1
         values, weights = (_mean([each[kind] for each in passes]) for kind in (0, 1))
@@ -198,7 +183,7 @@ class Training:
         return {
             "kind": "step",
             "step": self.step,
-            "epoch": self.step / self.loader.steps_per_epoch,
+            "epoch": self.step / per_epoch,
             "loss": loss,
             "terms": values,
             "weights": weights,
@@ -212,8 +197,7 @@ class Training:
     def _backward(self, raw: RawBatch, batch: int, batches: int) -> tuple[dict[str, float], dict[str, float]]:
         """Add one batch's gradients, divided by the number of batches; return its terms and their weights."""
         terms = self._terms(raw, batch)
-        values = finite_values(self.group.totals(terms), batch)
-        norms = None
+        values, norms = finite_values(self.group.totals(terms), batch), None
         with rounded_products(self.config.precision == "bf16"):
             if self.weighting.needs_gradient_norms:
                 norms = gradient_norms(terms, self.method.shared_parameters(), self.group)
@@ -260,8 +244,8 @@ class Training:
             save_checkpoint(self.folder, self.step, self.state(), self.config.keep_checkpoints)
         except UserError as error:
             kept = checkpoints(self.folder)
-            told = f"{kept[-1].name} is kept: then continue with --resume auto." if kept else ""
-            raise UserError(f"{error} {told}".strip()) from error
+            told = f" {kept[-1].name} is kept: then continue with --resume auto." if kept else ""
+            raise UserError(f"{error}{told}") from error
 
 
 def loss_terms(

@@ -34,11 +34,12 @@ def split_validation(
     return np.sort(order[held_out:]), np.sort(order[:held_out])
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class Monitor:
     """Evaluation of a method while it trains, on clouds of `points` points.
 
-    A probe is fitted on the training shapes `reference` and scored on the held-out shapes `validation`.
+    A probe is fitted on the training shapes `reference` and scored on the held-out shapes `validation`, a
+    stratified part of the given ones.
     """
 
     collection: Collection
@@ -47,29 +48,16 @@ class Monitor:
     points: int
     device: torch.device
 
-    @classmethod
-    def of(
-        cls,
-        collection: Collection,
-        train: Int64[np.ndarray, " n"],
-        validation: Int64[np.ndarray, " m"],
-        points: int,
-        device: torch.device,
-    ) -> "Monitor":
-        """Look at a stratified part of the training and of the validation shapes."""
-        labels = collection.labels
-        reference = train[stratified(labels[train], REFERENCE)]
-        validation = validation[stratified(labels[validation], LARGEST)]
-        return cls(collection, reference, validation, points, device)
+    def __post_init__(self) -> None:
+        labels = self.collection.labels
+        self.reference = self.reference[stratified(labels[self.reference], REFERENCE)]
+        self.validation = self.validation[stratified(labels[self.validation], LARGEST)]
 
     def evaluate(self, method: Method, untrained: bool = False) -> dict[str, float]:
         """Return `probe_accuracy` if there are classes, `recall_at_1` if images and shapes share a space.
 
-        Both lie between 0 and 1. Nothing is returned without validation shapes.
-
-        Args:
-            method: as trained so far.
-            untrained: also return `untrained_accuracy`, of the same encoder with newly initialized weights.
+        Both lie between 0 and 1. Nothing is returned without validation shapes. With `untrained`, also
+        `untrained_accuracy`, of the same encoder with newly initialized weights.
         """
         if not len(self.validation):
             return {}

@@ -5,6 +5,7 @@ from pathlib import Path
 import torch
 from safetensors.torch import save
 
+from adacross.data.transforms import rotate_any
 from adacross.encoders import Encoder, build_encoder, load
 from adacross.encoders.base import filled, read_config
 from adacross.errors import UserError
@@ -12,7 +13,6 @@ from adacross.features.sources import NamedEncoder
 from adacross.io.files import whole_file
 from adacross.io.weights import read_tensors
 from adacross.methods import CrossModal, Method, build_method, method_class
-from adacross.methods.base import in_any_orientation
 from adacross.options import plain
 from adacross.training.config import PretrainConfig
 
@@ -30,7 +30,8 @@ def new_method(config: PretrainConfig) -> Method:
             config.method, encoder, config.images, config.points, config.augmentation, **config.method_args
         )
     if config.orientation == "any":
-        method.augment = in_any_orientation(method.augment)
+        augment = method.augment
+        method.augment = lambda points, generator: augment(rotate_any(points, generator), generator)
     return method
 
 

@@ -15,7 +15,6 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from adacross.distributed.batch import BatchSlice
 from adacross.distributed.group import ProcessGroup
 from adacross.errors import UserError
 from adacross.io.files import whole_folder, write_json
@@ -32,8 +31,8 @@ class NotFiniteError(UserError):
 
     Attributes:
         batch: number of the batch, from 0 over the whole run; the step's unless `accumulate` is given.
-        about: "what" ("loss" or "gradient"), "of" (the terms that are not finite), "terms" (the values of
-            all), "weights" (if the step got so far), as plain values.
+        about: what is not finite ("loss" or "gradient"), of which terms, and values and weights of all, as
+            JSON values.
     """
 
     def __init__(
@@ -62,28 +61,23 @@ def finite_norms(norms: Terms, values: Terms, batch: int) -> None:
 
 def finite_gradients(
     method: Method,
-    again: Callable[[int], Mapping[str, Tensor]],
+    again: Sequence[Callable[[], Mapping[str, Tensor]]],
     group: ProcessGroup,
     passes: Sequence[tuple[Terms, Terms]],
     first: int,
 ) -> None:
     """Check every gradient of a step, summed over processes: all of them see the same.
 
-    `passes` are values and weights of the terms of each batch from `first` on; `again` computes the terms of
-    the i-th once more, to find the one at fault.
-
-    Raises:
-        NotFiniteError: a gradient is not finite; names the term and the parameters.
+    `passes` are values and weights of the terms of each batch from `first` on; `again` computes them once
+    more, to name the one at fault.
     """
     gradients = {name: each.grad for name, each in method.named_parameters() if each.grad is not None}
     if _all_finite(list(gradients.values())):
         return
     strange = [name for name, gradient in gradients.items() if not _all_finite([gradient])]
     where = f" It is that of {', '.join(strange[:3])}{' and others' if len(strange) > 3 else ''}."
-    place, terms = 0, list[str]()
     for place in range(len(passes)):
-        terms = _strange_gradients(again(place), method, group)
-        if terms:
+        if terms := _strange_gradients(again[place](), method, group):
             break
     batch = first + place
     raise NotFiniteError(_of_gradient(terms, batch) + where, batch, "gradient", terms, *passes[place])
@@ -97,7 +91,7 @@ def dump_step(
     BatchNorm's running statistics, which no step reads, are those from after it.
     """
     whole = copy(loader)
-    whole.share = BatchSlice(0, loader.batch_size, loader.batch_size)
+    whole.share = None
     raw = whole.load(error.batch)
     about = {
         "step": error.batch // loader.accumulate,
@@ -107,9 +101,9 @@ def dump_step(
         "torch": torch.__version__,
         "threads": torch.get_num_threads(),
     }
+    state = {"method": method.state_dict(), "points": raw.points, "views": raw.views}
     try:
         with whole_folder(_folder(run, error.batch)) as temporary:
-            state = {"method": method.state_dict(), "points": raw.points, "views": raw.views}
             save_state(temporary / "step.pt", state)
             write_json(temporary / "step.json", about)
             config.save(temporary)

@@ -25,21 +25,17 @@ def make_optimizer(
     """
     if name == "sgd-released":
         freeze_image_towers(network)
-    trained = [parameter for parameter in network.parameters() if parameter.requires_grad]
+    trained = {each: parameter for each, parameter in network.named_parameters() if parameter.requires_grad}
     match name:
         case "adam":
-            return torch.optim.Adam(trained, rate, weight_decay=weight_decay, fused=True)
+            return torch.optim.Adam(trained.values(), rate, weight_decay=weight_decay, fused=True)
         case "adamw":
-            decaying = [
-                parameter
-                for each, parameter in network.named_parameters()
-                if parameter.requires_grad and parameter.ndim > 1 and not each.endswith("token")
-            ]
-            chosen = set(map(id, decaying))
-            rest = [parameter for parameter in trained if id(parameter) not in chosen]
+            decaying, rest = list[nn.Parameter](), list[nn.Parameter]()
+            for each, weight in trained.items():
+                (decaying if weight.ndim > 1 and not each.endswith("token") else rest).append(weight)
             groups: list[dict[str, Any]] = [{"params": decaying}, {"params": rest, "weight_decay": 0.0}]
             return torch.optim.AdamW(groups, rate, weight_decay=weight_decay, fused=True)
-    return torch.optim.SGD(trained, rate, momentum=MOMENTUM, weight_decay=weight_decay)
+    return torch.optim.SGD(trained.values(), rate, momentum=MOMENTUM, weight_decay=weight_decay)
 
 
 def learning_rate(

@@ -53,10 +53,10 @@ def _data(config: PretrainConfig, group: ProcessGroup) -> tuple[BatchLoader, Mon
         times = f" times accumulate {config.accumulate}" if config.accumulate > 1 else ""
         held, cure = f"fresh is {config.fresh}", "a larger --fresh"
         if not config.fresh:
-            held = (
-                f"{config.collection} has {len(train)} shapes to train on ({info.splits.get('train', 0)} in "
-                f"its training split, {len(validation)} kept for the monitor)"
+            split = (
+                f"{info.splits.get('train', 0)} in its training split, {len(validation)} kept for the monitor"
             )
+            held = f"{config.collection} has {len(train)} shapes to train on ({split})"
             cure = "prepare more shapes"
         raise UserError(
             f"batch_size is {config.batch_size}{times}, but {held}. Give a smaller --batch-size, or {cure}."
@@ -72,17 +72,15 @@ def _data(config: PretrainConfig, group: ProcessGroup) -> tuple[BatchLoader, Mon
             f"Give --points {info.points} or less, or prepare it with more."
         )
     points = min(config.points or 1024, info.points)
-    monitor = Monitor.of(collection, train, validation, points, group.device)
+    monitor = Monitor(collection, train, validation, points, group.device)
     uses_images, share = method_class(config.method).uses_images, group.share(config.batch_size)
     if config.fresh:
         shapes = FreshShapes(config.seed, info.points, config.image_size if uses_images else 0)
         workers = max(1, (os.cpu_count() or 1) // (2 * group.count))
         drawn = (shapes, config.fresh, config.batch_size, share, config.accumulate, workers)
         return FreshLoader(collection, *drawn), monitor
-    images = None
-    if uses_images:
-        limit = round(config.image_cache * 1e9 / group.count)
-        images = DecodedViews(collection, config.run_folder, limit)
+    limit = round(config.image_cache * 1e9 / group.count)
+    images = DecodedViews(collection, config.run_folder, limit) if uses_images else None
     stored = (train, config.batch_size, config.seed, images, share, config.accumulate)
     return BatchLoader(collection, *stored), monitor
 
@@ -125,14 +123,11 @@ def _starting_state(config: PretrainConfig, run: Path) -> dict[str, Any] | None:
 
 
 def pretrain(config: PretrainConfig, callbacks: Sequence[Callback] = ()) -> Path:
-    """Pre-train an encoder on a collection; the last step's networks are the result.
+    """Pre-train an encoder on a collection, and return the run folder; the last step's networks count.
 
-    `callbacks` are called after those that the options name. Returns the run folder; `adacross.pretrain`
-    takes options one by one and returns a `Run`.
-
-    Reads the collection's training split only (but for `selection: released`, which says so). Writes into the
-    run folder: `config.yaml`, `environment.json`, `log.jsonl` and `log.csv`, `checkpoints/`, `encoder/` and
-    `method.safetensors`.
+    `callbacks` are called after those that the options name. Reads the collection's training split only (but
+    for `selection: released`, which says so). Writes into the run folder: `config.yaml`, `environment.json`,
+    `log.jsonl` and `log.csv`, `checkpoints/`, `encoder/` and `method.safetensors`.
 
     Started by torchrun or accelerate as several processes, on one machine or many, they train one encoder
     together, and the first of them alone reads and writes the run folder (docs/scaling.md).
@@ -190,18 +185,13 @@ def _train(
     try:
         training.fit()
         if group.first:
-            _finish(training)
+            try:
+                save_method(method, run)
+            except UserError as error:
+                kept = "The last checkpoint is kept: continue with --resume auto."
+                raise UserError(f"{error} {kept}") from error
+            remove_checkpoints(run, config.keep_checkpoints or 1)  # the others were for an interruption
     finally:
         training.call("end")
     console.print(f"the encoder is in {run / 'encoder'}", soft_wrap=True)
     return run
-
-
-def _finish(training: Training) -> None:
-    """Save the networks, then remove checkpoints that only an interruption would have needed."""
-    try:
-        save_method(training.method, training.folder)
-    except UserError as error:
-        kept = "The last checkpoint is kept: continue with --resume auto."
-        raise UserError(f"{error} {kept}") from error
-    remove_checkpoints(training.folder, training.config.keep_checkpoints or 1)

@@ -20,12 +20,6 @@ class Tracker(Callback):
 
     TensorBoard's event files lie in the run's folder `tensorboard`. W&B and MLflow take address and key from
     their own environment variables. A resumed run goes on after the step that it resumes from.
-
-    Args:
-        name: tensorboard, wandb or mlflow.
-
-    Raises:
-        UserError: the tracker's package is not installed.
     """
 
     def __init__(self, name: Track) -> None:

@@ -30,7 +30,7 @@ def load_official(
     neighbors: tuple[int, ...] = (16, 8, 8),
     heads: int = 6,
 ) -> tuple[Encoder | ResNet, PointProjection | ImageProjection | None]:
-    """A released encoder and its projection head, in evaluation mode.
+    """Load a released encoder and its projection head (None if the file has none), in evaluation mode.
 
     DGCNN for classification, part and semantic segmentation, PointNet for classification and part
     segmentation, Point-M2AE; an image encoder as by `load_official_image`. The file's names and shapes decide
@@ -47,21 +47,18 @@ def load_official(
         groups: Point-M2AE's tokens of each level, which no file tells, either.
         neighbors: members of each of them.
         heads: of its attention.
-
-    Returns:
-        The encoder, and the projection head that was trained on it (None if the file has none).
-
-    Raises:
-        UserError: no such file, no state dict of plain tensors, another network, or tensors that do not fit.
     """
     state = _read_state(Path(path))
     if any(name.endswith(_RESNET_MARK) for name in state):
         return load_official_image(path)
     if names.MARK in state:
-        encoder = _point_m2ae(state, str(path), groups, neighbors, heads)
-        others = sum(not name.startswith(names.ENCODER) for name in state)
-        left = f"{others} tensors of its decoder left out" if others else ""
-        _tell(path, encoder, left)
+        own = _below(state, names.ENCODER)
+        tensors = {names.encoder_name(name): _flat(tensor) for name, tensor in own.items()}
+        encoder = _filled(
+            lambda: names.empty_encoder(own, groups, neighbors, heads), tensors, str(path), _ENCODER
+        )
+        others = len(state) - len(own)
+        _tell(path, encoder, f"{others} tensors of its decoder left out" if others else "")
         return encoder, None
     released, projection, head = _load(state, str(path), k)
     parts = [("a projection head", projection), ("a segmentation head, left out", head)]
@@ -85,16 +82,10 @@ def load_official_segmentation(path: Path | str, k: int = 20) -> tuple[Encoder, 
 
 
 def load_official_image(path: Path | str) -> tuple[ResNet, ImageProjection | None]:
-    """A released image encoder and its projection head, in evaluation mode.
+    """Load a released ResNet-18 or 50 (RGB or gray) and its projection head, as `load_official`.
 
     torchvision's names tell depth and channels; whatever stands before them is left out, and so is `fc`.
     The tensors outside the network are a projection head: four layers, of which 0 and 3 are products.
-
-    Args:
-        path: a `.pth` file with a state dict: RGB or gray, ResNet-18 or ResNet-50.
-
-    Raises:
-        UserError: no such file, no state dict of plain tensors, another network, or tensors that do not fit.
     """
     state, source = _read_state(Path(path)), str(path)
     marks = [name for name in state if name.endswith(_RESNET_MARK)]
@@ -104,9 +95,10 @@ def load_official_image(path: Path | str) -> tuple[ResNet, ImageProjection | Non
             f"found {len(marks)} among {', '.join(sorted(state)[:4])}."
         )
     prefix = marks[0].removesuffix(_RESNET_MARK)
-    heads = {name.removesuffix("0.weight") for name in state if _is_projection(state, name)}
+    heads = {name.removesuffix("0.weight") for name in state if name.endswith(".0.weight")}
+    heads = {name for name in heads if _projection_sizes(state, name)}
     heads = {name for name in heads if not prefix or not name.startswith(prefix)}
-    head = min(heads) if len(heads) == 1 else None
+    head = heads.pop() if len(heads) == 1 else None
     body = {
         name.removeprefix(prefix): tensor
         for name, tensor in state.items()
@@ -117,14 +109,7 @@ def load_official_image(path: Path | str) -> tuple[ResNet, ImageProjection | Non
     depth: Literal[18, 50] = 50 if f"{prefix}layer1.0.conv3.weight" in state else 18
     encoder = _filled(lambda: ResNet(depth, channels), body, source)
     _tell(path, encoder, "" if head is None else "with a projection head")
-    if head is None:
-        return encoder, None
-    tensors = _below(state, head)
-    sizes = [len(tensors[f"{i}.weight"]) for i in (0, 3)]
-    projection = _filled(
-        lambda: ImageProjection(encoder.dim, *sizes), tensors, f"{source} ({head.rstrip('.')})"
-    )
-    return encoder, projection
+    return encoder, None if head is None else _projection(ImageProjection, encoder.dim, state, head, source)
 
 
 def _tell(path: Path | str, network: Encoder | ResNet, *notes: str) -> None:
@@ -132,15 +117,6 @@ def _tell(path: Path | str, network: Encoder | ResNet, *notes: str) -> None:
     what = f"released ResNet-{network.depth}" if isinstance(network, ResNet) else f"released {network.kind}"
     listed = ", ".join([what, f"{network.dim} features", *filter(None, notes)])
     console.print(f"{path}: {listed}", soft_wrap=True)
-
-
-def _point_m2ae(
-    state: State, source: str, groups: tuple[int, ...], neighbors: tuple[int, ...], heads: int
-) -> Encoder:
-    """Point-M2AE's encoder; the decoder beside it is left out."""
-    own = _below(state, names.ENCODER)
-    tensors = {names.encoder_name(name): _flat(tensor) for name, tensor in own.items()}
-    return _filled(lambda: names.empty_encoder(own, groups, neighbors, heads), tensors, source, _ENCODER)
 
 
 def _load(
@@ -161,7 +137,9 @@ def _load(
     head = _segmentation_head(state, released, encoder.dim, kind, source)
     tensors = {_rename(name, released.layers): _flat(tensor) for name, tensor in state.items()}
     encoder = _filled(lambda: released.encoder(sizes, k), tensors, source, _ENCODER)
-    return encoder, _projection(projection, encoder.dim, source), head
+    if not projection:
+        return encoder, None, head
+    return encoder, _projection(PointProjection, encoder.dim, projection, _PROJECTION, source), head
 
 
 def _segmentation_head(
@@ -212,10 +190,18 @@ def _without_repeated(state: State, twice: Mapping[str, str], kind: str, source:
     return once
 
 
-def _is_projection(state: State, name: str) -> bool:
-    """Return whether `name` is the first product of a projection head."""
-    last = name.removesuffix("0.weight") + "3.weight"
-    return name.endswith(".0.weight") and len(shape_of(state, name)) == len(shape_of(state, last)) == 2
+def _projection_sizes(state: State, prefix: str) -> tuple[int, int] | None:
+    """Return the outputs of both products of the projection head below `prefix`, if it is one."""
+    first, last = (shape_of(state, f"{prefix}{layer}.weight") for layer in (0, 3))
+    return (first[0], last[0]) if len(first) == len(last) == 2 else None
+
+
+def _projection(kind: Callable[..., N], inputs: int, state: State, prefix: str, source: str) -> N:
+    """Return the projection head below `prefix`."""
+    tensors, sizes = _below(state, prefix), _projection_sizes(state, prefix)
+    if sizes is None:
+        raise UserError(f"{source} has a projection head of another form: {', '.join(sorted(tensors))}.")
+    return _filled(lambda: kind(inputs, *sizes), tensors, f"{source} ({prefix.rstrip('.')})")
 
 
 def _below(state: State, prefix: str) -> State:
@@ -248,17 +234,3 @@ def _filled(make: Callable[[], N], tensors: State, source: str, what: str = "net
     names = _empty(make, source, what).state_dict()
     counters = {name: torch.tensor(0) for name in names if name.endswith(_COUNTER)}
     return filled(make, {**counters, **tensors}, source)
-
-
-def _projection(tensors: State, inputs: int, source: str) -> PointProjection | None:
-    if not tensors:
-        return None
-    tensors = _below(tensors, _PROJECTION)
-    first, last = shape_of(tensors, "0.weight"), shape_of(tensors, "3.weight")
-    if len(first) != 2 or len(last) != 2:
-        raise UserError(f"{source} has a projection head of another form: {', '.join(sorted(tensors))}.")
-    return _filled(
-        lambda: PointProjection(inputs, hidden=first[0], outputs=last[0]),
-        tensors,
-        f"{source} ({_PROJECTION.rstrip('.')})",
-    )

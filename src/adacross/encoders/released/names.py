@@ -61,76 +61,50 @@ def recognize(state: State) -> Released | None:
     return None
 
 
-def _pairs(places: dict[str, str]) -> dict[str, str]:
-    """`conv` with product and norm inside -> our layer."""
-    return {f"{theirs}.0": f"{ours}.linear" for theirs, ours in places.items()} | {
-        f"{theirs}.1": f"{ours}.norm" for theirs, ours in places.items()
-    }
+def _layers(theirs: str, ours: str) -> dict[str, str]:
+    """Released products and norms in terms of our layers, word by word.
+
+    A word of `theirs` is `conv` where product and norm are inside, and `conv+bn` where they are apart.
+    """
+    layers = {}
+    for word, layer in zip(theirs.split(), ours.split(), strict=True):
+        product, _, norm = word.partition("+")
+        layers[product if norm else f"{word}.0"] = f"{layer}.linear"
+        layers[norm or f"{word}.1"] = f"{layer}.norm"
+    return layers
 
 
-def _apart(places: dict[tuple[str, str], str]) -> dict[str, str]:
-    """Product and norm side by side -> our layer."""
-    return {product: f"{ours}.linear" for (product, _), ours in places.items()} | {
-        norm: f"{ours}.norm" for (_, norm), ours in places.items()
-    }
+def _below(theirs: str, ours: str, layers: dict[str, str]) -> dict[str, str]:
+    return {f"{theirs}.{name}": f"{ours}.{layer}" for name, layer in layers.items()}
 
 
 def _twice(numbers: range, prefix: str = "") -> dict[str, str]:
     return {f"{prefix}bn{i}": f"{prefix}conv{i}.1" for i in numbers}
 
 
-def _transform(theirs: str, ours: str) -> dict[str, str]:
-    """PointNet's transform net."""
-    layers = _apart(
-        {
-            ("conv1", "bn1"): "layers.0",
-            ("conv2", "bn2"): "layers.1",
-            ("conv3", "bn3"): "last",
-            ("fc1", "bn4"): "dense.0",
-            ("fc2", "bn5"): "dense.1",
-        }
-    )
-    return {f"{theirs}.{name}": f"{ours}.{place}" for name, place in (layers | {"fc3": "matrix"}).items()}
-
-
-_EDGES = _pairs(
-    {
-        "conv1": "edges.0.first",
-        "conv2": "edges.0.second",
-        "conv3": "edges.1.first",
-        "conv4": "edges.1.second",
-        "conv5": "edges.2",
-        "conv6": "last",
-    }
+_EDGES = _layers(
+    "conv1 conv2 conv3 conv4 conv5 conv6",
+    "edges.0.first edges.0.second edges.1.first edges.1.second edges.2 last",
 )
+_EDGE_TRANSFORM = _layers(
+    "conv1 conv2 conv3 linear1+bn3 linear2+bn4", "edges.first edges.second points dense.0 dense.1"
+) | {"transform": "matrix"}
+_TRANSFORM = _layers(
+    "conv1+bn1 conv2+bn2 conv3+bn3 fc1+bn4 fc2+bn5", "layers.0 layers.1 last dense.0 dense.1"
+) | {"fc3": "matrix"}
 _DGCNN = Released(
     encoder=lambda state, k: DGCNN(k, width=len(state["conv5.0.weight"])),
-    layers=_pairs({f"conv{i}": f"edges.{i - 1}" for i in range(1, 5)} | {"conv5": "last"}),
+    layers=_layers("conv1 conv2 conv3 conv4 conv5", "edges.0 edges.1 edges.2 edges.3 last"),
     twice=_twice(range(1, 6)),
 )
 _DGCNN_PARTSEG = Released(
     encoder=lambda state, k: DGCNNPartSeg(k, width=len(state["conv6.0.weight"])),
-    layers=_EDGES
-    | _pairs(
-        {
-            "transform_net.conv1": "transform.edges.first",
-            "transform_net.conv2": "transform.edges.second",
-            "transform_net.conv3": "transform.points",
-        }
-    )
-    | _apart(
-        {
-            ("transform_net.linear1", "transform_net.bn3"): "transform.dense.0",
-            ("transform_net.linear2", "transform_net.bn4"): "transform.dense.1",
-        }
-    )
-    | {"transform_net.transform": "transform.matrix"},
+    layers=_EDGES | _below("transform_net", "transform", _EDGE_TRANSFORM),
     twice=_twice(range(1, 7)) | _twice(range(1, 3), "transform_net."),
     head=lambda state, width: PartSegHead(
         width, categories=state["conv7.0.weight"].shape[1], parts=len(state["conv11.weight"])
     ),
-    head_layers=_pairs({"conv7": "label", "conv8": "join", "conv9": "layers.0", "conv10": "layers.1"})
-    | {"conv11": "last"},
+    head_layers=_layers("conv7 conv8 conv9 conv10", "label join layers.0 layers.1") | {"conv11": "last"},
     head_twice=_twice(range(7, 11)),
 )
 _DGCNN_SEMSEG = Released(
@@ -141,20 +115,19 @@ _DGCNN_SEMSEG = Released(
 )
 _POINTNET = Released(
     encoder=lambda state, _: PointNet(width=len(state["conv5.weight"])),
-    layers=_apart(
-        {(f"conv{i}", f"bn{i}"): f"layers.{i - 1}" for i in range(1, 5)} | {("conv5", "bn5"): "last"}
+    layers=_layers(
+        "conv1+bn1 conv2+bn2 conv3+bn3 conv4+bn4 conv5+bn5", "layers.0 layers.1 layers.2 layers.3 last"
     ),
 )
 _POINTNET_PARTSEG = Released(
     encoder=lambda state, _: PointNetPartSeg(width=len(state["conv5.weight"])),
-    layers=_POINTNET.layers | _transform("stn", "transform") | _transform("fstn", "feature_transform"),
+    layers=_POINTNET.layers
+    | _below("stn", "transform", _TRANSFORM)
+    | _below("fstn", "feature_transform", _TRANSFORM),
     head=lambda state, width: PointNetPartSegHead(
         width, categories=state["convs1.weight"].shape[1] - 2 * width - 832, parts=len(state["convs4.weight"])
     ),
-    head_layers=_apart(
-        {("convs1", "bns1"): "join", ("convs2", "bns2"): "layers.0", ("convs3", "bns3"): "layers.1"}
-    )
-    | {"convs4": "last"},
+    head_layers=_layers("convs1+bns1 convs2+bns2 convs3+bns3", "join layers.0 layers.1") | {"convs4": "last"},
 )
 
 

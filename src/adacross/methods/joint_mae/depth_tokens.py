@@ -105,11 +105,8 @@ class DepthEmbedding(nn.Module):
 
     Convolutions 4 x 4 with stride 4, then twice 2 x 2 with stride 2, whose windows do not overlap and so
     never join a masked patch with a visible one; masked blocks after the first two. A map of 224 pixels gives
-    56 x 56, 28 x 28 and 14 x 14 positions. Nothing is computed for masked patches.
-
-    Args:
-        dims: channels of the three stages (96, 192, 384: the widths of Point-M2AE's levels).
-        depths: blocks after the first and after the second stage.
+    56 x 56, 28 x 28 and 14 x 14 positions. Nothing is computed for masked patches. `dims` are channels of the
+    three stages, `depths` blocks after the first two.
     """
 
     def __init__(self, dims: Sequence[int] = (96, 192, 384), depths: Sequence[int] = (2, 2)) -> None:

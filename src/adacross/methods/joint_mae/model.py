@@ -10,19 +10,23 @@ from functools import partial
 from typing import Any, Literal, NamedTuple, get_args
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int64
 from torch import Generator, Tensor, nn
 
 from adacross.distributed.batch import mean_contribution, sample_for_batch
 from adacross.encoders import Encoder
 from adacross.errors import UserError, one_of
 from adacross.methods.image_tower import ImageTowerConfig
-from adacross.methods.joint_mae.alignment import Alignment, aligned_patches, joint_attention
-from adacross.methods.joint_mae.decoder import JointDecoder, Reconstructed
 from adacross.methods.joint_mae.depth_tokens import PATCH, DepthEmbedding, sine_positions
-from adacross.methods.masked_points import MaskedPointMethod, check_ratio, draw_visible, hidden_groups
+from adacross.methods.point_m2ae import (
+    MaskedPointMethod,
+    PointReconstruction,
+    check_ratio,
+    draw_visible,
+    hidden_groups,
+)
 from adacross.nn.point_tokens import TokenGroups, TokenPacking, visible_levels
-from adacross.nn.transformer import learnt_token
+from adacross.nn.transformer import PositionEmbedding, TransformerEncoder, learnt_token
 from adacross.ops.chamfer import chamfer
 from adacross.ops.neighbors import gather, knn
 from adacross.ops.projection import (
@@ -37,6 +41,7 @@ from adacross.ops.projection import (
 )
 
 Target = Literal["middle", "coarse"]
+Alignment = Literal["exact", "radius", "none"]
 
 
 @dataclass(frozen=True)
@@ -48,6 +53,85 @@ class MaskedPairs:
     depth: Float[Tensor, "B 1 S S"]
     visible_points: Bool[Tensor, "B G"]  # tokens of the cloud's coarsest level that are not masked
     visible_patches: Bool[Tensor, "B P"]  # patches of the map that are not masked
+
+
+class CoarseReconstruction(nn.Module):
+    """From tokens of the coarsest level to points around their own centers: blocks, norm, a linear head.
+
+    Point-MAE's decoder (Pang et al. 2022, arXiv 2203.06604) at this hierarchy's top, without propagation.
+    """
+
+    def __init__(self, dim: int, points: int, depth: int = 1, heads: int = 6) -> None:
+        super().__init__()
+        self.stack = TransformerEncoder(depth, dim, heads)
+        self.norm = nn.LayerNorm(dim)
+        self.head = nn.Linear(dim, 3 * points)
+
+    def forward(
+        self, tokens: Float[Tensor, "B H C"], position: Float[Tensor, "B H C"]
+    ) -> Float[Tensor, "B H m 3"]:
+        """Predict offsets from each center, `(B, H, m, 3)`, from tokens and their positions."""
+        return self.head(self.norm(self.stack(tokens, position))).unflatten(2, (-1, 3))
+
+
+class Reconstructed(NamedTuple):
+    """Predictions of every group and every patch, masked or not."""
+
+    offsets: Float[Tensor, "B G m 3"]  # points around the centers of the middle or the coarsest level
+    patches: Float[Tensor, "B P area"]  # pixels
+
+
+class JointDecoder(nn.Module):
+    """Mask tokens fill both modalities up; shared blocks see all tokens; then each goes its own way.
+
+    Clouds: carried to the middle level and reconstructed there, as by Point-M2AE, or (`coarse`) reconstructed
+    where the coarsest tokens are. Depth maps: blocks, a norm and a linear layer to 16 x 16 pixels. Depths are
+    ours by fallback: Point-M2AE has 1 + 1, PiMAE 3.
+    """
+
+    def __init__(
+        self, dims: Sequence[int], heads: int, coarse: bool, points: int, shared_depth: int, own_depth: int
+    ) -> None:
+        super().__init__()
+        _, fine, dim = dims
+        self.point_token, self.patch_token, self.modality_token = (learnt_token(dim) for _ in range(3))
+        self.point_position = PositionEmbedding(dim)
+        self.shared = TransformerEncoder(shared_depth, dim, heads)
+        self.points: CoarseReconstruction | PointReconstruction
+        if coarse:
+            self.points = CoarseReconstruction(dim, points, own_depth, heads)
+        else:
+            self.points = PointReconstruction(dim, fine, points, own_depth, heads)
+        self.patches = TransformerEncoder(own_depth, dim, heads)
+        self.norm = nn.LayerNorm(dim)
+        self.head = nn.Linear(dim, PATCH * PATCH)
+
+    def forward(
+        self,
+        levels: Sequence[TokenGroups],
+        skip: Float[Tensor, "B G Cfine"],
+        points: Float[Tensor, "B H C"],
+        visible_points: Bool[Tensor, "B H"],
+        patches: Float[Tensor, "B P C"],
+        visible_patches: Bool[Tensor, "B P"],
+        grid: Float[Tensor, "P C"],
+    ) -> Reconstructed:
+        """Complete both modalities from their tokens, of which masked ones do not matter.
+
+        `skip` are the encoder's tokens of the middle level, 0 where masked; `grid` the positions of the
+        patches.
+        """
+        points = torch.where(visible_points[:, :, None], points, self.point_token)
+        patches = torch.where(visible_patches[:, :, None], patches, self.patch_token)
+        in_space = self.point_position(levels[2].centers)
+        on_map = (grid + self.modality_token).expand_as(patches)
+        both = self.shared(torch.cat([points, patches], 1), torch.cat([in_space, on_map], 1))
+        clouds, maps = both.split([points.shape[1], patches.shape[1]], 1)
+        if isinstance(self.points, CoarseReconstruction):
+            offsets = self.points(clouds, in_space)
+        else:
+            offsets = self.points(levels[1], skip, levels[2], clouds)
+        return Reconstructed(offsets, self.head(self.norm(self.patches(maps, on_map))))
 
 
 class Completed(NamedTuple):
@@ -83,15 +167,13 @@ class JointMAE(MaskedPointMethod):
             term move points across the view, "hard" has a gradient in depth alone.
         radius: pixels around its own that a point writes to, too; 2 as released, for maps of 224 pixels.
         view: the side, 0 to 2, or None for a random one a shape.
-        alignment: "exact"; "radius", patches within one of that of the token's center; "none", all see all.
+        alignment: "exact", patches that a point of the token falls on; "radius", the patch of its center and
+            those around it; "none", all see all.
         conv_depths: blocks after the first two stages of the map's embedding.
         shared_depth: decoder blocks that both modalities share.
         own_depth: decoder blocks of each.
         points: points drawn at random for each cloud; None: all there are.
         image_size: side S of the depth map, a multiple of 16; 224 as recalled.
-
-    Raises:
-        UserError: another encoder, or options that do not fit.
     """
 
     grid: Float[Tensor, "P C"]
@@ -133,19 +215,16 @@ class JointMAE(MaskedPointMethod):
         if group_points is not None and group_points < 1:
             raise UserError(f"group_points is {group_points}; expected at least 1 (32 by default).")
         self.group_points = group_points or (middle if target == "middle" else 32)
-        self.reduction: Reduction = reduction
-        self.splat: Splat = splat
-        self.radius = radius
-        self.view = view
+        self.reduction, self.splat, self.radius, self.view = reduction, splat, radius, view
         one_of("alignment", alignment, get_args(Alignment))
-        self.alignment: Alignment = alignment
-        self.image_size = image_size
+        self.alignment, self.image_size = alignment, image_size
         dims, heads = self.encoder.dims, self.encoder.heads
         self.embed_depth = DepthEmbedding(dims, conv_depths)
         self.modality_token = learnt_token(dims[2])
         self.patch_norm = nn.LayerNorm(dims[2])
-        coarse = target == "coarse"
-        self.decoder = JointDecoder(dims, heads, coarse, self.group_points, shared_depth, own_depth)
+        self.decoder = JointDecoder(
+            dims, heads, target == "coarse", self.group_points, shared_depth, own_depth
+        )
         self.register_buffer("grid", sine_positions(side, dims[2]), persistent=False)
 
     @classmethod
@@ -241,5 +320,53 @@ class JointMAE(MaskedPointMethod):
         return gather(batch.points, nearest) - centers[:, :, None]
 
     def shared_parameters(self) -> list[nn.Parameter]:
-        """The last layer of the decoder's last shared block."""
-        return self.decoder.last_shared()
+        """The last layer of the decoder's last shared block, which every reconstruction depends on."""
+        return list(self.decoder.shared.blocks[-1].get_submodule("leave").parameters())
+
+
+def joint_attention(
+    aligned: Bool[Tensor, "B G P"], tokens: Int64[Tensor, "B V"], patches: Int64[Tensor, "B W"]
+) -> Bool[Tensor, "B L L"]:
+    """Return the attention mask over V visible tokens, then W visible patches (L = V + W).
+
+    Each sees all of its own modality, so no row is empty; of the other, what is `aligned` with it. `tokens`
+    and `patches` are the indices of the visible ones.
+    """
+    across = aligned.gather(1, tokens[:, :, None].expand(-1, -1, aligned.shape[2]))
+    across = across.gather(2, patches[:, None].expand(-1, tokens.shape[1], -1))
+    of_cloud, of_map = (across.new_ones(len(across), n, n) for n in across.shape[1:])
+    return torch.cat([torch.cat([of_cloud, across], 2), torch.cat([across.mT, of_map], 2)], 1)
+
+
+def aligned_patches(
+    alignment: Alignment,
+    levels: Sequence[TokenGroups],
+    points: Float[Tensor, "B N 3"],
+    projection: Projection,
+) -> Bool[Tensor, "B G P"]:
+    """Return which patches belong to each coarsest token; see `JointMAE` for `alignment`."""
+    side = projection.size // PATCH
+    if alignment == "exact":
+        return covered_patches(levels, projection.patches(points, PATCH), side * side)
+    middle = projection.patches(levels[-1].centers, PATCH)[:, :, None]
+    every = torch.arange(side * side, device=middle.device)
+    reach = 1 if alignment == "radius" else side
+    rows, columns = middle // side - every // side, middle % side - every % side
+    return (rows.abs() <= reach) & (columns.abs() <= reach)
+
+
+def covered_patches(
+    levels: Sequence[TokenGroups], patches: Int64[Tensor, "B N"], count: int
+) -> Bool[Tensor, "B G P"]:
+    """Return which of `count` patches hold a point that each coarsest token is made of.
+
+    A token is made of the tokens below it that it groups, and in the end of points; the stored neighbors tell
+    which. Each point lies in one patch, `patches` `(B, N)`.
+    """
+    landed = patches[:, :, None]  # of each token below, the patches of all its points
+    for level in levels:
+        B, G, _ = level.neighbors.shape
+        members = level.neighbors.flatten(1)[:, :, None].expand(-1, -1, landed.shape[2])
+        landed = landed.gather(1, members).view(B, G, -1)
+    covered = torch.zeros(B, G, count, dtype=torch.bool, device=patches.device)
+    return covered.scatter_(2, landed, True)
