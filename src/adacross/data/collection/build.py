@@ -91,9 +91,7 @@ def build_collection(
 
     Args:
         target: as `target_of` returns it.
-        index: what to write.
-        how: how its shapes are made.
-        rows: makes their rows.
+        index: what to write, with rows that `rows` makes as `how` says.
         options: of the caller; unfinished work goes on only with the same ones. `test_fraction` and `seed`
             draw the split where the index has none.
         content: digest of what the rows are made from, where the items do not say it.

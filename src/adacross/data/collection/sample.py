@@ -13,7 +13,7 @@ from jaxtyping import Float32, Float64, UInt8
 
 from adacross.data.collection.schema import MEASURED, SIGNATURE, read_stream, to_batch, to_bytes
 from adacross.data.formats import FILES, format_of
-from adacross.data.formats.archives import is_file, open_file
+from adacross.data.formats.archives import is_file, sha256_of
 from adacross.data.formats.base import RawSample, SampleRef, printable
 from adacross.data.formats.files import SUFFIXES, file_ref
 from adacross.data.formats.invariants import signature
@@ -167,8 +167,7 @@ def _measured(raw: RawSample, item: SampleRef, source: str) -> list[tuple[pa.Fie
         path = printable(os.path.relpath(item.path, source) if item.path != source else Path(source).name)
     if Path(item.path).suffix.lower() in SUFFIXES:
         try:
-            with open_file(Path(item.path)) as file:
-                sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+            sha256 = sha256_of(Path(item.path))
         except OSError as error:
             raise BrokenShapeError(error.strerror or str(error)) from error
     values = asdict(measure(raw)) | {"path": path, "sha256": sha256}

@@ -4,6 +4,7 @@ Nothing is unpacked to the disk, links are not followed, and archives within arc
 """
 
 import errno
+import hashlib
 import io
 import lzma
 import mmap
@@ -13,10 +14,9 @@ import tarfile
 import threading
 import zipfile
 import zlib
-from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path, PureWindowsPath
 from typing import Any, NamedTuple
 
@@ -97,6 +97,12 @@ def read_head(path: Path, most: int) -> bytes:
         return file.read(most)
 
 
+def sha256_of(path: Path) -> str:
+    """Return the SHA-256 of a file's bytes; OSError as `read_bytes`."""
+    with open_file(path) as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 def open_file(path: Path) -> io.BufferedIOBase:
     """Open a file to read its bytes; one in an archive is read into memory. OSError as `read_bytes`."""
     if is_archived(path):
@@ -106,23 +112,23 @@ def open_file(path: Path) -> io.BufferedIOBase:
 
 
 class _Member(NamedTuple):
-    """File in an archive: its size in bytes, and why it is not read, or ""."""
+    """File in an archive."""
 
-    info: Any  # as zipfile or tarfile has it
-    size: int
-    refusal: str
+    size: int  # bytes
+    refusal: str  # why it is not read, or ""
+    read: Callable[[int], bytes]  # of so many bytes from its start
 
 
-class _Archive(ABC):
+class _Archive:
     """An open archive; OSError if it is damaged, or unpacks to much more than its own size."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.members: dict[str, _Member] = {}
         size = files.file_size(path)
-        self._most = max(_SMALL, MOST_PACKED * size)
+        most = max(_SMALL, MOST_PACKED * size)
         try:
-            for written, member in self._list():
+            for written, member in _in_zip(path) if path.suffix.lower() == ".zip" else _in_tar(path, most):
                 parts = [part for part in written.replace("\\", "/").split("/") if part not in ("", ".")]
                 name = "/".join(parts)
                 out = ".." in parts or PureWindowsPath(name).drive
@@ -130,7 +136,7 @@ class _Archive(ABC):
                 self.members[name] = member._replace(refusal=refusal)
         except _ERRORS as error:
             raise _refused(f"not a readable archive ({one_line(error, 200)})", path) from error
-        if (total := sum(member.size for member in self.members.values())) > self._most:
+        if (total := sum(member.size for member in self.members.values())) > most:
             raise _refused(f"it unpacks to {total:,} bytes, out of proportion to its own {size:,}", path)
 
     def member(self, name: str) -> _Member:
@@ -144,60 +150,52 @@ class _Archive(ABC):
     def read(self, name: str, count: int) -> bytes:
         """Read the first bytes of a file; OSError if the archive is damaged there."""
         try:
-            data = self._read(self.member(name), count)
+            data = self.member(name).read(count)
         except _ERRORS as error:
             raise _refused(f"damaged in its archive ({one_line(error, 200)})", self.path / name) from error
         if len(data) < count:
             raise _refused(f"truncated in its archive: {len(data):,} of {count:,} bytes", self.path / name)
         return data
 
-    @abstractmethod
-    def _list(self) -> Iterator[tuple[str, _Member]]: ...
 
-    @abstractmethod
-    def _read(self, member: _Member, count: int) -> bytes: ...
+def _in_zip(path: Path) -> Iterator[tuple[str, _Member]]:
+    archive = zipfile.ZipFile(path)
 
-
-class _Zip(_Archive):
-    def _list(self) -> Iterator[tuple[str, _Member]]:
-        self._file = zipfile.ZipFile(self.path)
-        for info in self._file.infolist():
-            refusal = _LINK if stat.S_ISLNK(info.external_attr >> 16) else ""
-            refusal = "encrypted" if info.flag_bits & 1 else refusal
-            if not info.is_dir():
-                yield info.filename, _Member(info, info.file_size, refusal)
-
-    def _read(self, member: _Member, count: int) -> bytes:
-        with self._file.open(member.info) as file:
+    def read(info: zipfile.ZipInfo, count: int) -> bytes:
+        with archive.open(info) as file:
             return file.read(count)
 
+    for info in archive.infolist():
+        refusal = _LINK if stat.S_ISLNK(info.external_attr >> 16) else ""
+        refusal = "encrypted" if info.flag_bits & 1 else refusal
+        if not info.is_dir():
+            yield info.filename, _Member(info.file_size, refusal, partial(read, info))
 
-class _Tar(_Archive):
-    def _list(self) -> Iterator[tuple[str, _Member]]:
-        self._lock = threading.Lock()
-        with self.path.open("rb") as file:  # a map ends at the file's end, whatever a header promises
-            self._file: Any = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-        if self.path.suffix.lower() != ".tar":
-            self._file = _Gunzipped(self._file, self._most)
-        with tarfile.open(fileobj=self._file, mode="r:") as listing:
-            for info in listing:
-                if not info.isdir():
-                    refusal = "" if info.isreg() else _LINK
-                    refusal = "stored with holes" if info.issparse() else refusal
-                    yield info.name, _Member(info, info.size, refusal)
 
-    def _read(self, member: _Member, count: int) -> bytes:
-        with self._lock:
-            self._file.seek(member.info.offset_data)
-            return self._file.read(count)
+def _in_tar(path: Path, most: int) -> Iterator[tuple[str, _Member]]:
+    lock = threading.Lock()
+    with path.open("rb") as opened:  # a map ends at the file's end, whatever a header promises
+        file: Any = mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ)
+    if path.suffix.lower() != ".tar":
+        file = _Gunzipped(file, most)
+
+    def read(place: int, count: int) -> bytes:
+        with lock:
+            file.seek(place)
+            return file.read(count)
+
+    with tarfile.open(fileobj=file, mode="r:") as listing:
+        for info in listing:
+            if not info.isdir():
+                refusal = "" if info.isreg() else _LINK
+                refusal = "stored with holes" if info.issparse() else refusal
+                yield info.name, _Member(info.size, refusal, partial(read, info.offset_data))
 
 
 class _Gunzipped:
-    """A gzip file that is read at any place; memory of the decompressor's states makes going back cheap.
+    """A gzip file, read at any place, that unpacks to at most `most` bytes (ValueError).
 
-    Args:
-        file: the compressed bytes.
-        most: bytes that it may unpack to; ValueError for more.
+    Memory of the decompressor's states makes going back cheap.
     """
 
     def __init__(self, file: mmap.mmap, most: int) -> None:
@@ -277,7 +275,7 @@ def _opened(path: Path) -> _Archive:
 
 @lru_cache(maxsize=16)
 def _kept(path: Path, size: int, changed: int) -> _Archive:
-    return (_Zip if path.suffix.lower() == ".zip" else _Tar)(path)
+    return _Archive(path)
 
 
 def _refused(reason: str, path: Path) -> OSError:

@@ -50,11 +50,7 @@ class Part:
 
 
 class Allowance:
-    """Bound on the corners and points that a file stands for, however often it repeats what it holds.
-
-    Args:
-        size: of the file, in bytes.
-    """
+    """Bound on the corners and points that a file of `size` bytes stands for by repeating what it holds."""
 
     def __init__(self, size: int) -> None:
         self._size, self._taken = size, 0
@@ -91,10 +87,10 @@ def joined(parts: Sequence[Part], unit: str, warnings: Sequence[str] = ()) -> Me
     names = tuple(numbers)
     colors = None
     if any(part.colors is not None for part in used):
-        plain = [np.full((size, 3), GRAY, dtype=np.uint8) for size in sizes]
-        colors = np.concatenate(
-            [gray if part.colors is None else part.colors for part, gray in zip(used, plain, strict=True)]
-        )
+        colors = np.full((sum(sizes), 3), GRAY, dtype=np.uint8)
+        for part, end, size in zip(used, np.cumsum(sizes), sizes, strict=True):
+            if part.colors is not None:
+                colors[end - size : end] = part.colors
     if not solid:
         whole = all(part.normals is not None for part in used)
         normals = np.concatenate([part.normals for part in used]) if whole else None

@@ -6,20 +6,8 @@ Triangles and splats are cut into their rows, rows into samples, and all samples
 import numpy as np
 from jaxtyping import Float, Float64, Int, Int64, UInt8
 
+from adacross.data.rendering import splats
 from adacross.data.rendering.shading import BACKGROUND, shade, to_bytes
-from adacross.data.rendering.splats import (
-    BLUR,
-    CLOSING,
-    CREVICE,
-    CREVICE_DEPTH,
-    CREVICE_SLOPE,
-    CREVICE_STEP,
-    FOG,
-    GAP,
-    NEAREST,
-    RIM,
-    Splats,
-)
 
 AT_ONCE = 4_000_000  # samples of boxes that are held at a time, about 50 bytes each
 NEAR = 1e-6  # depth of a corner, below which projecting says nothing
@@ -108,7 +96,7 @@ def draw_splats(
     projections: Float64[np.ndarray, "V 3 4"],
     lights: Float64[np.ndarray, "V 3 3"],
     orders: Int64[np.ndarray, "V N"],
-    splats: Splats,
+    ellipsoids: splats.Splats,
     colors: UInt8[np.ndarray, "N 3"],
     closed: bool,
     images: UInt8[np.ndarray, "V S S 3"],
@@ -119,13 +107,13 @@ def draw_splats(
     the nearest so far. `closed` fills gaps between splats.
     """
     for projection, light, order, image in zip(projections, lights, orders, images, strict=True):
-        centers, covariances, normals = (part[order] for part in splats)
+        centers, covariances, normals = (part[order] for part in ellipsoids)
         lit = shade(colors[order], normals, centers, light)
         front, color = _blend(projection, centers, covariances, lit, 2 * len(image))
         depth = centers @ projection[2, :3] + projection[2, 3]
         near, far = float(depth.min()), float(depth.max())
         seen = np.isfinite(front)
-        color *= np.interp(front, (near, max(far, near + 1e-6)), FOG)[:, :, None]
+        color *= np.interp(front, (near, max(far, near + 1e-6)), splats.FOG)[:, :, None]
         image[:] = _finish(_pixels(np.where(seen[:, :, None], color, 0)), _pixels(front), closed)
 
 
@@ -138,7 +126,7 @@ def _blend(
 ) -> tuple[Float64[np.ndarray, "size size"], Float64[np.ndarray, "size size 3"]]:
     """Return the nearest depth at each sample, infinite for none, and the mean color of the splats there."""
     x, y, depth = (centers @ projection[:, :3].T + projection[:, 3]).T
-    ahead = np.flatnonzero(depth > NEAREST)
+    ahead = np.flatnonzero(depth > splats.NEAREST)
     x, y, depth, covariances = x[ahead], y[ahead], depth[ahead], covariances[ahead]
     x, y = x / depth, y / depth
     # derivatives of column, row and depth, and the covariance of these
@@ -146,7 +134,7 @@ def _blend(
     jacobian[:, 0] = (jacobian[:, 0] - x[:, None] * jacobian[:, 2]) / depth[:, None]
     jacobian[:, 1] = (jacobian[:, 1] - y[:, None] * jacobian[:, 2]) / depth[:, None]
     screen = jacobian @ covariances @ jacobian.transpose(0, 2, 1)
-    xx, yy, xy = screen[:, 0, 0] + BLUR, screen[:, 1, 1] + BLUR, screen[:, 0, 1]
+    xx, yy, xy = screen[:, 0, 0] + splats.BLUR, screen[:, 1, 1] + splats.BLUR, screen[:, 0, 1]
     determinant = xx * yy - xy**2
     a, b, c = yy / determinant, -xy / determinant, xx / determinant  # q = a dx^2 + 2 b dx dy + c dy^2
     slope_x, slope_y = a * screen[:, 2, 0] + b * screen[:, 2, 1], b * screen[:, 2, 0] + c * screen[:, 2, 1]
@@ -168,7 +156,7 @@ def _blend(
     shown = place <= _least_so_far(place, sample) + radius[n]
     front = np.full(size * size, np.inf)
     np.minimum.at(front, sample, place)
-    n, sample, weight = n[shown], sample[shown], (RIM - q[shown]) ** 3
+    n, sample, weight = n[shown], sample[shown], (splats.RIM - q[shown]) ** 3
     total = np.maximum(np.bincount(sample, weight, size * size), 1e-30)
     sums = [np.bincount(sample, weight * channel[ahead[n]], size * size) / total for channel in lit.T]
     return front.reshape(size, size), np.stack(sums, axis=1).reshape(size, size, 3)
@@ -190,10 +178,10 @@ def _finish(
     depth = fronts.max(2)  # infinite where a sample is open
     covered = np.isfinite(fronts).sum(2)
     color = samples.sum(2) / np.maximum(covered, 1)[:, :, None]
-    for divisor, needed in CLOSING if closed else ():
+    for divisor, needed in splats.CLOSING if closed else ():
         step = max(1, round(size / divisor))
         around = _around(depth, step)
-        nearer = around < depth - GAP
+        nearer = around < depth - splats.GAP
         count = nearer.sum(0)
         hole = count >= needed
         colors = np.stack([_around(color[:, :, channel], step) for channel in range(3)], axis=-1)
@@ -201,9 +189,9 @@ def _finish(
         depth[hole] = np.where(nearer, around, 0).sum(0)[hole] / count[hole]
         covered[hole] = 4
     own = np.where(np.isfinite(depth), depth, -np.inf)
-    step = max(1, round(size / CREVICE_STEP))
-    gaps = own - _around(depth, step) - CREVICE_SLOPE * 2 * step / size
-    dim = np.exp(-CREVICE * gaps.clip(0, CREVICE_DEPTH).sum(0))
+    step = max(1, round(size / splats.CREVICE_STEP))
+    gaps = own - _around(depth, step) - splats.CREVICE_SLOPE * 2 * step / size
+    dim = np.exp(-splats.CREVICE * gaps.clip(0, splats.CREVICE_DEPTH).sum(0))
     share = covered[:, :, None] / 4
     return to_bytes(share * (color * dim[:, :, None]).clip(0, BACKGROUND) + (1 - share) * BACKGROUND)
 
