@@ -79,9 +79,7 @@ def whole_file(path: Path) -> Iterator[Path]:
     """Yield a temporary path beside `path`; on success it becomes `path`, on failure it vanishes.
 
     A reader sees the old file or the new one, never a part. A link stays a link, and a file keeps its mode.
-
-    Raises:
-        UserError: the disk is full, or the folder cannot be written; the old file is still there.
+    Raises UserError for a full disk or a folder that cannot be written.
     """
     path = Path(os.path.realpath(given := Path(path)))
     with _temporary_beside(path, given) as temporary:
@@ -99,10 +97,7 @@ def whole_file(path: Path) -> Iterator[Path]:
 def whole_folder(path: Path) -> Iterator[Path]:
     """Yield an empty temporary folder that becomes `path` on success, in place of a folder of that name.
 
-    The caller checks that the folder to be replaced is its own (`check_replaceable`).
-
-    Raises:
-        UserError: the disk is full, or the folder cannot be written; the old folder is still there.
+    The caller checks that a folder to be replaced is its own (`check_replaceable`). Errors as `whole_file`.
     """
     path = Path(os.path.realpath(given := Path(path)))
     with _temporary_beside(path, given) as temporary:
@@ -195,15 +190,12 @@ def check_replaceable(folder: Path, what: str, marked: bool, own: re.Pattern[str
 def locked(path: Path, what: str, *, wait: float = 0.0, inside: bool = False) -> Iterator[None]:
     """Be the only writer of `path`, a file or a folder, among all processes that ask here.
 
-    The lock ends with its process, however that ends.
+    The lock ends with its process, however that ends. Raises UserError, with its name, if another writes.
 
     Args:
         what: the work, for the message that another process shows ("pretrain").
         wait: seconds to wait for another writer, -1 for as long as it takes.
         inside: whether the lock lies in the folder `path` instead of beside it.
-
-    Raises:
-        UserError: another process writes `path`; names it.
     """
     from filelock import FileLock, Timeout
 
@@ -340,11 +332,7 @@ def read_bytes(path: Path, most: int = LARGEST) -> bytes:
 
 
 def read_json(path: Path, what: str) -> Any:
-    """Read JSON; `what` names the file's role in the error ("a collection's description").
-
-    Raises:
-        UserError: no such file, one that cannot be read, not JSON, or nested too deeply.
-    """
+    """Read JSON; UserError if it cannot be read, in which `what` names the file's role ("a result")."""
     return _parsed(path, what, "JSON", LARGEST_JSON, json.loads)
 
 

@@ -198,13 +198,8 @@ def load_shape(
 ) -> Shape:
     """Read one mesh or cloud as `prepare` would: sampled, turned y up, in the unit sphere, without images.
 
-    Args:
-        path: a mesh or a cloud, of a kind that `read_shape` reads.
-        points: how many; of a larger cloud they are drawn, of a smaller one some are repeated.
-        up: the axis that points up in the file; by default z for OFF and STL, y for all else.
-        seed: of the sampling.
-        timeout: seconds that reading may take; given, a process of its own reads the file, and may crash.
-
+    Of a larger cloud points are drawn, of a smaller one some are repeated. `up` is by default that of the
+    format (`files.UP`). With a `timeout` in seconds a process of its own reads the file, and may crash.
     Raises UserError, naming the file, if there is none or it cannot become a shape.
     """
     path = at_home(path)

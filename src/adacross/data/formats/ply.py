@@ -5,6 +5,7 @@ import re
 import struct
 from array import array
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -45,7 +46,8 @@ class _List(NamedTuple):
     values: Shaped[np.ndarray, " m"]
 
 
-class _Element(NamedTuple):
+@dataclass
+class _Element:
     name: str
     count: int
     properties: list[_Property]

@@ -48,7 +48,6 @@ def each(
     """Answer every request on a Ray cluster, as `local.each` does on this machine.
 
     Args:
-        function, requests, timeout: as there.
         workers: requests under way at once; by default as many as keep all cores of the cluster busy, also
             those of machines that join later.
         address: of the cluster, as `ray.init` takes it, or "local" for a new one of this machine alone. By
