@@ -79,19 +79,17 @@ def file_size(path: Path) -> int:
 
 def read_bytes(path: Path, most: int = LARGEST) -> bytes:
     """Read a whole file of at most `most` bytes; OSError as `adacross.io.files.read_bytes`."""
-    if (found := _found(path)) is None:
+    if not (found := _found(path)):
         return files.read_bytes(path, most)
-    archive, name = found
-    if (size := archive.member(name).size) > most:
+    if (size := found[0].member(found[1]).size) > most:
         raise _refused(f"{size:,} bytes are more than the {most:,} it may have", path)
-    return archive.read(name, size)
+    return found[0].read(found[1], size)
 
 
 def read_head(path: Path, most: int) -> bytes:
     """Read the first bytes of a file, at most `most`; OSError as `read_bytes`."""
     if found := _found(path):
-        archive, name = found
-        return archive.read(name, min(most, archive.member(name).size))
+        return found[0].read(found[1], min(most, found[0].member(found[1]).size))
     files.file_size(path)  # refuses pipes and devices
     with path.open("rb") as file:
         return file.read(most)

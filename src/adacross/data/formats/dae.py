@@ -14,8 +14,7 @@ from jaxtyping import Float64, Int64, UInt8
 
 from adacross.data.formats.archives import read_bytes
 from adacross.data.formats.polygons import color_bytes, mean_colors, triangulate
-from adacross.data.formats.scene import Allowance, Part, beside, content_of, joined
-from adacross.data.formats.textures import Texture, texture_beside
+from adacross.data.formats.scene import Allowance, Part, Texture, beside, content_of, joined, texture_beside
 from adacross.data.sampling import to_y_up
 from adacross.data.shape import Axis, BrokenShapeError, Mesh, PointCloud
 from adacross.errors import install

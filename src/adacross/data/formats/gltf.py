@@ -42,6 +42,9 @@ _HARMLESS = re.compile(
 _PLACING = 100  # what a placed part counts of the allowance, beside its corners: it takes as long
 _HELD = 2**28  # bytes of decoded textures that are kept for the next part
 _Matrix = Float64[np.ndarray, "4 4"]
+_Joints = Float64[np.ndarray, "J 4 4"]
+_Faces = Int64[np.ndarray, "F 3"]
+_Bytes = UInt8[np.ndarray, "F 3"]
 _Column = Callable[[str], np.ndarray]  # an attribute of a primitive's vertices by its name
 
 
@@ -68,7 +71,7 @@ def read_gltf_bytes(data: bytes, path: Path) -> Mesh | PointCloud:
     parts = list(scene.parts())
     if not parts and scene.lines:
         raise BrokenShapeError("there is neither a face nor a point in it, only lines")
-    return joined(parts, UNIT, scene.warnings())
+    return joined(parts, UNIT, [*scene.remarks, *["lines are passed over"] * scene.lines])
 
 
 def _chunks(data: bytes) -> tuple[Any, bytes]:
@@ -127,17 +130,13 @@ class _Scene:
         self.description, self.binary, self.path, self.size = description, binary, path, size
         self.lines = False  # whether there are any
         self.allowance = Allowance(size)
-        self._remarks: dict[str, None] = {}  # in order, each once
+        self.remarks: dict[str, None] = {}  # what was passed over, each once
         self._read = 0
         self._files: dict[Path, bytes] = {}
         self._buffers: dict[int, bytes] = {}
         self._accessors: dict[int, np.ndarray] = {}
         self._textures: dict[int, np.ndarray | None] = {}
         self._meshes: dict[tuple[Any, ...], list[Part]] = {}
-
-    def warnings(self) -> list[str]:
-        """Return what was passed over."""
-        return [*self._remarks, *["lines are passed over"] * self.lines]
 
     def parts(self) -> Iterator[Part]:
         """Yield what the default scene shows, in its frame."""
@@ -204,7 +203,7 @@ class _Scene:
         self.allowance.take(_PLACING * count)
         return [world @ _local({key: column[i] for key, column in columns.items()}) for i in range(count)]
 
-    def _joints(self, index: int, worlds: Mapping[int, _Matrix]) -> Float64[np.ndarray, "J 4 4"] | None:
+    def _joints(self, index: int, worlds: Mapping[int, _Matrix]) -> _Joints | None:
         """Return where each joint of a skin takes the mesh; None if one is not in the scene."""
         skin = self._item("skins", index)
         if not skin["joints"] or any(joint not in worlds for joint in skin["joints"]):
@@ -217,9 +216,7 @@ class _Scene:
 
     # -- meshes (section 3.7.2)
 
-    def _mesh(
-        self, index: int, weights: Sequence[Any], joints: Float64[np.ndarray, "J 4 4"] | None = None
-    ) -> list[Part]:
+    def _mesh(self, index: int, weights: Sequence[Any], joints: _Joints | None = None) -> list[Part]:
         """Return the primitives of a mesh in its own frame; those of a mesh that many nodes show are kept."""
         key = (index, *weights)
         if joints is None and key in self._meshes:
@@ -231,10 +228,7 @@ class _Scene:
         return found
 
     def _primitive(
-        self,
-        primitive: Mapping[str, Any],
-        weights: Sequence[Any],
-        joints: Float64[np.ndarray, "J 4 4"] | None,
+        self, primitive: Mapping[str, Any], weights: Sequence[Any], joints: _Joints | None
     ) -> Part | None:
         attributes, mode = primitive["attributes"], primitive.get("mode", _TRIANGLES)
         if "POSITION" not in attributes:
@@ -279,9 +273,7 @@ class _Scene:
 
     # -- colors (sections 3.9.2 and 3.9.3)
 
-    def _colors(
-        self, primitive: Mapping[str, Any], faces: Int64[np.ndarray, "F 3"], column: _Column
-    ) -> UInt8[np.ndarray, "F 3"] | None:
+    def _colors(self, primitive: Mapping[str, Any], faces: _Faces, column: _Column) -> _Bytes | None:
         """Return the base color of each face, or None if neither its material nor its corners have one."""
         attributes = primitive["attributes"]
         material = self._item("materials", primitive["material"]) if "material" in primitive else {}
@@ -299,12 +291,8 @@ class _Scene:
         return _to_srgb(np.prod(found, axis=0)) if found else None
 
     def _texels(
-        self,
-        info: Mapping[str, Any],
-        attributes: Mapping[str, int],
-        faces: Int64[np.ndarray, "F 3"],
-        column: _Column,
-    ) -> UInt8[np.ndarray, "F 3"] | None:
+        self, info: Mapping[str, Any], attributes: Mapping[str, int], faces: _Faces, column: _Column
+    ) -> _Bytes | None:
         """Return the texel at the center of each face, or None without a texture that can be read."""
         moved = info.get("extensions", {}).get("KHR_texture_transform", {})
         place = f"TEXCOORD_{moved.get('texCoord', info.get('texCoord', 0))}"
@@ -320,8 +308,8 @@ class _Scene:
         uv = np.nan_to_num(uv + moved.get("offset", (0, 0)))
         sampler = self._item("samplers", texture["sampler"]) if "sampler" in texture else {}
         height, width = pixels.shape[:2]
-        column = _wrapped(uv[:, 0], sampler.get("wrapS"), width)
-        return pixels[_wrapped(uv[:, 1], sampler.get("wrapT"), height), column]
+        row = _wrapped(uv[:, 1], sampler.get("wrapT"), height)
+        return pixels[row, _wrapped(uv[:, 0], sampler.get("wrapS"), width)]
 
     def _pixels(self, texture: Mapping[str, Any]) -> UInt8[np.ndarray, "h w 3"] | None:
         """Return the pixels of a texture; None, and a warning, if its image cannot be read."""
@@ -345,7 +333,7 @@ class _Scene:
         except IMAGE_ERRORS as error:
             if shortage(error):  # no fault of the file
                 raise
-            self._remarks[f"its texture cannot be read ({one_line(error, 120)})"] = None
+            self.remarks[f"its texture cannot be read ({one_line(error, 120)})"] = None
             return None
 
     # -- numbers (section 3.6)
@@ -423,7 +411,7 @@ class _Scene:
 
 
 def _skinned(
-    points: Float64[np.ndarray, "V 3"], column: _Column, joints: Float64[np.ndarray, "J 4 4"]
+    points: Float64[np.ndarray, "V 3"], column: _Column, joints: _Joints
 ) -> Float64[np.ndarray, "V 3"]:
     """Move each point by its joints, up to four, in proportion to their weights."""
     numbers = column("JOINTS_0").astype(np.int64)
@@ -460,7 +448,7 @@ def _local(node: Mapping[str, Any]) -> _Matrix:
     return transform
 
 
-def _triangles(corners: Int64[np.ndarray, " n"], mode: int) -> Int64[np.ndarray, "F 3"]:
+def _triangles(corners: Int64[np.ndarray, " n"], mode: int) -> _Faces:
     """Return the faces of a list, a strip or a fan of triangles (section 3.7.2.1)."""
     if mode == _TRIANGLES:
         return corners[: len(corners) // 3 * 3].reshape(-1, 3)

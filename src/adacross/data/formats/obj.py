@@ -12,8 +12,8 @@ from jaxtyping import Float64, Int64, UInt8
 
 from adacross.data.formats.archives import read_bytes
 from adacross.data.formats.polygons import GRAY, cloud_of, color_bytes, mean_colors, triangulate
+from adacross.data.formats.scene import companion, read_texture
 from adacross.data.formats.text import decode_text, integers, numbers
-from adacross.data.formats.textures import companion, read_texture
 from adacross.data.shape import BrokenShapeError, Mesh, PointCloud
 from adacross.errors import listed
 

@@ -13,8 +13,8 @@ import numpy as np
 from jaxtyping import Int64, Shaped, UInt8
 
 from adacross.data.formats.polygons import GRAY, cloud_of, color_bytes, mean_colors, triangulate
+from adacross.data.formats.scene import texture_beside
 from adacross.data.formats.text import decode_text, integers, numbers
-from adacross.data.formats.textures import texture_beside
 from adacross.data.shape import BrokenShapeError, Mesh, PointCloud
 from adacross.errors import shortened
 

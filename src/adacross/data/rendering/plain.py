@@ -16,20 +16,20 @@ FLAT, ENDLESS = 1e-7, 1e30  # volumes between which a triangle has a front
 LAST_FACE = 0xFFFFFFFF  # faces are counted down from here, so that of two at one depth the first wins
 
 Projection = Float64[np.ndarray, "3 4"]
-Lights = Float64[np.ndarray, "3 3"]
-Image = UInt8[np.ndarray, "S S 3"]
+Projections = Float64[np.ndarray, "V 3 4"]
+Lights = Float64[np.ndarray, "V 3 3"]
+Points = Float64[np.ndarray, "N 3"]
+Faces = Int64[np.ndarray, "F 3"]
+Colors = UInt8[np.ndarray, "F 3"]
+Images = UInt8[np.ndarray, "V S S 3"]
+Values = Float64[np.ndarray, " n"]
 Numbers = Int[np.ndarray, " n"]
 More = Int[np.ndarray, " m"]
 
 
 @np.errstate(all="ignore")  # of corners without a place, whose faces are not drawn
 def draw_faces(
-    projections: Float64[np.ndarray, "V 3 4"],
-    lights: Float64[np.ndarray, "V 3 3"],
-    vertices: Float64[np.ndarray, "N 3"],
-    faces: Int64[np.ndarray, "F 3"],
-    colors: UInt8[np.ndarray, "F 3"],
-    images: UInt8[np.ndarray, "V S S 3"],
+    projections: Projections, lights: Lights, vertices: Points, faces: Faces, colors: Colors, images: Images
 ) -> None:
     """Draw triangles into `images`, from each camera."""
     a, b, c = vertices[faces].transpose(1, 0, 2)
@@ -42,7 +42,7 @@ def draw_faces(
 
 
 def nearest_faces(
-    projection: Projection, vertices: Float64[np.ndarray, "N 3"], faces: Int64[np.ndarray, "F 3"], size: int
+    projection: Projection, vertices: Points, faces: Faces, size: int
 ) -> Int64[np.ndarray, "size size"]:
     """Return the nearest face at each sample, -1 for none.
 
@@ -78,11 +78,8 @@ def nearest_faces(
 
 
 def _between(
-    edges: Float64[np.ndarray, "n 3 3"],
-    row: Numbers,
-    low: Float64[np.ndarray, " n"],
-    high: Float64[np.ndarray, " n"],
-) -> tuple[Float64[np.ndarray, " n"], Float64[np.ndarray, " n"]]:
+    edges: Float64[np.ndarray, "n 3 3"], row: Numbers, low: Values, high: Values
+) -> tuple[Values, Values]:
     """Return the columns of a row from and up to which all three edges are positive."""
     for edge in edges.transpose(1, 2, 0):
         slope = np.where(edge[0] == 0, 1e-30, edge[0])
@@ -93,13 +90,13 @@ def _between(
 
 
 def draw_splats(
-    projections: Float64[np.ndarray, "V 3 4"],
-    lights: Float64[np.ndarray, "V 3 3"],
+    projections: Projections,
+    lights: Lights,
     orders: Int64[np.ndarray, "V N"],
     ellipsoids: splats.Splats,
     colors: UInt8[np.ndarray, "N 3"],
     closed: bool,
-    images: UInt8[np.ndarray, "V S S 3"],
+    images: Images,
 ) -> None:
     """Draw splats into `images`, from each camera in its order from near to far.
 
@@ -118,11 +115,7 @@ def draw_splats(
 
 
 def _blend(
-    projection: Projection,
-    centers: Float64[np.ndarray, "N 3"],
-    covariances: Float64[np.ndarray, "N 3 3"],
-    lit: Float64[np.ndarray, "N 3"],
-    size: int,
+    projection: Projection, centers: Points, covariances: Float64[np.ndarray, "N 3 3"], lit: Points, size: int
 ) -> tuple[Float64[np.ndarray, "size size"], Float64[np.ndarray, "size size 3"]]:
     """Return the nearest depth at each sample, infinite for none, and the mean color of the splats there."""
     x, y, depth = (centers @ projection[:, :3].T + projection[:, 3]).T
@@ -162,7 +155,7 @@ def _blend(
     return front.reshape(size, size), np.stack(sums, axis=1).reshape(size, size, 3)
 
 
-def _least_so_far(values: Float64[np.ndarray, " n"], groups: Numbers) -> Float64[np.ndarray, " n"]:
+def _least_so_far(values: Values, groups: Numbers) -> Values:
     """Return the minimum of each value and those before it in its group; groups ascend."""
     if len(values) == 0:
         return values
@@ -172,7 +165,7 @@ def _least_so_far(values: Float64[np.ndarray, " n"], groups: Numbers) -> Float64
 
 def _finish(
     samples: Float64[np.ndarray, "S S 4 3"], fronts: Float64[np.ndarray, "S S 4"], closed: bool
-) -> Image:
+) -> UInt8[np.ndarray, "S S 3"]:
     """Return the image of samples' colors and depths: averaged, gaps closed, darker behind what is nearer."""
     size = len(samples)
     depth = fronts.max(2)  # infinite where a sample is open
@@ -204,9 +197,7 @@ def _around(values: Float[np.ndarray, "S S"], step: int) -> Float[np.ndarray, "9
     return np.stack([bordered[i : i + size, j : j + size] for i in places for j in places])
 
 
-def _rows(
-    owners: Numbers, low: Float64[np.ndarray, " n"], high: Float64[np.ndarray, " n"]
-) -> tuple[More, More]:
+def _rows(owners: Numbers, low: Values, high: Values) -> tuple[More, More]:
     """Return owner and row of every row from `low` to `high`."""
     first = np.ceil(low).astype(np.int64)
     counts = (np.floor(high).astype(np.int64) - first + 1).clip(0)
@@ -215,9 +206,7 @@ def _rows(
     return owners[which], first[which] + step
 
 
-def _samples(
-    owners: Numbers, rows: Numbers, low: Float64[np.ndarray, " n"], high: Float64[np.ndarray, " n"]
-) -> tuple[More, More, More]:
+def _samples(owners: Numbers, rows: Numbers, low: Values, high: Values) -> tuple[More, More, More]:
     """Return owner, row and column of every sample from `low` to `high` of each row."""
     which, columns = _rows(np.arange(len(owners)), low, high)
     return owners[which], rows[which], columns
