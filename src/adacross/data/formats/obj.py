@@ -145,19 +145,16 @@ def _materials(found: _Lines, folder: Path) -> tuple[list[_Material], tuple[str,
     unreadable: list[str] = []
     files: dict[Path, None] = {}
     for line in list(dict.fromkeys(found.libraries))[:_MOST_LIBRARIES]:
-        for names in ([line], line.split()[:_MOST_LIBRARIES]):  # one name with spaces in it, or several
-            if paths := [path for name in names if (path := companion(folder, name))]:
-                files |= dict.fromkeys(paths)
-                break
-        else:
-            unreadable.append(line)
+        several = line.split()[:_MOST_LIBRARIES]  # or one name with spaces in it
+        one = companion(folder, line)
+        paths = [one] if one else [path for name in several if (path := companion(folder, name))]
+        files |= dict.fromkeys(paths)
+        unreadable += [] if paths else [line]
     for path in files:
         try:
-            library = _library(decode_text(read_bytes(path)), path.parent)
+            defined = _library(decode_text(read_bytes(path)), path.parent) | defined
         except (OSError, BrokenShapeError):
             unreadable.append(path.name)
-            continue
-        defined = library | defined
     materials = [defined.get(name) or defined.get(name.split(" #")[0].strip()) for name in found.names]
     unknown = [name for name, material in zip(found.names, materials, strict=True) if name and not material]
     said: tuple[str, ...] = ()
