@@ -26,8 +26,8 @@ from adacross.io.files import LARGEST, MOST_PACKED
 
 ENDINGS = (".zip", ".tar", ".tar.gz", ".tgz")
 _SMALL = 2**26  # bytes that any archive may unpack to
-_STRIDE = 2**24  # bytes between the places of a gzip file at which its decompressor's state is kept
-_PIECE = 2**18
+_BLOCK = 2**24  # bytes of a gzip file that are unpacked together
+_PIECE = 2**18  # packed bytes that are read at once
 _LINK = "a link, which is not followed in an archive"
 _ERRORS = (
     zipfile.BadZipFile, zipfile.LargeZipFile, tarfile.TarError, zlib.error, lzma.LZMAError, EOFError,
@@ -193,15 +193,13 @@ def _in_tar(path: Path, most: int) -> Iterator[tuple[str, _Member]]:
 class _Gunzipped:
     """A gzip file, read at any place, that unpacks to at most `most` bytes (ValueError).
 
-    Memory of the decompressor's states makes going back cheap.
+    It is unpacked block by block; the decompressor's states at their starts make going back cheap.
     """
 
     def __init__(self, file: mmap.mmap, most: int) -> None:
-        self._file, self._most = file, most
-        self._at = 0
-        self._state = zlib.decompressobj(31)  # with gzip's header
-        self._start, self._piece = 0, b""  # the bytes that came last, and where they lie
-        self._kept = [(0, 0, self._state.copy())]  # place here, place in the file, state
+        self._file, self._most, self._at = file, most, 0
+        self._starts = [(0, zlib.decompressobj(31))]  # place in the file, state; 31: with gzip's header
+        self._last = -1, b""  # number and content of the block that was unpacked last
 
     def seek(self, place: int) -> None:
         """Go to a place, which may be beyond the end."""
@@ -214,45 +212,44 @@ class _Gunzipped:
     def read(self, count: int) -> bytes:
         """Read from the present place; fewer bytes at the end."""
         pieces = []
-        self._find(self._at)
-        while count > 0 and self._find(self._at):
-            start = self._at - self._start
-            pieces.append(self._piece[start : start + count])
-            self._at += len(pieces[-1])
-            count -= len(pieces[-1])
+        while count > 0:
+            number, start = divmod(self._at, _BLOCK)
+            if not (piece := self._block(number)[start : start + count]):
+                break
+            pieces.append(piece)
+            self._at += len(piece)
+            count -= len(piece)
         return b"".join(pieces)
 
-    def _find(self, place: int) -> bool:
-        """Unpack up to the piece that a place is in; return whether there is one."""
-        if place < self._start:
-            self._start, at, state = next(kept for kept in reversed(self._kept) if kept[0] <= place)
+    def _block(self, number: int) -> bytes:
+        """Return a block, shorter at the end; those before it are unpacked, too, if none has been so far."""
+        if number == self._last[0]:
+            return self._last[1]
+        for place in range(min(number, len(self._starts) - 1), number + 1):
+            if place == len(self._starts):
+                return b""
+            at, state = self._starts[place]
             self._file.seek(at)
-            self._state, self._piece = state.copy(), b""
-        while place >= self._start + len(self._piece):
-            self._start += len(self._piece)
-            self._piece = b""
-            if self._start >= self._kept[-1][0] + _STRIDE:
-                self._kept.append((self._start, self._file.tell(), self._state.copy()))
-            if not self._next():
-                return False
-        return True
-
-    def _next(self) -> bool:
-        """Unpack the next piece; return whether there is one."""
-        while not self._piece:
-            packed = self._state.unconsumed_tail
-            if self._state.eof:  # another gzip stream may follow
-                packed, self._state = self._state.unused_data, zlib.decompressobj(31)
+            block, state = bytearray(), state.copy()
+            while len(block) < _BLOCK:
+                packed = state.unconsumed_tail
+                if state.eof:  # another gzip stream may follow
+                    packed, state = state.unused_data, zlib.decompressobj(31)
+                    packed = packed or self._file.read(_PIECE)
+                    if not packed.strip(b"\0"):
+                        break
                 packed = packed or self._file.read(_PIECE)
-                if not packed.strip(b"\0"):
-                    return False
-            packed = packed or self._file.read(_PIECE)
-            if not packed:
-                raise EOFError("truncated")
-            self._piece = self._state.decompress(packed, _PIECE)
-        if self._start + len(self._piece) > self._most:
-            raise ValueError(f"it unpacks to more than {self._most:,} bytes, out of proportion to its size")
-        return True
+                if not packed:
+                    raise EOFError("truncated")
+                block += state.decompress(packed, _BLOCK - len(block))
+            if place * _BLOCK + len(block) > self._most:
+                raise ValueError(
+                    f"it unpacks to more than {self._most:,} bytes, out of proportion to its size"
+                )
+            self._last = place, bytes(block)
+            if len(block) == _BLOCK and place + 1 == len(self._starts):
+                self._starts.append((self._file.tell(), state))
+        return self._last[1]
 
 
 def _archive_above(path: Path) -> Path | None:
