@@ -54,8 +54,7 @@ class Sample(NamedTuple):
     warnings: str
 
 
-@dataclass(frozen=True, eq=False)
-class Row:
+class Row(NamedTuple):
     """One shape as a worker answered."""
 
     table: pa.Table | None  # one row of a collection; None if the shape is left out

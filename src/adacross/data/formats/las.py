@@ -6,7 +6,7 @@ from types import ModuleType
 
 import numpy as np
 
-from adacross.data.formats.archives import file_size, open_file
+from adacross.data.formats.archives import file_size, open_file, read_head
 from adacross.data.formats.base import as_points, readable
 from adacross.data.shape import BrokenShapeError, PointCloud
 from adacross.errors import install
@@ -48,9 +48,7 @@ def read_las(path: Path) -> PointCloud:
 
 def _checked_size(path: Path) -> int:
     """Return the size of a LAS file in bytes; its header must fit in, with the records that it promises."""
-    size = file_size(path)
-    with open_file(path) as file:
-        head = file.read(_HEADER)
+    size, head = file_size(path), read_head(path, _HEADER)
     if len(head) < _HEADER or not head.startswith(b"LASF"):
         raise BrokenShapeError("not a LAS file: it does not begin with LASF and a header")
     header, points, records = struct.unpack_from("<HII", head, 94)
