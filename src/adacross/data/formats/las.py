@@ -2,14 +2,12 @@
 
 import struct
 from pathlib import Path
-from types import ModuleType
 
 import numpy as np
 
 from adacross.data.formats.archives import file_size, open_file, read_head
-from adacross.data.formats.base import as_points, readable
+from adacross.data.formats.base import as_points, optional, readable
 from adacross.data.shape import BrokenShapeError, PointCloud
-from adacross.errors import install
 from adacross.io.files import LARGEST, MOST_PACKED
 
 _HEADER, _RECORD, _CHUNK = 227, 54, 8  # bytes, at least
@@ -22,7 +20,7 @@ def read_las(path: Path) -> PointCloud:
     Raises BrokenShapeError if the file is not readable, promises more points than it can hold, or laspy is
     not installed.
     """
-    laspy = _laspy()
+    laspy, _ = (optional(name, "LAS and LAZ files need laspy", "clouds") for name in ("laspy", "lazrs"))
     size = _checked_size(path)
     with (
         readable("LAS", laspy.errors.LaspyException),
@@ -75,15 +73,6 @@ def _chunks(path: Path, points: int, size: int) -> int:
             return -1
         file.seek(table + 4)
         return int.from_bytes(file.read(4), "little")
-
-
-def _laspy() -> ModuleType:
-    try:
-        import laspy
-        import lazrs  # noqa: F401  LAZ
-    except ImportError:
-        raise BrokenShapeError(f"LAS and LAZ files need laspy. {install('clouds')}") from None
-    return laspy
 
 
 def _bytes(colors: np.ndarray) -> np.ndarray | None:

@@ -36,7 +36,8 @@ def read_pcd(path: Path) -> PointCloud:
         raise BrokenShapeError(f"a PCD header of {count:,} points with {sum(repeats):,} numbers each")
     if missing := [axis for axis in "xyz" if axis not in places]:
         raise BrokenShapeError(f"its fields are {' '.join(names)[:80]}; there is no {', '.join(missing)}")
-    chosen = {name: places[name] for name in ("x", "y", "z", "rgb", "rgba") if name in places}
+    wanted = [*"xyz", "rgb", "rgba"]
+    chosen = {name: places[name] for name in wanted if name in places}
     size = sum(kind.itemsize * repeat for kind, repeat in zip(types, repeats, strict=True))
     if storage == "ascii":
         table = _table(content, [sum(repeats[:i]) for i in chosen.values()], count)
