@@ -83,12 +83,10 @@ class FreshShapes:
 
     def _read(self, answer: bytes) -> Drawn:
         count = len(answer) // (12 * self.points + 3 * self.size**2)
-        coordinates = 12 * self.points * count
-        points = np.frombuffer(answer[:coordinates], np.float32).reshape(count, self.points, 3).copy()
-        if not self.size:
-            return points, None
-        images = np.frombuffer(answer[coordinates:], np.uint8).copy()
-        return points, images.reshape(count, self.size, self.size, 3)
+        points = np.frombuffer(answer, np.float32, 3 * self.points * count).reshape(count, self.points, 3)
+        images = np.frombuffer(answer, np.uint8, offset=points.nbytes)
+        images = images.reshape(count, self.size, self.size, 3)
+        return points.copy(), images.copy() if self.size else None
 
 
 def before_serve_batch() -> None:

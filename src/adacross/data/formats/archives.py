@@ -43,7 +43,7 @@ def is_archive(path: Path) -> bool:
 def stem(name: str) -> str:
     """Return a name without the ending of an archive."""
     ending = next((ending for ending in ENDINGS if name.lower().endswith(ending)), "")
-    return name.removesuffix(name[len(name) - len(ending) :])
+    return name[: len(name) - len(ending)]
 
 
 def is_archived(path: Path) -> bool:

@@ -28,16 +28,16 @@ def read_pcd(path: Path) -> PointCloud:
         types = [np.dtype(f"<{_KINDS[kind]}{int(size)}") for kind, size in sizes]
         count = int(header["POINTS"][0]) if "POINTS" in header else int(header["WIDTH"][0])
         storage = header["DATA"][0].lower()
-        fields = [(f"{i}", *field) for i, field in enumerate(zip(types, repeats, strict=True))]
-        places = dict(reversed([*zip(names, range(len(fields)), strict=True)]))  # the first of a name counts
+        found = enumerate(zip(names, types, repeats, strict=True))
+        fields = [(f"{i}", kind, repeat) for i, (_, kind, repeat) in found]
     except (LookupError, ValueError, TypeError) as error:
         raise BrokenShapeError("not a PCD file: FIELDS, SIZE, TYPE, POINTS or DATA is missing") from error
     if count < 1 or min(repeats) < 1 or sum(repeats) > _MOST_NUMBERS:
         raise BrokenShapeError(f"a PCD header of {count:,} points with {sum(repeats):,} numbers each")
-    if missing := [axis for axis in "xyz" if axis not in places]:
+    if missing := [axis for axis in "xyz" if axis not in names]:
         raise BrokenShapeError(f"its fields are {' '.join(names)[:80]}; there is no {', '.join(missing)}")
     wanted = [*"xyz", "rgb", "rgba"]
-    chosen = {name: places[name] for name in wanted if name in places}
+    chosen = {name: names.index(name) for name in wanted if name in names}
     size = sum(kind.itemsize * repeat for kind, repeat in zip(types, repeats, strict=True))
     if storage == "ascii":
         table = _table(content, [sum(repeats[:i]) for i in chosen.values()], count)
