@@ -148,6 +148,13 @@ def test_each_sample_sees_the_face_that_brute_force_finds(name: str) -> None:
     assert len(np.unique(expected)) > 1
 
 
+def test_numpy_finds_the_same_faces_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    mesh, camera = random_triangles(200), orbit(1)[0]
+    whole = seen_faces(mesh, camera, 64)
+    monkeypatch.setattr("adacross.data.rendering.plain.AT_ONCE", 300)
+    assert np.array_equal(seen_faces(mesh, camera, 64), whole)
+
+
 @FORMS
 def test_no_hole_is_left_where_triangles_meet(form: str) -> None:
     """A finely tiled square whose tiles' borders pass through samples."""

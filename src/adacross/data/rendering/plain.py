@@ -1,19 +1,20 @@
 """The rasterizer in NumPy: what `raster` must equal, and what draws where Numba is not used.
 
-Triangles and splats are drawn one after the other, each on the samples of its box.
+Triangles are cut into their rows, rows into samples, and all samples are tested together. Splats are drawn
+one after the other, from near to far, each on the samples of its box.
 """
 
-from typing import Any
-
 import numpy as np
-from jaxtyping import Float, Float64, Int64, UInt8
+from jaxtyping import Float, Float64, Int, Int64, UInt8
 
 from adacross.data.rendering import splats
 from adacross.data.rendering.shading import BACKGROUND, shade, to_bytes
 
+AT_ONCE = 4_000_000  # samples of boxes that are held at a time, about 50 bytes each
 NEAR = 1e-6  # depth of a corner, below which projecting says nothing
 TOUCH = 1e-5  # samples: one this close is on a triangle, so that none slips through between two
 FLAT, ENDLESS = 1e-7, 1e30  # volumes between which a triangle has a front
+LAST_FACE = 0xFFFFFFFF  # faces are counted down from here, so that of two at one depth the first wins
 
 Projection = Float64[np.ndarray, "3 4"]
 Projections = Float64[np.ndarray, "V 3 4"]
@@ -22,6 +23,9 @@ Points = Float64[np.ndarray, "N 3"]
 Faces = Int64[np.ndarray, "F 3"]
 Colors = UInt8[np.ndarray, "F 3"]
 Images = UInt8[np.ndarray, "V S S 3"]
+Values = Float64[np.ndarray, " n"]
+Numbers = Int[np.ndarray, " n"]
+More = Int[np.ndarray, " m"]
 
 
 @np.errstate(all="ignore")  # of corners without a place, whose faces are not drawn
@@ -61,17 +65,39 @@ def nearest_faces(
         edges[:, :, 2] += TOUCH * np.abs(edges[:, :, :2]).sum(2)
     sound = (np.abs(volume) > FLAT) & (np.abs(volume) < ENDLESS)
     drawn = np.flatnonzero(sound & (np.ceil(low) <= high).all(1))
-    found = np.full((size, size), -1)
-    nearest = np.zeros((size, size), np.float32)  # inverse depth
-    planes = np.concatenate([edges, depth[:, None]], axis=1)[drawn].swapaxes(1, 2)[..., None, None]
-    boxes = zip(drawn.tolist(), planes, np.ceil(low[drawn]), np.floor(high[drawn]), strict=True)
-    for face, (along, down, offset), first, last in boxes:
-        column, row, box = _box(first, last)
-        *inside, inverse = along * column + down * row + offset
-        inverse = inverse.astype(np.float32)
-        seen = (np.min(inside, axis=0) >= 0) & (inverse > nearest[box])
-        found[box][seen], nearest[box][seen] = face, inverse[seen]
-    return found
+    found = np.zeros(size * size, dtype=np.int64)
+    area = (high - low + 1)[drawn].prod(1)
+    for some in np.split(drawn, np.flatnonzero(np.diff(area.cumsum() // AT_ONCE)) + 1):
+        owner, row = _rows(some, low[some, 1], high[some, 1])
+        left, right = _between(edges[owner], row, low[owner, 0], high[owner, 0])
+        which, column = _rows(np.arange(len(owner)), left, right)
+        face, row = owner[which], row[which]
+        inverse = depth[face, 0] * column + depth[face, 1] * row + depth[face, 2]
+        # as float32 its bits order like integers: one maximum finds the face
+        bits = inverse.clip(0).astype(np.float32).view(np.int32).astype(np.int64)
+        np.maximum.at(found, row * size + column, bits << 32 | (LAST_FACE - face))
+    return np.where(found == 0, -1, LAST_FACE - (found & LAST_FACE)).reshape(size, size)
+
+
+def _between(
+    edges: Float64[np.ndarray, "n 3 3"], row: Numbers, low: Values, high: Values
+) -> tuple[Values, Values]:
+    """Return the columns of a row from and up to which all three edges are positive."""
+    for edge in edges.transpose(1, 2, 0):
+        slope = np.where(edge[0] == 0, 1e-30, edge[0])
+        crossing = -(edge[1] * row + edge[2]) / slope
+        low = np.where(slope > 0, np.maximum(low, crossing), low)
+        high = np.where(slope < 0, np.minimum(high, crossing), high)
+    return low, high
+
+
+def _rows(owners: Numbers, low: Values, high: Values) -> tuple[More, More]:
+    """Return owner and row of every row from `low` to `high`."""
+    first = np.ceil(low).astype(np.int64)
+    counts = (np.floor(high).astype(np.int64) - first + 1).clip(0)
+    which = np.repeat(np.arange(len(owners)), counts)
+    step = np.arange(len(which)) - np.repeat(np.cumsum(counts) - counts, counts)
+    return owners[which], first[which] + step
 
 
 def draw_splats(
@@ -120,13 +146,14 @@ def _blend(
 
     reach = np.sqrt(np.stack([xx, yy], axis=1))
     places = np.stack([x, y], axis=1)
-    firsts = np.ceil((places - reach).clip(0, size))
-    lasts = np.floor((places + reach).clip(-1, size - 1))
+    firsts = np.ceil((places - reach).clip(0, size)).astype(int)
+    ends = np.floor((places + reach).clip(-1, size - 1)).astype(int) + 1
     front, total = np.full((size, size), np.inf), np.full((size, size), 1e-30)
     sums = np.zeros((size, size, 3))
     for n, color in enumerate(lit[ahead]):  # from near to far
-        column, row, box = _box(firsts[n], lasts[n])
-        dx, dy = column - x[n], row - y[n]
+        (left, top), (right, bottom) = firsts[n], ends[n]
+        box = np.s_[top:bottom, left:right]
+        dx, dy = np.arange(left, right)[None] - x[n], np.arange(top, bottom)[:, None] - y[n]
         q = a[n] * dx**2 + 2 * b[n] * dx * dy + c[n] * dy**2
         place = depth[n] + slope_x[n] * dx + slope_y[n] * dy + radius[n] * q
         front[box] = np.minimum(front[box], np.where(q <= 1, place, np.inf))
@@ -169,12 +196,6 @@ def _around(values: Float[np.ndarray, "S S"], step: int) -> Float[np.ndarray, "9
     bordered = np.pad(values, step, constant_values=np.inf)
     places = (0, step, 2 * step)
     return np.stack([bordered[i : i + size, j : j + size] for i in places for j in places])
-
-
-def _box(first: Float64[np.ndarray, "2"], last: Float64[np.ndarray, "2"]) -> tuple[Any, Any, Any]:
-    """Return columns `(1, w)` and rows `(h, 1)` of a box by its corners, and an index of its samples."""
-    (left, top), (right, bottom) = first.astype(int), last.astype(int) + 1
-    return np.arange(left, right)[None], np.arange(top, bottom)[:, None], np.s_[top:bottom, left:right]
 
 
 def _pixels(samples: Float[np.ndarray, "fine fine *rest"]) -> Float[np.ndarray, "S S 4 *rest"]:
