@@ -269,7 +269,7 @@ def test_zip_files_whose_members_share_their_bytes_are_refused(
 
 
 def test_a_gzip_file_is_read_at_any_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(archives, "_STRIDE", 1000)
+    monkeypatch.setattr(archives, "_BLOCK", 1000)
     monkeypatch.setattr(archives, "_PIECE", 77)
     rng = np.random.default_rng(0)
     content = {f"{n}.bin": rng.bytes(int(rng.integers(0, 3000))) + b"\0" * 300 for n in range(20)}

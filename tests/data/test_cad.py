@@ -1,8 +1,7 @@
 """STEP and IGES files of boxes and squares, written here entity by entity."""
 
-import builtins
+import sys
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -112,14 +111,7 @@ def test_an_assembly_that_doubles_at_every_level(tmp_path: Path) -> None:
 def test_without_cascadio_a_sentence_says_what_to_install(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    imported = builtins.__import__
-
-    def missing(name: str, *rest: Any, **named: Any) -> Any:
-        if name == "cascadio":
-            raise ImportError(name)
-        return imported(name, *rest, **named)
-
-    monkeypatch.setattr(builtins, "__import__", missing)
+    monkeypatch.setitem(sys.modules, "cascadio", None)
     (tmp_path / "a.step").write_text(step_box())
     with pytest.raises(BrokenShapeError, match=r"read by cascadio, which is not installed\. .*\[cad\]"):
         read_cad(tmp_path / "a.step")

@@ -54,7 +54,7 @@ def test_rotation_is_right_handed_and_looks_at_the_target(camera: Camera) -> Non
     rotation = camera.rotation
     assert np.allclose(rotation @ rotation.T, np.eye(3))
     assert np.isclose(np.linalg.det(rotation), 1)
-    seen = camera.view(np.zeros((1, 3)))[0]
+    seen = rotation @ -np.array(camera.position)
     assert np.allclose(seen[:2], 0)
     assert seen[2] < 0
 

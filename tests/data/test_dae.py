@@ -1,8 +1,7 @@
 """COLLADA files, written here; and one that trimesh writes."""
 
-import builtins
+import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 import trimesh
@@ -163,13 +162,6 @@ def test_what_is_refused_says_why(tmp_path: Path, text: str, reason: str) -> Non
 def test_without_pycollada_a_sentence_says_what_to_install(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    imported = builtins.__import__
-
-    def missing(name: str, *rest: Any, **named: Any) -> Any:
-        if name == "collada":
-            raise ImportError(name)
-        return imported(name, *rest, **named)
-
-    monkeypatch.setattr(builtins, "__import__", missing)
+    monkeypatch.setitem(sys.modules, "collada", None)
     with pytest.raises(BrokenShapeError, match=r"read by pycollada, which is not installed\. .*\[cad\]"):
         read_dae(tmp_path / "a.dae")

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import trimesh
 
-from adacross.data.rendering import plain
+from adacross.data.rendering import splats
 from adacross.data.rendering.camera import Camera, orbit
 from adacross.data.rendering.render import render_cloud, render_mesh
 from adacross.data.rendering.splats import local_frames
@@ -83,7 +83,7 @@ def test_gaps_close_and_openings_stay(form: str) -> None:
         filled = seen(render_cloud(PointCloud(sheet), [camera], size))[0, inner, inner].mean()
         with pytest.MonkeyPatch.context() as patch:
             patch.setenv(KERNELS, "0")
-            patch.setattr(plain, "CLOSING", ())
+            patch.setattr(splats, "CLOSING", ())
             bare = seen(render_cloud(PointCloud(sheet), [camera], size))[0, inner, inner].mean()
         assert filled > 0.99
         assert 1 - filled <= (1 - bare) / 2

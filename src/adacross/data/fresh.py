@@ -26,11 +26,6 @@ Drawn = tuple[Float32[np.ndarray, "B N 3"], UInt8[np.ndarray, "B S S 3"] | None]
 class FreshShapes:
     """Endless built-in shapes; number `i` of them follows from (seed, i) alone.
 
-    Args:
-        seed: of the shapes.
-        points: of each.
-        size: side of the one image of each in pixels; 0 for none.
-
     Example:
         >>> points, images = FreshShapes(seed=0, points=64, size=32).draw([0, 1, 2])
         >>> points.shape, images.shape
@@ -38,8 +33,8 @@ class FreshShapes:
     """
 
     seed: int
-    points: int
-    size: int
+    points: int  # of each
+    size: int  # side of the one image of each in pixels; 0 for none
 
     def draw(self, numbers: Iterable[int]) -> Drawn:
         """Make some shapes: their points, y up, centroid 0, largest norm 1, and an image of each."""
@@ -60,11 +55,7 @@ class FreshShapes:
         return SampleRef(f"{category}/{number}", extra=extra)
 
     def batches(self, batches: Iterable[list[int]], workers: int) -> Generator[Drawn, None, None]:
-        """Draw batches in worker processes, a few ahead of the caller; yield them in their order.
-
-        Raises:
-            UserError: a worker process ended before its batch was drawn.
-        """
+        """Draw batches in worker processes, a few ahead of the caller; UserError if a process ends early."""
         slots, stopped = threading.Semaphore(_AHEAD * workers), threading.Event()
 
         def requests() -> Iterator[Request]:
@@ -92,12 +83,10 @@ class FreshShapes:
 
     def _read(self, answer: bytes) -> Drawn:
         count = len(answer) // (12 * self.points + 3 * self.size**2)
-        coordinates = 12 * self.points * count
-        points = np.frombuffer(answer[:coordinates], np.float32).reshape(count, self.points, 3).copy()
-        if not self.size:
-            return points, None
-        images = np.frombuffer(answer[coordinates:], np.uint8).copy()
-        return points, images.reshape(count, self.size, self.size, 3)
+        points = np.frombuffer(answer, np.float32, 3 * self.points * count).reshape(count, self.points, 3)
+        images = np.frombuffer(answer, np.uint8, offset=points.nbytes)
+        images = images.reshape(count, self.size, self.size, 3)
+        return points.copy(), images.copy() if self.size else None
 
 
 def before_serve_batch() -> None:

@@ -49,22 +49,17 @@ class ImageSet:
 
 
 def read_image_set(folder: str | Path, size: int, split: str = "test") -> ImageSet:
-    """Read a labeled set of images.
-
-    Layouts, in the order they are looked for:
+    """Read a labeled set of images: the `split` where there are some. Layouts, in the order of looking:
 
     * `CIFAR_FS_{train,val,test}.pickle`, each a dictionary of `data` `(n, H, W, 3)` uint8 and `labels`, `n`
       whole numbers; the classes of the splits differ;
     * `train`, `test`, `meta`: CIFAR-100's python version, `data` `(n, 3072)`, `fine_labels`; both splits have
       all classes;
-    * `<split>/<class>/*`, with a folder `test`;
-    * `<class>/*`, which has no splits.
+    * `<split>/<class>/*`, with a folder `test`; or `<class>/*`, which has no splits.
 
     Pickles are not executed. Of folders, every image is put on white, made square and resized to `size`
-    pixels; one that cannot be read is named and skipped. `split` says what to read where there are splits.
-
-    Raises UserError for no such folder, another layout, a damaged or forbidden pickle, labels that do not fit
-    the images, or fewer than two classes.
+    pixels; one that cannot be read is named and skipped. Raises UserError for no such folder, another layout,
+    a damaged or forbidden pickle, labels that do not fit the images, or fewer than two classes.
     """
     one_of("split", split, SPLITS)
     root = Path(folder)
@@ -189,18 +184,13 @@ class _Array:
 def read_pickled_table(path: Path) -> dict[str, Any]:
     """Read a pickled dictionary of lists, numbers, text and arrays; nothing in it is executed.
 
-    Keys that are bytes become text, text of Python 2 is read as Latin-1, arrays hold whole numbers or truth
-    values. Raises UserError for no such file, one above 1 GB, damaged, no dictionary, or a pickle that asks
-    for anything else (the message names it).
+    Keys that are bytes become text, arrays hold whole numbers or truth values. Raises UserError for no such
+    file, one above 1 GB, damaged, no dictionary, or a pickle that asks for anything else (and names it).
     """
     try:
         size = file_size(path)
-        if size > LARGEST:
-            raise UserError(f"{path} has {size:,} bytes; expected a pickle of at most {LARGEST:,}.")
         with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
-            table = _ArrayMachine(MOST_STEPS).run(content)
-    except UserError:
-        raise
+            table = _ArrayMachine(MOST_STEPS).run(content) if size <= LARGEST else None
     except RefusedError as refused:
         raise UserError(
             f"{path} asks for {refused}, which no table of pictures needs; it was not run. Expected a "
@@ -211,6 +201,8 @@ def read_pickled_table(path: Path) -> dict[str, Any]:
     except READER_ERRORS as error:
         what = one_line(error, 120)
         raise UserError(f"{path} is damaged, or no pickle ({what}). Download it again.") from None
+    if size > LARGEST:
+        raise UserError(f"{path} has {size:,} bytes; expected a pickle of at most {LARGEST:,}.")
     if not isinstance(table, dict):
         raise UserError(f"{path} holds a pickled {type(table).__name__}; expected a dictionary.")
     return {_text(key): value for key, value in table.items()}

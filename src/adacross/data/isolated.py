@@ -34,12 +34,9 @@ def find_apart(source: str, **options: Any) -> DatasetIndex:
     """List a source as `index_source`, in a process of its own: lists and headers come from outside, too."""
     if source == BUILTIN:
         return index_source(source, **options)
-    wanted: Request = {"source": source, **options}
-    with closing(each(f"{__name__}:serve_index", [wanted], 1, _LOOKING)) as answers:
-        _, answer = next(answers)
-    if isinstance(answer, WorkerCrash):
-        raise UserError(f"cannot look through {source}: {answer.reason}. Move the file away that does this.")
-    found = json.loads(answer)
+    ((_, found),) = _ask("serve_index", [{"source": source, **options}], 1, _LOOKING)
+    if isinstance(found, WorkerCrash):
+        raise UserError(f"cannot look through {source}: {found.reason}. Move the file away that does this.")
     if "error" in found:
         raise UserError(found["error"])
     return DatasetIndex([SampleRef(**item) for item in found.pop("items")], **found)
@@ -66,18 +63,16 @@ def split_apart(
     """
     asked = [item for item in index.items if Path(item.path).suffix.lower() in ASSEMBLIES]
     requests: list[Request] = [{"path": item.path} for item in asked]
-    names: dict[str, list[str]] = {}
     count = min(workers or os.cpu_count() or 1, len(asked))
-    answering = each(f"{__name__}:serve_bodies", requests, count, timeout)
-    with console.status("looking for bodies"), closing(answering) as answers:
-        for place, answer in answers:
-            names[asked[place].id] = [] if isinstance(answer, WorkerCrash) else json.loads(answer)
+    with console.status("looking for bodies"):
+        names = {asked[place].id: found for place, found in _ask("serve_bodies", requests, count, timeout)}
     items: list[SampleRef] = []
     for item in index.items:
         bodies = names.get(item.id, [])
-        if len(bodies) < 2:
+        if isinstance(bodies, WorkerCrash) or len(bodies) < 2:
             items.append(item)
-        for number, name in enumerate(bodies if len(bodies) > 1 else ()):
+            continue
+        for number, name in enumerate(bodies):
             group, extra = item.group or item.id, item.extra | {"body": number}
             items.append(replace(item, id=f"{item.id}#{name}", extra=extra, group=group))
     return replace(index, items=items)
@@ -101,12 +96,8 @@ def check_apart(format: str, items: Sequence[SampleRef], points: int) -> list[tu
     """
     requests = [{"item": asdict(item), "format": format, "points": points} for item in items]
     found: list[tuple[bool, str, float]] = [(False, "", 0.0)] * len(items)
-    with closing(each(f"{__name__}:serve_check", requests, _processes(items), SHAPE_TIMEOUT)) as answers:
-        for place, answer in answers:
-            if isinstance(answer, WorkerCrash):
-                found[place] = (False, answer.reason, 0.0)
-            else:
-                found[place] = tuple(json.loads(answer))
+    for place, answer in _ask("serve_check", requests, _processes(items), SHAPE_TIMEOUT):
+        found[place] = (False, answer.reason, 0.0) if isinstance(answer, WorkerCrash) else tuple(answer)
     return found
 
 
@@ -142,6 +133,15 @@ def serve_view(request: Request) -> bytes:
     """Read one picture. Runs in a worker process."""
     views, remarks = read_views([Path(request["path"])], 1, request["size"])
     return b"+" + views.tobytes() if views is not None else b"-" + remarks[0].encode(errors="replace")
+
+
+def _ask(
+    function: str, requests: Sequence[Request], processes: int, timeout: float
+) -> Generator[tuple[int, Any], None, None]:
+    """Yield place and answer, from JSON or a `WorkerCrash`, as worker processes finish requests."""
+    with closing(each(f"{__name__}:{function}", requests, processes, timeout)) as answers:
+        for place, answer in answers:
+            yield place, answer if isinstance(answer, WorkerCrash) else json.loads(answer)
 
 
 def _processes(files: Sequence[object]) -> int:

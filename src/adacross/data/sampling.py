@@ -27,12 +27,10 @@ def face_areas(mesh: Mesh) -> Float64[np.ndarray, " F"]:
 
 
 def sample_surface(mesh: Mesh, count: int, rng: np.random.Generator) -> PointCloud:
-    """Sample points uniformly over a mesh's area, with their faces' unit normals, colors and parts.
+    """Sample points (float64) uniformly over a mesh's area, with their faces' unit normals, colors and parts.
 
-    Coordinates keep the mesh's float64, for it may lie far from the origin.
-    A triangle is drawn with a probability in proportion to its area; within it the point is uniform through
-    the square root of one of its two barycentric draws (Osada et al., Shape Distributions, 2002, eq. 1).
-    Raises BrokenShapeError if no face has an area.
+    Triangles are drawn by area; within one the point is uniform through the square root of one of its two
+    barycentric draws (Osada et al., Shape Distributions, 2002, eq. 1). BrokenShapeError without any area.
     """
     areas = face_areas(mesh)
     cumulative = np.cumsum(areas)
@@ -127,16 +125,10 @@ def to_y_up(points: Float[np.ndarray, "N 3"], up: Axis) -> Float[np.ndarray, "N 
 
 
 def stratified(labels: Int64[np.ndarray, " n"], most: int) -> Int64[np.ndarray, " m"]:
-    """Choose at most `most` positions, each class in proportion to its size and none without a shape.
+    """Choose at most `most` positions, ascending, each class in proportion to its size.
 
-    A fixed draw, whatever the order of the shapes. Only with more classes than `most` are classes left out.
-
-    Args:
-        labels: `(n,)` a class each; shapes without one (-1) are a class, too.
-        most: number of positions.
-
-    Returns:
-        Positions `(m,)`, m = min(n, most), ascending.
+    A fixed draw, whatever the order of the shapes; those without a class (-1) are a class, too. Only with
+    more classes than `most` are classes left out.
     """
     rng = np.random.default_rng(0)
     share = np.empty(len(labels))  # of its class that is chosen before a shape

@@ -43,30 +43,27 @@ _NOTHING = re.compile(r"(?!)")
 _ABANDONED = 24 * 3600  # seconds after which a temporary file of another machine counts as left over
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS)
+_ADVICE = {
+    **dict.fromkeys(FULL, "Free some space or choose another folder."),
+    **dict.fromkeys(FORBIDDEN, "Choose a folder that you may write to."),
+    errno.ENAMETOOLONG: "Choose a shorter name.",
+}
 
 
 def cannot_write(path: Path, error: BaseException) -> UserError:
     """The error of a write that the system refused, with advice that fits the reason."""
     code = _system_error(error)
-    reason = os.strerror(code) if code else " ".join(str(error).split()) or type(error).__name__
-    advice = "Check the path."
-    if code in FULL:
-        advice = "Free some space or choose another folder."
-    elif code in FORBIDDEN:
-        advice = "Choose a folder that you may write to."
-    elif code == errno.ENAMETOOLONG:
-        advice = "Choose a shorter name."
-    return UserError(f"cannot write {path}: {reason}. {advice}")
+    reason = os.strerror(code) if code else one_line(error)
+    return UserError(f"cannot write {path}: {reason}. {_ADVICE.get(code, 'Check the path.')}")
 
 
-def _system_error(error: BaseException) -> int | None:
-    """Return the system's error number in an exception, or in the words that a library puts into its own."""
+def _system_error(error: BaseException) -> int:
+    """Return the system's error number in an exception, or in a library's words for it; 0 without one."""
     if isinstance(error, OSError) and error.errno:
         return error.errno
-    for code in (*FULL, *FORBIDDEN):
-        if os.strerror(code) in str(error) or f"os error {code})" in str(error):
-            return code
-    return None
+    said = str(error)
+    codes = (*FULL, *FORBIDDEN)
+    return next((code for code in codes if os.strerror(code) in said or f"os error {code})" in said), 0)
 
 
 def check_free(path: Path, overwrite: bool) -> None:
@@ -82,9 +79,7 @@ def whole_file(path: Path) -> Iterator[Path]:
     """Yield a temporary path beside `path`; on success it becomes `path`, on failure it vanishes.
 
     A reader sees the old file or the new one, never a part. A link stays a link, and a file keeps its mode.
-
-    Raises:
-        UserError: the disk is full, or the folder cannot be written; the old file is still there.
+    Raises UserError for a full disk or a folder that cannot be written.
     """
     path = Path(os.path.realpath(given := Path(path)))
     with _temporary_beside(path, given) as temporary:
@@ -102,10 +97,7 @@ def whole_file(path: Path) -> Iterator[Path]:
 def whole_folder(path: Path) -> Iterator[Path]:
     """Yield an empty temporary folder that becomes `path` on success, in place of a folder of that name.
 
-    The caller checks that the folder to be replaced is its own (`check_replaceable`).
-
-    Raises:
-        UserError: the disk is full, or the folder cannot be written; the old folder is still there.
+    The caller checks that a folder to be replaced is its own (`check_replaceable`). Errors as `whole_file`.
     """
     path = Path(os.path.realpath(given := Path(path)))
     with _temporary_beside(path, given) as temporary:
@@ -175,15 +167,10 @@ def remove_own(folder: Path, own: re.Pattern[str]) -> None:
 
 
 def check_replaceable(folder: Path, what: str, marked: bool, own: re.Pattern[str], overwrite: bool) -> None:
-    """Refuse to replace a folder that holds anything but `what`, or that may not be replaced.
+    """Refuse (UserError) to replace a folder that holds anything but `what`, or that may not be replaced.
 
-    Args:
-        what: its role, for the message ("a collection").
-        marked: whether it carries the marker of `what`.
-        own: relative POSIX paths of the files that belong to `what`.
-
-    Raises:
-        UserError: it holds something else, files of other programs, or `overwrite` is false.
+    `what` is its role, for the message ("a collection"), `marked` whether it carries the marker of it, and
+    `own` matches the relative POSIX paths of the files that belong to it.
     """
     if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
         return
@@ -203,15 +190,12 @@ def check_replaceable(folder: Path, what: str, marked: bool, own: re.Pattern[str
 def locked(path: Path, what: str, *, wait: float = 0.0, inside: bool = False) -> Iterator[None]:
     """Be the only writer of `path`, a file or a folder, among all processes that ask here.
 
-    The lock ends with its process, however that ends.
+    The lock ends with its process, however that ends. Raises UserError, with its name, if another writes.
 
     Args:
         what: the work, for the message that another process shows ("pretrain").
         wait: seconds to wait for another writer, -1 for as long as it takes.
         inside: whether the lock lies in the folder `path` instead of beside it.
-
-    Raises:
-        UserError: another process writes `path`; names it.
     """
     from filelock import FileLock, Timeout
 
@@ -254,10 +238,10 @@ def sweep(folder: Path, alone: bool = False) -> None:
     """
     for path in folder.glob(".*"):
         found = _TEMPORARY.fullmatch(path.name)
-        if not found and not (alone and _EARLIER.fullmatch(path.name)):
-            continue
         with suppress(OSError):
-            if found and not alone and not _abandoned(path, found["host"], int(found["pid"])):
+            if not (found or _EARLIER.fullmatch(path.name)):
+                continue
+            if not alone and not (found and _abandoned(path, found["host"], int(found["pid"]))):
                 continue
             if found and found["kind"] == "old" and not (place := path.with_name(found["name"])).exists():
                 path.replace(place)
@@ -331,11 +315,7 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def file_size(path: Path) -> int:
-    """Return a file's size in bytes; a pipe, whose reader would wait for ever, or a device is refused.
-
-    Raises:
-        OSError: nothing there, or a folder, a pipe, a socket or a device.
-    """
+    """Return a file's size in bytes; OSError for no file, or a pipe, whose reader would wait for ever."""
     state = Path(path).stat()
     if stat.S_ISDIR(state.st_mode):
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
@@ -345,22 +325,14 @@ def file_size(path: Path) -> int:
 
 
 def read_bytes(path: Path, most: int = LARGEST) -> bytes:
-    """Read a whole file of at most `most` bytes.
-
-    Raises:
-        OSError: as `file_size`, larger, or not to be read.
-    """
+    """Read a whole file of at most `most` bytes; OSError as `file_size`, or for a larger one."""
     if (size := file_size(path)) > most:
         raise OSError(errno.EFBIG, f"{size:,} bytes are more than the {most:,} it may have", str(path))
     return Path(path).read_bytes()
 
 
 def read_json(path: Path, what: str) -> Any:
-    """Read JSON; `what` names the file's role in the error ("a collection's description").
-
-    Raises:
-        UserError: no such file, one that cannot be read, not JSON, or nested too deeply.
-    """
+    """Read JSON; UserError if it cannot be read, in which `what` names the file's role ("a result")."""
     return _parsed(path, what, "JSON", LARGEST_JSON, json.loads)
 
 

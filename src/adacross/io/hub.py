@@ -61,18 +61,10 @@ def check_login() -> None:
 def upload(
     folder: Path, name: str, kind: Kind, *, private: bool = False, replaces: Sequence[str] = ()
 ) -> str:
-    """Upload a folder as one commit to `owner/name`, and return the repository's address.
+    """Upload a folder as one commit to a repository, made if need be, and return its address.
 
-    Args:
-        folder: whose files are uploaded.
-        name: of the repository, which is made if it is not there.
-        kind: of the repository.
-        private: make the repository private.
-        replaces: patterns of files that are deleted there if the folder does not have them.
-
-    Raises:
-        UserError: a wrong name, no login or permission, no network; or a private upload to a repository that
-            is there and public.
+    Files there that match `replaces` are deleted if the folder does not have them. Raises UserError for a
+    wrong name, no login or permission, no network, or a private upload to a public repository.
     """
     from huggingface_hub import HfApi
 

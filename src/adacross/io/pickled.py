@@ -94,7 +94,7 @@ class Machine:
         """Raise the error for a pickle that asks for `what`."""
         raise RefusedError(what[:80])
 
-    def _step(self, name: str, argument: Any) -> None:
+    def _step(self, name: str, argument: Any) -> None:  # noqa: PLR0912, PLR0915  a case for each operation
         stack = self.stack
         match name:
             case "PROTO" | "FRAME" | "STOP":
@@ -123,13 +123,6 @@ class Machine:
             case "BINPERSID":
                 (reference,) = self._pop(1)
                 stack.append(self.persistent(reference))
-            case _:
-                self._collect(name, argument)
-
-    def _collect(self, name: str, argument: Any) -> None:
-        """Operations that make or fill containers, and literals."""
-        stack = self.stack
-        match name:
             case "EMPTY_LIST":
                 stack.append([])
             case "EMPTY_DICT":

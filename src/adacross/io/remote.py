@@ -96,11 +96,8 @@ def cache_folder() -> Path:
 def local_folder(place: str | Path) -> Path:
     """Return the folder in which a collection can be read: of a URL its copy, which is made if need be.
 
-    Several processes may ask at once; one copies, the others wait for it.
-
-    Raises:
-        UserError: no such storage, bucket or collection there, no permission, a package that is missing, or
-            no space.
+    Several processes may ask at once; one copies, the others wait for it. Raises UserError for no such
+    storage, bucket or collection, no permission, a package that is missing, or no space.
     """
     if not is_url(place):
         return at_home(place)

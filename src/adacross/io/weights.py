@@ -43,6 +43,11 @@ class _Storage(NamedTuple):
 
     numbers: Tensor
 
+    @property
+    def memory(self) -> memoryview:
+        """Their bytes."""
+        return self.numbers.view(torch.uint8).numpy().data
+
 
 def load_plain(path: Path) -> Any:
     """Read the tensors and plain values of a file onto the CPU; code in it is refused, not run.
@@ -118,29 +123,23 @@ class _TensorMachine(Machine):
     def persistent(self, reference: Any) -> Any:
         """Return a storage: ("storage", type, key, location, count), in the old form a None, too."""
         match reference:
-            case ("storage", Name(kind), str(key), _, int(count)) | (
-                "storage", Name(kind), str(key), _, int(count), None,
-            ) if kind in _DTYPES:  # fmt: skip
+            case ("storage", Name(kind), str(key), _, int(count), *more) if kind in _DTYPES and more in (
+                [],
+                [None],
+            ):
+                dtype = _DTYPES[kind]
                 if key not in self.storages:
-                    self.storages[key] = self._storage(key, count, _DTYPES[kind])
-                storage = self.storages[key]
-                if (len(storage.numbers), storage.numbers.dtype) != (count, _DTYPES[kind]):
+                    self.taken += count * dtype.itemsize
+                    if count < 0 or self.taken > self.size:
+                        raise ValueError(f"its storages are larger than its {self.size:,} bytes")
+                    self.storages[key] = _Storage(torch.empty(count, dtype=dtype))
+                    if self.fill is not None:
+                        self.fill(key, self.storages[key].memory)
+                numbers = self.storages[key].numbers
+                if (len(numbers), numbers.dtype) != (count, dtype):
                     raise ValueError(f"its storage {key[:20]} is of two sizes")
-                return storage
+                return self.storages[key]
         raise RefusedError("a storage of another form than torch's")
-
-    def _storage(self, key: str, count: int, dtype: torch.dtype) -> _Storage:
-        self.taken += count * dtype.itemsize
-        if count < 0 or self.taken > self.size:
-            raise ValueError(f"its storages are larger than its {self.size:,} bytes")
-        storage = _Storage(torch.empty(count, dtype=dtype))
-        if self.fill is not None:
-            self.fill(key, _memory(storage))
-        return storage
-
-
-def _memory(storage: _Storage) -> memoryview:
-    return storage.numbers.view(torch.uint8).numpy().data
 
 
 def _from_archive(file: BufferedReader, size: int) -> Any:
@@ -183,7 +182,7 @@ def _from_pickles(file: BufferedReader, size: int) -> Any:
         raise ValueError("its storages are not those that its tensors name")
     for key in keys:
         (count,) = struct.unpack("<q", file.read(8))
-        memory = _memory(machine.storages[key])
+        memory = machine.storages[key].memory
         if count != len(machine.storages[key].numbers) or file.readinto(memory) < len(memory):
             raise ValueError(f"its storage {key[:20]} is cut off, or of two sizes")
     return value
@@ -226,13 +225,9 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
 
 
 def check_header(path: Path) -> None:
-    """Refuse a safetensors file that lists more tensors than any network here has.
+    """Refuse (ValueError) a safetensors file that lists more tensors than any network here has.
 
     Each takes about 60 bytes in the file's header, and far more time and memory once it is an object.
-
-    Raises:
-        OSError: no file, or none that can be read.
-        ValueError: a header of more than `LARGEST_HEADER` bytes.
     """
     file_size(path)  # refuses pipes and devices
     with Path(path).open("rb") as file:

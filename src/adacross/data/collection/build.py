@@ -42,7 +42,7 @@ from adacross.data.collection.schema import (
     write_shard,
 )
 from adacross.data.formats.base import DatasetIndex, SampleRef
-from adacross.data.formats.invariants import AGREE
+from adacross.data.formats.invariants import AGREE, Signature
 from adacross.data.shape import Split
 from adacross.errors import UserError, one_of
 from adacross.io.files import fits, locked, read_json, remove_own, replace_folder, write_json
@@ -91,9 +91,7 @@ def build_collection(
 
     Args:
         target: as `target_of` returns it.
-        index: what to write.
-        how: how its shapes are made.
-        rows: makes their rows.
+        index: what to write, with rows that `rows` makes as `how` says.
         options: of the caller; unfinished work goes on only with the same ones. `test_fraction` and `seed`
             draw the split where the index has none.
         content: digest of what the rows are made from, where the items do not say it.
@@ -141,12 +139,12 @@ class Plan:
         return range(shard * SHARD, min((shard + 1) * SHARD, self.items))
 
 
+@dataclass(frozen=True)
 class WorkFolder:
     """The folder of an unfinished collection, open for writing."""
 
-    def __init__(self, folder: Path, plan: Plan) -> None:
-        self.folder = folder
-        self.plan = plan
+    folder: Path
+    plan: Plan
 
     @classmethod
     def open(cls, collection: Path, plan: Plan, overwrite: bool = False) -> "tuple[WorkFolder, str]":
@@ -200,7 +198,7 @@ class WorkFolder:
         if not (self.folder / _FILES).is_file():
             write_json(self.folder / _FILES, _files([(self.folder / name).stat().st_size for name in shards]))
         files = read_json(self.folder / _FILES, "the shards of each finished file")
-        if not fits(files, list[list[int]]) or [*chain(*files)] != list(range(len(shards))):
+        if not fits(files, list[list[int]]) or [*chain(*files)] != [*range(len(shards))]:
             raise UserError(f"{self.folder / _FILES} is damaged. Delete {self.folder} and prepare again.")
         if len(files) == len(shards):
             return shards
@@ -217,29 +215,27 @@ class WorkFolder:
     def copies(self) -> list[dict[str, str]]:
         """Name each test shape that is a copy of a training shape: of its file, content or surface."""
         trained: dict[str, str] = {}
-        tested: list[tuple[str, str, str, list[float] | None]] = []
+        tested: list[tuple[str, str, str, Signature | None]] = []
         names: list[str] = []  # of training shapes with a signature
-        known: list[list[float]] = []  # their invariants
+        known = [np.zeros((0, 9))]  # their invariants
         for file in self.merge():
             table = read_stream(mapped(self.folder / file))
             columns = [table[name].to_pylist() for name in ("id", "split", "sha256", "content")]
-            invariants = [kept and kept.invariants.tolist() for kept in signatures_of(table)]
-            for name, split, sha256, content, numbers in zip(*columns, invariants, strict=True):
+            for name, split, sha256, content, kept in zip(*columns, signatures_of(table), strict=True):
                 if split == "test":
-                    tested.append((name, sha256, content, numbers))
+                    tested.append((name, sha256, content, kept))
                     continue
                 trained |= {key: name for key in (sha256, content) if key}
-                if numbers:
-                    names.append(name)
-                    known.append(numbers)
-        tree = cKDTree(np.array(known).reshape(-1, 9))
+                names += [name] if kept else []
+                known += [kept.invariants[None]] if kept else []
+        tree = cKDTree(np.concatenate(known))
         found = []
-        for name, sha256, content, numbers in tested:
+        for name, sha256, content, kept in tested:
             other, kind = trained.get(sha256) or trained.get(content), "surface or cloud"
             if sha256 in trained:
                 kind = "file"
-            elif not other and numbers and known:
-                distance, place = tree.query(numbers, p=np.inf)
+            elif not other and kept and names:
+                distance, place = tree.query(kept.invariants, p=np.inf)
                 other, kind = names[place] if distance <= AGREE else None, "surface, turned or resized,"
             if other:
                 found.append({"name": name, "reason": f"the same {kind} as {other}, {COPIED}"})
@@ -264,7 +260,7 @@ def read_plan(folder: Path) -> tuple[Plan, int]:
     path, hints = folder / PLAN, get_type_hints(Plan)
     raw = read_json(path, "the plan of an unfinished preparation")
     known = isinstance(raw, dict) and raw.keys() == hints.keys()
-    if not known or not all(fits(raw[n], hints[n]) for n in raw):
+    if not (known and all(fits(raw[name], hint) for name, hint in hints.items())):
         raise UserError(f"{path} is not of an unfinished preparation of this version. Delete {folder}.")
     return Plan(**raw), len(list(folder.glob(_NOTES)))
 

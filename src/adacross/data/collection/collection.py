@@ -192,11 +192,9 @@ class Collection:
             "images": f"{info.views} of {info.view_size} pixels" if info.views else "",
             "classes": f"{len(info.classes)} ({listed(info.classes)})" if info.classes else "",
         }
-        figures = []
-        for i in np.linspace(0, len(self) - 1, min(len(self), 8)).astype(int).tolist():
-            label = self.labels[i]
-            title = info.classes[label] if label >= 0 else ""
-            figures.append(figure_html(self.thumbnail(i), title, name=self.ids[i]))
+        titles = [*info.classes, ""]  # the last one for -1
+        shown = np.linspace(0, len(self) - 1, min(len(self), 8)).astype(int).tolist()
+        figures = (figure_html(self.thumbnail(i), titles[self.labels[i]], name=self.ids[i]) for i in shown)
         return facts_html(info.name, facts) + gallery_html(figures, 96)
 
     def thumbnail(self, i: int) -> UInt8[np.ndarray, "S S 3"]:

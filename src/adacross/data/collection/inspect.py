@@ -142,14 +142,13 @@ def _source(folder: Path, source: DatasetIndex, variants: list[str], format: str
         "own splits": ", ".join(f"{name} {n:,}" for name, n in sorted(splits.items())),
         "up": f"{source.up} (override with --up)",
     }
-    optional = {
+    rows |= {
         "points": "" if source.points is None else f"{source.points:,} a shape",
         "parts": f"{len(source.parts)}" if source.parts else "",
         "variants": f"{', '.join(variants)}; this is {source.variant}" if variants else "",
         "note": source.note,
         "missing": "; ".join(source.missing),
     }
-    rows |= {name: text for name, text in optional.items() if text}
     if source.format == FILES:
         types = Counter(Path(item.path).suffix.lower() for item in source.items)
         rows["files"] = ", ".join(f"{suffix} {n:,}" for suffix, n in sorted(types.items()))
@@ -161,23 +160,20 @@ def _source(folder: Path, source: DatasetIndex, variants: list[str], format: str
     warnings: list[dict[str, str]] = []
     broken: list[dict[str, str]] = []
     chosen = [source.items[i] for i in spread(len(source.items), most)]
-    extents: list[float] = []
     checked = check_apart(source.format, chosen, points)
-    for item, (readable, reason, extent) in zip(chosen, checked, strict=True):
-        extents += [extent] if readable and extent else []
+    for item, (readable, reason, _) in zip(chosen, checked, strict=True):
         if reason:
             (warnings if readable else broken).append({"name": item.id, "reason": reason})
     rows["readable"] = f"{len(chosen) - len(broken)} of {len(chosen)} {unit} that were read"
-    if extents:
+    if extents := [extent for _, _, extent in checked if extent]:
         rows["sizes"] = f"{min(extents):.4g} to {max(extents):.4g}, the longest side in the source's unit"
-    if said := mixed_units(np.array(extents)):
-        rows["units"] = said
+    rows["units"] = mixed_units(np.array(extents))
     option += "" if format is None else f" --format {format}"
     if said := mixed_habits(source):
         rows["up"] = f"{said}; prepare takes --up by-format for that, or one axis for all"
         option += " --up by-format"
     rows["next"] = f"adacross prepare {folder} COLLECTION{option}"
-    title = facts(f"{source.format} {folder}", rows)
+    title = facts(f"{source.format} {folder}", {name: text for name, text in rows.items() if text})
     return Inspection(folder, source.format, (title, *notes(warnings, source.skipped + broken)))
 
 
@@ -208,8 +204,8 @@ def _classes(collection: Collection) -> Table:
     table.add_column("test", justify="right")
     names = [*collection.info.classes, "(no class)"]
     labels = [collection.labels[collection.indices(split)] % len(names) for split in ("train", "test")]
-    counts = zip(*(np.bincount(found, minlength=len(names)) for found in labels), strict=True)
-    for i, (name, (train, test)) in enumerate(zip(names, counts, strict=True)):
-        if i < len(names) - 1 or train + test:
-            table.add_row(shortened(name), f"{train:,}", f"{test:,}")
+    train, test = (np.bincount(found, minlength=len(names)) for found in labels)
+    for i, name in enumerate(names):
+        if i < len(names) - 1 or train[i] + test[i]:
+            table.add_row(shortened(name), f"{train[i]:,}", f"{test[i]:,}")
     return table

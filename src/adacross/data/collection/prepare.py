@@ -2,17 +2,21 @@
 
 import os
 from collections.abc import Generator, Sequence
-from contextlib import closing
-from dataclasses import asdict
+from contextlib import closing, suppress
+from dataclasses import asdict, replace
+from pathlib import Path
 from typing import Any, Literal, get_args
 
+import pyarrow as pa
+
 from adacross.console import console
-from adacross.data.collection.build import build_collection, check_options, target_of
+from adacross.data.collection.build import build_collection, check_options, splits_of, target_of
 from adacross.data.collection.collection import MOST_PIXELS, Collection
-from adacross.data.collection.description import is_collection
+from adacross.data.collection.description import COPIED, is_collection
 from adacross.data.collection.sample import SERVE, SERVE_RENDERED, Row, SampleOptions, read_row
-from adacross.data.collection.update import Update
+from adacross.data.collection.schema import mapped, read_stream
 from adacross.data.formats import BUILTIN, FILES
+from adacross.data.formats.archives import sha256_of
 from adacross.data.formats.axes import Up, turned
 from adacross.data.formats.base import DatasetIndex, SampleRef
 from adacross.data.formats.folder import Classes
@@ -101,18 +105,11 @@ def prepare(
             a collection that is already there, none of the shapes readable, or a disk that is full.
         KeyboardInterrupt: Ctrl-C; its message says how to go on.
     """
-    numbers = {
-        "points": points,
-        "views": views,
-        "size": size,
-        "seed": seed,
-        "workers": workers,
-        "count": count,
-    }
-    for name, value in numbers.items():
-        least = {"size": 16, "seed": 0, "views": 0}.get(name, 1)
-        if value is not None and value < least:
-            raise UserError(f"{name} is {value}; it must be at least {least}.")
+    positive = {"points": points, "workers": workers, "count": count}
+    for least, numbers in ((1, positive), (0, {"views": views, "seed": seed}), (16, {"size": size})):
+        for name, value in numbers.items():
+            if value is not None and value < least:
+                raise UserError(f"{name} is {value}; it must be at least {least}.")
     if points > MOST_POINTS:
         raise UserError(f"points is {points:,}; an encoder takes at most {MOST_POINTS:,}.")
     if views * size**2 > MOST_PIXELS:
@@ -148,7 +145,7 @@ def prepare(
 
     earlier = None
     if update and is_collection(target):
-        earlier = Update(Collection.open(target), index, options)
+        earlier = _Update(Collection.open(target), index, options)
         index = earlier.index
         new = len(index.items) - earlier.kept
         console.print(
@@ -205,3 +202,77 @@ def _available(what: str, wanted: int, there: int | None) -> int:
         return wanted
     console.print(f"the source has {there} {what} a shape, fewer than the {wanted} asked for; all are kept.")
     return there
+
+
+class _Update:
+    """Rows of an earlier collection for items of its source that have not changed.
+
+    A row is taken over where id and SHA-256 of the file are the same. Its split stays; only new shapes are
+    drawn for training and testing. UserError for a collection of another source or other options.
+
+    Attributes:
+        index: the source, with the splits of all items.
+        kept: number of the items that are taken over.
+        gone: number of shapes of the collection that the source no longer holds.
+    """
+
+    def __init__(self, old: Collection, index: DatasetIndex, options: dict[str, Any]) -> None:
+        info = old.info
+        then = info.made.get("options", {})
+        if changed := [name for name in options if then.get(name) != options[name]]:
+            was = ", ".join(f"{name} was {then.get(name)!r}, is {options[name]!r}" for name in changed)
+            raise UserError(
+                f"{old.folder} was made with other options ({was}). Give the same, or --overwrite."
+            )
+        if not info.measured:
+            raise UserError(f"{old.folder} keeps no digests of its files. Prepare it again with --overwrite.")
+        self._names = info.schema.names
+        self._tables = [read_stream(mapped(path)) for path in sorted(old.folder.glob("data-*-of-*.arrow"))]
+        own = [entry for entry in info.warnings if not entry["reason"].endswith(COPIED)]
+        self._warnings = {entry["name"]: entry["reason"] for entry in own}
+        places: dict[str, tuple[int, int]] = {}
+        for file, table in enumerate(self._tables):
+            places |= {name: (file, row) for row, name in enumerate(table["id"].to_pylist())}
+        self._rows: dict[int, tuple[int, int]] = {}
+        for number, item in enumerate(index.items):
+            place = places.get(item.id)
+            with suppress(OSError):  # a file that cannot be read is not as it was
+                if (
+                    place
+                    and (sha256 := self._value(place, "sha256"))
+                    and sha256 == sha256_of(Path(item.path))
+                ):
+                    self._rows[number] = place
+        self.kept = len(self._rows)
+        self.gone = len(places.keys() - {item.id for item in index.items})
+        self.index = replace(index, items=self._split(index, places, options))
+
+    def row(self, number: int) -> Row | None:
+        """Return the row of an item that is taken over, with its present label and split; None for others."""
+        if number not in self._rows:
+            return None
+        file, row = self._rows[number]
+        item = self.index.items[number]
+        table = self._tables[file].slice(row, 1).select(self._names)
+        for name, value in (("label", item.label), ("split", item.split)):
+            column = table.schema.field(name)
+            place = table.schema.get_field_index(name)
+            table = table.set_column(place, column, pa.array([value], column.type))
+        return Row(table, self._warnings.get(item.id, ""))
+
+    def _value(self, place: tuple[int, int], name: str) -> Any:
+        return self._tables[place[0]][name][place[1]].as_py()
+
+    def _split(
+        self, index: DatasetIndex, places: dict[str, tuple[int, int]], options: dict[str, Any]
+    ) -> list[SampleRef]:
+        """Return the items with the split of the source, of the collection, or a new one."""
+        if {item.split for item in index.items} >= {"train", "test"}:
+            return index.items
+        before = {item.id: self._value(places[item.id], "split") for item in index.items if item.id in places}
+        of_group = {item.group: before[item.id] for item in index.items if item.group and item.id in before}
+        known = [before.get(item.id) or of_group.get(item.group) for item in index.items]
+        new = [item for item, split in zip(index.items, known, strict=True) if split is None]
+        drawn = iter(splits_of(new, options["test_fraction"], options["seed"]))
+        splits = [split or next(drawn) for split in known]
+        return [replace(item, split=split) for item, split in zip(index.items, splits, strict=True)]

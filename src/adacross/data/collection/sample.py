@@ -13,7 +13,7 @@ from jaxtyping import Float32, Float64, UInt8
 
 from adacross.data.collection.schema import MEASURED, SIGNATURE, read_stream, to_batch, to_bytes
 from adacross.data.formats import FILES, format_of
-from adacross.data.formats.archives import is_file, open_file
+from adacross.data.formats.archives import is_file, sha256_of
 from adacross.data.formats.base import RawSample, SampleRef, printable
 from adacross.data.formats.files import SUFFIXES, file_ref
 from adacross.data.formats.invariants import signature
@@ -54,8 +54,7 @@ class Sample(NamedTuple):
     warnings: str
 
 
-@dataclass(frozen=True, eq=False)
-class Row:
+class Row(NamedTuple):
     """One shape as a worker answered."""
 
     table: pa.Table | None  # one row of a collection; None if the shape is left out
@@ -167,8 +166,7 @@ def _measured(raw: RawSample, item: SampleRef, source: str) -> list[tuple[pa.Fie
         path = printable(os.path.relpath(item.path, source) if item.path != source else Path(source).name)
     if Path(item.path).suffix.lower() in SUFFIXES:
         try:
-            with open_file(Path(item.path)) as file:
-                sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+            sha256 = sha256_of(Path(item.path))
         except OSError as error:
             raise BrokenShapeError(error.strerror or str(error)) from error
     values = asdict(measure(raw)) | {"path": path, "sha256": sha256}
@@ -199,13 +197,8 @@ def load_shape(
 ) -> Shape:
     """Read one mesh or cloud as `prepare` would: sampled, turned y up, in the unit sphere, without images.
 
-    Args:
-        path: a mesh or a cloud, of a kind that `read_shape` reads.
-        points: how many; of a larger cloud they are drawn, of a smaller one some are repeated.
-        up: the axis that points up in the file; by default z for OFF and STL, y for all else.
-        seed: of the sampling.
-        timeout: seconds that reading may take; given, a process of its own reads the file, and may crash.
-
+    Of a larger cloud points are drawn, of a smaller one some are repeated. `up` is by default that of the
+    format (`files.UP`). With a `timeout` in seconds a process of its own reads the file, and may crash.
     Raises UserError, naming the file, if there is none or it cannot become a shape.
     """
     path = at_home(path)

@@ -147,11 +147,8 @@ def shard_name(shard: int, shards: int) -> str:
 
 def write_shard(path: Path, rows: Sequence[pa.Table], schema: pa.Schema) -> None:
     """Write rows, maybe none, as an Arrow file of one batch; UserError if the disk is full."""
-    batches = (
-        pa.concat_tables([schema.empty_table(), *rows], promote_options="default")
-        .combine_chunks()
-        .to_batches()
-    )
+    table = pa.concat_tables([schema.empty_table(), *rows], promote_options="default")
+    batches = table.combine_chunks().to_batches()
     with whole_file(path) as temporary:
         temporary.write_bytes(to_bytes(batches[0] if batches else pa.RecordBatch.from_pylist([], schema)))
 

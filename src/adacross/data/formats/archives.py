@@ -4,6 +4,7 @@ Nothing is unpacked to the disk, links are not followed, and archives within arc
 """
 
 import errno
+import hashlib
 import io
 import lzma
 import mmap
@@ -13,10 +14,9 @@ import tarfile
 import threading
 import zipfile
 import zlib
-from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path, PureWindowsPath
 from typing import Any, NamedTuple
 
@@ -26,8 +26,8 @@ from adacross.io.files import LARGEST, MOST_PACKED
 
 ENDINGS = (".zip", ".tar", ".tar.gz", ".tgz")
 _SMALL = 2**26  # bytes that any archive may unpack to
-_STRIDE = 2**24  # bytes between the places of a gzip file at which its decompressor's state is kept
-_PIECE = 2**18
+_BLOCK = 2**24  # bytes of a gzip file that are unpacked together
+_PIECE = 2**18  # packed bytes that are read at once
 _LINK = "a link, which is not followed in an archive"
 _ERRORS = (
     zipfile.BadZipFile, zipfile.LargeZipFile, tarfile.TarError, zlib.error, lzma.LZMAError, EOFError,
@@ -43,7 +43,7 @@ def is_archive(path: Path) -> bool:
 def stem(name: str) -> str:
     """Return a name without the ending of an archive."""
     ending = next((ending for ending in ENDINGS if name.lower().endswith(ending)), "")
-    return name.removesuffix(name[len(name) - len(ending) :])
+    return name[: len(name) - len(ending)]
 
 
 def is_archived(path: Path) -> bool:
@@ -79,22 +79,26 @@ def file_size(path: Path) -> int:
 
 def read_bytes(path: Path, most: int = LARGEST) -> bytes:
     """Read a whole file of at most `most` bytes; OSError as `adacross.io.files.read_bytes`."""
-    if (found := _found(path)) is None:
+    if not (found := _found(path)):
         return files.read_bytes(path, most)
-    archive, name = found
-    if (size := archive.member(name).size) > most:
+    if (size := found[0].member(found[1]).size) > most:
         raise _refused(f"{size:,} bytes are more than the {most:,} it may have", path)
-    return archive.read(name, size)
+    return found[0].read(found[1], size)
 
 
 def read_head(path: Path, most: int) -> bytes:
     """Read the first bytes of a file, at most `most`; OSError as `read_bytes`."""
     if found := _found(path):
-        archive, name = found
-        return archive.read(name, min(most, archive.member(name).size))
+        return found[0].read(found[1], min(most, found[0].member(found[1]).size))
     files.file_size(path)  # refuses pipes and devices
     with path.open("rb") as file:
         return file.read(most)
+
+
+def sha256_of(path: Path) -> str:
+    """Return the SHA-256 of a file's bytes; OSError as `read_bytes`."""
+    with open_file(path) as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def open_file(path: Path) -> io.BufferedIOBase:
@@ -106,23 +110,23 @@ def open_file(path: Path) -> io.BufferedIOBase:
 
 
 class _Member(NamedTuple):
-    """File in an archive: its size in bytes, and why it is not read, or ""."""
+    """File in an archive."""
 
-    info: Any  # as zipfile or tarfile has it
-    size: int
-    refusal: str
+    size: int  # bytes
+    refusal: str  # why it is not read, or ""
+    read: Callable[[int], bytes]  # of so many bytes from its start
 
 
-class _Archive(ABC):
+class _Archive:
     """An open archive; OSError if it is damaged, or unpacks to much more than its own size."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.members: dict[str, _Member] = {}
         size = files.file_size(path)
-        self._most = max(_SMALL, MOST_PACKED * size)
+        most = max(_SMALL, MOST_PACKED * size)
         try:
-            for written, member in self._list():
+            for written, member in _in_zip(path) if path.suffix.lower() == ".zip" else _in_tar(path, most):
                 parts = [part for part in written.replace("\\", "/").split("/") if part not in ("", ".")]
                 name = "/".join(parts)
                 out = ".." in parts or PureWindowsPath(name).drive
@@ -130,7 +134,7 @@ class _Archive(ABC):
                 self.members[name] = member._replace(refusal=refusal)
         except _ERRORS as error:
             raise _refused(f"not a readable archive ({one_line(error, 200)})", path) from error
-        if (total := sum(member.size for member in self.members.values())) > self._most:
+        if (total := sum(member.size for member in self.members.values())) > most:
             raise _refused(f"it unpacks to {total:,} bytes, out of proportion to its own {size:,}", path)
 
     def member(self, name: str) -> _Member:
@@ -144,68 +148,58 @@ class _Archive(ABC):
     def read(self, name: str, count: int) -> bytes:
         """Read the first bytes of a file; OSError if the archive is damaged there."""
         try:
-            data = self._read(self.member(name), count)
+            data = self.member(name).read(count)
         except _ERRORS as error:
             raise _refused(f"damaged in its archive ({one_line(error, 200)})", self.path / name) from error
         if len(data) < count:
             raise _refused(f"truncated in its archive: {len(data):,} of {count:,} bytes", self.path / name)
         return data
 
-    @abstractmethod
-    def _list(self) -> Iterator[tuple[str, _Member]]: ...
 
-    @abstractmethod
-    def _read(self, member: _Member, count: int) -> bytes: ...
+def _in_zip(path: Path) -> Iterator[tuple[str, _Member]]:
+    archive = zipfile.ZipFile(path)
 
-
-class _Zip(_Archive):
-    def _list(self) -> Iterator[tuple[str, _Member]]:
-        self._file = zipfile.ZipFile(self.path)
-        for info in self._file.infolist():
-            refusal = _LINK if stat.S_ISLNK(info.external_attr >> 16) else ""
-            refusal = "encrypted" if info.flag_bits & 1 else refusal
-            if not info.is_dir():
-                yield info.filename, _Member(info, info.file_size, refusal)
-
-    def _read(self, member: _Member, count: int) -> bytes:
-        with self._file.open(member.info) as file:
+    def read(info: zipfile.ZipInfo, count: int) -> bytes:
+        with archive.open(info) as file:
             return file.read(count)
 
+    for info in archive.infolist():
+        refusal = _LINK if stat.S_ISLNK(info.external_attr >> 16) else ""
+        refusal = "encrypted" if info.flag_bits & 1 else refusal
+        if not info.is_dir():
+            yield info.filename, _Member(info.file_size, refusal, partial(read, info))
 
-class _Tar(_Archive):
-    def _list(self) -> Iterator[tuple[str, _Member]]:
-        self._lock = threading.Lock()
-        with self.path.open("rb") as file:  # a map ends at the file's end, whatever a header promises
-            self._file: Any = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-        if self.path.suffix.lower() != ".tar":
-            self._file = _Gunzipped(self._file, self._most)
-        with tarfile.open(fileobj=self._file, mode="r:") as listing:
-            for info in listing:
-                if not info.isdir():
-                    refusal = "" if info.isreg() else _LINK
-                    refusal = "stored with holes" if info.issparse() else refusal
-                    yield info.name, _Member(info, info.size, refusal)
 
-    def _read(self, member: _Member, count: int) -> bytes:
-        with self._lock:
-            self._file.seek(member.info.offset_data)
-            return self._file.read(count)
+def _in_tar(path: Path, most: int) -> Iterator[tuple[str, _Member]]:
+    lock = threading.Lock()
+    with path.open("rb") as opened:  # a map ends at the file's end, whatever a header promises
+        file: Any = mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ)
+    if path.suffix.lower() != ".tar":
+        file = _Gunzipped(file, most)
+
+    def read(place: int, count: int) -> bytes:
+        with lock:
+            file.seek(place)
+            return file.read(count)
+
+    with tarfile.open(fileobj=file, mode="r:") as listing:
+        for info in listing:
+            if not info.isdir():
+                refusal = "" if info.isreg() else _LINK
+                refusal = "stored with holes" if info.issparse() else refusal
+                yield info.name, _Member(info.size, refusal, partial(read, info.offset_data))
 
 
 class _Gunzipped:
-    """A gzip file that is read at any place; memory of the decompressor's states makes going back cheap.
+    """A gzip file, read at any place, that unpacks to at most `most` bytes (ValueError).
 
-    Args:
-        file: the compressed bytes.
-        most: bytes that it may unpack to; ValueError for more.
+    It is unpacked block by block; the decompressor's states at their starts make going back cheap.
     """
 
     def __init__(self, file: mmap.mmap, most: int) -> None:
-        self._file, self._most = file, most
-        self._at = 0
-        self._state = zlib.decompressobj(31)  # with gzip's header
-        self._start, self._piece = 0, b""  # the bytes that came last, and where they lie
-        self._kept = [(0, 0, self._state.copy())]  # place here, place in the file, state
+        self._file, self._most, self._at = file, most, 0
+        self._starts = [(0, zlib.decompressobj(31))]  # place in the file, state; 31: with gzip's header
+        self._last = -1, b""  # number and content of the block that was unpacked last
 
     def seek(self, place: int) -> None:
         """Go to a place, which may be beyond the end."""
@@ -218,45 +212,44 @@ class _Gunzipped:
     def read(self, count: int) -> bytes:
         """Read from the present place; fewer bytes at the end."""
         pieces = []
-        self._find(self._at)
-        while count > 0 and self._find(self._at):
-            start = self._at - self._start
-            pieces.append(self._piece[start : start + count])
-            self._at += len(pieces[-1])
-            count -= len(pieces[-1])
+        while count > 0:
+            number, start = divmod(self._at, _BLOCK)
+            if not (piece := self._block(number)[start : start + count]):
+                break
+            pieces.append(piece)
+            self._at += len(piece)
+            count -= len(piece)
         return b"".join(pieces)
 
-    def _find(self, place: int) -> bool:
-        """Unpack up to the piece that a place is in; return whether there is one."""
-        if place < self._start:
-            self._start, at, state = next(kept for kept in reversed(self._kept) if kept[0] <= place)
+    def _block(self, number: int) -> bytes:
+        """Return a block, shorter at the end; those before it are unpacked, too, if none has been so far."""
+        if number == self._last[0]:
+            return self._last[1]
+        for place in range(min(number, len(self._starts) - 1), number + 1):
+            if place == len(self._starts):
+                return b""
+            at, state = self._starts[place]
             self._file.seek(at)
-            self._state, self._piece = state.copy(), b""
-        while place >= self._start + len(self._piece):
-            self._start += len(self._piece)
-            self._piece = b""
-            if self._start >= self._kept[-1][0] + _STRIDE:
-                self._kept.append((self._start, self._file.tell(), self._state.copy()))
-            if not self._next():
-                return False
-        return True
-
-    def _next(self) -> bool:
-        """Unpack the next piece; return whether there is one."""
-        while not self._piece:
-            packed = self._state.unconsumed_tail
-            if self._state.eof:  # another gzip stream may follow
-                packed, self._state = self._state.unused_data, zlib.decompressobj(31)
+            block, state = bytearray(), state.copy()
+            while len(block) < _BLOCK:
+                packed = state.unconsumed_tail
+                if state.eof:  # another gzip stream may follow
+                    packed, state = state.unused_data, zlib.decompressobj(31)
+                    packed = packed or self._file.read(_PIECE)
+                    if not packed.strip(b"\0"):
+                        break
                 packed = packed or self._file.read(_PIECE)
-                if not packed.strip(b"\0"):
-                    return False
-            packed = packed or self._file.read(_PIECE)
-            if not packed:
-                raise EOFError("truncated")
-            self._piece = self._state.decompress(packed, _PIECE)
-        if self._start + len(self._piece) > self._most:
-            raise ValueError(f"it unpacks to more than {self._most:,} bytes, out of proportion to its size")
-        return True
+                if not packed:
+                    raise EOFError("truncated")
+                block += state.decompress(packed, _BLOCK - len(block))
+            if place * _BLOCK + len(block) > self._most:
+                raise ValueError(
+                    f"it unpacks to more than {self._most:,} bytes, out of proportion to its size"
+                )
+            self._last = place, bytes(block)
+            if len(block) == _BLOCK and place + 1 == len(self._starts):
+                self._starts.append((self._file.tell(), state))
+        return self._last[1]
 
 
 def _archive_above(path: Path) -> Path | None:
@@ -277,7 +270,7 @@ def _opened(path: Path) -> _Archive:
 
 @lru_cache(maxsize=16)
 def _kept(path: Path, size: int, changed: int) -> _Archive:
-    return (_Zip if path.suffix.lower() == ".zip" else _Tar)(path)
+    return _Archive(path)
 
 
 def _refused(reason: str, path: Path) -> OSError:

@@ -51,15 +51,11 @@ def read_npz(path: Path) -> PointCloud:
             raise BrokenShapeError(f"arrays {listed(found, 9)}; call the one of the points `points`")
         if not found:
             raise BrokenShapeError("there is no array in it")
-        return cloud_of(_member(archive, found[name]))
-
-
-def _member(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> np.ndarray:
-    """Read an array of an archive; neither its size nor its header's may be out of proportion."""
-    if info.file_size > min(LARGEST, max(_SMALL, MOST_PACKED * info.compress_size)):
-        raise BrokenShapeError(f"{info.file_size:,} bytes packed into {info.compress_size:,}")
-    with archive.open(info) as member:
-        return _array(member.read(info.file_size))
+        size, packed = found[name].file_size, found[name].compress_size
+        if size > min(LARGEST, max(_SMALL, MOST_PACKED * packed)):
+            raise BrokenShapeError(f"{size:,} bytes packed into {packed:,}")
+        with archive.open(found[name]) as member:
+            return cloud_of(_array(member.read(size)))
 
 
 def _array(data: bytes) -> np.ndarray:

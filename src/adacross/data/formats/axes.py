@@ -20,18 +20,10 @@ def turned(index: DatasetIndex, up: Up | None) -> tuple[DatasetIndex, Up | None]
     """Decide which axis of each shape is up, where meshes of both habits are mixed by asking the user.
 
     Modeling programs write y up (glTF, OBJ, PLY), those of engineers and printers z up (STL, STEP, IGES,
-    3MF); a folder of both mixes sources, or holds copies converted without a turn. On a terminal the user is
-    asked.
+    3MF); a folder of both mixes sources, or holds copies converted without a turn.
 
-    Args:
-        index: a source, as `index_source` lists it with the same `up`.
-        up: as given by the user; "by-format" takes each format's own axis.
-
-    Returns:
-        The index, its items with their axes, and the axis as given.
-
-    Raises:
-        UserError: no axis was given, and there is no terminal to ask.
+    Returns the index, its items with their axes, and the axis as given or chosen. Raises UserError if no axis
+    was given, and there is no terminal to ask.
     """
     if up is not None or not (said := mixed_habits(index)):
         return index, up

@@ -4,7 +4,9 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -14,7 +16,7 @@ from adacross.data.formats.archives import stat_of
 from adacross.data.images import IMAGE_ERRORS
 from adacross.data.sampling import draw_rows
 from adacross.data.shape import Axis, BrokenShapeError, Mesh, PointCloud, Split
-from adacross.errors import one_line
+from adacross.errors import install, one_line
 
 MOST_COLUMNS = 9  # of points: coordinates, color, normal
 # What parsers raise on bytes that are not what they expect. Anything else ends the worker process, and the
@@ -209,6 +211,14 @@ def readable(kind: str, *errors: type[Exception]) -> Iterator[None]:
         raise
     except _PARSER_ERRORS + errors as error:
         raise BrokenShapeError(f"not a readable {kind} file ({one_line(error, 200)})") from error
+
+
+def optional(module: str, use: str, extra: str) -> ModuleType:
+    """Import a package for `use`; without it a BrokenShapeError says how to install the extra it is in."""
+    try:
+        return import_module(module)
+    except ImportError:
+        raise BrokenShapeError(f"{use}. {install(extra)}") from None
 
 
 def fingerprint_of(*paths: Path) -> str:

@@ -11,10 +11,10 @@ from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 from typing import Literal
 
+from adacross.data.formats.base import optional
 from adacross.data.formats.gltf import read_gltf_bytes
 from adacross.data.formats.scene import content_of
 from adacross.data.shape import BrokenShapeError, Mesh, PointCloud
-from adacross.errors import install
 
 # Deflection of a chord as a share of its edge, and angle in radians between neighbors on a curve: a circle
 # becomes 21 chords, and the number of triangles does not depend on the unit.
@@ -118,12 +118,7 @@ def _check_assembly(text: str) -> None:
 
 def _converted(data: bytes, kind: Literal["step", "iges"]) -> bytes:
     """Return a CAD file as GLB, nothing if that fails; what Open CASCADE says is not shown."""
-    try:
-        import cascadio
-    except ImportError:
-        raise BrokenShapeError(
-            f"STEP and IGES files are read by cascadio, which is not installed. {install('cad')}"
-        ) from None
+    cascadio = optional("cascadio", "STEP and IGES files are read by cascadio, which is not installed", "cad")
     with _silent():
         found: bytes = cascadio.load(
             data, kind, tol_linear=LINEAR, tol_angular=ANGULAR, tol_relative=True, use_parallel=False

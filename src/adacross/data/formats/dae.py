@@ -13,12 +13,11 @@ import numpy as np
 from jaxtyping import Float64, Int64, UInt8
 
 from adacross.data.formats.archives import read_bytes
+from adacross.data.formats.base import optional
 from adacross.data.formats.polygons import color_bytes, mean_colors, triangulate
-from adacross.data.formats.scene import Allowance, Part, beside, content_of, joined
-from adacross.data.formats.textures import Texture, texture_beside
+from adacross.data.formats.scene import Allowance, Part, Texture, beside, content_of, joined, texture_beside
 from adacross.data.sampling import to_y_up
 from adacross.data.shape import Axis, BrokenShapeError, Mesh, PointCloud
-from adacross.errors import install
 
 _UNITS = {0.001: "mm", 0.01: "cm", 1.0: "m", 0.0254: "in", 0.3048: "ft"}  # by their length in meters
 _UP: dict[str, Axis] = {"X_UP": "x", "Z_UP": "z"}
@@ -30,19 +29,15 @@ def read_dae(path: Path) -> Mesh | PointCloud:
     Its parts are its geometries, by name. Colors of textures, vertices and materials are kept. Raises
     BrokenShapeError if the file is damaged or has no faces, or without pycollada.
     """
-    try:
-        from collada import Collada, common
-    except ImportError:
-        raise BrokenShapeError(
-            f"COLLADA files are read by pycollada, which is not installed. {install('cad')}"
-        ) from None
+    collada = optional("collada", "COLLADA files are read by pycollada, which is not installed", "cad")
+    common = collada.common
     with content_of(path, common.DaeError) as data:
         if b"<!DOCTYPE" in data or b"<!ENTITY" in data:
             raise BrokenShapeError("its XML declares a document type, which is not read")
         ignored = [common.DaeUnsupportedError, common.DaeBrokenRefError]
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # it uses numpy's matrices
-            file = Collada(
+            file = collada.Collada(
                 BytesIO(data), ignore=ignored, aux_file_loader=lambda name: read_bytes(beside(path, name))
             )
             remarks: dict[str, None] = {}  # in order, each once

@@ -67,16 +67,10 @@ def read_mesh(path: Path) -> Mesh | PointCloud:
     nowhere else. Raises BrokenShapeError with the reason if there is no shape in the file.
     """
     with content_of(path) as data:
-        folder = path.resolve().parent
-        match path.suffix.lower():
-            case ".off":
-                found = read_off(data)
-            case ".obj":
-                found = read_obj(data, folder)
-            case ".ply":
-                found = read_ply(data, folder)
-            case _:
-                found = read_stl(data)
+        if read := {".obj": read_obj, ".ply": read_ply}.get(path.suffix.lower()):
+            found = read(data, path.resolve().parent)
+        else:
+            found = read_off(data) if path.suffix.lower() == ".off" else read_stl(data)
     if isinstance(found, PointCloud):
         return found
     if not len(found.faces):
@@ -155,21 +149,16 @@ def axis_of(path: Path, up: Axis | None = None) -> Axis | None:
 
 
 def files_below(folder: Path, suffixes: Collection[str] | None = MESHES) -> Iterator[Path]:
-    """Yield all visible files of a folder or an archive that end so, in no order.
+    """Yield all visible files of a folder or an archive that end so (None: all), in no order.
 
     Links to folders are followed once. Archives in a folder are looked into, but for damaged ones, and for
-    those whose content lies beside them or in a folder of their name. `suffixes` None yields files of every
-    ending.
+    those whose content lies beside them or in a folder of their name.
     """
-    for path in _walk(folder):
-        if suffixes is None or path.suffix.lower() in suffixes:
-            yield path
+    found = archives.members(folder) if archives.is_archive(folder) else _walk(folder)
+    return (path for path in found if suffixes is None or path.suffix.lower() in suffixes)
 
 
 def _walk(folder: Path) -> Iterator[Path]:
-    if archives.is_archive(folder):
-        yield from archives.members(folder)
-        return
     seen: set[str] = set()
     for place, folders, names in os.walk(folder, followlinks=True):
         real = os.path.realpath(place)

@@ -71,17 +71,16 @@ class Files(Format):
         shapes, others = survey(folder, self._walk(folder))
         if not shapes:
             raise UserError(f"{folder} holds no shapes: {holdings(others)}.")
-        places = [_place(name) for name in shapes]
-        level = split_level(places)
-        splits, notes = _splits_of(places, level)
+        level = split_level([_place(name) for name in shapes])
+        splits, notes = _splits_of([_place(name) for name in shapes], level)
         skipped: Skipped = []
         if _both(splits) and 2 * splits.count(None) <= len(splits):
             reason = "lies outside of the folders that give the split"
             outside = {name for name, split in zip(shapes, splits, strict=True) if split is None}
             skipped = [{"name": name, "reason": reason} for name in shapes if name in outside]
             shapes = [name for name in shapes if name not in outside]
-            places = [place for place, split in zip(places, splits, strict=True) if split]
             splits = [split for split in splits if split]
+        places = [_place(name) for name in shapes]
         inner = [_inside(place, level) for place in places]
         labels, said = self._labels(inner)
         objects = objects_of(places, bool(any(labels)))

@@ -8,7 +8,7 @@ import base64
 import json
 import re
 import struct
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -31,9 +31,9 @@ _COMPONENTS = {5120: "i1", 5121: "u1", 5122: "<i2", 5123: "<u2", 5125: "<u4", 51
 _WIDTHS = {"SCALAR": 1, "VEC2": 2, "VEC3": 3, "VEC4": 4, "MAT4": 16}
 _POINTS, _TRIANGLES, _STRIP, _FAN = 0, 4, 5, 6  # modes of a primitive; those between are lines
 _CLAMP, _MIRROR = 33071, 33648  # how a texture goes on beyond its edge
-_DRACO, _MESHOPT = "KHR_draco_mesh_compression", "EXT_meshopt_compression"
+_DRACO = "KHR_draco_mesh_compression"
 _INSTANCES, _GLOSSY = "EXT_mesh_gpu_instancing", "KHR_materials_pbrSpecularGlossiness"
-_PACKED = {_DRACO: "Draco", _MESHOPT: "meshopt", "KHR_meshopt_compression": "meshopt"}
+_PACKED = {_DRACO: "Draco", "EXT_meshopt_compression": "meshopt", "KHR_meshopt_compression": "meshopt"}
 # What may be required without harm: it is read, or changes neither the surface nor its base color.
 _HARMLESS = re.compile(
     rf"{_INSTANCES}|KHR_mesh_quantization|(KHR|EXT|MSFT)_(texture|materials|lights|animation|xmp)\w*|"
@@ -41,6 +41,11 @@ _HARMLESS = re.compile(
 )
 _PLACING = 100  # what a placed part counts of the allowance, beside its corners: it takes as long
 _HELD = 2**28  # bytes of decoded textures that are kept for the next part
+_Matrix = Float64[np.ndarray, "4 4"]
+_Joints = Float64[np.ndarray, "J 4 4"]
+_Faces = Int64[np.ndarray, "F 3"]
+_Bytes = UInt8[np.ndarray, "F 3"]
+_Column = Callable[[str], np.ndarray]  # an attribute of a primitive's vertices by its name
 
 
 def read_gltf(path: Path) -> Mesh | PointCloud:
@@ -66,13 +71,13 @@ def read_gltf_bytes(data: bytes, path: Path) -> Mesh | PointCloud:
     parts = list(scene.parts())
     if not parts and scene.lines:
         raise BrokenShapeError("there is neither a face nor a point in it, only lines")
-    return joined(parts, UNIT, scene.warnings())
+    return joined(parts, UNIT, [*scene.remarks, *["lines are passed over"] * scene.lines])
 
 
 def _chunks(data: bytes) -> tuple[Any, bytes]:
     """Return the JSON and the binary chunk of a GLB file (section 4.4)."""
     if len(data) < 20:
-        raise BrokenShapeError(f"truncated: a GLB file has at least 20 bytes, this one {len(data)}")
+        raise _truncated(f"a GLB file has at least 20 bytes, this one {len(data)}")
     version, _, length = struct.unpack("<III", data[4:16])
     if version != 2:
         raise BrokenShapeError(_other_version(f"{version}.0"))
@@ -87,8 +92,12 @@ def _chunks(data: bytes) -> tuple[Any, bytes]:
 
 def _cut(data: bytes, start: int, length: int) -> bytes:
     if start + length > len(data):
-        raise BrokenShapeError(f"truncated: it promises {start + length:,} bytes, the file has {len(data):,}")
+        raise _truncated(f"it promises {start + length:,} bytes, the file has {len(data):,}")
     return data[start : start + length]
+
+
+def _truncated(how: str) -> BrokenShapeError:
+    return BrokenShapeError(f"truncated: {how}")
 
 
 def _other_version(version: str) -> str:
@@ -115,30 +124,19 @@ def _packed(extension: str) -> str:
 
 
 class _Scene:
-    """A glTF file: its description, and the numbers and images that the description points to.
-
-    Args:
-        description: the JSON of the file.
-        binary: the binary chunk of a GLB file.
-        path: of the file.
-        size: of the file, in bytes.
-    """
+    """A glTF file of `size` bytes: its JSON, and the numbers and images that the JSON points to."""
 
     def __init__(self, description: dict[str, Any], binary: bytes, path: Path, size: int) -> None:
         self.description, self.binary, self.path, self.size = description, binary, path, size
         self.lines = False  # whether there are any
         self.allowance = Allowance(size)
-        self._remarks: dict[str, None] = {}  # in order, each once
+        self.remarks: dict[str, None] = {}  # what was passed over, each once
         self._read = 0
         self._files: dict[Path, bytes] = {}
         self._buffers: dict[int, bytes] = {}
         self._accessors: dict[int, np.ndarray] = {}
         self._textures: dict[int, np.ndarray | None] = {}
         self._meshes: dict[tuple[Any, ...], list[Part]] = {}
-
-    def warnings(self) -> list[str]:
-        """Return what was passed over."""
-        return [*self._remarks, *["lines are passed over"] * self.lines]
 
     def parts(self) -> Iterator[Part]:
         """Yield what the default scene shows, in its frame."""
@@ -171,7 +169,7 @@ class _Scene:
 
     # -- where things are (sections 3.5 and 3.7)
 
-    def _worlds(self) -> Iterator[tuple[int, Float64[np.ndarray, "4 4"]]]:
+    def _worlds(self) -> Iterator[tuple[int, _Matrix]]:
         """Yield the nodes of the default scene and their transforms, parents first."""
         nodes = self.description.get("nodes", [])
         if self.description.get("scenes"):
@@ -192,9 +190,7 @@ class _Scene:
             yield index, world
             waiting += [(child, world) for child in reversed(node.get("children", ()))]
 
-    def _instances(
-        self, node: Mapping[str, Any], world: Float64[np.ndarray, "4 4"]
-    ) -> Sequence[Float64[np.ndarray, "4 4"]]:
+    def _instances(self, node: Mapping[str, Any], world: _Matrix) -> Sequence[_Matrix]:
         """Return the places of a node's mesh: its own, or those of EXT_mesh_gpu_instancing."""
         if _INSTANCES not in node.get("extensions", {}):
             return [world]
@@ -207,9 +203,7 @@ class _Scene:
         self.allowance.take(_PLACING * count)
         return [world @ _local({key: column[i] for key, column in columns.items()}) for i in range(count)]
 
-    def _joints(
-        self, index: int, worlds: Mapping[int, Float64[np.ndarray, "4 4"]]
-    ) -> Float64[np.ndarray, "J 4 4"] | None:
+    def _joints(self, index: int, worlds: Mapping[int, _Matrix]) -> _Joints | None:
         """Return where each joint of a skin takes the mesh; None if one is not in the scene."""
         skin = self._item("skins", index)
         if not skin["joints"] or any(joint not in worlds for joint in skin["joints"]):
@@ -222,24 +216,19 @@ class _Scene:
 
     # -- meshes (section 3.7.2)
 
-    def _mesh(
-        self, index: int, weights: Sequence[Any], joints: Float64[np.ndarray, "J 4 4"] | None = None
-    ) -> list[Part]:
+    def _mesh(self, index: int, weights: Sequence[Any], joints: _Joints | None = None) -> list[Part]:
         """Return the primitives of a mesh in its own frame; those of a mesh that many nodes show are kept."""
         key = (index, *weights)
-        if joints is not None or key not in self._meshes:
-            primitives = self._item("meshes", index)["primitives"]
-            found = [part for one in primitives if (part := self._primitive(one, weights, joints))]
-            if joints is not None:
-                return found
+        if joints is None and key in self._meshes:
+            return self._meshes[key]
+        primitives = self._item("meshes", index)["primitives"]
+        found = [part for one in primitives if (part := self._primitive(one, weights, joints))]
+        if joints is None:
             self._meshes[key] = found
-        return self._meshes[key]
+        return found
 
     def _primitive(
-        self,
-        primitive: Mapping[str, Any],
-        weights: Sequence[Any],
-        joints: Float64[np.ndarray, "J 4 4"] | None,
+        self, primitive: Mapping[str, Any], weights: Sequence[Any], joints: _Joints | None
     ) -> Part | None:
         attributes, mode = primitive["attributes"], primitive.get("mode", _TRIANGLES)
         if "POSITION" not in attributes:
@@ -263,55 +252,28 @@ class _Scene:
             rows, corners = np.unique(corners, return_inverse=True)
         points = stored[rows].astype(np.float64)
         self.allowance.take(len(points) + len(corners))
+
+        def column(name: str, among: Mapping[str, int] = attributes) -> np.ndarray:
+            found = self._numbers(among[name])
+            if len(found) != count:
+                raise BrokenShapeError(f"{count:,} vertices and {len(found):,} of their {name}")
+            return found[rows]
+
         for weight, target in zip(weights, primitive.get("targets", ()), strict=False):
             if weight and "POSITION" in target:
-                points = points + weight * self._column(target, "POSITION", count)[rows]
+                points = points + weight * column("POSITION", target)
         if joints is not None and "JOINTS_0" in attributes:
-            points = self._skinned(points, attributes, joints, count, rows)
+            points = _skinned(points, column, joints)
         if mode == _POINTS:
-            colors = None
-            if "COLOR_0" in attributes:
-                colors = _to_srgb(self._corner_colors(attributes, count, rows))
-            normals = self._column(attributes, "NORMAL", count)[rows] if "NORMAL" in attributes else None
-            empty = np.zeros((0, 3), dtype=np.int64)
-            return Part("", points, empty, colors, None if normals is None else normals.astype(np.float32))
+            colors = _to_srgb(_linear_colors(column)) if "COLOR_0" in attributes else None
+            normals = column("NORMAL").astype(np.float32) if "NORMAL" in attributes else None
+            return Part("", points, np.zeros((0, 3), dtype=np.int64), colors, normals)
         faces = _triangles(corners, mode)
-        if not len(faces):
-            return None
-        return Part("", points, faces, self._colors(primitive, faces, count, rows))
-
-    def _skinned(
-        self,
-        points: Float64[np.ndarray, "V 3"],
-        attributes: Mapping[str, int],
-        joints: Float64[np.ndarray, "J 4 4"],
-        count: int,
-        rows: Any,
-    ) -> Float64[np.ndarray, "V 3"]:
-        """Move each point by its joints, up to four, in proportion to their weights."""
-        numbers = self._column(attributes, "JOINTS_0", count)[rows].astype(np.int64)
-        shares = _fractions(self._column(attributes, "WEIGHTS_0", count)[rows]).astype(np.float64)
-        if len(numbers) and not 0 <= numbers.min() <= numbers.max() < len(joints):
-            raise BrokenShapeError(f"a vertex follows joint {numbers.max()} of {len(joints)}")
-        total = shares.sum(1, keepdims=True)
-        shares = np.divide(shares, total, where=total != 0, out=np.zeros_like(shares))
-        moved = np.zeros_like(points)
-        with np.errstate(all="ignore"):  # what is not finite is named when all is joined
-            for number, share in zip(numbers.T, shares.T, strict=True):
-                place = joints[number]
-                moved += share[:, None] * ((place[:, :3, :3] @ points[:, :, None])[..., 0] + place[:, :3, 3])
-        return moved
+        return Part("", points, faces, self._colors(primitive, faces, column)) if len(faces) else None
 
     # -- colors (sections 3.9.2 and 3.9.3)
 
-    def _corner_colors(
-        self, attributes: Mapping[str, int], count: int, rows: Any
-    ) -> Float64[np.ndarray, "V 3"]:
-        return _fractions(self._column(attributes, "COLOR_0", count)[rows])[:, :3].astype(np.float64)
-
-    def _colors(
-        self, primitive: Mapping[str, Any], faces: Int64[np.ndarray, "F 3"], count: int, rows: Any
-    ) -> UInt8[np.ndarray, "F 3"] | None:
+    def _colors(self, primitive: Mapping[str, Any], faces: _Faces, column: _Column) -> _Bytes | None:
         """Return the base color of each face, or None if neither its material nor its corners have one."""
         attributes = primitive["attributes"]
         material = self._item("materials", primitive["material"]) if "material" in primitive else {}
@@ -323,38 +285,31 @@ class _Scene:
         if factor in base:
             found.append(np.tile(np.array(base[factor], dtype=np.float64)[:3], (len(faces), 1)))
         if "COLOR_0" in attributes:
-            found.append(self._corner_colors(attributes, count, rows)[faces].mean(1))
-        texels = self._texels(base[texture], attributes, faces, count, rows) if texture in base else None
-        if texels is not None:
+            found.append(_linear_colors(column)[faces].mean(1))
+        if texture in base and (texels := self._texels(base[texture], attributes, faces, column)) is not None:
             found.append(_to_linear(texels))
         return _to_srgb(np.prod(found, axis=0)) if found else None
 
     def _texels(
-        self,
-        info: Mapping[str, Any],
-        attributes: Mapping[str, int],
-        faces: Int64[np.ndarray, "F 3"],
-        count: int,
-        rows: Any,
-    ) -> UInt8[np.ndarray, "F 3"] | None:
+        self, info: Mapping[str, Any], attributes: Mapping[str, int], faces: _Faces, column: _Column
+    ) -> _Bytes | None:
         """Return the texel at the center of each face, or None without a texture that can be read."""
         moved = info.get("extensions", {}).get("KHR_texture_transform", {})
         place = f"TEXCOORD_{moved.get('texCoord', info.get('texCoord', 0))}"
-        if place not in attributes or len(faces) == 0:
+        if place not in attributes:
             return None
         texture = self._item("textures", info["index"])
-        pixels = self._pixels(texture)
-        if pixels is None:
+        if (pixels := self._pixels(texture)) is None:
             return None
-        uv = _fractions(self._column(attributes, place, count)[rows])[faces].mean(1, dtype=np.float64)
+        uv = _fractions(column(place))[faces].mean(1, dtype=np.float64)
         angle = float(moved.get("rotation", 0))
         cosine, sine = np.cos(angle), np.sin(angle)
         uv = uv * moved.get("scale", (1, 1)) @ np.array([[cosine, -sine], [sine, cosine]])
         uv = np.nan_to_num(uv + moved.get("offset", (0, 0)))
         sampler = self._item("samplers", texture["sampler"]) if "sampler" in texture else {}
         height, width = pixels.shape[:2]
-        column = _wrapped(uv[:, 0], sampler.get("wrapS"), width)
-        return pixels[_wrapped(uv[:, 1], sampler.get("wrapT"), height), column]
+        row = _wrapped(uv[:, 1], sampler.get("wrapT"), height)
+        return pixels[row, _wrapped(uv[:, 0], sampler.get("wrapS"), width)]
 
     def _pixels(self, texture: Mapping[str, Any]) -> UInt8[np.ndarray, "h w 3"] | None:
         """Return the pixels of a texture; None, and a warning, if its image cannot be read."""
@@ -378,17 +333,10 @@ class _Scene:
         except IMAGE_ERRORS as error:
             if shortage(error):  # no fault of the file
                 raise
-            self._remarks[f"its texture cannot be read ({one_line(error, 120)})"] = None
+            self.remarks[f"its texture cannot be read ({one_line(error, 120)})"] = None
             return None
 
     # -- numbers (section 3.6)
-
-    def _column(self, attributes: Mapping[str, int], name: str, count: int) -> np.ndarray:
-        """Return an attribute of every vertex, `(V, width)`."""
-        found = self._numbers(attributes[name])
-        if len(found) != count:
-            raise BrokenShapeError(f"{count:,} vertices and {len(found):,} of their {name}")
-        return found
 
     def _numbers(self, index: int) -> np.ndarray:
         """Return an accessor's numbers `(count, width)`, normalized integers as fractions."""
@@ -424,13 +372,10 @@ class _Scene:
         stride = stride or size
         if start < 0 or count < 0 or stride < size:
             raise BrokenShapeError(f"{count} numbers of {size} bytes, each {stride} after the one before")
-        if count and start + (count - 1) * stride + size > len(content):
-            need = start + (count - 1) * stride + size
-            raise BrokenShapeError(
-                f"truncated: {count:,} numbers take {need:,} bytes, {len(content):,} are there"
-            )
-        strides = (stride, kind.itemsize)
-        return np.ndarray((count, width), kind, content, start if count else 0, strides)
+        need = start + (count - 1) * stride + size if count else 0
+        if need > len(content):
+            raise _truncated(f"{count:,} numbers take {need:,} bytes, {len(content):,} are there")
+        return np.ndarray((count, width), kind, content, start if count else 0, (stride, kind.itemsize))
 
     def _view(self, index: int) -> tuple[memoryview, int]:
         """Return the bytes of a buffer view, and the stride that it gives its numbers, 0 for none."""
@@ -442,9 +387,7 @@ class _Scene:
         content = memoryview(self._buffer(view["buffer"]))
         start, length = int(view.get("byteOffset", 0)), int(view["byteLength"])
         if start < 0 or length < 0 or start + length > len(content):
-            raise BrokenShapeError(
-                f"truncated: bytes {start:,} to {start + length:,} of {len(content):,} are asked for"
-            )
+            raise _truncated(f"bytes {start:,} to {start + length:,} of {len(content):,} are asked for")
         return content[start : start + length], int(view.get("byteStride", 0))
 
     def _buffer(self, index: int) -> bytes:
@@ -452,9 +395,7 @@ class _Scene:
             buffer = self._item("buffers", index)
             content = self._uri(buffer["uri"]) if "uri" in buffer else self.binary
             if len(content) < (length := int(buffer["byteLength"])):
-                raise BrokenShapeError(
-                    f"truncated: its buffer promises {length:,} bytes, {len(content):,} are there"
-                )
+                raise _truncated(f"its buffer promises {length:,} bytes, {len(content):,} are there")
             self._buffers[index] = content
         return self._buffers[index]
 
@@ -469,7 +410,25 @@ class _Scene:
         return self._files[place]
 
 
-def _local(node: Mapping[str, Any]) -> Float64[np.ndarray, "4 4"]:
+def _skinned(
+    points: Float64[np.ndarray, "V 3"], column: _Column, joints: _Joints
+) -> Float64[np.ndarray, "V 3"]:
+    """Move each point by its joints, up to four, in proportion to their weights."""
+    numbers = column("JOINTS_0").astype(np.int64)
+    shares = _fractions(column("WEIGHTS_0")).astype(np.float64)
+    if len(numbers) and not 0 <= numbers.min() <= numbers.max() < len(joints):
+        raise BrokenShapeError(f"a vertex follows joint {numbers.max()} of {len(joints)}")
+    total = shares.sum(1, keepdims=True)
+    shares = np.divide(shares, total, where=total != 0, out=np.zeros_like(shares))
+    moved = np.zeros_like(points)
+    with np.errstate(all="ignore"):  # what is not finite is named when all is joined
+        for number, share in zip(numbers.T, shares.T, strict=True):
+            place = joints[number]
+            moved += share[:, None] * ((place[:, :3, :3] @ points[:, :, None])[..., 0] + place[:, :3, 3])
+    return moved
+
+
+def _local(node: Mapping[str, Any]) -> _Matrix:
     """Return a node's own transform: its matrix, or scale, rotation and translation, in this order."""
     if "matrix" in node:
         return np.array(node["matrix"], dtype=np.float64).reshape(4, 4).T
@@ -489,7 +448,7 @@ def _local(node: Mapping[str, Any]) -> Float64[np.ndarray, "4 4"]:
     return transform
 
 
-def _triangles(corners: Int64[np.ndarray, " n"], mode: int) -> Int64[np.ndarray, "F 3"]:
+def _triangles(corners: Int64[np.ndarray, " n"], mode: int) -> _Faces:
     """Return the faces of a list, a strip or a fan of triangles (section 3.7.2.1)."""
     if mode == _TRIANGLES:
         return corners[: len(corners) // 3 * 3].reshape(-1, 3)
@@ -499,6 +458,10 @@ def _triangles(corners: Int64[np.ndarray, " n"], mode: int) -> Int64[np.ndarray,
     faces = np.stack([first, second, third], axis=1)
     faces[1::2, 1:] = faces[1::2, :0:-1]  # every other triangle runs the other way
     return faces
+
+
+def _linear_colors(column: _Column) -> Float64[np.ndarray, "V 3"]:
+    return _fractions(column("COLOR_0"))[:, :3].astype(np.float64)
 
 
 def _fractions(numbers: np.ndarray) -> np.ndarray:

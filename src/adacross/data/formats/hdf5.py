@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import Float, Int64
 
 from adacross.data.formats.base import MOST_COLUMNS, DatasetIndex, Format, Keep, SampleRef, Skipped, as_points
-from adacross.data.formats.text import file_below, lines_of
+from adacross.data.formats.text import file_below, integers, lines_of
 from adacross.data.shape import BrokenShapeError, PointCloud, Split
 from adacross.errors import UserError
 from adacross.io.files import MOST_PACKED, READER_ERRORS, file_size
@@ -73,9 +73,7 @@ class RowFormat(Format):
                 continue
             sizes.append(points)
             split: Split = "test" if word == "test" else "train"
-            with np.errstate(invalid="ignore"):  # NaN becomes a label that no class has
-                numbers = labels.astype(np.int64).tolist()
-            for row, label in enumerate(numbers):
+            for row, label in enumerate(integers(labels).tolist()):  # NaN becomes a label that no class has
                 name = f"{path.stem}/{row:05d}"
                 if label < 0 or (classes is not None and label >= classes):
                     reason = f"label {label}, {expected or f'expected 0 to {(classes or 1) - 1}'}"
@@ -147,9 +145,8 @@ def read_points(item: SampleRef) -> Float[np.ndarray, "N 3"]:
 
 
 def read_labels(item: SampleRef, key: str) -> Int64[np.ndarray, " N"]:
-    """Read the labels of an item's points; errors as `read_points`."""
-    with np.errstate(invalid="ignore"):  # NaN becomes a label that no part has
-        return _row(item, key).astype(np.int64)
+    """Read the labels of an item's points, NaN as one that no part has; errors as `read_points`."""
+    return integers(_row(item, key))
 
 
 def _none_readable(folder: Path, skipped: Skipped) -> UserError:

@@ -36,18 +36,14 @@ PROFILE = 7 * QUANTILES + 3
 class Signature:
     """Description of a shape's surface in any orientation.
 
-    Attributes:
-        size: root of the mean squared distance from the centroid, in the unit of the source.
-        handedness: a number that changes its sign where the shape is mirrored; 0 for a symmetric one.
-        invariants: nine contractions of the moments up to the fourth order; equal for mirrored shapes.
-        profile: `(PROFILE,)`, how points of the surface are spread: quantiles of their distances from the
-            centroid and of their coordinates along the principal axes (even and odd part), and the axes'
-            standard deviations. Nearly equal surfaces have nearly equal ones.
+    The profile says how points of the surface are spread: quantiles of their distances from the centroid and
+    of their coordinates along the principal axes (even and odd part), and the axes' standard deviations.
+    Nearly equal surfaces have nearly equal ones.
     """
 
-    size: float
-    handedness: float
-    invariants: Float64[np.ndarray, "9"]
+    size: float  # root of the mean squared distance from the centroid, in the unit of the source
+    handedness: float  # changes its sign where the shape is mirrored; 0 for a symmetric one
+    invariants: Float64[np.ndarray, "9"]  # of moments up to the fourth order; equal for mirrored shapes
     profile: Float64[np.ndarray, " PROFILE"]
 
     def stored(self) -> list[float]:
@@ -64,10 +60,7 @@ class Signature:
 
 
 def signature(shape: Mesh | PointCloud) -> Signature:
-    """Describe a mesh by its surface, a cloud by its points.
-
-    Raises:
-        BrokenShapeError: no triangle has an area, or all points coincide.
+    """Describe a mesh by its surface, a cloud by its points; BrokenShapeError without area or extent.
 
     Example:
         >>> from adacross.data.procedural import make_mesh
@@ -110,14 +103,8 @@ def signature(shape: Mesh | PointCloud) -> Signature:
     return Signature(size, handedness, np.array(invariants), profile)
 
 
-def frame(
-    shape: Mesh | PointCloud,
-) -> tuple[Float64[np.ndarray, "3"], float, Float64[np.ndarray, "3 3"]]:
-    """Return the centroid, the size, and the second moments about the centroid in units of the size.
-
-    Raises:
-        BrokenShapeError: no triangle has an area, or all points coincide.
-    """
+def frame(shape: Mesh | PointCloud) -> tuple[Float64[np.ndarray, "3"], float, Float64[np.ndarray, "3 3"]]:
+    """Return the centroid, the size, and the second moments in units of the size; errors as `signature`."""
     some = shape.vertices[shape.faces.ravel()[:1]] if isinstance(shape, Mesh) else shape.points[:1]
     origin = some.astype(np.float64).sum(0)  # near enough: no digits are lost far from zero
     first, second, total = np.zeros(3), np.zeros((3, 3)), 0.0

@@ -2,14 +2,12 @@
 
 import struct
 from pathlib import Path
-from types import ModuleType
 
 import numpy as np
 
-from adacross.data.formats.archives import file_size, open_file
-from adacross.data.formats.base import as_points, readable
+from adacross.data.formats.archives import file_size, open_file, read_head
+from adacross.data.formats.base import as_points, optional, readable
 from adacross.data.shape import BrokenShapeError, PointCloud
-from adacross.errors import install
 from adacross.io.files import LARGEST, MOST_PACKED
 
 _HEADER, _RECORD, _CHUNK = 227, 54, 8  # bytes, at least
@@ -22,7 +20,7 @@ def read_las(path: Path) -> PointCloud:
     Raises BrokenShapeError if the file is not readable, promises more points than it can hold, or laspy is
     not installed.
     """
-    laspy = _laspy()
+    laspy, _ = (optional(name, "LAS and LAZ files need laspy", "clouds") for name in ("laspy", "lazrs"))
     size = _checked_size(path)
     with (
         readable("LAS", laspy.errors.LaspyException),
@@ -48,9 +46,7 @@ def read_las(path: Path) -> PointCloud:
 
 def _checked_size(path: Path) -> int:
     """Return the size of a LAS file in bytes; its header must fit in, with the records that it promises."""
-    size = file_size(path)
-    with open_file(path) as file:
-        head = file.read(_HEADER)
+    size, head = file_size(path), read_head(path, _HEADER)
     if len(head) < _HEADER or not head.startswith(b"LASF"):
         raise BrokenShapeError("not a LAS file: it does not begin with LASF and a header")
     header, points, records = struct.unpack_from("<HII", head, 94)
@@ -77,15 +73,6 @@ def _chunks(path: Path, points: int, size: int) -> int:
             return -1
         file.seek(table + 4)
         return int.from_bytes(file.read(4), "little")
-
-
-def _laspy() -> ModuleType:
-    try:
-        import laspy
-        import lazrs  # noqa: F401  LAZ
-    except ImportError:
-        raise BrokenShapeError(f"LAS and LAZ files need laspy. {install('clouds')}") from None
-    return laspy
 
 
 def _bytes(colors: np.ndarray) -> np.ndarray | None:

@@ -16,26 +16,15 @@ MOST = 2**20  # triangles of a mesh whose edges are compared: more would take me
 
 @dataclass(frozen=True)
 class Measures:
-    """Size of a shape as its source has it.
+    """Size of a shape as its source has it, in the source's unit and frame."""
 
-    Attributes:
-        lower: smallest coordinates, in the source's unit and frame.
-        upper: largest coordinates.
-        area: of a mesh, in the unit squared; None for a cloud.
-        volume: of a watertight mesh, in the unit cubed; None for other shapes.
-        watertight: whether every edge of a mesh joins two triangles; None for one of more than `MOST`.
-        triangles: of a mesh; 0 for a cloud.
-        content: digest of the set of all corners or points, without where the set lies; "" for a shape of
-            more corners than those of `MOST` triangles.
-    """
-
-    lower: tuple[float, ...]
-    upper: tuple[float, ...]
-    area: float | None
-    volume: float | None
-    watertight: bool | None
-    triangles: int
-    content: str
+    lower: tuple[float, ...]  # smallest coordinates
+    upper: tuple[float, ...]  # largest coordinates
+    area: float | None  # of a mesh
+    volume: float | None  # of a watertight mesh
+    watertight: bool | None  # whether every edge joins two triangles; None for more than `MOST` triangles
+    triangles: int  # 0 for a cloud
+    content: str  # digest of the set of corners or points, wherever it lies; "" for one of over 3 * `MOST`
 
 
 def measure(raw: RawSample) -> Measures:

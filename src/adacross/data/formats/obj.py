@@ -12,14 +12,14 @@ from jaxtyping import Float64, Int64, UInt8
 
 from adacross.data.formats.archives import read_bytes
 from adacross.data.formats.polygons import GRAY, cloud_of, color_bytes, mean_colors, triangulate
+from adacross.data.formats.scene import companion, read_texture
 from adacross.data.formats.text import decode_text, integers, numbers
-from adacross.data.formats.textures import companion, read_texture
 from adacross.data.shape import BrokenShapeError, Mesh, PointCloud
 from adacross.errors import listed
 
 _MOST_LIBRARIES = 100  # of a file, and in one line of it
 _UNREAD = ("l", "curv", "curv2", "surf")
-_NO_COLOR = (np.nan,) * 3
+_KEYWORDS = {"fo": "f"}  # of version 2.11
 _OPEN = re.compile(r"/(?:\s|$)")  # a corner that ends with a slash
 _OPTION = re.compile(
     r"-(?P<name>[ost])((?:\s+[-+.\d][-+.\deE]*){1,3})\s+|-mm\s+\S+\s+\S+\s+|-[a-z]+\s+\S+\s+", re.IGNORECASE
@@ -35,9 +35,6 @@ class _Material:
     folder: Path | None = None  # of the file that names it
     scale: tuple[float, float] = (1.0, 1.0)
     offset: tuple[float, float] = (0.0, 0.0)
-
-
-_EARLIER = {"fo": "f"}  # a keyword of version 2.11
 
 
 @dataclass
@@ -76,13 +73,15 @@ def read_obj(data: bytes, folder: Path) -> Mesh | PointCloud:
     cut = triangulate(points, corners, sizes)
     faces = corners[cut.places]
     materials, said = _materials(found, folder)
-    surface = _Surface(
-        materials, np.array(found.materials)[cut.owners], _table(found.coordinates, 0, 2), wedges[cut.places]
+    colors, unusable = _painted(
+        None if colors is None else mean_colors(colors, faces),
+        materials,
+        np.array(found.materials)[cut.owners],
+        _table(found.coordinates, 0, 2),
+        wedges[cut.places],
+        folder,
     )
-    face_colors, unusable = surface.colors(folder, None if colors is None else mean_colors(colors, faces))
-    return Mesh(
-        points, faces, face_colors, warnings=((unread,) * bool(number) + cut.warnings + said + unusable)
-    )
+    return Mesh(points, faces, colors, warnings=((unread,) * bool(number) + cut.warnings + said + unusable))
 
 
 def _lines(text: str) -> _Lines:
@@ -91,7 +90,7 @@ def _lines(text: str) -> _Lines:
     material = 0
     for line in text.replace("\\\n", " ").replace("\t", " ").split("\n"):
         key, _, rest = line.strip().partition(" ")
-        key = _EARLIER.get(key, key).lower()
+        key = _KEYWORDS.get(key, key).lower()
         if (lines := numeric.get(key)) is not None:
             lines.append(rest.partition("#")[0])
             if key == "f":
@@ -146,19 +145,16 @@ def _materials(found: _Lines, folder: Path) -> tuple[list[_Material], tuple[str,
     unreadable: list[str] = []
     files: dict[Path, None] = {}
     for line in list(dict.fromkeys(found.libraries))[:_MOST_LIBRARIES]:
-        for names in ([line], line.split()[:_MOST_LIBRARIES]):  # one name with spaces in it, or several
-            if paths := [path for name in names if (path := companion(folder, name))]:
-                files |= dict.fromkeys(paths)
-                break
-        else:
-            unreadable.append(line)
+        several = line.split()[:_MOST_LIBRARIES]  # or one name with spaces in it
+        one = companion(folder, line)
+        paths = [one] if one else [path for name in several if (path := companion(folder, name))]
+        files |= dict.fromkeys(paths)
+        unreadable += [] if paths else [line]
     for path in files:
         try:
-            library = _library(decode_text(read_bytes(path)), path.parent)
+            defined = _library(decode_text(read_bytes(path)), path.parent) | defined
         except (OSError, BrokenShapeError):
             unreadable.append(path.name)
-            continue
-        defined = library | defined
     materials = [defined.get(name) or defined.get(name.split(" #")[0].strip()) for name in found.names]
     unknown = [name for name, material in zip(found.names, materials, strict=True) if name and not material]
     said: tuple[str, ...] = ()
@@ -202,56 +198,40 @@ def _map(rest: str) -> dict[str, Any]:
     return found | {"texture": rest.strip()}
 
 
-@dataclass(frozen=True, eq=False)
-class _Surface:
-    """Triangles with their materials.
+def _painted(
+    colors: UInt8[np.ndarray, "T 3"] | None,
+    materials: list[_Material],
+    owners: Int64[np.ndarray, " T"],
+    uv: Float64[np.ndarray, "n 2"],
+    wedges: Int64[np.ndarray, "T 3"],
+    folder: Path,
+) -> tuple[UInt8[np.ndarray, "T 3"] | None, tuple[str, ...]]:
+    """Return the colors of triangles: of textures, else the vertices' `colors`, else of materials.
 
-    Attributes:
-        materials: of the file.
-        owners: `(T,)` material of each triangle.
-        uv: `(n, 2)` texture coordinates.
-        wedges: `(T, 3)` which of them each corner has, -1 for none.
+    A triangle has the material of its owner; a corner has the texture coordinates of its wedge, -1 for none.
+    Beside the colors are sentences about unusable textures.
     """
-
-    materials: list[_Material]
-    owners: Int64[np.ndarray, " T"]
-    uv: Float64[np.ndarray, "n 2"]
-    wedges: Int64[np.ndarray, "T 3"]
-
-    def colors(
-        self, folder: Path, colors: UInt8[np.ndarray, "T 3"] | None
-    ) -> tuple[UInt8[np.ndarray, "T 3"] | None, tuple[str, ...]]:
-        """Return the triangles' colors and sentences about unusable textures.
-
-        `colors` are those of the vertices, if they have any: textures go before them, materials behind.
-        """
-        if colors is None and any(material.color for material in self.materials):
-            flat = np.array([material.color or _NO_COLOR for material in self.materials])
-            colors = color_bytes(flat[self.owners], whole=False)
-        users, warnings = self._users(folder)
-        order = np.argsort(self.owners, kind="stable")
-        ends = np.searchsorted(self.owners[order], np.arange(len(self.materials) + 1))
-        known = np.all((self.wedges >= 0) & (self.wedges < len(self.uv)), axis=1)
-        for path, materials in users.items():
-            texture = read_texture(path)
-            warnings += texture.warnings
-            for number in materials if texture.pixels is not None else ():
-                mine, material = order[ends[number] : ends[number + 1]], self.materials[number]
-                mine = mine[known[mine]]
-                texels = texture.at(self.uv[self.wedges[mine]] * material.scale + material.offset)
-                colors = np.full(self.wedges.shape, GRAY, np.uint8) if colors is None else colors
-                colors[mine] = (texels * np.array(material.color or (1.0,))).round()
-        return colors, warnings
-
-    def _users(self, folder: Path) -> tuple[dict[Path, list[int]], tuple[str, ...]]:
-        """Return the materials that use each texture, and a sentence about textures that are missing."""
-        users: dict[Path, list[int]] = {}
-        missing: dict[str, None] = {}
-        for number, material in enumerate(self.materials):
-            if material.texture:
-                path = companion(folder, material.texture, material.folder)
-                if path is None:
-                    missing[material.texture] = None
-                else:
-                    users.setdefault(path, []).append(number)
-        return users, (f"its texture {listed(missing, 3)} is not beside it",) * bool(missing)
+    if colors is None and any(material.color for material in materials):
+        flat = np.array([material.color or (np.nan,) * 3 for material in materials])
+        colors = color_bytes(flat[owners], whole=False)
+    users: dict[Path, list[int]] = {}  # materials of each texture
+    missing: dict[str, None] = {}
+    for number, material in enumerate(materials):
+        if path := material.texture and companion(folder, material.texture, material.folder):
+            users.setdefault(path, []).append(number)
+        elif material.texture:
+            missing[material.texture] = None
+    warnings = (f"its texture {listed(missing, 3)} is not beside it",) * bool(missing)
+    order = np.argsort(owners, kind="stable")
+    ends = np.searchsorted(owners[order], np.arange(len(materials) + 1))
+    known = np.all((wedges >= 0) & (wedges < len(uv)), axis=1)
+    for path, using in users.items():
+        texture = read_texture(path)
+        warnings += texture.warnings
+        for number in using if texture.pixels is not None else ():
+            mine, material = order[ends[number] : ends[number + 1]], materials[number]
+            mine = mine[known[mine]]
+            texels = texture.at(uv[wedges[mine]] * material.scale + material.offset)
+            colors = np.full(wedges.shape, GRAY, np.uint8) if colors is None else colors
+            colors[mine] = (texels * np.array(material.color or (1.0,))).round()
+    return colors, warnings

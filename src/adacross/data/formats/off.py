@@ -40,10 +40,7 @@ def read_off(data: bytes) -> Mesh | PointCloud:
     if "nOFF" in header[0]:
         raise BrokenShapeError("an OFF file of points of n dimensions (nOFF); expected three")
     prefix = header[1].upper()
-    return _shape(_layout(text[header.end() :], prefix), prefix)
-
-
-def _shape(found: _Layout, prefix: str) -> Mesh | PointCloud:
+    found = _layout(text[header.end() :], prefix)
     rows = found.vertices
     points = np.ascontiguousarray(rows[:, :3])
     at = 3

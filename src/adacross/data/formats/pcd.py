@@ -1,8 +1,6 @@
 """PCD files, the Point Cloud Library's: ascii, binary and binary_compressed."""
 
-from itertools import accumulate
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 
@@ -17,20 +15,12 @@ _MOST_NUMBERS = 1_000  # a point
 _KINDS = {"F": "f", "I": "i", "U": "u"}
 
 
-class _Field(NamedTuple):
-    name: str
-    type: np.dtype
-    repeats: int  # numbers a point
-    before: int  # numbers of the fields before it
-
-
 def read_pcd(path: Path) -> PointCloud:
     """Read the points of a PCD file and their colors (`rgb`); points without a measurement are NaN.
 
     Raises BrokenShapeError if the header is not whole, has no x, y and z, or promises more than there is.
     """
-    data = read_bytes(path)
-    header, content = _header(data)
+    header, content = _header(read_bytes(path))
     try:
         names = header["FIELDS"]
         repeats = [int(word) for word in header.get("COUNT", ["1"] * len(names))]
@@ -38,19 +28,29 @@ def read_pcd(path: Path) -> PointCloud:
         types = [np.dtype(f"<{_KINDS[kind]}{int(size)}") for kind, size in sizes]
         count = int(header["POINTS"][0]) if "POINTS" in header else int(header["WIDTH"][0])
         storage = header["DATA"][0].lower()
-        before = accumulate(repeats, initial=0)
-        fields = [_Field(*field, next(before)) for field in zip(names, types, repeats, strict=True)]
+        found = enumerate(zip(names, types, repeats, strict=True))
+        fields = [(f"{i}", kind, repeat) for i, (_, kind, repeat) in found]
     except (LookupError, ValueError, TypeError) as error:
         raise BrokenShapeError("not a PCD file: FIELDS, SIZE, TYPE, POINTS or DATA is missing") from error
     if count < 1 or min(repeats) < 1 or sum(repeats) > _MOST_NUMBERS:
         raise BrokenShapeError(f"a PCD header of {count:,} points with {sum(repeats):,} numbers each")
-    chosen = {field.name: field for field in reversed(fields) if field.name in ("x", "y", "z", "rgb", "rgba")}
-    if missing := [axis for axis in "xyz" if axis not in chosen]:
+    if missing := [axis for axis in "xyz" if axis not in names]:
         raise BrokenShapeError(f"its fields are {' '.join(names)[:80]}; there is no {', '.join(missing)}")
+    wanted = [*"xyz", "rgb", "rgba"]
+    chosen = {name: names.index(name) for name in wanted if name in names}
+    size = sum(kind.itemsize * repeat for kind, repeat in zip(types, repeats, strict=True))
     if storage == "ascii":
-        columns = _from_text(content, chosen, count)
-    elif storage in ("binary", "binary_compressed"):
-        columns = _from_bytes(content, fields, count, packed=storage != "binary")
+        table = _table(content, [sum(repeats[:i]) for i in chosen.values()], count)
+        with np.errstate(invalid="ignore", over="ignore"):
+            columns = {name: table[:, k].astype(types[i]) for k, (name, i) in enumerate(chosen.items())}
+    elif storage == "binary":
+        _check_length(len(content) // size, count)
+        rows = np.frombuffer(content, [(name, kind, (repeat,)) for name, kind, repeat in fields], count)
+        columns = {name: rows[f"{i}"][:, 0] for name, i in chosen.items()}
+    elif storage == "binary_compressed":  # one field after the other, not point by point
+        unpacked = _unpacked(content, count, size)
+        (whole,) = np.frombuffer(unpacked, [(name, kind, (count, repeat)) for name, kind, repeat in fields])
+        columns = {name: whole[f"{i}"][:, 0] for name, i in chosen.items()}
     else:
         raise BrokenShapeError(f"DATA {storage[:40]}, expected ascii, binary or binary_compressed")
     points = as_points(np.stack([columns[axis].astype(np.float64) for axis in "xyz"], axis=1))
@@ -75,40 +75,14 @@ def _header(data: bytes) -> tuple[dict[str, list[str]], bytes]:
     return entries, data[start:]
 
 
-def _from_text(content: bytes, fields: dict[str, _Field], count: int) -> dict[str, np.ndarray]:
+def _table(content: bytes, columns: list[int], count: int) -> np.ndarray:
+    """Return some numbers of each line of text."""
     lines = [line for line in content.decode("latin-1").splitlines() if line.strip()]
     _check_length(len(lines), count)
     try:
-        table = np.loadtxt(
-            lines[:count], usecols=[field.before for field in fields.values()], comments=None, ndmin=2
-        )
+        return np.loadtxt(lines[:count], usecols=columns, comments=None, ndmin=2)
     except ValueError as error:
         raise BrokenShapeError(f"truncated or damaged ({one_line(error, 200)})") from error
-    with np.errstate(invalid="ignore", over="ignore"):
-        return {name: table[:, i].astype(field.type) for i, (name, field) in enumerate(fields.items())}
-
-
-def _from_bytes(content: bytes, fields: list[_Field], count: int, packed: bool) -> dict[str, np.ndarray]:
-    size = sum(field.type.itemsize * field.repeats for field in fields)
-    if not packed:
-        _check_length(len(content) // size, count)
-        kinds = [(f"{i}", field.type, (field.repeats,)) for i, field in enumerate(fields)]
-        rows = np.frombuffer(content, kinds, count)
-        return {field.name: rows[f"{i}"][:, 0] for i, field in reversed(list(enumerate(fields)))}
-    there, promised = (int(number) for number in np.frombuffer(content[:8].ljust(8, b"\0"), "<u4"))
-    if there > len(content) - 8 or promised != count * size or promised > MOST_PACKED * there:
-        raise BrokenShapeError(
-            f"truncated: {count:,} points take {count * size:,} bytes, but {there:,} compressed bytes for "
-            f"{promised:,} are promised and {max(len(content) - 8, 0):,} are there"
-        )
-    unpacked = _unpacked(content[8 : 8 + there], promised)
-    columns: dict[str, np.ndarray] = {}
-    start = 0
-    for field in fields:  # one after the other, not point by point
-        numbers = np.frombuffer(unpacked, field.type, count * field.repeats, start)
-        columns.setdefault(field.name, numbers.reshape(count, field.repeats)[:, 0])
-        start += numbers.nbytes
-    return columns
 
 
 def _check_length(there: int, promised: int) -> None:
@@ -116,12 +90,18 @@ def _check_length(there: int, promised: int) -> None:
         raise BrokenShapeError(f"truncated: {promised:,} points promised, {there:,} there")
 
 
-def _unpacked(packed: bytes, size: int) -> bytes:
+def _unpacked(content: bytes, count: int, size: int) -> bytes:
     """Unpack LZF: bytes as they are, or a length and how far back the same bytes stand."""
-    made = bytearray()
-    place, end = 0, len(packed)
+    there, promised = (int(number) for number in np.frombuffer(content[:8].ljust(8, b"\0"), "<u4"))
+    if there > len(content) - 8 or promised != count * size or promised > MOST_PACKED * there:
+        raise BrokenShapeError(
+            f"truncated: {count:,} points take {count * size:,} bytes, but {there:,} compressed bytes for "
+            f"{promised:,} are promised and {max(len(content) - 8, 0):,} are there"
+        )
+    packed, made = content[8 : 8 + there], bytearray()
+    place = 0
     try:
-        while place < end and len(made) <= size:
+        while place < there and len(made) <= promised:
             control = packed[place]
             place += 1
             if control < 32:
@@ -143,6 +123,6 @@ def _unpacked(packed: bytes, size: int) -> bytes:
                 length -= len(piece)
     except IndexError:
         raise BrokenShapeError("its compressed points are damaged") from None
-    if len(made) != size:
+    if len(made) != promised:
         raise BrokenShapeError("its compressed points are damaged")
     return bytes(made)

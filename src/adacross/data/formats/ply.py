@@ -5,16 +5,16 @@ import re
 import struct
 from array import array
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
-from jaxtyping import Float, Int64, Shaped, UInt8
+from jaxtyping import Int64, Shaped, UInt8
 
 from adacross.data.formats.polygons import GRAY, cloud_of, color_bytes, mean_colors, triangulate
+from adacross.data.formats.scene import texture_beside
 from adacross.data.formats.text import decode_text, integers, numbers
-from adacross.data.formats.textures import texture_beside
 from adacross.data.shape import BrokenShapeError, Mesh, PointCloud
 from adacross.errors import shortened
 
@@ -33,30 +33,27 @@ _MOST_TEXTURES = 100
 _CORNERS = ("vertex_indices", "vertex_index")
 
 
-@dataclass(frozen=True)
-class _Property:
+class _Property(NamedTuple):
     name: str
     type: str  # NumPy's name of it
     counts: str = ""  # type of a list's length; "" for a single value
 
 
-@dataclass(frozen=True, eq=False)
-class _List:
+class _List(NamedTuple):
     """A list a row: its lengths, and all values, one row after the other."""
 
     sizes: Int64[np.ndarray, " n"]
     values: Shaped[np.ndarray, " m"]
 
 
-@dataclass(frozen=True)
+@dataclass
 class _Element:
     name: str
     count: int
-    properties: list[_Property] = field(default_factory=list)
+    properties: list[_Property]
 
 
-@dataclass(frozen=True)
-class _Header:
+class _Header(NamedTuple):
     format: str  # a key of `_ORDERS`
     elements: list[_Element]
     textures: list[str]  # names of their files
@@ -89,11 +86,14 @@ def read_ply(data: bytes, folder: Path) -> Mesh | PointCloud:
     cut = triangulate(vertices, corners, np.concatenate([polygons.sizes, strips.sizes]))
     faces = corners[cut.places]
     face_colors, warnings = None if colors is None else mean_colors(colors, faces), cut.warnings
-    uv, used = _coordinates(columns, faces), np.zeros(len(faces), np.int64)
+    corner_uv = (_stacked(columns, names) for names in _COORDINATES)
+    uv = next((values[faces] for values in corner_uv if values is not None), None)
+    used = np.zeros(len(faces), np.int64)
     if not len(strips.sizes):  # which have nothing of their own
-        own, wedges, numbered = _colors(face), _wedges(face, polygons, cut.places), face.get("texnumber")
+        own, wedges, numbered = _colors(face), face.get("texcoord"), face.get("texnumber")
         face_colors = face_colors if own is None else own[cut.owners]
-        uv = uv if wedges is None else wedges
+        if isinstance(wedges, _List) and (wedges.sizes == 2 * polygons.sizes).all():
+            uv = wedges.values.reshape(-1, 2)[cut.places]
         if isinstance(numbered, np.ndarray):
             used = numbered[cut.owners]
     for number, name in enumerate(header.textures[:_MOST_TEXTURES]):
@@ -131,7 +131,7 @@ def _header(data: bytes) -> _Header:
             case ["format", format, *_]:
                 continue
             case ["element", name, count] if count.isdigit():
-                elements.append(_Element(name.lower(), int(count)))
+                elements.append(_Element(name.lower(), int(count), []))
             case ["property", "list", counts, values, name] if {counts, values} <= _TYPES.keys() and elements:
                 elements[-1].properties.append(_Property(name.lower(), _TYPES[values], _TYPES[counts]))
             case ["property", kind, name] if kind in _TYPES and elements:
@@ -161,15 +161,12 @@ def _elements(data: bytes, header: _Header) -> dict[str, _Columns]:
         rows, at = _rows(body, at, element, stored, _ORDERS[header.format])
         columns: _Columns = {}
         for row, prop in zip(rows, element.properties, strict=True):
-            columns.setdefault(prop.name, row if isinstance(row, _List) else _declared(row, prop.type))
+            if not isinstance(row, _List) and prop.type[0] in "iu":  # text's fractions keep all their digits
+                with np.errstate(invalid="ignore"):
+                    row = row.astype(prop.type)  # noqa: PLW2901
+            columns.setdefault(prop.name, row)
         found.setdefault(element.name, columns)
     return found
-
-
-def _declared(values: Shaped[np.ndarray, " n"], kind: str) -> Shaped[np.ndarray, " n"]:
-    """Return text's numbers as the integers that they are declared to be; fractions keep all their digits."""
-    with np.errstate(invalid="ignore"):
-        return values.astype(kind) if kind[0] in "iu" else values
 
 
 def _rows(
@@ -187,30 +184,26 @@ def _rows(
         table = np.frombuffer(body, uniform, count, at)
         lists = [name for name, (_, counts) in zip(uniform.names or (), types, strict=True) if counts]
         if all((table[name]["size"] == table[name]["size"][0]).all() for name in lists):
-            at += table.nbytes
             columns = [table[name] for name in uniform.names or ()]
             return [
-                _List(integers(c["size"]), c["values"].reshape(-1)) if counts else c
-                for c, (_, counts) in zip(columns, types, strict=True)
-            ], at
+                _List(integers(column["size"]), column["values"].reshape(-1)) if counts else column
+                for column, (_, counts) in zip(columns, types, strict=True)
+            ], at + table.nbytes
     elif not any(counts for _, counts in types):
         there = (len(body) - at) // uniform.itemsize if uniform is not None else 0
         raise BrokenShapeError(f"truncated: {what} promised, {there} there")
     sizes, pieces = [array("q") for _ in types], [bytearray() for _ in types]
-    plan = [
-        (struct.Struct(order + _CODES[counts]) if counts else None, int(kind[1])) for kind, counts in types
-    ]
+    lengths = [struct.Struct(order + _CODES[counts]) if counts else None for _, counts in types]
+    widths = [int(kind[1]) for kind, _ in types]
     for row in range(count):
-        for column, (length, width) in enumerate(plan):
+        for column, (length, width) in enumerate(zip(lengths, widths, strict=True)):
             size = 1
-            if length is not None:
-                if at + length.size > len(body):
-                    raise BrokenShapeError(f"truncated: {what} promised, {row} there")
+            if length is not None and at + length.size <= len(body):
                 size = int(length.unpack_from(body, at)[0])
                 if size < 0:
                     raise BrokenShapeError(f"a list of {size} values")
                 sizes[column].append(size)
-                at += length.size
+            at += length.size if length is not None else 0
             pieces[column] += body[at : at + size * width]
             at += size * width
         if at > len(body):
@@ -276,22 +269,6 @@ def _colors(columns: _Columns) -> UInt8[np.ndarray, "n 3"] | None:
                 values / 257 if values.dtype.itemsize == 2 else values.astype(float), whole=True
             )
     return None
-
-
-def _wedges(
-    face: _Columns, polygons: _List, places: Int64[np.ndarray, "T 3"]
-) -> Float[np.ndarray, "T 3 2"] | None:
-    """Return texture coordinates that each face has of its own, or None."""
-    found = face.get("texcoord")
-    if not isinstance(found, _List) or (found.sizes != 2 * polygons.sizes).any():
-        return None
-    return found.values.reshape(-1, 2)[places]
-
-
-def _coordinates(columns: _Columns, faces: Int64[np.ndarray, "T 3"]) -> Float[np.ndarray, "T 3 2"] | None:
-    """Return the texture coordinates of the faces' vertices, or None."""
-    found = (_stacked(columns, names) for names in _COORDINATES)
-    return next((values[faces] for values in found if values is not None), None)
 
 
 def _stacked(columns: _Columns, names: Sequence[str]) -> Shaped[np.ndarray, "n C"] | None:

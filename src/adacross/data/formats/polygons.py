@@ -15,17 +15,11 @@ _FLAT = 1e-9  # share of a polygon's area that rounding may turn backwards
 
 
 class Triangles(NamedTuple):
-    """Triangles that polygons are cut into, in the polygons' order.
+    """Triangles that polygons are cut into, in the polygons' order."""
 
-    Attributes:
-        places: `(T, 3)` positions in the list of corners.
-        owners: `(T,)` polygon that each comes from.
-        fans: concave polygons that were not clipped but cut as fans.
-    """
-
-    places: Int64[np.ndarray, "T 3"]
-    owners: Int64[np.ndarray, " T"]
-    fans: int
+    places: Int64[np.ndarray, "T 3"]  # positions in the list of corners
+    owners: Int64[np.ndarray, " T"]  # polygon that each comes from
+    fans: int  # concave polygons that were not clipped but cut as fans
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -39,12 +33,8 @@ def triangulate(
 ) -> Triangles:
     """Cut polygons into triangles: convex ones as fans, concave ones by ear clipping in their own plane.
 
-    Args:
-        vertices: coordinates.
-        corners: vertex of each corner, one polygon after the other.
-        sizes: number of corners of each polygon; those with fewer than three are left out.
-
-    Raises BrokenShapeError if a corner points to a vertex that is not there.
+    `corners` are the vertices of one polygon after the other, `sizes` how many each has; of fewer than three
+    there is no triangle. Raises BrokenShapeError if a corner points to a vertex that is not there.
     """
     check_corners(corners, len(vertices))
     starts = np.cumsum(sizes) - sizes

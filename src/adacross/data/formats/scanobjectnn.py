@@ -69,17 +69,17 @@ class ScanObjectNN(RowFormat):
             )
         variant = self.variant or usual[0]
         if variant not in found:
-            place, pairs = FILES[variant]
+            place, names = FILES[variant]
             raise UserError(
-                f"{folder} has no {variant} ({place}/{pairs[0][0]}); what is there: {there}. "
+                f"{folder} has no {variant} ({place}/{names[0][0]}); what is there: {there}. "
                 "Add its files, or choose another --variant."
             )
-        files = {word: [path] for word, path in zip(("train", "test"), found[variant], strict=True)}
-        files = {word: [path for path in paths if path.is_file()] for word, paths in files.items()}
+        pairs = zip(("train", "test"), found[variant], strict=True)
+        files = {word: [path] if path.is_file() else [] for word, path in pairs}
         index = self.find_rows(folder, files, len(CLASSES))
-        note = " and ".join(path.name for paths in files.values() for path in paths)
+        there = " and ".join(path.name for path in found[variant] if path.is_file())
         missing = [f"{path.parent.name}/{path.name}" for path in found[variant] if not path.is_file()]
-        note = f"ScanObjectNN, variant {variant}: {note}."
+        note = f"ScanObjectNN, variant {variant}: {there}."
         return replace(index, classes=list(CLASSES), variant=variant, note=note, missing=missing)
 
     def load(self, item: SampleRef) -> PointCloud:

@@ -14,6 +14,7 @@ import os
 from dataclasses import replace
 from pathlib import Path
 
+from adacross.data.formats.archives import read_head
 from adacross.data.formats.base import (
     DatasetIndex,
     Format,
@@ -29,7 +30,6 @@ from adacross.data.formats.ply import ply_counts
 from adacross.data.formats.text import Listed, find_listed, lines_of
 from adacross.data.shape import Mesh, PointCloud, Split
 from adacross.errors import UserError
-from adacross.io.files import file_size
 
 SHAPES, IMAGES, CLOUDS = "ShapeNet", "ShapeNetRendering", "shapenet_pc"
 # The 55 categories of ShapeNetCore: WordNet 3.0 noun offsets and the names they usually go by.
@@ -174,9 +174,7 @@ def _beside(folder: Path, name: str) -> Path:
 def _points(path: Path) -> int:
     """Return the points of a cloud by its header; 0 for a mesh, or a file that is not as it should be."""
     try:
-        file_size(path)  # refuses pipes, on which `open` would wait
-        with path.open("rb") as file:
-            counts = ply_counts(file.read(_HEAD))
+        counts = ply_counts(read_head(path, _HEAD))
     except OSError:
         return 0
     return 0 if counts.get("face") else counts.get("vertex", 0)

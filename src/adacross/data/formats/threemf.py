@@ -72,13 +72,58 @@ class _Package:
         self._archive, self._size = archive, size
         self._members = {name.lower(): name for name in archive.namelist()}
         self._left = max(_MOST_UNPACKED, _MOST_PACKED * size)
-        first = self._first()
-        models, known = [first], {first}
+        models = [self._first()]
         for name in models:  # which grows by the models that one refers to
-            model = _Model(self, name, name == first)
-            model.read(self._member(name))
-            models += sorted(model.others - known)
-            known |= model.others
+            models += sorted(self._read(name, first=name == models[0]) - {*models})
+
+    def _read(self, model: str, first: bool) -> set[str]:
+        """Read a model file, and return the names of others that it refers to."""
+        others: set[str] = set()
+        one = _Object("", "", "", "")
+        palette: list[str] = []
+
+        def placed(named: Mapping[str, str]) -> _Placed:
+            path = next((value for key, value in named.items() if key.rpartition(" ")[2] == "path"), "")
+            path = path.lstrip("/")
+            if path:
+                others.add(path)
+            place = np.eye(4)
+            if "transform" in named:  # twelve numbers, which multiply row vectors
+                place[:3] = np.array(named["transform"].split(), dtype=np.float64).reshape(4, 3).T
+            return (path or model, named["objectid"]), place
+
+        def start(tag: str, named: Mapping[str, str]) -> None:
+            nonlocal one, palette
+            match tag.rpartition(" ")[2]:
+                case "vertex":
+                    one.vertices.extend((float(named["x"]), float(named["y"]), float(named["z"])))
+                case "triangle":
+                    one.faces.extend((int(named["v1"]), int(named["v2"]), int(named["v3"])))
+                    one.colors.append((named.get("pid", ""), named.get("p1", "")))
+                case "component":
+                    one.components.append(placed(named))
+                case "object":
+                    name, kind = named.get("name", ""), named.get("type", "model")
+                    one = _Object(name, kind, named.get("pid", ""), named.get("pindex", ""))
+                    self.objects[model, named["id"]] = one
+                case "basematerials" | "colorgroup":
+                    palette = self.palettes[model, named["id"]] = []
+                case "base" | "color":
+                    palette.append(named.get("displaycolor", named.get("color", "")))
+                case "item" if first:
+                    self.build.append(placed(named))
+                case "model" if first:
+                    self.unit = named.get("unit", "millimeter")
+
+        def entity(*_: Any) -> None:
+            raise BrokenShapeError("its XML declares entities, which 3MF does not allow")
+
+        parser = ParserCreate(namespace_separator=" ")
+        parser.buffer_text = True
+        parser.StartElementHandler = start
+        parser.EntityDeclHandler = entity
+        parser.Parse(self._member(model), True)
+        return others
 
     def parts(self) -> list[Part]:
         """Return what is to be built, each object's mesh where it stands."""
@@ -101,9 +146,8 @@ class _Package:
                 found.append(replace(mesh.placed(world), name=name, place=(len(found),)))
             waiting += [(inner, world @ where, name) for inner, where in reversed(one.components)]
         if support:
-            self.warnings.append(
-                f"{len(support):,} objects that only support others in print are passed over"
-            )
+            said = f"{len(support):,} objects that only support others in print are passed over"
+            self.warnings.append(said)
         return found
 
     def _object(self, key: _Key) -> _Object:
@@ -147,55 +191,3 @@ class _Package:
         if self._left < 0:
             raise BrokenShapeError("its models unpack to more than a file of its size may hold")
         return content
-
-
-class _Model:
-    """Parser of one model file, which fills a package."""
-
-    def __init__(self, package: _Package, name: str, first: bool) -> None:
-        self.package, self.name, self.first = package, name, first
-        self.object: _Object | None = None
-        self.palette: list[str] = []
-        self.others: set[str] = set()  # models that it refers to
-
-    def read(self, content: bytes) -> None:
-        parser = ParserCreate(namespace_separator=" ")
-        parser.buffer_text = True
-        parser.StartElementHandler = self._start
-        parser.EntityDeclHandler = self._entity
-        parser.Parse(content, True)
-
-    def _entity(self, *_: Any) -> None:
-        raise BrokenShapeError("its XML declares entities, which 3MF does not allow")
-
-    def _start(self, tag: str, named: Mapping[str, str]) -> None:
-        kind = tag.rpartition(" ")[2]
-        if kind == "vertex" and self.object:
-            self.object.vertices.extend((float(named["x"]), float(named["y"]), float(named["z"])))
-        elif kind == "triangle" and self.object:
-            self.object.faces.extend((int(named["v1"]), int(named["v2"]), int(named["v3"])))
-            self.object.colors.append((named.get("pid", ""), named.get("p1", "")))
-        elif kind == "component" and self.object:
-            self.object.components.append(self._placed(named))
-        elif kind == "object":
-            name, type_ = named.get("name", ""), named.get("type", "model")
-            self.object = _Object(name, type_, named.get("pid", ""), named.get("pindex", ""))
-            self.package.objects[self.name, named["id"]] = self.object
-        elif kind in ("basematerials", "colorgroup"):
-            self.palette = self.package.palettes[self.name, named["id"]] = []
-        elif kind in ("base", "color"):
-            self.palette.append(named.get("displaycolor", named.get("color", "")))
-        elif kind == "item" and self.first:
-            self.package.build.append(self._placed(named))
-        elif kind == "model" and self.first:
-            self.package.unit = named.get("unit", "millimeter")
-
-    def _placed(self, named: Mapping[str, str]) -> _Placed:
-        """Return the object that a component or an item names, here or in another model, and its place."""
-        path = next((value for key, value in named.items() if key.rpartition(" ")[2] == "path"), "")
-        if path:
-            self.others.add(path.lstrip("/"))
-        place = np.eye(4)
-        if "transform" in named:  # twelve numbers, which multiply row vectors
-            place[:3] = np.array(named["transform"].split(), dtype=np.float64).reshape(4, 3).T
-        return (path.lstrip("/") or self.name, named["objectid"]), place

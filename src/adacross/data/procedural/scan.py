@@ -11,8 +11,7 @@ Points = Float64[np.ndarray, "N 3"]
 Samples = tuple[Float64[np.ndarray, "M 3"], Float64[np.ndarray, "M 3"]]
 CLUTTER = -1
 OVERSAMPLING = 6
-GRAZING = 0.12
-"""Cosine between ray and normal under which a scanner gets no echo."""
+GRAZING = 0.12  # cosine between ray and normal under which a scanner gets no echo
 
 
 def scan(mesh: Mesh, count: int, rng: Rng) -> PointCloud:

@@ -3,9 +3,10 @@
 import math
 from dataclasses import dataclass
 from functools import cached_property
+from typing import ClassVar
 
 import numpy as np
-from jaxtyping import Float, Float64
+from jaxtyping import Float64
 
 from adacross.errors import UserError
 
@@ -15,16 +16,16 @@ ELEVATIONS = (25.0, 30.0)
 
 @dataclass(frozen=True)
 class Camera:
-    """A pinhole camera that takes square images, y up; `target` lands in the middle."""
+    """A pinhole camera that takes square images, y up; the origin lands in the middle."""
 
     position: tuple[float, float, float]
-    target: tuple[float, float, float] = (0.0, 0.0, 0.0)
-    field_of_view: float = FIELD_OF_VIEW
+    # tangent of half the field of view: half an image's width at distance 1
+    slope: ClassVar[float] = math.tan(math.radians(FIELD_OF_VIEW) / 2)
 
     @cached_property
     def rotation(self) -> Float64[np.ndarray, "3 3"]:
         """World to camera, `(3, 3)`: the rows are the camera's right, up and backward directions."""
-        backward = np.subtract(self.position, self.target)
+        backward = np.array(self.position)
         backward = backward / np.linalg.norm(backward)
         x, y, z = backward.tolist()
         right = np.array((z, 0.0, -x))  # the y axis x backward, without the costs of np.cross
@@ -36,15 +37,6 @@ class Camera:
         rotation = np.stack([right, up, backward])
         rotation.flags.writeable = False
         return rotation
-
-    @property
-    def slope(self) -> float:
-        """Tangent of half the field of view: half the picture's width at distance 1."""
-        return math.tan(math.radians(self.field_of_view) / 2)
-
-    def view(self, points: Float[np.ndarray, "N 3"]) -> Float64[np.ndarray, "N 3"]:
-        """Return world points `(N, 3)` in camera coordinates: x right, y up, z backward (seen: z < 0)."""
-        return (points - np.array(self.position)) @ self.rotation.T
 
     def projection(self, size: int) -> Float64[np.ndarray, "3 4"]:
         """Return the matrix that takes a world point (x, y, z, 1) to (column w, row w, w), with w its depth.

@@ -1,25 +1,14 @@
-"""The rasterizer in NumPy: what `raster` must equal, and what draws where Numba is not installed.
+"""The rasterizer in NumPy: what `raster` must equal, and what draws where Numba is not used.
 
-Triangles and splats are cut into their rows, rows into samples, and all samples are tested together.
+Triangles are cut into their rows, rows into samples, and all samples are tested together. Splats are drawn
+one after the other, from near to far, each on the samples of its box.
 """
 
 import numpy as np
 from jaxtyping import Float, Float64, Int, Int64, UInt8
 
+from adacross.data.rendering import splats
 from adacross.data.rendering.shading import BACKGROUND, shade, to_bytes
-from adacross.data.rendering.splats import (
-    BLUR,
-    CLOSING,
-    CREVICE,
-    CREVICE_DEPTH,
-    CREVICE_SLOPE,
-    CREVICE_STEP,
-    FOG,
-    GAP,
-    NEAREST,
-    RIM,
-    Splats,
-)
 
 AT_ONCE = 4_000_000  # samples of boxes that are held at a time, about 50 bytes each
 NEAR = 1e-6  # depth of a corner, below which projecting says nothing
@@ -28,20 +17,20 @@ FLAT, ENDLESS = 1e-7, 1e30  # volumes between which a triangle has a front
 LAST_FACE = 0xFFFFFFFF  # faces are counted down from here, so that of two at one depth the first wins
 
 Projection = Float64[np.ndarray, "3 4"]
-Lights = Float64[np.ndarray, "3 3"]
-Image = UInt8[np.ndarray, "S S 3"]
+Projections = Float64[np.ndarray, "V 3 4"]
+Lights = Float64[np.ndarray, "V 3 3"]
+Points = Float64[np.ndarray, "N 3"]
+Faces = Int64[np.ndarray, "F 3"]
+Colors = UInt8[np.ndarray, "F 3"]
+Images = UInt8[np.ndarray, "V S S 3"]
+Values = Float64[np.ndarray, " n"]
 Numbers = Int[np.ndarray, " n"]
 More = Int[np.ndarray, " m"]
 
 
 @np.errstate(all="ignore")  # of corners without a place, whose faces are not drawn
 def draw_faces(
-    projections: Float64[np.ndarray, "V 3 4"],
-    lights: Float64[np.ndarray, "V 3 3"],
-    vertices: Float64[np.ndarray, "N 3"],
-    faces: Int64[np.ndarray, "F 3"],
-    colors: UInt8[np.ndarray, "F 3"],
-    images: UInt8[np.ndarray, "V S S 3"],
+    projections: Projections, lights: Lights, vertices: Points, faces: Faces, colors: Colors, images: Images
 ) -> None:
     """Draw triangles into `images`, from each camera."""
     a, b, c = vertices[faces].transpose(1, 0, 2)
@@ -54,7 +43,7 @@ def draw_faces(
 
 
 def nearest_faces(
-    projection: Projection, vertices: Float64[np.ndarray, "N 3"], faces: Int64[np.ndarray, "F 3"], size: int
+    projection: Projection, vertices: Points, faces: Faces, size: int
 ) -> Int64[np.ndarray, "size size"]:
     """Return the nearest face at each sample, -1 for none.
 
@@ -81,7 +70,8 @@ def nearest_faces(
     for some in np.split(drawn, np.flatnonzero(np.diff(area.cumsum() // AT_ONCE)) + 1):
         owner, row = _rows(some, low[some, 1], high[some, 1])
         left, right = _between(edges[owner], row, low[owner, 0], high[owner, 0])
-        face, row, column = _samples(owner, row, left, right)
+        which, column = _rows(np.arange(len(owner)), left, right)
+        face, row = owner[which], row[which]
         inverse = depth[face, 0] * column + depth[face, 1] * row + depth[face, 2]
         # as float32 its bits order like integers: one maximum finds the face
         bits = inverse.clip(0).astype(np.float32).view(np.int32).astype(np.int64)
@@ -90,11 +80,8 @@ def nearest_faces(
 
 
 def _between(
-    edges: Float64[np.ndarray, "n 3 3"],
-    row: Numbers,
-    low: Float64[np.ndarray, " n"],
-    high: Float64[np.ndarray, " n"],
-) -> tuple[Float64[np.ndarray, " n"], Float64[np.ndarray, " n"]]:
+    edges: Float64[np.ndarray, "n 3 3"], row: Numbers, low: Values, high: Values
+) -> tuple[Values, Values]:
     """Return the columns of a row from and up to which all three edges are positive."""
     for edge in edges.transpose(1, 2, 0):
         slope = np.where(edge[0] == 0, 1e-30, edge[0])
@@ -104,14 +91,23 @@ def _between(
     return low, high
 
 
+def _rows(owners: Numbers, low: Values, high: Values) -> tuple[More, More]:
+    """Return owner and row of every row from `low` to `high`."""
+    first = np.ceil(low).astype(np.int64)
+    counts = (np.floor(high).astype(np.int64) - first + 1).clip(0)
+    which = np.repeat(np.arange(len(owners)), counts)
+    step = np.arange(len(which)) - np.repeat(np.cumsum(counts) - counts, counts)
+    return owners[which], first[which] + step
+
+
 def draw_splats(
-    projections: Float64[np.ndarray, "V 3 4"],
-    lights: Float64[np.ndarray, "V 3 3"],
+    projections: Projections,
+    lights: Lights,
     orders: Int64[np.ndarray, "V N"],
-    splats: Splats,
+    ellipsoids: splats.Splats,
     colors: UInt8[np.ndarray, "N 3"],
     closed: bool,
-    images: UInt8[np.ndarray, "V S S 3"],
+    images: Images,
 ) -> None:
     """Draw splats into `images`, from each camera in its order from near to far.
 
@@ -119,26 +115,22 @@ def draw_splats(
     the nearest so far. `closed` fills gaps between splats.
     """
     for projection, light, order, image in zip(projections, lights, orders, images, strict=True):
-        centers, covariances, normals = (part[order] for part in splats)
+        centers, covariances, normals = (part[order] for part in ellipsoids)
         lit = shade(colors[order], normals, centers, light)
         front, color = _blend(projection, centers, covariances, lit, 2 * len(image))
         depth = centers @ projection[2, :3] + projection[2, 3]
         near, far = float(depth.min()), float(depth.max())
         seen = np.isfinite(front)
-        color *= np.interp(front, (near, max(far, near + 1e-6)), FOG)[:, :, None]
+        color *= np.interp(front, (near, max(far, near + 1e-6)), splats.FOG)[:, :, None]
         image[:] = _finish(_pixels(np.where(seen[:, :, None], color, 0)), _pixels(front), closed)
 
 
 def _blend(
-    projection: Projection,
-    centers: Float64[np.ndarray, "N 3"],
-    covariances: Float64[np.ndarray, "N 3 3"],
-    lit: Float64[np.ndarray, "N 3"],
-    size: int,
+    projection: Projection, centers: Points, covariances: Float64[np.ndarray, "N 3 3"], lit: Points, size: int
 ) -> tuple[Float64[np.ndarray, "size size"], Float64[np.ndarray, "size size 3"]]:
     """Return the nearest depth at each sample, infinite for none, and the mean color of the splats there."""
     x, y, depth = (centers @ projection[:, :3].T + projection[:, 3]).T
-    ahead = np.flatnonzero(depth > NEAREST)
+    ahead = np.flatnonzero(depth > splats.NEAREST)
     x, y, depth, covariances = x[ahead], y[ahead], depth[ahead], covariances[ahead]
     x, y = x / depth, y / depth
     # derivatives of column, row and depth, and the covariance of these
@@ -146,54 +138,44 @@ def _blend(
     jacobian[:, 0] = (jacobian[:, 0] - x[:, None] * jacobian[:, 2]) / depth[:, None]
     jacobian[:, 1] = (jacobian[:, 1] - y[:, None] * jacobian[:, 2]) / depth[:, None]
     screen = jacobian @ covariances @ jacobian.transpose(0, 2, 1)
-    xx, yy, xy = screen[:, 0, 0] + BLUR, screen[:, 1, 1] + BLUR, screen[:, 0, 1]
+    xx, yy, xy = screen[:, 0, 0] + splats.BLUR, screen[:, 1, 1] + splats.BLUR, screen[:, 0, 1]
     determinant = xx * yy - xy**2
     a, b, c = yy / determinant, -xy / determinant, xx / determinant  # q = a dx^2 + 2 b dx dy + c dy^2
     slope_x, slope_y = a * screen[:, 2, 0] + b * screen[:, 2, 1], b * screen[:, 2, 0] + c * screen[:, 2, 1]
     radius = np.sqrt(np.trace(covariances, axis1=1, axis2=2) / 2)
 
-    tall = np.sqrt(yy)
-    owner, row = _rows(np.arange(len(ahead)), (y - tall).clip(0, size), (y + tall).clip(-1, size - 1))
-    dy = row - y[owner]
-    middle = x[owner] + (xy / yy)[owner] * dy
-    half = np.sqrt((1 - dy**2 / yy[owner]).clip(0) / a[owner])
-    n, row, column = _samples(owner, row, (middle - half).clip(0, size), (middle + half).clip(-1, size - 1))
-    dx, dy = column - x[n], row - y[n]
-    q = a[n] * dx**2 + 2 * b[n] * dx * dy + c[n] * dy**2
-    place = depth[n] + slope_x[n] * dx + slope_y[n] * dy + radius[n] * q
-
-    sample = row * size + column
-    by_sample = np.argsort(sample, kind="stable")  # and from near to far, as splats come
-    n, sample, q, place = n[by_sample], sample[by_sample], q[by_sample], place[by_sample]
-    shown = place <= _least_so_far(place, sample) + radius[n]
-    front = np.full(size * size, np.inf)
-    np.minimum.at(front, sample, place)
-    n, sample, weight = n[shown], sample[shown], (RIM - q[shown]) ** 3
-    total = np.maximum(np.bincount(sample, weight, size * size), 1e-30)
-    sums = [np.bincount(sample, weight * channel[ahead[n]], size * size) / total for channel in lit.T]
-    return front.reshape(size, size), np.stack(sums, axis=1).reshape(size, size, 3)
-
-
-def _least_so_far(values: Float64[np.ndarray, " n"], groups: Numbers) -> Float64[np.ndarray, " n"]:
-    """Return the minimum of each value and those before it in its group; groups ascend."""
-    if len(values) == 0:
-        return values
-    shift = groups * float(np.ptp(values) + 1)  # a later group lies below all earlier ones
-    return np.minimum.accumulate(values - shift) + shift
+    reach = np.sqrt(np.stack([xx, yy], axis=1))
+    places = np.stack([x, y], axis=1)
+    firsts = np.ceil((places - reach).clip(0, size)).astype(int)
+    ends = np.floor((places + reach).clip(-1, size - 1)).astype(int) + 1
+    front, total = np.full((size, size), np.inf), np.full((size, size), 1e-30)
+    sums = np.zeros((size, size, 3))
+    for n, color in enumerate(lit[ahead]):  # from near to far
+        (left, top), (right, bottom) = firsts[n], ends[n]
+        box = np.s_[top:bottom, left:right]
+        dx, dy = np.arange(left, right)[None] - x[n], np.arange(top, bottom)[:, None] - y[n]
+        q = a[n] * dx**2 + 2 * b[n] * dx * dy + c[n] * dy**2
+        place = depth[n] + slope_x[n] * dx + slope_y[n] * dy + radius[n] * q
+        front[box] = np.minimum(front[box], np.where(q <= 1, place, np.inf))
+        shown = (q <= 1) & (place <= front[box] + radius[n])
+        weight = np.where(shown, (splats.RIM - q) ** 3, 0)
+        total[box] += weight
+        sums[box] += weight[:, :, None] * color
+    return front, sums / total[:, :, None]
 
 
 def _finish(
     samples: Float64[np.ndarray, "S S 4 3"], fronts: Float64[np.ndarray, "S S 4"], closed: bool
-) -> Image:
+) -> UInt8[np.ndarray, "S S 3"]:
     """Return the image of samples' colors and depths: averaged, gaps closed, darker behind what is nearer."""
     size = len(samples)
     depth = fronts.max(2)  # infinite where a sample is open
     covered = np.isfinite(fronts).sum(2)
     color = samples.sum(2) / np.maximum(covered, 1)[:, :, None]
-    for divisor, needed in CLOSING if closed else ():
+    for divisor, needed in splats.CLOSING if closed else ():
         step = max(1, round(size / divisor))
         around = _around(depth, step)
-        nearer = around < depth - GAP
+        nearer = around < depth - splats.GAP
         count = nearer.sum(0)
         hole = count >= needed
         colors = np.stack([_around(color[:, :, channel], step) for channel in range(3)], axis=-1)
@@ -201,9 +183,9 @@ def _finish(
         depth[hole] = np.where(nearer, around, 0).sum(0)[hole] / count[hole]
         covered[hole] = 4
     own = np.where(np.isfinite(depth), depth, -np.inf)
-    step = max(1, round(size / CREVICE_STEP))
-    gaps = own - _around(depth, step) - CREVICE_SLOPE * 2 * step / size
-    dim = np.exp(-CREVICE * gaps.clip(0, CREVICE_DEPTH).sum(0))
+    step = max(1, round(size / splats.CREVICE_STEP))
+    gaps = own - _around(depth, step) - splats.CREVICE_SLOPE * 2 * step / size
+    dim = np.exp(-splats.CREVICE * gaps.clip(0, splats.CREVICE_DEPTH).sum(0))
     share = covered[:, :, None] / 4
     return to_bytes(share * (color * dim[:, :, None]).clip(0, BACKGROUND) + (1 - share) * BACKGROUND)
 
@@ -214,25 +196,6 @@ def _around(values: Float[np.ndarray, "S S"], step: int) -> Float[np.ndarray, "9
     bordered = np.pad(values, step, constant_values=np.inf)
     places = (0, step, 2 * step)
     return np.stack([bordered[i : i + size, j : j + size] for i in places for j in places])
-
-
-def _rows(
-    owners: Numbers, low: Float64[np.ndarray, " n"], high: Float64[np.ndarray, " n"]
-) -> tuple[More, More]:
-    """Return owner and row of every row from `low` to `high`."""
-    first = np.ceil(low).astype(np.int64)
-    counts = (np.floor(high).astype(np.int64) - first + 1).clip(0)
-    which = np.repeat(np.arange(len(owners)), counts)
-    step = np.arange(len(which)) - np.repeat(np.cumsum(counts) - counts, counts)
-    return owners[which], first[which] + step
-
-
-def _samples(
-    owners: Numbers, rows: Numbers, low: Float64[np.ndarray, " n"], high: Float64[np.ndarray, " n"]
-) -> tuple[More, More, More]:
-    """Return owner, row and column of every sample from `low` to `high` of each row."""
-    which, columns = _rows(np.arange(len(owners)), low, high)
-    return owners[which], rows[which], columns
 
 
 def _pixels(samples: Float[np.ndarray, "fine fine *rest"]) -> Float[np.ndarray, "S S 4 *rest"]:

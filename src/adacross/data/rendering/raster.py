@@ -8,20 +8,9 @@ do not depend on each other, so each may have a thread of its own. `plain` says 
 
 import numpy as np
 
+from adacross.data.rendering import splats
 from adacross.data.rendering.plain import ENDLESS, FLAT, NEAR, TOUCH
 from adacross.data.rendering.shading import AMBIENT, BACKGROUND, HEADLIGHT, KEY, KEY_DIRECTION
-from adacross.data.rendering.splats import (
-    BLUR,
-    CLOSING,
-    CREVICE,
-    CREVICE_DEPTH,
-    CREVICE_SLOPE,
-    CREVICE_STEP,
-    FOG,
-    GAP,
-    NEAREST,
-    RIM,
-)
 from adacross.ops.compiler import function, kernel
 
 _COLUMNS = np.tile(np.arange(4), 4).astype(np.float32)  # of a tile's 16 samples
@@ -29,7 +18,7 @@ _ROWS = np.repeat(np.arange(4), 4).astype(np.float32)
 _LOOKS = 6  # at what splats can no longer be seen
 _CORNERS = np.array([0, 1, 4, 5])  # a pixel's samples, from its first
 _ONE, _FULL, _HALF = np.float32(1), np.float32(BACKGROUND), np.float32(0.5)
-_NEAR_FOG, _FAR_FOG = FOG
+_NEAR_FOG, _FAR_FOG = splats.FOG
 _FACING = float(AMBIENT + HEADLIGHT + KEY * KEY_DIRECTION[2])  # the light on what faces the camera
 
 
@@ -260,7 +249,7 @@ def _blend_splats(  # noqa: PLR0912, PLR0915
         cx, cy, cz = centers[n, 0], centers[n, 1], centers[n, 2]
         w = p[2, 0] * cx + p[2, 1] * cy + p[2, 2] * cz + p[2, 3]
         near, far = min(near, w), max(far, w)
-        if not w > NEAREST:
+        if not w > splats.NEAREST:
             continue
         x = (p[0, 0] * cx + p[0, 1] * cy + p[0, 2] * cz + p[0, 3]) / w
         y = (p[1, 0] * cx + p[1, 1] * cy + p[1, 2] * cz + p[1, 3]) / w
@@ -269,17 +258,10 @@ def _blend_splats(  # noqa: PLR0912, PLR0915
         vx, vy, vz = (p[1, 0] - y * p[2, 0]) / w, (p[1, 1] - y * p[2, 1]) / w, (p[1, 2] - y * p[2, 2]) / w
         sxx, sxy, sxz = covariances[n, 0, 0], covariances[n, 0, 1], covariances[n, 0, 2]
         syy, syz, szz = covariances[n, 1, 1], covariances[n, 1, 2], covariances[n, 2, 2]
-        gx, gy, gz = (
-            sxx * ux + sxy * uy + sxz * uz,
-            sxy * ux + syy * uy + syz * uz,
-            sxz * ux + syz * uy + szz * uz,
-        )
-        hx, hy, hz = (
-            sxx * vx + sxy * vy + sxz * vz,
-            sxy * vx + syy * vy + syz * vz,
-            sxz * vx + syz * vy + szz * vz,
-        )
-        xx, yy = ux * gx + uy * gy + uz * gz + BLUR, vx * hx + vy * hy + vz * hz + BLUR
+        gx, hx = sxx * ux + sxy * uy + sxz * uz, sxx * vx + sxy * vy + sxz * vz
+        gy, hy = sxy * ux + syy * uy + syz * uz, sxy * vx + syy * vy + syz * vz
+        gz, hz = sxz * ux + syz * uy + szz * uz, sxz * vx + syz * vy + szz * vz
+        xx, yy = ux * gx + uy * gy + uz * gz + splats.BLUR, vx * hx + vy * hy + vz * hz + splats.BLUR
         xy = ux * hx + uy * hy + uz * hz
         tall = np.sqrt(yy)
         top, bottom = max(y - tall, 0.0), min(y + tall, limit)
@@ -316,7 +298,7 @@ def _blend_splats(  # noqa: PLR0912, PLR0915
                     front = held[row, column, 0, s]
                     front = min(front, value) if inside else front
                     held[row, column, 0, s] = front
-                    rim = np.float32(RIM) - q
+                    rim = np.float32(splats.RIM) - q
                     weight = rim * rim * rim if inside & (value <= front + radius) else np.float32(0)
                     held[row, column, 1, s] += weight
                     held[row, column, 2, s] += weight * red
@@ -329,7 +311,7 @@ def _blend_splats(  # noqa: PLR0912, PLR0915
 def _shade_splats(held: np.ndarray, near: float, far: float, closed: bool, image: np.ndarray) -> None:
     """Average the samples of each pixel, close gaps, and darken what is far or behind."""
     size = len(image)
-    border = max(1, round(size / CLOSING[0][0]), round(size / CREVICE_STEP))
+    border = max(1, round(size / splats.CLOSING[0][0]), round(size / splats.CREVICE_STEP))
     width = size + 2 * border
     pixels = np.zeros((width * width, 4), np.float32)  # red, green, blue, share of covered samples
     depth = np.full(width * width, np.float32(np.inf))  # of the farthest sample; infinite if one is open
@@ -358,13 +340,13 @@ def _shade_splats(held: np.ndarray, near: float, far: float, closed: bool, image
                 box[0], box[1] = min(box[0], row), row
                 box[2], box[3] = min(box[2], column), max(box[3], column)
     around = np.empty(8, np.int64)
-    for part in range(len(CLOSING) if closed else 0):
-        _surround(around, max(1, round(size / CLOSING[part][0])), width)
-        _close(pixels, depth, around, border, box, CLOSING[part][1])
-    step = max(1, round(size / CREVICE_STEP))
+    for part in range(len(splats.CLOSING) if closed else 0):
+        _surround(around, max(1, round(size / splats.CLOSING[part][0])), width)
+        _close(pixels, depth, around, border, box, splats.CLOSING[part][1])
+    step = max(1, round(size / splats.CREVICE_STEP))
     _surround(around, step, width)
-    least, most = np.float32(CREVICE_SLOPE * 2 * step / size), np.float32(CREVICE_DEPTH)
-    strength = np.float32(-CREVICE)
+    least, most = np.float32(splats.CREVICE_SLOPE * 2 * step / size), np.float32(splats.CREVICE_DEPTH)
+    strength = np.float32(-splats.CREVICE)
     for row in range(box[0], box[1] + 1):
         for column in range(box[2], box[3] + 1):
             n = (border + row) * width + border + column
@@ -402,7 +384,7 @@ def _close(
     for row in range(box[0], box[1] + 1):
         for column in range(box[2], box[3] + 1):
             n = (border + row) * width + border + column
-            behind = depth[n] - np.float32(GAP)
+            behind = depth[n] - np.float32(splats.GAP)
             nearer = 0
             for i in range(8):
                 nearer += depth[n + around[i]] < behind

@@ -26,12 +26,8 @@ def load_kernels() -> None:
 def render_mesh(mesh: Mesh, cameras: Sequence[Camera], size: int) -> UInt8[np.ndarray, "V size size 3"]:
     """Draw a mesh from each camera: flat shading, its own face colors or light gray, white background.
 
-    A pixel is the mean of 2 x 2 samples. Both sides of a face are drawn.
-
-    Args:
-        mesh: inside the unit sphere, as `orbit`'s cameras expect it.
-        cameras: the viewpoints; each image depends on its own camera only.
-        size: pixels along each side.
+    The mesh is inside the unit sphere, as `orbit`'s cameras expect it; both sides of a face are drawn. An
+    image depends on its own camera only, and its pixels are means of 2 x 2 samples.
     """
     images = _blank(cameras, size)
     if len(mesh.faces) == 0 or len(cameras) == 0:
@@ -56,16 +52,11 @@ def render_mesh(mesh: Mesh, cameras: Sequence[Camera], size: int) -> UInt8[np.nd
 def render_cloud(
     cloud: PointCloud, cameras: Sequence[Camera], size: int, ball: float | None = None
 ) -> UInt8[np.ndarray, "V size size 3"]:
-    """Draw a cloud from each camera: shaded by normal and depth, white background.
+    """Draw a cloud from each camera, as `render_mesh`: shaded by normal and depth, white background.
 
     Uses the cloud's normals and colors where it has them; otherwise normals are estimated and the color is
-    light gray. The sign of a normal does not matter. A pixel is the mean of 2 x 2 samples.
-
-    Args:
-        cloud: inside the unit sphere, as `orbit`'s cameras expect it. 1,024 points fill most surfaces.
-        cameras: the viewpoints; each image depends on its own camera only.
-        size: pixels along each side.
-        ball: draw points as balls of this radius, evenly lit, nothing between them; None: as a surface.
+    light gray. The sign of a normal does not matter. 1,024 points fill most surfaces. With `ball` points are
+    balls of that radius, evenly lit, with nothing between them.
     """
     images = _blank(cameras, size)
     if ball is not None and ball <= 0:

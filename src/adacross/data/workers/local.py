@@ -70,15 +70,13 @@ Engine = Callable[[Iterable[tuple[int, Request]]], Answers]
 def each(function: str, requests: Iterable[Request], workers: int, timeout: float | None = None) -> Answers:
     """Answer every request in worker processes; yield `(number of the request, answer)` as they finish.
 
-    Closing the iterator (also by an exception in the caller, Ctrl-C included) ends all workers at once.
-
-    On Linux a request may take `most_memory()` beyond an idle worker. Several workers share the machine's
-    memory evenly, and a request that needs more than its share is tried alone.
+    Closing the iterator (also by an exception in the caller, Ctrl-C included) ends all workers at once. On
+    Linux a request may take `most_memory()` beyond an idle worker. Several workers share the machine's memory
+    evenly, and a request that needs more than its share is tried alone.
 
     Args:
-        function: "package.module:name" of a function `(request: dict) -> bytes`, imported by the workers. If
-            its module has a function `before_<name>`, each worker calls that first; the memory that it takes
-            does not count.
+        function: "package.module:name" of a function `(request: dict) -> bytes`. If its module has a function
+            `before_<name>`, each worker calls that first; the memory that it takes does not count.
         requests: dictionaries of JSON values.
         workers: number of processes, each with one thread for its mathematics.
         timeout: seconds a request may take before its worker is ended.
@@ -319,8 +317,8 @@ class Worker:
         if code < 0:
             name = signal.Signals(-code).name
             return WorkerCrash(f"the process that read it was killed by {name}", again=True)
-        last = said.splitlines()[-1:]
-        return WorkerCrash(last[0][:300] if last else f"the process that read it ended with code {code}")
+        last = said.rpartition("\n")[2]
+        return WorkerCrash(last[:300] or f"the process that read it ended with code {code}")
 
     def _short(self, what: str) -> WorkerCrash:
         if what != "memory":

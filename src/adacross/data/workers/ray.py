@@ -11,7 +11,7 @@ import socket
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager, suppress
-from functools import cache, partial
+from functools import cache
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from typing import Any
 from adacross.console import console
 from adacross.data.workers.local import (
     Answers,
+    Engine,
     Request,
     Worker,
     WorkerCrash,
@@ -47,7 +48,6 @@ def each(
     """Answer every request on a Ray cluster, as `local.each` does on this machine.
 
     Args:
-        function, requests, timeout: as there.
         workers: requests under way at once; by default as many as keep all cores of the cluster busy, also
             those of machines that join later.
         address: of the cluster, as `ray.init` takes it, or "local" for a new one of this machine alone. By
@@ -64,20 +64,17 @@ def each(
     with _connected(ray, address, workers) as stays:
         task = ray.remote(num_cpus=1, max_retries=0)(_answer)
 
-        def send(request: Request, alone: bool = False) -> Any:
-            return task.remote(function, json.dumps(request), timeout, memory, alone, __version__, folder)
+        def engine(alone: bool) -> Engine:
+            def send(request: Request) -> Any:
+                return task.remote(function, json.dumps(request), timeout, memory, alone, __version__, folder)
 
-        def room() -> int:
-            return workers or AHEAD * max(1, int(ray.cluster_resources().get("CPU", 1)))
+            def room() -> int:
+                return 1 if alone else workers or AHEAD * max(1, int(ray.cluster_resources().get("CPU", 1)))
 
-        def together(todo: Iterable[tuple[int, Request]]) -> Answers:
-            return _exchange(ray, send, iter(todo), room, stays)
-
-        def alone(todo: Iterable[tuple[int, Request]]) -> Answers:
-            return _exchange(ray, partial(send, alone=True), iter(todo), lambda: 1, stays)
+            return lambda todo: _exchange(ray, send, iter(todo), room, stays)
 
         try:
-            yield from tried_twice(requests, together, alone)
+            yield from tried_twice(requests, engine(alone=False), engine(alone=True))
         except ray.exceptions.RayTaskError as error:
             why = str(error.cause) or type(error.cause).__name__
             raise UserError(
