@@ -193,10 +193,9 @@ class Study:
         plain = self.features(network)
         copies = [self.features(network, copy) for copy in range(COPIES)] if self.base else [plain]
         known = np.stack(copies, axis=1)  # (n, copies, D)
-        predicted: dict[str, list[Int64[np.ndarray, "W Q"]]] = {}
+        predicted: dict[str, list[Int64[np.ndarray, "W Q"]]] = {setting: [] for setting in self.episodes}
         with threadpool_limits(1):  # threads cost small fits ten times what they bring
             for setting, episodes in self.episodes.items():
-                predicted[setting] = []
                 for support, queries in episodes:
                     features = known[support].reshape(len(support), -1, plain.shape[1])
                     predicted[setting].append(solve(features, plain[queries]))
@@ -317,12 +316,12 @@ def images(
                 found[network].append(piece)
     scores = []
     for setting, (way, _) in settings.items():
+        score = partial(Score.of, metric="accuracy", units="episodes", episode=setting)
         for network, pieces in found.items():
             rows = [piece["accuracies"][setting] for piece in pieces]
             which = [seed % len(towers) if network == PRETRAINED else seed for seed in range(len(rows))]
-            score = Score.of(network, "accuracy", rows, networks=which, units="episodes", episode=setting)
-            scores.append(score)
-        scores.append(Score.of(CHANCE, "accuracy", [1 / way], units="episodes", episode=setting))
+            scores.append(score(network, outcomes=rows, networks=which))
+        scores.append(score(CHANCE, outcomes=[1 / way]))
     described = f"{_described(towers[0])} ({tower})"
     how = "frozen"
     if base:
