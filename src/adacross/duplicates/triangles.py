@@ -20,19 +20,12 @@ _BLOCK = 256  # points that the plain form looks at together
 
 @dataclass(frozen=True, eq=False)
 class Triangles:
-    """Triangles in an order in which neighbors lie near each other, with boxes around groups of them.
-
-    Attributes:
-        corners: `(F, 3, 3)`.
-        normals: of unit length.
-        leaves: `(lower, upper)` of every `LEAF` triangles.
-        branches: of every `BRANCH` leaves.
-    """
+    """Triangles in an order in which neighbors lie near each other, with boxes around groups of them."""
 
     corners: Float64[np.ndarray, "F 3 3"]
-    normals: Points
-    leaves: Boxes
-    branches: Boxes
+    normals: Points  # of unit length
+    leaves: Boxes  # lower and upper corner of every `LEAF` triangles
+    branches: Boxes  # of every `BRANCH` leaves
 
     @classmethod
     def of(cls, corners: Float64[np.ndarray, "F 3 3"]) -> "Triangles":

@@ -62,11 +62,7 @@ BLOCK = 256  # shapes a part; an interruption costs at most one
 class Files:
     """Clouds of files that are not prepared: read and sampled as by `prepare`.
 
-    Attributes:
-        source: the files.
-        stored: points a shape has, None if any number can be sampled.
-        up: the axis that points up.
-        digest: changes when the files do.
+    `stored` is the number of points of a shape, None if any can be sampled; the digest is of the files.
     """
 
     def __init__(self, source: DatasetIndex) -> None:

@@ -33,23 +33,18 @@ class ComparedRow:
 class Comparison(Tabular):
     """Entries of encoders, measured by one protocol on the same shapes, and their differences.
 
-    Attributes:
-        task, data, options, protocol, notes, version, date: as of a `Result`.
-        baseline: the entry that the others are compared with.
-        entries: names of the encoders of each entry; several differ in their pre-training seed.
-        weights: digests of their weights.
-        rows: the figures, setting by setting.
+    What is not explained here is as of a `Result`.
     """
 
     task: str
     data: Data
     options: dict[str, Any]
-    baseline: str
-    entries: dict[str, list[str]]
-    weights: dict[str, list[str]]
+    baseline: str  # the entry that the others are compared with
+    entries: dict[str, list[str]]  # names of encoders; those of an entry differ in their pre-training seed
+    weights: dict[str, list[str]]  # digests of their weights
     protocol: str
     notes: list[str]
-    rows: list[ComparedRow]
+    rows: list[ComparedRow]  # the figures, setting by setting
     version: str
     date: str
 

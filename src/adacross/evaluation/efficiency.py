@@ -79,20 +79,13 @@ class Trained:
 
 @dataclass(frozen=True)
 class Efficiency(Tabular):
-    """Cost and steadiness of pre-training, a column an entry.
+    """Cost and steadiness of pre-training, a column an entry."""
 
-    Attributes:
-        reach: accuracies to reach, shares from 0 to 1.
-        entries: what the logs say.
-        notes: caveats.
-        version, date: of adacross, and when the logs were read, UTC.
-    """
-
-    reach: list[float]
+    reach: list[float]  # accuracies to reach, shares from 0 to 1
     entries: list[Trained]
-    notes: list[str]
-    version: str
-    date: str
+    notes: list[str]  # caveats
+    version: str  # of adacross
+    date: str  # when the logs were read, UTC
 
     @property
     def identity(self) -> dict[str, Any]:

@@ -140,22 +140,14 @@ class Score:
 
 @dataclass(frozen=True)
 class Data:
-    """Data of a measurement.
+    """Data of a measurement."""
 
-    Attributes:
-        name: of the collection or image set.
-        digest: of its content.
-        train: number of shapes that could be learned from.
-        test: number of shapes that were tested.
-        classes: names of the classes.
-        left_out: reasons by what was left out, such as {"lamp (2 test shapes)": "no training shape"}.
-    """
-
-    name: str
-    digest: str
-    train: int
-    test: int
+    name: str  # of the collection or image set
+    digest: str  # of its content
+    train: int  # number of shapes that could be learned from
+    test: int  # number of shapes that were tested
     classes: list[str] = field(default_factory=list)
+    # reasons by what was left out, such as {"lamp (2 test shapes)": "no training shape"}
     left_out: dict[str, str] = field(default_factory=dict)
 
 

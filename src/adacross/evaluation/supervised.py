@@ -179,16 +179,10 @@ def notes_on_labels(labeled: Mapping[str, int], repetitions: int) -> list[str]:
 def both_starts(
     bench: Bench, seeds: int, what: str, measure: Callable[[Encoder, int, str, Progress], R]
 ) -> Iterator[tuple[str, list[int], list[R]]]:
-    """Fine-tune pre-trained encoders, then as many with newly drawn weights, seed by seed.
+    """Fine-tune pre-trained encoders, then as many with newly drawn weights, at least one of each a seed.
 
-    Args:
-        bench: the encoders.
-        seeds: repetitions, at least one for each encoder.
-        what: the labels or shapes to learn from, for the names of pieces and the progress bar.
-        measure: fine-tunes a copy of an encoder by a seed, and names the piece by the text.
-
-    Yields:
-        Kind of network, which network each repetition measured (see `Score`), and what `measure` returned.
+    `measure` fine-tunes a copy of an encoder by a seed; its text names the piece, which learns from `what`.
+    Yields the kind of network, which network each repetition measured (see `Score`), and its results.
     """
     with progress_bar("steps") as progress:
         for network, turns in bench.turns(seeds).items():
