@@ -89,10 +89,9 @@ class Episode(NamedTuple):
 def draw_episodes(
     labels: Int64[np.ndarray, " n"], ways: int, shots: int, queries: int, count: int, seed: int = 0
 ) -> list[Episode]:
-    """Draw episodes, the same for the same seed: classes, and images of each, without replacement.
+    """Draw episodes by a seed: `ways` of the classes with enough images, and images of each.
 
-    An episode has `ways` of the classes with enough images: `shots` of each to learn from, `queries` others
-    to classify.
+    An episode learns from `shots` images of each class, and classifies `queries` others.
     """
     rng = np.random.default_rng([seed, ways, shots, queries])
     members = [np.flatnonzero(labels == label) for label in np.unique(labels)]
@@ -423,11 +422,7 @@ def _left_out(data: ImageSet, ways: int, shots: Sequence[int], queries: int) -> 
 def _example(
     data: ImageSet, setting: str, episodes: Sequence[Episode], predicted: Int64[np.ndarray, "W Q"]
 ) -> dict[str, Any]:
-    """Return the first episode, as the pre-trained tower solved it, as plain values for the report.
-
-    Keys: "setting"; "accuracy" of all its queries; "classes", their names; "support", the images of each
-    class to learn from (WebP in base64); "queries", the first of each class: "image", "truth", "predicted".
-    """
+    """Return the first episode, as the pre-trained tower solved it, for the report; images are base64."""
     support, queries = episodes[0]
     names = [data.classes[label] for label in data.labels[support[:, 0]]]
     return {

@@ -140,10 +140,7 @@ def of_rooms(collection: Collection) -> bool:
 
 
 def clouds_of(collection: Collection, blocks: Int64[np.ndarray, " k"], coordinates: Coordinates) -> Clouds:
-    """Return some blocks: in the unit sphere, or in the source's unit.
-
-    In the source's unit, meters in S3DIS, each block is in the middle of the ground plane at its own height.
-    """
+    """Return some blocks: in the unit sphere, or in the source's unit with the ground's middle at 0."""
     points = collection.points(blocks)
     if coordinates == "source":
         centers, scales = collection.frames(blocks)
