@@ -59,6 +59,13 @@ def _after_share(given: Any, result: Any) -> Iterable[Sequence[object]]:
     return (("embed", f"hf://{given.name}", "DATA", "features.parquet"),)
 
 
+def _evaluation(task: str, summary: str, *examples: str) -> dict[str, Command]:
+    """Return the command of a task by its words; its module and its function have its name."""
+    name, words = task.replace("-", "_"), f"evaluate {task}"
+    lines = tuple(f"adacross {words} {example}" for example in examples)
+    return {words: Command(f"adacross.evaluation.{name}:{name}", summary, lines, next=_report)}
+
+
 COMMANDS = {
     "demo": Command(
         "adacross.demo:demo",
@@ -111,92 +118,66 @@ COMMANDS = {
             ("search", config.run_folder, config.collection),
         ),
     ),
-    "evaluate linear": Command(
-        "adacross.evaluation.linear:linear",
+    **_evaluation(
+        "linear",
         "linear SVM and nearest neighbors on frozen features, beside the untrained encoder",
-        (
-            "adacross evaluate linear runs/parts collections/parts",
-            "adacross evaluate linear runs/parts-seed* collections/parts",
-            "adacross evaluate linear runs/shapenet collections/modelnet40 --as crosspoint",
-        ),
-        next=_report,
+        "runs/parts collections/parts",
+        "runs/parts-seed* collections/parts",
+        "runs/shapenet collections/modelnet40 --as crosspoint",
     ),
-    "evaluate few-shot": Command(
-        "adacross.evaluation.few_shot:few_shot",
+    **_evaluation(
+        "few-shot",
         "few-shot classification over many episodes",
-        (
-            "adacross evaluate few-shot runs/parts collections/parts",
-            "adacross evaluate few-shot runs/parts collections/parts --ways 5 --shots 1 5",
-            "adacross evaluate few-shot runs/shapenet collections/modelnet40 --as point-m2ae",
-        ),
-        next=_report,
+        "runs/parts collections/parts",
+        "runs/parts collections/parts --ways 5 --shots 1 5",
+        "runs/shapenet collections/modelnet40 --as point-m2ae",
     ),
-    "evaluate fine-tune": Command(
-        "adacross.evaluation.fine_tune:fine_tune",
+    **_evaluation(
+        "fine-tune",
         "fine-tuning with 1 %, 10 % and 100 % of the labels, beside training from scratch",
-        (
-            "adacross evaluate fine-tune runs/parts collections/parts",
-            "adacross evaluate fine-tune runs/parts collections/parts --fractions 1.0 --votes 10",
-            "adacross evaluate fine-tune runs/shapenet collections/modelnet40 --as adacrossnet",
-        ),
-        next=_report,
+        "runs/parts collections/parts",
+        "runs/parts collections/parts --fractions 1.0 --votes 10",
+        "runs/shapenet collections/modelnet40 --as adacrossnet",
     ),
-    "evaluate part-seg": Command(
-        "adacross.evaluation.part_seg:part_seg",
+    **_evaluation(
+        "part-seg",
         "part segmentation: instance and class mIoU, beside training from scratch",
-        (
-            "adacross evaluate part-seg runs/shapenet collections/shapenetpart",
-            "adacross evaluate part-seg runs/parts collections/parts --fractions 0.1 1.0 --epochs 20",
-        ),
-        next=_report,
+        "runs/shapenet collections/shapenetpart",
+        "runs/parts collections/parts --fractions 0.1 1.0 --epochs 20",
     ),
-    "evaluate sem-seg": Command(
-        "adacross.evaluation.sem_seg:sem_seg",
+    **_evaluation(
+        "sem-seg",
         "semantic segmentation of rooms: overall accuracy and mIoU by held-out area",
-        (
-            "adacross evaluate sem-seg runs/shapenet collections/s3dis",
-            "adacross evaluate sem-seg runs/shapenet collections/s3dis --areas 1 2 3 4 5 6",
-        ),
-        next=_report,
+        "runs/shapenet collections/s3dis",
+        "runs/shapenet collections/s3dis --areas 1 2 3 4 5 6",
     ),
-    "evaluate retrieval": Command(
-        "adacross.evaluation.retrieval:retrieval",
+    **_evaluation(
+        "retrieval",
         "image to shape, shape to image, shape to shape: recall@k, mAP",
-        (
-            "adacross evaluate retrieval runs/parts collections/parts",
-            "adacross evaluate retrieval runs/parts/encoder collections/parts --output retrieval.json",
-        ),
-        next=_report,
+        "runs/parts collections/parts",
+        "runs/parts/encoder collections/parts --output retrieval.json",
     ),
-    "evaluate robustness": Command(
-        "adacross.evaluation.robustness:robustness",
+    **_evaluation(
+        "robustness",
         "accuracy under 15 corruptions at 5 severities, any rotation, and fewer points",
-        ("adacross evaluate robustness runs/parts collections/parts",),
-        next=_report,
+        "runs/parts collections/parts",
     ),
-    "evaluate images": Command(
-        "adacross.evaluation.images:images",
+    **_evaluation(
+        "images",
         "few-shot classification of images with the pre-trained image tower",
-        ("adacross evaluate images runs/parts CIFAR-FS/",),
-        next=_report,
+        "runs/parts CIFAR-FS/",
     ),
-    "evaluate compare": Command(
-        "adacross.evaluation.compare:compare",
+    **_evaluation(
+        "compare",
         "several encoders on the same test shapes: one table with intervals and p-values",
-        (
-            "adacross evaluate compare runs/crosspoint runs/adacrossnet collections/parts",
-            "adacross evaluate compare runs/a runs/b collections/parts --task few-shot --output a-and-b.json",
-        ),
-        next=_report,
+        "runs/crosspoint runs/adacrossnet collections/parts",
+        "runs/a runs/b collections/parts --task few-shot --output a-and-b.json",
     ),
-    "evaluate efficiency": Command(
-        "adacross.evaluation.efficiency:efficiency",
+    **_evaluation(
+        "efficiency",
         "steps, core-seconds and shapes until runs reach an accuracy; how steady their loss is",
-        (
-            "adacross evaluate efficiency runs/crosspoint runs/adacrossnet",
-            "adacross evaluate efficiency 'runs/static-seed*' 'runs/adaptive-seed*' --reach 0.4 0.5",
-        ),
-        next=_report,
+        "runs/crosspoint runs/adacrossnet",
+        "'runs/static-seed*' 'runs/adaptive-seed*' --reach 0.4 0.5",
     ),
     "search": Command(
         "adacross.search.search:search",

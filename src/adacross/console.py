@@ -6,6 +6,7 @@ brackets, a spreadsheet their equals signs. Here all of them become text.
 Progress and messages go to standard error, so that standard output stays for results.
 """
 
+import csv
 import io
 import re
 from abc import ABC, abstractmethod
@@ -14,6 +15,7 @@ from contextlib import contextmanager, nullcontext
 from contextvars import ContextVar
 from copy import copy
 from dataclasses import replace
+from html import escape
 from importlib.util import find_spec
 from typing import Any, TypeVar
 
@@ -80,6 +82,24 @@ def markdown_table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> str
     header = [markdown_text(name) if name else "" for name in columns]
     lines = [header, ["---"] * len(header), *(map(markdown_text, row) for row in rows)]
     return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+
+
+def csv_text(rows: Iterable[Mapping[str, Any]], columns: Sequence[str]) -> str:
+    """Return rows as CSV, with no text that a spreadsheet would run (`cell`)."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, columns)
+    writer.writeheader()
+    writer.writerows({name: cell(value) for name, value in row.items()} for row in rows)
+    return text.getvalue()
+
+
+def html_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    """Return an HTML table; what is in its cells is shown literally."""
+
+    def line(tag: str, cells: Sequence[object]) -> str:
+        return f"<tr>{''.join(f'<{tag}>{escape(str(each))}</{tag}>' for each in cells)}</tr>"
+
+    return f"<table>{line('th', columns)}{''.join(line('td', row) for row in rows)}</table>"
 
 
 class Console(rich_console.Console):

@@ -14,6 +14,7 @@ from adacross.data.procedural import make_composite, make_mesh
 from adacross.data.procedural.kit import rotation
 from adacross.data.shape import Mesh
 from adacross.duplicates.find import find_duplicates
+from adacross.duplicates.groups import Copy, Duplicates
 from adacross.errors import UserError
 
 TURN = rotation("x", 0.7) @ rotation("y", 2.1)
@@ -135,3 +136,11 @@ def test_mistakes_are_named(vault: Path, tmp_path: Path) -> None:
     (tmp_path / "copies.csv").touch()
     with pytest.raises(UserError, match="exists"):
         find_duplicates(vault, output=str(tmp_path / "copies.csv"))
+
+
+def test_a_spreadsheet_runs_no_id(tmp_path: Path):
+    """Ids are names of files, which may begin as a formula does."""
+    found = Duplicates([Copy(1, "=1+1.off", "near", 2.0, 0.12345, "@a.off")], 2, [])
+    found.to_csv(tmp_path / "copies.csv")
+    _, row = csv.reader((tmp_path / "copies.csv").read_text(encoding="utf-8").splitlines())
+    assert row == ["1", "'=1+1.off", "near", "2", "0.1235", "'@a.off"]

@@ -356,5 +356,6 @@ def test_damaged_and_missing_files_are_named(tmp_path: Path):
     assert len(read_embeddings(tmp_path / "a.parquet")) == 2
     content = (tmp_path / "a.parquet").read_bytes()
     (tmp_path / "a.parquet").write_bytes(content[: len(content) // 2])
-    with pytest.raises(UserError, match=r"a\.parquet is not a file of embeddings"):
+    with pytest.raises(UserError, match=r"a\.parquet is not a file of embeddings") as caught:
         read_embeddings(tmp_path / "a.parquet")
+    assert str(caught.value).count("a.parquet") == 1

@@ -1,7 +1,7 @@
 """Alignment of two surfaces that may be one: principal axes, then nearest points by Gauss-Newton steps."""
 
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache
 from itertools import permutations, product
 from typing import NamedTuple
 
@@ -36,14 +36,10 @@ class Fit:
 
 
 def fit(one: Surface, other: Surface, *, mirrored: bool, enough: float, most: float = np.inf) -> Fit:
-    """Turn one surface onto another and measure what is left.
+    """Turn one surface onto another, both in their principal frames, and measure what is left.
 
-    Args:
-        one: a surface in its principal frame.
-        other: another.
-        mirrored: try mirrored placements, too.
-        enough: distance below which no other placement is tried.
-        most: distance beyond which the two are no copies, and nothing need be measured.
+    Below a distance of `enough` no other placement is tried; beyond `most` the two are no copies, and nothing
+    need be measured.
     """
     best = Fit(np.inf, False)
     if (np.abs(one.variances - other.variances) > UNLIKE * np.maximum(one.variances, LEAST)).any():
@@ -80,12 +76,12 @@ def _starts(one: Surface, other: Surface, flip: bool) -> tuple[Float64[np.ndarra
     return turns[(np.linalg.det(turns) < 0) == flip], apart
 
 
-@lru_cache(maxsize=1)
+@cache
 def _signs() -> Float64[np.ndarray, "8 3 3"]:
     return np.array([np.diag(signs) for signs in product((-1.0, 1.0), repeat=3)])
 
 
-@lru_cache(maxsize=3)
+@cache
 def _about(axis: int) -> Float64[np.ndarray, "n 3 3"]:
     """Return turns about an axis, each with every choice of signs."""
     i, j = [place for place in range(3) if place != axis]
@@ -98,7 +94,7 @@ def _about(axis: int) -> Float64[np.ndarray, "n 3 3"]:
     return np.concatenate([turns @ end for end in ends])
 
 
-@lru_cache(maxsize=1)
+@cache
 def _everywhere() -> Float64[np.ndarray, "n 3 3"]:
     """Return orientations all over, at most some 30 degrees from any other, and the 48 of a cube."""
     rng = np.random.default_rng(0)
@@ -175,9 +171,8 @@ def _step(
     """
     points, gap = pairs.moved, pairs.aims - pairs.moved
     turns = np.cross(np.eye(3), points[:, None])  # (n, 3, 3): how each coordinate's turn moves a point
-    moves = np.concatenate(
-        [turns, np.broadcast_to(np.eye(3), turns.shape), points[:, None]], axis=1
-    )  # (n, 7, 3)
+    shifts = np.broadcast_to(np.eye(3), turns.shape)
+    moves = np.concatenate([turns, shifts, points[:, None]], axis=1)  # (n, 7, 3)
     across = np.einsum("nkd,nd->nk", moves, pairs.normals)
     held = (moves * np.sqrt(weights)[:, None, None]).transpose(1, 0, 2).reshape(7, -1)
     weighted = across * weights[:, None]

@@ -1,13 +1,13 @@
 """Groups of copies as rows: for the terminal, as CSV, as a data frame, in a notebook."""
 
-import csv
 from dataclasses import asdict, dataclass, fields
+from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from adacross.console import Table, words
+from adacross.console import Table, csv_text, html_table, words
 from adacross.errors import shortened
-from adacross.io.files import whole_file
+from adacross.io.files import write_whole
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -92,12 +92,12 @@ class Duplicates:
 
     def to_csv(self, path: Path) -> None:
         """Write the rows."""
-        with whole_file(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
-            writer = csv.writer(file)
-            writer.writerow(_COLUMNS)
-            for copy in self.copies:
-                numbers = {"factor": f"{copy.factor:.6g}", "distance_percent": f"{copy.distance_percent:.4g}"}
-                writer.writerow((asdict(copy) | numbers).values())
+        rows = (
+            asdict(copy)
+            | {"factor": f"{copy.factor:.6g}", "distance_percent": f"{copy.distance_percent:.4g}"}
+            for copy in self.copies
+        )
+        write_whole(path, csv_text(rows, _COLUMNS), newline="")
 
     def summary(self) -> str:
         """Return a sentence: how many shapes, groups and copies of each kind."""
@@ -110,7 +110,7 @@ class Duplicates:
         """Render the groups with the best evidence, and what was skipped."""
         from rich.console import Group
 
-        table = Table("group", "shape", "relation", "evidence")
+        table = Table(*_SHOWN)
         for copy in (copy for group in self.groups[:_LISTED] for copy in group):
             table.add_row(str(copy.group), shortened(copy.id), copy.relation, copy.evidence())
         more = len(self.groups) - _LISTED
@@ -122,14 +122,9 @@ class Duplicates:
 
     def _repr_html_(self) -> str:
         """Render the rows as a table, for notebooks."""
-        from markupsafe import Markup
-
-        row, cell, name = (Markup(f"<{tag}>{{}}</{tag}>").format for tag in ("tr", "td", "th"))
-        join = Markup("").join
         lines = [(copy.group, copy.id, copy.relation, copy.evidence()) for copy in self.copies[:200]]
-        head = row(join(map(name, ("group", "shape", "relation", "evidence"))))
-        table = Markup("<table>{}{}</table>").format(head, join(row(join(map(cell, line))) for line in lines))
-        return str(Markup("<p>{}</p>{}").format(self.summary(), table))
+        return f"<p>{escape(self.summary())}</p>{html_table(_SHOWN, lines)}"
 
 
 _COLUMNS = [field.name for field in fields(Copy)]
+_SHOWN = ("group", "shape", "relation", "evidence")

@@ -19,16 +19,11 @@ class Surface:
     """A mesh, or a cloud whose points stand for small discs, in the frame of its principal axes.
 
     The centroid is 0, the root of the mean squared distance from it 1, variances ascend from x to z.
-
-    Attributes:
-        variances: along the axes.
-        probes: `(SPARSE, 3)` points on it, which stand for it when it is compared with another.
-        whole: the surface that others are measured against.
     """
 
-    variances: Float64[np.ndarray, "3"]
-    probes: Points
-    whole: "Triangles | Discs"
+    variances: Float64[np.ndarray, "3"]  # along the axes
+    probes: Points  # at most `SPARSE` points on it, which stand for it when it is compared with another
+    whole: "Triangles | Discs"  # that others are measured against
 
     @classmethod
     def of(cls, shape: Mesh | PointCloud) -> "Surface":

@@ -5,8 +5,6 @@ branches. A box whose distance exceeds the best found so far is passed over with
 """
 
 from dataclasses import dataclass
-from functools import cache
-from typing import Any
 
 import numpy as np
 from jaxtyping import Float64, Int64
@@ -22,19 +20,12 @@ _BLOCK = 256  # points that the plain form looks at together
 
 @dataclass(frozen=True, eq=False)
 class Triangles:
-    """Triangles in an order in which neighbors lie near each other, with boxes around groups of them.
-
-    Attributes:
-        corners: `(F, 3, 3)`.
-        normals: of unit length.
-        leaves: `(lower, upper)` of every `LEAF` triangles.
-        branches: of every `BRANCH` leaves.
-    """
+    """Triangles in an order in which neighbors lie near each other, with boxes around groups of them."""
 
     corners: Float64[np.ndarray, "F 3 3"]
-    normals: Points
-    leaves: Boxes
-    branches: Boxes
+    normals: Points  # of unit length
+    leaves: Boxes  # lower and upper corner of every `LEAF` triangles
+    branches: Boxes  # of every `BRANCH` leaves
 
     @classmethod
     def of(cls, corners: Float64[np.ndarray, "F 3 3"]) -> "Triangles":
@@ -51,8 +42,10 @@ class Triangles:
         """Return the nearest points of the surface `(n, 3)`, their distances `(n,)` and normals `(n, 3)`."""
         found, which = np.empty_like(points), np.zeros(len(points), dtype=np.int64)
         if kernels_usable():
+            from adacross.duplicates.compiled import closest  # imports Numba
+
             points = np.ascontiguousarray(points)
-            _kernel().over(len(points), points, self.corners, self.leaves, self.branches, found, which)
+            closest.over(len(points), points, self.corners, self.leaves, self.branches, found, which)
         else:
             for start in range(0, len(points), _BLOCK):
                 rows = slice(start, start + _BLOCK)
@@ -78,12 +71,7 @@ class Triangles:
 def closest_in_triangles(
     points: Float64[np.ndarray, "n m 3"], corners: Float64[np.ndarray, "n k 3 3"]
 ) -> Float64[np.ndarray, "n k 3"]:
-    """Return the point of each triangle that is nearest to a point (Ericson 2005, section 5.1.5).
-
-    Args:
-        points: `(n, 1, 3)` or `(n, k, 3)`.
-        corners: `(n, k, 3, 3)`, `k` triangles for each.
-    """
+    """Return the point of each of k triangles that is nearest to a point (Ericson 2005, section 5.1.5)."""
     a, b, c = np.moveaxis(corners, 2, 0)
     ab, ac = b - a, c - a
     ap, bp, cp = points - a, points - b, points - c
@@ -129,11 +117,3 @@ def _below(points: Float64[np.ndarray, "n 1 3"], boxes: Boxes) -> Float64[np.nda
     """Return the squared distances from points to boxes."""
     outside = np.maximum(np.maximum(boxes[:, :3] - points, points - boxes[:, 3:]), 0)
     return np.asarray((outside**2).sum(2))
-
-
-@cache
-def _kernel() -> Any:
-    """The compiled form of `Triangles.closest`; Numba is imported when it is first needed."""
-    from adacross.duplicates.compiled import closest
-
-    return closest

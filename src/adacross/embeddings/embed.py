@@ -62,11 +62,7 @@ BLOCK = 256  # shapes a part; an interruption costs at most one
 class Files:
     """Clouds of files that are not prepared: read and sampled as by `prepare`.
 
-    Attributes:
-        source: the files.
-        stored: points a shape has, None if any number can be sampled.
-        up: the axis that points up.
-        digest: changes when the files do.
+    `stored` is the number of points of a shape, None if any can be sampled; the digest is of the files.
     """
 
     def __init__(self, source: DatasetIndex) -> None:
@@ -85,15 +81,9 @@ class Files:
     def blocks(
         self, numbers: Sequence[int], how: SampleOptions, **options: Any
     ) -> Generator[tuple[int, list[tuple[SampleRef, Row]]], None, None]:
-        """Read blocks of `BLOCK` files, each file in a process that may crash.
+        """Read blocks of `BLOCK` files, each file in a process that may crash; `options` are of `make_rows`.
 
-        Args:
-            numbers: which blocks.
-            how: how rows are made.
-            options: of `make_rows`.
-
-        Yields:
-            A block's number, and its items with their rows, once all of them are there.
+        Yields a block's number, and its items with their rows, once all of them are there.
         """
         items = self.source.items
         members = {n: range(n * BLOCK, min((n + 1) * BLOCK, len(items))) for n in numbers}
@@ -142,8 +132,7 @@ class Embedded(Shown):
     count: int  # number of shapes
     dim: int  # features a shape
     points: int  # points a cloud
-    # files that could not be read: `{"name": ..., "reason": ...}`
-    skipped: Skipped = field(default_factory=list)
+    skipped: Skipped = field(default_factory=list)  # files that could not be read
 
     def table(self) -> "RenderableType":
         """Render as a line about the file, and a table of what was skipped."""

@@ -85,11 +85,7 @@ class Embeddings:
 
 
 def read_embeddings(path: str | Path, columns: Sequence[str] = ()) -> Embeddings:
-    """Read a Parquet file of `adacross embed`.
-
-    Args:
-        path: the file.
-        columns: names of further columns to read.
+    """Read a Parquet file of `adacross embed`, with further columns if they are named.
 
     Raises:
         UserError: no such file, another kind, damaged, or with numbers that are not finite.
@@ -109,7 +105,7 @@ def read_embeddings(path: str | Path, columns: Sequence[str] = ()) -> Embeddings
             f"{path} does not exist; expected embeddings. Make them: adacross embed ENCODER DATA {path}"
         ) from None
     except (pa.ArrowException, OSError, ValueError, LookupError, MemoryError) as error:
-        reason = f"{path} is not a file of embeddings ({one_line(error)})"
+        reason = one_line(error)
         raise UserError(
             f"{path} is not a file of embeddings ({reason}). Make it again: adacross embed."
         ) from error

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 from pkgutil import resolve_name
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from adacross.plugins import find
 
@@ -53,6 +53,5 @@ def find_protocol(task: str) -> "Callable[..., Result]":
     from adacross.evaluation.result import Result
 
     if task in PROTOCOLS:
-        found: Callable[..., Result] = resolve_name(PROTOCOLS[task])
-        return found
+        return cast("Callable[..., Result]", resolve_name(PROTOCOLS[task]))
     return find("protocol", task, dict.fromkeys(PROTOCOLS), Result)

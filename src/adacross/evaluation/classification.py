@@ -89,13 +89,9 @@ PRESETS: dict[Paper, Training] = {
 
 
 class ClassificationHead(nn.Sequential):
-    """Layers with BatchNorm, (Leaky)ReLU and dropout of 0.5, then one score per class.
+    """Layers with BatchNorm, LeakyReLU and dropout of 0.5, then one score per class.
 
-    Args:
-        inputs: the encoder's `dim`.
-        classes: number of classes.
-        hidden: 512, 256 in CrossNet's and AdaCrossNet's programs (and DGCNN's); 256, 256 in Point-M2AE's.
-        negative_slope: of LeakyReLU; 0.2 in DGCNN's head (recalled), 0 (ReLU) in Point-M2AE's.
+    The defaults are those of CrossNet's and AdaCrossNet's programs; the slope is DGCNN's (recalled).
     """
 
     def __init__(
@@ -108,20 +104,13 @@ class ClassificationHead(nn.Sequential):
         super().__init__(*layers, nn.Linear((inputs, *hidden)[-1], classes))
 
     def forward(self, features: Float[Tensor, "B D"]) -> Float[Tensor, "B classes"]:
-        """Return scores before softmax.
-
-        Raises:
-            UserError: a single row in training mode, which BatchNorm cannot normalize.
-        """
+        """Return scores before softmax; a single row, which BatchNorm cannot train on, is a `UserError`."""
         check_batch(self, features)
         return super().forward(features)
 
 
 def new_classifier(encoder: Encoder, classes: int, training: Training, seed: int) -> nn.Sequential:
-    """Return a copy of an encoder and a head: clouds `(B, N, 3)` to scores `(B, classes)`.
-
-    The head is a function of the seed, whatever the encoder.
-    """
+    """Return a copy of an encoder, then a head that depends on the seed: clouds to scores `(B, classes)`."""
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         head = ClassificationHead(encoder.dim, classes, training.hidden, training.negative_slope)
@@ -141,19 +130,9 @@ def fine_tuned_predictions(
     progress: Progress,
     votes: int = 0,
 ) -> Int64[np.ndarray, "k m"]:
-    """Train a copy of an encoder and a new head, and predict; a piece of the bench's ledger.
+    """Train a copy of an encoder and a new head, and classify the test clouds as `classify` does.
 
-    Args:
-        bench: device and ledger.
-        note: name of the piece, and its description in the progress bar.
-        encoder: stays as it is.
-        train: clouds and their labels from 0.
-        test: clouds.
-        classes: number of classes.
-        training: settings.
-        seed: of head, order, augmentation, dropout and votes.
-        progress: a bar to which the steps are added.
-        votes: see `classify`, whose predictions are returned.
+    The predictions are a piece of the bench's ledger, by the name `note`.
 
     Raises:
         UserError: fewer than 2 clouds to train on, or a loss that is not finite.
@@ -191,15 +170,8 @@ def classify(
 ) -> Int64[np.ndarray, "k n"]:
     """Predict classes in evaluation mode; state and weights of the network stay as they are.
 
-    Args:
-        network: `(B, N, 3)` to scores `(B, classes)`.
-        clouds: to classify.
-        votes: scaled and shifted copies of each cloud whose class probabilities are added.
-        seed: of those copies.
-        device: where to compute.
-
-    Returns:
-        `(1, n)` classes; with votes `(2, n)`, whose second row is voted.
+    With votes a second row is returned: the class probabilities of so many scaled and shifted copies, drawn
+    by the seed, are added.
     """
     target, test = find_device(device), torch.from_numpy(clouds)
     generator = Generator().manual_seed(seed)

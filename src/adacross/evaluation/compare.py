@@ -1,22 +1,20 @@
 """Encoders side by side: the results of a protocol, and whether their differences are more than chance."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from datetime import UTC, datetime
-from itertools import product
 from typing import Any
 
 from adacross.errors import UserError, check_options, one_of
 from adacross.evaluation import find_protocol
 from adacross.evaluation.driver import file_name, keep, named_entries
-from adacross.evaluation.result import BASELINES, PRETRAINED, Data, Result, Score
+from adacross.evaluation.result import BASELINES, PRETRAINED, Data, Key, Result, Score
 from adacross.evaluation.tabular import Tabular, check_output
 from adacross.features.sources import find_runs
 from adacross.features.statistics import Difference, Estimate, holm
 from adacross.version import __version__
 
 _EPISODES = "episodes"  # share shapes, so they are no independent units
-Key = tuple[Any, ...]  # a score's metric and setting
 
 
 @dataclass(frozen=True)
@@ -24,58 +22,47 @@ class ComparedRow:
     """A figure of a comparison, of an entry or of what stands beside the entries."""
 
     encoder: str  # name of the entry, or "untrained pointnet", "chance", ...
-    metric: str  # name of the figure
-    setting: dict[str, str]  # what it was measured under, such as {"labels": "10 %"}
-    figure: Estimate  # with its uncertainty
-    # from the baseline's figure; None for the baseline and for what is not compared
-    difference: Difference | None = None
-    # p-value, corrected for all comparisons of the table; None where there is no test
-    p_holm: float | None = None
+    metric: str
+    setting: dict[str, str]  # such as {"labels": "10 %"}
+    figure: Estimate
+    difference: Difference | None = None  # from the baseline's figure, of other entries
+    p_holm: float | None = None  # corrected for all comparisons of the table; None where there is no test
 
 
 @dataclass(frozen=True)
 class Comparison(Tabular):
     """Entries of encoders, measured by one protocol on the same shapes, and their differences.
 
-    Attributes:
-        task, data, options, protocol, notes, version, date: as of a `Result`.
-        baseline: the entry that the others are compared with.
-        entries: names of the encoders of each entry; several differ in their pre-training seed.
-        weights: digests of their weights.
-        rows: the figures, setting by setting.
+    What is not explained here is as of a `Result`.
     """
 
     task: str
     data: Data
     options: dict[str, Any]
-    baseline: str
-    entries: dict[str, list[str]]
-    weights: dict[str, list[str]]
+    baseline: str  # the entry that the others are compared with
+    entries: dict[str, list[str]]  # names of encoders; those of an entry differ in their pre-training seed
+    weights: dict[str, list[str]]  # digests of their weights
     protocol: str
     notes: list[str]
-    rows: list[ComparedRow]
+    rows: list[ComparedRow]  # the figures, setting by setting
     version: str
     date: str
 
     @property
     def identity(self) -> dict[str, Any]:
-        """Plain values that are equal for two comparisons of the same thing."""
         own = ("task", "options", "baseline", "weights")
         return {name: getattr(self, name) for name in own} | {"data": self.data.digest}
 
     @property
     def title(self) -> str:
-        """Task, data and sizes."""
         return f"{self.task} on {self.data.name}: {self.data.train:,} train / {self.data.test:,} test"
 
     @property
     def caption(self) -> str:
-        """Protocol and notes."""
         return ". ".join([self.protocol, *self.notes])
 
     @property
     def columns(self) -> list[str]:
-        """Names of the columns."""
         settings = dict.fromkeys(name for row in self.rows for name in row.setting)
         return [*settings, "metric", "encoder", "figure", f"difference from {self.baseline}", "p (Holm)"]
 
@@ -92,11 +79,11 @@ class Comparison(Tabular):
 
     def records(self) -> list[dict[str, Any]]:
         """Return a flat record for every row; figures are shares from 0 to 1."""
-        nothing = dict.fromkeys(("mean", "low", "high", "p", "test"))
+        apart = [field.name for field in fields(Difference)]
         return [
             {"task": self.task, "data": self.data.name, **row.setting}
             | {"encoder": row.encoder, "metric": row.metric, **asdict(row.figure), "baseline": self.baseline}
-            | {f"difference_{k}": v for k, v in (vars(row.difference) if row.difference else nothing).items()}
+            | {f"difference_{name}": getattr(row.difference, name, None) for name in apart}
             | {"p_holm": row.p_holm}
             for row in self.rows
         ]
@@ -164,11 +151,7 @@ def compare(
 
 
 def compare_results(results: Mapping[str, Result], baseline: str | None = None) -> Comparison:
-    """Compare results of one protocol on the same data.
-
-    Args:
-        results: of each entry by its name, measured with the same options.
-        baseline: entry to compare the others with; the first by default.
+    """Compare results of one protocol, by name of the entry, with the baseline's (by default the first).
 
     Raises:
         UserError: no such baseline, or results of other tasks, data, options or test units.
@@ -190,9 +173,10 @@ def compare_results(results: Mapping[str, Result], baseline: str | None = None) 
             f"task {reference.task} has figures over episodes only, which share shapes: there is no test of "
             "them. Choose another --task."
         )
-    fresh: dict[str, dict[Key, Score]] = {name: {} for name in results}
-    for (name, result), network in product(results.items(), BASELINES):
-        fresh[name] |= _scores(result, network)
+    fresh = {
+        name: {key: one for network in BASELINES for key, one in _scores(result, network).items()}
+        for name, result in results.items()
+    }
     rows = []
     for key in dict.fromkeys(key for scores in entries.values() for key in scores):
         other = entries[baseline].get(key)
@@ -202,8 +186,9 @@ def compare_results(results: Mapping[str, Result], baseline: str | None = None) 
                 if other and name in entries and name != baseline:
                     apart = one.minus(other, (fresh[name].get(key), fresh[baseline].get(key)))
                 rows.append(ComparedRow(name, one.metric, one.setting, one.estimate, apart))
-    p_values = {i: row.difference.p for i, row in enumerate(rows) if row.difference}
-    tested = {i: p for i, p in p_values.items() if p is not None}
+    tested = {
+        i: row.difference.p for i, row in enumerate(rows) if row.difference and row.difference.p is not None
+    }
     for i, p in zip(tested, holm(list(tested.values())), strict=True):
         rows[i] = replace(rows[i], p_holm=p)
     return Comparison(
@@ -224,7 +209,7 @@ def compare_results(results: Mapping[str, Result], baseline: str | None = None) 
 def _scores(result: Result, network: str) -> dict[Key, Score]:
     """Return a network's scores by metric and setting, without those over episodes."""
     own = (one for one in result.scores if one.network == network and one.units != _EPISODES)
-    return {(one.metric, *one.setting.items()): one for one in own}
+    return {one.key: one for one in own}
 
 
 def _beside(results: Mapping[str, Result]) -> dict[str, dict[Key, Score]]:

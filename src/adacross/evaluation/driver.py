@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
+from functools import partial, wraps
 from inspect import Parameter, Signature, cleandoc, signature
 from pathlib import Path
 from typing import Any, TypeVar, cast, get_type_hints
@@ -28,7 +29,6 @@ from adacross.data.collection.collection import Collection
 from adacross.encoders import Encoder
 from adacross.encoders.frozen import encode
 from adacross.errors import UserError, check_ending, check_least
-from adacross.evaluation.labeled import data_name
 from adacross.evaluation.ledger import Ledger
 from adacross.evaluation.result import (
     HISTOGRAM,
@@ -40,11 +40,11 @@ from adacross.evaluation.result import (
     read_as,
     save,
 )
-from adacross.evaluation.tabular import Tabular, write_tables
+from adacross.evaluation.tabular import BESIDE, Tabular
 from adacross.features.collection import FeatureCache, collection_features, points_for, weights_digest
 from adacross.features.histogram import shape_histogram
 from adacross.features.sources import NamedEncoder, check_alike, find_encoders, untrained_like, usual_device
-from adacross.io.files import check_free
+from adacross.io.files import check_free, write_whole
 from adacross.version import __version__
 
 Kept = TypeVar("Kept", bound=Tabular)
@@ -64,6 +64,16 @@ _SHARED = {
         options that were given in its name.""",
     "overwrite": "measure again what has been measured, and replace an existing output file.",
 }
+_KIND = Parameter.POSITIONAL_OR_KEYWORD
+_GIVEN = (
+    Parameter("encoder", _KIND, annotation=str | list[str]),
+    Parameter("data", _KIND, annotation=str),
+)
+_COMMON = (
+    Parameter("device", _KIND, default=None, annotation=str | None),
+    Parameter("output", _KIND, default=None, annotation=str | None),
+    Parameter("overwrite", _KIND, default=False, annotation=bool),
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -146,115 +156,101 @@ class Bench:
         return collection_features(encoder, collection, points=points, device=self.device, cache=cache)
 
 
-class Protocol:
-    """A protocol as a function of encoder, data and options, whose signature makes the command line.
-
-    Args:
-        task: its name.
-        measure: the function that was declared.
-        open_data: opens the data by name.
-        data: what the data are, for the help text.
-    """
-
-    def __init__(
-        self, task: str, measure: Callable[..., Measured], open_data: Callable[[str], Any], data: str
-    ) -> None:
-        self.task, self.measure, self.open_data = task, measure, open_data
-        own = list(signature(measure).parameters.values())[1:]
-        hints = get_type_hints(measure)
-        common = {"device": str | None, "output": str | None, "overwrite": bool}
-        defaults = {"device": None, "output": None, "overwrite": False}
-        positional = {"encoder": str | list[str], "data": str}
-        kind = Parameter.POSITIONAL_OR_KEYWORD
-        self.__annotations__ = (
-            positional | {one.name: hints[one.name] for one in own} | common | {"return": Result}
-        )
-        self.__signature__ = Signature(
-            [
-                *(Parameter(name, kind) for name in positional),
-                *own,
-                *(Parameter(name, kind, default=default) for name, default in defaults.items()),
-            ]
-        )
-        self.__name__ = self.__qualname__ = measure.__name__
-        self.__module__ = measure.__module__
-        names = [one.name for one in own] + list(defaults)
-        self.__doc__ = _documented(measure.__doc__ or "", names, task, data)
-
-    def __call__(self, *given: Any, **named: Any) -> Result:
-        """Measure, save and return the result, or return what was measured before in the same way.
-
-        As `adacross.evaluate`.
-        """
-        started = time.monotonic()
-        options = self.__signature__.bind(*given, **named).arguments
-        encoder, data, device, output, overwrite = (
-            options.pop(name, None) for name in ("encoder", "data", "device", "output", "overwrite")
-        )
-        if output is not None:
-            check_free(check_ending(output, ".json", "a result is JSON"), bool(overwrite))
-        found = named_encoders(encoder)
-        opened = data if hasattr(data, "digest") else self.open_data(str(data))
-        if isinstance(opened, Collection) and (copied := opened.info.copied):
-            console.print(
-                f"Copies of training shapes in the test split: {copied:,}; figures are too good. List them "
-                f"with adacross inspect {opened.folder}, take one of each away and prepare again.",
-                style="yellow",
-                soft_wrap=True,
-            )
-        defaults = {name: one.default for name, one in self.__signature__.parameters.items()}
-        changed = {name: _plain(value) for name, value in options.items() if value != defaults[name]}
-        name = _name(self.task, changed, len(found))
-        head: dict[str, Any] = {
-            "task": self.task,
-            "name": name,
-            "encoders": [one.name for one in found],
-            "kind": found[0].encoder.kind,
-            "weights": [weights_digest(one.encoder) for one in found],
-            "options": changed,
-            "version": __version__,
-        }
-        identity = {key: head[key] for key in ("task", "weights", "options")} | {"data": opened.digest()}
-        path = None if output is None else Path(output)
-        if path is None and (run := found[0].run) is not None:
-            path, kept = place(run / "evaluation" / _data_name(opened), name, identity, Result)
-            if kept and not overwrite:
-                console.print(
-                    f"{path} was measured on {kept.date[:10]} with these weights, data and options; "
-                    "--overwrite measures again.",
-                    soft_wrap=True,
-                )
-                return kept
-        ledger = Ledger(path, identity)
-        runs = [one.run for one in found]
-        bench = Bench([one.encoder for one in found], runs, opened, usual_device(device), ledger)
-        measured = self.measure(bench, **options)
-        result = Result(
-            **{item.name: getattr(measured, item.name) for item in fields(measured)},
-            **head,
-            date=datetime.now(UTC).isoformat(timespec="seconds"),
-            seconds=round(time.monotonic() - started, 1),
-        )
-        if path:
-            save(result, path)
-            ledger.remove()
-        return result
-
-
 def protocol(
     task: str,
     *,
     open_data: Callable[[str], Any] = Collection.open,
     data: str = "a prepared collection with classes",
-) -> Callable[[Callable[..., Measured]], Protocol]:
-    """Declare a protocol.
+) -> Callable[[Callable[..., Measured]], Callable[..., Result]]:
+    """Declare a protocol: a function of encoder, data and options, whose signature makes the command line.
 
     Args:
         task: its name, typed behind `adacross evaluate` and part of its file's name.
         open_data: opens the data by name; they need `digest()`.
         data: what the data are, for the help text.
     """
-    return lambda measure: Protocol(task, measure, open_data, data)
+
+    def declare(measure: Callable[..., Measured]) -> Callable[..., Result]:
+        own, hints = list(signature(measure).parameters.values())[1:], get_type_hints(measure)
+        parameters = [*_GIVEN, *(one.replace(annotation=hints[one.name]) for one in own), *_COMMON]
+        form = Signature(parameters, return_annotation=Result)
+
+        @wraps(measure)
+        def evaluate(*given: Any, **named: Any) -> Result:
+            options = form.bind(*given, **named).arguments
+            encoder, given_data, device, output, overwrite = (
+                options.pop(one.name, None) for one in (*_GIVEN, *_COMMON)
+            )
+            if output is not None:
+                check_free(check_ending(output, ".json", "a result is JSON"), bool(overwrite))
+            encoders = named_encoders(encoder)
+            opened = given_data if hasattr(given_data, "digest") else open_data(str(given_data))
+            defaults = {name: one.default for name, one in form.parameters.items()}
+            changed = {name: _plain(value) for name, value in options.items() if value != defaults[name]}
+            run = partial(measure, **options)
+            return _measured(task, run, encoders, opened, changed, device, output, bool(overwrite))
+
+        described: Any = evaluate
+        described.__signature__ = form
+        described.__annotations__ = {one.name: one.annotation for one in parameters} | {"return": Result}
+        names = [one.name for one in (*own, *_COMMON)]
+        described.__doc__ = _documented(measure.__doc__ or "", names, task, data)
+        return evaluate
+
+    return declare
+
+
+def _measured(
+    task: str,
+    measure: Callable[[Bench], Measured],
+    found: Sequence[NamedEncoder],
+    data: Any,
+    options: dict[str, Any],
+    device: str | None,
+    output: str | None,
+    overwrite: bool,
+) -> Result:
+    """Measure, save and return the result, or return what was measured before in the same way."""
+    started = time.monotonic()
+    if isinstance(data, Collection) and (copied := data.info.copied):
+        console.print(
+            f"Copies of training shapes in the test split: {copied:,}; figures are too good. List them "
+            f"with adacross inspect {data.folder}, take one of each away and prepare again.",
+            style="yellow",
+            soft_wrap=True,
+        )
+    encoders, runs = [one.encoder for one in found], [one.run for one in found]
+    name, weights = _name(task, options, len(found)), list(map(weights_digest, encoders))
+    identity = {"task": task, "weights": weights, "options": options, "data": data.digest()}
+    path = None if output is None else Path(output)
+    if path is None and (run := runs[0]) is not None:
+        folder = file_name(Path(data.folder).resolve().name) or "data"
+        path, kept = place(run / "evaluation" / folder, name, identity, Result)
+        if kept and not overwrite:
+            console.print(
+                f"{path} was measured on {kept.date[:10]} with these weights, data and options; "
+                "--overwrite measures again.",
+                soft_wrap=True,
+            )
+            return kept
+    ledger = Ledger(path, identity)
+    measured = measure(Bench(encoders, runs, data, usual_device(device), ledger))
+    result = Result(
+        **{item.name: getattr(measured, item.name) for item in fields(measured)},
+        task=task,
+        name=name,
+        encoders=[one.name for one in found],
+        kind=encoders[0].kind,
+        weights=weights,
+        options=options,
+        version=__version__,
+        date=datetime.now(UTC).isoformat(timespec="seconds"),
+        seconds=round(time.monotonic() - started, 1),
+    )
+    if path:
+        save(result, path)
+        ledger.remove()
+    return result
 
 
 def named_encoders(given: Any) -> list[NamedEncoder]:
@@ -280,7 +276,7 @@ def place(folder: Path, name: str, identity: Mapping[str, Any], kind: type[Kept]
 
     A file that holds another measurement is left as it is; then the name has a digest.
     """
-    digest = hashlib.blake2b(json.dumps(identity, sort_keys=True).encode(), digest_size=3).hexdigest()
+    digest = _digest(json.dumps(identity, sort_keys=True).encode())
     for path in (folder / f"{name}.json", folder / f"{name}-{digest}.json"):
         if not path.exists():
             return path, None
@@ -296,7 +292,9 @@ def keep(result: Tabular, output: str | None, folder: Path | None, name: str) ->
         return
     path = Path(output) if output else place(cast(Path, folder), name, result.identity, type(result))[0]
     save(result, path)
-    write_tables(result, path)
+    markdown = f"{result.title}\n\n{result.to_markdown()}\n\n{result.caption}\n"
+    for ending, text in zip(BESIDE, (markdown, result.to_csv(), result.to_latex()), strict=True):
+        write_whole(path.with_suffix(ending), text, newline="")
 
 
 def _name(task: str, options: Mapping[str, Any], encoders: int) -> str:
@@ -313,22 +311,18 @@ def _name(task: str, options: Mapping[str, Any], encoders: int) -> str:
     if encoders > 1:
         words.append(f"of-{encoders}-runs")
     name = file_name("-".join(words))
-    if len(name) > _LONGEST:
-        digest = hashlib.blake2b(name.encode(), digest_size=3).hexdigest()
-        name = f"{name[: _LONGEST - 7]}-{digest}"
-    return name
+    return name if len(name) <= _LONGEST else f"{name[: _LONGEST - 7]}-{_digest(name.encode())}"
 
 
 def _plain(value: Any) -> Any:
     """Return an option as JSON keeps it; a file as its name and a digest of its content."""
     if isinstance(value, str) and (path := Path(value)).suffix and path.is_file():
-        return f"{path.name} {hashlib.blake2b(path.read_bytes(), digest_size=3).hexdigest()}"
+        return f"{path.name} {_digest(path.read_bytes())}"
     return json.loads(json.dumps(value))
 
 
-def _data_name(data: Any) -> str:
-    name = data_name(data) if isinstance(data, Collection) else Path(data.folder).resolve().name
-    return file_name(name) or "data"
+def _digest(content: bytes) -> str:
+    return hashlib.blake2b(content, digest_size=3).hexdigest()
 
 
 def file_name(text: str) -> str:

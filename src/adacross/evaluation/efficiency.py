@@ -28,13 +28,13 @@ class Figure:
     """A figure of an entry."""
 
     name: str  # such as "final accuracy" or "steps to 40 %"
-    share: bool  # whether it is a share, shown in per cent, and not what an accuracy costs
+    share: bool  # in per cent, not what an accuracy costs
     # of each run; None if the run never reached the accuracy, or its log does not have the figure
     values: list[float | None]
 
     @property
     def known(self) -> list[float]:
-        """The values there are."""
+        """Values of the runs that have one."""
         return [value for value in self.values if value is not None]
 
     @property
@@ -79,34 +79,24 @@ class Trained:
 
 @dataclass(frozen=True)
 class Efficiency(Tabular):
-    """Cost and steadiness of pre-training, a column an entry.
+    """Cost and steadiness of pre-training, a column an entry."""
 
-    Attributes:
-        reach: accuracies to reach, shares from 0 to 1.
-        entries: what the logs say.
-        notes: caveats.
-        version, date: of adacross, and when the logs were read, UTC.
-    """
-
-    reach: list[float]
+    reach: list[float]  # accuracies to reach, shares from 0 to 1
     entries: list[Trained]
-    notes: list[str]
-    version: str
-    date: str
+    notes: list[str]  # caveats
+    version: str  # of adacross
+    date: str  # when the logs were read, UTC
 
     @property
     def identity(self) -> dict[str, Any]:
-        """Plain values that are equal for two results of the same thing."""
         return {"reach": self.reach, "entries": [[one.name, one.runs, one.curves] for one in self.entries]}
 
     @property
     def title(self) -> str:
-        """Number of runs."""
         return f"efficiency of {sum(len(one.runs) for one in self.entries)} runs"
 
     @property
     def caption(self) -> str:
-        """Definitions and notes."""
         several = any(len(one.runs) > 1 for one in self.entries)
         about = [
             "accuracy: of the monitor's linear probe, on training shapes held out",
@@ -119,7 +109,6 @@ class Efficiency(Tabular):
 
     @property
     def columns(self) -> list[str]:
-        """The figure's name, and the entries."""
         return ["figure", *(one.name for one in self.entries)]
 
     def text_rows(self) -> list[list[str]]:

@@ -83,11 +83,7 @@ class Setting:
         return list(dict.fromkeys(shape for episode in self.episodes for shape in episode.asked))
 
     def by_shape(self, right: Sequence[Bool[np.ndarray, " _"]]) -> Float64[np.ndarray, " s"]:
-        """Return the share of right answers for each of `shapes`, over the episodes that asked it.
-
-        Args:
-            right: of each episode, `(q,)` in the order of its `asked`.
-        """
+        """Return the share of right answers for each of `shapes`, given those of each episode's `asked`."""
         places = {shape: place for place, shape in enumerate(self.shapes)}
         asked = [places[shape] for episode in self.episodes for shape in episode.asked]
         return np.bincount(asked, weights=np.concatenate(right)) / np.bincount(asked)
@@ -100,7 +96,7 @@ class EpisodeSet:
     collection: str  # name of the collection
     seed: int  # of the drawing
     queries_from: str  # split of the query shapes
-    settings: list[Setting]  # with their episodes
+    settings: list[Setting]
     left_out: dict[str, str]  # reasons by settings that the collection cannot fill
 
 
@@ -111,16 +107,9 @@ def draw_episodes(
     rule: Rule = Rule(),
     seed: int = 0,
 ) -> EpisodeSet:
-    """Draw episodes of every N-way K-shot setting that the collection can fill.
+    """Draw episodes of every setting, N of `ways` and K of `shots`, that the collection can fill.
 
     An episode is a function of (seed, N, K, its number): more episodes begin with the same ones.
-
-    Args:
-        collection: with classes.
-        ways: numbers N of classes.
-        shots: numbers K of support shapes per class.
-        rule: number of episodes and queries, and their split.
-        seed: of the drawing.
 
     Raises:
         UserError: no classes, a number below 1 (of ways: 2), or no setting that can be filled.
@@ -178,11 +167,7 @@ def _members(collection: Collection, split: str) -> list[Int64[np.ndarray, " k"]
 
 
 def read_episodes(path: Path, collection: Collection) -> EpisodeSet:
-    """Read the episodes of a few-shot result, or of a file with nothing else, and check them.
-
-    Args:
-        path: a result, or JSON with the fields of `EpisodeSet`.
-        collection: of the shapes.
+    """Read the episodes of a few-shot result, or of a file with the fields of `EpisodeSet`, and check them.
 
     Raises:
         UserError: not such a file; shapes that the collection lacks, has in another class or (support) in
@@ -194,10 +179,8 @@ def read_episodes(path: Path, collection: Collection) -> EpisodeSet:
     within = ("details", "episodes") if isinstance(content, dict) and "details" in content else ()
     episodes = read_as(EpisodeSet, path, "a file of few-shot episodes", *within)
     one_of(f"split in {path}", episodes.queries_from, ("train", "test"))
-    names = {-1: "", **dict(enumerate(collection.info.classes))}
-    classes = {
-        shape: names[label] for shape, label in zip(collection.ids, collection.labels.tolist(), strict=True)
-    }
+    names = [*collection.info.classes, ""]  # the last is of -1, no class
+    classes = {shape: names[label] for shape, label in zip(collection.ids, collection.labels, strict=True)}
     train, asked = (
         {collection.ids[i] for i in collection.indices(split)} for split in ("train", episodes.queries_from)
     )
@@ -230,6 +213,5 @@ def _check_form(path: Path, setting: Setting, episode: Episode) -> None:
 
 def _check(path: Path, what: str, given: Sequence[str], valid: Container[str]) -> None:
     """Raise an error that names the shapes that are not valid."""
-    wrong = [shape for shape in given if shape not in valid]
-    if wrong:
+    if wrong := [shape for shape in given if shape not in valid]:
         raise UserError(f"{path} {what}: {listed(wrong)}. Give episodes of this collection.")

@@ -4,13 +4,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Float32, Int64
 from rich.progress import Progress
 
 from adacross.console import progress_bar
-from adacross.data.collection.collection import Collection
 from adacross.encoders import Encoder
 from adacross.errors import UserError, listed, one_of
 from adacross.evaluation import classification
@@ -18,7 +18,7 @@ from adacross.evaluation.classification import Training, fine_tuned_predictions
 from adacross.evaluation.driver import Bench, protocol
 from adacross.evaluation.episodes import EpisodeSet, Rule, Setting, draw_episodes, read_episodes
 from adacross.evaluation.labeled import described
-from adacross.evaluation.result import CHANCE, PRETRAINED, SCRATCH, Data, Measured, Paper, Score
+from adacross.evaluation.result import CHANCE, PRETRAINED, SCRATCH, Measured, Paper, Score
 from adacross.features.svm import fixed_svm
 from adacross.training.loader import step_seed
 
@@ -31,12 +31,12 @@ Answer = Callable[[Setting, int], Int64[np.ndarray, " q"]]  # classes of the que
 
 @dataclass(frozen=True)
 class Preset:
-    """The protocol of a paper."""
+    """The protocol of a paper, or ours."""
 
     rule: Rule  # of the episodes
-    points: int | None  # points per cloud, if as many are stored; None for all
-    training: Training | None  # of the whole network; None for frozen features
-    source: str  # of the protocol
+    points: int | None = None  # points per cloud, if as many are stored; None for all
+    training: Training | None = None  # of the whole network; None for frozen features
+    source: str = ""  # of the protocol
 
 
 # Read from the programs. CrossPoint's script draws 50 episodes without a seed, the paper says 10; the script
@@ -44,6 +44,7 @@ class Preset:
 # and Joint-MAE: Point-BERT's protocol (150 epochs, AdamW 5e-4, 20 queries per class, 10 episodes, there fixed
 # files) with the head, the augmentation and, by fallback, the rest of Point-M2AE's fine-tuning. CrossNet and
 # AdaCrossNet published no few-shot figures.
+_OURS = Preset(Rule())
 _TRAINING = classification.PRESETS["point-m2ae"]
 _TRAINING = replace(_TRAINING, schedule=_TRAINING.schedule.changed(epochs=150))
 _POINT_BERT = Preset(Rule(exact=True), 1024, _TRAINING, "Point-BERT style")
@@ -99,17 +100,16 @@ def few_shot(
     """
     if as_ and as_ not in PRESETS:
         raise UserError(f"no few-shot figures of {as_} are known; --as knows {', '.join(PRESETS)}.")
-    preset = PRESETS[as_] if as_ else None
-    training = preset.training if preset else None
+    preset = PRESETS[as_] if as_ else _OURS
+    training = preset.training
     if epochs is not None:
         if training is None:
             raise UserError(f"epochs is {epochs}, but features are frozen. Fine-tune with --as point-m2ae.")
         training = replace(training, schedule=training.schedule.changed(epochs))
     stored = bench.collection.info.points
-    if preset and points is None:
+    if as_ and points is None:
         points = min(preset.points or stored, stored)
-    count = bench.points(points)
-    rule = preset.rule if preset else Rule()
+    count, rule = bench.points(points), preset.rule
     if isinstance(episodes, str):
         given = {"ways": ways, "shots": shots, "queries": queries}
         if beside := [name for name, value in given.items() if value is not None]:
@@ -117,14 +117,11 @@ def few_shot(
         drawn = read_episodes(Path(episodes), bench.collection)
         one_of("split asked by these episodes", drawn.queries_from, [rule.queries_from])
     else:
-        rule = replace(
-            rule,
-            episodes=rule.episodes if episodes is None else episodes,
-            queries=rule.queries if queries is None else queries,
-        )
+        changes: dict[str, Any] = {"episodes": episodes, "queries": queries}
+        rule = replace(rule, **{name: value for name, value in changes.items() if value is not None})
         drawn = draw_episodes(bench.collection, ways or (5, 10), shots or (10, 20), rule, seed)
     units = f"{'training' if drawn.queries_from == 'train' else 'test'} shapes"
-    notes = [preset.source] if preset else []
+    notes = [preset.source] if preset.source else []
     if training:
         training = replace(training, points=count)
         with progress_bar("steps") as progress:
@@ -140,10 +137,15 @@ def few_shot(
     )
     if drawn.queries_from == "train":
         notes.append("the queries are training shapes, as published: pre-training may have seen them")
-    groups = [group for setting in drawn.settings for episode in setting.episodes for group in episode.query]
-    asked = " to ".join(map(str, sorted({min(map(len, groups)), max(map(len, groups))})))
+    sizes = [
+        len(each) for setting in drawn.settings for episode in setting.episodes for each in episode.query
+    ]
+    asked = " to ".join(map(str, sorted({min(sizes), max(sizes)})))
+    few = {f"{listed(one.without)} of {one.name}": "too few shapes" for one in drawn.settings if one.without}
+    labels, splits = bench.collection.labels, map(bench.collection.indices, ("train", "test"))
+    train, test = (int((labels[indices] >= 0).sum()) for indices in splits)
     return Measured(
-        data=_data(bench.collection, drawn),
+        data=described(bench.collection, train, test, drawn.left_out | few),
         scores=scores,
         protocol=f"{learned}, fitted on the support set; {len(drawn.settings[0].episodes)} episodes of each "
         f"setting, seed {drawn.seed}; queries: {asked} {units} of each class; accuracy: mean over an "
@@ -233,10 +235,3 @@ def _scores(drawn: EpisodeSet, learners: Mapping[str, Sequence[Answer]], units: 
         chance = [1 / setting.ways]
         scores += [Score.of(CHANCE, name, chance, episode=setting.name) for name in (ACCURACY, BY_SHAPE)]
     return scores
-
-
-def _data(collection: Collection, drawn: EpisodeSet) -> Data:
-    """Describe the collection, with the settings and the classes that were left out."""
-    few = {f"{listed(one.without)} of {one.name}": "too few shapes" for one in drawn.settings if one.without}
-    train, test = (int((collection.labels[collection.indices(s)] >= 0).sum()) for s in ("train", "test"))
-    return described(collection, train, test, drawn.left_out | few)

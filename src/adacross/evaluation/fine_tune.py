@@ -4,7 +4,6 @@ from dataclasses import replace
 from functools import partial
 
 import numpy as np
-from jaxtyping import Int64
 from rich.progress import Progress
 
 from adacross.encoders import Encoder
@@ -83,7 +82,13 @@ def fine_tune(
         counts[setting] = len(fraction_of(train_labels, fraction, seed=0))
         measured = both_starts(bench, seeds, f"{setting} of labels", partial(predicted, fraction))
         for network, turns, answers in measured:
-            scores += _scores(network, np.stack(answers, axis=1), truth, turns, setting)
+            plain, *voted = np.stack(answers, axis=1)
+            score = partial(Score.of, network, networks=turns, labels=setting)
+            scores += [
+                score(ACCURACY, plain == truth, predictions=plain),
+                score(BY_CLASS, plain == truth, groups=truth),
+                *(score(VOTED, each == truth, predictions=each) for each in voted),
+            ]
     scores += [
         Score.of(CHANCE, ACCURACY, [shapes.majority]),
         Score.of(CHANCE, BY_CLASS, [1 / len(np.unique(truth))]),
@@ -101,21 +106,3 @@ def fine_tune(
         # points per cloud; votes; labeled: number of labeled shapes by setting ("10 %")
         details={"points": training.points, "votes": votes, "labeled": counts},
     )
-
-
-def _scores(
-    network: str,
-    predicted: Int64[np.ndarray, "k r m"],
-    truth: Int64[np.ndarray, " m"],
-    networks: list[int],
-    setting: str,
-) -> list[Score]:
-    """Return the scores of predictions, whose second row is voted if there is one."""
-    by_class = Score.of(
-        network, BY_CLASS, predicted[0] == truth, networks=networks, groups=truth, labels=setting
-    )
-    plain, *voted = (
-        Score.of(network, metric, each == truth, networks=networks, predictions=each, labels=setting)
-        for metric, each in zip((ACCURACY, VOTED), predicted, strict=False)
-    )
-    return [plain, by_class, *voted]

@@ -89,10 +89,9 @@ class Episode(NamedTuple):
 def draw_episodes(
     labels: Int64[np.ndarray, " n"], ways: int, shots: int, queries: int, count: int, seed: int = 0
 ) -> list[Episode]:
-    """Draw episodes, the same for the same seed: classes, and images of each, without replacement.
+    """Draw episodes by a seed: `ways` of the classes with enough images, and images of each.
 
-    An episode has `ways` of the classes with enough images: `shots` of each to learn from, `queries` others
-    to classify.
+    An episode learns from `shots` images of each class, and classifies `queries` others.
     """
     rng = np.random.default_rng([seed, ways, shots, queries])
     members = [np.flatnonzero(labels == label) for label in np.unique(labels)]
@@ -193,10 +192,9 @@ class Study:
         plain = self.features(network)
         copies = [self.features(network, copy) for copy in range(COPIES)] if self.base else [plain]
         known = np.stack(copies, axis=1)  # (n, copies, D)
-        predicted: dict[str, list[Int64[np.ndarray, "W Q"]]] = {}
+        predicted: dict[str, list[Int64[np.ndarray, "W Q"]]] = {setting: [] for setting in self.episodes}
         with threadpool_limits(1):  # threads cost small fits ten times what they bring
             for setting, episodes in self.episodes.items():
-                predicted[setting] = []
                 for support, queries in episodes:
                     features = known[support].reshape(len(support), -1, plain.shape[1])
                     predicted[setting].append(solve(features, plain[queries]))
@@ -317,12 +315,12 @@ def images(
                 found[network].append(piece)
     scores = []
     for setting, (way, _) in settings.items():
+        score = partial(Score.of, metric="accuracy", units="episodes", episode=setting)
         for network, pieces in found.items():
             rows = [piece["accuracies"][setting] for piece in pieces]
             which = [seed % len(towers) if network == PRETRAINED else seed for seed in range(len(rows))]
-            score = Score.of(network, "accuracy", rows, networks=which, units="episodes", episode=setting)
-            scores.append(score)
-        scores.append(Score.of(CHANCE, "accuracy", [1 / way], units="episodes", episode=setting))
+            scores.append(score(network, outcomes=rows, networks=which))
+        scores.append(score(CHANCE, outcomes=[1 / way]))
     described = f"{_described(towers[0])} ({tower})"
     how = "frozen"
     if base:
@@ -424,11 +422,7 @@ def _left_out(data: ImageSet, ways: int, shots: Sequence[int], queries: int) -> 
 def _example(
     data: ImageSet, setting: str, episodes: Sequence[Episode], predicted: Int64[np.ndarray, "W Q"]
 ) -> dict[str, Any]:
-    """Return the first episode, as the pre-trained tower solved it, as plain values for the report.
-
-    Keys: "setting"; "accuracy" of all its queries; "classes", their names; "support", the images of each
-    class to learn from (WebP in base64); "queries", the first of each class: "image", "truth", "predicted".
-    """
+    """Return the first episode, as the pre-trained tower solved it, for the report; images are base64."""
     support, queries = episodes[0]
     names = [data.classes[label] for label in data.labels[support[:, 0]]]
     return {

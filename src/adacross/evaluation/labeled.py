@@ -28,10 +28,8 @@ class Labeled:
             UserError: no classes, no test split, or fewer than two classes.
         """
         labels, classes, where = collection.labels, collection.info.classes, collection.folder
-        train, test = (
-            indices[labels[indices] >= 0]
-            for indices in (collection.indices("train"), collection.indices("test"))
-        )
+        splits = (collection.indices(split) for split in ("train", "test"))
+        train, test = (indices[labels[indices] >= 0] for indices in splits)
         if not classes:
             raise UserError(
                 f"{where} has no classes, which a classifier needs. Prepare one subfolder a class."
@@ -92,9 +90,4 @@ def described(
 ) -> Data:
     """Describe shapes of a collection for a result; by default by the names of its classes."""
     names = collection.info.classes if classes is None else list(classes)
-    return Data(data_name(collection), collection.digest(), train, test, names, left_out)
-
-
-def data_name(collection: Collection) -> str:
-    """Return a collection's name: that of its folder."""
-    return collection.folder.resolve().name or collection.info.name
+    return Data(collection.folder.resolve().name, collection.digest(), train, test, names, left_out)

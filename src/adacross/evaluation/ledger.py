@@ -18,11 +18,8 @@ class Ledger:
     """Keeps the pieces of a long measurement as they are finished, so that it can be interrupted.
 
     The pieces lie in `<result>.pieces/`, a JSON file each, until the result is saved, and count for one
-    identity only. Without a place for the result nothing is kept.
-
-    Args:
-        result: where the result will be written, or None.
-        identity: everything that the pieces depend on, as plain values.
+    identity only: everything that they depend on, as plain values. Without a place for the result nothing is
+    kept.
 
     Raises:
         UserError: the folder holds pieces of another measurement, or something else.

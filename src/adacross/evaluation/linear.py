@@ -2,10 +2,10 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Literal
 
 import numpy as np
-from jaxtyping import Float32
 
 from adacross.console import progress_bar
 from adacross.data.collection.collection import Collection
@@ -87,8 +87,7 @@ def linear(
             f"C is {C}, seeds {seeds}, folds {folds}; expected C above 0, at least 1 seed and 2 folds."
         )
     collection, shapes = bench.collection, Labeled.of(bench.collection)
-    preset = PRESETS[as_] if as_ else None
-    if preset:
+    if preset := PRESETS[as_] if as_ else None:
         C = preset.penalty(collection) if C is None else C
         stored = collection.info.points
         points = points or min(preset.points or stored, stored)
@@ -98,14 +97,12 @@ def linear(
     penalties: dict[str, list[float]] = {}
     edges = set()
     scores = []
-    turned = _turned(collection, count) if orientation == "any" else None
-    features = {
-        network: [
-            bench.features(encoder, count) if turned is None else bench.encode(encoder, turned)
-            for encoder in each
-        ]
-        for network, each in bench.networks(seeds).items()
-    }
+    encode = partial(bench.features, points=count)
+    if orientation == "any":
+        everything = collection.indices("all")
+        turned = rotate("any", collection.points(everything)[:, :count], 0, everything)
+        encode = partial(bench.encode, clouds=turned)
+    features = {network: list(map(encode, each)) for network, each in bench.networks(seeds).items()}
     with progress_bar("probes") as progress:
         bar = progress.add_task("linear probe", total=sum(map(len, features.values())), note="")
         for network, each in features.items():
@@ -128,7 +125,7 @@ def linear(
             ]
     scores.append(Score.of(CHANCE, "accuracy", [shapes.majority]))
     chosen = f"C = {C:g}" if C is not None else f"C by {used}-fold cross-validation on the training split"
-    said = "" if turned is None else ", each shape turned by any rotation"
+    said = ", each shape turned by any rotation" if orientation == "any" else ""
     notes = [preset.source] if preset else []
     if C is not None:
         notes.append("one C suits features of one scale: with a fixed C the gain is not pre-training's alone")
@@ -144,12 +141,6 @@ def linear(
         truth=test_labels.tolist(),
         details={"points": count, "C": penalties},
     )
-
-
-def _turned(collection: Collection, points: int) -> Float32[np.ndarray, "n N 3"]:
-    """Return the first points of every shape, each turned by a rotation drawn for it."""
-    everything = collection.indices("all")
-    return rotate("any", collection.points(everything)[:, :points], 0, everything)
 
 
 def notes_on_C(folds: int, used: int, edges: Iterable[str]) -> list[str]:  # noqa: N802  C is the field's name

@@ -57,7 +57,7 @@ class PartShapes:
     train: Clouds  # training shapes, all their points
     test: Clouds  # test shapes of a category with training shapes, their first points
     tested: Int64[np.ndarray, " m"]  # their places in the collection
-    counted: Bool[np.ndarray, "categories parts"]  # which parts each category has
+    counted: Bool[np.ndarray, "categories parts"]  # see `category_parts`
     left_out: dict[str, str]  # reasons by what was left out
 
     @classmethod
@@ -75,9 +75,8 @@ class PartShapes:
         part = collection.part_labels(collection.indices("all"))
         labels = collection.labels if info.classes else np.zeros(len(collection), dtype=np.int64)
         usable = (part >= 0).any(1) & (labels >= 0)
-        learned, tested = (
-            indices[usable[indices]] for indices in (collection.indices("train"), collection.indices("test"))
-        )
+        splits = (collection.indices(split) for split in ("train", "test"))
+        learned, tested = (indices[usable[indices]] for indices in splits)
         known, left_out = learnable(labels[learned], labels[tested], info.classes)
         if bare := len(collection.indices("test")) - len(tested):
             left_out[test_shapes(bare)] = "no category, or no point with a part"
@@ -92,16 +91,12 @@ class PartShapes:
 
     def score(self, network: Segmenter, device: str) -> dict[str, Any]:
         """Return `outcomes` for each of `AMONG`, and the parts predicted for the shapes shown."""
-        allowed = self.counted[self.test.labels]
-        said = predict(network, self.test, allowed=allowed, device=device)
+        said = predict(network, self.test, allowed=self.counted[self.test.labels], device=device)
         outcomes = {among: self.outcomes(each) for among, each in zip(AMONG, said, strict=True)}
         return outcomes | {"shown": said[0][self.shown].tolist()}
 
     def outcomes(self, predicted: Int64[np.ndarray, "m N"]) -> dict[str, list[float]]:
-        """Return the mean IoU and the share of right points of every test shape.
-
-        A shape without a part at the points that are tested has 1.
-        """
+        """Return the mean IoU and the share of right points of every test shape; 1 without a part to test."""
         truth = self.test.part
         known = (truth >= 0).sum(1)
         right = np.where(known > 0, (predicted == truth).sum(1) / np.maximum(known, 1), 1.0)
@@ -143,20 +138,13 @@ def category_parts(
 
     Parts named "category/part" belong to that category; a category without such names has the parts that
     occur in its shapes, as in ShapeNetPart. Without classes all shapes are of one category.
-
-    Args:
-        info: names of classes and parts.
-        part: `(n, N)` of all its shapes, -1 for none.
-        labels: `(n,)` their categories, -1 for none.
     """
-    classes, names = info.classes or [""], info.parts
-    counted = np.zeros((len(classes), len(names)), dtype=bool)
-    for category, name in enumerate(classes):
-        counted[category] = [bool(name) and part_name.startswith(f"{name}/") for part_name in names]
-        if not counted[category].any():
-            occurring = np.unique(part[labels == category])
-            counted[category, occurring[occurring >= 0]] = True
-    return counted
+    counted = []
+    for category, name in enumerate(info.classes or [""]):
+        named = np.array([bool(name) and part_name.startswith(f"{name}/") for part_name in info.parts])
+        occurring = np.isin(np.arange(len(info.parts)), part[labels == category])
+        counted.append(named if named.any() else occurring)
+    return np.array(counted)
 
 
 @protocol("part-seg", data="a prepared collection with parts")

@@ -28,6 +28,7 @@ Paper = Literal["crosspoint", "crossnet", "adacrossnet", "point-m2ae", "joint-ma
 _NUMBERS = re.compile(r"\[[\d\s.,e+-]+\]")  # a JSON list of numbers
 _ONES = re.compile(r"\b([01])\.0\b")
 T = TypeVar("T")
+Key = tuple[Any, ...]
 Row = dict[str, str | Estimate | Difference]
 
 
@@ -81,17 +82,9 @@ class Score:
         predictions: ArrayLike = (),
         **setting: str,
     ) -> "Score":
-        """Return a score from arrays.
+        """Return a score from arrays: outcomes and predictions `(r, u)`, or `(u,)` of one repetition.
 
-        Args:
-            network: kind of network.
-            metric: name of the figure.
-            outcomes: `(r, u)`, or `(u,)` for one repetition.
-            networks: of each repetition; by default each repetition is another network.
-            units: what is tested.
-            groups: `(u,)` classes, for a mean over classes.
-            predictions: `(r, u)`.
-            setting: the row's setting.
+        By default each repetition is of another network.
 
         Example:
             >>> score = Score.of("pre-trained", "accuracy", [1, 1, 0, 1], labels="10 %")
@@ -109,6 +102,11 @@ class Score:
             groups=np.asarray(groups, dtype=np.int64).tolist(),
             predictions=np.asarray(predictions, dtype=np.int64).tolist(),
         )
+
+    @property
+    def key(self) -> Key:
+        """Metric and setting, which scores of several networks share."""
+        return (self.metric, *self.setting.items())
 
     @property
     def by_network(self) -> Float64[np.ndarray, "n u"]:
@@ -132,11 +130,9 @@ class Score:
         return [grouped_mean(row, self.classes) for row in self.outcomes]
 
     def minus(self, other: "Score", fresh: "tuple[Score | None, Score | None]" = (None, None)) -> Difference:
-        """Compare with another score of the same setting and metric.
+        """Subtract another score of the same setting and metric.
 
-        Args:
-            other: the score to subtract.
-            fresh: scores of untrained networks of both architectures; see `statistics.difference`.
+        `fresh` are scores of untrained networks of both architectures; see `statistics.difference`.
         """
         first, second = (each.by_network if each else None for each in fresh)
         return difference(self.by_network, other.by_network, self.classes, fresh=(first, second))
@@ -144,22 +140,14 @@ class Score:
 
 @dataclass(frozen=True)
 class Data:
-    """Data of a measurement.
+    """Data of a measurement."""
 
-    Attributes:
-        name: of the collection or image set.
-        digest: of its content.
-        train: number of shapes that could be learned from.
-        test: number of shapes that were tested.
-        classes: names of the classes.
-        left_out: reasons by what was left out, such as {"lamp (2 test shapes)": "no training shape"}.
-    """
-
-    name: str
-    digest: str
-    train: int
-    test: int
+    name: str  # of the collection or image set
+    digest: str  # of its content
+    train: int  # number of shapes that could be learned from
+    test: int  # number of shapes that were tested
     classes: list[str] = field(default_factory=list)
+    # reasons by what was left out, such as {"lamp (2 test shapes)": "no training shape"}
     left_out: dict[str, str] = field(default_factory=dict)
 
 
@@ -238,27 +226,24 @@ class Result(Measured, Tabular):
 
     def gains(self) -> Iterator[tuple[Score, Difference]]:
         """Yield each pre-trained score that has an untrained counterpart, with the difference."""
-        others = {(one.metric, *one.setting.items()): one for one in self.scores if one.network in BASELINES}
+        others = {one.key: one for one in self.scores if one.network in BASELINES}
         for one in self.scores:
-            if one.network == PRETRAINED and (other := others.get((one.metric, *one.setting.items()))):
+            if one.network == PRETRAINED and (other := others.get(one.key)):
                 yield one, one.minus(other)
 
     def rows(self, *, details: bool = False) -> list[Row]:
         """Return the table's rows: a setting and a metric as text, then a figure a network, and the gain.
 
-        Args:
-            details: also rows of scores that tables leave out.
+        With `details` also rows of scores that tables leave out.
         """
-        rows: dict[tuple[Any, ...], Row] = {}
-        settings = dict.fromkeys(tuple(one.setting.items()) for one in self.scores)
-        for setting in settings:
-            for one in self.scores:
-                if tuple(one.setting.items()) == setting and (details or not one.detail):
-                    row = rows.setdefault((*setting, one.metric), {**one.setting, METRIC: one.metric})
-                    row[one.network] = one.estimate
+        rows: dict[Key, Row] = {}
+        settings = list(dict.fromkeys(tuple(one.setting.items()) for one in self.scores))
+        shown = [one for one in self.scores if details or not one.detail]
+        for one in sorted(shown, key=lambda one: settings.index(tuple(one.setting.items()))):
+            rows.setdefault(one.key, {**one.setting, METRIC: one.metric})[one.network] = one.estimate
         for one, gain in self.gains():
-            if details or not one.detail:
-                rows[*one.setting.items(), one.metric][GAIN] = gain
+            if one.key in rows:
+                rows[one.key][GAIN] = gain
         return list(rows.values())
 
     @property
@@ -298,15 +283,8 @@ class Result(Measured, Tabular):
         """Return a flat record for every figure: setting, metric, encoder, value, low, high, std, n, p."""
         return [
             {name: text for name, text in row.items() if isinstance(text, str)}
-            | {
-                "encoder": network,
-                "value": figure.mean,
-                "low": figure.low,
-                "high": figure.high,
-                "std": figure.std if isinstance(figure, Estimate) else None,
-                "n": figure.count if isinstance(figure, Estimate) else None,
-                "p": figure.p if isinstance(figure, Difference) else None,
-            }
+            | {"encoder": network, "value": figure.mean, "low": figure.low, "high": figure.high}
+            | {name: getattr(figure, own, None) for name, own in (("std", "std"), ("n", "count"), ("p", "p"))}
             for row in self.rows(details=True)
             for network, figure in row.items()
             if not isinstance(figure, str)
@@ -325,25 +303,15 @@ def save(result: Any, path: Path) -> None:
 
 
 def load(path: Path) -> Result:
-    """Read a result file.
-
-    Raises:
-        UserError: the file is missing, damaged, or was written by adacross 0.1.
-    """
+    """Read a result file; one that is missing, damaged or of adacross 0.1 is a `UserError`."""
     return read_as(Result, path)
 
 
 def read_as(kind: type[T], path: Path, what: str = "a measurement's result", *within: str) -> T:
-    """Read JSON as a dataclass of plain values, lists, dictionaries and dataclasses.
-
-    Args:
-        kind: the dataclass.
-        path: the file.
-        what: what it holds, for errors.
-        within: keys of the part to read; the whole file by default.
+    """Read JSON, or what lies in it at the keys `within`, as a dataclass of plain values and dataclasses.
 
     Raises:
-        UserError: the file is missing, or holds something else.
+        UserError: the file is missing, or does not hold what it should.
     """
     value = read_json(path, what)
     try:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from jaxtyping import Bool, Float, Float32, Int64
@@ -36,6 +36,7 @@ TO_CLASS, OTHER_POINTS = "shape to its class", "shape, other points"
 RANKS = (1, 5, 10)
 EXAMPLES, RESULTS = 8, 5  # queries to draw, and results of each
 
+T = TypeVar("T")
 Outcomes = dict[str, Float[np.ndarray, " u"]]  # by metric, a value a query
 
 
@@ -136,15 +137,10 @@ class Gallery:
     def outcomes(
         self, queries: Float[np.ndarray, "n D"], gallery: Float[np.ndarray, "n D"], *, others: bool = False
     ) -> Outcomes:
-        """Let queries search a gallery of the same shapes.
+        """Let the features of each shape search others of each shape; return recall, and mAP of the class.
 
-        Args:
-            queries: of each shape.
-            gallery: of each shape.
-            others: True: leave itself out, recall is of its class; False: recall is of the very shape.
-
-        Returns:
-            Recall, and mAP of the class; nothing that needs classes where no class has two shapes.
+        Recall is of the very shape, or, with `others`, of its class without itself. Where no class has two
+        shapes, there is nothing that needs classes.
         """
         known, counted = self.labels >= 0, self.counted[self.labels >= 0]
         found = {} if others else _named(recall_at(cosine_ranking(queries, gallery), RANKS))
@@ -164,21 +160,15 @@ class Gallery:
     ) -> list[Score]:
         """Return a score for each network and metric, and those of a random ranking, in closed form.
 
-        Args:
-            search: the setting.
-            found: outcomes by network, repetition and metric; the same metrics in all.
-            networks: which network each repetition measured; by default each another one.
+        `found` are outcomes by network, repetition and metric, the same metrics in all.
         """
-        metrics = list(found[PRETRAINED][0])
         known, relevant = int((self.labels >= 0).sum()), self.relevant[self.counted]
+        recall: Mapping[int, Any] = {k: k / len(self.test) for k in RANKS}
         if search == TO_CLASS:  # without itself
             known, relevant = known - 1, relevant - 1
             recall = chance_hit_at(relevant, known, RANKS)
-        else:
-            recall = {k: k / len(self.test) for k in RANKS}
-        chance = {f"recall@{k}": hit for k, hit in recall.items()} | {
-            "mAP": chance_precision(relevant, known)
-        }
+        chance = _named(recall) | {"mAP": chance_precision(relevant, known)}
+        metrics = list(found[PRETRAINED][0])
         return [
             Score.of(network, metric, [one[metric] for one in each], networks=networks, search=search)
             for network, each in found.items()
@@ -198,12 +188,10 @@ class Gallery:
         view: int = 0,
         views: Int64[np.ndarray, " n"] | None = None,
     ) -> dict[str, Any]:
-        """Describe a query and its first results.
+        """Return a query and its first results, by index in the collection and by id, the nearest first.
 
-        Returns:
-            `query`, its index in the collection; `query_id`; `view`, the image that searches, or that it may
-            be drawn by; `results`, indices, the nearest first; `result_ids`; `views`, the image of each that
-            was found, empty where shapes were searched.
+        `view` is the image that searches, or that the query may be drawn by; `views` are the images that were
+        found, none where shapes were searched.
         """
         query, first = int(self.test[row]), ranking[:RESULTS]
         results = self.test[first].tolist()
@@ -294,7 +282,7 @@ def _by_shape(bench: Bench, gallery: Gallery, count: int, half: int, seeds: int)
     return scores + (gallery.scores(OTHER_POINTS, other_points) if half >= MIN_POINTS else [])
 
 
-def _named(recall: Mapping[int, Float[np.ndarray, " n"]]) -> Outcomes:
+def _named(recall: Mapping[int, T]) -> dict[str, T]:
     return {f"recall@{k}": values for k, values in recall.items()}
 
 

@@ -94,7 +94,7 @@ def robustness(
     with progress_bar("corruptions") as progress:
         bar = progress.add_task("robustness", total=len(repetitions) * len(tested.conditions), note="fitting")
         for one in classifiers:
-            C, edge = bench.ledger.once(f"C-{one.name}", one.penalty)
+            C, edge = bench.ledger.once(f"C-{one.network}-{one.number}".replace(" ", "-"), one.penalty)
             penalties.setdefault(one.network, []).append(C)
             edges |= {one.network} if edge else set()
         for seed, condition in ((seed, condition) for seed in repetitions for condition in tested.conditions):
@@ -134,7 +134,7 @@ def robustness(
 class Condition:
     """A corruption that test clouds go through."""
 
-    name: str  # of the corruption
+    name: str
     changes: dict[str, Change]  # by severity; a single "" where there is none
     drawn: bool = False  # True if a seed changes it
     counts: bool = False  # True if it belongs to the mean corruption error
@@ -157,18 +157,13 @@ class Tested:
 class Classifier:
     """A network, or the shape histogram, and a linear SVM on its features of clean training clouds."""
 
-    bench: Bench  # encodes the training clouds
+    bench: Bench
     shapes: Labeled  # to fit on
-    points: int  # points of a training cloud
+    points: int  # of a training cloud
     folds: int  # of the cross-validation
     network: str  # kind of network
     number: int  # among its kind
     encoder: Encoder | None  # None for the shape histogram
-
-    @property
-    def name(self) -> str:
-        """Kind and number."""
-        return f"{self.network}-{self.number}".replace(" ", "-")
 
     @cached_property
     def fitted(self) -> tuple[Machines, bool]:
@@ -187,9 +182,9 @@ class Classifier:
         return self.fitted[0].predict(self.bench.encode(self.encoder, clouds))
 
     def measured(self, seed: int, encoders: int, drawn: bool) -> bool:
-        """Return whether a repetition measures it: pre-trained encoders take turns, others have a seed each.
+        """Return whether a repetition measures it: once where nothing is drawn.
 
-        Where nothing is drawn, each is measured once.
+        Otherwise pre-trained encoders take turns, and untrained ones have a seed each.
         """
         turn = {PRETRAINED: seed % encoders, UNTRAINED: seed, HISTOGRAM: 0}[self.network]
         return turn == self.number and (drawn or seed == self.number)
@@ -200,18 +195,14 @@ def summarize(scores: Sequence[Score], counting: Sequence[str]) -> list[Score]:
 
     The mean corruption error is plain, or normalized: the mean over corruptions of the error divided by a
     reference network's, both averaged over severities (Hendrycks and Dietterich, ICLR 2019, for ImageNet-C).
-    The reference is the untrained encoder, mean over its initializations, where it makes errors.
-
-    Args:
-        scores: accuracies of all networks in all settings, clean ones among them.
-        counting: corruptions that count.
+    The reference is the untrained encoder, mean over its initializations, where it makes errors. `scores` are
+    accuracies of all networks in all settings; `counting` are the corruptions that count.
     """
     clean = {one.network: one.by_network for one in scores if one.setting["corruption"] == CLEAN}
-    by_kind: dict[tuple[str, str], list[Float64[np.ndarray, "n u"]]] = {}
-    for one in scores:
-        by_kind.setdefault((one.network, one.setting["corruption"]), []).append(1 - one.by_network)
+    by_kind = _by_corruption(scores)
     errors = {  # of each corruption, mean over severities, (n, shapes)
-        network: [np.mean(by_kind[network, kind], axis=0) for kind in counting] for network in clean
+        network: [np.mean([1 - rows for rows in by_kind[kind, network]], axis=0) for kind in counting]
+        for network in clean
     }
     reference = np.array([error.mean() for error in errors[UNTRAINED]])
     found = []
@@ -227,14 +218,19 @@ def summarize(scores: Sequence[Score], counting: Sequence[str]) -> list[Score]:
 
 def _over_severities(scores: Sequence[Score], counting: Sequence[str]) -> list[Score]:
     """Return the accuracy under each corruption, mean over its severities."""
-    by_kind: dict[tuple[str, str], list[Score]] = {}
-    for one in scores:
-        by_kind.setdefault((one.setting["corruption"], one.network), []).append(one)
     return [
-        Score.of(network, ACCURACY, np.mean([one.by_network for one in each], axis=0), corruption=kind)
-        for (kind, network), each in by_kind.items()
+        Score.of(network, ACCURACY, np.mean(each, axis=0), corruption=kind)
+        for (kind, network), each in _by_corruption(scores).items()
         if kind in counting
     ]
+
+
+def _by_corruption(scores: Sequence[Score]) -> dict[tuple[str, str], list[Float64[np.ndarray, "n u"]]]:
+    """Return the accuracies at each severity, by corruption and kind of network."""
+    found: dict[tuple[str, str], list[Float64[np.ndarray, "n u"]]] = {}
+    for one in scores:
+        found.setdefault((one.setting["corruption"], one.network), []).append(one.by_network)
+    return found
 
 
 def _outcomes(
@@ -324,9 +320,7 @@ def _published(folder: Path, shapes: Labeled, most: int | None) -> Tested:
         labels=labels[test],
         ids=[files.items[CLEAN][""][row].id for row in test],
         conditions=[
-            Condition(
-                name, {severity: partial(read, name, severity) for severity in each}, counts=name != CLEAN
-            )
+            Condition(name, {s: partial(read, name, s) for s in each}, counts=name != CLEAN)
             for name, each in files.items.items()
         ],
         left_out={f"{len(own)} test shapes of the collection": f"those of {folder.name} are tested"}

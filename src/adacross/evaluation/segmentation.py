@@ -28,13 +28,7 @@ def overlaps(
 ) -> tuple[Int64[np.ndarray, "n parts"], Int64[np.ndarray, "n parts"]]:
     """Count the points of every shape in the intersection and in the union of each part.
 
-    Args:
-        predicted: `(n, N)` parts, 0 to `parts` - 1.
-        truth: `(n, N)` parts; points of -1 do not count, whatever was predicted there.
-        parts: number of parts.
-
-    Returns:
-        Intersections and unions, `(n, parts)` each.
+    Points whose truth is -1 do not count, whatever was predicted there.
     """
     shape, point = np.nonzero(truth >= 0)
     cell = (shape * parts + truth[shape, point]) * parts + predicted[shape, point]
@@ -46,14 +40,10 @@ def overlaps(
 def shape_ious(
     predicted: Int64[np.ndarray, "n N"], truth: Int64[np.ndarray, "n N"], counted: Bool[np.ndarray, "n parts"]
 ) -> Float64[np.ndarray, " n"]:
-    """Return the mean IoU of every shape over the parts that count for it.
+    """Return the mean IoU of every shape over the parts that count for it, those of its category.
 
-    A part absent in truth and in prediction counts 1 (the contrastive programs and Point-M2AE's).
-
-    Args:
-        predicted: `(n, N)` parts, also such as do not count for the shape: those are errors.
-        truth: `(n, N)` parts, -1 for points that do not count.
-        counted: `(n, parts)` the parts of each shape's category, one at least.
+    A part absent in truth and in prediction counts 1 (the contrastive programs and Point-M2AE's). Points
+    whose truth is -1 do not count; a predicted part of another category is an error.
     """
     intersection, union = overlaps(predicted, truth, counted.shape[1])
     iou = np.where(union > 0, intersection / np.maximum(union, 1), 1.0)
@@ -70,10 +60,6 @@ def ratio_outcomes(
     figure without unit i (Tukey 1958). Their mean is exactly `m` and their standard error the jackknife's, so
     that intervals and paired tests are those of any mean. An outcome may lie outside 0 and 1.
 
-    Args:
-        parts: `(u, K)`, such as the points of each unit in each class's intersection.
-        wholes: `(u, K)`, such as those in its union.
-
     Example:
         >>> float(ratio_outcomes(np.array([[1], [4]]), np.array([[2], [6]])).mean())  # 5 of 8
         0.625
@@ -88,13 +74,7 @@ def ratio_outcomes(
 
 
 class Segmenter(nn.Module):
-    """An encoder, then a segmentation head: clouds `(B, N, 3)` to scores `(B, N, labels)`.
-
-    Args:
-        encoder: of any kind with features of points.
-        head: takes the encoder's features of points and of the cloud.
-        uses_category: whether the head also takes the category of the object.
-    """
+    """An encoder, then a segmentation head, which may also take the category of the object."""
 
     def __init__(self, encoder: Encoder, head: nn.Module, uses_category: bool) -> None:
         super().__init__()
@@ -105,30 +85,17 @@ class Segmenter(nn.Module):
     def forward(
         self, points: Float[Tensor, "B N 3"], category: Int64[Tensor, " B"]
     ) -> Float[Tensor, "B N labels"]:
-        """Return scores before softmax.
-
-        Args:
-            points: `(B, N, 3)`.
-            category: `(B,)` of the objects; ignored by a head without categories.
-        """
+        """Return scores before softmax."""
         features = self.encoder.both_features(points)
         return self.head(*features, category) if self.uses_category else self.head(*features)
 
 
 def segmenter(encoder: Encoder, labels: int, categories: int | None = None) -> Segmenter:
-    """Return the encoder with a new head.
+    """Return the encoder with a new head for so many parts, or classes of points.
 
-    With categories it is the part segmentation head of the encoder's paper, `PartSegHead` where there is none
-    (`DGCNN`, `PointNet`); Point-M2AE's is as wide in proportion to the encoder as the papers'. Without, it is
-    DGCNN's for semantic segmentation.
-
-    Args:
-        encoder: the part of the network that is pre-trained.
-        labels: number of parts, or of classes of points.
-        categories: number of categories of objects, if the head takes the object's.
-
-    Raises:
-        UserError: the encoder has no features of points.
+    With a number of categories it is the part segmentation head of the encoder's paper, `PartSegHead` where
+    there is none (`DGCNN`, `PointNet`); Point-M2AE's is as wide in proportion to the encoder as the papers'.
+    Without, it is DGCNN's for semantic segmentation. An encoder without features of points is a `UserError`.
     """
     if not encoder.has_point_features:
         raise UserError(
@@ -169,11 +136,7 @@ class Training(FineTuning):
 
     @classmethod
     def chosen(cls, bench: Bench, *given: Any, neighbors: int | None = None, **changes: Any) -> "Training":
-        """Return settings as `FineTuning.chosen`, without k or radii where the encoder has none.
-
-        Raises:
-            UserError: as there, or neighbors for an encoder that has none.
-        """
+        """Return settings as `FineTuning.chosen`, without k or radii where the encoder has none."""
         training, encoder = super().chosen(bench, *given, **changes), bench.encoders[0]
         if neighbors is not None and ("k" not in encoder.options or neighbors <= 0):
             has = "expected above 0" if "k" in encoder.options else f"{type(encoder).__name__} has none"
@@ -225,12 +188,7 @@ class Clouds:
 def train(network: Segmenter, clouds: Clouds, training: Training, *, device: str, **how: Any) -> None:
     """Fine-tune encoder and head together: cross-entropy over all parts, points without a part left out.
 
-    Args:
-        network: encoder and head.
-        clouds: to learn from.
-        training: settings.
-        device: where to train.
-        how: seed, progress, note and checkpoint of `supervised.fit`.
+    `how` has seed, progress, note and checkpoint of `supervised.fit`.
     """
     points, part, labels = map(torch.from_numpy, (clouds.points, clouds.part, clouds.labels))
     smoothing = training.schedule.label_smoothing
@@ -292,21 +250,8 @@ def fine_tune_both(
 ) -> Iterator[tuple[str, list[int], list[Any]]]:
     """Fine-tune pre-trained networks and networks from scratch, and score each; see `both_starts`.
 
-    Both learn the same clouds in the same order with the same head. Finished pieces are kept by the ledger.
-
-    Args:
-        bench: encoders, device and ledger.
-        training: settings.
-        seeds: repetitions, at least one for each encoder.
-        what: what is learned, for the names of pieces and the progress bar.
-        make: puts a new head on an encoder.
-        score: returns plain values.
-        clouds: to learn from.
-        share: of the clouds of each category, others for every seed.
-
-    Raises:
-        UserError: fewer than 1 seed.
-        Interrupted: Ctrl-C or SIGTERM; the same call continues.
+    Both learn the same clouds in the same order with the same head: a share of the clouds of each category,
+    others for every seed. `make` puts a new head on an encoder; `score` returns plain values for the ledger.
     """
 
     def measure(encoder: Encoder, seed: int, note: str, progress: Progress) -> Any:
@@ -329,16 +274,10 @@ def fine_tune_both(
 def examples(
     names: Sequence[tuple[str, str]], clouds: Clouds, said: Mapping[str, Int64[np.ndarray, "n N"]]
 ) -> list[dict[str, Any]]:
-    """Return test clouds beside what the first seed's networks predicted, as plain values.
+    """Return test clouds, by id and category ("" for none), beside what the first seed's networks predicted.
 
-    Args:
-        names: id and category of each; the category is empty where there is none.
-        clouds: in the unit sphere.
-        said: predictions by kind of network.
-
-    Returns:
-        A dictionary a cloud: `id`, `category`, `points` `(N, 3)` in thousandths of the unit sphere's radius,
-        `truth` `(N,)` parts, -1 for none, and `predicted`, `(N,)` parts by kind of network.
+    Each has `id`, `category`, `points` `(N, 3)` in thousandths of the unit sphere's radius, `truth` `(N,)`
+    parts, -1 for none, and `predicted`, `(N,)` parts by kind of network.
     """
     first = slice(SHOWN_POINTS)
     return [

@@ -47,8 +47,7 @@ class Held:
     name: str  # of the area, or of the split
     train: Int64[np.ndarray, " n"]  # blocks to train on
     test: Int64[np.ndarray, " m"]  # blocks to test on
-    # room of each test block, counted from 0: what is independent of the others
-    rooms: Int64[np.ndarray, " m"]
+    rooms: Int64[np.ndarray, " m"]  # room of each test block, independent of the others
     units: list[str]  # names of the rooms; a block of no room is a unit of its own
     left_out: int  # test blocks without a class
 
@@ -80,12 +79,11 @@ def scores_of(
 
     A class absent in truth and prediction does not count. Chance has one outcome, the figure.
     """
+    # each point is in one class of the truth and in one of the predictions
+    correct, points = counts[:, 0].sum(2, keepdims=True), counts.sum((1, 3))[:, :, None] // 2
     each = {
-        "mIoU": [ratio_outcomes(i, u) for i, u in counts],
-        # each point is in one class of the truth and in one of the predictions
-        "overall accuracy": [
-            ratio_outcomes(i.sum(1, keepdims=True), (i + u).sum(1, keepdims=True) // 2) for i, u in counts
-        ],
+        "mIoU": list(map(ratio_outcomes, *counts.swapaxes(0, 1))),
+        "overall accuracy": list(map(ratio_outcomes, correct, points)),
     }
     if network == CHANCE:
         each = {metric: [rows[0].mean(keepdims=True)] for metric, rows in each.items()}
@@ -96,11 +94,9 @@ def scores_of(
 
 
 def held_out(collection: Collection, areas: Sequence[int] | None) -> list[Held]:
-    """Return what to hold out: areas one at a time, or the test split of a collection that has none.
+    """Return what to hold out: areas one at a time (5 by default), or the test split where there are none.
 
-    Args:
-        collection: its ids name the areas ("Area_5_office_1/00012"). Blocks without a class are left out.
-        areas: which; 5 if not given.
+    Ids name the areas ("Area_5_office_1/00012"). Blocks without a class are left out.
 
     Raises:
         UserError: no parts, an area that is not there, areas of a collection without, nothing to train on or
@@ -112,7 +108,7 @@ def held_out(collection: Collection, areas: Sequence[int] | None) -> list[Held]:
     usable = np.any(collection.part_labels(collection.indices("all")) >= 0, axis=1)
     if of_rooms(collection):
         of_block = np.array([int(found[1]) for name in ids if (found := AREA.match(name))])
-        known = sorted({int(area) for area in of_block[usable]})
+        known = np.unique(of_block[usable]).tolist()
         chosen = list(dict.fromkeys(areas if areas is not None else AREA_5))
         if not chosen or set(chosen) - set(known):
             raise UserError(f"areas are {chosen}; {where} has {known}.")
@@ -144,10 +140,7 @@ def of_rooms(collection: Collection) -> bool:
 
 
 def clouds_of(collection: Collection, blocks: Int64[np.ndarray, " k"], coordinates: Coordinates) -> Clouds:
-    """Return some blocks: in the unit sphere, or in the source's unit.
-
-    In the source's unit, meters in S3DIS, each block is in the middle of the ground plane at its own height.
-    """
+    """Return some blocks: in the unit sphere, or in the source's unit with the ground's middle at 0."""
     points = collection.points(blocks)
     if coordinates == "source":
         centers, scales = collection.frames(blocks)

@@ -125,11 +125,7 @@ class FineTuning:
     ) -> T:
         """Return a paper's settings, or the default, with what else was given put over them.
 
-        `schedule` is for `Schedule.changed`.
-
-        Raises:
-            UserError: the paper has no such experiment, a number that is not above 0, or more points than are
-                stored.
+        `schedule` is for `Schedule.changed`. A paper without this experiment is a `UserError`.
         """
         if paper and paper not in presets:
             raise UserError(f"{paper} has no preset for this experiment; --as knows {', '.join(presets)}.")
@@ -163,11 +159,7 @@ def fraction_of(labels: Int64[np.ndarray, " n"], fraction: float, seed: int) -> 
 
 
 def label_fractions(given: Sequence[float] | None, usual: Sequence[float]) -> dict[str, float]:
-    """Return fractions of the labels by name, such as {"10 %": 0.1}, ascending.
-
-    Raises:
-        UserError: no fraction, or one that is not above 0, up to 1.
-    """
+    """Return fractions of the labels, above 0 and up to 1, by name, such as {"10 %": 0.1}, ascending."""
     fractions = sorted(set(usual if given is None else given))
     if not fractions or not all(0 < fraction <= 1 for fraction in fractions):
         raise UserError(f"fractions are {fractions}; expected some above 0, up to 1.")
@@ -187,20 +179,10 @@ def notes_on_labels(labeled: Mapping[str, int], repetitions: int) -> list[str]:
 def both_starts(
     bench: Bench, seeds: int, what: str, measure: Callable[[Encoder, int, str, Progress], R]
 ) -> Iterator[tuple[str, list[int], list[R]]]:
-    """Fine-tune pre-trained encoders, then as many with newly drawn weights, seed by seed.
+    """Fine-tune pre-trained encoders, then as many with newly drawn weights, at least one of each a seed.
 
-    Args:
-        bench: the encoders.
-        seeds: repetitions, at least one for each encoder.
-        what: what is learned, for the names of pieces and the progress bar.
-        measure: fine-tunes a copy of an encoder by a seed; the text names the piece and describes it in the
-            bar.
-
-    Yields:
-        Kind of network, which network each repetition measured (see `Score`), and what `measure` returned.
-
-    Raises:
-        UserError: fewer than 1 seed.
+    `measure` fine-tunes a copy of an encoder by a seed; its text names the piece, which learns from `what`.
+    Yields the kind of network, which network each repetition measured (see `Score`), and its results.
     """
     with progress_bar("steps") as progress:
         for network, turns in bench.turns(seeds).items():
@@ -231,13 +213,13 @@ def fit(
     Args:
         network: moved to `device`, in training mode afterwards.
         count: number of training samples.
-        loss: loss of the samples with the given indices `(b,)` (on the CPU); the generator on `device` is
-            its only source of randomness besides dropout.
+        loss: of the samples with the given indices `(b,)` (on the CPU); the generator on `device` is its only
+            source of randomness besides dropout.
         schedule: optimizer, rates, epochs.
-        seed: random seed.
+        seed: of everything that is drawn.
         device: where to train.
-        progress: a bar to which this training is added.
-        note: description in the bar.
+        progress: a bar to which this training is added, with `note` as its description.
+        note: names the training.
         checkpoint: file of the state, written every two minutes and on interruption; deleted at the end.
 
     Returns:
@@ -255,7 +237,8 @@ def fit(
     per_epoch, epochs = schedule.steps_per_epoch(count), schedule.all_epochs(count)
     losses = _restore(checkpoint, network, optimizer)
     total, kept = epochs * per_epoch, time.monotonic()
-    bar = progress.add_task(note, total=total, completed=len(losses), note="") if progress else None
+    progress = progress or Progress(disable=True)
+    bar = progress.add_task(note, total=total, completed=len(losses), note="")
     with torch.random.fork_rng([target] if target.type == "cuda" else []), stop_request() as stop:
         for step in range(len(losses), total):
             for group in optimizer.param_groups:
@@ -274,8 +257,7 @@ def fit(
             losses.append(value.item())
             if not math.isfinite(losses[-1]):
                 raise UserError(f"the loss became {losses[-1]} at step {step}. Lower the learning rate.")
-            if progress is not None and bar is not None:
-                progress.update(bar, completed=step + 1, note=f"loss {losses[-1]:.3f}")
+            progress.update(bar, completed=step + 1, note=f"loss {losses[-1]:.3f}")
             if checkpoint and (stop or time.monotonic() - kept > KEPT_EVERY):
                 state = {"network": network.state_dict(), "optimizer": optimizer.state_dict()}
                 save_state(checkpoint, state | {"losses": losses})
@@ -283,8 +265,7 @@ def fit(
             if stop and step + 1 < total:
                 done = f"stopped in {note}, at step {step + 1} of {total}."
                 raise Interrupted(f"{done} Run the same command again to go on." if checkpoint else done)
-    if progress is not None and bar is not None:
-        progress.remove_task(bar)
+    progress.remove_task(bar)
     if checkpoint:
         checkpoint.unlink(missing_ok=True)
     return [float(np.mean(part)) for part in np.split(np.array(losses), epochs)]

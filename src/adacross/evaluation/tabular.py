@@ -1,24 +1,21 @@
 """Tables of results: on the console, in a notebook, as Markdown, CSV, LaTeX and a data frame."""
 
-import csv
-import io
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from html import escape
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from adacross.console import Table, cell, markdown_table
+from adacross.console import Table, csv_text, html_table, markdown_table
 from adacross.errors import UserError, check_ending, install
-from adacross.io.files import check_free, write_whole
+from adacross.io.files import check_free
 
 if TYPE_CHECKING:
     import pandas
 
-_LATEX = {
+_LATEX = str.maketrans({
     "\\": r"\textbackslash{}", "%": r"\%", "&": r"\&", "_": r"\_", "#": r"\#", "$": r"\$", "{": r"\{",
     "}": r"\}", "±": r"$\pm$", "≥": r"$\geq$", "<": "$<$", ">": "$>$", "–": "--",
-}  # fmt: skip
+})  # fmt: skip
 BESIDE = (".md", ".csv", ".tex")  # written beside the JSON of a comparison
 
 
@@ -70,8 +67,7 @@ class Tabular(ABC):
         """Return the rows as a LaTeX `tabular` of package booktabs."""
 
         def written(texts: Sequence[str]) -> str:
-            cells = ("".join(_LATEX.get(letter, letter) for letter in text) for text in texts)
-            return " & ".join(cells) + r" \\"
+            return " & ".join(text.translate(_LATEX) for text in texts) + r" \\"
 
         lines = [
             rf"\begin{{tabular}}{{{'l' * len(self.columns)}}}",
@@ -86,11 +82,8 @@ class Tabular(ABC):
 
     def to_csv(self) -> str:
         """Return `records` as CSV."""
-        records, text = self.records(), io.StringIO()
-        writer = csv.DictWriter(text, list(dict.fromkeys(name for each in records for name in each)))
-        writer.writeheader()
-        writer.writerows({name: cell(value) for name, value in each.items()} for each in records)
-        return text.getvalue()
+        records = self.records()
+        return csv_text(records, list(dict.fromkeys(name for each in records for name in each)))
 
     def to_dataframe(self) -> "pandas.DataFrame":
         """Return `records` as a pandas data frame.
@@ -105,12 +98,8 @@ class Tabular(ABC):
         return pandas.DataFrame(self.records())
 
     def _repr_html_(self) -> str:
-        def line(tag: str, texts: Sequence[str]) -> str:
-            return f"<tr>{''.join(f'<{tag}>{escape(text)}</{tag}>' for text in texts)}</tr>"
-
-        body = "".join(line("td", row) for row in self.text_rows())
-        head = f"<b>{escape(self.title)}</b><table>{line('th', self.columns)}"
-        return f"{head}{body}</table><small>{escape(self.caption)}</small>"
+        table = html_table(self.columns, self.text_rows())
+        return f"<b>{escape(self.title)}</b>{table}<small>{escape(self.caption)}</small>"
 
 
 def check_output(output: str | None, what: str, overwrite: bool) -> None:
@@ -119,10 +108,3 @@ def check_output(output: str | None, what: str, overwrite: bool) -> None:
         path = check_ending(output, ".json", f"{what} is JSON")
         for each in (path, *map(path.with_suffix, BESIDE)):
             check_free(each, overwrite)
-
-
-def write_tables(result: Tabular, path: Path) -> None:
-    """Write a result's table as Markdown, CSV and LaTeX beside its JSON file."""
-    markdown = f"{result.title}\n\n{result.to_markdown()}\n\n{result.caption}\n"
-    for ending, text in zip(BESIDE, (markdown, result.to_csv(), result.to_latex()), strict=True):
-        write_whole(path.with_suffix(ending), text, newline="")

@@ -62,13 +62,7 @@ def without_path(info: CollectionInfo) -> CollectionInfo:
 
 
 def dataset_card(info: CollectionInfo, name: str, license: str | None) -> str:  # noqa: A002
-    """Return the card of a collection.
-
-    Args:
-        info: its description.
-        name: `owner/name` on the hub.
-        license: the hub's identifier of one; None if none was stated.
-    """
+    """Return the card of a collection, named `owner/name` on the hub."""
     splits = [split for split in SPLITS if info.splits.get(split)]
     files = [{"split": split, "path": f"data/{split}-*.parquet"} for split in splits]
     data = DatasetCardData(
@@ -92,15 +86,9 @@ def dataset_card(info: CollectionInfo, name: str, license: str | None) -> str:  
 
 
 def model_card(encoder: Encoder, name: str, run: Path | None, license: str | None) -> str:  # noqa: A002
-    """Return the card of an encoder.
+    """Return the card of an encoder, named `owner/name` on the hub, and of its run, if that is known.
 
     Results of the encoder alone count: those over several pre-trainings, or of other weights, do not.
-
-    Args:
-        encoder: the encoder.
-        name: `owner/name` on the hub.
-        run: the run it came from; None if unknown.
-        license: the hub's identifier of one; None if none was stated.
 
     Raises:
         UserError: files of the run are damaged.
@@ -246,13 +234,11 @@ def _training(run: Path, config: PretrainConfig) -> dict[str, Any]:
     path = run / "environment.json"
     raw = read_json(path, "versions and machine of a run") if path.is_file() else {}
     environment: dict[str, Any] = raw if isinstance(raw, dict) else {}
-    steps = [record.get("step") for record in read_log(run / "log.jsonl") if isinstance(record, dict)]
+    steps = [record.get("step") for record in read_log(run / "log.jsonl")]
     released = "of the epoch with the best accuracy on the TEST split, as the released programs choose it"
-    versions = [
-        f"{name} {environment[name]}" for name in ("adacross", "torch", "python") if name in environment
-    ]
-    if commit := environment.get("git_commit"):
-        versions.append(f"commit {str(commit)[:12]}")
+    stated = environment | {"commit": str(environment.get("git_commit") or "")[:12] or None}
+    known = [name for name in ("adacross", "torch", "python", "commit") if stated.get(name) is not None]
+    versions = ", ".join(f"{name} {stated[name]}" for name in known)
     name = {"resnet18": "ResNet-18", "resnet50": "ResNet-50"}.get(config.image_encoder, config.image_encoder)
     options = [f"{option} {value}" for option, value in config.image_encoder_args.items()]
     frozen = ["frozen"] if config.image_frozen else []
@@ -277,7 +263,7 @@ def _training(run: Path, config: PretrainConfig) -> dict[str, Any]:
         "seed": config.seed,
         "precision": config.precision,
         "these weights are": "the last step's" if config.selection == "last" else released,
-        "versions": ", ".join(versions) or None,
+        "versions": versions or None,
         "device": environment.get("device"),
         "date": environment.get("date"),
     }

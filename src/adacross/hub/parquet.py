@@ -15,8 +15,9 @@ alone are dictionary-encoded, which halves them. Downloaded files are checked ag
 import hashlib
 import json
 import re
+from collections import Counter
 from dataclasses import asdict, dataclass
-from itertools import accumulate
+from itertools import accumulate, chain
 from pathlib import Path
 from typing import Any, get_type_hints
 
@@ -54,10 +55,10 @@ _AGAIN = "Download it again, or share it again."
 class Piece:
     """The shapes of one shard and one split: a row group."""
 
-    file: str  # the Parquet file, relative to the folder
-    row_group: int  # its number in the file
-    rows: int  # number of shapes
-    sha256: str  # digest of their values (`content_digest`)
+    file: str  # relative to the folder
+    row_group: int
+    rows: int
+    sha256: str  # of the shapes' values (`content_digest`)
 
     @property
     def split(self) -> str:
@@ -140,9 +141,7 @@ def _rows(shard: pa.Table, start: int, split: str, schema: pa.Schema) -> pa.Tabl
 
 
 def read_parquet(shared: Path, folder: Path) -> CollectionInfo:
-    """Write the collection that downloaded files hold into an empty folder, a shard at a time.
-
-    `shared` is a folder that `write_parquet` wrote, from any source. Returns the collection's description.
+    """Write the collection that the folder `shared` holds, from any source, into an empty folder.
 
     Raises:
         UserError: a file is missing, damaged, or contradicts the descriptions.
@@ -163,7 +162,7 @@ def read_parquet(shared: Path, folder: Path) -> CollectionInfo:
             (folder / name).write_bytes(to_bytes(rows))
             start += len(rows)
             progress.update(bar, completed=start)
-    digests = "".join(piece.sha256 for pieces in shards for piece in pieces)
+    digests = "".join(piece.sha256 for piece in chain.from_iterable(shards))
     write_description(folder, info, names, hashlib.sha256(digests.encode()).hexdigest()[:32])
     return info
 
@@ -178,14 +177,14 @@ def _read_shards(folder: Path, info: CollectionInfo) -> Shards:
     if not fits(raw.get("shards"), list[list[dict[str, Any]]]):
         raise UserError(f"{path} lists no shards. Share the collection again.")
     shards = [[_piece(entry, path) for entry in pieces] for pieces in raw["shards"]]
-    counts: dict[str, int] = {}
-    for piece in (piece for pieces in shards for piece in pieces):
-        counts[piece.split] = counts.get(piece.split, 0) + piece.rows
+    counts: Counter[str] = Counter()
+    for piece in chain.from_iterable(shards):
+        counts[piece.split] += piece.rows
     stated = {split: count for split, count in info.splits.items() if count}
     if counts != stated or sum(counts.values()) != info.count:
         raise UserError(
-            f"{path} lists {counts} shapes; {DESCRIPTION} beside it states {stated}, {info.count} in all. "
-            f"{_AGAIN}"
+            f"{path} lists {dict(counts)} shapes; {DESCRIPTION} beside it states {stated}, {info.count} in "
+            f"all. {_AGAIN}"
         )
     return shards
 

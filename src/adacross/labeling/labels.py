@@ -97,13 +97,10 @@ def write_labels(path: Path, rows: Sequence[Mapping[str, str]], like: Path | Non
 def change_label(
     path: Path, ids: Sequence[str], names: str | Sequence[str], kind: str | None, *, create: bool = True
 ) -> dict[str, str]:
-    """Set the class of one or several shapes in a file of labels, or remove it (None); all else stays.
+    """Set the class of one or several shapes in a file of labels, or remove it (None); return all, by id.
 
     The file is read, changed and written under its lock, so changes of other programs that use the lock are
     kept. A row without a class and without other values is dropped. A missing file is made if `create`.
-
-    Returns:
-        All classes in the file, by id, as `read_labels` reads them.
 
     Raises:
         UserError: the file is not a table of labels of the shapes `ids`, cannot be written, is missing

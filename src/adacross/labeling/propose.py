@@ -78,11 +78,8 @@ def doubtful(features: Float32[np.ndarray, "n D"], labels: Int64[np.ndarray, " n
 
     Each labeled shape is classified by the others in cross-validation. Its label is doubtful where another
     class is more probable, and at least as probable as it is on average for the shapes labeled so (Northcutt,
-    Jiang and Chuang, Confident Learning, 2021). Classes of fewer than three labels are left out.
-
-    Args:
-        features: `(n, D)` of all shapes.
-        labels: `(n,)` class of each shape, -1 for none.
+    Jiang and Chuang, Confident Learning, 2021). Classes of fewer than three labels are left out, as are
+    shapes of label -1.
 
     Example:
         >>> features = np.eye(2, dtype=np.float32).repeat(6, axis=0)

@@ -49,12 +49,10 @@ class CompletedMap:
     """A depth map of side S, masked and completed; values 0 (nothing) to 1 (nearest)."""
 
     view: int  # the side it is seen from, an index into `adacross.ops.projection.VIEWS`
-    given: Float32[np.ndarray, "S S"]  # the true map
-    visible: Bool[np.ndarray, "S S"]  # which pixels are in visible patches
-    # the true pixels where visible, the predicted ones, clamped to 0..1, where hidden
-    completed: Float32[np.ndarray, "S S"]
-    # drawn from the completed cloud, as the term `cross` compares it
-    redrawn: Float32[np.ndarray, "S S"]
+    given: Float32[np.ndarray, "S S"]
+    visible: Bool[np.ndarray, "S S"]  # pixels in visible patches
+    completed: Float32[np.ndarray, "S S"]  # predicted, clamped to 0..1, where it is not visible
+    redrawn: Float32[np.ndarray, "S S"]  # from the completed cloud, as the term `cross` compares it
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,13 +60,11 @@ class CompletedShape:
     """A shape, masked and completed."""
 
     points: Float32[np.ndarray, "N 3"]  # the cloud, in the unit sphere, not augmented
-    visible: Bool[np.ndarray, " N"]  # which points are in a visible group of the finest level
-    # `(M, 3)` the visible points, then the points predicted for each hidden group of the level that the
-    # method reconstructs, where they lie
-    completed: Float32[np.ndarray, "M 3"]
+    visible: Bool[np.ndarray, " N"]  # points in a visible group of the finest level
+    completed: Float32[np.ndarray, "M 3"]  # visible points, then those predicted for each hidden group
     predicted: Bool[np.ndarray, " M"]  # which of those are predicted
     groups: Bool[np.ndarray, " G"]  # which of the coarsest groups are visible
-    depth: CompletedMap | None  # the depth map; None for a method that has none
+    depth: CompletedMap | None  # None for a method without depth maps
 
 
 def completions(run: RunData) -> Section | None:
@@ -122,13 +118,8 @@ def complete_shapes(
 ) -> list[CompletedShape]:
     """Mask shapes as in pre-training, but without its augmentation, and let a method complete them.
 
-    The method is in eval mode meanwhile and gets no gradient; it is left as it was. Everything is computed in
-    one batch, on the method's device.
-
-    Args:
-        method: trained.
-        clouds: `(n, N, 3)` as stored; the first `method.points` of each are used.
-        seed: of the masks and, where the method draws them, the sides of the depth maps.
+    The first `method.points` points of each are used, in one batch, on the method's device. The seed is of
+    the masks and, where the method draws them, of the sides of the depth maps.
 
     Raises:
         UserError: no shape, or clouds of fewer points than the encoder has groups.
@@ -151,21 +142,13 @@ def complete_shapes(
         placed = levels[level].centers[:, :, None] + offsets
         seen = _visible_points(levels[0], visible[0], points.shape[1])
         parts = [tensor.numpy(force=True) for tensor in (points, seen, placed, ~visible[level], visible[2])]
-    return [_completed(*part) for part in zip(*parts, maps, strict=True)]
-
-
-def _completed(
-    points: Float32[np.ndarray, "N 3"],
-    visible: Bool[np.ndarray, " N"],
-    placed: Float32[np.ndarray, "H m 3"],
-    hidden: Bool[np.ndarray, " H"],
-    groups: Bool[np.ndarray, " G"],
-    depth: CompletedMap | None,
-) -> CompletedShape:
-    """Put the points predicted for hidden groups beside the visible ones."""
-    known, made = points[visible], placed[hidden].reshape(-1, 3)
-    predicted = np.arange(len(known) + len(made)) >= len(known)
-    return CompletedShape(points, visible, np.concatenate([known, made]), predicted, groups, depth)
+    completed = []
+    for cloud, shown, offered, hidden, groups, depth in zip(*parts, maps, strict=True):
+        known, made = cloud[shown], offered[hidden].reshape(-1, 3)
+        predicted = np.repeat([False, True], [len(known), len(made)])
+        both = np.concatenate([known, made])
+        completed.append(CompletedShape(cloud, shown, both, predicted, groups, depth))
+    return completed
 
 
 def _visible_points(finest: TokenGroups, visible: Bool[Tensor, "B G"], count: int) -> Bool[Tensor, "B N"]:

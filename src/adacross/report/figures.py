@@ -51,17 +51,11 @@ def line_chart(
     share: bool = False,
     smooth: bool = False,
 ) -> Figure | None:
-    """Draw series as lines; None if no series has a value.
+    """Draw series as lines, in the order of the legend; None if no series has a value.
 
-    Args:
-        title: above the plot.
-        series: in the order of the legend.
-        x_title: name of the horizontal axis.
-        x_ticks: values and texts; round numbers by default.
-        y_range: of the vertical axis; by default from 0, or as far as the values go if they are smoothed.
-        share: True if values are shares.
-        smooth: True for losses, which are smoothed, and have a logarithmic axis if they span orders of
-            magnitude.
+    Shares are in per cent. What is `smooth`, such as a loss, is smoothed, and has a logarithmic axis if it
+    spans orders of magnitude. The vertical axis begins at 0 otherwise, if no range is given; ticks are round
+    numbers by default.
     """
     known = [one if one.low is not None else thin(one) for one in series if np.isfinite(one.y).any()]
     if not known:
@@ -157,10 +151,8 @@ def ends(figure: Estimate | Difference) -> tuple[float, float]:
     """Return the ends of a figure's interval, or one standard deviation away; the figure without either."""
     if isinstance(figure, Estimate) and figure.std is not None:
         return figure.mean - figure.std, figure.mean + figure.std
-    return (
-        figure.mean if figure.low is None else figure.low,
-        figure.mean if figure.high is None else figure.high,
-    )
+    low, high = (figure.mean if end is None else end for end in (figure.low, figure.high))
+    return low, high
 
 
 def axis_ticks(low: float, high: float, *, share: bool = False, most: int = 5) -> list[Tick]:
@@ -177,10 +169,8 @@ def axis_ticks(low: float, high: float, *, share: bool = False, most: int = 5) -
     digits = max(0, -math.floor(math.log10(100 * step if share else step)))
     exact = "{:,." + str(digits) + "f}" if digits < 4 else "{:.3g}"
     texts = [percent(value, digits) if share else exact.format(value) for value in values + 0.0]
-    texts = [text.replace("-", "−") for text in texts]
-    return [
-        (100 * (float(value) - low) / (high - low), text) for value, text in zip(values, texts, strict=True)
-    ]
+    places = (100 * (values - low) / (high - low)).tolist()
+    return [(at, text.replace("-", "−")) for at, text in zip(places, texts, strict=True)]
 
 
 def log_ticks(low: float, high: float) -> list[Tick]:
@@ -204,12 +194,11 @@ def thin(one: Series, most: int = _MOST) -> Series:
 
 def moving_average(values: Values) -> Values:
     """Return an exponential moving average over a fortieth of the values, without a bias to 0."""
+    from scipy.signal import lfilter
+
     keep = 1 - 1 / max(2.0, len(values) / 40)
-    mean, weight, result = 0.0, 0.0, []
-    for value in values:
-        mean, weight = keep * mean + (1 - keep) * float(value), keep * weight + (1 - keep)
-        result.append(mean / weight)
-    return np.array(result)
+    weights = 1 - keep ** np.arange(1, len(values) + 1)
+    return lfilter([1 - keep], [1, -keep], values) / weights
 
 
 def _path(x: Values, y: Values) -> str:

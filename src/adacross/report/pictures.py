@@ -56,10 +56,9 @@ class Confusion:
             array([[1, 1],
                    [0, 1]])
         """
-        present, codes = np.unique(np.array([truth, predicted]), return_inverse=True)
+        present, codes = np.unique([truth, predicted], return_inverse=True)
         counts = np.zeros((len(present), len(present)), dtype=np.int64)
-        codes = codes.reshape(2, -1)
-        np.add.at(counts, (codes[0], codes[1]), 1)
+        np.add.at(counts, tuple(codes.reshape(2, -1)), 1)
         return cls([names[label][:CHARACTERS] for label in present], counts)
 
     def worst(self, most: int = 3) -> str:
@@ -129,7 +128,7 @@ def _painted(example: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]
     truth = np.array(example["truth"], dtype=np.int64)
     predicted = {name: np.array(parts, np.int64) for name, parts in example["predicted"].items()}
     every = np.unique(np.concatenate([truth, *predicted.values()]))
-    present = [int(part) for part in every if part >= 0]
+    present: list[int] = every[every >= 0].tolist()
     prefix = f"{example['category']}/"
     own = [part for part in present if names[part].startswith(prefix)] or present
     meaning = dict(zip(own, part_colors(map(str, own)), strict=True))
@@ -137,9 +136,8 @@ def _painted(example: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]
     known = truth >= 0
 
     def drawn(labels: Int64[np.ndarray, " N"]) -> bytes:
-        return webp(
-            draw_cloud(points, np.array([ImageColor.getrgb(colors[int(part)]) for part in labels])), IMAGE
-        )
+        rgb = np.array([ImageColor.getrgb(colors[part]) for part in labels.tolist()])
+        return webp(draw_cloud(points, rgb), IMAGE)
 
     figures = [("truth", drawn(truth))]
     wrong = []
@@ -170,12 +168,11 @@ def _episode(_: RunData, result: Result) -> Markup | None:
         return None
     classes = example["classes"][:_WAYS]
     support = [[_decoded(image) for image in images] for images in example["support"][:_WAYS]]
-    queries = {name: [one for one in example["queries"] if one["truth"] == name] for name in classes}
-    count = min(map(len, queries.values()), default=0)
+    queries = [[one for one in example["queries"] if one["truth"] == name] for name in classes]
     asked = [
-        (name, queries[name][place]["predicted"], _decoded(queries[name][place]["image"]))
-        for place in range(count)
-        for name in classes
+        (one["truth"], one["predicted"], _decoded(one["image"]))
+        for row in zip(*queries, strict=False)
+        for one in row
     ]
     return render(
         "episode",

@@ -85,9 +85,7 @@ def headlines(run: RunData) -> list[dict[str, Any]]:
     for number, result in enumerate(run.results):
         try:
             score = first(result)
-            beside = [
-                one for one in result.scores if (one.metric, one.setting) == (score.metric, score.setting)
-            ]
+            beside = [one for one in result.scores if one.key == score.key]
             baseline = next((one for one in beside if one.network in BASELINES), None)
             chance = next((one for one in beside if one.network == CHANCE), None)
             found.append(
@@ -232,16 +230,13 @@ def _lines(scores: Sequence[Score], along: str, head: Score) -> list[Figure]:
         lines: list[Series] = []
         ticks: dict[float, str] = {}
         for network, members in networks.items():
-            points = sorted((_at(one, along), one.estimate.mean, *ends(one.estimate)) for one in members)
+            places = {_number(one.setting.get(along, "")) or 0.0: one for one in members}
+            points = sorted((x, one.estimate.mean, *ends(one.estimate)) for x, one in places.items())
             lines.append(Series(network, *(np.array(column) for column in zip(*points, strict=True))))
-            ticks |= {_at(one, along): one.setting.get(along, _words(one).split()[-1]) for one in members}
+            ticks |= {x: one.setting.get(along, _words(one).split()[-1]) for x, one in places.items()}
         at, title = sorted(ticks.items()), name or head.metric
         charts.append(line_chart(title, lines, x_title=along, x_ticks=at, y_range=window, share=True))
     return [one for one in charts if one]
-
-
-def _at(score: Score, along: str) -> float:
-    return _number(score.setting.get(along, "")) or 0.0
 
 
 def _range(low: float | None, high: float | None, style: str) -> str:

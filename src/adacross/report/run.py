@@ -30,11 +30,11 @@ class Curves:
     """The curves of `log.jsonl`; NaN where a record lacks a value."""
 
     steps: Int64[np.ndarray, " S"]  # optimizer steps, rising
-    values: Columns  # "epoch", "loss", "lr", "seconds", each `(S,)`
-    terms: Columns  # every loss term, unweighted, `(S,)`
-    weights: Columns  # every term's weight, `(S,)`
+    values: Columns  # "epoch", "loss", "lr", "seconds"
+    terms: Columns  # every loss term, unweighted
+    weights: Columns  # every term's weight
     monitor_steps: Int64[np.ndarray, " M"]
-    # "probe_accuracy", "untrained_accuracy" and "recall_at_1", `(M,)`
+    # "probe_accuracy", "untrained_accuracy" and "recall_at_1"
     monitor: dict[str, Float64[np.ndarray, " M"]]
 
 
@@ -52,11 +52,11 @@ class Features:
 class RunData:
     """The content of a report."""
 
-    folder: Path  # the run's folder as the user gave it
+    folder: Path  # as the user gave it
     config: dict[str, Any]  # `config.yaml`
     config_text: str  # the file itself
     environment: dict[str, Any]  # `environment.json`, empty where there is none
-    log: Curves  # the curves of `log.jsonl`
+    log: Curves
     results: tuple[Result, ...] = ()  # every result that can be read, in the order of the page
     tables: tuple[Comparison | Efficiency, ...] = ()  # comparisons of encoders, and efficiency
     unreadable: dict[str, str] = field(default_factory=dict)  # reasons by the files that cannot be read
@@ -95,18 +95,12 @@ class RunData:
         return self.collection if known else None
 
 
-def read_run(run: Path, *, collection: str | None = None, seed: int = 0) -> RunData:
-    """Read a run folder, and the collection and the encoder that it names.
-
-    Args:
-        run: what `adacross pretrain` wrote.
-        collection: a folder or URL to read instead of the one that the run names.
-        seed: of the choice of shapes, of masks and of t-SNE.
+def read_run(folder: Path, *, collection: str | None = None, seed: int = 0) -> RunData:
+    """Read a run's folder, the encoder, and the collection that it names, or the one that is given.
 
     Raises:
-        UserError: `run` is not a run, one of its files cannot be read, or `collection` cannot.
+        UserError: it is not a run, one of its files cannot be read, or `collection` cannot.
     """
-    folder = Path(run)
     config, config_text = _read_config(folder)
     written, absent = str(config["collection"]), {}
     opened, features, weights = None, None, None
@@ -115,7 +109,11 @@ def read_run(run: Path, *, collection: str | None = None, seed: int = 0) -> RunD
     except UserError as error:
         if collection:
             raise
-        reason = f"The collection cannot be read: {error} {_remedy(folder, written)}"
+        remedy = "Put it there or beside the run, or give its folder or URL:"
+        command, place = shlex.join(["adacross", "report", str(folder), "--collection"]), "COLLECTION"
+        if is_address(written):
+            remedy, place = "If you know and trust that address, run:", shlex.quote(written)
+        reason = f"The collection cannot be read: {error} {remedy} {command} {place}"
         console.print(reason, soft_wrap=True)  # with a command to copy
         absent = dict.fromkeys(("collection", "features"), reason)
     try:
@@ -128,21 +126,14 @@ def read_run(run: Path, *, collection: str | None = None, seed: int = 0) -> RunD
     def order(result: Result) -> tuple[Any, ...]:
         """Sort by weights, protocol, data and name: the run's own first, few options first."""
         stale = weights is not None and weights not in result.weights
-        data, name = result.data, result.name
-        return (
-            stale,
-            [*TASKS, result.task].index(result.task),
-            data.digest != digest,
-            data.name,
-            len(name),
-            name,
-        )
+        task, data, name = [*TASKS, result.task].index(result.task), result.data, result.name
+        return stale, task, data.digest != digest, data.name, len(name), name
 
     return RunData(
         folder=folder,
         config=config,
         config_text=config_text,
-        environment=_read_environment(folder),
+        environment=_read_environment(folder / "environment.json"),
         log=read_curves(folder),
         results=tuple(sorted(results, key=order)),
         tables=tuple(tables),
@@ -212,23 +203,12 @@ def find_collection(folder: Path, written: str) -> Path:
     return beside if not given.is_dir() and beside.is_dir() else given
 
 
-def _remedy(folder: Path, written: str) -> str:
-    """Return the advice for a collection that cannot be read."""
-    command = shlex.join(["adacross", "report", str(folder), "--collection"])
-    if is_address(written):
-        return f"If you know and trust that address, run: {command} {shlex.quote(written)}"
-    return f"Put it there or beside the run, or give its folder or URL: {command} COLLECTION"
-
-
 def _read_encoder(
     folder: Path, collection: Collection | None, seed: int
 ) -> tuple[Features | None, str | None]:
     """Return features of at most `MAP_SHAPES` test shapes (of any where none is a test shape), and a digest.
 
     Features that an evaluation has cached in the run are read; otherwise only these shapes are encoded.
-
-    Raises:
-        UserError: there is no encoder yet, or it cannot be read.
     """
     if not (folder / "encoder").is_dir():
         raise UserError(
@@ -265,8 +245,7 @@ def _read_config(folder: Path) -> tuple[dict[str, Any], str]:
     return {str(key): value for key, value in config.items()}, path.read_text(encoding="utf-8")
 
 
-def _read_environment(folder: Path) -> dict[str, Any]:
-    path = folder / "environment.json"
+def _read_environment(path: Path) -> dict[str, Any]:
     value = read_json(path, "the run's environment") if path.exists() else {}
     if not isinstance(value, dict):
         raise UserError(

@@ -119,9 +119,7 @@ def feature_map(run: RunData) -> Section:
     near, chance = nearest_same_class(features.values, labels) if (labels >= 0).all() else (None, None)
     present = np.unique(labels[labels >= 0])  # classes are in the order of their names
     classes = [collection.info.classes[label] for label in present]
-    members = np.full(len(labels), -1)
-    for number, label in enumerate(present):
-        members[labels == label] = number
+    members = np.where(labels >= 0, np.searchsorted(present, labels), -1)
     colors = palette(len(classes))
     description = f"Scatter plot of {plural(len(cards), 'shape')}"
     description += f", colored by {plural(len(classes), 'class')}" if classes else ""

@@ -2,8 +2,10 @@
 
 import base64
 import io
+import itertools
 import math
-from collections.abc import Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -43,9 +45,7 @@ class Card:
     id: str  # of the shape
     class_name: str | None  # None without a label
     image: bytes  # a WebP file
-    # "right" or "wrong" for a result of the query's class or of another, "object" for the query itself, ""
-    # otherwise
-    kind: Kind = ""
+    kind: Kind = ""  # a result of the query's class, of another, or the query itself
 
     @property
     def name(self) -> str:
@@ -73,10 +73,7 @@ def class_of(collection: Collection, index: int) -> str | None:
 def match(collection: Collection, example: Mapping[str, Any]) -> tuple[Card, list[Card]]:
     """Return a query with its first results as images.
 
-    `query` and `results` of an example are indices; `view` and `views` say which images.
-
-    Raises:
-        IndexError: an index is outside the collection.
+    `query` and `results` of an example are indices in the collection; `view` and `views` say which images.
     """
     query, results = int(example["query"]), [int(index) for index in example["results"]][:FOUND]
     views = [int(view) for view in example.get("views") or [0] * len(results)]
@@ -98,8 +95,7 @@ def neighbors(run: RunData) -> Section:
     """Return random shapes with the shapes whose features are most similar."""
     title, features = "Nearest neighbors", run.features
     if features is None or run.collection is None:
-        reason = run.absent.get("features", "The collection holds no shapes.")
-        return missing("neighbors", title, reason)
+        return missing("neighbors", title, run.absent.get("features", "The collection holds no shapes."))
     if len(features.indices) < 2:
         return missing("neighbors", title, "A single shape has no neighbors.")
     unit = unit_rows(features.values)
@@ -122,13 +118,9 @@ def neighbors(run: RunData) -> Section:
 def spread(labels: Int64[np.ndarray, " n"], count: int, rng: np.random.Generator) -> Int64[np.ndarray, " m"]:
     """Return `count` positions, drawn at random from as many classes as possible."""
     order = rng.permutation(len(labels))
-    turn = np.zeros(len(labels), dtype=np.int64)  # how many of the same class come earlier
-    seen: dict[int, int] = {}
-    for position in order:
-        label = int(labels[position])
-        turn[position] = seen.get(label, 0)
-        seen[label] = turn[position] + 1
-    return order[np.argsort(turn[order], kind="stable")][:count]
+    seen: defaultdict[int, Iterator[int]] = defaultdict(itertools.count)
+    turn = [next(seen[label]) for label in labels[order].tolist()]  # how many of the class come earlier
+    return order[np.argsort(turn, kind="stable")][:count]
 
 
 def varied(collection: Collection, seed: int) -> tuple[Literal["test", "all"], Int64[np.ndarray, " m"]]:
@@ -162,12 +154,12 @@ def _scene(collection: Collection, index: int) -> dict[str, Any]:
         "colors": [],
     }
     if shape.part is not None:
-        present, part = np.unique(shape.part[:_POINTS], return_inverse=True)
-        known: Sequence[int] = [int(value) for value in present if value >= 0]
-        part = np.where(shape.part[:_POINTS] < 0, 255, part - (len(present) - len(known)))
-        names = collection.info.parts
+        part, names = shape.part[:_POINTS], collection.info.parts
+        known: list[int] = np.unique(part[part >= 0]).tolist()
         scene |= {
-            "part": _encoded(part.clip(0, 255).astype(np.uint8)),
+            "part": _encoded(
+                np.where(part < 0, 255, np.searchsorted(known, part)).clip(0, 255).astype(np.uint8)
+            ),
             "parts": [names[value] if value < len(names) else str(value) for value in known],
             "colors": part_colors(map(str, known)),
         }

@@ -37,14 +37,10 @@ class LanceRows:
         *,
         searched: bool = True,
     ) -> "LanceRows":
-        """Open a table, after writing the rows that it lacks.
+        """Open a table of the database at a folder or `s3://bucket/folder`, after writing the rows it lacks.
 
-        Args:
-            address: of the database: a folder or `s3://bucket/folder`.
-            name: of the table.
-            count: number of rows.
-            blocks: called with the number of rows that are there already; yields the others in order.
-            searched: divide rows of length 1 into partitions, by which `nearest` finds them.
+        `blocks` is called with the number of rows that are there, and yields the others in order. Rows of
+        length 1 are divided into partitions, by which `nearest` finds them, if they are to be `searched`.
 
         Raises:
             UserError: LanceDB is not installed, or cannot write there.
@@ -61,19 +57,17 @@ class LanceRows:
             except ValueError:  # there is none yet
                 table = None
         there = table.count_rows() if table is not None else 0
-        if there < count:
-            for rows in _joined(blocks(there)):
-                flat = pa.array(np.ascontiguousarray(rows, dtype=np.float32).reshape(-1))
-                columns = {
-                    "row": pa.array(np.arange(there, there + len(rows))),
-                    "vector": pa.FixedSizeListArray.from_arrays(flat, rows.shape[1]),
-                }
-                with _named(address):
-                    if table is None:
-                        table = database.create_table(name, pa.table(columns))
-                    else:
-                        table.add(pa.table(columns))
-                there += len(rows)
+        for rows in _joined(blocks(there)) if there < count else ():
+            flat = pa.array(np.ascontiguousarray(rows, dtype=np.float32).reshape(-1))
+            numbers = pa.array(np.arange(there, there + len(rows)))
+            vectors = pa.FixedSizeListArray.from_arrays(flat, rows.shape[1])
+            written = pa.table({"row": numbers, "vector": vectors})
+            with _named(address):
+                if table is None:
+                    table = database.create_table(name, written)
+                else:
+                    table.add(written)
+            there += len(rows)
         if searched and count >= FEWEST and not table.list_indices():
             from lancedb.index import IvfFlat
 

@@ -28,8 +28,7 @@ class Query:
     points: Float32[np.ndarray, "N 3"] | None = None  # y up, in the unit sphere
     image: UInt8[np.ndarray, "S S 3"] | None = None  # RGB on white
     index: int | None = None  # of a shape of the collection, which does not find itself
-    # unit vectors, one an orientation, once `SearchIndex.encode` has computed them
-    vectors: Float32[np.ndarray, "t D"] | None = None
+    vectors: Float32[np.ndarray, "t D"] | None = None  # of length 1, one an orientation; once encoded
 
 
 def read_query(
@@ -41,13 +40,9 @@ def read_query(
     name: str | None = None,
     timeout: float = TIMEOUT,
 ) -> Query:
-    """Read a mesh, a cloud or an image; the file's ending says which.
+    """Read a mesh, a cloud or an image of `size` pixels, as the file's ending says, in a separate process.
 
-    Args:
-        size: side of the image in pixels.
-        up: the axis that points up in a mesh or a cloud; the file type's own by default.
-        name: for messages, if the file is a temporary one.
-        timeout: seconds for reading it, in a separate process that may crash.
+    Up is the file type's own axis by default; `name` is for messages, if the file is a temporary one.
     """
     name = name or path.name
     suffix = path.suffix.lower()

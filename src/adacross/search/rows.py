@@ -1,11 +1,9 @@
 """Results as rows of a CSV file."""
 
-import csv
-import io
 import math
 from collections.abc import Iterable, Sequence
 
-from adacross.console import cell
+from adacross.console import csv_text
 from adacross.search.index import SearchIndex
 from adacross.search.results import Neighbors
 
@@ -32,9 +30,5 @@ def match_rows(index: SearchIndex, neighbors: Neighbors) -> Iterable[Row]:
 
 
 def to_csv(rows: Sequence[Row]) -> str:
-    """Return rows of the same columns as CSV; no cell is one that a spreadsheet would compute."""
-    stream = io.StringIO()
-    writer = csv.DictWriter(stream, list(rows[0]) if rows else [*_MATCH, *_SHAPE], lineterminator="\r\n")
-    writer.writeheader()
-    writer.writerows({name: cell(value) for name, value in row.items()} for row in rows)
-    return stream.getvalue()
+    """Return rows of the same columns as CSV."""
+    return csv_text(rows, list(rows[0]) if rows else [*_MATCH, *_SHAPE])

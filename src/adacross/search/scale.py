@@ -10,25 +10,17 @@ _POOR = 0.5  # recall@10 below which queries of a kind find little
 
 @dataclass(frozen=True)
 class Scale:
-    """Similarities in words, and how well shapes of the collection find themselves.
+    """Similarities in words, and how well shapes of the collection find themselves."""
 
-    Attributes:
-        kind: of the queries: shapes by other points of theirs, the same in any orientation, or images.
-        asked: number of queries, each of a shape of the collection, of its test split where there is one.
-        recall_1: share of them that find their shape first.
-        recall_10: share of them that find it among the first ten.
-        same: similarity that 19 of 20 shapes have with themselves; above 1 if most find another one first.
-        very_like: similarity that 1 of 100 pairs of shapes exceeds.
-        like: similarity that 1 of 10 pairs of shapes exceeds.
-    """
-
-    kind: Kind
-    asked: int
-    recall_1: float
-    recall_10: float
-    same: float
-    very_like: float
-    like: float
+    kind: Kind  # of the queries: shapes by other points of theirs, the same in any orientation, or images
+    asked: int  # queries, each of a shape of the collection, of its test split where there is one
+    recall_1: float  # share of them that find their shape first
+    recall_10: float  # share of them that find it among the first ten
+    same: (
+        float  # similarity that 19 of 20 shapes have with themselves; above 1 if most find another one first
+    )
+    very_like: float  # similarity that 1 of 100 pairs of shapes exceeds
+    like: float  # similarity that 1 of 10 pairs of shapes exceeds
 
     def word(self, similarity: float) -> str:
         """Return a similarity in words: same, very like, like, or unlike."""

@@ -1,9 +1,11 @@
 """Orientations in which a query is tried, where it may lie in any."""
 
-from itertools import permutations, product
-
 import numpy as np
 from jaxtyping import Float32
+from scipy.spatial.transform import Rotation
+
+_ROTATIONS = Rotation.create_group("O").as_matrix().round()  # of a cube: entries are 0, 1 and -1
+_CUBE = np.array(sorted(_ROTATIONS, key=np.trace, reverse=True), dtype=np.float32)  # the identity first
 
 
 def turned(points: Float32[np.ndarray, "N 3"]) -> Float32[np.ndarray, "48 N 3"]:
@@ -17,15 +19,3 @@ def turned(points: Float32[np.ndarray, "N 3"]) -> Float32[np.ndarray, "48 N 3"]:
     axes[2] *= np.sign(np.linalg.det(axes))  # a rotation, no mirror
     frames = np.concatenate([_CUBE, _CUBE @ axes])
     return np.einsum("tij,nj->tni", frames, points).astype(np.float32)
-
-
-def _rotations_of_a_cube() -> Float32[np.ndarray, "24 3 3"]:
-    signed = [
-        np.diag(signs)[:, list(order)]
-        for order in permutations(range(3))
-        for signs in product((1.0, -1.0), repeat=3)
-    ]
-    return np.stack([matrix for matrix in signed if np.linalg.det(matrix) > 0]).astype(np.float32)
-
-
-_CUBE = _rotations_of_a_cube()

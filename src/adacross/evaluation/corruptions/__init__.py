@@ -46,15 +46,9 @@ _BLOCK = 64  # clouds at a time: what is computed for each then fits a processor
 def corrupt(kind: str, clouds: Clouds, severity: int, seed: int, shapes: Int64[np.ndarray, " n"]) -> Changed:
     """Corrupt clouds, then bring each to the unit sphere as `prepare` would: centroid 0, largest norm 1.
 
-    Args:
-        kind: one of `KINDS`.
-        clouds: `(n, N, 3)` in the unit sphere, y up, N at least 64.
-        severity: 1 to 5.
-        seed: of everything that is drawn.
-        shapes: the number each shape is known by, its index in its collection.
-
-    Returns:
-        Clouds whose number of points depends on N, the kind and the severity alone.
+    Clouds are in the unit sphere, y up, of at least 64 points; `shapes` are the numbers that they are known
+    by, their indices in the collection. The number of points that are left depends on N, the kind and the
+    severity alone.
 
     Raises:
         UserError: another kind or severity, too few points, or shapes that do not fit.

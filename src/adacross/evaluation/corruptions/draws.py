@@ -14,10 +14,7 @@ Changed = Float32[np.ndarray, "n M 3"]  # with another number of points
 class Draws:
     """Random numbers for `n` shapes; those of a shape do not depend on the others.
 
-    Args:
-        seed: 0 or more.
-        purpose: what they are for; another purpose draws other numbers.
-        shapes: `(n,)` a number for each shape, 0 or more, by which it is known whatever batch it is in.
+    They are functions of a seed, a purpose, and the number that a shape is known by in any batch.
     """
 
     def __init__(self, seed: int, purpose: str, shapes: Int64[np.ndarray, " n"]) -> None:
@@ -25,28 +22,28 @@ class Draws:
         self._generators = [np.random.default_rng([seed, key, shape]) for shape in shapes.tolist()]
 
     def uniform(self, low: float, high: float, *size: int) -> Float32[np.ndarray, "n *size"]:
-        """Return numbers from [low, high), `(n, *size)`."""
+        """Return numbers from [low, high)."""
         return low + (high - low) * self._each(lambda rng: rng.random(size, dtype=np.float32))
 
     def normal(self, *size: int) -> Float32[np.ndarray, "n *size"]:
-        """Return standard normal numbers, `(n, *size)`."""
+        """Return standard normal numbers."""
         return self._each(lambda rng: rng.standard_normal(size, dtype=np.float32))
 
     def signs(self, *size: int) -> Float32[np.ndarray, "n *size"]:
-        """Return -1 or 1, `(n, *size)`."""
+        """Return -1 or 1."""
         return np.where(self.uniform(0.0, 1.0, *size) < 0.5, np.float32(-1), np.float32(1))
 
     def directions(self, *size: int) -> Float32[np.ndarray, "n *size 3"]:
-        """Return unit vectors, uniform over the sphere, `(n, *size, 3)`."""
+        """Return unit vectors, uniform over the sphere."""
         vectors = self.normal(*size, 3)
         return vectors / np.linalg.norm(vectors, axis=-1, keepdims=True)
 
     def orders(self, count: int) -> Int[np.ndarray, "n count"]:
-        """Return permutations of 0 to count - 1, `(n, count)`."""
+        """Return permutations of 0 to count - 1."""
         return self._each(lambda rng: rng.permutation(count))
 
     def picks(self, count: int, *size: int) -> Int[np.ndarray, "n *size"]:
-        """Return whole numbers from 0 to count - 1, `(n, *size)`."""
+        """Return whole numbers from 0 to count - 1."""
         return self._each(lambda rng: rng.integers(count, size=size))
 
     def _each(self, draw: Callable[[Rng], np.ndarray]) -> Shaped[np.ndarray, "n *size"]:
@@ -54,7 +51,7 @@ class Draws:
 
 
 def take(values: Float[np.ndarray, "n N 3"], indices: Int[np.ndarray, "n M"]) -> Float[np.ndarray, "n M 3"]:
-    """Return each cloud's points by index: `(n, N, 3)` and `(n, M)` give `(n, M, 3)`."""
+    """Return each cloud's points by index."""
     return np.take_along_axis(values, indices[:, :, None], axis=1)
 
 

@@ -34,11 +34,7 @@ class ModelNetC:
 
     @classmethod
     def open(cls, folder: Path, classes: Sequence[str]) -> "ModelNetC":
-        """List the files of a folder.
-
-        Args:
-            folder: of the files.
-            classes: that labels may number.
+        """List the files of a folder, whose labels number the classes.
 
         Raises:
             UserError: no such files, labels of other classes, or other labels in some of them.
@@ -65,11 +61,7 @@ class ModelNetC:
         return cls(folder, np.array(labels), items)
 
     def clouds(self, name: str, severity: str, rows: Int64[np.ndarray, " k"]) -> Clouds:
-        """Read some rows of a file: `(k, points, 3)`.
-
-        Raises:
-            UserError: it cannot be read (any more).
-        """
+        """Read some rows of a file: `(k, points, 3)`; one that cannot be read any more is a `UserError`."""
         items = self.items[name][severity]
         try:
             clouds = [ModelNet40().load(items[row]).points for row in rows]
