@@ -116,3 +116,28 @@ def test_no_tensor_over_all_edges_is_kept():
     ):
         ours(x, neighbors, weights, norms)
     assert max(sizes) <= 3 * 400 * 64  # of points; neighbours' indices are 3 * 400 * 20
+
+
+def test_of_equal_maxima_one_receives_the_gradient():
+    """Every point twice: the gradients of both add up to the published ones."""
+    x, _, weights, norms = example(torch.float32)
+    twice = torch.cat([x, x], 1).detach()
+    neighbors = knn(twice, 6)
+    sums = []
+    for layer, twins in ((published, norms), (ours, copy.deepcopy(norms))):
+        points = twice.clone().requires_grad_()
+        layer(points, neighbors, weights, twins).square().sum().backward()
+        first, second = points.grad.chunk(2, 1)
+        sums.append(first + second)
+    torch.testing.assert_close(sums[1], sums[0], rtol=0, atol=1e-4 * float(sums[0].abs().max()))
+
+
+@pytest.mark.parametrize("size", [7, 32, 64])
+def test_all_points_are_neighbors_in_layers_of_any_width(size):
+    compare(example(torch.float32, N=12, k=12, H=size, C=size), 1e-4)
+
+
+def test_a_neighbor_that_is_no_point_is_refused():
+    x, neighbors, weights, norms = example(torch.float32, training=False)
+    with pytest.raises(IndexError):
+        ours(x, neighbors + 3 * 70, weights, norms)

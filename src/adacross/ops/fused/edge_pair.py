@@ -7,8 +7,10 @@ The published layer (Wang et al. 2019, arXiv 1801.07829, figure 3) computes for 
 The first product splits as in `ops.fused.edge`: it is u_j + v_i, made of products over points, and its
 mean and variance over edges follow from sums over points. What is left is done edge by edge, in blocks of
 points that stay in cache: the activation, the second product, its sums for BatchNorm and its maximum, which
-commutes with everything monotone after it. Backward makes the blocks again. No tensor over all edges exists;
-the result and all gradients equal the published layer's to rounding.
+commutes with everything monotone after it. Backward makes the activations again, but not the second product:
+BatchNorm's part of the gradient is affine in the activations, and the maximum's has one entry for each point
+and channel. No tensor over all edges exists; the result and all gradients equal the published layer's to
+rounding.
 """
 
 from collections.abc import Iterator
@@ -22,7 +24,10 @@ from torch.autograd.function import once_differentiable
 from adacross.distributed.batch import mean_point
 from adacross.ops.fused.blocks import block_size
 from adacross.ops.fused.edge import edge_moments, edge_products, flat_rows
+from adacross.ops.fused.group_pool import group_passes_for
 from adacross.ops.fused.layer import NormalizedLayer
+from adacross.ops.fused.maxima import maxima
+from adacross.ops.kernels import use_kernels
 
 
 def edge_pair_convolution(
@@ -81,7 +86,7 @@ def mixed_neighbor_max(
 ) -> tuple[Float[Tensor, "B N C"], Float64[Tensor, "2 C"]]:
     """max_j z_ij with z_ij = W LeakyReLU(u_j + v_i), and the means of z and z^2 over all edges.
 
-    Differentiable in u, v and W. Without `moments` both means are 0.
+    Differentiable in u, v and W. The means are made for `moments`; otherwise they may be 0.
     """
     if torch.compiler.is_compiling():  # an exported graph must not depend on the number of clouds
         edges = u.flatten(0, 1)[flat_rows(neighbors, u.shape[1])] + v.flatten(0, 1)[:, None]
@@ -96,25 +101,23 @@ def _blocks(
     u: Float[Tensor, "BN H"],
     v: Float[Tensor, "BN H"],
     rows: Int64[Tensor, "BN k"],
-    weight: Float[Tensor, "C H"],
+    width: int,
     slope: float,
-) -> Iterator[tuple[slice, Float[Tensor, "b k H"], Float[Tensor, "b k C"]]]:
-    """Block by block: which points, the activations of their edges, and those times the weight."""
-    k = rows.shape[1]
-    step = block_size("edge pair", k * max(weight.shape) * u.element_size(), u.device)
+) -> Iterator[tuple[slice, Float[Tensor, "b k H"]]]:
+    """Block by block: which points, and the activations of their edges; `width` channels fit the cache."""
+    step = block_size("edge pair", rows.shape[1] * width * u.element_size(), u.device)
     for start in range(0, len(rows), step):
         block = slice(start, start + step)
-        edges = u.index_select(0, rows[block].reshape(-1)).view(-1, k, u.shape[1])
-        active = nn.functional.leaky_relu(edges.add_(v[block, None]), slope, inplace=True)
-        yield block, active, nn.functional.linear(active, weight)
+        yield block, _activated(u, v[block], rows[block], slope)
 
 
 class _MixedNeighborMax(torch.autograd.Function):
     """`mixed_neighbor_max`. E edges; gradients g_i of the maxima, a of the mean, b of the mean square:
 
-        dz_ij = g_i [j chosen] + a / E + 2 b z_ij / E,
+        dz_ij = g_i [j chosen] + a / E + 2 b z_ij / E.
 
-    from which those of W and of the activation follow as in any linear layer; z is made again for it.
+    With z = W h, those of W and h follow from `sum_ij h_ij h_ij^T` and `W^T diag(2 b / E) W`, and from the
+    chosen edges.
     """
 
     @staticmethod
@@ -122,22 +125,19 @@ class _MixedNeighborMax(torch.autograd.Function):
         ctx: Any, u: Tensor, v: Tensor, neighbors: Tensor, weight: Tensor, slope: float, moments: bool
     ) -> tuple[Tensor, Tensor]:
         B, N, H = u.shape
-        k, C = neighbors.shape[2], len(weight)
-        rows = flat_rows(neighbors, N)
+        C, rows = len(weight), flat_rows(neighbors, N)
         best, chosen = u.new_empty(B * N, C), rows.new_empty(B * N, C, dtype=torch.int32)
         sums = torch.zeros(2, C, dtype=torch.float64, device=u.device)
-        places = torch.arange(k, device=u.device, dtype=u.dtype)[:, None]
-        needs_grad = any(ctx.needs_input_grad)
-        for block, _, z in _blocks(u.reshape(-1, H), v.reshape(-1, H), rows, weight, slope):
-            best[block] = z.amax(1)
-            if moments:
-                sums[0] += z.sum((0, 1))
-                sums[1] += z.square().sum((0, 1))
-            if needs_grad:  # comparing and keeping the last place: much faster than `max` with indices
-                chosen[block] = z.eq_(best[block, None]).mul_(places).amax(1)
+        needed = moments or any(ctx.needs_input_grad)
+        for block, active in _blocks(u.reshape(-1, H), v.reshape(-1, H), rows, max(H, C), slope):
+            z = nn.functional.linear(active, weight)
+            if needed:
+                best[block], chosen[block], found = maxima(z, last=True)
+                sums += found
+            else:
+                torch.amax(z, 1, out=best[block])
         ctx.save_for_backward(u, v, rows, weight, chosen)
         ctx.slope = slope
-        ctx.moments = moments
         return best.view(B, N, C), sums / rows.numel()
 
     @staticmethod
@@ -146,17 +146,51 @@ class _MixedNeighborMax(torch.autograd.Function):
         ctx: Any, to_best: Tensor, to_means: Tensor
     ) -> tuple[Tensor, Tensor, None, Tensor, None, None]:
         u, v, rows, weight, chosen = ctx.saved_tensors
-        H = u.shape[2]
-        to_best = to_best.reshape(-1, 1, len(weight))
+        C, H = weight.shape
+        passes, to_best = group_passes_for(u, to_best), to_best.reshape(-1, C)
         constant, growth = (to_means / rows.numel()).to(u.dtype)
-        to_u, to_v, to_weight = u.new_zeros(u.shape), torch.empty_like(v), torch.zeros_like(weight)
+        growth = 2 * growth[:, None] * weight
+        offset, slant = constant @ weight, weight.T @ growth
+        to_u, to_v = u.new_zeros(u.shape), torch.empty_like(v)
         to_u, to_v = to_u.view(-1, H), to_v.view(-1, H)
-        for block, active, z in _blocks(u.reshape(-1, H), v.reshape(-1, H), rows, weight, ctx.slope):
-            to_z = z.mul_(2 * growth).add_(constant) if ctx.moments else z.zero_()
-            to_z.scatter_add_(1, chosen[block, None].to(torch.int64), to_best[block])
-            to_weight += to_z.flatten(0, 1).T @ active.flatten(0, 1)
-            to_edges = to_z @ weight
-            to_edges = torch.where(active > 0, to_edges, to_edges * ctx.slope)
-            torch.sum(to_edges, 1, out=to_v[block])
-            to_u.index_add_(0, rows[block].reshape(-1), to_edges.flatten(0, 1))
+        to_weight, total, squares = torch.zeros_like(weight), u.new_zeros(H), u.new_zeros(H, H)
+        for block, active in _blocks(u.reshape(-1, H), v.reshape(-1, H), rows, H, ctx.slope):
+            flat = active.flatten(0, 1)
+            total += flat.sum(0)
+            squares.addmm_(flat.T, flat)
+            to_edges = torch.addmm(offset, flat, slant).view_as(active)
+            to_weight += passes.through_maximum(to_best[block], chosen[block], active, weight, to_edges)
+            _collect(to_edges, active, rows[block], ctx.slope, to_u, to_v[block])
+        to_weight += torch.outer(constant, total) + growth @ squares
         return to_u.view_as(u), to_v.view_as(v), None, to_weight, None, None
+
+
+def _activated(
+    u: Float[Tensor, "BN H"], v: Float[Tensor, "b H"], rows: Int64[Tensor, "b k"], slope: float
+) -> Float[Tensor, "b k H"]:
+    """Activations of some points' edges, LeakyReLU(u_j + v_i)."""
+    if use_kernels(u, v):
+        from adacross.ops.kernels.edge_pair import activated
+
+        return activated(u, v, rows, slope)
+    edges = u.index_select(0, rows.flatten()).view(*rows.shape, -1)
+    return nn.functional.leaky_relu_(edges.add_(v[:, None]), slope)
+
+
+def _collect(
+    to_edges: Float[Tensor, "b k H"],
+    active: Float[Tensor, "b k H"],
+    rows: Int64[Tensor, "b k"],
+    slope: float,
+    to_u: Float[Tensor, "BN H"],
+    to_v: Float[Tensor, "b H"],
+) -> None:
+    """Sum the gradients of activations to those of `v`, and add them to those of `u`."""
+    if use_kernels(to_edges, active):
+        from adacross.ops.kernels.edge_pair import collect
+
+        collect(to_edges, active, rows, slope, to_u, to_v)
+        return
+    to_edges = torch.where(active > 0, to_edges, to_edges * slope)
+    torch.sum(to_edges, 1, out=to_v)
+    to_u.index_add_(0, rows.flatten(), to_edges.flatten(0, 1))

@@ -115,7 +115,7 @@ class _NormalizedPool(torch.autograd.Function):
         slope: float,
     ) -> tuple[Tensor, Tensor, Tensor]:
         (n, k, _), (S, L) = x.shape, (len(weight), len(local))
-        ctx.passes, ctx.average = _passes(x, last), batch_reducer()
+        ctx.passes, ctx.average = group_passes_for(x, last), batch_reducer()
         to_group, to_member = weight.split(L, 1)
         joined = to_member @ local
         maxima = [ctx.passes.maxima(x[groups] @ local.T) for groups in blocks(x, L)]
@@ -174,7 +174,7 @@ def _gradients(ctx: Any, grad: Tensor) -> tuple[Tensor, ...]:
     return to_x, to_local, to_weight, torch.zeros_like(bias), to_gain, to_bias, to_last
 
 
-def _passes(*tensors: Tensor) -> ModuleType:
+def group_passes_for(*tensors: Tensor) -> ModuleType:
     """Compiled passes, or those in plain torch."""
     if use_kernels(*tensors):
         from adacross.ops.kernels import groups

@@ -203,6 +203,8 @@ def _through_maximum(
                 error, j = grad[i, c], places[i, c]
                 for f in range(F):
                     to_x[i, j, f] += error * weight[c, f]
+            for c in range(len(weight)):
+                error, j = grad[i, c], places[i, c]
                 for f in range(F):
                     to_weight[part, c, f] += error * x[i, j, f]
 
