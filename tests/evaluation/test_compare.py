@@ -329,7 +329,7 @@ def test_mistakes_are_said_before_anything_is_measured(
     runs: Path, monkeypatch: pytest.MonkeyPatch, words: list[str], options: dict, message: str
 ):
     monkeypatch.chdir(runs)
-    monkeypatch.setattr(linear, "measure", lambda *given, **named: pytest.fail("measured"))
+    monkeypatch.setattr(driver, "Bench", lambda *given: pytest.fail("measured"))
     if words[-1:] == ["nothing*"]:
         words = words[::-1]
     with pytest.raises(UserError, match=message):
