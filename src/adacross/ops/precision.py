@@ -1,4 +1,4 @@
-"""How exactly products of float32 matrices are computed."""
+"""Exactness of products of float32 matrices."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
