@@ -3,8 +3,10 @@
 import csv
 import json
 import shutil
+import sys
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import wraps
 from itertools import combinations, permutations
 from pathlib import Path
 
@@ -293,11 +295,12 @@ def test_the_entries_are_tested_on_equal_terms(runs: Path, monkeypatch: pytest.M
     """Options reach the protocol; baselines go by name or as typed, folders of one name by their paths."""
     asked = []
 
+    @wraps(linear)
     def measured(word: str, data: str, **options) -> Result:
         asked.append((word, data, options))
         return made_up(word, [0.5])
 
-    monkeypatch.setattr(linear.__class__, "__call__", lambda self, *given, **named: measured(*given, **named))
+    monkeypatch.setattr(sys.modules[compare.__module__], "find_protocol", lambda task: measured)
     words = [str(runs / name / "encoder") for name in ("x-seed1", "x-seed2")]
     path = tmp_path / "a.json"
     found = compare(words, "data", points=7, baseline=words[1], output=str(path))
