@@ -59,7 +59,7 @@ versions:
 lint: $(VENV)/dev
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
-	$(BIN)/codespell src docs examples recipes README.md CONTRIBUTING.md mkdocs.yml pyproject.toml
+	$(BIN)/codespell src tests docs examples benchmarks recipes README.md CHANGELOG.md CONTRIBUTING.md mkdocs.yml pyproject.toml
 	for platform in linux win32 darwin; do \
 	  $(BIN)/mypy --platform $$platform --cache-dir .mypy_cache/$$platform || exit 1; \
 	done

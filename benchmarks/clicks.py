@@ -48,7 +48,7 @@ def main(arguments: list[str] | None = None) -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("encoder", help="a run or an encoder's folder")
-    parser.add_argument("collection", help="with classes; its training split is labelled")
+    parser.add_argument("collection", help="with classes; its training split is labeled")
     parser.add_argument("--ask", type=int, default=20, help="labels a round")
     parser.add_argument("--labels", type=int, default=400, help="labels in all")
     parser.add_argument("--seeds", type=int, default=5)
@@ -61,7 +61,7 @@ def main(arguments: list[str] | None = None) -> None:
     features, truth = collection_features(encoder, collection, rows), collection.labels[rows]
     spread: dict[str, np.ndarray] = {}
     with progress_bar("trials") as progress:
-        bar = progress.add_task("labelling", total=2 * options.seeds, note="")
+        bar = progress.add_task("labeling", total=2 * options.seeds, note="")
         for way in COLORS:
             trials = []
             for seed in range(options.seeds):

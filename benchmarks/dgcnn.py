@@ -6,7 +6,7 @@ same clouds; values and gradients are first checked to be equal in float64.
     python benchmarks/dgcnn.py [--device cuda] [--out dgcnn.json]
 
 The floor is the arithmetic that is left when products are made over points: the products of all layers
-(forward, and twice that backward) and the distances of the neighbour searches, over the machine's measured
+(forward, and twice that backward) and the distances of the neighbor searches, over the machine's measured
 rate.
 """
 
@@ -45,7 +45,7 @@ def check_equal(ours: nn.Module, plain: nn.Module) -> float:
 
 
 def operations(network: nn.Module, clouds: int, points: int) -> tuple[float, float]:
-    """Floating-point operations of the layers' products (forward) and of the neighbour searches."""
+    """Floating-point operations of the layers' products (forward) and of the neighbor searches."""
     layers, searches = 0.0, 0.0
     for layer in network.modules():
         if isinstance(layer, PointLayer):

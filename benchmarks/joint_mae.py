@@ -61,7 +61,7 @@ def without_the_encoder(run: Path, collection: Collection) -> dict[str, tuple[fl
     """Each term on test shapes, with their own coarse tokens and with those of another shape.
 
     All shapes get the mask of the first, so that another's tokens stand in the right places. The smaller the
-    difference, the less the decoder owes to the encoder: it is told the centres of hidden groups.
+    difference, the less the decoder owes to the encoder: it is told the centers of hidden groups.
     """
     method, _ = load_method(run)
     if not isinstance(method, JointMAE):

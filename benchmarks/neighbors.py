@@ -1,6 +1,6 @@
-"""How much faster are the neighbour search and farthest-point sampling?
+"""How much faster are the neighbor search and farthest-point sampling?
 
-Against `torch.cdist` + `topk` and the plain loop over points; the same neighbours (up to points equally far
+Against `torch.cdist` + `topk` and the plain loop over points; the same neighbors (up to points equally far
 to rounding) and the same points in the same order are found.
 
     python benchmarks/neighbors.py [--device cuda] [--out neighbors.json]
@@ -26,14 +26,14 @@ def cdist_knn(points: Tensor) -> Tensor:
 
 
 def check_same(points: Tensor) -> float:
-    """Largest relative difference of the sorted distances to the neighbours that both ways find."""
+    """Largest relative difference of the sorted distances to the neighbors that both ways find."""
 
     def distances(neighbors: Tensor) -> Tensor:
         exact = points.double()
         return (gather(exact, neighbors) - exact[:, :, None]).square().sum(3).sort(2).values
 
     ours, plain = distances(knn(points, K)), distances(cdist_knn(points))
-    return must_agree("neighbours", float((ours - plain).abs().max() / plain.max()), 1e-5)
+    return must_agree("neighbors", float((ours - plain).abs().max() / plain.max()), 1e-5)
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -86,7 +86,7 @@ def main(arguments: list[str] | None = None) -> None:
     rows.append(
         Row.of(what, device_name(device), times, 15, 0.0, None, floor, "8 operations a point and choice")
     )
-    publish("Neighbours and farthest points against cdist + topk and the plain loop", rows, options.out)
+    publish("Neighbors and farthest points against cdist + topk and the plain loop", rows, options.out)
 
 
 if __name__ == "__main__":

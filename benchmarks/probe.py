@@ -1,7 +1,7 @@
 """How much faster is the linear SVM probe, fit and score?
 
 Against scikit-learn's `SVC(kernel="linear")` on the same features: 9,840 training and 2,468 test rows of
-2,048 features, 40 classes, as ModelNet40's. Features are made up: a class's centre and noise, cut at 0, and a
+2,048 features, 40 classes, as ModelNet40's. Features are made up: a class's center and noise, cut at 0, and a
 part of them pooled by maximum, as networks' are. Predictions are checked to be the same.
 
     python benchmarks/probe.py [--out probe.json]

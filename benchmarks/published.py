@@ -36,7 +36,7 @@ def plain_farthest_point_sample(points: Tensor, count: int) -> Tensor:
 
 
 def plain_edges(x: Tensor, k: int) -> Tensor:
-    """`[x_j - x_i ; x_i]` for every point and neighbour: `(B, C, N)` to `(B, 2 C, N, k)`."""
+    """`[x_j - x_i ; x_i]` for every point and neighbor: `(B, C, N)` to `(B, 2 C, N, k)`."""
     B, C, N = x.shape
     rows = plain_knn(x, k) + torch.arange(B, device=x.device)[:, None, None] * N
     points = x.transpose(1, 2).reshape(B * N, C)

@@ -133,7 +133,7 @@ class PlainJointMAE(nn.Module):
     def decode(
         self, batch: MaskedPairs, levels: list, skip: Tensor, points: Tensor, patches: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """Points around every centre and pixels of every patch."""
+        """Points around every center and pixels of every patch."""
         method, decoder = self.ours[0], self.decoder
         B, C = len(points), points.shape[2]
         clouds = decoder.point_token.expand(B, levels[2].centers.shape[1], C).clone()

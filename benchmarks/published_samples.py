@@ -29,7 +29,7 @@ def plain_cloud(points: np.ndarray, rng: np.random.Generator) -> Tensor:
 
 
 def plain_rgb(picture: Image.Image, size: int, rng: np.random.Generator) -> Tensor:
-    """A colour picture `(3, size, size)`: resized, jittered in a drawn order, flipped or not, normalised."""
+    """A color picture `(3, size, size)`: resized, jittered in a drawn order, flipped or not, normalized."""
     picture = picture.convert("RGB").resize((size, size), Image.Resampling.BILINEAR)
     jitters = (ImageEnhance.Brightness, ImageEnhance.Contrast, ImageEnhance.Color)
     for kind in rng.permutation(3):
@@ -41,7 +41,7 @@ def plain_rgb(picture: Image.Image, size: int, rng: np.random.Generator) -> Tens
 
 
 def plain_gray(picture: Image.Image, size: int, rng: np.random.Generator) -> Tensor:
-    """A grey picture `(1, size, size)`: resized, flipped or not, normalised."""
+    """A gray picture `(1, size, size)`: resized, flipped or not, normalized."""
     picture = picture.convert("L").resize((size, size), Image.Resampling.BILINEAR)
     if rng.random() < 0.5:
         picture = ImageOps.mirror(picture)
@@ -51,7 +51,7 @@ def plain_gray(picture: Image.Image, size: int, rng: np.random.Generator) -> Ten
 def plain_batch(
     points: np.ndarray, pictures: list[Image.Image], size: int, rng: np.random.Generator
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Samples one after the other, then collated: two clouds `(B, N, 3)`, RGB and grey pictures."""
+    """Samples one after the other, then collated: two clouds `(B, N, 3)`, RGB and gray pictures."""
     samples = [
         (plain_cloud(p, rng), plain_cloud(p, rng), plain_rgb(v, size, rng), plain_gray(v, size, rng))
         for p, v in zip(points, pictures, strict=True)

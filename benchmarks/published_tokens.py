@@ -79,7 +79,7 @@ class PlainEmbedding(nn.Module):
 
 
 class PlainBlock(nn.Module):
-    """A transformer block whose scores `(B, heads, V, V)` are made, masked by addition and normalised."""
+    """A transformer block whose scores `(B, heads, V, V)` are made, masked by addition and normalized."""
 
     def __init__(self, ours: Block) -> None:
         super().__init__()
@@ -183,11 +183,11 @@ class PlainReconstruction(nn.Module):
         return gelu(layers["outer"](gelu(layers["inner"](x))) + x).transpose(1, 2)
 
     def middle(self, levels: Sequence[TokenGroups], skip: Tensor, tokens: Tensor) -> Tensor:
-        """Points around every middle centre."""
+        """Points around every middle center."""
         return self.coarse(self.carried(levels, skip, tokens), self.position(levels[1].centers))
 
     def coarse(self, tokens: Tensor, position: Tensor) -> Tensor:
-        """Points around every token's centre."""
+        """Points around every token's center."""
         x = self.norm(self.stack(tokens, position))
         return self.head(x.transpose(1, 2)).transpose(1, 2).unflatten(2, (-1, 3))
 

@@ -43,7 +43,7 @@ def plain_route(source: trimesh.Trimesh, cameras: list[Camera], size: int) -> np
 
 
 def plain_rays(camera: Camera, size: int) -> np.ndarray:
-    """Unit directions `(size * size, 3)` through the pixel centres."""
+    """Unit directions `(size * size, 3)` through the pixel centers."""
     steps = ((np.arange(size) + 0.5) / size * 2 - 1) * camera.slope
     x, y = np.meshgrid(steps, -steps)
     rays = np.stack([x, y, np.full_like(x, -1)], axis=-1).reshape(-1, 3) @ camera.rotation

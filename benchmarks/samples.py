@@ -1,6 +1,6 @@
 """How many training samples a second does one core deliver?
 
-A sample is two augmented clouds of 2,048 points, an RGB and a grey picture of 224 px. The published
+A sample is two augmented clouds of 2,048 points, an RGB and a gray picture of 224 px. The published
 formulation reads a PLY file and a PNG file a sample and transforms samples one by one; ours reads an Arrow
 collection and transforms batches. Both draw shapes at random; stored points and pixels are first checked to
 be the same. Three rows of ours: pictures decoded every time, pictures that were decoded before (from the

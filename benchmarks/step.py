@@ -83,7 +83,7 @@ class PlainStep:
 
 
 def finish(terms: dict[str, Tensor], weighting: object, optimizer: torch.optim.Optimizer) -> None:
-    """Weights, backward and optimiser: the same for both."""
+    """Weights, backward and optimizer: the same for both."""
     weights = weighting.update({name: float(term.detach()) for name, term in terms.items()})
     loss = sum(weights[name] * term for name, term in terms.items())
     optimizer.zero_grad(set_to_none=True)

@@ -244,7 +244,7 @@ def check_point_m2ae(numbers: Numbers, tmp_path: Path) -> None:
         theirs, order = (index.view(groups.neighbors.shape) - first).sort(dim=2)
         ours, own_order = groups.neighbors.sort(dim=2)  # a group has no order
         assert torch.equal(ours, theirs), level
-        agree(groups.centers, numbers[f"group{level}/center"], 1e-12, f"centres of level {level}")
+        agree(groups.centers, numbers[f"group{level}/center"], 1e-12, f"centers of level {level}")
         hood = torch.from_numpy(numbers[f"group{level}/neighborhood"])
         expected = hood.gather(2, order[..., None].expand_as(hood))
         found = groups.offsets.gather(2, own_order[..., None].expand_as(hood))

@@ -212,7 +212,7 @@ def picture(batch: int, size: int = 48, seed: int = 0) -> torch.Tensor:
 
 
 def test_each_color_operation_is_pillows(monkeypatch: pytest.MonkeyPatch):
-    """With one factor away from 1 at a time the batched blend is Pillow's enhancer to a grey level."""
+    """With one factor away from 1 at a time the batched blend is Pillow's enhancer to a gray level."""
     pixels = picture(1)
     image = Image.fromarray(pixels[0].numpy())
     enhancers = (ImageEnhance.Brightness, ImageEnhance.Contrast, ImageEnhance.Color)
@@ -272,19 +272,19 @@ def test_color_operations_come_in_each_of_six_orders_equally_often(monkeypatch: 
 
 
 def restored(rgb: torch.Tensor) -> torch.Tensor:
-    """Pictures before they were normalised."""
+    """Pictures before they were normalized."""
     mean, std = (torch.tensor(values)[:, None, None] for values in (augment.RGB_MEAN, augment.RGB_STD))
     return rgb * std + mean
 
 
 def test_pictures_are_resized_before_and_normalised_after_their_colors_change():
-    """A fine chequerboard is grey when small. Grey can be made lighter; white cannot."""
+    """A fine checkerboard is gray when small. Gray can be made lighter; white cannot."""
     board = torch.from_numpy(np.indices((64, 64)).sum(0) % 2 * 255).to(torch.uint8)
     views = board[None, :, :, None].expand(300, -1, -1, 3).contiguous()
     light = restored(augment_views(views, 8, generator())[0])[:, :, 2:6, 2:6].mean((1, 2, 3))
     assert light.max() > 0.65
     colors = restored(augment_views(picture(300, 16), 16, generator())[0])
-    assert colors.min() == pytest.approx(0, abs=1e-6)  # clipped as colours, not as normalised numbers
+    assert colors.min() == pytest.approx(0, abs=1e-6)  # clipped as colors, not as normalized numbers
     assert colors.max() == pytest.approx(1, abs=1e-6)
 
 
@@ -295,7 +295,7 @@ def test_rgb_and_gray_show_the_same_view_flipped_independently():
     luma = (views.float() / 255 @ torch.tensor(augment.LUMA) - 0.485) / 0.229
     gray_flipped = torch.isclose(gray[:, 0].flip(-1), luma, atol=1e-4).flatten(1).all(1)
     gray_kept = torch.isclose(gray[:, 0], luma, atol=1e-4).flatten(1).all(1)
-    assert (gray_flipped ^ gray_kept).all()  # grey is never jittered
+    assert (gray_flipped ^ gray_kept).all()  # gray is never jittered
     rgb_flipped = (rgb.flip(-1) - plain).abs().mean((1, 2, 3)) < (rgb - plain).abs().mean((1, 2, 3))
     for share in (gray_flipped, rgb_flipped):
         assert share.float().mean() == pytest.approx(0.5, abs=0.1)

@@ -67,8 +67,8 @@ def test_objects_of_a_plate_are_bodies(tmp_path: Path, name: str) -> None:
 def test_colors_stay_and_names_are_told_apart(tmp_path: Path) -> None:
     file = Gltf(materials=[{"pbrMetallicRoughness": {"baseColorFactor": [1, 0, 0, 1]}}])
     red = file.mesh(BOX, BOX_FACES, material=0)
-    grey = file.mesh(BOX, BOX_FACES)
-    for mesh, name in ((red, "nut"), (grey, "nut"), (grey, "nut 2"), (red, "nut")):
+    gray = file.mesh(BOX, BOX_FACES)
+    for mesh, name in ((red, "nut"), (gray, "nut"), (gray, "nut 2"), (red, "nut")):
         file.node(mesh=mesh, name=name)
     (tmp_path / "a.glb").write_bytes(file.glb())
     mesh = read_shape(tmp_path / "a.glb")

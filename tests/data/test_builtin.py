@@ -1,4 +1,4 @@
-"""Built-in meshes: reproducible, valid for any seed, and not told apart by colour."""
+"""Built-in meshes: reproducible, valid for any seed, and not told apart by color."""
 
 from functools import cache
 

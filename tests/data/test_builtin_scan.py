@@ -69,18 +69,18 @@ def test_visibility_agrees_with_exact_rays_among_balls() -> None:
     rng = np.random.default_rng(0)
     agreement, hidden = [], 0
     for _ in range(10):
-        centres, radii = rng.uniform(-0.6, 0.6, (6, 3)), rng.uniform(0.1, 0.35, 6)
+        centers, radii = rng.uniform(-0.6, 0.6, (6, 3)), rng.uniform(0.1, 0.35, 6)
         ball = rng.choice(6, 12_000, p=radii**2 / (radii**2).sum())
         normals = rng.normal(size=(12_000, 3))
         normals /= np.linalg.norm(normals, axis=1, keepdims=True)
-        points = centres[ball] + radii[ball, None] * normals
+        points = centers[ball] + radii[ball, None] * normals
         ray = rng.normal(size=3)
         ray /= np.linalg.norm(ray)
         # The way to the scanner meets a ball that lies ahead of the point and close to the line.
-        to_centre = centres - points[:, None]
-        ahead = to_centre @ ray
-        miss = (to_centre**2).sum(-1) - ahead**2
-        inside = (to_centre**2).sum(-1) < radii**2 - 1e-9
+        to_center = centers - points[:, None]
+        ahead = to_center @ ray
+        miss = (to_center**2).sum(-1) - ahead**2
+        inside = (to_center**2).sum(-1) < radii**2 - 1e-9
         reach = ahead + np.sqrt(np.maximum(radii**2 - miss, 0)) > 1e-6
         blocked = ((miss < radii**2) & reach & (np.arange(6) != ball[:, None])) | inside
         blocked[np.arange(12_000), ball] = False

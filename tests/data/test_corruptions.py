@@ -17,7 +17,7 @@ N = 256
 
 
 def clouds(count: int = 3, points: int = N, seed: int = 0) -> np.ndarray:
-    """Balls of points, centred, with largest norm 1."""
+    """Balls of points, centered, with largest norm 1."""
     made = np.random.default_rng(seed).normal(size=(count, points, 3))
     made -= made.mean(axis=1, keepdims=True)
     return (made / np.linalg.norm(made, axis=2).max(axis=1)[:, None, None]).astype(np.float32)

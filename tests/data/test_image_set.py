@@ -62,7 +62,7 @@ def test_a_folder_of_classes(tmp_path: Path):
 def test_pictures_of_every_size_and_kind_become_one_size(tmp_path: Path):
     write_folder(tmp_path, pictures(2), [0, 1])
     Image.new("RGBA", (80, 40), (255, 0, 0, 0)).save(tmp_path / "a" / "clear.png")
-    Image.new("L", (10, 10), 7).save(tmp_path / "b" / "grey.JPG")
+    Image.new("L", (10, 10), 7).save(tmp_path / "b" / "gray.JPG")
     (tmp_path / "b" / ".hidden.png").write_bytes(b"resource fork")
     (tmp_path / "b" / "notes.txt").write_text("not a picture")
     found = read_image_set(tmp_path, size=24)
@@ -128,7 +128,7 @@ def test_old_pickles_of_python_2(tmp_path: Path):
 
 
 def test_cifar_100_python_version(tmp_path: Path):
-    """Rows of 3,072: a colour after the other; all classes in both files."""
+    """Rows of 3,072: a color after the other; all classes in both files."""
     images, labels = pictures(4), [1, 1, 0, 0]
     rows = images.transpose(0, 3, 1, 2).reshape(4, 3072)
     table = {b"filenames": [b"x.png"] * 4, b"data": rows, b"fine_labels": labels, b"coarse_labels": [0] * 4}

@@ -14,7 +14,7 @@ SIDE = 16
 
 
 def rendering(seed: int, width: int = SIDE, height: int = SIDE) -> Image.Image:
-    """RGBA: colours in the middle, transparent black around."""
+    """RGBA: colors in the middle, transparent black around."""
     pixels = np.zeros((height, width, 4), np.uint8)
     inner = pixels[height // 4 : -(height // 4), width // 4 : -(width // 4)]
     inner[:] = np.random.default_rng(seed).integers(0, 256, size=inner.shape)

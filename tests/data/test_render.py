@@ -274,8 +274,8 @@ def test_a_pixel_is_the_mean_of_its_four_samples(form: str) -> None:
     mesh, camera, size = box(), orbit(1)[0], 90
     owner = seen_faces(mesh, camera, 2 * size)
     a, b, c = mesh.vertices[mesh.faces].transpose(1, 0, 2)
-    grey = np.full((len(mesh.faces), 3), GREY, np.uint8)
-    colors = np.append(shade(grey, np.cross(b - a, c - a), a, lights_of(camera)), [[255.0] * 3], axis=0)
+    gray = np.full((len(mesh.faces), 3), GREY, np.uint8)
+    colors = np.append(shade(gray, np.cross(b - a, c - a), a, lights_of(camera)), [[255.0] * 3], axis=0)
     expected = colors[owner].reshape(size, 2, size, 2, 3).mean((1, 3))
     assert np.abs(render_mesh(mesh, [camera], size)[0] - expected).max() <= 0.51
 

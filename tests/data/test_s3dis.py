@@ -20,7 +20,7 @@ def labels_of(seed: int, count: int) -> np.ndarray:
 
 
 def write_blocks(root: Path, number: int, count: int) -> None:
-    """Metres, z up, far from the origin; and six channels that nobody needs."""
+    """Meters, z up, far from the origin; and six channels that nobody needs."""
     data = clouds(number, count, STORED, 9)
     data[..., :3] = data[..., :3] * (0.2, 0.3, 0.9) + (7, -3, 1.5)
     write_hdf5(root, f"ply_data_all_{number}.h5", data=data, label=labels_of(number, count))
@@ -68,9 +68,9 @@ def test_from_the_folder_to_a_collection(root: Path, monkeypatch: pytest.MonkeyP
     wanted = np.concatenate([labels_of(i, n) for i, n in enumerate(SIZES)])[:, :POINTS]
     np.testing.assert_array_equal(collection.part_labels(every), wanted)
     centers, scales = collection.frames(every)
-    metres = collection.points(every) * scales[:, None, None] + centers[:, None]
+    meters = collection.points(every) * scales[:, None, None] + centers[:, None]
     turned = stored(root)[:, :POINTS, [0, 2, 1]] * (1, 1, -1)  # y up
-    np.testing.assert_allclose(metres, turned, atol=1e-5)
+    np.testing.assert_allclose(meters, turned, atol=1e-5)
 
 
 def test_names_and_their_order() -> None:

@@ -53,7 +53,7 @@ def ply(points: np.ndarray, *, text: bool = False, colors: np.ndarray | None = N
 
 
 def pixels_of(seed: int, width: int = SIDE, height: int = SIDE) -> np.ndarray:
-    """RGBA like a rendering: colours in the middle, a soft rim, transparent black around."""
+    """RGBA like a rendering: colors in the middle, a soft rim, transparent black around."""
     pixels = np.zeros((height, width, 4), np.uint8)
     inner = pixels[height // 4 : -(height // 4), width // 4 : -(width // 4)]
     inner[..., :3] = np.random.default_rng(seed).integers(0, 256, size=inner[..., :3].shape)

@@ -119,7 +119,7 @@ def test_the_nearer_of_two_sheets_is_seen() -> None:
 
 
 def test_balls_show_where_points_are_and_nothing_else() -> None:
-    """One ball is a disc of its radius and of one colour; between two there is a gap."""
+    """One ball is a disc of its radius and of one color; between two there is a gap."""
     camera, size = Camera((0.0, 0.0, 3.3)), 200
     colors = np.array([[250, 120, 30]] * 2, dtype=np.uint8)
     apart = PointCloud(np.array([[-0.5, 0, 0], [0.5, 0, 0]], dtype=np.float32), colors=colors)

@@ -28,7 +28,7 @@ def whole_maps(embedding, maps, visible):
 
 
 def masks():
-    """One patch, some, neighbours and all."""
+    """One patch, some, neighbors and all."""
     visible = torch.rand(4, SIDE * SIDE) < 0.4
     visible[0] = torch.arange(16) == 5
     visible[1] = torch.arange(16) < 6

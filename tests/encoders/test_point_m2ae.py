@@ -47,7 +47,7 @@ def test_groups_hold_their_centres_nearest():
             (center == cloud).all(1).any()
             for cloud, centers in zip(below, level.centers, strict=True)
             for center in centers
-        ), "centres are points of the level below"
+        ), "centers are points of the level below"
         below = level.centers
 
 
@@ -109,7 +109,7 @@ def test_a_group_embedding_is_its_layers_written_out():
 
 
 def test_masked_encoding_equals_encoding_each_shape_with_its_visible_tokens_alone():
-    """No padding, no neighbour in the batch and no masked token has any part in it."""
+    """No padding, no neighbor in the batch and no masked token has any part in it."""
     network = encoder(drop_path=0.0).eval()
     points = clouds()
     levels = network.group(points)

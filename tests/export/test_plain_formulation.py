@@ -37,7 +37,7 @@ def test_neighbours(compiling):
     compiling()
     plain = knn(points, 7), knn(points, 7, queries)
     own = torch.arange(500)[None, :, None]
-    assert (plain[0] == own).any(2).all(), "a point is one of its own neighbours"
+    assert (plain[0] == own).any(2).all(), "a point is one of its own neighbors"
     for a, b, asking in zip(plain, found, (points, queries), strict=True):
         exact = torch.cdist(asking, points)
         torch.testing.assert_close(exact.gather(2, a).sort(2).values, exact.gather(2, b).sort(2).values)

@@ -92,7 +92,7 @@ MESHES: dict[str, dict[str, bytes]] = {
         "as small as can be": off("8 1 0", corners=CORNERS_TEXT.replace("1", "1e-320").replace("2", "0")),
         "far away": off("8 1 0", corners=CORNERS_TEXT.replace("0", "1e15")),
         "faces beyond int64": off("8 1 0", f"3 0 1 {2**70}\n"),
-        "colours beyond float64": off("8 1 0", "3 0 1 2 1e999 nan -1e999\n"),
+        "colors beyond float64": off("8 1 0", "3 0 1 2 1e999 nan -1e999\n"),
         "UTF-16": off("8 1 0").decode().encode("utf-16"),
     },
     "OBJ": {
@@ -124,8 +124,8 @@ MESHES: dict[str, dict[str, bytes]] = {
         "options without an end": b"newmtl skin\nmap_Kd " + b"-s 1 1 1 " * 50_000 + b"\n",
         "an option of 100,000 digits": b"newmtl skin\nmap_Kd -o " + b"1" * 100_000 + b" skin.png\n",
         "a texture of the system": b"newmtl skin\nmap_Kd /dev/zero\n",
-        "colours that are none": b"newmtl skin\nKd nan inf -1e999\n",
-        "colours of two numbers": b"newmtl skin\nKd 0.5 0.5\n",
+        "colors that are none": b"newmtl skin\nKd nan inf -1e999\n",
+        "colors of two numbers": b"newmtl skin\nKd 0.5 0.5\n",
     },
     "STL, text": {
         "no corner": b"solid x\nfacet normal 0 0 1\nouter loop\nendloop\nendfacet\nendsolid x\n",

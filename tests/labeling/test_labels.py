@@ -129,7 +129,7 @@ def test_a_change_leaves_everything_else_as_it_stands(tmp_path: Path) -> None:
     assert path.read_text(encoding="utf-8").splitlines() == [
         "\ufeffid;class;proposed;note;note",
         "parts/0.stl;jar;cup;seen;twice",
-        "parts/3.stl;",  # a shape to be labelled yet
+        "parts/3.stl;",  # a shape to be labeled yet
         "parts/4.stl;mug;;a;b;beyond the header",
         "parts/4.stl;mug",
         'parts/5.stl;"big; blue";;;',

@@ -78,7 +78,7 @@ def flat_pictures(*colors: tuple[int, int, int]) -> torch.Tensor:
 
 
 def equally_light() -> tuple[tuple[int, int, int], tuple[int, int, int]]:
-    """Two colours of one luma: 0.299 r + 0.587 g + 0.114 b moves by exactly 0 along this step."""
+    """Two colors of one luma: 0.299 r + 0.587 g + 0.114 b moves by exactly 0 along this step."""
     step = next(
         (r, g, b)
         for r, g, b in itertools.product(range(1, 100), range(-99, 0), range(-99, 100))
@@ -98,7 +98,7 @@ def test_the_gray_variant_looks_through_its_grey_tower():
 
 
 def test_embedded_pictures_are_normalised_as_published():
-    """A picture of the published mean colour is 0 to the tower, one of a deviation more is 1."""
+    """A picture of the published mean color is 0 to the tower, one of a deviation more is 1."""
     method = built("crossnet", variant="gray")
     light = torch.full((1, 1, 32, 32), (128 / 255 - 0.485) / 0.229)
     torch.testing.assert_close(

@@ -16,7 +16,7 @@ ALL = HARD + SOFT
 
 
 def clouds(B=3, N=60, dtype=torch.float64, seed=0):
-    """Different extents per axis, not centred."""
+    """Different extents per axis, not centered."""
     points = torch.randn(B, N, 3, dtype=dtype, generator=torch.Generator().manual_seed(seed))
     return points * torch.tensor([0.5, 1.0, 0.3]).to(dtype) + torch.tensor([3.0, -2.0, 1.0]).to(dtype)
 
@@ -142,7 +142,7 @@ def test_right_is_right_up_is_up_and_near_is_bright():
     assert left[0] == right[0]
     assert head[1] == nose[1] == 1
     assert left[0] - head[0] == 110
-    assert left[0] + head[0] in (222, 223, 224), "the shorter side is centred"
+    assert left[0] + head[0] in (222, 223, 224), "the shorter side is centered"
     drawn = depth_map(points, projection)[0, 0]
     torch.testing.assert_close(drawn[*head].item(), 1.0)
     torch.testing.assert_close(drawn[*left].item(), 0.2)

@@ -89,7 +89,7 @@ def test_gradients_agree_with_finite_differences():
 
 
 def test_a_gain_of_zero_learns_from_the_point_itself_as_published():
-    """There, neighbours are in order of distance, and the maximum takes the first of equals."""
+    """There, neighbors are in order of distance, and the maximum takes the first of equals."""
     x, neighbors, weight, norm = example()
     with torch.no_grad():
         norm.weight[4] = 0

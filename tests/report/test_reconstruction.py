@@ -31,7 +31,7 @@ def built(name: str, **options: Any) -> JointMAE | PointM2AEMethod:
 
 
 def clouds(count: int = 3) -> np.ndarray:
-    """Points on an ellipsoid, off centre and too large: stored clouds are not trusted to be normal."""
+    """Points on an ellipsoid, off center and too large: stored clouds are not trusted to be normal."""
     points = np.random.default_rng(0).normal(size=(count, 64, 3))
     points /= np.linalg.norm(points, axis=2, keepdims=True)
     return (3 * points * (1.0, 0.5, 0.3) + 2).astype(np.float32)
@@ -63,8 +63,8 @@ def test_exactly_the_points_of_visible_groups_are_visible(name: str, options: di
 def test_clouds_are_the_first_points_in_the_unit_sphere_and_no_more_changed(name: str):
     stored = clouds()
     for shape, cloud in zip(complete_shapes(built(name), stored), stored[:, :POINTS], strict=True):
-        centred = cloud - cloud.mean(0)
-        expected = centred / np.linalg.norm(centred, axis=1).max()
+        centered = cloud - cloud.mean(0)
+        expected = centered / np.linalg.norm(centered, axis=1).max()
         np.testing.assert_allclose(shape.points, expected, atol=1e-5)
 
 
@@ -82,7 +82,7 @@ def test_as_much_is_hidden_as_in_training(ratio: float, hidden: int):
 
 @targets
 def test_predicted_points_lie_where_their_group_is(name: str, options: dict[str, Any], each: int):
-    """A head that says 0 puts every predicted point on the centre of its group."""
+    """A head that says 0 puts every predicted point on the center of its group."""
     method = built(name, **options)
     head = method.decoder.points.head if isinstance(method, JointMAE) else method.reconstruct.head
     torch.nn.init.zeros_(head.weight)

@@ -156,7 +156,7 @@ def test_a_shape_is_opened_turned_and_searched_with(opened: Opened, toy_collecti
     expect(viewer.locator(".card")).to_have_count(6)
     near = ids(page, ".viewer .card")
     assert name not in near
-    viewer.locator("button.image").nth(1).click()  # on to a neighbour
+    viewer.locator("button.image").nth(1).click()  # on to a neighbor
     expect(viewer.locator(".heading small")).to_have_text(near[1])
     viewer.get_by_text("Search with this shape").click()
     found = searched(page, near[1])

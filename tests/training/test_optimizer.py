@@ -1,4 +1,4 @@
-"""Which parameters an optimiser moves, and how."""
+"""Which parameters an optimizer moves, and how."""
 
 from collections.abc import Iterator
 from itertools import chain

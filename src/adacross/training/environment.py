@@ -44,7 +44,7 @@ def environment(device: torch.device) -> dict[str, str | int | None]:
         "command": " ".join([Path(sys.argv[0]).name, *sys.argv[1:]]),
         "python": platform.python_version(),
         "torch": torch.__version__,
-        **{name: version(name) for name in ("numpy", "scikit-learn", "trimesh")},
+        **{name: version(name) for name in ("numpy", "scikit-learn")},
         "platform": platform.platform(),
         "cpu": _processor(),
         "cores": os.cpu_count(),
