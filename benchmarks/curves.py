@@ -1,4 +1,4 @@
-"""What does a DGCNN training step cost as clouds, batches, neighbourhoods and cores grow? And a linear probe?
+"""What does a DGCNN training step cost as clouds, batches, neighborhoods and cores grow? And a linear probe?
 
 Forward and backward, ours and the published formulation, one quantity at a time around 4 clouds of 1,024
 points, k 20. The published formulation is left out where it would need more than `--limit` MiB. The probe is

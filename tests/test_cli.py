@@ -259,7 +259,7 @@ def test_options_of_method_and_weighting_as_typed(
 
 
 @pytest.mark.slow
-def test_the_released_behaviour_is_had_by_the_command_that_the_documentation_gives(
+def test_the_released_behavior_is_had_by_the_command_that_the_documentation_gives(
     capsys: pytest.CaptureFixture[str], toy_collection: Collection, tmp_path: Path
 ):
     """As written in docs/methods.md, then made small."""

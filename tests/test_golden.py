@@ -248,7 +248,7 @@ def check_point_m2ae(numbers: Numbers, tmp_path: Path) -> None:
         hood = torch.from_numpy(numbers[f"group{level}/neighborhood"])
         expected = hood.gather(2, order[..., None].expand_as(hood))
         found = groups.offsets.gather(2, own_order[..., None].expand_as(hood))
-        agree(found, expected.numpy(), 1e-12, f"neighbourhoods of level {level}")
+        agree(found, expected.numpy(), 1e-12, f"neighborhoods of level {level}")
         below = counts[level]
     visible = torch.from_numpy(~numbers["input/top_level_mask"])
     for level, seen in enumerate(visible_levels(levels, visible)):

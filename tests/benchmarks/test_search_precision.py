@@ -12,7 +12,7 @@ import adacross
 from adacross.data.collection.collection import Collection
 
 
-def test_a_neighbour_of_the_class_counts_and_the_query_does_not(monkeypatch: pytest.MonkeyPatch):
+def test_a_neighbor_of_the_class_counts_and_the_query_does_not(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(search_precision, "FIRST", (1, 2))
     angles = np.radians([0, 10, 30, 35])  # nearest first: 10 30, 0 30, 35 10, 30 10
     rows = np.stack([np.cos(angles), np.sin(angles)], axis=1).astype(np.float32)

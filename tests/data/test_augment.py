@@ -67,7 +67,7 @@ def without(monkeypatch: pytest.MonkeyPatch):
     return switch_off
 
 
-def test_unit_sphere_is_centred_and_touches_one():
+def test_unit_sphere_is_centered_and_touches_one():
     points = unit_sphere(elongated(3))
     assert torch.allclose(points.mean(1), torch.zeros(3, 3), atol=1e-6)
     assert torch.allclose(points.norm(dim=2).amax(1), torch.ones(3))
@@ -167,7 +167,7 @@ def test_dropout_comes_last(without):
     assert 0.3 < dropped.float().mean() < 0.6
 
 
-def test_normalising_comes_first():
+def test_normalizing_comes_first():
     """Where a cloud lies and how large it is does not matter, so nothing random has happened before."""
     points = elongated(50)
     moved = augment_points(7 * points + 3, generator())
@@ -277,7 +277,7 @@ def restored(rgb: torch.Tensor) -> torch.Tensor:
     return rgb * std + mean
 
 
-def test_pictures_are_resized_before_and_normalised_after_their_colors_change():
+def test_pictures_are_resized_before_and_normalized_after_their_colors_change():
     """A fine checkerboard is gray when small. Gray can be made lighter; white cannot."""
     board = torch.from_numpy(np.indices((64, 64)).sum(0) % 2 * 255).to(torch.uint8)
     views = board[None, :, :, None].expand(300, -1, -1, 3).contiguous()
@@ -325,7 +325,7 @@ def test_resizing_ignores_the_aspect_ratio_and_agrees_with_pillow():
     assert (resized.permute(1, 2, 0) * 255 - torch.from_numpy(theirs).float()).abs().max() <= 1.5
 
 
-def test_grey_is_pillows():
+def test_gray_is_pillows():
     views = picture(1)
     theirs = Image.fromarray(views[0].numpy()).convert("L").resize((24, 24), Image.Resampling.BILINEAR)
     ours = (plain_views(views, 24, gray=True)[0, 0] * 0.229 + 0.485) * 255

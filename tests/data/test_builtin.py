@@ -75,7 +75,7 @@ def test_shapes_of_a_category_differ_in_their_parts() -> None:
     assert varied >= 0.6 * len(CATEGORIES)
 
 
-def test_extents_overlap_between_neighbours() -> None:
+def test_extents_overlap_between_neighbors() -> None:
     def heights(category: str) -> np.ndarray:
         sizes = [np.ptp(made(category, seed).vertices, axis=0) for seed in SEEDS]
         return np.array([size[1] / np.hypot(size[0], size[2]) for size in sizes])
@@ -92,7 +92,7 @@ def test_extents_overlap_between_neighbours() -> None:
         assert b.min() < np.median(a) < b.max()
 
 
-def test_colour_does_not_tell_the_category() -> None:
+def test_color_does_not_tell_the_category() -> None:
     colors = np.array([[mean_color(made(c, seed)) for seed in SEEDS] for c in CATEGORIES])
     centroids = colors[:, :10].mean(1)
     distance = ((colors[:, 10:, None] - centroids) ** 2).sum(-1)
@@ -101,7 +101,7 @@ def test_colour_does_not_tell_the_category() -> None:
     assert hits < 0.06
 
 
-def test_parts_of_a_shape_are_mostly_told_apart_by_colour() -> None:
+def test_parts_of_a_shape_are_mostly_told_apart_by_color() -> None:
     rng = np.random.default_rng(0)
     differ = [len(np.unique(palette(4, rng), axis=0)) == 4 for _ in range(50)]
     assert np.mean(differ) > 0.9

@@ -101,7 +101,7 @@ def test_clutter_and_holes_come_and_go() -> None:
     assert 0.05 < max(shares) < 0.75
 
 
-def test_a_cloud_without_colours_or_parts_stays_without() -> None:
+def test_a_cloud_without_colors_or_parts_stays_without() -> None:
     full = make_mesh("bowl", 0)
     cloud = scan(Mesh(full.vertices, full.faces), 200, np.random.default_rng(0))
     assert cloud.colors is None

@@ -105,7 +105,7 @@ def test_built_in_shapes_have_their_own_variants() -> None:
     assert inspected(Path("builtin"))[0] == "builtin"
 
 
-def test_a_folder_of_labelled_pictures_is_recognised(tmp_path: Path):
+def test_a_folder_of_labeled_pictures_is_recognized(tmp_path: Path):
     rng = np.random.default_rng(0)
     for name in ("cat", "dog"):
         (tmp_path / name).mkdir()

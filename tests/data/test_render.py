@@ -232,7 +232,7 @@ def test_a_face_turned_to_the_camera_has_the_light_the_equation_says(form: str, 
 
 
 @FORMS
-def test_face_colours_appear_where_the_faces_are(form: str) -> None:
+def test_face_colors_appear_where_the_faces_are(form: str) -> None:
     source = trimesh.creation.box(extents=(1, 1, 1))
     normals = np.asarray(source.face_normals)
     colors = (np.abs(normals) * 255).round().astype(np.uint8)  # x red, y green, z blue

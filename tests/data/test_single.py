@@ -54,7 +54,7 @@ def test_points_of_a_cloud_are_drawn_and_those_of_a_small_one_repeated(tmp_path:
     assert np.array_equal(many, load_shape(path, points=250).points)
 
 
-def test_normals_and_colours_behind_the_coordinates_are_passed_over(tmp_path: Path):
+def test_normals_and_colors_behind_the_coordinates_are_passed_over(tmp_path: Path):
     points = np.random.default_rng(0).uniform(-1, 1, (50, 6))
     save_cloud(tmp_path / "six.xyz", points)
     save_cloud(tmp_path / "three.npy", points[:, :3])

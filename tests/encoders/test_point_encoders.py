@@ -153,7 +153,7 @@ def test_refusals_say_what_to_do(encoder, points, message):
         encoder.check(points)
 
 
-def test_dgcnn_needs_more_points_than_neighbours():
+def test_dgcnn_needs_more_points_than_neighbors():
     with pytest.raises(UserError, match=r"32 points.*k = 32 neighbors"):
         DGCNN(k=32, width=8)(torch.randn(1, 32, 3))
     with pytest.raises(UserError, match="k 0"):

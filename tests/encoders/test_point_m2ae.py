@@ -34,7 +34,7 @@ def clouds(count=3, points=64):
     return torch.randn(count, points, 3, dtype=torch.float64)
 
 
-def test_groups_hold_their_centres_nearest():
+def test_groups_hold_their_centers_nearest():
     points = clouds()
     below = points
     for level, k in zip(build_groups(points, (20, 8, 4), (6, 5, 3)), (6, 5, 3), strict=True):
@@ -70,7 +70,7 @@ def test_a_finer_token_is_visible_if_a_visible_coarser_one_is_made_of_it():
             assert set(found[level][shape].nonzero().flatten().tolist()) == expected
 
 
-def test_covered_patches_follow_the_stored_neighbours_down_to_the_points():
+def test_covered_patches_follow_the_stored_neighbors_down_to_the_points():
     levels = build_groups(clouds(2), (24, 12, 6), (8, 4, 3))
     patches = torch.randint(9, (2, 64))
     found = covered_patches(levels, patches, 9)

@@ -190,7 +190,7 @@ def test_refusals_say_what_to_do(encoder):
 
 
 @pytest.mark.parametrize("kind", [DGCNNPartSeg, DGCNNSemSeg])
-def test_more_points_than_neighbours(kind):
+def test_more_points_than_neighbors(kind):
     with pytest.raises(UserError, match="32 points, this encoder looks at k = 32 neighbors"):
         kind(k=32, width=8)(torch.randn(2, 32, 3))
     with pytest.raises(UserError, match="k 0"):

@@ -75,7 +75,7 @@ def nearest_of_its_class(encoder: adacross.Encoder, clouds: Float32[np.ndarray, 
 
 
 @pytest.mark.slow
-def test_its_neighbours_are_of_the_same_kind_more_often_than_an_untrained_encoders(
+def test_its_neighbors_are_of_the_same_kind_more_often_than_an_untrained_encoders(
     clouds: Float32[np.ndarray, "n N 3"],
 ):
     encoder = adacross.load("builtin-small")

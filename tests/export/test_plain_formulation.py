@@ -30,7 +30,7 @@ def test_encoders(kind, compiling):
         torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-5)
 
 
-def test_neighbours(compiling):
+def test_neighbors(compiling):
     points, queries = torch.randn(2, 500, 5, dtype=torch.float64), torch.randn(2, 9, 5, dtype=torch.float64)
     points[:, 40:60] = points[:, :1]
     found = knn(points, 7), knn(points, 7, queries)

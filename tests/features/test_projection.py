@@ -46,7 +46,7 @@ def test_an_encoder_that_collapsed_gives_one_spot(value: float) -> None:
     assert np.abs(xy).max() < 1e-9
 
 
-def test_nearest_neighbour_share() -> None:
+def test_nearest_neighbor_share() -> None:
     features, labels = clusters(30)
     found, chance = nearest_same_class(features, labels)
     assert found == 1.0

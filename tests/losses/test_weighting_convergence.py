@@ -20,7 +20,7 @@ def test_convergence_gives_more_to_the_slower_term():
     assert final == pytest.approx(1, abs=0.1)
 
 
-def test_convergence_is_normalised_bounded_and_has_no_unit():
+def test_convergence_is_normalized_bounded_and_has_no_unit():
     losses = [{**step, "third": 5.0 + i} for i, step in enumerate(series(400))]
     found = run(ConvergenceRate(limit=3.0), losses)
     for step in found:

@@ -87,7 +87,7 @@ def equally_light() -> tuple[tuple[int, int, int], tuple[int, int, int]]:
     return (100, 128, 128), tuple(at + by for at, by in zip((100, 128, 128), step, strict=True))
 
 
-def test_the_gray_variant_looks_through_its_grey_tower():
+def test_the_gray_variant_looks_through_its_gray_tower():
     pictures = flat_pictures(*equally_light())
     assert not torch.equal(pictures[0], pictures[1])
     one, two = built("crossnet", variant="gray").embed_pictures(pictures)
@@ -97,7 +97,7 @@ def test_the_gray_variant_looks_through_its_grey_tower():
     assert (one - two).norm() > 0.01 * one.norm()
 
 
-def test_embedded_pictures_are_normalised_as_published():
+def test_embedded_pictures_are_normalized_as_published():
     """A picture of the published mean color is 0 to the tower, one of a deviation more is 1."""
     method = built("crossnet", variant="gray")
     light = torch.full((1, 1, 32, 32), (128 / 255 - 0.485) / 0.229)

@@ -22,7 +22,7 @@ def projected(method: CrossModal, given: Batch) -> dict[str, torch.Tensor]:
 
 @pytest.mark.parametrize("name", ["crossnet", "adacrossnet"])
 @pytest.mark.parametrize("options", [{}, {"negatives": "others"}, {"negatives": "released"}], ids=str)
-def test_con_pairs_cloud_one_with_colour_and_cloud_two_with_grey(name: str, options: dict[str, str]):
+def test_con_pairs_cloud_one_with_color_and_cloud_two_with_gray(name: str, options: dict[str, str]):
     """If nothing is said, other vectors of the same object are no negatives."""
     given, method = batch(), built(name, **options)
     at = projected(method, given)

@@ -84,7 +84,7 @@ def test_one_norm_frozen_and_one_not():
     compare(arguments, 1e-11)
 
 
-def test_one_channel_and_one_neighbour():
+def test_one_channel_and_one_neighbor():
     compare(example(k=1), 1e-11)
 
 
@@ -115,7 +115,7 @@ def test_no_tensor_over_all_edges_is_kept():
         lambda tensor: sizes.append(tensor.numel()) or tensor, lambda tensor: tensor
     ):
         ours(x, neighbors, weights, norms)
-    assert max(sizes) <= 3 * 400 * 64  # of points; neighbours' indices are 3 * 400 * 20
+    assert max(sizes) <= 3 * 400 * 64  # of points; neighbors' indices are 3 * 400 * 20
 
 
 def test_of_equal_maxima_one_receives_the_gradient():

@@ -52,7 +52,7 @@ def test_knn_of_float32_in_every_size(C: int, N: int, k: int):
 
 
 @pytest.mark.parametrize("C", [3, 5])
-def test_a_point_that_is_not_a_number_is_nobodys_neighbour_in_other_clouds(C: int):
+def test_a_point_that_is_not_a_number_is_nobodys_neighbor_in_other_clouds(C: int):
     points = torch.randn(2, 600, C)
     points[0, 5] = torch.nan
     assert torch.equal(knn(points, 8)[1].sort(1).values, knn(points[1:], 8)[0].sort(1).values)
@@ -93,7 +93,7 @@ def test_knn_of_narrow_types(dtype):
     torch.testing.assert_close(found, exact.topk(20, 2, largest=False).values, rtol=1e-5, atol=1e-5)
 
 
-def test_a_point_is_its_own_neighbour_even_among_duplicates():
+def test_a_point_is_its_own_neighbor_even_among_duplicates():
     points = torch.randn(2, 200, 3)
     points[:, 50:] = points[:, :1]
     found = knn(points, 4)
@@ -107,7 +107,7 @@ def test_a_point_is_its_own_neighbour_even_among_duplicates():
 
 
 @pytest.mark.parametrize("k", [0, 11])
-def test_knn_refuses_more_neighbours_than_points(k):
+def test_knn_refuses_more_neighbors_than_points(k):
     with pytest.raises(UserError, match=rf"k is {k}.*10 points"):
         knn(torch.zeros(1, 10, 3), k)
 

@@ -197,7 +197,7 @@ def test_what_is_computed_in_bfloat16(
 
 
 @pytest.mark.slow
-def test_weights_optimiser_and_statistics_of_a_bf16_run_are_float32(
+def test_weights_optimizer_and_statistics_of_a_bf16_run_are_float32(
     toy_collection: Collection, tmp_path: Path
 ):
     options = {"precision": "bf16", "epochs": 1, "monitor_every": 0}
