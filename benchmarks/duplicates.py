@@ -1,11 +1,11 @@
 """Copies that `adacross duplicates` finds in a vault with known ones.
 
-    python benchmarks/duplicates.py [MESHES] [--parts N] [--out FILE] [--quick]
+    python benchmarks/duplicates.py [MESHES] [--parts N] [--vault FOLDER] [--out FILE] [--quick]
 
 The vault holds every mesh below the folder MESHES (by default built-in shapes) and one changed copy of each:
 turned, moved, in inches, in millimeters, mirrored, meshed four times as fine, stretched by 5 % along an axis,
 or coarsened to about a third of its triangles by merging vertices. `--parts` is the number of files of a
-built-in vault; 10,000 measure the time. Recall is the share of changed copies that are in the group of their
+built-in vault; 10,000 measure the time. `--vault` keeps them. Recall is the share of changed copies that are in the group of their
 original; precision the share of copies whose reference was made of the same mesh. Copies of another mesh are
 listed with their distances: without a look at them they are not known to be wrong.
 
@@ -115,17 +115,20 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("meshes", type=Path, nargs="?")
     parser.add_argument("--parts", type=int, default=PARTS)
+    parser.add_argument("--vault", type=Path)
     parser.add_argument("--out", type=Path)
     parser.add_argument("--quick", action="store_true")
     given = parser.parse_args(arguments)
     count = 16 if given.quick else given.parts // 2
     rng = np.random.default_rng(0)
     kinds: dict[str, str] = {}
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = given.vault or Path(temporary)
+        folder.mkdir(parents=True, exist_ok=True)
         for number, mesh in enumerate(originals(given.meshes, count)):
             kind = list(KINDS)[number % len(KINDS)]
-            write(Path(folder, f"{number:05d}.obj"), mesh)
-            write(Path(folder, f"{number:05d}-{kind}.obj"), changed(mesh, kind, rng))
+            write(folder / f"{number:05d}.obj", mesh)
+            write(folder / f"{number:05d}-{kind}.obj", changed(mesh, kind, rng))
             kinds[f"{number:05d}"] = kind
         start, busy = time.perf_counter(), busy_seconds()
         found = find_duplicates(folder)

@@ -1,21 +1,24 @@
 """Make the documentation's pictures again: `make demo`, then `make pictures`.
 
-Takes the demo's report and collection, and writes docs/images/. Given the folder of a Joint-MAE run, whose
+Takes the demo's report and collection, and a vault of known copies, and writes docs/images/. Given the folder of a Joint-MAE run, whose
 report has been written, it makes that method's picture, too:
 
     python docs/make_pictures.py demo runs/joint-mae
 """
 
 import shutil
+import subprocess
 import sys
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from PIL import Image
 from playwright.sync_api import sync_playwright
 
-from adacross import UserError, inspect
+from adacross import UserError, find_duplicates, inspect
 
 IMAGES = Path(__file__).parent / "images"
+BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 
 
@@ -39,6 +42,13 @@ def main(demo: Path, joint_mae: Path | None) -> None:
             page.locator(f"#{section}").scroll_into_view_if_needed()
             page.wait_for_timeout(2500)
             page.screenshot(path=IMAGES / f"report-{section}.png")
+        with TemporaryDirectory() as folder:
+            vault, copies = Path(folder) / "vault", Path(folder) / "copies.html"
+            words = [sys.executable, BENCHMARKS / "duplicates.py", "--parts", "16", "--vault", vault]
+            subprocess.run(words, check=True)
+            find_duplicates(vault, page=str(copies))
+            page.goto(copies.as_uri())
+            page.screenshot(path=IMAGES / "duplicates.png")
         if joint_mae is not None:
             page.goto((joint_mae / "report.html").resolve().as_uri())
             page.add_style_tag(content="nav { position: static !important }")  # it would lie over the section
@@ -51,6 +61,7 @@ def main(demo: Path, joint_mae: Path | None) -> None:
         "report-training",
         "report-neighbors",
         "shapes",
+        "duplicates",
         *(["joint-mae"] if joint_mae else []),
     ]
     for path in (IMAGES / f"{name}.png" for name in taken):  # a quarter of the bytes, no visible difference
