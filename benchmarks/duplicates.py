@@ -5,9 +5,9 @@
 The vault holds every mesh below the folder MESHES (by default built-in shapes) and one changed copy of each:
 turned, moved, in inches, in millimeters, mirrored, meshed four times as fine, stretched by 5 % along an axis,
 or coarsened to about a third of its triangles by merging vertices. `--parts` is the number of files of a
-built-in vault; 10,000 measure the time. `--vault` keeps them. Recall is the share of changed copies that are in the group of their
-original; precision the share of copies whose reference was made of the same mesh. Copies of another mesh are
-listed with their distances: without a look at them they are not known to be wrong.
+built-in vault; 10,000 measure the time. `--vault` keeps the files. Recall is the share of changed copies that
+are in the group of their original; precision the share of copies whose reference was made of the same mesh.
+Copies of another mesh are listed with their distances: without a look at them they are not known to be wrong.
 
 The constants of `adacross.duplicates` were chosen on the built-in vault; a folder of real meshes tests them.
 """

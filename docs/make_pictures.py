@@ -1,7 +1,7 @@
 """Make the documentation's pictures again: `make demo`, then `make pictures`.
 
-Takes the demo's report and collection, and a vault of known copies, and writes docs/images/. Given the folder of a Joint-MAE run, whose
-report has been written, it makes that method's picture, too:
+Takes the demo's report and collection, and a vault of known copies, and writes docs/images/. Given the folder
+of a Joint-MAE run, whose report has been written, it makes that method's picture, too:
 
     python docs/make_pictures.py demo runs/joint-mae
 """
