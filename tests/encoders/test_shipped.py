@@ -23,9 +23,9 @@ EACH = 12  # shapes of a category
 
 
 def test_all_of_them_are_small_and_have_a_card():
-    assert shipped_names() == ["builtin-small"]
-    for name in shipped_names():
-        assert sum(path.stat().st_size for path in (SHIPPED / name).iterdir()) < 2e6
+    assert shipped_names() == ["builtin-base", "builtin-small"]
+    for name, most in (("builtin-base", 6e6), ("builtin-small", 1e6)):
+        assert sum(path.stat().st_size for path in (SHIPPED / name).iterdir()) < most
         card = (SHIPPED / name / "README.md").read_text(encoding="utf-8")
         assert "license: apache-2.0" in card
         assert "untrained" in card
@@ -53,7 +53,7 @@ def test_a_new_process_without_network_encodes_a_cloud(tmp_path: Path):
 def test_commands_know_its_name():
     (found,) = find_encoders("builtin-small")
     assert found.name == "builtin-small"
-    with pytest.raises(adacross.UserError, match=r"carries \(builtin-small\)"):
+    with pytest.raises(adacross.UserError, match=r"carries \(builtin-base, builtin-small\)"):
         adacross.load("builtin-smal")
 
 
@@ -75,9 +75,10 @@ def nearest_of_its_class(encoder: adacross.Encoder, clouds: Float32[np.ndarray, 
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("name", shipped_names())
 def test_its_neighbors_are_of_the_same_kind_more_often_than_an_untrained_encoders(
-    clouds: Float32[np.ndarray, "n N 3"],
+    clouds: Float32[np.ndarray, "n N 3"], name: str
 ):
-    encoder = adacross.load("builtin-small")
+    encoder = adacross.load(name)
     untrained = [nearest_of_its_class(untrained_like(encoder, seed), clouds) for seed in range(3)]
     assert nearest_of_its_class(encoder, clouds) > max(untrained) + 0.05
