@@ -204,7 +204,7 @@ def test_every_recipe_runs_at_toy_size(toy_collection: Collection, tmp_path: Pat
         options["warmup"] = float(options["warmup"])
     recipe = PretrainConfig(str(toy_collection.folder), run=str(tmp_path / "run"), **options)
     small = TOY | ITS_OWN.get(recipe.method, {}) | {"epochs": 1, "batch_size": 8, "monitor_every": 0}
-    small["warmup"] = min(recipe.warmup, 1.0)
+    small |= {"warmup": min(recipe.warmup, 1.0), "fresh": min(recipe.fresh, 16)}
     small["encoder_args"] = recipe.encoder_args | small["encoder_args"]
     if "group_points" in recipe.method_args:  # fewer than a toy cloud has
         small["method_args"] = recipe.method_args | {"group_points": 16}

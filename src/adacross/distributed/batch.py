@@ -20,7 +20,7 @@ from typing import Any
 import torch
 from jaxtyping import Float, Shaped
 from torch import Tensor, distributed
-from torch.distributed.nn.functional import all_reduce
+from torch.autograd.function import once_differentiable
 
 Reducer = Callable[[Tensor, int], tuple[Tensor, int | Tensor]]
 
@@ -72,7 +72,7 @@ def mean_contribution(values: Float[Tensor, "*shape"]) -> Float[Tensor, ""]:
     """This process's part of the mean over all processes' values; the parts add up to it."""
     if _sharing.get() is None:
         return values.mean()
-    return values.sum() / all_reduce(values.new_full((), values.numel()))
+    return values.sum() / _Sum.apply(values.new_full((), values.numel()))
 
 
 def all_gather(rows: Float[Tensor, "n D"]) -> tuple[Float[Tensor, "total D"], int]:
@@ -84,7 +84,7 @@ def all_gather(rows: Float[Tensor, "n D"]) -> tuple[Float[Tensor, "total D"], in
     counts[process] = len(rows)
     distributed.all_reduce(counts)
     before, after = int(counts[:process].sum()), int(counts[process + 1 :].sum())
-    return all_reduce(torch.nn.functional.pad(rows, (0, 0, before, after))), before
+    return _Sum.apply(torch.nn.functional.pad(rows, (0, 0, before, after))), before
 
 
 def sample_for_batch(
@@ -142,5 +142,24 @@ def _own(averages: Tensor, count: int) -> tuple[Tensor, int | Tensor]:
 def _over_processes(averages: Tensor, count: int) -> tuple[Tensor, int | Tensor]:
     """In float64: sums over processes lose no digits. The counts travel with the sums."""
     wide = averages.to(torch.float64).flatten()
-    total = all_reduce(torch.cat([wide * count, wide.new_full((1,), count)]))
+    total = _Sum.apply(torch.cat([wide * count, wide.new_full((1,), count)]))
     return (total[:-1] / total[-1]).view(averages.shape).to(averages.dtype), total[-1].detach()
+
+
+class _Sum(torch.autograd.Function):
+    """The sum over processes, whose gradient is the sum over processes of its gradients."""
+
+    @staticmethod
+    def forward(ctx: Any, values: Tensor) -> Tensor:
+        return _all_reduced(values)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> Tensor:
+        return _all_reduced(grad)
+
+
+def _all_reduced(values: Tensor) -> Tensor:
+    total = values.clone(memory_format=torch.contiguous_format)
+    distributed.all_reduce(total)
+    return total
