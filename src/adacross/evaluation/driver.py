@@ -207,7 +207,7 @@ def _measured(
     data: Any,
     options: dict[str, Any],
     device: str | None,
-    output: str | None,
+    output: str | Path | None,
     overwrite: bool,
 ) -> Result:
     """Measure, save and return the result, or return what was measured before in the same way."""
