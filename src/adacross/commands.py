@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from adacross.errors import UserError, one_of
@@ -46,7 +45,9 @@ def _after_inspect(given: Any, result: Any) -> Iterable[Sequence[object]]:
 def _after_duplicates(given: Any, result: object) -> Iterable[Sequence[object]]:
     if not given.page:
         return (("duplicates", given.source, "--page", "copies.html"),)
-    if (Path(given.source) / "collection.json").is_file():
+    from adacross.features.sources import kind_of
+
+    if kind_of(given.source) == "collection":
         return (("search", "builtin-small", given.source),)
     return (("prepare", given.source, "COLLECTION"),)
 

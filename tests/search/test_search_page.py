@@ -118,7 +118,7 @@ def ids(page: Page, where: str = ".columns .card") -> list[str]:
 
 
 def choose(page: Page, label: str, option: str) -> None:
-    """Choose an option of a list; results that arrive meanwhile close it, and it is opened again."""
+    """Choose an option of a list. On a busy machine Quasar may leave an open list without a place, unseen."""
     found = page.get_by_role("option", name=option, exact=True)
     for _ in range(5):
         page.get_by_label(label).click()

@@ -13,24 +13,26 @@ def rounded_products(enabled: bool) -> Iterator[None]:
     A processor without bfloat16 arithmetic computes them exactly. The setting is the process's, not the
     thread's, and so holds for the backward pass, too, which runs in threads of its own.
     """
-    before = torch.get_float32_matmul_precision()
-    torch.set_float32_matmul_precision("medium" if enabled else before)
-    try:
+    with _precision("medium" if enabled else torch.get_float32_matmul_precision()):
         yield
-    finally:
-        torch.set_float32_matmul_precision(before)
 
 
 @contextmanager
 def exact_products(device: torch.device) -> Iterator[None]:
     """Compute products in the tensors' own type, inside autocast and `rounded_products`, too."""
     with torch.autocast(device.type, enabled=False):
-        before = torch.get_float32_matmul_precision()
-        if before == "highest" or torch.compiler.is_compiling():
+        if torch.compiler.is_compiling():  # an exported graph has no such setting
             yield
-            return
-        torch.set_float32_matmul_precision("highest")
-        try:
-            yield
-        finally:
-            torch.set_float32_matmul_precision(before)
+        else:
+            with _precision("highest"):
+                yield
+
+
+@contextmanager
+def _precision(name: str) -> Iterator[None]:
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision(name)
+    try:
+        yield
+    finally:
+        torch.set_float32_matmul_precision(before)

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -31,6 +31,7 @@ class BatchLoader:
     images: DecodedViews | None = None  # of the collection, if the method uses any
     share: BatchSlice | None = None  # rows of every batch that this process reads; None: all
     accumulate: int = 1  # batches a step
+    _order: tuple[int, np.ndarray] | None = field(default=None, init=False, repr=False)  # an epoch's shapes
 
     @property
     def steps_per_epoch(self) -> int:
@@ -45,8 +46,10 @@ class BatchLoader:
     def members(self, batch: int) -> np.ndarray:
         """Return the indices of the shapes of a batch, counted from 0 over the whole run: `(batch_size,)`."""
         epoch, position = divmod(batch, self.steps_per_epoch * self.accumulate)
-        order = np.random.default_rng([self.seed, epoch]).permutation(self.indices)
-        return order[position * self.batch_size : (position + 1) * self.batch_size]
+        if self._order is None or self._order[0] != epoch:
+            rng = np.random.default_rng([self.seed, epoch])
+            self._order = epoch, rng.permutation(self.indices)
+        return self._order[1][position * self.batch_size : (position + 1) * self.batch_size]
 
     def names(self, batch: int) -> list[str]:
         """Return the names of the shapes of a batch."""
@@ -76,7 +79,7 @@ class FreshLoader(BatchLoader):
     """Yield batches of built-in shapes that are drawn for them: no shape comes twice.
 
     Shape `i` of the run follows from the seed alone, so a resumed run sees the same ones. An epoch has
-    `count` of them, drawn by so many `workers`; the `collection` is for the monitor.
+    `count` shapes, drawn by `workers` processes; the monitor looks at `collection`.
     """
 
     def __init__(

@@ -173,9 +173,10 @@ class Training:
         group.add(each.grad for each in method.parameters() if each.grad is not None)
         again = [partial(self._terms, raw, first + place) for place, raw in enumerate(batches)]
         finite_gradients(method, again, group, passes, first)
-        norm = _norm([each.grad for each in method.parameters()])
-        if config.clip_norm is not None:
-            nn.utils.clip_grad_norm_(method.parameters(), config.clip_norm)
+        if config.clip_norm is None:
+            norm = _norm([each.grad for each in method.parameters()])
+        else:
+            norm = float(nn.utils.clip_grad_norm_(method.parameters(), config.clip_norm))
         self.optimizer.step()
         self.step += 1
         values, weights = (_mean([each[kind] for each in passes]) for kind in (0, 1))
