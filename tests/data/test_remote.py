@@ -41,26 +41,13 @@ def memory(toy_collection: Collection) -> Iterator[MemoryFileSystem]:
 
 
 @pytest.fixture(scope="module")
-def s3(toy_collection: Collection) -> Iterator[str]:
-    """The toy collection in a bucket of a server of our own; the address is in the environment."""
-    from moto.server import ThreadedMotoServer
-
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    _, port = server.get_host_and_port()
-    with pytest.MonkeyPatch.context() as patch:
-        for name in [name for name in os.environ if name.startswith(("AWS_", "FSSPEC_"))]:
-            patch.delenv(name)
-        patch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{port}")
-        patch.setenv("AWS_ACCESS_KEY_ID", "someone")
-        patch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
-        patch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-        storage = fsspec.filesystem("s3")
-        storage.mkdir("bucket")
-        storage.put(str(toy_collection.folder), "bucket/toy", recursive=True)
-        yield "s3://bucket/toy"
-        storage.clear_instance_cache()
-    server.stop()
+def s3(s3_server: None, toy_collection: Collection) -> Iterator[str]:
+    """The toy collection in a bucket."""
+    storage = fsspec.filesystem("s3")
+    storage.mkdir("bucket")
+    storage.put(str(toy_collection.folder), "bucket/toy", recursive=True)
+    yield "s3://bucket/toy"
+    storage.clear_instance_cache()
 
 
 def files(folder: Path) -> dict[str, bytes]:

@@ -1,5 +1,6 @@
 """`SearchIndex` on LanceDB: the same shapes as by exact search, from a folder."""
 
+import os
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -132,27 +133,13 @@ def test_a_store_that_cannot_be_written_is_named(tmp_path: Path) -> None:
         opened(unit(10), tmp_path / "file")
 
 
-def test_rows_on_s3(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_rows_on_s3(s3_server: None, monkeypatch: pytest.MonkeyPatch) -> None:
     import boto3
-    from moto.server import ThreadedMotoServer
 
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    try:
-        _, port = server.get_host_and_port()
-        for name, value in (
-            ("AWS_ENDPOINT_URL", f"http://127.0.0.1:{port}"),
-            ("AWS_ENDPOINT", f"http://127.0.0.1:{port}"),
-            ("AWS_ALLOW_HTTP", "true"),
-            ("AWS_ACCESS_KEY_ID", "someone"),
-            ("AWS_SECRET_ACCESS_KEY", "secret"),
-            ("AWS_DEFAULT_REGION", "us-east-1"),
-        ):
-            monkeypatch.setenv(name, value)
-        boto3.client("s3").create_bucket(Bucket="bucket")
-        rows = unit(300)
-        for _ in range(2):  # written, and opened again
-            found = LanceRows.open("s3://bucket/features", "rows", 300, lambda start: iter([rows[start:]]))
-            np.testing.assert_array_equal(found[:], rows)
-    finally:
-        server.stop()
+    monkeypatch.setenv("AWS_ENDPOINT", os.environ["AWS_ENDPOINT_URL"])
+    monkeypatch.setenv("AWS_ALLOW_HTTP", "true")
+    boto3.client("s3").create_bucket(Bucket="bucket")
+    rows = unit(300)
+    for _ in range(2):  # written, and opened again
+        found = LanceRows.open("s3://bucket/features", "rows", 300, lambda start: iter([rows[start:]]))
+        np.testing.assert_array_equal(found[:], rows)

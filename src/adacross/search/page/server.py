@@ -177,6 +177,8 @@ def serve(
 
     if api:
         app.include_router(routes(index))
+    # Quasar's bar at the top of a page that waits has no accessible name.
+    app.config.quasar_config["loadingBar"] = {"skipHijack": True}
     app.on_startup(lambda: _announce(index.collection.info.name, host, free, token, api))
     try:
         ui.run(
