@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from adacross.embeddings.table import read_embeddings as read_embeddings
     from adacross.encoders import DGCNN as DGCNN
     from adacross.encoders import Encoder as Encoder
+    from adacross.encoders import FrameAveraged as FrameAveraged
     from adacross.encoders import PointM2AE as PointM2AE
     from adacross.encoders import PointNet as PointNet
     from adacross.encoders import ResNet as ResNet
@@ -64,7 +65,9 @@ _NAMES = {
     "adacross.duplicates.find": ("find_duplicates",),
     "adacross.embeddings.embed": ("embed",),
     "adacross.embeddings.table": ("Embeddings", "read_embeddings"),
-    "adacross.encoders": ("DGCNN", "Encoder", "PointM2AE", "PointNet", "ResNet", "load", "load_official"),
+    "adacross.encoders": (
+        *("DGCNN", "Encoder", "FrameAveraged", "PointM2AE", "PointNet", "ResNet", "load", "load_official"),
+    ),
     "adacross.encoders.encode": ("encode",),
     "adacross.errors": ("UserError",),
     "adacross.evaluation": ("evaluate",),

@@ -77,7 +77,9 @@ class PretrainConfig:
             (Joint-MAE's, too), or mild (ours: turned, scaled and shifted, without dropout); the method's own
             by default.
         orientation: orientation that clouds are learned in: up (turned about the upright axis, as published)
-            or any (turned by any rotation), for parts that lie in no fixed way.
+            or any, for parts that lie in no fixed way: clouds are turned by any rotation, and features are
+            averaged over a cloud's principal frames, so that they do not depend on it (masked methods turn
+            alone).
         fresh: train on this many new built-in shapes an epoch, drawn while training and never stored, in
             place of the collection's; the collection then serves the monitor alone. 0: on the collection's.
         epochs: number of passes over the training set.

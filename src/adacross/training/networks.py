@@ -6,13 +6,14 @@ import torch
 from safetensors.torch import save
 
 from adacross.data.transforms import rotate_any
-from adacross.encoders import Encoder, build_encoder, load
+from adacross.encoders import Encoder, FrameAveraged, build_encoder, load
 from adacross.encoders.base import filled, read_config
 from adacross.errors import UserError
 from adacross.features.sources import NamedEncoder
 from adacross.io.files import whole_file
 from adacross.io.weights import read_tensors
 from adacross.methods import CrossModal, Method, build_method, method_class
+from adacross.methods.point_m2ae import MaskedPointMethod
 from adacross.options import plain
 from adacross.training.config import PretrainConfig
 
@@ -25,7 +26,7 @@ def new_method(config: PretrainConfig) -> Method:
     """Build the method of a configuration with freshly drawn weights, the same for the same seed."""
     with torch.random.fork_rng():
         torch.manual_seed(config.seed)
-        encoder = build_encoder(config.encoder, **config.encoder_args)
+        encoder = _new_encoder(config)
         method = build_method(
             config.method, encoder, config.images, config.points, config.augmentation, **config.method_args
         )
@@ -33,6 +34,13 @@ def new_method(config: PretrainConfig) -> Method:
         augment = method.augment
         method.augment = lambda points, generator: augment(rotate_any(points, generator), generator)
     return method
+
+
+def _new_encoder(config: PretrainConfig) -> Encoder:
+    """Build the encoder; masked methods compute inside of it, and learn rotated clouds as they are."""
+    if config.orientation == "up" or issubclass(method_class(config.method), MaskedPointMethod):
+        return build_encoder(config.encoder, **config.encoder_args)
+    return FrameAveraged(config.encoder, config.encoder_args)
 
 
 def on_device(method: Method, device: torch.device) -> Method:
@@ -44,8 +52,13 @@ def on_device(method: Method, device: torch.device) -> Method:
 
 
 def warm_start(encoder: Encoder, source: str) -> None:
-    """Copy the weights of a saved encoder (`adacross.load`) of the same kind and options."""
+    """Copy the weights of a saved encoder (`adacross.load`) of the same kind and options.
+
+    One of upright clouds may begin a run of any orientation.
+    """
     given = load(source)
+    if isinstance(encoder, FrameAveraged) and not isinstance(given, FrameAveraged):
+        given = FrameAveraged.around(given)
     described = [f"{type(each).__name__} with {plain(each.options)}" for each in (given, encoder)]
     if described[0] != described[1]:
         raise UserError(
