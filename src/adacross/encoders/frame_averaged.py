@@ -37,6 +37,7 @@ class FrameAveraged(Encoder):
     def __init__(self, encoder: str = "pointnet", encoder_args: dict[str, Any] | None = None) -> None:
         super().__init__()
         self.encoder = build_encoder(encoder, **(encoder_args or {}))
+        self.options = {"encoder": encoder, "encoder_args": self.encoder.options}  # with the defaults
         self.dim = self.encoder.dim
         if self.encoder.has_point_features:
             self.point_dim = self.encoder.point_dim
