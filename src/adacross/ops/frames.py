@@ -26,8 +26,8 @@ def principal_frames(points: Float[Tensor, "B N 3"]) -> Float[Tensor, "B 4 3 3"]
         # Products of columns, not a matrix product, which lower precisions round.
         pairs = [[(centered[..., i] * centered[..., j]).sum(1) for j in range(3)] for i in range(3)]
         variances, axes = _diagonal(pairs)
-        order = variances.argsort(dim=1, descending=True, stable=True)[:, :2]
-        first, second = axes.gather(1, order[..., None].expand(-1, -1, 3)).unbind(1)
+        longest = variances.topk(2, dim=1).indices
+        first, second = axes.gather(1, longest[..., None].expand(-1, -1, 3)).unbind(1)
         third = torch.linalg.cross(first, second)
         return torch.stack(
             [
