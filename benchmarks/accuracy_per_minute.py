@@ -56,10 +56,13 @@ RECIPES = {
     "CrossPoint": "crosspoint_pointnet_laptop",
     "CrossNet": "crossnet_pointnet_laptop",
     "AdaCrossNet": "adacrossnet_pointnet_laptop",
+    "AdaCrossNet, DGCNN": "adacrossnet_dgcnn_laptop",
     "Joint-MAE": "joint_mae_laptop",
 }
 COLORS = dict(
-    zip((PUBLISHED, *RECIPES), ("#b2512a", "#0072b2", "#009e73", "#1f6f8b", "#cc79a7"), strict=True)
+    zip(
+        (PUBLISHED, *RECIPES), ("#b2512a", "#0072b2", "#009e73", "#1f6f8b", "#56b4e9", "#cc79a7"), strict=True
+    )
 )
 MARKS = (0.25, 0.5, 1, 1.5, 2, 3, 4, 5, 6, 8, 10, 15, 20, 30, 40, 50)  # core-minutes after which is probed
 PICTURE = "images/accuracy-per-minute.svg"  # beside docs/performance.md; page.py draws it
@@ -83,6 +86,7 @@ class Size:
 
 TOY: dict[str, Any] = {"epochs": 1, "batch_size": 16, "points": 48}
 TOY_POINTNET = TOY | {"encoder_args": {"width": 32}, "image_encoder_args": {"width": 8}}
+TOY_DGCNN = TOY | {"encoder_args": {"k": 5, "width": 32}, "image_encoder_args": {"width": 8}}
 TOY_TOKENS = {"groups": [24, 12, 6], "neighbors": [8, 4, 4], "dims": [16, 32, 48], "width": 8, "heads": 4}
 TOY_MASKED = TOY | {"encoder_args": TOY_TOKENS, "method_args": {"target": "coarse", "group_points": 8}}
 QUICK = Size(
@@ -91,7 +95,7 @@ QUICK = Size(
     image=64,
     width=32,
     image_width=8,
-    changes={name: TOY_MASKED if name == "Joint-MAE" else TOY_POINTNET for name in RECIPES},
+    changes=dict.fromkeys(RECIPES, TOY_POINTNET) | {"Joint-MAE": TOY_MASKED, "AdaCrossNet, DGCNN": TOY_DGCNN},
 )
 
 
@@ -245,7 +249,7 @@ def published(seed: int, collection: Collection, size: Size, minutes: float) -> 
 
 def slug(name: str) -> str:
     """A method's name as part of a file's."""
-    return name.lower().replace(" ", "-")
+    return name.lower().replace(",", "").replace(" ", "-")
 
 
 def time_left(due: list[tuple[str, int]], done: dict[str, list[float]], minutes: float) -> str:

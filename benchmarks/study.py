@@ -235,10 +235,11 @@ def options(description: str) -> argparse.ArgumentParser:
 
 
 def sizes(given: argparse.Namespace) -> dict[str, Any]:
-    """The flags that are options of pre-training, and a look and a checkpoint now and then."""
+    """The flags that are options of pre-training, the papers' augmentation, and a look now and then."""
     seldom = max(1, given.epochs // 5)
     names = ("epochs", "batch_size", "points", "image_size")
     return {name: getattr(given, name) for name in names} | {
+        "augmentation": "crosspoint",
         "image_encoder_args": {"width": given.image_width},
         "monitor_every": seldom,
         "checkpoint_every": seldom,

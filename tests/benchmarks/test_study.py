@@ -137,3 +137,4 @@ def test_sizes_are_options_of_pretraining():
     given = options("").parse_args(["data", "--folder", "runs/x", "--epochs", "30"])
     config = PretrainConfig.recipe("adacrossnet_pointnet_laptop", "data", **sizes(given))
     assert (config.epochs, config.monitor_every, config.image_encoder_args) == (30, 6, {"width": 16})
+    assert config.augmentation == "crosspoint"
