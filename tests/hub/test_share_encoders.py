@@ -108,7 +108,7 @@ def test_a_run_whose_collection_has_gone_and_whose_weights_were_chosen_on_the_te
 def test_shapes_drawn_while_training_are_told_from_those_of_the_monitor(run, tmp_path):
     shutil.copytree(run, tmp_path / "run")
     config = yaml.safe_load((run / "config.yaml").read_text())
-    changed = config | {"fresh": 64, "augmentation": "mild", "orientation": "any"}
+    changed = config | {"fresh": 64, "augmentation": "mild", "orientation": "any", "init": "builtin-base"}
     (tmp_path / "run" / "config.yaml").write_text(yaml.safe_dump(changed))
     _, body = card_of(tmp_path / "run", tmp_path / "look")
     assert "Training used 128 built-in shapes, drawn while training" in body
@@ -116,6 +116,7 @@ def test_shapes_drawn_while_training_are_told_from_those_of_the_monitor(run, tmp
     assert "Training used the split `train`" not in body
     assert "| augmentation | mild |" in body
     assert "| orientation | any |" in body
+    assert "| started from | builtin-base |" in body
 
 
 def test_names_cannot_leave_their_cells(run, toy_collection, tmp_path):

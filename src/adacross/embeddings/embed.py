@@ -170,7 +170,7 @@ def embed(
     interrupted one stopped. A file that cannot be read is left out and named.
 
     Args:
-        encoder: a run, an encoder folder, hf://owner/name, builtin-small or builtin-base.
+        encoder: a run, an encoder folder, hf://owner/name, builtin-small, builtin-base or builtin-any.
         data: a collection or its URL; any source that prepare reads; one mesh or cloud; or "-" for paths from
             standard input, one per line.
         output: the file to write, .parquet or .csv.

@@ -18,8 +18,9 @@ def load(folder_or_hub_id: Path | str) -> Encoder:
     """Load a saved encoder of any kind, in evaluation mode, on the CPU.
 
     Args:
-        folder_or_hub_id: an encoder that the package carries ("builtin-small" or "builtin-base"), a run, a
-            folder that `save_pretrained` wrote, or `hf://owner/name`, a repository of the Hugging Face hub.
+        folder_or_hub_id: an encoder that the package carries ("builtin-small", "builtin-base" or
+            "builtin-any"), a run, a folder that `save_pretrained` wrote, or `hf://owner/name`, a repository
+            of the Hugging Face hub.
 
     Raises:
         UserError: nothing there, an unknown kind, or files that are incomplete or damaged.

@@ -32,8 +32,8 @@ def evaluate(
     Args:
         task: a protocol: "linear", "few-shot", "fine-tune", "part-seg", "sem-seg", "retrieval", "robustness",
             "images", or `package.module:name` of another.
-        encoder: a run, an encoder folder, hf://owner/name, builtin-small, builtin-base, a `Run`, an
-            `Encoder`, or a list of them that differ in their pre-training seed.
+        encoder: a run, an encoder folder, hf://owner/name, builtin-small, builtin-base, builtin-any, a `Run`,
+            an `Encoder`, or a list of them that differ in their pre-training seed.
         data: a prepared collection; for "images" a folder of images.
         options: of the protocol, as `adacross evaluate TASK --help` lists them; `device`, `output` and
             `overwrite` besides.

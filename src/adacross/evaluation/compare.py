@@ -113,8 +113,8 @@ def compare(
     other seeds, which stands for the unknown spread of the pre-training; more --seeds make it better known.
 
     Args:
-        encoders: runs, encoder folders, hf://owner/name, builtin-small, builtin-base; a quoted pattern
-            ('runs/a-seed*') is one entry of several pre-trainings.
+        encoders: runs, encoder folders, hf://owner/name, builtin-small, builtin-base, builtin-any; a quoted
+            pattern ('runs/a-seed*') is one entry of several pre-trainings.
         data: a prepared collection with classes, or what the task measures on.
         task: protocol to measure by: linear, few-shot, fine-tune, part-seg, sem-seg, retrieval, robustness or
             package.module:name.

@@ -49,8 +49,8 @@ from adacross.version import __version__
 
 Kept = TypeVar("Kept", bound=Tabular)
 _LONGEST = 80  # letters of a result's name
-_ENCODER = """a run, an encoder folder, hf://owner/name, builtin-small or builtin-base; several runs that
-        differ in their seed are measured together, and the spread is over them."""
+_ENCODER = """a run, an encoder folder, hf://owner/name, builtin-small, builtin-base or builtin-any; several
+        runs that differ in their seed are measured together, and the spread is over them."""
 # Options by name, for a protocol whose docstring says nothing else of them.
 _SHARED = {
     "points": "points per cloud, the first ones stored; by default as the encoder was trained.",

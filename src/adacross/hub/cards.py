@@ -111,7 +111,7 @@ def model_card(encoder: Encoder, name: str, run: Path | None, license: str | Non
         name=name,
         title=title,
         encoder=encoder,
-        kind=encoder_name(encoder.kind),
+        kind=encoder_name(config.encoder if config else encoder.kind),
         config=config,
         method=method_name(config.method) if config else None,
         clouds={
@@ -253,6 +253,7 @@ def _training(run: Path, config: PretrainConfig) -> dict[str, Any]:
         "points a cloud": "all that are stored" if config.points is None else config.points,
         "augmentation": config.augmentation,
         "orientation": "any" if config.orientation == "any" else None,
+        "started from": config.init,
         "learned from": learns_from(config.method),
         "image tower": None if config.method in MASKED else tower,
         "epochs": config.epochs,

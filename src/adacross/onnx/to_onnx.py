@@ -97,7 +97,7 @@ def export(
     describe the encoder and the clouds it expects; examples/onnx_without_torch.py reads one without torch.
 
     Args:
-        encoder: a run, an encoder folder, hf://owner/name, builtin-small or builtin-base.
+        encoder: a run, an encoder folder, hf://owner/name, builtin-small, builtin-base or builtin-any.
         output: the ONNX file to write.
         point_features: add a second output, `point_features` (clouds, points, C), for segmentation.
         overwrite: replace an existing output file.

@@ -69,7 +69,7 @@ def search(
     features are computed once and cached in `features/` of the run, or of the collection for an encoder.
 
     Args:
-        encoder: a run, an encoder folder, hf://owner/name, builtin-small or builtin-base.
+        encoder: a run, an encoder folder, hf://owner/name, builtin-small, builtin-base or builtin-any.
         collection: the collection to search.
         query: a shape's id in the collection or a part of it that no other has, a mesh, point cloud or image
             file, or a folder of these.

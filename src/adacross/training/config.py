@@ -64,7 +64,7 @@ class PretrainConfig:
             dgcnn-semseg, pointnet-partseg); auto is point-m2ae for joint-mae and point-m2ae, which need it,
             and dgcnn for the others.
         encoder_args: options of the encoder, such as k=15 for dgcnn.
-        init: saved encoder to start from (a folder, a run, builtin-small, builtin-base or hf://owner/name)
+        init: saved encoder to start from (a folder, a run, builtin-base or another that ships, hf://owner/name)
             instead of random weights; of the same kind and options.
         image_encoder: image encoder: resnet18, resnet50 (the papers'), or a module with `dim`, such as a
             pre-trained one.
