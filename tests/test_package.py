@@ -65,7 +65,7 @@ def test_wheel_holds_what_is_no_program(wheel: zipfile.ZipFile, name: str):
 def test_wheel_is_small_and_pure(wheel: zipfile.ZipFile):
     assert wheel.filename
     assert wheel.filename.endswith("-py3-none-any.whl")
-    assert Path(wheel.filename).stat().st_size < 8e6  # three encoders are most of it
+    assert Path(wheel.filename).stat().st_size < 5e6
 
 
 def test_wheel_says_what_it_is(wheel: zipfile.ZipFile):

@@ -79,12 +79,18 @@ def test_an_encoder_without_features_of_points_has_none_here() -> None:
     assert not FrameAveraged("test_frame_averaged:Clouds").has_point_features
 
 
+def test_an_encoder_of_another_package_that_needs_memory_is_loaded(clouds: Tensor, tmp_path: Path) -> None:
+    encoder = FrameAveraged("test_frame_averaged:Clouds").eval()
+    encoder.save_pretrained(tmp_path)
+    assert torch.equal(adacross.load(tmp_path)(clouds), encoder(clouds))
+
+
 class Clouds(adacross.Encoder):
-    """An encoder of clouds alone."""
+    """An encoder of clouds alone, which looks at numbers while it is made."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.dim = 3
+        self.dim = int(torch.full((1,), 3.0).item())
 
     def forward(self, points: Tensor) -> Tensor:
         return points.amax(1)

@@ -242,7 +242,8 @@ def restored(make: Callable[..., E], folder: Path) -> E:
     kind, options, inputs = read_config(folder)
     tensors, source = read_tensors(folder / WEIGHTS_FILE), f"{folder} ({CONFIG_FILE} and {WEIGHTS_FILE})"
     name = getattr(make, "__name__", kind)
-    encoder = filled(lambda: make(**options), tensors, source, name, trusted=is_plugin(kind))
+    trusted = is_plugin(kind) or is_plugin(str(options.get("encoder")))  # a frame-averaged one
+    encoder = filled(lambda: make(**options), tensors, source, name, trusted=trusted)
     encoder.inputs = inputs
     return encoder
 

@@ -16,8 +16,8 @@ class FrameAveraged(Encoder):
 
     A rotated cloud has the same coordinates in its frames, and so the same features, whatever the encoder; a
     cloud with two equal variances (a cylinder, a cube) has no definite frames, and its features vary a
-    little. In training mode one of the frames is taken, so that a training step costs no more. Trained so is
-    what `pretrain --orientation any` makes.
+    little. In training mode one of the frames is taken, so that a training step costs no more.
+    `pretrain --orientation any` trains one.
 
     Args:
         encoder: a built-in name or `package.module:Name`.
