@@ -6,6 +6,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -35,7 +36,7 @@ WORLDS = [2, 3]
 
 
 @pytest.fixture(scope="module")
-def alone(toy_collection: Collection, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def alone(toy_collection: Collection, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """One process's runs: each of `RUNS`, and `stopped`, broken off."""
     folder = tmp_path_factory.mktemp("distributed")
     (folder / "collection").write_text(str(toy_collection.folder))
@@ -43,7 +44,8 @@ def alone(toy_collection: Collection, tmp_path_factory: pytest.TempPathFactory) 
         with exactly():
             pretrain(options(folder / "alone", name, folder / name))
     stopped(options(folder / "alone", "crossnet", folder / "stopped"))
-    return folder
+    yield folder
+    shutil.rmtree(folder)  # most of a gigabyte
 
 
 @pytest.fixture(scope="module")
