@@ -27,6 +27,7 @@ LARGEST = 2**31  # bytes of a file that is read as a whole; a larger one is a mi
 MOST_PACKED = 100  # bytes that a compressed byte may stand for; of shapes it is 2 to 10
 LARGEST_JSON = 2**27  # its values take up to twenty times as much memory
 LARGEST_YAML = 100_000  # as many take PyYAML a second or two
+DEEPEST_YAML = 16  # lists and mappings in one another
 # What libraries raise on a file that is damaged, or something else than its name says.
 READER_ERRORS = (
     ArithmeticError, AttributeError, EOFError, LookupError, MemoryError, OSError, RuntimeError, SyntaxError,
@@ -340,15 +341,22 @@ def read_yaml(path: Path, what: str) -> Any:
     """Read YAML of plain values, at most `LARGEST_YAML` bytes; errors are as of `read_json`.
 
     Tags and aliases are refused: a tag may ask for a class to be made, and a few lines of aliases of aliases
-    stand for more values than any memory holds.
+    stand for more values than any memory holds. So are lists in lists without end.
     """
     import yaml
 
     class Plain(yaml.SafeLoader):
+        depth = 0
+
         def compose_node(self, parent: Any, index: Any) -> Any:
             if self.check_event(yaml.AliasEvent):
                 raise ValueError("an alias, *name, is not read; write its value out")
-            return super().compose_node(parent, index)
+            if self.depth == DEEPEST_YAML:
+                raise ValueError(f"its values are nested more than {DEEPEST_YAML} deep")
+            self.depth += 1
+            node = super().compose_node(parent, index)
+            self.depth -= 1
+            return node
 
     def parse(text: str) -> Any:
         try:

@@ -111,12 +111,11 @@ def find_listed(folder: Path, entries: Iterable[Listed], unknown: str) -> Datase
     skipped: Skipped = []
     gone = 0
     for entry in entries:
-        file = file_below(folder, entry.place)
         if entry.id in items:
             reason = "named twice; its first place counts"
         elif entry.label is None:
             reason = unknown
-        elif file is None:
+        elif (file := file_below(folder, entry.place)) is None:
             reason, gone = f"{entry.place} is not there", gone + 1
         else:
             items[entry.id] = SampleRef(entry.id, str(file), label=entry.label, split=entry.split)
