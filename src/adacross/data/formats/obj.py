@@ -189,13 +189,14 @@ def _library(text: str, folder: Path) -> dict[str, _Material]:
 def _map(rest: str) -> dict[str, Any]:
     """Read a texture's options and name, `-s 2 2 1 -o 0.5 0 0 wood.png`."""
     found: dict[str, Any] = {}
-    while option := _OPTION.match(rest):
-        rest = rest[option.end() :]
+    read = 0
+    while option := _OPTION.match(rest, read):
+        read = option.end()
         values = [float(word) for word in (option[2] or "").split()]
         if option["name"] and option["name"].lower() != "t":
             key, default = ("scale", 1.0) if option["name"].lower() == "s" else ("offset", 0.0)
             found[key] = (*values, default)[0], (*values, default, default)[1]
-    return found | {"texture": rest.strip()}
+    return found | {"texture": rest[read:].strip()}
 
 
 def _painted(
