@@ -341,7 +341,8 @@ def read_yaml(path: Path, what: str) -> Any:
     """Read YAML of plain values, at most `LARGEST_YAML` bytes; errors are as of `read_json`.
 
     Tags and aliases are refused: a tag may ask for a class to be made, and a few lines of aliases of aliases
-    stand for more values than any memory holds. So are lists in lists without end.
+    stand for more values than any memory holds. So are values nested more than `DEEPEST_YAML` deep, over
+    which PyYAML takes seconds.
     """
     import yaml
 
