@@ -60,9 +60,8 @@ lint: $(VENV)/dev
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/codespell src tests docs examples benchmarks recipes README.md CHANGELOG.md CONTRIBUTING.md mkdocs.yml pyproject.toml
-	for platform in linux win32 darwin; do \
-	  $(BIN)/mypy --platform $$platform --cache-dir .mypy_cache/$$platform || exit 1; \
-	done
+	printf '%s\n' linux win32 darwin | xargs -P 2 -I PLATFORM \
+	  $(BIN)/mypy --platform PLATFORM --cache-dir .mypy_cache/PLATFORM
 
 format: $(VENV)/dev
 	$(BIN)/ruff check --fix
