@@ -8,8 +8,8 @@ read. The time is the process's own (all its threads, and processes it started),
     python benchmarks/accuracy_per_minute.py --folder runs/accuracy --out benchmarks/results/accuracy.json
     python benchmarks/accuracy_per_minute.py --folder runs/accuracy --seeds 1 2    (beside it, another core)
 
-Each finished run is a file in the folder. Interrupted, the same command goes on; given again, it only sums
-up. Without --collection, built-in shapes are prepared in the folder. `page.py` draws the curves.
+Each finished run is a file in the folder. Interrupted, the same command goes on; `--finished` sums up what is
+there. Without --collection, built-in shapes are prepared in the folder. `page.py` draws the curves.
 
 The published formulation: DGCNN (k 15) with every edge built, two augmented clouds and one picture of 224
 pixels through ResNet, samples transformed one by one, batches of 20, Adam with 1e-3 and weight decay 1e-6;
@@ -276,6 +276,8 @@ def measure(
             record = read_json(path, "a run of this benchmark")
             if record["options"] != wanted:
                 raise UserError(f"{path} was measured on other data or sizes. Give another --folder.")
+        elif options.finished:
+            continue
         else:
             left = time_left(jobs[number:], took, options.minutes)
             console.print(f"run {number + 1} of {len(jobs)}: {name}, seed {seed}; about {left} left")
@@ -288,7 +290,9 @@ def measure(
             write_json(path, record)
         took.setdefault(name, []).append(record["seconds"])
         found[name][seed] = record["looks"]
-    return found
+    if not found[PUBLISHED]:
+        raise UserError(f"{folder} has no finished run of {PUBLISHED}, with which the others are compared.")
+    return {name: runs for name, runs in found.items() if runs}
 
 
 def curve(runs: dict[int, list[dict[str, float]]]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -335,8 +339,10 @@ def summary(curves: dict[str, Any], minutes: float) -> str:
         end = f"{100 * each['y'][-1]:.1f}{spread} %"
         sooner = "" if when is None or name == PUBLISHED else f"{minutes / max(when, 0.01):.0f}x"
         taken = "never" if when is None else f"{when:.1f}"
-        rows.append((name, f"{each['x'][-1]:.1f}", f"{100 * each['y'][0]:.1f} %", end, taken, sooner))
-    header = ("", "core-minutes", "untrained", "at the end", f"minutes to {100 * target:.1f} %", "sooner")
+        untrained = f"{100 * each['y'][0]:.1f} %"
+        rows.append((name, f"{each['seeds']}", f"{each['x'][-1]:.1f}", untrained, end, taken, sooner))
+    reach = f"minutes to {100 * target:.1f} %"
+    header = ("", "seeds", "core-minutes", "untrained", "at the end", reach, "sooner")
     return markdown_table(header, rows)
 
 
@@ -348,6 +354,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--folder", type=Path, required=True, help="where runs are kept")
     parser.add_argument("--minutes", type=float, default=60, help="core-minutes of the published formulation")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--finished", action="store_true", help="run nothing; sum up the finished runs")
     parser.add_argument("--quick", action="store_true", help="toy sizes, one seed")
     parser.add_argument("--out", type=Path, help="write the figures here as JSON")
     parser.add_argument("--svg", type=Path, help="draw the curves here")

@@ -42,8 +42,8 @@ def test_the_table_says_how_much_sooner():
     quick = {"x": [0, 10.0], "y": [0.2, 0.7], "spread": [0, 0.02], "seeds": 3}
     rows = summary({PUBLISHED: published, "CrossNet": quick}, 60).splitlines()
     assert "minutes to 50.0 %" in rows[0]
-    assert rows[2].split(" | ")[2:5] == ["10.0 %", "50.0 ± 1.0 %", "60.0"]
-    assert rows[3].split(" | ")[3:] == ["70.0 ± 2.0 %", "6.0", "10x |"]
+    assert rows[2].split(" | ")[1:6] == ["3", "60.0", "10.0 %", "50.0 ± 1.0 %", "60.0"]
+    assert rows[3].split(" | ")[4:] == ["70.0 ± 2.0 %", "6.0", "10x |"]
 
 
 def test_each_method_has_a_laptop_recipe():
@@ -77,6 +77,8 @@ def test_all_of_it_at_toy_size(toy_collection: Collection, tmp_path: Path, monke
             accuracy_per_minute.main(command)
     kept = {path: path.stat().st_mtime_ns for path in folder.glob("*.json")}
     assert len(kept) == len(RECIPES)
+    with pytest.raises(SystemExit, match=f"no finished run of {PUBLISHED}"):
+        accuracy_per_minute.main([*command, "--finished"])
     accuracy_per_minute.main(command)
     assert {path: path.stat().st_mtime_ns for path in kept} == kept
     found = json.loads(out.read_text())
@@ -91,5 +93,10 @@ def test_all_of_it_at_toy_size(toy_collection: Collection, tmp_path: Path, monke
         looks = json.loads((folder / f"{accuracy_per_minute.slug(run)}-0.json").read_text())["looks"]
         assert (looks[0]["step"], looks[0]["minutes"]) == (0, pytest.approx(0, abs=1e-3))
         assert looks[-1]["step"] > 0
+    (folder / f"{accuracy_per_minute.slug('CrossNet')}-0.json").unlink()
+    accuracy_per_minute.main([*command, "--finished"])
+    assert json.loads(out.read_text())["curves"] == {
+        name: each for name, each in found["curves"].items() if name != "CrossNet"
+    }
     with pytest.raises(SystemExit, match="Give another --folder"):
         accuracy_per_minute.main([*command, "--collection", str(toy_collection.folder)])
