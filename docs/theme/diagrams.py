@@ -213,7 +213,7 @@ def joint_mae(points: np.ndarray) -> Sketch:
     sketch.box(918, 190, 146, 60, "loss", "cross term", "squared error")
     sketch.box(918, 308, 146, 60, "loss", "depth term", "squared error")
     sketch.arrow((465, 50), (465, 26), (588, 26), dashed=True)
-    sketch.text(596, 26, "kept: the point path alone", "small", "start")
+    sketch.text(596, 26, "kept: only the point path", "small", "start")
     return sketch
 
 

@@ -60,7 +60,7 @@ def fits(value: Any, hint: Any) -> bool:
 
 
 def alternatives(hint: Any) -> list[Any]:
-    """Return the types that a union allows beside None; any other type alone.
+    """Return the types that a union allows beside None; of any other type, itself.
 
     Example:
         >>> alternatives(int | str | None)

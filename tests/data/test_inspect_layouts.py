@@ -77,7 +77,7 @@ def test_one_folder_too_high(tmp_path: Path) -> None:
     kind, text = inspected(tmp_path)
     assert kind == "files"
     assert (
-        f"note files of single shapes alone are read; data of another layout lies in {tmp_path / 'modelnet'}"
+        f"note only files of single shapes are read; data of another layout is in {tmp_path / 'modelnet'}"
         in text
     )
 

@@ -204,7 +204,7 @@ def test_labels_that_are_no_text_or_not_there(files: tuple[Path, Path]):
     with pytest.raises(UserError, match="not a readable CSV file in UTF-8"):
         suggest(str(embeddings), str(labels), "out.csv")
     labels.unlink()
-    with pytest.raises(UserError, match="header line alone is enough"):
+    with pytest.raises(UserError, match="header line is enough"):
         suggest(str(embeddings), str(labels), "out.csv")
 
 

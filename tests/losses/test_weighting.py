@@ -92,7 +92,7 @@ def test_gradient_norms_that_are_not_needed_are_not_looked_at(name):
 @pytest.mark.parametrize(
     ("norms", "message"),
     [
-        (None, "was given losses alone.*Give `gradient_norms`"),
+        (None, "was given only losses.*Give `gradient_norms`"),
         ({"intra": 1.0}, r"norms are of \['intra'\]; expected \['cross', 'intra'\]"),
         ({"intra": 1.0, "other": 1.0}, r"norms are of \['intra', 'other'\]"),
         ({"intra": 1.0, "cross": math.nan}, "norm of loss term 'cross' is nan"),

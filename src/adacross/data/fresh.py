@@ -24,7 +24,7 @@ Drawn = tuple[Float32[np.ndarray, "B N 3"], UInt8[np.ndarray, "B S S 3"] | None]
 
 @dataclass(frozen=True)
 class FreshShapes:
-    """Endless built-in shapes; number `i` of them follows from (seed, i) alone.
+    """Endless built-in shapes; number `i` of them follows only from (seed, i).
 
     Example:
         >>> points, images = FreshShapes(seed=0, points=64, size=32).draw([0, 1, 2])

@@ -59,7 +59,7 @@ def distributed_batch(share: BatchSlice, statistics: bool = True) -> Iterator[No
 
     Args:
         share: this process's shapes.
-        statistics: whether BatchNorm normalizes by the whole batch, or by each process's share alone.
+        statistics: whether BatchNorm normalizes by the whole batch, or only by each process's share.
     """
     token = _sharing.set((share, statistics))
     try:

@@ -197,7 +197,7 @@ def _answers(
 class _Comparison:
     """Shapes, and the options under which pairs of them are copies.
 
-    With `ours` above 0 the first `ours` shapes are compared with the others alone.
+    With `ours` above 0 the first `ours` shapes are compared only with the others.
     """
 
     shapes: list[_Shape]

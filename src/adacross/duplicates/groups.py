@@ -31,7 +31,7 @@ class Copy:
     Attributes:
         group: number of the group, 1 for the one with the best evidence.
         id: of the shape.
-        relation: to `reference`: identical (the same surface, perhaps moved, turned or meshed anew),
+        relation: to `reference`: identical (the same surface, perhaps moved, rotated or remeshed),
             rescaled, mirrored, or near; of the group's first member: reference.
         factor: size of the shape divided by the reference's.
         distance_percent: largest distance between the two surfaces, once aligned and of one size, in percent

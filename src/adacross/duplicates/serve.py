@@ -37,7 +37,7 @@ def file_place(path: Path) -> Place:
 
 
 def row_place(collection: Path, row: int) -> Place:
-    """Return the place of a shape whose points alone are at hand."""
+    """Return the place of a shape of which only points are at hand."""
     return {"collection": str(collection), "row": row}
 
 

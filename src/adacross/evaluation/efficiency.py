@@ -135,7 +135,7 @@ def efficiency(
 
     Steps, core-seconds and shapes seen until the monitor's accuracy is reached, the final accuracy beside the
     untrained encoder's, and the spread of loss and gradient norm at the end. A run that never reaches an
-    accuracy is counted as such. Nothing is measured anew.
+    accuracy is counted as such. Nothing is measured again.
 
     Args:
         runs: runs; a quoted pattern ('runs/a-seed*') is one entry, with an interval over its runs.

@@ -70,7 +70,7 @@ def few_shot(
     """Classify from a few labeled shapes of a few classes, over many episodes.
 
     An episode draws N classes and K training shapes of each to learn from, then asks test shapes of the same
-    classes. Features are frozen; a scaler and a linear SVM with C = 1 are fitted on the N x K shapes alone,
+    classes. Features are frozen; a scaler and a linear SVM with C = 1 are fitted on only the N x K shapes,
     so there is nothing to choose. The result keeps the episodes, and all encoders see the same.
 
     Two protocols were published, whose figures must not be compared: CrossPoint's (OcCo's, cTree's) asks

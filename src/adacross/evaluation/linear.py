@@ -128,7 +128,7 @@ def linear(
     said = ", each shape turned by any rotation" if orientation == "any" else ""
     notes = [preset.source] if preset else []
     if C is not None:
-        notes.append("one C suits features of one scale: with a fixed C the gain is not pre-training's alone")
+        notes.append("one C suits features of one scale: with a fixed C the gain is not only pre-training's")
     else:
         notes += notes_on_C(folds, used, edges)
     return Measured(

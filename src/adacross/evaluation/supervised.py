@@ -282,4 +282,4 @@ def _restore(checkpoint: Path | None, network: nn.Module, optimizer: torch.optim
         return [float(loss) for loss in state["losses"]]
     except (AttributeError, IndexError, KeyError, RuntimeError, TypeError, ValueError) as error:
         reason = one_line(error, 200)
-        raise UserError(f"{checkpoint} does not fit ({reason}). Delete it to train anew.") from error
+        raise UserError(f"{checkpoint} does not fit ({reason}). Delete it to train again.") from error

@@ -109,8 +109,8 @@ def difference(
     With several networks a side, Welch's t-test over networks. With a single one on either side, two tests,
     of which the larger p-value counts: a test over units, paired (McNemar's exact test where all outcomes are
     0 or 1, else a t-test), and Welch's test over seeds, in which the spread of untrained networks stands for
-    the unknown one of the single network. The first alone would call two networks different that differ in
-    nothing but their seed.
+    the unknown one of the single network. The first would call two networks different that
+    differ only in their seed.
 
     Args:
         first: `(n, u)` outcomes of n networks on u units.

@@ -1,4 +1,4 @@
-"""The linear SVM of the field's protocol, with C chosen on the training features alone.
+"""The linear SVM of the field's protocol, with C chosen only on the training features.
 
 The machines are those of scikit-learn's `SVC(kernel="linear")`: one against one, libsvm's solver, its votes.
 libsvm's time goes into products of two rows, made one by one and again for every pair of classes, every C

@@ -88,7 +88,7 @@ def dataset_card(info: CollectionInfo, name: str, license: str | None) -> str:  
 def model_card(encoder: Encoder, name: str, run: Path | None, license: str | None) -> str:  # noqa: A002
     """Return the card of an encoder, named `owner/name` on the hub, and of its run, if that is known.
 
-    Results of the encoder alone count: those over several pre-trainings, or of other weights, do not.
+    Only results of this encoder count, not those over several pre-trainings or of other weights.
 
     Raises:
         UserError: files of the run are damaged.
@@ -178,7 +178,7 @@ def _eval_results(result: Result) -> Iterator[EvalResult]:
 
 
 def _results(run: Path, encoder: Encoder) -> Iterator[Result]:
-    """Yield the results of this encoder alone, by file name; others are named on the console."""
+    """Yield only the results of this encoder, by file name; others are named on the console."""
     digest = weights_digest(encoder)
     for path in sorted((run / "evaluation").glob("*/*.json")):
         raw = read_json(path, "a measurement's result")

@@ -219,7 +219,7 @@ def locked(path: Path, what: str, *, wait: float = 0.0, inside: bool = False) ->
         raise cannot_write(path, error) from error
     try:
         since = datetime.now().astimezone().isoformat(sep=" ", timespec="seconds")
-        with suppress(OSError):  # for the message of others alone
+        with suppress(OSError):  # only for the message of others
             where = f"process {os.getpid()} on {platform.node() or 'this machine'}, since {since}"
             owner.write_text(f"adacross {what} ({where})", encoding="utf-8")
         yield

@@ -137,7 +137,7 @@ def _look(url: str) -> tuple[dict[str, dict[str, str]], Any]:
             if about["type"] == "file" and _FILES.fullmatch(name := about["name"].rpartition("/")[2])
         }
         for name, about in found.items():
-            if about["size"] is None:  # a web server's listing has names alone
+            if about["size"] is None:  # a web server's listing has only names
                 found[name] = storage.info(f"{root}/{name}")
     files = {
         name: {key: str(value) for key, value in sorted(about.items())} | {"name": f"{root}/{name}"}

@@ -165,7 +165,7 @@ def _read(path: Path) -> _Table:
     except FileNotFoundError:
         raise UserError(
             f"{path} does not exist; expected a CSV file with the columns id and class. "
-            "The header line alone is enough to start."
+            "A header line is enough to start."
         ) from None
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise UserError(f"{path} is not a readable CSV file in UTF-8 ({error}).") from None

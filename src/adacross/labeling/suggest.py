@@ -54,7 +54,7 @@ def suggest(
 
     Args:
         embeddings: a file that embed wrote.
-        labels: CSV file with the columns id and class; the header alone is enough to begin.
+        labels: CSV file with the columns id and class; a header is enough to begin.
         output: CSV file to write: id, class, proposed, confidence, next, and doubt where a label looks wrong.
         ask: number of shapes to label next.
         overwrite: replace an existing output file.

@@ -80,7 +80,7 @@ class Weighting(ABC):
     ) -> Mapping[str, float]:
         if gradient_norms is None:
             raise UserError(
-                f"{type(self).__name__} was given losses alone; it also needs the norm of every term's "
+                f"{type(self).__name__} was given only losses; it also needs the norm of every term's "
                 "gradient. Give `gradient_norms` to `update`, or choose a weighting that needs none, such as "
                 "'convergence'."
             )
@@ -270,7 +270,7 @@ class SoftAdapt(Periodic):
         loss-weighted:    weight = K * f * exp(beta * s) / sum f * exp(beta * s).
 
     With beta above 0 the term that falls most slowly, or rises, weighs more; with beta below 0 the one that
-    falls fastest. `normalized` alone decides by how rates compare, `loss_weighted` also favors large losses.
+    falls fastest. `normalized` decides by how rates compare, `loss_weighted` also favors large losses.
 
     By us: weights sum to K, not to 1, so that the step is as large as without weights. The paper takes the
     difference over a few iterations; one batch's loss is noisier than it falls in a few steps, so periods are
@@ -389,7 +389,7 @@ class GradNorm(Weighting):
     By us, where the paper leaves things open:
 
     - L_grad's gradient for w is in the unit of g, so no learning rate suits all networks. The step is on
-      log w and keeps the sign alone, w <- w * exp(-learning_rate * sign(w * g - target)): near w = 1 the
+      log w and keeps only the sign, w <- w * exp(-learning_rate * sign(w * g - target)): near w = 1 the
       paper's without the factor g. w is at least 1e-3, for a term without gradient.
     - L_0 is the mean of the first `first_steps` losses: one batch's error would stay in r for ever.
     - With alpha above 1 all terms may be below their targets; then all step alike and weights stand still.

@@ -74,7 +74,7 @@ class TokenPacking:
         return gather(tokens, self.indices)
 
     def place(self, visible_tokens: Float[Tensor, "n C"]) -> Float[Tensor, "B V C"]:
-        """Lay out tokens that were made for the n visible places alone, in order; empty places are 0."""
+        """Lay out tokens that were made only for the n visible places, in order; empty places are 0."""
         packed = visible_tokens.new_zeros(*self.valid.shape, visible_tokens.shape[1])
         return packed.index_put((self.valid,), visible_tokens)
 

@@ -13,7 +13,7 @@ from adacross.nn.batch_norm import BatchNorm2d
 class _Conv3x3(nn.Conv2d):
     """A 3x3 convolution with padding 1; where one pixel comes out, a product with the taps that see a pixel.
 
-    Small images end in maps of one pixel, where eight of nine taps see padding alone.
+    Small images end in maps of one pixel, where eight of nine taps see only padding.
     """
 
     def __init__(self, inputs: int, outputs: int, stride: int) -> None:

@@ -89,7 +89,7 @@ def kernel(function: Callable[..., Any]) -> Kernel:
 def function(function: Callable[..., Any]) -> Any:
     """Compile a function that kernels call (a decorator); it becomes part of their code.
 
-    Nothing else can call it, so no machine code is made of it alone.
+    Nothing else can call it, so it is not compiled by itself.
     """
     options = _options(FAST_MATH) | {"no_cpython_wrapper": True}
     return numba.njit(**options)(inspect.unwrap(function))

@@ -204,7 +204,7 @@ def interpolate(
     """Interpolate features at `targets`: the mean of the three nearest sources', by 1 / squared distance.
 
     PointNet++, Qi et al. 2017, arXiv 1706.02413, eq. 2. A target on a source takes that source's features.
-    With fewer than three sources all are used. Gradient flows to the features alone.
+    With fewer than three sources all are used. Gradient flows only to the features.
     """
     k = min(3, sources.shape[1])
     nearest = knn(sources, k, queries=targets)

@@ -23,7 +23,7 @@ class Facts:
 
     @classmethod
     def of(cls, collection: Collection) -> "Facts":
-        """Read the facts that `prepare` kept; a collection that was made otherwise has names alone."""
+        """Read the facts that `prepare` kept; a collection that was made otherwise has only names."""
         count, classes = len(collection), collection.info.classes
         copy_of, paths = np.arange(count), [""] * count
         if collection.info.measured:

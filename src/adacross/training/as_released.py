@@ -34,7 +34,7 @@ def released_rate(base: float, step: int, epochs: int) -> float:
 def freeze_image_towers(network: nn.Module) -> None:
     """Leave the image towers as they were drawn.
 
-    With `--use_sgd` the released programs give the optimizer the point network and its projection alone.
+    With `--use_sgd` the released programs give the optimizer only the point network and its projection.
     """
     if not isinstance(network, CrossModal):
         raise UserError(

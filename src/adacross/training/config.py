@@ -81,14 +81,14 @@ class PretrainConfig:
             averaged over a cloud's principal frames, so that they do not depend on it (masked methods turn
             alone).
         fresh: train on this many new built-in shapes an epoch, drawn while training and never stored, in
-            place of the collection's; the collection then serves the monitor alone. 0: on the collection's.
+            place of the collection's; the collection then serves only the monitor. 0: on the collection's.
         epochs: number of passes over the training set.
         batch_size: shapes in a batch, of all processes together.
         accumulate: batches whose gradients are averaged for one optimizer step. A contrastive loss compares
             the shapes of one batch only, so this is not the same as a larger batch_size.
         clip_norm: largest Euclidean norm of all gradients together; larger ones are scaled down to it.
         optimizer: adam (the contrastive papers'), adamw (Point-M2AE's), sgd, or sgd-released (CrossNet's and
-            AdaCrossNet's --use_sgd, which trains the point network alone).
+            AdaCrossNet's --use_sgd, which trains only the point network).
         learning_rate: peak learning rate.
         weight_decay: coefficient of weight decay (CrossNet's 1e-5).
         schedule: learning-rate schedule: cosine (over the whole run), epoch (CrossPoint's), released

@@ -19,7 +19,7 @@ from adacross.distributed.batch import BatchSlice
 class BatchLoader:
     """Yield batches of a collection's shapes, each shape once an epoch, with a random view of each.
 
-    The order of epoch e and the views of batch b follow from (seed, e) and (seed, b) alone, so a resumed run
+    The order of epoch e and the views of batch b follow only from (seed, e) and (seed, b), so a resumed run
     sees what an uninterrupted one would have seen, and nothing needs saving. The incomplete last step of an
     epoch is dropped, as in the released programs.
     """
@@ -78,7 +78,7 @@ class BatchLoader:
 class FreshLoader(BatchLoader):
     """Yield batches of built-in shapes that are drawn for them: no shape comes twice.
 
-    Shape `i` of the run follows from the seed alone, so a resumed run sees the same ones. An epoch has
+    Shape `i` of the run follows only from the seed, so a resumed run sees the same ones. An epoch has
     `count` shapes, drawn by `workers` processes; the monitor looks at `collection`.
     """
 

@@ -85,7 +85,7 @@ def load_method(run: Path) -> tuple[Method, PretrainConfig]:
     what = f"the method {config.method}"
     tensors, plugins = read_tensors(path), config.uses_plugins
     method = filled(lambda: new_method(config), tensors, str(path), what, trusted=plugins)
-    _, _, method.encoder.inputs = read_config(run / "encoder")  # method.safetensors has weights alone
+    _, _, method.encoder.inputs = read_config(run / "encoder")  # method.safetensors has only weights
     return method, config
 
 

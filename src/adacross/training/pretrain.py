@@ -130,7 +130,7 @@ def pretrain(config: PretrainConfig, callbacks: Sequence[Callback] = ()) -> Path
     `log.jsonl` and `log.csv`, `checkpoints/`, `encoder/` and `method.safetensors`.
 
     Started by torchrun or accelerate as several processes, on one machine or many, they train one encoder
-    together, and the first of them alone reads and writes the run folder (docs/scaling.md).
+    together, and only the first of them reads and writes the run folder (docs/scaling.md).
 
     Raises:
         UserError: options that do not fit the collection or the run folder, a loss that is not finite, a disk

@@ -85,7 +85,7 @@ def prepare(
         engine: local uses this machine; ray uses all machines of a Ray cluster, which need the source under
             the same path and the same packages. Only this machine writes.
         ray_address: address of the cluster: host:port, or "auto" on one of its machines; by default
-            RAY_ADDRESS, or Ray on this machine alone.
+            RAY_ADDRESS, or Ray on only this machine.
         count: number of built-in shapes.
         variant: which variant of the source. Built-in shapes: clean (default), scanned as a depth camera
             sees them, or composite (nameless piles of primitives). ModelNet40: modelnet40 (default) or

@@ -175,7 +175,7 @@ def mapped(path: Path) -> pa.Buffer:
 def read_stream(content: pa.Buffer) -> pa.Table:
     """Return the table of an Arrow stream as `to_bytes` writes it; it takes no more memory than the stream.
 
-    Compressed buffers unpack to gigabytes, and repeated dictionaries are joined anew each time; neither is
+    Compressed buffers unpack to gigabytes, and repeated dictionaries are joined again each time; neither is
     written here, so both are refused (ArrowException, ValueError) before anything is unpacked.
     """
     try:

@@ -99,7 +99,7 @@ def index_source(
 
 
 def _check_archive(path: Path) -> None:
-    """Refuse an archive that cannot be read, or holds no shape: a data set is read from its folder alone."""
+    """Refuse an archive that cannot be read, or holds no shape: a data set is read only from its folder."""
     try:
         shapes, others = survey(path, files_below(path, None))
     except OSError as error:
@@ -159,7 +159,7 @@ def _recognize(folder: Path) -> tuple[str, str, list[str]]:
     files = Files(without=below)
     if files.recognise(folder):
         others = ", ".join(below[:3])
-        said = f"files of single shapes alone are read; data of another layout lies in {others}."
+        said = f"only files of single shapes are read; data of another layout is in {others}."
         return FILES, said * bool(below), below
     near = [*_data_sets([folder.parent]), *below][:3]
     hint = f" Did you mean {' or '.join(near)}?" if near else ""

@@ -1,4 +1,4 @@
-"""Numbers of a surface that stay the same when it is moved, turned, rescaled or meshed anew.
+"""Numbers of a surface that stay the same when it is moved, rotated, rescaled or remeshed.
 
 Moments are means over the area, `M_ij = <x_i x_j>` and so on, of coordinates about the centroid in units of
 the size `sqrt(trace M)`. Contracted, they no longer depend on the orientation. A quadrature of degree 4 with

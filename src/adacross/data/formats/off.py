@@ -25,7 +25,7 @@ class _Layout(NamedTuple):
 
 
 def read_off(data: bytes) -> Mesh | PointCloud:
-    """Read an OFF file: polygons of any size, with colors of vertices or faces, or points alone.
+    """Read an OFF file: polygons of any size, with colors of vertices or faces, or only points.
 
     Of the letters before OFF, colors (C) are kept, normals (N), texture coordinates (ST) are not, and
     homogeneous coordinates (4) are divided. A face without a color of its own, in a file where others have

@@ -57,7 +57,7 @@ def palette(count: int, rng: Rng) -> UInt8[np.ndarray, "count 3"]:
 def vary(vertices: Float64[np.ndarray, "V 3"], rng: Rng) -> Float64[np.ndarray, "V 3"]:
     """Stretch the axes, on some objects taper, lean or bend them mildly, and turn them by a random yaw.
 
-    Extents alone then do not tell a category. Every map keeps orientation, so the winding stays outward.
+    Extents then do not tell a category. Every map keeps orientation, so the winding stays outward.
     There is no twist: it would bend the sides of a thin board through each other.
     """
     low, high = vertices.min(0), vertices.max(0)

@@ -32,7 +32,7 @@ from adacross.version import __version__
 
 TRIES = 5  # a request that loses its machine so often is given up: it may be what takes them down
 AHEAD = 2  # requests sent out for each core, so that none waits for the next
-STORE = 2**28  # bytes of shared memory for Ray where it runs on this machine alone; a row has about 2^17
+STORE = 2**28  # bytes of shared memory for Ray where it runs on only this machine; a row has about 2^17
 LOOK = 5.0  # seconds between two looks at how many cores there are
 
 
@@ -50,7 +50,7 @@ def each(
     Args:
         workers: requests under way at once; by default as many as keep all cores of the cluster busy, also
             those of machines that join later.
-        address: of the cluster, as `ray.init` takes it, or "local" for a new one of this machine alone. By
+        address: of the cluster, as `ray.init` takes it, or "local" for a new one of only this machine. By
             default what RAY_ADDRESS says, or "local".
         folder: what every machine must see.
 
@@ -160,7 +160,7 @@ def _connected(ray: Any, address: str | None, workers: int | None) -> Iterator[b
 
 @contextmanager
 def _loopback() -> Iterator[None]:
-    """Let the Ray that is started meanwhile listen at 127.0.0.1 alone, instead of at every address.
+    """Let the Ray that is started meanwhile listen only at 127.0.0.1, instead of at every address.
 
     `_node_ip_address="127.0.0.1"` does not. This setting, which spares Windows and macOS the questions of
     their firewalls, was read by this process at import; the processes that Ray starts read the environment.

@@ -1,7 +1,7 @@
 """Corruptions of clouds: the 15 kinds of ModelNet40-C, at 5 severities.
 
 Which kinds there are is ModelNet40-C's (Sun et al., "Benchmarking robustness of 3D point cloud recognition
-against common corruptions", 2022, arXiv 2201.12296). Everything is computed here, from clouds alone, by our
+against common corruptions", 2022, arXiv 2201.12296). Everything is computed here, from clouds only, by our
 own programs; no file of the benchmark was at hand. Each function says whether its severities are recalled
 from the benchmark, which could not be checked, or ours. So no figure may be compared with a published one
 point for point.

@@ -1,6 +1,6 @@
 """Points that are missing, hidden, or too many here and there.
 
-ModelNet40-C casts rays at meshes to find what a sensor sees (recalled). Here there are points alone, so what
+ModelNet40-C casts rays at meshes to find what a sensor sees (recalled). Here there are only points, so what
 is hidden is found by spherical flipping (Katz, Tal and Basri, "Direct visibility of point sets", SIGGRAPH
 2007): each point is mirrored at a large sphere around the sensor; those on the convex hull of the result and
 the sensor are visible. For 1,024 points of built-in meshes it finds 86 % of the points that rays see, and 9 %

@@ -34,7 +34,7 @@ class MaskedConvBlock(nn.Module):
     """A depth-wise 5 x 5 convolution between point-wise ones, then a two-layer network, each by a shortcut.
 
     Only the convolution mixes positions. For it the visible ones are laid on a map that is 0 elsewhere, so
-    nothing of a masked position gets out; all else is done at visible positions alone. The layout is
+    nothing of a masked position gets out; all else is done only at visible positions. The layout is
     ConvMAE's as recalled (Gao et al. 2022, arXiv 2205.03892), not re-checked.
     """
 
@@ -123,7 +123,7 @@ class DepthEmbedding(nn.Module):
     def forward(self, maps: Float[Tensor, "B 1 S S"], visible: Bool[Tensor, "B P"]) -> Float[Tensor, "B P C"]:
         """Maps `(B, 1, S, S)`, S a multiple of 16, to a token for each of their `(S / 16)^2` patches.
 
-        Tokens of `visible` patches depend on visible patches alone; the others are 0.
+        Tokens of `visible` patches depend only on visible patches; the others are 0.
         """
         side = maps.shape[-1] // PATCH
         x = patchify(maps, PATCH)[visible].view(-1, PATCH, PATCH, 1)

@@ -164,7 +164,7 @@ class JointMAE(MaskedPointMethod):
             encoder's, and have as many points as its second level has neighbors.
         reduction: of the depth map; see `adacross.ops.projection.depth_map`.
         splat: of the depth map and of the map drawn from reconstructed points; only "soft" lets the cross
-            term move points across the view, "hard" has a gradient in depth alone.
+            term move points across the view, "hard" has a gradient only in depth.
         radius: pixels around its own that a point writes to, too; 2 as released, for maps of 224 pixels.
         view: the side, 0 to 2, or None for a random one a shape.
         alignment: "exact", patches that a point of the token falls on; "radius", the patch of its center and

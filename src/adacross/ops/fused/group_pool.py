@@ -8,7 +8,7 @@ arXiv 2205.14401, section 3.1). Of its members r_j, after a first layer, it make
 
 mean and std over all members of all groups. With 128 channels of r, 256 of x, 512 of z and 96 of t this was
 most of a pre-training step. Two things make it small. B x_j is (B U) r_j but for a constant, and r has half
-the channels of x, so x is made for its maximum alone. And a maximum's gradient has one entry for each group
+the channels of x, so x is made only for its maximum. And a maximum's gradient has one entry for each group
 and channel, not one for each member. Only z is kept, around its mean, which is A avg(max_j U r_j) +
 B U avg(r) but for constants; what follows from it is made again for the gradient, block by block, in a
 processor's cache. The result and all gradients equal the plain layers' to rounding.

@@ -56,7 +56,7 @@ def spread(
 def largest(
     u: Float[Tensor, "B N C"], v: Float[Tensor, "B N C"], neighbors: Int64[Tensor, "B N k"]
 ) -> Float[Tensor, "B N C"]:
-    """Compute the maximum of `gather` alone."""
+    """Compute only the maximum of `gather`."""
     best = torch.empty_like(v)
     _largest.over(v.shape[0] * v.shape[1], *_arrays(u, v, neighbors, best))
     return best

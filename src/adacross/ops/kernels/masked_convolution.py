@@ -1,6 +1,6 @@
 """Depth-wise convolution of maps that are known at some positions and 0 elsewhere.
 
-Known positions alone are worked on: each adds up those in its window, in vectors of channels. Nothing is laid
+Only known positions are computed: each adds up those in its window, in vectors of channels. Nothing is laid
 out on a map but the rows' numbers. The gradient is the same convolution with its window turned.
 """
 

@@ -66,7 +66,7 @@ def api(index: SearchIndex) -> APIRouter:
         file: Annotated[UploadFile | None, File(description="a mesh, a point cloud or an image")] = None,
         shape: Annotated[str | None, Query(description="id of a shape, instead of a file")] = None,
         top: Annotated[int, Query(ge=1, le=1000)] = 10,
-        classes: Annotated[list[str] | None, Query(description="search in these alone")] = None,
+        classes: Annotated[list[str] | None, Query(description="search only in these")] = None,
         up: Annotated[Axis | None, Query(description="the axis that points up in the file")] = None,
         orientation: Orientation = "up",
     ) -> Found:

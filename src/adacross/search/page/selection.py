@@ -37,7 +37,7 @@ class Selection:
         self.set([one for one in self.chosen if one != i] if i in self.chosen else [*self.chosen, i])
 
     def set(self, chosen: Iterable[int]) -> None:
-        """Select these shapes alone."""
+        """Select only these shapes."""
         self.chosen = dict.fromkeys(chosen)
         self.count.set_text(f"{len(self.chosen):,} selected")
         self.bar.set_visibility(bool(self.chosen))
