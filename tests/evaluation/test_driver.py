@@ -22,13 +22,16 @@ calls: list[dict[str, object]] = []
 
 
 @protocol("first-point")
-def first_point(bench: Bench, height: float = 0.0, names: list[str] | None = None) -> Measured:
+def first_point(
+    bench: Bench, height: float = 0.0, names: list[str] | None = None, beside: int | str = 0
+) -> Measured:
     """Measure whether the first point lies above a height.
 
     Args:
         bench: what to measure with.
         height: of a plane.
         names: of anything.
+        beside: a number, a file or a folder.
     """
     calls.append({"height": height, "names": names})
     points = bench.collection.points(bench.collection.indices("test"))
@@ -95,6 +98,20 @@ def test_what_was_measured_is_not_measured_again(run: Path, shapes: Path, capsys
     assert "--overwrite measures again" in capsys.readouterr().err
     assert first_point(run, shapes, overwrite=True).scores == first.scores
     assert len(calls) == 2
+
+
+@pytest.mark.parametrize("place", ["episodes", "folder/inner/clean.h5"])
+def test_files_of_other_content_are_measured_again(run: Path, shapes: Path, tmp_path: Path, place: str):
+    file = tmp_path / "given" / place
+    file.parent.mkdir(parents=True)
+    given = str(file if place == "episodes" else tmp_path / "given" / "folder")
+    for content, measured in (("one", 1), ("one", 1), ("two", 2), ("one", 2)):
+        file.write_text(content)
+        first_point(run, shapes, beside=given)
+        assert len(calls) == measured
+    file.rename(file.with_name("renamed"))
+    first_point(run, shapes, beside=str(file.with_name("renamed")) if place == "episodes" else given)
+    assert len(calls) == 3
 
 
 def test_another_measurement_of_the_same_name_stays(run: Path, shapes: Path):

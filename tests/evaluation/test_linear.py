@@ -221,6 +221,8 @@ def test_mistakes(toy_collection: Collection, encoder: Encoder):
     for points in (0, -3, 65):
         with pytest.raises(UserError, match=f"points is {points}; expected 1 to 64"):
             linear(encoder, toy_collection, points=points)
+        with pytest.raises(UserError, match=f"points is {points}; expected 1 to 64"):
+            linear(encoder, toy_collection, points=points, as_="crosspoint")
     with pytest.raises(TypeError, match="unexpected keyword argument 'pints'"):
         linear(encoder, toy_collection, pints=3)
 

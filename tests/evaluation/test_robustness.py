@@ -338,6 +338,9 @@ def test_published_files_that_do_not_suit_are_refused(run: Path, toy_collection:
     )
     many = labels + 20
     refused(published(tmp_path / "classes", clouds, many), f"label {len(classes)}, but the collection has")
+    whole = published(tmp_path / "whole", clouds, labels)
+    with pytest.raises(UserError, match="points is 0; expected 1 to"):
+        robustness(str(run), toy_collection, corrupted=str(whole), points=0)
     other = published(tmp_path / "mixed", clouds, labels, columns=False)
     with h5py.File(other / "add_local_1.h5", "r+") as file:
         file["label"][...] = labels[::-1].copy()

@@ -174,6 +174,17 @@ def test_without_room_for_the_gram_matrix_predictions_are_the_same(monkeypatch: 
     assert np.array_equal(fixed_svm(train, labels, test, 0.1), expected)
 
 
+@pytest.mark.parametrize("seed", range(6))
+def test_two_classes_of_one_row_may_share_a_fold(seed: int, monkeypatch: pytest.MonkeyPatch):
+    """Without room for the Gram matrix that was an IndexError: their pair has no row to fit."""
+    train, labels, test = blobs(seed, [1, 12, 1, 12, 1], 6, 1.0)
+    together = fit_svm(train, labels, 2, seed)
+    monkeypatch.setattr(module, "LARGEST_GRAM", 10)
+    apart = fit_svm(train, labels, 2, seed)
+    assert apart.C == together.C
+    assert np.array_equal(apart.predict(test), together.predict(test))
+
+
 def test_features_that_are_not_finite_are_refused():
     train, labels, test = (values.copy() for values in CASES["apart"])
     machines = fit_svm(train, labels, 3, 0)

@@ -45,6 +45,7 @@ from adacross.features.collection import FeatureCache, collection_features, poin
 from adacross.features.histogram import shape_histogram
 from adacross.features.sources import NamedEncoder, check_alike, find_encoders, untrained_like, usual_device
 from adacross.io.files import check_free, write_whole
+from adacross.options import alternatives
 from adacross.version import __version__
 
 Kept = TypeVar("Kept", bound=Tabular)
@@ -186,7 +187,11 @@ def protocol(
             encoders = named_encoders(encoder)
             opened = given_data if hasattr(given_data, "digest") else open_data(str(given_data))
             defaults = {name: one.default for name, one in form.parameters.items()}
-            changed = {name: _plain(value) for name, value in options.items() if value != defaults[name]}
+            changed = {
+                name: _plain(value, hints.get(name))
+                for name, value in options.items()
+                if value != defaults[name]
+            }
             run = partial(measure, **options)
             return _measured(task, run, encoders, opened, changed, device, output, bool(overwrite))
 
@@ -314,11 +319,19 @@ def _name(task: str, options: Mapping[str, Any], encoders: int) -> str:
     return name if len(name) <= _LONGEST else f"{name[: _LONGEST - 7]}-{_digest(name.encode())}"
 
 
-def _plain(value: Any) -> Any:
-    """Return an option as JSON keeps it; a file as its name and a digest of its content."""
-    if isinstance(value, str) and (path := Path(value)).suffix and path.is_file():
-        return f"{path.name} {_digest(path.read_bytes())}"
+def _plain(value: Any, hint: Any) -> Any:
+    """Return an option as JSON keeps it; a file or folder as its name and a digest of its content."""
+    if isinstance(value, str) and str in alternatives(hint) and (path := Path(value)).exists():
+        return f"{path.resolve().name} {_content(path)}"
     return json.loads(json.dumps(value))
+
+
+def _content(path: Path) -> str:
+    """Return a digest of a file, or of all files in a folder with their names."""
+    if path.is_file():
+        return _digest(path.read_bytes())
+    names = sorted(file.relative_to(path).as_posix() for file in path.rglob("*") if file.is_file())
+    return _digest("".join(f"{name} {_digest((path / name).read_bytes())}\n" for name in names).encode())
 
 
 def _digest(content: bytes) -> str:

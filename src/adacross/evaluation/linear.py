@@ -90,7 +90,7 @@ def linear(
     if preset := PRESETS[as_] if as_ else None:
         C = preset.penalty(collection) if C is None else C
         stored = collection.info.points
-        points = points or min(preset.points or stored, stored)
+        points = min(preset.points or stored, stored) if points is None else points
     count = bench.points(points)
     train_labels, test_labels = shapes.labels
     used = enough_folds(train_labels, folds)

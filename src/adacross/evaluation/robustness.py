@@ -79,7 +79,7 @@ def robustness(
     else:
         tested = _published(Path(corrupted), shapes, test_shapes)
         published = tested.conditions[0].changes[""](0, np.arange(1)).shape[1]
-        count = bench.points(points or min(published, bench.collection.info.points))
+        count = bench.points(min(published, bench.collection.info.points) if points is None else points)
     _try_out(bench.encoders[0], tested.conditions, count, bench.device)
     used = enough_folds(shapes.labels[0], folds)
     classifiers = [

@@ -119,15 +119,17 @@ def _accuracies_by_pairs(
         for fit, check in splits:
             chosen = np.isin(rows, fit, assume_unique=True)
             known = rows[chosen]
-            if len(np.unique(codes[known])) < 2:  # a class of one row, which is in no other fold
-                votes[:, check, pair[int(codes[known[0]] == pair[1])]] += 1
+            seen = np.unique(codes[known])
+            if len(seen) < 2:  # classes of so few rows that all of them are in this fold
+                votes[:, check[:, None], seen] += 1
                 continue
             for place, penalty in enumerate(candidates):
                 weights, intercept = _machine(features, codes, known, gram, chosen, penalty)
                 first = features[check] @ weights + intercept > 0
                 votes[place, check[first], pair[0]] += 1
                 votes[place, check[~first], pair[1]] += 1
-    return np.array([(each.argmax(axis=1) == codes).mean() for each in votes])
+    right = votes.argmax(axis=2) == codes
+    return np.mean([right[:, check].mean(axis=1) for _, check in splits], axis=0)
 
 
 def _fit(
