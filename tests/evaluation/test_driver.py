@@ -6,8 +6,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
-from adacross import Collection, PointNet
+from adacross import Collection, Encoder, PointNet
 from adacross.cli import main
 from adacross.data.collection.description import COPIED
 from adacross.encoders import DGCNN
@@ -257,3 +258,28 @@ def test_a_fingerprint_tells_encoders_apart_whose_weights_are_the_same():
     more = DGCNN(k=9, width=8)
     more.load_state_dict(few.state_dict())
     assert weights_digest(few) != weights_digest(more)
+
+
+class Largest(Encoder):
+    """Features without weights."""
+
+    dim = 3
+
+    def forward(self, points: torch.Tensor) -> torch.Tensor:
+        return points.amax(1)
+
+
+class Mean(Largest):
+    """Others."""
+
+    def forward(self, points: torch.Tensor) -> torch.Tensor:
+        return points.mean(1)
+
+
+def test_two_classes_with_the_same_weights_have_features_of_their_own(shapes: Path):
+    collection = Collection.open(shapes)
+    cached = [
+        Bench([one], [None], collection, "cpu", Ledger(None, {})).features(one, 32)
+        for one in (Largest(), Mean())
+    ]
+    assert not np.allclose(*cached)

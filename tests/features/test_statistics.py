@@ -158,3 +158,22 @@ def test_holm_is_never_below_the_one_before():
     assert holm([0.04, 0.01, 0.03]) == pytest.approx([0.06, 0.03, 0.06])
     assert holm([0.9, 0.8]) == [1.0, 1.0]
     assert holm([]) == []
+
+
+def test_a_difference_of_means_over_classes_does_not_depend_on_the_order():
+    """One order had p = 0 and an interval of no width."""
+    groups, right = np.repeat(np.arange(3), 4), np.ones((1, 12))
+    wrong = right.copy()
+    wrong[0, :4] = 0
+    one, other = difference(right, wrong, groups), difference(wrong, right, groups)
+    assert one.p is not None
+    assert 0 < one.p == pytest.approx(other.p)
+    assert (one.low, one.high) == pytest.approx((-other.high, -other.low))
+    assert one.low < one.mean < one.high
+
+
+def test_class_means_of_two_equal_networks_differ_as_seldom_as_they_should():
+    rng = np.random.default_rng(0)
+    groups = np.repeat(np.arange(5), (3, 5, 8, 12, 20))
+    found = [difference(*(rng.random((2, 1, 48)) < 0.9).astype(float), groups).p for _ in range(400)]
+    assert np.mean(np.array(found) < 0.05) < 0.07

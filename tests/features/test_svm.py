@@ -1,5 +1,7 @@
 """The linear SVM against scikit-learn's SVC: same machines, same predictions, same choice of C."""
 
+import subprocess
+import sys
 from itertools import combinations
 
 import numpy as np
@@ -9,7 +11,7 @@ from sklearn.svm import SVC
 
 from adacross.errors import UserError
 from adacross.features import svm as module
-from adacross.features.svm import C_GRID, Machines, fit_svm, fixed_svm
+from adacross.features.svm import C_GRID, Machines, enough_folds, fit_svm, fixed_svm
 
 Rows = tuple[np.ndarray, np.ndarray, np.ndarray]
 
@@ -183,6 +185,34 @@ def test_two_classes_of_one_row_may_share_a_fold(seed: int, monkeypatch: pytest.
     apart = fit_svm(train, labels, 2, seed)
     assert apart.C == together.C
     assert np.array_equal(apart.predict(test), together.predict(test))
+
+
+@pytest.mark.parametrize("labels", [[0, 0, 0, 1], [1, 0], [2, 2, 2, 2, 0, 1]])
+def test_a_class_of_one_row_has_no_other_fold(labels: list[int]):
+    train = np.random.default_rng(0).normal(size=(len(labels), 8)).astype(np.float32)
+    machines = fit_svm(train, np.array(labels), enough_folds(np.array(labels), 5), 0)
+    assert machines.C > 0
+    assert set(machines.predict(train)) <= set(labels)
+
+
+FLAT = """
+import numpy as np
+from adacross.features.svm import fit_svm
+
+rng = np.random.default_rng(0)
+labels = np.arange(200) % 4
+noise = rng.normal(size=(200, 16)) + 3 * rng.normal(size=(4, 16))[labels]
+for base, size in ((0, 0), (0.1, 0), (1, 1e-6), (1, 1e-5), (100, 1e-4), (1e-20, 1e-26)):
+    features = (base + size * noise).astype(np.float32)
+    found = fit_svm(features, labels, 5, 0)
+    share = float(np.mean(found.predict(features) == labels))
+    assert share == 0.25 if size == 0 else share > 0.9, (base, size, share)
+"""
+
+
+def test_features_of_a_collapsed_encoder_end_soon():
+    """libsvm counted digits of the mean against each other, without end and deaf to Ctrl-C."""
+    subprocess.run([sys.executable, "-c", FLAT], check=True, timeout=300)
 
 
 def test_features_that_are_not_finite_are_refused():

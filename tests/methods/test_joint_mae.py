@@ -302,6 +302,7 @@ def test_sine_positions_tell_every_patch_apart():
         ({"radius": -1}, "the radius is -1 pixels"),
         ({"group_points": 99}, "group_points is 99, but target 'middle' .* which have 4 points"),
         ({"group_points": 0, "target": "coarse"}, "group_points is 0; expected at least 1"),
+        ({"shared_depth": 0}, "shared_depth is 0; expected at least 1"),
     ],
 )
 def test_options_that_do_not_fit_are_refused_when_the_method_is_made(options, message):

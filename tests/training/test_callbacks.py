@@ -139,6 +139,10 @@ def test_tensorboard_reads_what_was_tracked_also_after_an_interruption(
     (accuracy,) = logged(run, "monitor", "probe_accuracy")
     assert scalars(run, "monitor/probe_accuracy") == [(14, pytest.approx(accuracy))]
     assert sorted(run.glob("tensorboard/events*"))
+    often = configured(toy_collection, tmp_path / "often", track="tensorboard", epochs=4, monitor_every=2)
+    pretrain(often)
+    steps = [step for step, _ in scalars(tmp_path / "often", "monitor/probe_accuracy")]
+    assert steps == logged(tmp_path / "often", "monitor", "step") == [14, 28]
     pretrain(configured(toy_collection, run, overwrite=True, **SHORT))
     assert not (run / "tensorboard").exists()  # it was the run's own
 

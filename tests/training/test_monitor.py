@@ -84,6 +84,22 @@ def test_the_probe_is_that_of_evaluate_linear(toy_collection: Collection, tmp_pa
     assert "untrained_accuracy" not in monitor.evaluate(method)
 
 
+def test_without_stored_images_there_is_no_recall(toy_collection: Collection, tmp_path: Path):
+    """Beside `--fresh`, images are drawn for training alone: an epoch ended in an IndexError."""
+    everything = toy_collection.indices("all")
+    bare = Collection.from_arrays(
+        toy_collection.points(everything),
+        toy_collection.labels[everything].tolist(),
+        folder=tmp_path / "bare",
+        views=0,
+    )
+    train, validation = split_validation(bare.indices("train"), 0.2, seed=0)
+    monitor = Monitor(bare, train, validation, 48, torch.device("cpu"))
+    assert set(monitor.evaluate(new_method(configured(toy_collection, tmp_path / "run")))) == {
+        "probe_accuracy"
+    }
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(("epochs", "every"), [(3, 1), (3, 2), (1, 5)])
 def test_the_untrained_accuracy_is_logged_once(

@@ -52,7 +52,7 @@ class FeatureCache:
     @classmethod
     def of(cls, encoder: Encoder, collection: Collection, points: int, place: Path) -> "FeatureCache":
         """Return the cache in `place/features/`, where `place` is a run or the collection's folder."""
-        depends = [LAYOUT, points, collection.digest(), weights_digest(encoder)]
+        depends = [LAYOUT, encoder.kind, points, collection.digest(), weights_digest(encoder)]
         key = hashlib.blake2b(json.dumps(depends).encode(), digest_size=10).hexdigest()
         return cls(place / "features", key)
 

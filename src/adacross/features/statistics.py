@@ -184,7 +184,7 @@ def _over_units(
     apart = first.mean(axis=0) - second.mean(axis=0)
     if len(apart) < 2:
         return Difference(mean, None, None, None, "no test: a single unit")
-    error, freedom = _standard_error(apart, groups)
+    error, freedom = _standard_error(apart, groups, (-1.0, 0.0, 1.0))
     half = float(stats.t.ppf((1 + CONFIDENCE) / 2, freedom)) * error
     values = np.unique(np.concatenate([first.ravel(), second.ravel()]))
     if groups is None and len(first) == len(second) == 1 and np.isin(values, (0.0, 1.0)).all():
@@ -253,19 +253,23 @@ def grouped_mean(values: ArrayLike, groups: Groups = None) -> float:
     return float(np.mean([array[groups == group].mean() for group in np.unique(groups)]))
 
 
-def _standard_error(values: Float64[np.ndarray, " u"], groups: Groups) -> tuple[float, int]:
+def _standard_error(
+    values: Float64[np.ndarray, " u"], groups: Groups, possible: tuple[float, ...] = (0.0, 1.0)
+) -> tuple[float, int]:
     """Return the standard error of `grouped_mean` and its degrees of freedom.
 
-    Of right and wrong answers a class's variance is that of its smoothed share, (right + 1) / (units + 2): a
+    Where all values are `possible` ones (right and wrong answers, or their differences -1, 0 and 1), a
+    class's variance is that of smoothed shares, (units with the value + 1) / (units + possible values): a
     class of a few units that are all right is not known exactly. A class with a single unit has the variance
     of all units.
     """
     if groups is None:
         return float(values.std(ddof=1) / np.sqrt(len(values))), len(values) - 1
     strata = [values[groups == group] for group in np.unique(groups)]
-    if np.isin(values, (0.0, 1.0)).all():
-        smoothed = [(s.sum() + 1) / (len(s) + 2) for s in strata]
-        variances = [share * (1 - share) / len(s) for share, s in zip(smoothed, strata, strict=True)]
+    if np.isin(values, possible).all():
+        each = np.array(possible)
+        shares = [((s[:, None] == each).sum(0) + 1) / (len(s) + len(each)) for s in strata]
+        variances = [(q @ each**2 - (q @ each) ** 2) / len(s) for q, s in zip(shares, strata, strict=True)]
     else:
         overall = float(values.var(ddof=1))
         variances = [(s.var(ddof=1) if len(s) > 1 else overall) / len(s) for s in strata]

@@ -12,7 +12,7 @@ import warnings
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import Any, Literal
 
@@ -28,6 +28,7 @@ C_GRID = (0.001, 0.01, 0.1, 1.0, 10.0)
 # Rows of one Gram matrix of all classes, 1.2 GB. Of more rows each pair of classes has its own: the same
 # machines, in the memory of the largest pair, but with more calls of libsvm, which few rows would feel.
 LARGEST_GRAM = 12_000
+_FLAT = 1e-4  # mean variance of features over their mean square, below which they are centered
 
 Rows = Float[np.ndarray, "n D"]
 Doubles = Float64[np.ndarray, "n D"]
@@ -50,6 +51,10 @@ class Machines:
         """Classes `(m,)` of features `(m, D)`; features that are not finite are refused."""
         return _elect(_double(features) @ self.weights.T + self.intercepts, self.classes)
 
+    def moved(self, center: Float64[np.ndarray, " D"]) -> "Machines":
+        """Return the machines for features from which `center` was not subtracted."""
+        return replace(self, intercepts=self.intercepts - self.weights @ center)
+
 
 @contextmanager
 def _few_rows_a_class() -> Iterator[None]:
@@ -64,22 +69,27 @@ def _few_rows_a_class() -> Iterator[None]:
 def fit_svm(train: Rows, train_labels: Labels, folds: int, seed: int) -> Machines:
     """Fit a linear SVM whose C is chosen by cross-validation on the same features.
 
-    SVC (one against one), features as they are. The candidates for C are `C_GRID` divided by the training
+    SVC (one against one), features as they are; those that hardly differ (a collapsed encoder's) are
+    centered, since libsvm may not end on them. The candidates for C are `C_GRID` divided by the training
     features' mean variance, so that their unit does not matter. Folds are stratified and drawn by `seed`;
-    every fold and every C share one Gram matrix. Of equally good C the smallest is taken. Features that are
-    not finite are refused.
+    every fold and every C share one Gram matrix. Of equally good C the smallest is taken, also where no class
+    has two rows. Features that are not finite are refused.
     """
     features, labels, order = _by_class(train, train_labels)
     candidates = [c / _unit(features) for c in C_GRID]
-    splits = _folds(train_labels, folds, seed, np.argsort(order))
+    center = features.mean(axis=0) * (features.var(axis=0).mean() < _FLAT * np.square(features).mean())
+    features -= center
     gram = _gram(features)
+    if np.unique(labels, return_counts=True)[1].max() < 2:
+        return _fit(features, labels, candidates[0], gram).moved(center)
+    splits = _folds(train_labels, folds, seed, np.argsort(order))
     if gram is None:
         means = _accuracies_by_pairs(features, labels, splits, candidates)
     else:
         with ThreadPoolExecutor(os.cpu_count()) as threads:  # libsvm lets other threads run
             found = [threads.submit(_accuracies, gram, labels, *fold, candidates) for fold in splits]
             means = np.mean([each.result() for each in found], axis=0)
-    return _fit(features, labels, candidates[int(means.round(9).argmax())], gram)
+    return _fit(features, labels, candidates[int(means.round(9).argmax())], gram).moved(center)
 
 
 def _folds(labels: Labels, folds: int, seed: int, places: Labels) -> list[Fold]:
@@ -98,6 +108,8 @@ def _accuracies(
     candidates: list[float],
 ) -> list[float]:
     """Return the accuracy on the rows to check of the machines fitted with each C on the others."""
+    if len(seen := np.unique(labels[fit])) < 2:  # all rows of the other class are in this fold
+        return [float(np.mean(labels[check] == seen))] * len(candidates)
     to_fit, to_check = gram[np.ix_(fit, fit)], gram[np.ix_(fit, check)]
     found = []
     for penalty in candidates:
@@ -260,5 +272,6 @@ def at_edge(C: float, train: Rows) -> bool:
 
 
 def _unit(features: Doubles) -> float:
-    """Return the mean variance of a feature, above 0."""
-    return max(float(features.var(axis=0).mean()), 1e-300)
+    """Return the mean variance of a feature, above 0; of features that are all but constant, their size."""
+    variance, size = float(features.var(axis=0).mean()), float(np.square(features).mean())
+    return variance if variance > 1e-16 * size else size or 1.0

@@ -61,7 +61,9 @@ class Monitor:
         """
         if not len(self.validation):
             return {}
-        seen = {"recall_at_1": self._recall(method)} if isinstance(method, CrossModal) else {}
+        seen = {}
+        if isinstance(method, CrossModal) and self.collection.info.views:  # `--fresh` trains without them
+            seen["recall_at_1"] = self._recall(method)
         labels = self.collection.labels
         fit = self.reference[labels[self.reference] >= 0]
         check = self.validation[np.isin(labels[self.validation], labels[fit])]

@@ -28,6 +28,7 @@ class Tracker(Callback):
             raise UserError(f"--track {name} needs the package {name}. {how}.")
         self.name = name
         self.opened: Open | None = None
+        self.sent: Mapping[str, float] | None = None
 
     def on_start(self, training: Training) -> None:
         """Open the tracker and send the options."""
@@ -40,8 +41,10 @@ class Tracker(Callback):
         self._log(record, training)
 
     def on_epoch(self, training: Training) -> None:
-        """Send the monitor's metrics."""
-        self._log({"monitor": training.metrics}, training)
+        """Send the monitor's metrics after the epochs that it evaluated."""
+        if training.metrics is not self.sent:
+            self.sent = training.metrics
+            self._log({"monitor": training.metrics}, training)
 
     def on_end(self, training: Training) -> None:
         """Close the tracker."""

@@ -1,4 +1,4 @@
-"""The same as `workers.py` on a Ray cluster: each request goes to whichever machine is free.
+"""The same as `local.py` on a Ray cluster: each request goes to whichever machine is free.
 
 Ray places the work and tells when a machine or one of its own processes is lost; the request is then sent out
 again. What reads a file is, here too, a process of its own below Ray's, so a crash and a file that hangs are

@@ -214,6 +214,8 @@ class JointMAE(MaskedPointMethod):
             )
         if group_points is not None and group_points < 1:
             raise UserError(f"group_points is {group_points}; expected at least 1 (32 by default).")
+        if shared_depth < 1:
+            raise UserError(f"shared_depth is {shared_depth}; expected at least 1 (2 by default).")
         self.group_points = group_points or (middle if target == "middle" else 32)
         self.reduction, self.splat, self.radius, self.view = reduction, splat, radius, view
         one_of("alignment", alignment, get_args(Alignment))
