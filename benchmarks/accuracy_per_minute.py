@@ -326,7 +326,7 @@ def picture(curves: dict[str, Any]) -> str:
             lines.append(Line(name, COLORS[name], shown, y, spread, "5 3" if name == PUBLISHED else ""))
         panels.append(Panel(title, lines))
     heading = "Held-out accuracy of a linear probe in %, against core-minutes of pre-training"
-    return draw([Group(heading, "core-minutes", panels, columns=2, shared=False)])
+    return draw([Group(heading, "core-minutes", panels, columns=2, shared=False, zero=False)])
 
 
 def summary(curves: dict[str, Any], minutes: float) -> str:

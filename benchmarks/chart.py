@@ -43,13 +43,17 @@ class Panel:
 
 @dataclass(frozen=True)
 class Group:
-    """Panels of one kind, `columns` in a row; `shared`: all on the same scales."""
+    """Panels of one kind, `columns` in a row.
+
+    `shared`: all on the same scales. `zero`: y begins at 0 if the lowest value is below half of the highest.
+    """
 
     heading: str
     x_label: str
     panels: list[Panel]
     columns: int
     shared: bool
+    zero: bool = True
 
 
 @dataclass(frozen=True)
@@ -103,16 +107,20 @@ def _group(group: Group, top: float) -> tuple[str, float]:
         beside = group.panels if group.shared else [panel]
         x_end = max(float(line.x.max()) for each in beside for line in each.lines)
         corner = (MARGIN + column * width, top + HEAD + 18 + row * (PLOT + FOOT + GAP - 16))
-        parts.append(_panel(panel, Frame(*corner, width - MARGIN - 10, x_end, _range(beside)), group.x_label))
+        parts.append(
+            _panel(
+                panel, Frame(*corner, width - MARGIN - 10, x_end, _range(beside, group.zero)), group.x_label
+            )
+        )
     rows = -(-len(group.panels) // group.columns)
     return "\n".join(parts), top + HEAD + 18 + rows * (PLOT + FOOT + GAP - 16) + 8
 
 
-def _range(panels: Sequence[Panel]) -> list[float]:
+def _range(panels: Sequence[Panel], zero: bool) -> list[float]:
     lines = [line for panel in panels for line in panel.lines]
     low = min(float((line.y - line.spread).min()) for line in lines)
     high = max(float((line.y + line.spread).max()) for line in lines)
-    return ticks(min(low, 0.0) if low < high / 2 else low, high, 4)
+    return ticks(min(low, 0.0) if zero and low < high / 2 else low, high, 4)
 
 
 def _legend(group: Group, y: float) -> str:
