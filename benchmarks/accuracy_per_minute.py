@@ -61,7 +61,7 @@ RECIPES = {
 }
 COLORS = dict(
     zip(
-        (PUBLISHED, *RECIPES), ("#b2512a", "#0072b2", "#009e73", "#1f6f8b", "#56b4e9", "#cc79a7"), strict=True
+        (PUBLISHED, *RECIPES), ("#b2512a", "#0072b2", "#009e73", "#e69f00", "#56b4e9", "#cc79a7"), strict=True
     )
 )
 MARKS = (0.25, 0.5, 1, 1.5, 2, 3, 4, 5, 6, 8, 10, 15, 20, 30, 40, 50)  # core-minutes after which is probed

@@ -107,11 +107,8 @@ def _group(group: Group, top: float) -> tuple[str, float]:
         beside = group.panels if group.shared else [panel]
         x_end = max(float(line.x.max()) for each in beside for line in each.lines)
         corner = (MARGIN + column * width, top + HEAD + 18 + row * (PLOT + FOOT + GAP - 16))
-        parts.append(
-            _panel(
-                panel, Frame(*corner, width - MARGIN - 10, x_end, _range(beside, group.zero)), group.x_label
-            )
-        )
+        frame = Frame(*corner, width - MARGIN - 10, x_end, _range(beside, group.zero))
+        parts.append(_panel(panel, frame, group.x_label))
     rows = -(-len(group.panels) // group.columns)
     return "\n".join(parts), top + HEAD + 18 + rows * (PLOT + FOOT + GAP - 16) + 8
 

@@ -44,7 +44,7 @@ from adacross.evaluation.tabular import BESIDE, Tabular
 from adacross.features.collection import FeatureCache, collection_features, points_for, weights_digest
 from adacross.features.histogram import shape_histogram
 from adacross.features.sources import NamedEncoder, check_alike, find_encoders, untrained_like, usual_device
-from adacross.io.files import check_free, write_whole
+from adacross.io.files import check_free, content_digest, write_whole
 from adacross.options import alternatives
 from adacross.version import __version__
 
@@ -321,17 +321,13 @@ def _name(task: str, options: Mapping[str, Any], encoders: int) -> str:
 
 def _plain(value: Any, hint: Any) -> Any:
     """Return an option as JSON keeps it; a file or folder as its name and a digest of its content."""
-    if isinstance(value, str) and str in alternatives(hint) and (path := Path(value)).exists():
-        return f"{path.resolve().name} {_content(path)}"
+    if value and isinstance(value, str) and str in alternatives(hint):
+        path = Path(value)
+        if path.is_file():
+            return f"{path.name} {_digest(path.read_bytes())}"
+        if path.is_dir():
+            return f"{path.resolve().name} {content_digest(path, path.rglob('*'))[:6]}"
     return json.loads(json.dumps(value))
-
-
-def _content(path: Path) -> str:
-    """Return a digest of a file, or of all files in a folder with their names."""
-    if path.is_file():
-        return _digest(path.read_bytes())
-    names = sorted(file.relative_to(path).as_posix() for file in path.rglob("*") if file.is_file())
-    return _digest("".join(f"{name} {_digest((path / name).read_bytes())}\n" for name in names).encode())
 
 
 def _digest(content: bytes) -> str:

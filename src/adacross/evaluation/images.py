@@ -13,8 +13,6 @@ each support image. RFS's own network is a ResNet-12; here it is the run's image
 """
 
 import base64
-import hashlib
-import os
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
@@ -42,6 +40,7 @@ from adacross.evaluation.ledger import Ledger
 from adacross.evaluation.result import CHANCE, PRETRAINED, SCRATCH, UNTRAINED, Data, Measured, Score
 from adacross.evaluation.supervised import Schedule, fit
 from adacross.features.metrics import unit_rows
+from adacross.io.files import content_digest
 from adacross.methods import CrossModal, ImageTower
 from adacross.methods.image_tower import GrayAsRGB, width_of
 from adacross.training.checkpoint import load_checkpoint, save_state
@@ -69,14 +68,9 @@ class ImageFolder:
 
     def digest(self) -> str:
         """Return a digest of the images or pickles, of their names and content."""
-        digest = hashlib.blake2b(digest_size=16)
-        for path in sorted(self.folder.rglob("[!.]*")):
-            known = path.suffix.lower() in {*SUFFIXES, ".pickle", ""}
-            if known and path.is_file() and os.access(path, os.R_OK):
-                with path.open("rb") as file:
-                    content = hashlib.file_digest(file, "blake2b").hexdigest()
-                digest.update(repr((path.relative_to(self.folder).as_posix(), content)).encode())
-        return digest.hexdigest()
+        known = {*SUFFIXES, ".pickle", ""}
+        found = (path for path in self.folder.rglob("[!.]*") if path.suffix.lower() in known)
+        return content_digest(self.folder, found)
 
 
 class Episode(NamedTuple):

@@ -13,7 +13,7 @@ import struct
 import sys
 import time
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import datetime
 from functools import cache
@@ -230,6 +230,20 @@ def locked(path: Path, what: str, *, wait: float = 0.0, inside: bool = False) ->
             with suppress(OSError):
                 lock.unlink(missing_ok=True)
         held.release()
+
+
+def content_digest(folder: Path, paths: Iterable[Path]) -> str:
+    """Return a digest of the files among paths in a folder: of their names there and their content.
+
+    What is no file, or cannot be read, is left out.
+    """
+    digest = hashlib.blake2b(digest_size=16)
+    for path in sorted(paths):
+        if path.is_file() and os.access(path, os.R_OK):
+            with path.open("rb") as file:
+                content = hashlib.file_digest(file, "blake2b").hexdigest()
+            digest.update(repr((path.relative_to(folder).as_posix(), content)).encode())
+    return digest.hexdigest()
 
 
 def sweep(folder: Path, alone: bool = False) -> None:
